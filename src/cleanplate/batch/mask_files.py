@@ -1,0 +1,68 @@
+"""The user's own masks: which file belongs to which photo."""
+
+from pathlib import Path
+
+from cleanplate.batch.planning import PlannedPhoto
+from cleanplate.errors import PhotoError
+from cleanplate.images import PHOTO_SUFFIXES
+
+
+class MaskFiles:
+    """Finds the mask of each photo.
+
+    Args:
+        path: one mask, used for every photo; or a folder that holds them at the photos' relative
+            paths, as `sub/a.png` for `sub/a.jpg`, or `sub/a.jpg.png`, which comes first. Any photo
+            suffix will do, .png is preferred.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._names: dict[Path, frozenset[str]] = {}  # by folder, each listed once
+
+    def find(self, photo: PlannedPhoto) -> Path:
+        """Return the mask of `photo`.
+
+        Raises:
+            PhotoError: there is none, or it could belong to another photo of the run.
+        """
+        if not self.path.is_dir():
+            return self.path
+        folder = self.path / photo.relative.parent
+        name, stem = photo.relative.name, photo.relative.stem
+        exact = self._look(folder, name)
+        if exact is not None:
+            return exact
+        loose = self._look(folder, stem)
+        if loose is None:
+            looked_for = folder / (stem + ".png")
+            raise PhotoError(
+                photo.source, f"its mask {looked_for} does not exist", "add it, white = remove"
+            )
+        if photo.shares_stem:
+            raise PhotoError(
+                photo.source,
+                f"{loose} could be the mask of any photo called {stem}",
+                f"rename it to {name}.png or the like, so that the photo's whole name is in it",
+            )
+        return loose
+
+    def _look(self, folder: Path, start: str) -> Path | None:
+        """Return the first file in `folder` named `start` plus a photo suffix, .png before all."""
+        names = self._listing(folder)
+        for suffix in (".png", *sorted(PHOTO_SUFFIXES)):
+            for candidate in (start + suffix, start + suffix.upper()):
+                if candidate in names:
+                    return folder / candidate
+        return None
+
+    def _listing(self, folder: Path) -> frozenset[str]:
+        if folder not in self._names:
+            try:
+                self._names[folder] = frozenset(path.name for path in folder.iterdir())
+            except (FileNotFoundError, NotADirectoryError):
+                self._names[folder] = frozenset()
+            except OSError as error:
+                cause = f"folder of masks cannot be read ({error.strerror})"
+                raise PhotoError(folder, cause, "check its rights") from error
+        return self._names[folder]

@@ -1,0 +1,251 @@
+"""What a run will read and write, settled and checked before anything starts."""
+
+import os
+import stat
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cleanplate.batch.walking import Parts, Walk, has_wildcard, walk_folder, walk_pattern
+from cleanplate.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPhoto:
+    """One photo and where its result goes."""
+
+    source: Path  # as the user would write it
+    target: Path
+    relative: Path  # `target` below the output folder; its mask lies at the same place
+    shares_stem: bool = False  # another photo of the run differs only in its suffix
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableFolder:
+    """A folder whose photos could not be listed; it counts as one failure."""
+
+    source: Path
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All photos of a run, in the order in which they are done."""
+
+    photos: tuple[PlannedPhoto, ...]
+    unreadable: tuple[UnreadableFolder, ...] = ()
+    ignored: int = 0  # files in folders that are not photos
+    notes: tuple[str, ...] = ()  # what was left out, to be said once
+
+
+def plan_photos(
+    inputs: Sequence[Path],
+    output: Path,
+    *,
+    recursive: bool = False,
+    masks: Path | None = None,
+    own_masks: Path | None = None,
+    report: Path | None = None,
+) -> Plan:
+    """Return what to do with `inputs`, or raise if a file would be lost or written twice.
+
+    A named file goes to the output folder itself; a photo found in a folder, or by a pattern, to
+    the same place below the output folder as it has below that folder, or below the part of the
+    pattern before its first wildcard. Name and format stay. A file named twice is done once.
+
+    Args:
+        inputs: files, which are tried whatever their suffix; folders; patterns such as
+            `photos/**/*.jpg`.
+        output: folder of the results; need not exist.
+        recursive: whether sub-folders are included.
+        masks: folder that masks will be saved to.
+        own_masks: file or folder of the user's masks.
+        report: file that the report will be written to.
+
+    Raises:
+        InputError: an input does not exist, there is no photo at all, or the run would write over
+            an input or write one file twice.
+    """
+    sources = tuple(inputs)
+    used = {"--output": output, "--masks": masks, "--mask": own_masks}
+    _check_folders(sources, used)
+    excluded = {os.path.realpath(path) for path in used.values() if path is not None}
+    walk = Walk()
+    photos: dict[Path, PlannedPhoto] = {}
+    for source, relative in _expand(sources, walk, recursive=recursive, excluded=excluded):
+        planned = PlannedPhoto(source, output / relative, relative)
+        photos.setdefault(source.parent.resolve() / source.name, planned)
+    if not photos and not walk.unreadable:
+        raise InputError(_no_photos(sources, walk, recursive=recursive))
+    plan = _mark_shared_stems(photos.values())
+    _check_writes(plan, masks=masks, report=report)
+    return Plan(
+        plan,
+        tuple(UnreadableFolder(*folder) for folder in walk.unreadable),
+        walk.ignored,
+        _notes(walk),
+    )
+
+
+def mask_name(photo: PlannedPhoto) -> Path:
+    """Return where the mask of `photo` lies below the folder of masks.
+
+    That is `sub/a.png` for `sub/a.jpg`, and `sub/a.jpg.png` where a photo `sub/a.png` or the like
+    is in the same run.
+    """
+    if photo.shares_stem:
+        return photo.relative.with_name(photo.relative.name + ".png")
+    return photo.relative.with_suffix(".png")
+
+
+def _expand(
+    inputs: Sequence[Path], walk: Walk, *, recursive: bool, excluded: Collection[str]
+) -> Iterator[tuple[Path, Path]]:
+    """Yield (source, path below the output folder) of every photo that `inputs` mean."""
+    for given in inputs:
+        found: Iterable[Parts]
+        base, mode = given, _mode(given)
+        if mode is not None and stat.S_ISREG(mode):
+            yield given, Path(given.name)
+            continue
+        if mode is not None and stat.S_ISDIR(mode):
+            found = walk_folder(given, walk, recursive=recursive, excluded=excluded)
+        elif mode is not None:
+            raise InputError(f"{given}: is neither a file nor a folder; name a photo")
+        elif has_wildcard(str(given)):
+            base, found = walk_pattern(given, walk, recursive=recursive, excluded=excluded)
+            found = list(found) if _is_folder(base) else []
+            if not found and not walk.unreadable:
+                raise InputError(f"{given}: no photo matches this pattern; check its spelling")
+        else:
+            raise InputError(f"{given}: no such file or folder; check its spelling")
+        for parts in found:
+            yield base.joinpath(*parts), Path(*parts)
+
+
+def _check_folders(inputs: Sequence[Path], used: Mapping[str, Path | None]) -> None:
+    """Refuse an output that is no folder, and inputs that are folders the run writes to."""
+    output = used["--output"]
+    if output is not None and _mode(output) is not None and not _is_folder(output):
+        raise InputError(f"{output}: is a file; --output takes a folder")
+    masks = used["--masks"]
+    if masks is not None and _mode(masks) is not None and not _is_folder(masks):
+        raise InputError(f"{masks}: is a file; --masks takes a folder")
+    own_masks = used["--mask"]
+    if own_masks is not None and _mode(own_masks) is None:
+        raise InputError(f"{own_masks}: no such file or folder; --mask takes a mask or a folder")
+    folders = {os.path.realpath(path): path for path in inputs if _is_folder(path)}
+    for option, path in used.items():
+        given = folders.get(os.path.realpath(path)) if path is not None else None
+        if given is not None:
+            raise InputError(f"{given}: is an input and {option} too; name another folder")
+
+
+def _check_writes(
+    photos: Sequence[PlannedPhoto], *, masks: Path | None, report: Path | None
+) -> None:
+    """Refuse a run that would write over one of its inputs or write one file twice."""
+    sources = {_real(photo.source): photo.source for photo in photos}
+    by_inode = {inode: source for source in sources.values() if (inode := _inode(source))}
+    writers: dict[str, str] = {}  # real path -> what writes it
+    for photo in photos:
+        target, real = photo.target, _real(photo.target)
+        over = sources.get(real) or by_inode.get(_inode(target) or (0, 0))
+        if over is not None:
+            own = "its own output" if over == photo.source else f"the output of {photo.source}"
+            raise InputError(f"{over}: would be overwritten by {own}; name another output folder")
+        if real in writers:
+            raise InputError(
+                f"{writers[real]} and {photo.source} would both be written to {target}; "
+                "run them into different output folders, or give the folder above them with -r"
+            )
+        writers[real] = str(photo.source)
+    extra = [("mask", masks / mask_name(photo)) for photo in photos] if masks is not None else []
+    if report is not None:
+        if _is_folder(report):
+            raise InputError(f"{report}: is a folder; --report takes a file")
+        extra.append(("report", report))
+    for kind, path in extra:
+        real = _real(path)
+        if real in sources:
+            raise InputError(f"{path}: the {kind} would overwrite an input; name another place")
+        if real in writers:
+            raise InputError(
+                f"{path}: the {kind} would be written over what {writers[real]} becomes; "
+                "name another place"
+            )
+        writers[real] = str(path)
+
+
+def _mode(path: Path) -> int | None:
+    """Return the file mode of what `path` leads to, None if there is nothing."""
+    try:
+        return path.stat().st_mode
+    except PermissionError:
+        raise InputError(f"{path}: may not be looked at; check the rights of its folder") from None
+    except OSError:
+        return None
+
+
+def _is_folder(path: Path) -> bool:
+    mode = _mode(path)
+    return mode is not None and stat.S_ISDIR(mode)
+
+
+def _real(path: Path) -> str:
+    return os.path.normcase(os.path.realpath(path))
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    """Return what identifies an existing file, also where upper and lower case are one name."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if found.st_ino else None
+
+
+def _mark_shared_stems(photos: Iterable[PlannedPhoto]) -> tuple[PlannedPhoto, ...]:
+    photos = tuple(photos)
+    count: dict[Path, int] = {}
+    for photo in photos:
+        stem = photo.relative.with_suffix("")
+        count[stem] = count.get(stem, 0) + 1
+    return tuple(
+        PlannedPhoto(
+            photo.source,
+            photo.target,
+            photo.relative,
+            shares_stem=count[photo.relative.with_suffix("")] > 1,
+        )
+        for photo in photos
+    )
+
+
+def _no_photos(inputs: Sequence[Path], walk: Walk, *, recursive: bool) -> str:
+    named = ", ".join(str(path) for path in inputs)
+    others = f" ({count_files(walk.ignored)} that are no photos)" if walk.ignored else ""
+    if not recursive:
+        for folder in (path for path in inputs if _is_folder(path)):
+            if next(walk_folder(folder, Walk(), recursive=True, excluded=()), None) is not None:
+                return (
+                    f"{named}: no photos here{others}, but in sub-folders; add -r to include them"
+                )
+    return f"{named}: no photos found{others}; name photos, or folders that hold some"
+
+
+def count_files(count: int) -> str:
+    """Return "1 file" or "7 files"."""
+    return f"{count} file" if count == 1 else f"{count} files"
+
+
+def _notes(walk: Walk) -> tuple[str, ...]:
+    left_out = [
+        f"{path}: used by this run itself, left out of the inputs"
+        for path in dict.fromkeys(walk.excluded)
+    ]
+    links = [
+        f"{path}: a link to a folder, not followed; name it as an input to include it"
+        for path in dict.fromkeys(walk.links)
+    ]
+    return (*left_out, *links)

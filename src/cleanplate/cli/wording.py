@@ -1,0 +1,79 @@
+"""What is said about photos, in words; nothing here prints."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cleanplate.batch import Found, Outcome
+
+_PLURALS = {"bus": "buses", "sheep": "sheep"}
+
+
+def describe_photo(outcome: "Outcome") -> str:
+    """Return one line on what became of a photo."""
+    return f"{outcome.source}: {_describe_status(outcome)}"
+
+
+def describe_details(outcome: "Outcome") -> list[str]:
+    """Return the lines that `-v` adds: objects, stages, notes."""
+    lines = [
+        f"  {'removed' if thing.chosen else 'left'} {thing.id}: {thing.label} {thing.score:.2f}, "
+        f"box {' '.join(str(edge) for edge in thing.box_xyxy)}, {thing.area_px} px"
+        for thing in outcome.found
+    ]
+    if outcome.timings_s:
+        stages = (f"{stage} {spent:.2f} s" for stage, spent in outcome.timings_s.items())
+        lines.append("  " + ", ".join(stages))
+    lines.extend(f"  note: {note}" for note in outcome.notes)
+    lines.extend(f"  {line}" for line in (outcome.trace or "").splitlines())
+    return lines
+
+
+def cause_of(outcome: "Outcome") -> str:
+    """Return why a photo failed, led by its name."""
+    return f"{outcome.source}: {(outcome.error or '').removeprefix(f'{outcome.source}: ')}"
+
+
+def count_of(count: int, noun: str) -> str:
+    """Return "1 photo", "2 photos", "3 buses"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {_PLURALS.get(noun, noun + 's')}"
+
+
+def _describe_status(outcome: "Outcome") -> str:
+    from cleanplate.batch.running import EMPTY_MASK
+
+    removed = _list_objects(thing for thing in outcome.found if thing.chosen)
+    left = _list_objects(thing for thing in outcome.found if not thing.chosen)
+    stays = f"; left {left}" if left else ""
+    nothing = "nothing above the limits" if left else "nothing found"
+    if EMPTY_MASK in outcome.notes:
+        nothing = EMPTY_MASK
+    match outcome.status:
+        case "removed":
+            what = f"removed {removed}" if removed else "filled the mask"
+            return f"{what}, {_share(outcome)}, {outcome.timings_s['total']:.1f} s{stays}"
+        case "untouched":
+            return f"{nothing}, copied{stays}"
+        case "would-remove":
+            return (f"would remove {removed}" if removed else "would fill the mask") + stays
+        case "would-copy":
+            return f"{nothing}, would be copied{stays}"
+        case "skipped":
+            return f"skipped, {outcome.target} exists"
+        case "failed":
+            return "failed: " + cause_of(outcome).removeprefix(f"{outcome.source}: ")
+
+
+def _list_objects(things: Iterable["Found"]) -> str:
+    scores: dict[str, list[str]] = {}
+    for thing in things:
+        scores.setdefault(thing.label, []).append(f"{thing.score:.2f}")
+    listed = [
+        f"{count_of(len(values), label)} ({', '.join(values)})" for label, values in scores.items()
+    ]
+    return " and ".join([", ".join(listed[:-1]), listed[-1]] if len(listed) > 1 else listed)
+
+
+def _share(outcome: "Outcome") -> str:
+    percent = 100 * (outcome.mask_share or 0)
+    return "under 0.1 % of the photo" if percent < 0.1 else f"{percent:.1f} % of the photo"

@@ -1,0 +1,106 @@
+"""The way in and out: `read_photo`, `encode_photo`, `write_photo`."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from cleanplate.errors import InputError, PhotoError, ShapeMismatchError
+from cleanplate.images.atomic import write_bytes_atomic
+from cleanplate.images.bmp import read_bmp
+from cleanplate.images.jpeg import read_jpeg
+from cleanplate.images.photo import MAX_PIXELS, Decoded, Photo
+from cleanplate.images.png import read_png
+from cleanplate.images.refusal import RefusalError
+from cleanplate.images.sources import detect_format, load_bytes, misnamed_note
+from cleanplate.images.tiff import read_tiff
+from cleanplate.images.webp import read_webp
+from cleanplate.types import Mask, RGBImage, check_image_and_mask
+
+_READERS: dict[str, Callable[[bytes, int], Decoded]] = {
+    "JPEG": read_jpeg,
+    "PNG": read_png,
+    "WEBP": read_webp,
+    "TIFF": read_tiff,
+    "BMP": read_bmp,
+}
+
+
+def read_photo(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
+    """Return the photo, upright, with the record of all that must come back when it is written.
+
+    The format is told by the content, not by the name. Exif's orientation is applied (XMP's is not:
+    browsers do not either). The whole file is decoded, so that a damaged one is found here.
+
+    Args:
+        source: a file's path, or a file's content.
+        max_pixels: files of more pixels are refused before they are decoded.
+
+    Returns:
+        The photo; its arrays are read-only. `notes` says what cannot be carried over.
+
+    Raises:
+        PhotoError: unreadable, damaged, or of a kind that is not supported: more than one frame,
+            CMYK, Lab, floating point, GIF, HEIC, raw.
+    """
+    name, data = load_bytes(source)
+    try:
+        format_name = detect_format(data)
+        decoded = _READERS[format_name](data, max_pixels)
+    except RefusalError as error:
+        raise PhotoError(name, error.cause, error.advice) from error
+    except MemoryError as error:
+        raise PhotoError(name, "not enough memory to decode it", "scale it down first") from error
+    decoded.pixels.flags.writeable = False
+    return Photo(
+        path=name,
+        pixels=decoded.pixels,
+        format=format_name,
+        notes=misnamed_note(name, format_name) + decoded.notes,
+        samples=decoded.samples,
+        container=decoded.container,
+    )
+
+
+def encode_photo(photo: Photo, filled: RGBImage, mask: Mask) -> bytes:
+    """Return the photo's file with the hole filled: same format, depth, mode and metadata.
+
+    Lossless files decode to the original's samples wherever `mask` is False. JPEG and lossy WebP
+    are encoded again; `cleanplate.images.jpeg` and `.webp` say what that changes.
+
+    Args:
+        photo: from `read_photo`.
+        filled: (H, W, 3) uint8, RGB, upright like `photo.pixels`; read only where `mask` is True.
+        mask: (H, W) bool, True = take from `filled`.
+
+    Raises:
+        InputError: wrong dtype, or a photo that did not come from a file.
+        ShapeMismatchError: the arrays do not have the photo's size.
+        PhotoError: the picture cannot be encoded.
+    """
+    check_edit(photo, filled, mask)
+    if photo.container is None:
+        raise InputError(f"{photo.path} did not come from a file; use pil_from_photo")
+    try:
+        return photo.container.encode(photo.samples, photo.pixels, filled, mask)
+    except RefusalError as error:
+        raise PhotoError(photo.path, error.cause, error.advice) from error
+
+
+def write_photo(path: Path, photo: Photo, filled: RGBImage, mask: Mask) -> None:
+    """Write `encode_photo`'s bytes whole or not at all; the folder is made if need be.
+
+    Raises:
+        InputError, ShapeMismatchError, PhotoError: as `encode_photo` and `write_bytes_atomic`.
+    """
+    write_bytes_atomic(path, encode_photo(photo, filled, mask))
+
+
+def check_edit(photo: Photo, filled: RGBImage, mask: Mask) -> None:
+    """Raise unless both arrays are of the right dtype and of the photo's size.
+
+    Raises:
+        InputError: wrong dtype or number of dimensions.
+        ShapeMismatchError: a size differs.
+    """
+    check_image_and_mask(filled, mask)
+    if mask.shape != photo.size_hw:
+        raise ShapeMismatchError(photo.size_hw, mask.shape)

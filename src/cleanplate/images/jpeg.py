@@ -1,0 +1,300 @@
+"""JPEG: the picture is written again with its own tables, and as little else changes as possible.
+
+A JPEG cannot be edited without encoding it again, but encoding again need not cost anything where
+nothing changed. Three things make unchanged blocks come out with the coefficients they had:
+
+1. the same quantisation tables and subsampling;
+2. YCbCr samples straight from the decoder, never by way of RGB; the chroma planes at their stored
+   resolution, so that the encoder's averaging finds what the decoder's interpolation spread;
+3. the block padding beyond the picture's right and lower edge, which a decoder normally hides: it
+   appears when the frame header states the padded size, and is written back the same way.
+
+Limits: quality 100 (tables of ones) and saturated blocks may still change by a level or two, as
+decoded samples are rounded and clipped. When Exif turns the picture, tables are transposed with it.
+"""
+
+import io
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from cleanplate.images.jpeg_markers import (
+    APP0,
+    APP14,
+    APP15,
+    COM,
+    Segment,
+    Stream,
+    carry_over,
+    put_together,
+    take_apart,
+    with_size,
+)
+from cleanplate.images.photo import Decoded
+from cleanplate.images.refusal import RefusalError, check_pixel_count, damage_is_refused
+from cleanplate.images.samples import Samples, as_gray, as_rgb, turn_upright
+from cleanplate.types import Mask, RGBImage
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_MAX_SIDE_PX = 65500  # libjpeg's JPEG_MAX_DIMENSION, jmorecfg.h
+_WRITABLE_SAMPLING = {(1, 1): 0, (2, 1): 1, (2, 2): 2}  # to Pillow's codes 4:4:4, 4:2:2, 4:2:0
+# Pillow gives libjpeg 2 bytes per pixel, at least 64 KiB, for progressive pictures and optimal
+# Huffman tables (JpegImagePlugin._save); noise at quality 100 needs more. Above 1.6 the picture is
+# written in pieces, baseline, with the same coefficients.
+_BUFFER_BYTES_PER_PIXEL, _BUFFER_BYTES = 1.6, 50_000
+_CHROMA_TAPS = 5  # of the inverse filter on each side; 0.1716**6 < 1e-4
+
+
+def read_jpeg(data: bytes, max_pixels: int) -> Decoded:
+    """Return the upright picture of a JPEG file.
+
+    Raises:
+        RefusalError: damaged, cut off, CMYK, more than 8 bits, or too many pixels.
+    """
+    stream = take_apart(data)
+    frame = stream.frame
+    check_pixel_count(frame.size_hw, max_pixels)
+    if frame.precision != 8:
+        raise RefusalError(
+            f"a JPEG of {frame.precision} bits per sample is not supported",
+            "convert it to 8-bit JPEG or 16-bit PNG first",
+        )
+    if len(frame.components) not in (1, 3):
+        raise RefusalError(
+            f"a JPEG of {len(frame.components)} colour channels (CMYK) is not supported",
+            "convert it to RGB first",
+        )
+    carried = carry_over(stream)
+    coding = _Coding.of(stream)
+    bare = replace(stream, segments=coding.colour_segments + _picture_segments(stream))
+    picture = _decode(bare, "L" if coding.is_gray else "RGB")
+    stored: npt.NDArray[np.uint8] = np.asarray(picture)
+    tables = picture.quantization  # type: ignore[attr-defined]
+    picture.close()
+    upright = turn_upright(stored, carried.orientation)
+    pixels = as_rgb(upright) if coding.is_gray else np.ascontiguousarray(upright)
+    notes = list(carried.notes)
+    if coding.subsampling is None:
+        notes.append("its unusual chroma subsampling is written as 4:4:4")
+    container = JpegContainer(
+        stream=bare,
+        carried=carried.segments,
+        orientation=carried.orientation,
+        tables=tuple(tuple(tables[c[3]]) for c in frame.components if c[3] in tables),
+        coding=coding,
+    )
+    samples = Samples(kind="gray" if coding.is_gray else "rgb")
+    return Decoded(pixels, samples, container, tuple(notes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Coding:
+    """How the samples are stored."""
+
+    is_gray: bool
+    is_rgb: bool  # three channels without the YCbCr transform
+    subsampling: int | None  # Pillow's code; None = one that it cannot write
+    mcu_hw: tuple[int, int]
+    colour_segments: tuple[Segment, ...]  # those a decoder needs to know the colour space
+
+    @classmethod
+    def of(cls, stream: Stream) -> "_Coding":
+        components = stream.frame.components
+        jfif, adobe = stream.app_payload(APP0, b"JFIF\x00"), stream.app_payload(APP14, b"Adobe")
+        ids = tuple(component[0] for component in components)
+        is_rgb = False
+        if len(components) == 3 and jfif is None:  # the order of libjpeg's default_decompress_parms
+            is_rgb = adobe[11] == 0 if adobe and len(adobe) > 11 else ids == (82, 71, 66)
+        kept = tuple(
+            s
+            for s in stream.segments
+            if (s.marker == APP0 and s.payload is jfif)
+            or (s.marker == APP14 and s.payload is adobe)
+        )
+        horizontal = [component[1] for component in components]
+        vertical = [component[2] for component in components]
+        if not all(1 <= factor <= 4 for factor in horizontal + vertical):
+            raise RefusalError("damaged JPEG: impossible sampling factors", "get another copy")
+        subsampling: int | None = 0
+        mcu_hw = (8, 8)
+        if len(components) == 3:
+            ratios = {(horizontal[0] / horizontal[i], vertical[0] / vertical[i]) for i in (1, 2)}
+            ratio = ratios.pop()
+            subsampling = None if ratios else _WRITABLE_SAMPLING.get((int(ratio[0]), int(ratio[1])))
+            if ratio != (int(ratio[0]), int(ratio[1])):
+                subsampling = None
+            if max(horizontal) == ratio[0] and max(vertical) == ratio[1]:
+                mcu_hw = (8 * max(vertical), 8 * max(horizontal))
+        return cls(len(components) == 1, is_rgb, subsampling, mcu_hw, kept)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JpegContainer:
+    """Everything needed to write the JPEG again: its compressed picture and its metadata."""
+
+    stream: Stream  # without metadata
+    carried: tuple[Segment, ...]
+    orientation: int
+    tables: tuple[tuple[int, ...], ...]  # one per component, row by row
+    coding: _Coding
+
+    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
+        """Return the edited JPEG; see the module for what stays identical."""
+        del samples, pixels  # the stored samples are decoded again, exactly
+        canvas = self._stored_samples()
+        _paste(canvas, filled, mask)
+        encoded = take_apart(self._compress(canvas))
+        kept = {s.marker for s in self.carried}
+        tables = tuple(
+            s
+            for s in encoded.segments
+            if s.marker not in (APP0, COM) and not (s.marker == APP14 and APP14 in kept)
+        )
+        segments = with_size(self.carried + tables, (mask.shape[0], mask.shape[1]))
+        return put_together(segments, encoded.scans)
+
+    def _stored_samples(self) -> "Image.Image":
+        """Return the upright picture in the file's colour space, padded where that is possible."""
+        coding, size_hw = self.coding, self.stream.frame.size_hw
+        if coding.is_rgb:
+            canvas = _decode(self.stream, "RGB")
+        else:
+            decode = partial(_decode, self.stream, size_hw=self._padded_hw())
+            canvas = decode("L" if coding.is_gray else "YCbCr")
+            if coding.subsampling == 2 and min(canvas.size) > 1:
+                canvas = _with_chroma_of(canvas, decode("YCbCr", is_half=True))
+            elif coding.subsampling == 1:
+                canvas = _with_sharp_chroma(canvas)
+        if self.orientation != 1:
+            from PIL import Image
+
+            if canvas.size != size_hw[::-1]:
+                canvas = canvas.crop((0, 0, size_hw[1], size_hw[0]))
+            mode, upright = canvas.mode, turn_upright(np.asarray(canvas), self.orientation)
+            canvas = Image.frombytes(mode, upright.shape[1::-1], upright.tobytes())
+        return canvas
+
+    def _padded_hw(self) -> tuple[int, int]:
+        """Return the size up to which all blocks are coded; see T.81, A.2.4.
+
+        Scans of one component hold no blocks beyond the component's own last one.
+        """
+        frame, (mcu_height, mcu_width) = self.stream.frame, self.coding.mcu_hw
+        if frame.is_progressive or not self.stream.is_interleaved:
+            mcu_height = mcu_width = 8
+        height = -(-frame.size_hw[0] // mcu_height) * mcu_height
+        width = -(-frame.size_hw[1] // mcu_width) * mcu_width
+        return frame.size_hw if max(height, width) > _MAX_SIDE_PX else (height, width)
+
+    def _compress(self, canvas: "Image.Image") -> bytes:
+        """Return a JPEG of `canvas` with the original's tables, subsampling and scan type."""
+        tables = [np.array(table).reshape(8, 8) for table in self.tables]
+        subsampling = self.coding.subsampling or 0
+        if self.orientation in (5, 6, 7, 8):
+            tables = [table.T for table in tables]
+            subsampling = 0 if subsampling == 1 else subsampling  # Pillow cannot write 1x2
+        unique = tables[:2] if len(tables) == 3 and (tables[1] == tables[2]).all() else tables
+        if all((table == unique[0]).all() for table in unique):
+            unique = unique[:1]
+        save = partial(
+            canvas.save,
+            format="JPEG",
+            qtables=[table.reshape(-1).tolist() for table in unique],
+            subsampling=subsampling,
+            keep_rgb=self.coding.is_rgb,
+            restart_marker_blocks=self.stream.restart_interval,
+        )
+        stream = io.BytesIO()
+        room = max(_BUFFER_BYTES, _BUFFER_BYTES_PER_PIXEL * canvas.width * canvas.height)
+        needs_buffer = len(self.stream.scans) > room
+        try:
+            save(
+                stream,
+                progressive=self.stream.frame.is_progressive and not needs_buffer,
+                optimize=self.stream.has_optimal_huffman_tables and not needs_buffer,
+            )
+        except OSError:
+            stream = io.BytesIO()
+            save(stream)
+        return stream.getvalue()
+
+
+def _picture_segments(stream: Stream) -> tuple[Segment, ...]:
+    """Return the segments that a decoder needs, whatever the metadata say."""
+    return tuple(s for s in stream.segments if not APP0 <= s.marker <= APP15 and s.marker != COM)
+
+
+def _decode(
+    stream: Stream, mode: str, *, size_hw: tuple[int, int] | None = None, is_half: bool = False
+) -> "Image.Image":
+    """Return the stored picture in `mode`, at the size the frame header states or at `size_hw`."""
+    from PIL.JpegImagePlugin import JpegImageFile
+
+    segments = stream.segments if size_hw is None else with_size(stream.segments, size_hw)
+    with damage_is_refused("JPEG"):
+        picture = JpegImageFile(io.BytesIO(put_together(segments, stream.scans)))
+        if mode == "YCbCr":
+            half = (picture.width // 2, picture.height // 2) if is_half else None
+            picture.draft(mode, half)
+        picture.load()
+    if picture.mode != mode:
+        raise RefusalError(f"a JPEG of mode {picture.mode} is not supported", "convert it to RGB")
+    return picture
+
+
+def _with_chroma_of(canvas: "Image.Image", half: "Image.Image") -> "Image.Image":
+    """Return `canvas` (4:2:0) with each stored chroma sample on its 2 x 2 pixels.
+
+    At half scale libjpeg gives the chroma planes as they are stored (jdmaster.c: it prefers a
+    larger inverse DCT to interpolation), so that averaging four pixels gives the sample back.
+    """
+    from PIL import Image
+
+    luma = canvas.getchannel(0)
+    doubled = half.resize((half.width * 2, half.height * 2), Image.Resampling.NEAREST)
+    chroma = doubled.crop((0, 0, *canvas.size))
+    return Image.merge("YCbCr", (luma, chroma.getchannel(1), chroma.getchannel(2)))
+
+
+def _with_sharp_chroma(canvas: "Image.Image") -> "Image.Image":
+    """Return `canvas` (4:2:2) with each stored chroma sample, as far as known, on its 2 pixels.
+
+    libjpeg interpolates (3 c[i] + c[i-1]) / 4 and (3 c[i] + c[i+1]) / 4; the mean of such a pair is
+    (c[i-1] + 6 c[i] + c[i+1]) / 8, whose inverse filter is sqrt(2) (2 sqrt(2) - 3)**|k|.
+    """
+    from PIL import Image
+
+    bands = [canvas.getchannel(0)]
+    taps = np.sqrt(2) * (2 * np.sqrt(2) - 3) ** np.arange(_CHROMA_TAPS + 1)
+    for index in (1, 2):
+        spread: npt.NDArray[np.uint8] = np.asarray(canvas.getchannel(index))
+        pairs = np.pad(spread, ((0, 0), (0, spread.shape[1] % 2)), mode="edge")
+        means = (pairs[:, 0::2].astype(np.float32) + pairs[:, 1::2]) / 2
+        padded = np.pad(means, ((0, 0), (_CHROMA_TAPS, _CHROMA_TAPS)), mode="symmetric")
+        width = means.shape[1]
+        sharp = np.zeros_like(means)
+        for offset in range(-_CHROMA_TAPS, _CHROMA_TAPS + 1):
+            start = _CHROMA_TAPS + offset
+            sharp += np.float32(taps[abs(offset)]) * padded[:, start : start + width]
+        samples = np.clip(np.rint(sharp), 0, 255).astype(np.uint8)
+        bands.append(Image.fromarray(np.repeat(samples, 2, axis=1)[:, : spread.shape[1]]))
+    return Image.merge("YCbCr", bands)
+
+
+def _paste(canvas: "Image.Image", filled: RGBImage, mask: Mask) -> None:
+    """Put `filled` into `canvas` where `mask` is True, in the canvas's colour space."""
+    from PIL import Image
+
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return
+    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    window = np.ascontiguousarray(filled[top:bottom, left:right])
+    fill = Image.fromarray(as_gray(window) if canvas.mode == "L" else window).convert(canvas.mode)
+    hole = Image.fromarray(mask[top:bottom, left:right].astype(np.uint8) * np.uint8(255))
+    canvas.paste(fill, (int(left), int(top)), hole)

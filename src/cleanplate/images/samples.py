@@ -1,0 +1,198 @@
+"""What a file's samples hold beyond 8-bit RGB, and how a filled hole is put back into them."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from cleanplate.types import Mask, RGBImage
+
+Plane = npt.NDArray[np.uint8]
+"""(H, W) uint8."""
+
+DeepSamples = npt.NDArray[np.uint16]
+"""(H, W, C) uint16: every sample of a 16-bit file, alpha last."""
+
+Raster = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+"""(H, W) or (H, W, C), in the file's own layout."""
+
+_Sample = TypeVar("_Sample", bound=np.generic)
+
+_DITHER_SEED = 0  # any fixed number: the same photo gives the same file
+_PALETTE_CHUNK = 4096  # colours compared with the palette at a time: 4096 x 256 x 3 int32 = 12 MiB
+
+# 16 bit to 8 bit, to the nearest: 65535 = 255 * 257, so that 0 and white are exact.
+_EIGHT_BIT = ((np.arange(65536, dtype=np.uint32) + 128) // 257).astype(np.uint8)
+_EIGHT_BIT.flags.writeable = False
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Samples:
+    """The part of a photo that its 8-bit RGB picture does not hold; all of it upright.
+
+    Plain 8-bit RGB and grey need nothing here: their samples are in the picture itself.
+    """
+
+    kind: Literal["gray", "rgb", "palette"] = "rgb"
+    bits: int = 8  # per sample: 1, 2, 4, 8 or 16
+    alpha: Plane | None = None  # 8 bit, the channel after the colours
+    alpha_is_opacity: bool = True  # False: padding or an unknown channel, kept all the same
+    deep: DeepSamples | None = None  # all samples when bits == 16
+    indices: Plane | None = None  # with kind "palette"
+    palette: npt.NDArray[np.uint8] | None = None  # (K, 3)
+    palette_alpha: npt.NDArray[np.uint8] | None = None  # (K,)
+    key: tuple[int, ...] | None = None  # the colour that counts as transparent, as 8 or 16 bit
+
+
+def turn_upright(array: npt.NDArray[_Sample], orientation: int) -> npt.NDArray[_Sample]:
+    """Return the stored picture as it is meant to be seen; a view, not a copy.
+
+    Args:
+        array: (H, W) or (H, W, C), any dtype. Not modified.
+        orientation: Exif tag 0x0112; anything outside 2..8 changes nothing.
+
+    Returns:
+        (H, W, ...) for 1 to 4, (W, H, ...) for 5 to 8.
+
+    References:
+        CIPA DC-008-2019 (Exif 2.32), section 4.6.4, Orientation.
+    """
+    if orientation in (5, 6, 7, 8):
+        array = array.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return array
+
+
+def turn_back(array: npt.NDArray[_Sample], orientation: int) -> npt.NDArray[_Sample]:
+    """Undo `turn_upright`."""
+    return turn_upright(array, {6: 8, 8: 6}.get(orientation, orientation))
+
+
+def eight_bit(deep: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
+    """Return 16-bit samples as 8 bit, to the nearest."""
+    return np.take(_EIGHT_BIT, deep)
+
+
+def as_rgb(plane: Plane) -> RGBImage:
+    """Return a grey plane as (H, W, 3)."""
+    return np.repeat(plane[..., None], 3, axis=2)
+
+
+def as_gray(colours: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return (..., 3) RGB as grey; equal channels give exactly their value.
+
+    References:
+        ITU-R BT.601 luma weights in 16-bit fixed point, rounded; they sum to 65536.
+    """
+    weights = np.array((19595, 38470, 7471), dtype=np.uint32)
+    gray: npt.NDArray[np.uint8] = ((colours @ weights + 0x8000) >> 16).astype(np.uint8)
+    return gray
+
+
+def merge(samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Raster:
+    """Return the file's own samples with the hole filled. Alpha is the original's everywhere.
+
+    A filled pixel keeps the transparency it had: in palette files it is mapped to the nearest entry
+    of the same alpha, and where one colour counts as transparent it neither takes nor leaves that
+    colour.
+
+    Args:
+        samples: the photo's record. Not modified.
+        pixels: (H, W, 3) uint8, RGB, the photo's picture. Not modified.
+        filled: (H, W, 3) uint8, RGB; read only where `mask` is True.
+        mask: (H, W) bool, True = take from `filled`.
+
+    Returns:
+        (H, W) indices or grey, or (H, W, C) with C = 2 (grey, alpha), 3 or 4; uint16 when the file
+        has 16 bits, else uint8. A new array, except that 8-bit grey and RGB outside the mask are
+        copied from `pixels`.
+    """
+    hole = filled[mask]  # (N, 3)
+    if samples.indices is not None:
+        return _merge_palette(samples, samples.indices, hole, mask)
+    if samples.deep is not None:
+        return _merge_deep(samples, samples.deep, hole, mask)
+    gray = samples.kind == "gray"
+    out = np.array(pixels[..., 0] if gray else pixels, order="C")
+    values = _to_levels(as_gray(hole), samples.bits) if gray else hole
+    out[mask] = _avoid_key(out[mask], values, samples.key, step=255 // (2**samples.bits - 1))
+    return out if samples.alpha is None else np.dstack([out, samples.alpha])
+
+
+def _to_levels(values: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint8]:
+    """Round grey to what `bits` bits can hold, spread over [0, 255]."""
+    if bits >= 8:
+        return values
+    step = 255 // (2**bits - 1)  # 255, 85 or 17
+    levels = np.rint(np.arange(256) / step) * step
+    return np.take(levels.astype(np.uint8), values)
+
+
+def _avoid_key(before: Raster, after: Raster, key: tuple[int, ...] | None, step: int) -> Raster:
+    """Return `after`, neither making transparent what was opaque nor the reverse."""
+    if key is None:
+        return after
+    colour = np.array(key if before.ndim == 2 else key[0], dtype=before.dtype)
+    was, is_now = before == colour, after == colour
+    if before.ndim == 2:
+        was, is_now = was.all(axis=1), is_now.all(axis=1)
+    last = int(key[-1])
+    nudged = last - step if last >= step else last + step
+    after = after.copy()
+    if before.ndim == 2:
+        after[is_now, -1] = nudged
+    else:
+        after[is_now] = nudged
+    after[was] = before[was]
+    return after
+
+
+def _merge_deep(
+    samples: Samples, deep: DeepSamples, hole: npt.NDArray[np.uint8], mask: Mask
+) -> Raster:
+    """Return 16-bit samples with the hole as 257 times the fill plus noise below one 8-bit step.
+
+    The noise keeps smooth sky from banding; rounding to 8 bit takes it away again exactly.
+    """
+    colours = as_gray(hole)[:, None] if samples.kind == "gray" else hole  # (N, 1) or (N, 3)
+    noise = np.random.default_rng(_DITHER_SEED).integers(-128, 129, colours.shape, dtype=np.int32)
+    values = np.clip(colours * np.int32(257) + noise, 0, 65535).astype(np.uint16)
+    out = deep.copy()
+    channels = colours.shape[1]
+    out[mask, :channels] = _avoid_key(deep[mask][:, :channels], values, samples.key, step=1)
+    return out
+
+
+def _merge_palette(
+    samples: Samples, indices: Plane, hole: npt.NDArray[np.uint8], mask: Mask
+) -> Plane:
+    """Return indices with each hole pixel at the nearest entry that is as transparent as before."""
+    palette = samples.palette
+    if palette is None:
+        raise TypeError("indices without a palette")
+    alpha = samples.palette_alpha
+    if alpha is None:
+        alpha = np.full(len(palette), 255, dtype=np.uint8)
+    out = indices.copy()
+    before = indices[mask]
+    after = before.copy()
+    for value in np.unique(alpha[before]):
+        candidates = np.flatnonzero(alpha == value)
+        of_value = alpha[before] == value
+        if value == 0:
+            continue  # invisible before, the same after: its colour is not touched
+        colours, inverse = np.unique(hole[of_value], axis=0, return_inverse=True)
+        nearest = np.empty(len(colours), dtype=np.uint8)
+        for start in range(0, len(colours), _PALETTE_CHUNK):
+            chunk = colours[start : start + _PALETTE_CHUNK]
+            difference = chunk[:, None].astype(np.int32) - palette[candidates]
+            nearest[start : start + _PALETTE_CHUNK] = candidates[
+                (difference**2).sum(axis=2).argmin(axis=1)
+            ]
+        after[of_value] = nearest[inverse.reshape(-1)]
+    out[mask] = after
+    return out

@@ -1,0 +1,59 @@
+"""OpenCV's two classical inpainters: no model, good for thin holes, smooth in large ones.
+
+References:
+    Telea, An Image Inpainting Technique Based on the Fast Marching Method, J. Graphics Tools 2004.
+    Bertalmio et al., Navier-Stokes, Fluid Dynamics, and Image and Video Inpainting, CVPR 2001.
+"""
+
+from types import MappingProxyType
+
+import cv2
+import numpy as np
+
+from cleanplate.errors import UnknownNameError
+from cleanplate.types import Mask, RGBImage, check_image_and_mask
+
+_METHODS = MappingProxyType({"telea": cv2.INPAINT_TELEA, "navier-stokes": cv2.INPAINT_NS})
+METHODS = tuple(_METHODS)
+"""Names of the methods."""
+
+_RADIUS_PX = 3.0  # neighbourhood of each filled pixel; OpenCV's own examples use 3
+
+
+class DiffusionInpainter:
+    """Carries colours from the hole's border inwards.
+
+    Args:
+        name: one of `METHODS`.
+    """
+
+    def __init__(self, name: str) -> None:
+        if name not in METHODS:
+            raise UnknownNameError("inpainter", name, METHODS)
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """The method."""
+        return self._name
+
+    @property
+    def provider(self) -> str:
+        """It runs in OpenCV, on the CPU."""
+        return "OpenCV"
+
+    @property
+    def working_size(self) -> None:
+        """It works at any size."""
+        return
+
+    def inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
+        """Return `image` with the hole filled; see `Inpainter.inpaint`.
+
+        An image that is all hole has nothing to continue: it comes back grey.
+        """
+        check_image_and_mask(image, mask)
+        if mask.all():
+            return np.full_like(image, 128)
+        filled = cv2.inpaint(image, mask.view(np.uint8), _RADIUS_PX, _METHODS[self._name])
+        return np.where(mask[..., None], filled, image).astype(np.uint8)

@@ -1,0 +1,226 @@
+"""One photo's way through: find, select, shape the mask, plan windows, inpaint, composite."""
+
+import threading
+import time
+from collections.abc import Collection
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from cleanplate.compositing import paste
+from cleanplate.errors import InputError
+from cleanplate.inpainters import DEFAULT_INPAINTER, Inpainter, create_inpainter
+from cleanplate.labels import resolve_labels
+from cleanplate.masks import margin_px, merge, shape_mask
+from cleanplate.segmenters import DEFAULT_SEGMENTER, Segmenter, create_segmenter
+from cleanplate.types import (
+    Instance,
+    Mask,
+    Removal,
+    RGBImage,
+    check_image,
+    check_image_and_mask,
+)
+from cleanplate.windows import plan_windows
+
+DEFAULT_MIN_SCORE = 0.45
+"""Objects below this mean probability stay. True finds on real photos are mostly above 0.6, false
+ones below 0.5; backlit figures are near 0.5."""
+
+_CONTEXT = 1.0  # the hole's width on every side
+_JOIN = 0.15  # holes nearer than this share of the larger one's side may share a window
+_NATIVE_LEAST_PX = 64  # context for methods that work at the photo's own resolution
+_FEATHER_SHARE = 0.5  # of the margin around an object
+_LARGEST_FEATHER_PX = 8.0
+
+
+class Remover:
+    """Removes objects from photos; keeps its models loaded and may be shared by threads.
+
+    Models are loaded when they are first needed: filling the user's own masks needs no segmenter,
+    looking without filling needs no inpainter.
+
+    Args:
+        segmenter: an instance, or one of `cleanplate.segmenters.segmenter_names()`.
+        inpainter: an instance, or one of `cleanplate.inpainters.inpainter_names()`.
+        device: one of `cleanplate.models.runtime.DEVICES`, for models given by name.
+        threads: CPU threads of one network run; None takes every usable core.
+    """
+
+    def __init__(
+        self,
+        *,
+        segmenter: Segmenter | str = DEFAULT_SEGMENTER,
+        inpainter: Inpainter | str = DEFAULT_INPAINTER,
+        device: str = "auto",
+        threads: int | None = None,
+    ) -> None:
+        self._segmenter, self._inpainter = segmenter, inpainter
+        self._device, self._threads = device, threads
+        self._loading = threading.Lock()
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """What finds the objects; loaded at the first use.
+
+        Raises:
+            UnknownNameError, DeviceError, MissingRuntimeError, WeightsError: see
+                `create_segmenter`.
+        """
+        with self._loading:
+            if isinstance(self._segmenter, str):
+                self._segmenter = create_segmenter(
+                    self._segmenter, device=self._device, threads=self._threads
+                )
+            return self._segmenter
+
+    @property
+    def inpainter(self) -> Inpainter:
+        """What fills the holes; loaded at the first use.
+
+        Raises:
+            UnknownNameError, DeviceError, MissingRuntimeError, WeightsError: see
+                `create_inpainter`.
+        """
+        with self._loading:
+            if isinstance(self._inpainter, str):
+                self._inpainter = create_inpainter(
+                    self._inpainter, device=self._device, threads=self._threads
+                )
+            return self._inpainter
+
+    def find(
+        self,
+        image: RGBImage,
+        labels: Collection[str] | str,
+        *,
+        min_score: float = DEFAULT_MIN_SCORE,
+        min_area: int = 0,
+    ) -> tuple[list[Instance], list[Instance]]:
+        """Return the objects to remove, and those found that are to be left.
+
+        Args:
+            image: (H, W, 3) uint8, RGB. Not modified.
+            labels: label names, everyday words or VOC ids; see `resolve_labels`.
+            min_score: [0, 1]; objects of a lower mean probability are left.
+            min_area: px; smaller objects are left.
+
+        Raises:
+            InputError: wrong image, score or area, or no label.
+            UnknownNameError: the segmenter does not know a label.
+        """
+        check_image(image)
+        if not 0 <= min_score <= 1:
+            raise InputError(f"min_score must be in [0, 1], got {min_score}")
+        if min_area < 0:
+            raise InputError(f"min_area must be at least 0 px, got {min_area}")
+        names = [labels] if isinstance(labels, str) else labels
+        asked = resolve_labels(names, self.segmenter.labels)
+        chosen, left = [], []
+        for instance in self.segmenter.segment(image, asked):
+            wanted = instance.score >= min_score and instance.area_px >= min_area
+            (chosen if wanted else left).append(instance)
+        return chosen, left
+
+    def remove(
+        self,
+        image: RGBImage,
+        labels: Collection[str] | str,
+        *,
+        min_score: float = DEFAULT_MIN_SCORE,
+        min_area: int = 0,
+        grow: float | None = None,
+    ) -> Removal:
+        """Return the photo without the objects of the given classes.
+
+        Args:
+            image: (H, W, 3) uint8, RGB. Not modified.
+            labels: as for `find`.
+            min_score: as for `find`.
+            min_area: as for `find`.
+            grow: px, >= 0; margin around every object. None scales it with each object.
+
+        Raises:
+            InputError: as for `find`, or a negative `grow`.
+        """
+        start = time.perf_counter()
+        if grow is not None and grow < 0:
+            raise InputError(f"grow must be at least 0 px, got {grow}")
+        chosen, left = self.find(image, labels, min_score=min_score, min_area=min_area)
+        found = time.perf_counter()
+        margins = [margin_px(instance) if grow is None else grow for instance in chosen]
+        size_hw = (image.shape[0], image.shape[1])
+        shapes = [
+            shape_mask(instance, size_hw, margin)
+            for instance, margin in zip(chosen, margins, strict=True)
+        ]
+        mask = merge(shapes, size_hw)
+        feather = min(_LARGEST_FEATHER_PX, _FEATHER_SHARE * min(margins, default=0.0))
+        shaped = time.perf_counter()
+        removal = self._fill(image, mask, feather)
+        done = time.perf_counter()
+        return replace(
+            removal,
+            objects=tuple(chosen),
+            left=tuple(left),
+            timings_s={
+                "find": found - start,
+                "mask": shaped - found,
+                "fill": done - shaped,
+                "total": done - start,
+            },
+        )
+
+    def fill(self, image: RGBImage, mask: Mask) -> Removal:
+        """Return the photo with the pixels of a mask filled, the mask used as it is.
+
+        Args:
+            image: (H, W, 3) uint8, RGB. Not modified.
+            mask: (H, W) bool, True = fill.
+
+        Raises:
+            InputError: wrong shape or dtype.
+            ShapeMismatchError: the sizes differ.
+        """
+        start = time.perf_counter()
+        check_image_and_mask(image, mask)
+        removal = self._fill(image, mask, 0.0)
+        elapsed = time.perf_counter() - start
+        return replace(removal, timings_s={"fill": elapsed, "total": elapsed})
+
+    def _fill(self, image: RGBImage, mask: Mask, feather_px: float) -> Removal:
+        if not mask.any():
+            return Removal(image=image.copy(), mask=mask.copy())
+        notes = ()
+        if mask.all():
+            notes = ("the mask covers the whole photo: there is nothing to continue it from",)
+        inpainter = self.inpainter
+        size = inpainter.working_size
+        result = image.copy()
+        waiting = mask.copy()  # holes not yet filled: no window may copy from them
+        for window in plan_windows(
+            mask, context=_CONTEXT, min_size=size or _NATIVE_LEAST_PX, join=_JOIN
+        ):
+            part, unknown = result[window.slices], waiting[window.slices]
+            filled = _inpaint_scaled(inpainter, part, unknown, size)
+            result[window.slices] = paste(part, filled, window.mask, feather_px=feather_px)
+            unknown &= ~window.mask
+        return Removal(image=result, mask=mask.copy(), notes=notes)
+
+
+def _inpaint_scaled(
+    inpainter: Inpainter, image: RGBImage, mask: Mask, working_size: int | None
+) -> RGBImage:
+    """Inpaint at the working size and scale the result back; never enlarge the input."""
+    height, width = mask.shape
+    scale = 1.0 if working_size is None else working_size / max(height, width)
+    if scale >= 1:
+        return inpainter.inpaint(image, mask)
+    size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+    # Every small pixel that a hole pixel went into is hole, or the object would shine through.
+    cover = cv2.resize(mask.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA)
+    filled = inpainter.inpaint(small, cover > 0)
+    enlarged = cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(enlarged, np.uint8)

@@ -1,0 +1,101 @@
+"""From evidence on a grid to objects with full-size masks."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from cleanplate.segmenters.pyramid import Evidence
+from cleanplate.types import Box, Instance, Mask
+
+# A cell belongs to an object where the evidence is above `_LIKELY`, and an object must have a cell
+# above `_SURE`: limbs and edges that the network only suspects come along, faint blots do not.
+_SURE = 0.5
+_LIKELY = 0.3
+_LEAST_CELLS = 6  # smaller blots are noise of the grid
+
+
+def find_instances(
+    evidence: Evidence, labels: tuple[str, ...], size_hw: tuple[int, int]
+) -> list[Instance]:
+    """Return the connected parts of each class as objects, by falling area.
+
+    Touching objects of one class are one part: a semantic network cannot tell them apart.
+
+    Args:
+        evidence: (C, h, w) float32 in [0, 1], one plane for each of `labels`.
+        labels: C names.
+        size_hw: H and W of the photo.
+    """
+    strongest = evidence.argmax(axis=0)
+    taken = np.zeros(size_hw, np.bool_)
+    found: list[tuple[str, float, Box, Mask]] = []
+    for index, label in enumerate(labels):
+        plane = evidence[index]
+        likely = ((plane > _LIKELY) & (strongest == index)).astype(np.uint8)
+        count, parts, stats, _ = cv2.connectedComponentsWithStats(likely, connectivity=8)
+        for part in range(1, count):
+            x, y, w, h, cells = stats[part].tolist()
+            inside = parts[y : y + h, x : x + w] == part
+            near = plane[y : y + h, x : x + w]
+            if cells < _LEAST_CELLS or near[inside].max() < _SURE:
+                continue
+            box, mask = _at_full_size(np.where(inside, near, 0), (x, y), plane.shape, size_hw)
+            region = taken[box[1] : box[3], box[0] : box[2]]
+            mask &= ~region
+            if not mask.any():
+                continue
+            region |= mask
+            found.append((label, float(near[inside].mean()), *_tightened(box, mask)))
+    found.sort(key=lambda entry: -int(np.count_nonzero(entry[3])))
+    return [Instance(number, *entry) for number, entry in enumerate(found, start=1)]
+
+
+def _at_full_size(
+    cells: npt.NDArray[np.float32],
+    start_xy: tuple[int, int],
+    grid_hw: tuple[int, ...],
+    size_hw: tuple[int, int],
+) -> tuple[Box, Mask]:
+    """Bring one part, alone on a zero ground, to the photo's size.
+
+    Args:
+        cells: (h, w) evidence of the part inside its box on the grid.
+        start_xy: where that box begins on the grid, in cells.
+        grid_hw: cells of the whole grid.
+        size_hw: px of the whole photo.
+
+    Returns:
+        A box in px, one cell wider than the part on each side, and the mask inside it.
+    """
+    height, width = size_hw
+    across, down = grid_hw[1] / width, grid_hw[0] / height  # cells per px
+    left = max(0, int((start_xy[0] - 1) / across))
+    top = max(0, int((start_xy[1] - 1) / down))
+    right = min(width, int(np.ceil((start_xy[0] + cells.shape[1] + 1) / across)))
+    bottom = min(height, int(np.ceil((start_xy[1] + cells.shape[0] + 1) / down)))
+    # The part touches the photo's border where its cells do; elsewhere its surroundings are zero.
+    pad_x = (int(start_xy[0] > 0), int(start_xy[0] + cells.shape[1] < grid_hw[1]))
+    pad_y = (int(start_xy[1] > 0), int(start_xy[1] + cells.shape[0] < grid_hw[0]))
+    padded = np.pad(cells, (pad_y, pad_x))
+    # px -> cells of `padded`, both counted at their centres
+    matrix = np.array(
+        [
+            [across, 0, (left + 0.5) * across - 0.5 - start_xy[0] + pad_x[0]],
+            [0, down, (top + 0.5) * down - 0.5 - start_xy[1] + pad_y[0]],
+        ]
+    )
+    full = cv2.warpAffine(
+        padded.astype(np.float32),
+        matrix,
+        (right - left, bottom - top),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return (left, top, right, bottom), full > _LIKELY
+
+
+def _tightened(box: Box, mask: Mask) -> tuple[Box, Mask]:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    y0, y1, x0, x1 = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    tight = (box[0] + x0, box[1] + y0, box[0] + x1, box[1] + y1)
+    return tight, mask[y0:y1, x0:x1].copy()

@@ -1,0 +1,96 @@
+"""A remover without networks, and small photos to run it on."""
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cleanplate.types import Instance, Mask, Removal, RGBImage
+
+COLOURS = {"person": (220, 20, 20), "car": (20, 20, 220)}
+SCORES = {"person": 0.9, "car": 0.6}
+FILL = 128
+
+
+class ColourRemover:
+    """Takes red for a person and blue for a car, and fills with grey."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, ...]] = []
+
+    def find(
+        self,
+        image: RGBImage,
+        labels: Collection[str],
+        *,
+        min_score: float = 0.5,
+        min_area: int = 0,
+    ) -> tuple[list[Instance], list[Instance]]:
+        self.seen.append(image.shape)
+        found = []
+        for label in sorted(labels, reverse=True):
+            distance = np.abs(image.astype(int) - COLOURS[label]).max(axis=2)
+            rows, columns = np.nonzero(distance < 60)
+            if rows.size:
+                box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+                left, top, right, bottom = (int(edge) for edge in box)
+                mask = distance[top:bottom, left:right] < 60
+                number = len(found) + 1
+                found.append(
+                    Instance(number, label, SCORES[label], (left, top, right, bottom), mask)
+                )
+        chosen = [x for x in found if x.score >= min_score and x.area_px >= min_area]
+        return chosen, [x for x in found if x not in chosen]
+
+    def remove(
+        self,
+        image: RGBImage,
+        labels: Collection[str],
+        *,
+        min_score: float = 0.5,
+        min_area: int = 0,
+        grow: int | None = None,
+    ) -> Removal:
+        chosen, left = self.find(image, labels, min_score=min_score, min_area=min_area)
+        mask = np.zeros(image.shape[:2], dtype=bool)
+        for thing in chosen:
+            thing.paint_on(mask)
+        filled = self.fill(image, mask)
+        return Removal(filled.image, mask, tuple(chosen), tuple(left), {"fill": 0.25, "total": 1.0})
+
+    def fill(self, image: RGBImage, mask: Mask) -> Removal:
+        return Removal(np.where(mask[..., None], np.uint8(FILL), image), mask)
+
+
+@pytest.fixture
+def remover() -> ColourRemover:
+    return ColourRemover()
+
+
+@pytest.fixture
+def make_photo() -> Callable[..., Path]:
+    def make(path: Path, *things: str, size_wh: tuple[int, int] = (40, 30)) -> Path:
+        """Write a photo with a 10 px square for each of `things`, side by side."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.full((size_wh[1], size_wh[0], 3), 235, dtype=np.uint8)
+        for place, thing in enumerate(things):
+            pixels[8:18, 4 + 16 * place : 14 + 16 * place] = COLOURS[thing]
+        quality = {"quality": 95} if path.suffix == ".jpg" else {}
+        Image.fromarray(pixels).save(path, **quality)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def touch(tmp_path: Path) -> Callable[..., None]:
+    def make(*names: str) -> None:
+        """Make empty files below `tmp_path`."""
+        for name in names:
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+
+    return make

@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import pytest
+
+from cleanplate.batch import MaskFiles, plan_photos
+from cleanplate.batch.planning import mask_name
+from cleanplate.errors import PhotoError
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def photo_at(name):
+    photos = plan_photos([Path("in")], Path("out"), recursive=True).photos
+    return next(photo for photo in photos if photo.relative.as_posix() == name)
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted"),
+    [
+        (["a.png"], "a.png"),
+        (["a.bmp"], "a.bmp"),
+        (["a.PNG"], "a.PNG"),
+        (["a.bmp", "a.png", "a.jpg"], "a.png"),
+        (["a.png", "a.jpg.png"], "a.jpg.png"),
+        (["a.png", "a.jpg.tif"], "a.jpg.tif"),
+    ],
+)
+def test_finds_the_mask_at_the_same_relative_path(touch, there, wanted):
+    touch("in/sub/a.jpg", *(f"masks/sub/{name}" for name in there))
+    assert MaskFiles(Path("masks")).find(photo_at("sub/a.jpg")) == Path("masks/sub") / wanted
+
+
+def test_says_which_mask_is_missing(touch):
+    touch("in/sub/a.jpg", "masks/a.png")
+    with pytest.raises(
+        PhotoError, match=r"in/sub/a\.jpg: its mask masks/sub/a\.png does not exist"
+    ):
+        MaskFiles(Path("masks")).find(photo_at("sub/a.jpg"))
+
+
+def test_refuses_a_mask_that_could_belong_to_two_photos(touch):
+    touch("in/a.jpg", "in/a.png", "masks/a.png", "masks/a.png.png")
+    masks = MaskFiles(Path("masks"))
+    with pytest.raises(PhotoError, match=r"masks/a\.png could be .* called a; .*a\.jpg\.png"):
+        masks.find(photo_at("a.jpg"))
+    assert masks.find(photo_at("a.png")) == Path("masks/a.png.png")
+
+
+def test_one_file_serves_every_photo(touch):
+    touch("in/a.jpg", "in/b.jpg", "mask.png")
+    masks = MaskFiles(Path("mask.png"))
+    assert masks.find(photo_at("a.jpg")) == masks.find(photo_at("b.jpg")) == Path("mask.png")
+
+
+def test_finds_the_names_that_a_run_saves(touch):
+    touch("in/a.jpg", "in/a.png", "in/b.jpg", "in/sub/c.d.jpg", "in/e")
+    photos = plan_photos([Path("in"), Path("in/e")], Path("out"), recursive=True).photos
+    assert len(photos) == 5
+    for photo in photos:
+        touch(f"masks/{mask_name(photo).as_posix()}")
+    for photo in photos:
+        assert MaskFiles(Path("masks")).find(photo) == Path("masks") / mask_name(photo)

@@ -1,0 +1,296 @@
+"""`cleanplate run`, called in this process."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from cleanplate import pipeline
+from cleanplate.cli import run as run_module
+from cleanplate.errors import MissingRuntimeError
+from cleanplate.inpainters import DEFAULT_INPAINTER, inpainter_names
+from cleanplate.models import DEVICES
+from cleanplate.segmenters import DEFAULT_SEGMENTER, segmenter_names
+
+pytestmark = pytest.mark.usefixtures("without_networks")
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def hashes(folder):
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(Path(folder).rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_the_main_job(cli, make_photo):
+    make_photo("in/a.png", "person")
+    make_photo("in/b.png")
+    make_photo("in/c.png", "car")
+    Path("in/notes.txt").touch()
+    before = hashes("in")
+
+    ran = cli("run", "in", "-o", "out", "--remove", "people,cars")
+
+    assert ran.code == 0
+    lines = ran.out.splitlines()
+    assert re.fullmatch(
+        r"in/a\.png: removed 1 person \(0\.91\), \d+\.\d % of the photo, \d+\.\d s", lines[0]
+    )
+    assert lines[1] == "in/b.png: nothing found, copied"
+    assert lines[2] == "in/c.png: nothing above the limits, copied; left 1 car (0.30)"
+    assert re.fullmatch(
+        r"3 photos: 1 removed, 2 copied unchanged; \d+\.\d s, \d+\.\d photos/s", lines[3]
+    )
+    assert ran.err.splitlines() == [
+        "segmenter colours on NumPy, inpainter grey on NumPy",
+        "3 photos, 1 other file ignored, removing car, person",
+    ]
+    after = hashes("out")
+    assert hashes("in") == before
+    assert after["a.png"] != before["a.png"]
+    assert (after["b.png"], after["c.png"]) == (before["b.png"], before["c.png"])
+
+
+@pytest.mark.parametrize(
+    "options", [["--remove", "15,7"], ["--remove", "15", "--remove", "cars"], ["--remove", "all"]]
+)
+def test_labels_can_be_given_in_every_way(cli, make_photo, options):
+    make_photo("in/a.png", "person", "car")
+    ran = cli("run", "in", "-o", "out", *options, "--min-score", "0")
+    assert ran.code == 0
+    assert "in/a.png: removed 1 person (0.91) and 1 car (0.30), " in ran.out
+
+
+def test_limits_are_handed_on(cli, make_photo):
+    make_photo("in/a.png", "person")
+    ran = cli("run", "in", "-o", "out", "--remove", "person", "--min-area", 401)
+    assert "nothing above the limits, copied; left 1 person (0.91)" in ran.out
+    ran = cli("run", "in", "-o", "out2", "--remove", "person", "--min-area", 400)
+    assert "removed 1 person" in ran.out
+
+
+def test_a_failure_is_listed_with_its_cause_and_the_rest_is_done(cli, make_photo):
+    Path("in").mkdir()
+    Path("in/a.jpg").write_text("no photo")
+    make_photo("in/b.png", "person")
+    ran = cli("run", "in", "-o", "out", "--remove", "person")
+    assert ran.code == 1
+    assert ran.out.startswith("in/a.jpg: failed: ")
+    assert "2 photos: 1 removed, 1 failed; " in ran.out
+    assert "cleanplate: error: 1 failed:\n  in/a.jpg: " in ran.err
+    assert list(hashes("out")) == ["b.png"]
+
+
+def test_fail_fast_says_how_many_were_not_tried(cli, make_photo):
+    Path("in").mkdir()
+    Path("in/a.jpg").write_text("no photo")
+    make_photo("in/b.png", "person")
+    make_photo("in/c.png", "person")
+    ran = cli("run", "in", "-o", "out", "--remove", "person", "--fail-fast")
+    assert ran.code == 1
+    assert "3 photos: 1 failed, 2 not tried; " in ran.out
+    assert not Path("out").exists()
+
+
+def test_existing_outputs_are_skipped_unless_overwritten(cli, make_photo):
+    make_photo("in/a.png", "person")
+    run = ("run", "in", "-o", "out", "--remove", "person")
+    assert cli(*run).code == 0
+    ran = cli(*run)
+    assert ran.code == 0
+    assert ran.out.startswith("in/a.png: skipped, out/a.png exists\n1 photo: 1 skipped (output ")
+    assert cli(*run, "--overwrite").out.startswith("in/a.png: removed 1 person")
+
+
+def test_a_dry_run_tells_and_writes_only_the_report(cli, make_photo):
+    make_photo("in/a.png", "person")
+    make_photo("in/b.png")
+    options = ("--dry-run", "--masks", "masks", "--report", "report.jsonl")
+    ran = cli("run", "in", "-o", "out", "--remove", "person", *options)
+    assert ran.code == 0
+    assert ran.out.splitlines()[:2] == [
+        "in/a.png: would remove 1 person (0.91)",
+        "in/b.png: nothing found, would be copied",
+    ]
+    assert ran.err.splitlines()[0] == "segmenter colours on NumPy"
+    assert list(hashes(".")) == ["in/a.png", "in/b.png", "report.jsonl"]
+    told = [json.loads(line) for line in Path("report.jsonl").read_text().splitlines()]
+    assert [line["status"] for line in told] == ["would-remove", "would-copy"]
+    assert told[0]["models"] == {"segmenter": "colours", "inpainter": None}
+
+
+def test_masks_are_saved_and_used_again(cli, make_photo):
+    make_photo("in/sub/a.png", "person")
+    make_photo("in/b.png")
+    masked = ("run", "in", "-r", "--remove", "person", "--grow", 0, "--masks", "masks")
+    assert cli(*masked, "-o", "out").code == 0
+    assert list(hashes("masks")) == ["b.png", "sub/a.png"]
+
+    ran = cli("run", "in", "-r", "-o", "out2", "--mask", "masks", "--report", "report.jsonl")
+
+    assert ran.code == 0
+    assert ran.err.splitlines() == ["inpainter grey on NumPy", "2 photos"]
+    assert ran.out.splitlines()[0] == "in/b.png: the mask is empty, copied"
+    assert ran.out.splitlines()[1].startswith("in/sub/a.png: filled the mask, ")
+    assert hashes("out2") == hashes("out")
+    first, second = map(json.loads, Path("report.jsonl").read_text().splitlines())
+    assert first["models"] == {"segmenter": None, "inpainter": "grey"}
+    assert (second["found"], second["mask_area_px"] >= 400) == ([], True)
+
+
+def test_quiet_prints_errors_only(cli, make_photo):
+    make_photo("in/a.png", "person")
+    ran = cli("run", "in", "-o", "out", "--remove", "person", "-q")
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
+    Path("in/b.jpg").write_text("no photo")
+    ran = cli("run", "in", "-o", "out", "--remove", "person", "-q")
+    assert (ran.code, ran.out) == (1, "")
+    assert re.fullmatch(r"cleanplate: error: in/b\.jpg: .*\n", ran.err)
+
+
+def test_verbose_adds_boxes_times_and_notes(cli, make_photo):
+    make_photo("in/a.png", "person", "car")
+    ran = cli("run", "in", "-o", "out", "--remove", "person,car", "-v")
+    assert "  removed 1: person 0.91, box 10 20 30 40, 400 px\n" in ran.out
+    assert "  left 2: car 0.30, box 50 20 70 40, 400 px\n" in ran.out
+    assert re.search(r"\n  read \d+\.\d\d s, .*, write \d+\.\d\d s, total \d+\.\d\d s\n", ran.out)
+
+
+def test_verbose_shows_where_an_internal_error_happened(cli, make_photo, monkeypatch):
+    make_photo("in/a.png", "person")
+
+    class Broken:
+        def __init__(self, **_):
+            self.segmenter = self.inpainter = type("Model", (), {"name": "x", "provider": "y"})
+            self.segmenter.labels = ("person",)
+
+        def remove(self, *_, **__):
+            raise KeyError("deep inside")
+
+    monkeypatch.setattr(pipeline, "Remover", Broken)
+    run = ("run", "in", "-o", "out", "--remove", "person")
+    ran = cli(*run)
+    assert ran.code == 1
+    assert "internal error (KeyError: 'deep inside'); please report it" in ran.err
+    assert "Traceback" not in ran.out + ran.err
+    assert "  Traceback (most recent call last):\n" in cli(*run, "-v").out
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        ([], "Missing argument 'IN...'"),
+        (["in"], "Missing option '--output' / '-o'"),
+        (["in", "-o", "out"], "nothing to remove; give --remove, such as --remove person,car, or"),
+        (["in", "-o", "out", "--remove", ""], "no label given"),
+        (["in", "-o", "out", "--remove", "persn"], "unknown label 'persn'; known: .*'person'"),
+        (["in", "-o", "out", "--remove", "21"], "unknown label '21'; known: "),
+        (["in", "-o", "out", "--remove", "0"], "label '0' is the background"),
+        (["in", "-o", "in", "--remove", "car"], "in: is an input and --output too"),
+        (["no", "-o", "out", "--remove", "car"], "no: no such file or folder"),
+        (["in", "-o", "out", "--remove", "3", "15"], "15: no such .*, write --remove 3,15"),
+        (["in", "cars", "-o", "out", "--remove", "a, b,"], "cars: no .* --remove a,b,cars"),
+        (["in", "-o", "out", "--remove", "car", "--mask", "in"], "--mask and --remove exclude"),
+        (["in", "-o", "out", "--mask", "m", "--grow", "1"], "--grow and --mask exclude each other"),
+        (["in", "-o", "out", "--remove", "car", "--device", "gpu"], "unknown device 'gpu'; known:"),
+        (["in", "-o", "out", "--remove", "car", "--segmenter", "sam"], "unknown segmenter 'sam'"),
+        (["in", "-o", "out", "--mask", "in/a.png", "--inpainter", "x"], "unknown inpainter 'x'; k"),
+        (["in", "-o", "out", "--remove", "car", "--min-score", "1.5"], "'--min-score': "),
+        (["in", "-o", "out", "--remove", "car", "--grow", "-1"], "'--grow': "),
+        (["in", "-o", "out", "--remove", "car", "-q", "-v"], "-q and -v exclude each other"),
+        (["in", "-o", "out", "--remove", "car", "-x"], "No such option:? '?-x"),
+        (["in", "-o", "out", "--remove", "car", "--report", "in/a.png"], "report would overwrite"),
+    ],
+)
+def test_wrong_use_is_one_line_and_does_nothing(cli, make_photo, args, told):
+    make_photo("in/a.png", "person")
+    before = hashes(".")
+    ran = cli("run", *args)
+    assert (ran.code, ran.out) == (2, "")
+    assert re.fullmatch(rf"cleanplate: error: .*{told}.*\n", ran.err)
+    assert hashes(".") == before
+
+
+def test_all_labels_are_not_listed_one_by_one(cli, make_photo):
+    make_photo("in/a.png", "person", "car")
+    ran = cli("run", "in", "-o", "out", "--remove", "all")
+    assert "1 photo, removing all that can be found\n" in ran.err
+
+
+def test_interrupted_while_loading_nothing_is_claimed(cli, make_photo, monkeypatch):
+    make_photo("in/a.png", "person")
+    monkeypatch.setattr(pipeline, "Remover", lambda **_: (_ for _ in ()).throw(KeyboardInterrupt))
+    ran = cli("run", "in", "-o", "out", "--remove", "person")
+    assert (ran.code, ran.out) == (130, "")
+    assert ran.err == (
+        "cleanplate: error: interrupted before the first photo was done, nothing half-written\n"
+    )
+
+
+def test_a_missing_runtime_is_one_line_and_exit_1(cli, make_photo, monkeypatch):
+    make_photo("in/a.png")
+
+    def fail(**_):
+        raise MissingRuntimeError("ONNX Runtime is not installed; run 'pip install x'")
+
+    monkeypatch.setattr(pipeline, "Remover", fail)
+    ran = cli("run", "in", "-o", "out", "--remove", "person")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == "cleanplate: error: ONNX Runtime is not installed; run 'pip install x'\n"
+
+
+def test_a_report_that_cannot_be_written_does_not_stop_the_run(cli, make_photo):
+    if not Path("/dev/full").exists():
+        pytest.skip("needs a disk that is full")
+    make_photo("in/a.png", "person")
+    make_photo("in/b.png", "person")
+    ran = cli("run", "in", "-o", "out", "--remove", "person", "--report", "/dev/full")
+    assert ran.code == 1
+    assert "/dev/full: the report cannot be written (No space left on device)" in ran.err
+    assert list(hashes("out")) == ["a.png", "b.png"]
+
+
+@pytest.mark.parametrize("name", ["[bold]a[red].png", "a b.png", "ä" * 80 + ".png", "-a.png"])
+def test_names_are_printed_as_they_are(cli, make_photo, name):
+    make_photo(f"in/{name}", "person")
+    ran = cli("run", "in", "-o", "out", "--remove", "person")
+    assert ran.code == 0
+    assert ran.out.startswith(f"in/{name}: removed 1 person")
+
+
+def test_control_characters_in_names_are_escaped(cli, make_photo):
+    make_photo("in/a\n\x1b[2J.png", "person")
+    ran = cli("run", "in", "-o", "out", "--remove", "person")
+    assert ran.code == 0
+    assert ran.out.startswith("in/a\\x0a\\x1b[2J.png: removed")
+
+
+def test_the_help_tells_the_devices_and_defaults_there_are(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    ran = cli("run", "--help")
+    assert ran.code == 0
+    for word in (*DEVICES, *segmenter_names(), *inpainter_names()):
+        assert word in ran.out
+    for default in (DEFAULT_SEGMENTER, DEFAULT_INPAINTER):
+        assert f"[default: ({default})]" in ran.out
+    assert str(pipeline.DEFAULT_MIN_SCORE) == run_module.SHOWN_MIN_SCORE
+    shorts = set(re.findall(r" (-\w)\b", ran.out))
+    assert shorts == {"-o", "-r", "-v", "-q"}
+
+
+def test_a_mask_file_serves_all_photos(cli, make_photo):
+    make_photo("in/a.png", "person")
+    make_photo("in/b.png", "person")
+    Image.new("L", (96, 64), 255).save("mask.png")
+    ran = cli("run", "in", "-o", "out", "--mask", "mask.png")
+    assert ran.code == 0
+    assert ran.out.count("filled the mask, 100.0 % of the photo") == 2
