@@ -4,30 +4,41 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cleanplate.masks import box_of
 from cleanplate.types import Mask, RGBImage
 
+_SEAM_PX = 2  # width of the photo's rim around a hole that the fill is made to meet
 
-def paste(image: RGBImage, fill: RGBImage, mask: Mask, *, feather_px: float) -> RGBImage:
-    """Return `image` with `fill` inside `mask`, blended over the mask's outermost pixels.
+
+def paste(image: RGBImage, fill: RGBImage, mask: Mask) -> RGBImage:
+    """Return `image` with `fill` inside `mask`, shifted so that both meet all along the border.
+
+    What the fill differs by from the photo just outside the mask fades out inside it: the seam lies
+    within the mask, and no masked pixel of `image` is looked at.
 
     Args:
         image: (H, W, 3) uint8. Not modified.
-        fill: (H, W, 3) uint8.
+        fill: (H, W, 3) uint8, made for the whole of `image`: outside the mask it shows the photo,
+            as smooth as the fill is.
         mask: (H, W) bool, True = take the fill.
-        feather_px: >= 0; distance inside the mask over which the fill fades in. The photo's own
-            pixels shine through there, so it must be less than the margin around the object.
 
     Returns:
         (H, W, 3) uint8, equal to `image` where `mask` is False.
     """
-    if feather_px < 1 or not mask.any():
-        return np.where(mask[..., None], fill, image)
-    # The border of the photo is no seam: there is nothing beyond it to blend into.
-    inside = np.pad(mask, 1, mode="edge").astype(np.uint8)
-    distance = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
-    share = np.minimum(distance / (feather_px + 1), 1.0)[..., None]  # 0 outside, exactly
-    mixed = image * (1 - share) + fill * share
-    return np.where(mask[..., None], np.rint(mixed).astype(np.uint8), image)
+    result = image.copy()
+    if not mask.any():
+        return result
+    left, top, right, bottom = box_of(mask, grown_by_px=_SEAM_PX)
+    near = slice(top, bottom), slice(left, right)
+    hole, photo, made = mask[near], image[near], fill[near]
+    kernel = np.ones((2 * _SEAM_PX + 1,) * 2, np.uint8)
+    rim = (cv2.dilate(hole.view(np.uint8), kernel) > 0) & ~hole
+    difference = photo.astype(np.float32) - made
+    if rim.any() and difference[rim].any():
+        shifted = np.rint(made + membrane(difference, rim))
+        made = np.clip(shifted, 0, 255).astype(np.uint8)
+    result[near][hole] = made[hole]
+    return result
 
 
 def membrane(difference: npt.NDArray[np.float32], known: Mask) -> npt.NDArray[np.float32]:
@@ -66,5 +77,5 @@ def membrane(difference: npt.NDArray[np.float32], known: Mask) -> npt.NDArray[np
 
 def _halved(field: npt.NDArray[np.float32], size_wh: tuple[int, int]) -> npt.NDArray[np.float32]:
     return np.asarray(cv2.resize(field, size_wh, interpolation=cv2.INTER_AREA), np.float32).reshape(
-        (size_wh[1], size_wh[0]) + field.shape[2:]
+        (size_wh[1], size_wh[0], *field.shape[2:])
     )

@@ -59,8 +59,7 @@ def grow(mask: Mask, radius_px: float) -> Mask:
         raise InputError(f"radius_px must be at least 0, got {radius_px}")
     if radius_px == 0 or not mask.any():
         return mask.copy()
-    box = _grown_box(box_of(mask), math.ceil(radius_px), mask.shape)
-    left, top, right, bottom = box
+    left, top, right, bottom = box_of(mask, grown_by_px=math.ceil(radius_px))
     distance = cv2.distanceTransform(
         (~mask[top:bottom, left:right]).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
     )
@@ -77,8 +76,8 @@ def merge(masks: list[tuple[Box, Mask]], size_hw: tuple[int, int]) -> Mask:
     return union
 
 
-def box_of(mask: Mask) -> Box:
-    """Return the tight box around the True pixels.
+def box_of(mask: Mask, *, grown_by_px: int = 0) -> Box:
+    """Return the tight box around the True pixels, grown by some px inside the array.
 
     Raises:
         InputError: there is none.
@@ -86,7 +85,8 @@ def box_of(mask: Mask) -> Box:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if rows.size == 0:
         raise InputError("the mask is empty: it has no box")
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    tight = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    return _grown_box(tight, grown_by_px, mask.shape)
 
 
 def margin_px(instance: Instance) -> float:
@@ -109,9 +109,9 @@ def shape_mask(instance: Instance, size_hw: tuple[int, int], margin: float) -> t
     canvas = np.zeros((bottom - top, right - left), np.bool_)
     own_left, own_top, own_right, own_bottom = instance.box_xyxy
     canvas[own_top - top : own_bottom - top, own_left - left : own_right - left] = instance.mask
-    largest = np.zeros((), np.bool_) | drop_specks(canvas, least_px=int(_SPECK_SHARE * area))
-    filled = fill_holes(largest, largest_px=int(_HOLE_SHARE * area))
-    return (left, top, right, bottom), grow(filled, margin)
+    cleaned = drop_specks(canvas, least_px=int(_SPECK_SHARE * area))
+    cleaned = fill_holes(cleaned, largest_px=int(_HOLE_SHARE * area))
+    return (left, top, right, bottom), grow(cleaned, margin)
 
 
 def _grown_box(box: Box, by_px: int, size_hw: tuple[int, ...]) -> Box:

@@ -22,17 +22,21 @@ from cleanplate.types import (
     check_image,
     check_image_and_mask,
 )
-from cleanplate.windows import plan_windows
+from cleanplate.windows import Window, plan_windows
 
 DEFAULT_MIN_SCORE = 0.45
 """Objects below this mean probability stay. True finds on real photos are mostly above 0.6, false
 ones below 0.5; backlit figures are near 0.5."""
 
-_CONTEXT = 1.0  # the hole's width on every side
+_CONTEXT = 1.0  # the hole's mean side, on every side of it
 _JOIN = 0.15  # holes nearer than this share of the larger one's side may share a window
 _NATIVE_LEAST_PX = 64  # context for methods that work at the photo's own resolution
-_FEATHER_SHARE = 0.5  # of the margin around an object
-_LARGEST_FEATHER_PX = 8.0
+# A window that would be shrunk to less than a third is inpainted at twice the working size, if its
+# hole is nowhere deeper than this there: the networks continue stripes and stems crisply across
+# what they can reach, and invent shapes in the middle of what they cannot. Chosen by looking at
+# 256, 384 and 512 px side by side.
+_FINE_SHRINKAGE = 3.0
+_FINE_DEPTH_PX = 36.0
 
 
 class Remover:
@@ -117,7 +121,8 @@ class Remover:
             raise InputError(f"min_area must be at least 0 px, got {min_area}")
         names = [labels] if isinstance(labels, str) else labels
         asked = resolve_labels(names, self.segmenter.labels)
-        chosen, left = [], []
+        chosen: list[Instance] = []
+        left: list[Instance] = []
         for instance in self.segmenter.segment(image, asked):
             wanted = instance.score >= min_score and instance.area_px >= min_area
             (chosen if wanted else left).append(instance)
@@ -156,9 +161,8 @@ class Remover:
             for instance, margin in zip(chosen, margins, strict=True)
         ]
         mask = merge(shapes, size_hw)
-        feather = min(_LARGEST_FEATHER_PX, _FEATHER_SHARE * min(margins, default=0.0))
         shaped = time.perf_counter()
-        removal = self._fill(image, mask, feather)
+        removal = self._fill(image, mask)
         done = time.perf_counter()
         return replace(
             removal,
@@ -185,14 +189,14 @@ class Remover:
         """
         start = time.perf_counter()
         check_image_and_mask(image, mask)
-        removal = self._fill(image, mask, 0.0)
+        removal = self._fill(image, mask)
         elapsed = time.perf_counter() - start
         return replace(removal, timings_s={"fill": elapsed, "total": elapsed})
 
-    def _fill(self, image: RGBImage, mask: Mask, feather_px: float) -> Removal:
+    def _fill(self, image: RGBImage, mask: Mask) -> Removal:
         if not mask.any():
             return Removal(image=image.copy(), mask=mask.copy())
-        notes = ()
+        notes: tuple[str, ...] = ()
         if mask.all():
             notes = ("the mask covers the whole photo: there is nothing to continue it from",)
         inpainter = self.inpainter
@@ -203,10 +207,20 @@ class Remover:
             mask, context=_CONTEXT, min_size=size or _NATIVE_LEAST_PX, join=_JOIN
         ):
             part, unknown = result[window.slices], waiting[window.slices]
-            filled = _inpaint_scaled(inpainter, part, unknown, size)
-            result[window.slices] = paste(part, filled, window.mask, feather_px=feather_px)
+            filled = _inpaint_scaled(inpainter, part, unknown, _working_size(window, size))
+            result[window.slices] = paste(part, filled, window.mask)
             unknown &= ~window.mask
         return Removal(image=result, mask=mask.copy(), notes=notes)
+
+
+def _working_size(window: Window, size: int | None) -> int | None:
+    """Return the long side in px at which to inpaint a window; None for its own."""
+    long_side = max(window.mask.shape)
+    if size is None or long_side < _FINE_SHRINKAGE * size:
+        return size
+    inside = np.pad(window.mask, 1).astype(np.uint8)
+    depth_px = float(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
+    return 2 * size if depth_px * 2 * size / long_side <= _FINE_DEPTH_PX else size
 
 
 def _inpaint_scaled(

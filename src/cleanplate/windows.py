@@ -1,6 +1,7 @@
 """Windows of a photo: squares around holes for the inpainter, tiles for the segmenter."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -42,11 +43,20 @@ def plan_windows(mask: Mask, *, context: float, min_size: int, join: float) -> l
     """
     count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     boxes = [_box_of(stats[index]) for index in range(1, count)]
-    groups = _join_near(boxes, context=context, min_size=min_size, join=join)
+    short_side = int(min(mask.shape))
+
+    def side_of(hole: Box) -> int:
+        width, height = hole[2] - hole[0], hole[3] - hole[1]
+        # The mean of both sides: around a standing person less would do than their whole height.
+        around = context * math.sqrt(width * height)
+        # A square that fits into the photo is finer at the working size than the whole width of it.
+        fitting = max(short_side, width, height)
+        return min(fitting, max(min_size, math.ceil(max(width, height) + 2 * around)))
+
     windows = []
-    for group in groups:
+    for group in _join_near(boxes, side_of, join):
         hole = _around(boxes[index] for index in group)
-        side = _window_side(hole, context=context, min_size=min_size)
+        side = side_of(hole)
         left, top, right, bottom = _square_around(hole, side, mask.shape)
         own = np.isin(parts[top:bottom, left:right], [index + 1 for index in group])
         windows.append(Window((left, top, right, bottom), own))
@@ -95,49 +105,36 @@ def cover_boxes(
     return tiles
 
 
-def _join_near(boxes: list[Box], *, context: float, min_size: int, join: float) -> list[list[int]]:
+def _join_near(boxes: list[Box], side_of: Callable[[Box], int], join: float) -> list[list[int]]:
     """Group the boxes that one window should fill, by repeated joining of pairs."""
-    groups = [[index] for index in range(len(boxes))]
-    around = list(boxes)
-    joined = True
-    while joined:
-        joined = False
-        for first in range(len(groups)):
-            for second in range(len(groups) - 1, first, -1):
-                if _belong_together(around[first], around[second], context, min_size, join):
-                    groups[first] += groups.pop(second)
-                    around[first] = _around([around[first], around.pop(second)])
-                    joined = True
-            if joined:
+    groups = [([index], box) for index, box in enumerate(boxes)]
+    waiting = groups
+    groups = []
+    while waiting:
+        members, around = waiting.pop()
+        for position, (others, box) in enumerate(groups):
+            if _belong_together(around, box, side_of, join):
+                del groups[position]
+                waiting.append((members + others, _around([around, box])))
                 break
-    return groups
+        else:
+            groups.append((members, around))
+    return [sorted(members) for members, _ in groups]
 
 
-def _belong_together(first: Box, second: Box, context: float, min_size: int, join: float) -> bool:
-    sides = [_long_side(first), _long_side(second)]
+def _belong_together(first: Box, second: Box, side_of: Callable[[Box], int], join: float) -> bool:
     gap = max(
         first[0] - second[2], second[0] - first[2], first[1] - second[3], second[1] - first[3]
     )
-    if gap > join * max(sides):
+    if gap > join * max(_long_side(first), _long_side(second)):
         return False
     both = _around([first, second])
-    if gap < 0 and (both in (first, second)):
-        return True  # one lies inside the other's box: no window can separate them
-    apart = [_window_side(box, context=context, min_size=min_size) for box in (first, second)]
-    together = _window_side(both, context=context, min_size=min_size)
-    return together <= _JOIN_GROWTH * max(apart)
+    return side_of(both) <= _JOIN_GROWTH * max(side_of(first), side_of(second))
 
 
 # One window for both may be at most this much larger than the larger of their own windows: four
 # pedestrians in a row, filled together at 256 px, come out four times as coarse as one by one.
 _JOIN_GROWTH = 1.35
-
-
-def _window_side(hole: Box, *, context: float, min_size: int) -> int:
-    width, height = hole[2] - hole[0], hole[3] - hole[1]
-    # The mean of both sides: around a standing person less would do than their whole height.
-    around = context * float(np.sqrt(width * height))
-    return max(min_size, int(np.ceil(max(width, height) + 2 * around)))
 
 
 def _square_around(hole: Box, side: int, size_hw: tuple[int, ...]) -> Box:

@@ -128,7 +128,8 @@ class _Coding:
             subsampling = None if ratios else _WRITABLE_SAMPLING.get((int(ratio[0]), int(ratio[1])))
             if ratio != (int(ratio[0]), int(ratio[1])):
                 subsampling = None
-            if max(horizontal) == ratio[0] and max(vertical) == ratio[1]:
+            is_plain = max(horizontal) == ratio[0] and max(vertical) == ratio[1]
+            if is_plain and subsampling is not None:  # else the encoder's MCU is another
                 mcu_hw = (8 * max(vertical), 8 * max(horizontal))
         return cls(len(components) == 1, is_rgb, subsampling, mcu_hw, kept)
 

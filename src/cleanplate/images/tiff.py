@@ -287,7 +287,7 @@ def _decode(file: TiffFile, page: Directory, layout: _Layout) -> Raster:
     offsets_tag, _, strips = file.strips(page)
     picture = {tag: entry for tag, entry in page.items() if tag in _PICTURE_TAGS}
     if layout.extra is not None:
-        picture.setdefault(_EXTRA, shorts(layout.extra))
+        picture[_EXTRA] = shorts(layout.extra or 2)  # Pillow leaves out what is not alpha
     bare = write_tiff_file(picture, strips, order=file.order, is_tiled=offsets_tag == 324)
     if layout.bits == 16:
         return _decode_deep(bare, layout)

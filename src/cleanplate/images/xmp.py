@@ -17,7 +17,7 @@ _NAME = rb"""(?:
   | hdrgm:\w+ | HDRGainMap:\w+ | apdi:\w+
   | (?:GDepth|GImage|GAudio|GPano|Device|Profile):(?:Data|Confidence\w*|Profiles|Container)
 )"""
-_ATTRIBUTE = re.compile(rb"""\s""" + _NAME + rb"""\s*=\s*(?:"[^"]*"|'[^']*')""", re.VERBOSE)
+_ATTRIBUTE = re.compile(rb"""\s+""" + _NAME + rb"""\s*=\s*(?:"[^"]*"|'[^']*')""", re.VERBOSE)
 _ELEMENT = re.compile(
     rb"<(?P<name>" + _NAME + rb")(?:\s[^>]*)?(?:/>|(?<!/)>.*?</(?P=name)\s*>)",
     re.VERBOSE | re.DOTALL,

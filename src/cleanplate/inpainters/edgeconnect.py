@@ -194,7 +194,7 @@ def _plane_through(rgb: FloatImage, ring: Mask) -> FloatImage | None:
     plane = (place @ coefficients).astype(np.float32)
     guide = ring.copy()
     guide[ring] = deviation <= _PLANE_DEVIATION
-    return plane + membrane(rgb - plane, guide)
+    return np.asarray(plane + membrane(rgb - plane, guide), np.float32)
 
 
 def _ring(hole: Mask) -> Mask:

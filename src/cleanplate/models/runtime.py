@@ -2,7 +2,6 @@
 
 import logging
 import os
-from collections.abc import Mapping
 from types import MappingProxyType, ModuleType
 from typing import Any, cast
 
@@ -138,7 +137,7 @@ def _absent(device: str, cause: str) -> str:
 def _session_options(runtime: ModuleType, threads: int | None) -> Any:
     if threads is not None and threads < 1:
         raise InputError(f"threads must be at least 1, got {threads}")
-    options: Mapping[str, Any] | Any = runtime.SessionOptions()
+    options = runtime.SessionOptions()
     options.intra_op_num_threads = threads or usable_cores()
     options.inter_op_num_threads = 1  # the graphs are chains; there is nothing to run side by side
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL

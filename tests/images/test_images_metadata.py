@@ -1,0 +1,240 @@
+"""Metadata survive, and nothing survives that shows what was removed."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from images_builders import (
+    exif_block,
+    jpeg_segments,
+    opened,
+    saved,
+    segment,
+    small_jpeg,
+    with_segments,
+)
+from PIL import Image, ImageCms
+
+from cleanplate.images import encode_photo, read_photo
+from cleanplate.images.embedded import jpeg_spans
+from cleanplate.images.exif import clean_exif
+from cleanplate.images.photoshop import clean_resources
+from cleanplate.images.xmp import clean_xmp
+
+PLAIN = saved(Image.new("RGB", (64, 48), (90, 120, 40)), "JPEG", dpi=(240, 240), quality=90)
+THUMBNAIL = small_jpeg()
+PREVIEW = small_jpeg((32, 24), (10, 200, 30))
+
+
+def edited(data):
+    photo = read_photo(data)
+    mask = np.zeros(photo.size_hw, bool)
+    mask[10:20, 10:20] = True
+    return encode_photo(photo, np.full_like(photo.pixels, 200), mask), photo.notes
+
+
+def exif_segment(**options):
+    return segment(0xE1, b"Exif\0\0" + exif_block(**options))
+
+
+def raw_exif(data):
+    return next(payload for _, payload in jpeg_segments(data) if payload.startswith(b"Exif"))[6:]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_camera_gps_maker_note_and_interop_data_survive(order):
+    maker_note = b"ACME\0" + bytes(range(200))
+    before = with_segments(
+        PLAIN, exif_segment(order=order, orientation=3, maker_note=maker_note, thumbnail=THUMBNAIL)
+    )
+    after, notes = edited(before)
+    old, new = opened(before).getexif(), opened(after).getexif()
+    assert new[0x010F] == "ACME Cameras"
+    assert (old[0x0112], new[0x0112]) == (3, 1)
+    for ifd in (0x8769, 0x8825, 0xA005):
+        assert dict(new.get_ifd(ifd)) == dict(old.get_ifd(ifd))
+    assert new.get_ifd(0x8825)[2] == (52.0, 31.0, 12.34)
+    assert float(new.get_ifd(0x8769)[0x920A]) == 35.4
+    assert new.get_ifd(0x8769)[0x927C] == maker_note
+    # maker notes hold offsets into the block: nothing of it may move
+    assert raw_exif(after).index(maker_note) == raw_exif(before).index(maker_note)
+    assert notes == ("its Exif thumbnail is not carried over",)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_the_thumbnail_is_gone_without_a_trace(order):
+    after, _ = edited(with_segments(PLAIN, exif_segment(order=order, thumbnail=THUMBNAIL)))
+    assert THUMBNAIL[:20] not in after[20:]
+    assert THUMBNAIL[-40:] not in after
+    assert not opened(after).getexif().get_ifd(1)
+    assert len(raw_exif(after)) <= len(exif_block(thumbnail=THUMBNAIL)) - len(THUMBNAIL)
+
+
+def test_an_uncompressed_thumbnail_is_gone_too():
+    block = bytearray(exif_block())
+    at = len(block)
+    # IFD1 with a strip instead of a JPEG
+    pixels = bytes(range(1, 241))
+    entries = struct.pack("<HHHII", 2, 0x111, 4, 1, at + 30) + struct.pack(
+        "<HHII", 0x117, 4, 1, len(pixels)
+    )
+    block += entries + bytes(4) + pixels
+    (count,) = struct.unpack_from("<H", block, 8)
+    struct.pack_into("<I", block, 10 + 12 * count, at)
+    assert pixels in block
+    cleaned = clean_exif(bytes(block), size_hw=(48, 64))
+    assert pixels[:9] not in cleaned.data
+    assert cleaned.notes == ("its Exif thumbnail is not carried over",)
+
+
+def test_a_preview_in_the_maker_note_is_overwritten_in_place():
+    nested = with_segments(PREVIEW, exif_segment(thumbnail=THUMBNAIL))
+    note = b"ACME" + nested + b"serial 12345"
+    before = with_segments(PLAIN, exif_segment(maker_note=note))
+    after, notes = edited(before)
+    kept = opened(after).getexif().get_ifd(0x8769)[0x927C]
+    assert kept == b"ACME" + bytes(len(nested)) + b"serial 12345"
+    assert notes == ("a preview inside its Exif data is not carried over",)
+
+
+@pytest.mark.parametrize(
+    "block", [b"", b"II*\0", b"junk" * 9, b"II*\0\xff\xff\xff\x7f", b"MM\0*\0\0\0\x08\xff\xff"]
+)
+def test_corrupt_exif_does_not_stop_a_photo(block):
+    after, notes = edited(with_segments(PLAIN, segment(0xE1, b"Exif\0\0" + block)))
+    assert notes == ("its Exif data are corrupt and are not carried over",)
+    assert opened(after).size == (64, 48)
+
+
+def test_any_cut_exif_block_is_survived():
+    block = exif_block(orientation=6, thumbnail=THUMBNAIL)
+    for length in range(0, len(block), 7):
+        cleaned = clean_exif(block[:length], size_hw=(48, 64))
+        assert not jpeg_spans(cleaned.data)
+        assert cleaned.orientation in (1, 6)
+
+
+def test_icc_xmp_comment_and_resolution_survive():
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile += bytes(150_000 - len(profile))  # three segments
+    before = saved(
+        opened(PLAIN), "JPEG", icc_profile=profile, comment=b"by hand", dpi=(300, 200), quality=85
+    )
+    xmp = b'<x:xmpmeta><rdf:Description dc:title="A &lt; B" tiff:Orientation="8"/></x:xmpmeta>'
+    packet = segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + xmp)
+    after, notes = edited(with_segments(before, packet))
+    image = opened(after)
+    assert image.info["icc_profile"] == profile
+    assert image.info["comment"] == b"by hand"
+    assert image.info["dpi"] == (300, 200)
+    assert image.info["xmp"] == xmp.replace(b'"8"', b'"1"')
+    assert notes == ()
+
+
+def test_a_second_picture_after_the_first_is_dropped_and_noted():
+    frames = [Image.new("RGB", (64, 48), colour) for colour in ("red", "green")]
+    stream = io.BytesIO()
+    frames[0].save(stream, "MPO", save_all=True, append_images=frames[1:])
+    after, notes = edited(stream.getvalue())
+    assert opened(after).format == "JPEG"
+    assert b"MPF\0" not in after
+    assert len(jpeg_spans(after)) == 1
+    assert after.endswith(b"\xff\xd9")
+    assert any(note.startswith("the index of further pictures (MPF)") for note in notes)
+    assert any("bytes after the picture" in note for note in notes)
+
+
+def resource(code, data):
+    block = b"8BIM" + struct.pack(">HHI", code, 0, len(data)) + data
+    return block + b"\0" * (len(data) % 2)
+
+
+def test_photoshop_thumbnails_go_and_iptc_stays():
+    iptc = resource(0x0404, b"\x1c\x02\x78\0\x07caption")
+    previews = resource(0x040C, b"\0" * 28 + THUMBNAIL) + resource(0x1234, b"x" + PREVIEW)
+    cut = resource(0x0405, b"abcdef")[:-2]
+    cleaned = clean_resources(previews + iptc + cut)
+    assert cleaned.data == iptc
+    assert cleaned.notes == ("a Photoshop preview is not carried over",)
+    app13 = segment(0xED, b"Photoshop 3.0\0" + previews + iptc)
+    after, notes = edited(with_segments(PLAIN, app13))
+    assert dict(jpeg_segments(after))[0xED] == b"Photoshop 3.0\0" + iptc
+    assert notes == cleaned.notes
+    assert len(jpeg_spans(after)) == 1
+
+
+@pytest.mark.parametrize(
+    ("marker", "payload", "note"),
+    [
+        (0xE0, b"JFXX\0\x10" + THUMBNAIL, "its JFIF thumbnail is not carried over"),
+        (0xE1, b"http://ns.adobe.com/xmp/extension/\0" + bytes(40), "its extended XMP data"),
+        (0xE1, b"FLIR\0\x01\0\0", r"its APP1 data \(FLIR\) are not carried over, they may hold"),
+        (0xEB, b"JP\0\0jumbf c2pa", r"its APP11 data \(JP\) are not carried over"),
+        (0xE4, bytes(30), "its APP4 data are not carried over"),
+        (0xE2, b"urn:iso:std:iso:ts:21496:-1\0", r"its APP2 data \(urn:iso"),
+    ],
+)
+def test_segments_that_may_hold_pictures_are_dropped_and_named(marker, payload, note):
+    after, notes = edited(with_segments(PLAIN, segment(marker, payload)))
+    assert len(notes) == 1
+    with pytest.raises(AssertionError, match=note):
+        raise AssertionError(notes[0])
+    assert payload not in [kept for _, kept in jpeg_segments(after)]
+
+
+def test_a_jfif_thumbnail_is_cut_off():
+    jfif = b"JFIF\0\1\2\1\0\x48\0\x48\2\2" + bytes(range(12))
+    data = b"\xff\xd8" + segment(0xE0, jfif) + PLAIN[20:]
+    after, notes = edited(data)
+    assert jpeg_segments(after)[0] == (0xE0, jfif[:12] + b"\0\0")
+    assert notes == ("its JFIF thumbnail is not carried over",)
+
+
+def test_files_without_jfif_get_none():
+    after, _ = edited(b"\xff\xd8" + exif_segment() + PLAIN[20:])
+    assert [marker for marker, _ in jpeg_segments(after)].count(0xE0) == 0
+    assert opened(after).mode == "RGB"
+
+
+@pytest.mark.parametrize(
+    ("packet", "expected"),
+    [
+        (b"<a tiff:Orientation='6' b='c'/>", b"<a tiff:Orientation='1' b='c'/>"),
+        (b"<tiff:Orientation> 6</tiff:Orientation>", b"<tiff:Orientation> 1</tiff:Orientation>"),
+        (b'<r xmpNote:HasExtendedXMP="AB" dc:x="y">', b'<r dc:x="y">'),
+        (b'<r GCamera:MotionPhoto="1"\n GCamera:MicroVideoOffset="9" a="b"/>', b'<r a="b"/>'),
+        (b"<r><Container:Directory>x<y/></Container:Directory>k</r>", b"<r>k</r>"),
+        (b'<r hdrgm:Version="1.0" exif:FNumber="2/1"/>', b'<r exif:FNumber="2/1"/>'),
+        (b"<r><xap:Thumbnails/>k</r>", b"<r>k</r>"),
+        (b"<r><GDepth:Data>AA</GDepth:Data><GDepth:Near>1</GDepth:Near></r>",)
+        + (b"<r><GDepth:Near>1</GDepth:Near></r>",),
+        (b"<r>/9j/" + b"A" * 300 + b"</r>", b""),
+        ("<r/>".encode("utf-16-le"), b""),
+    ],
+)
+def test_xmp_packets_are_cleaned_as_text(packet, expected):
+    assert clean_xmp(packet).data == expected
+
+
+def test_dropped_xmp_is_noted():
+    assert clean_xmp(b"<r>/9j/" + b"A" * 300).notes == (
+        "its XMP data hold a picture and are not carried over",
+    )
+    assert clean_xmp("<r/>".encode("utf-16")).notes == (
+        "its XMP data are not UTF-8 and are not carried over",
+    )
+    assert clean_xmp(b"<r><xmp:Thumbnails/></r>").notes == (
+        "XMP entries about embedded pictures are not carried over",
+    )
+
+
+def test_jpeg_streams_are_found_with_their_nested_thumbnails():
+    nested = with_segments(PREVIEW, exif_segment(thumbnail=THUMBNAIL))
+    data = b"\xff\xd8\xffx" + nested + b"between" + THUMBNAIL[:-30]
+    first = 4
+    assert jpeg_spans(data) == [
+        (first, first + len(nested)),
+        (first + len(nested) + 7, len(data)),
+    ]
+    assert jpeg_spans(b"\xff\xd8\xff" + bytes(50)) == []
