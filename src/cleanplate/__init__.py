@@ -1,3 +1,83 @@
-"""cleanplate removes named objects from photos."""
+"""cleanplate removes named objects from photos.
+
+`remove` takes one photo and gives it back without them; `Remover` keeps the models loaded and tells
+what was found. Importing this package loads neither ONNX Runtime nor OpenCV: the names below are
+fetched at their first use.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cleanplate.api import remove
+    from cleanplate.errors import (
+        ChecksumError,
+        CleanplateError,
+        DeviceError,
+        InputError,
+        MissingRuntimeError,
+        PhotoError,
+        ShapeMismatchError,
+        UnknownNameError,
+        WeightsError,
+    )
+    from cleanplate.inpainters import Inpainter
+    from cleanplate.pipeline import Remover
+    from cleanplate.segmenters import Segmenter
+    from cleanplate.types import Box, Instance, Mask, Removal, RGBImage
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Box": "types",
+    "ChecksumError": "errors",
+    "CleanplateError": "errors",
+    "DeviceError": "errors",
+    "Inpainter": "inpainters",
+    "InputError": "errors",
+    "Instance": "types",
+    "Mask": "types",
+    "MissingRuntimeError": "errors",
+    "PhotoError": "errors",
+    "RGBImage": "types",
+    "Removal": "types",
+    "Remover": "pipeline",
+    "Segmenter": "segmenters",
+    "ShapeMismatchError": "errors",
+    "UnknownNameError": "errors",
+    "WeightsError": "errors",
+    "remove": "api",
+}
+
+__all__ = [
+    "Box",
+    "ChecksumError",
+    "CleanplateError",
+    "DeviceError",
+    "Inpainter",
+    "InputError",
+    "Instance",
+    "Mask",
+    "MissingRuntimeError",
+    "PhotoError",
+    "RGBImage",
+    "Removal",
+    "Remover",
+    "Segmenter",
+    "ShapeMismatchError",
+    "UnknownNameError",
+    "WeightsError",
+    "remove",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,154 @@
+"""`cleanplate.remove`: one call for one photo, whatever holds it."""
+
+import functools
+from collections.abc import Callable, Collection
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from cleanplate.errors import InputError
+from cleanplate.images import (
+    Photo,
+    encode_photo,
+    photo_from_pil,
+    pil_from_photo,
+    read_photo,
+)
+from cleanplate.pipeline import DEFAULT_MIN_SCORE, Remover
+from cleanplate.types import Removal, RGBImage
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@overload
+def remove(
+    image: bytes,
+    labels: Collection[str] | str,
+    *,
+    remover: Remover | None = None,
+    min_score: float = DEFAULT_MIN_SCORE,
+    min_area: int = 0,
+    grow: float | None = None,
+) -> bytes: ...
+@overload
+def remove(
+    image: npt.NDArray[np.uint8],
+    labels: Collection[str] | str,
+    *,
+    remover: Remover | None = None,
+    min_score: float = DEFAULT_MIN_SCORE,
+    min_area: int = 0,
+    grow: float | None = None,
+) -> npt.NDArray[np.uint8]: ...
+@overload
+def remove(
+    image: "Image.Image | str | PathLike[str]",
+    labels: Collection[str] | str,
+    *,
+    remover: Remover | None = None,
+    min_score: float = DEFAULT_MIN_SCORE,
+    min_area: int = 0,
+    grow: float | None = None,
+) -> "Image.Image": ...
+
+
+def remove(
+    image: "bytes | npt.NDArray[np.uint8] | Image.Image | str | PathLike[str]",
+    labels: Collection[str] | str,
+    *,
+    remover: Remover | None = None,
+    min_score: float = DEFAULT_MIN_SCORE,
+    min_area: int = 0,
+    grow: float | None = None,
+) -> "bytes | npt.NDArray[np.uint8] | Image.Image":
+    """Return the photo without the named objects, as what it was given.
+
+    The models are loaded at the first call and stay loaded. Use a `Remover` to choose models and a
+    device, and to get the mask and the objects too.
+
+    Args:
+        image: the content of a photo's file; a Pillow image; an array; or the path of a photo.
+            Arrays are (H, W, 3) RGB, (H, W, 4) RGB and alpha, or (H, W) grey, uint8. None of them
+            is modified.
+        labels: names, everyday words or VOC ids of what to remove, such as ["person", "cars"].
+        remover: what to use instead of the default models.
+        min_score: [0, 1]; objects of which the segmenter is less sure stay.
+        min_area: px; smaller objects stay.
+        grow: px, >= 0; margin around every object. None scales it with each object.
+
+    Returns:
+        bytes for bytes: the same format and metadata, the very same bytes if nothing was found.
+        An array of the same shape for an array. A Pillow image of the same mode and size for a
+        Pillow image, upright; for a path too.
+
+    Raises:
+        InputError: an image or option that cannot be used.
+        UnknownNameError: the segmenter does not know a label.
+        PhotoError: the file or Pillow image cannot be read.
+        MissingRuntimeError, WeightsError: the models cannot be loaded.
+    """
+
+    def edit(pixels: npt.NDArray[np.uint8]) -> Removal:
+        return (remover or _default_remover()).remove(
+            pixels, labels, min_score=min_score, min_area=min_area, grow=grow
+        )
+
+    if isinstance(image, np.ndarray):
+        return _remove_from_array(image, edit)
+    if isinstance(image, bytes):
+        photo = read_photo(image)
+        removal = edit(photo.pixels)
+        return encode_photo(photo, removal.image, removal.mask) if removal.changed else image
+    photo = _pil_photo(image)
+    removal = edit(photo.pixels)
+    return pil_from_photo(photo, removal.image, removal.mask)
+
+
+@functools.cache
+def _default_remover() -> Remover:
+    return Remover()
+
+
+def _remove_from_array(
+    image: npt.NDArray[np.uint8], edit: Callable[[RGBImage], Removal]
+) -> npt.NDArray[np.uint8]:
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in _DEPTHS:
+        raise InputError(
+            "an array must be uint8 of shape (H, W), (H, W, 3) or (H, W, 4), "
+            f"got {image.shape} {image.dtype}"
+        )
+    if image.shape[2:] == (3,):
+        return edit(image).image
+    grey = image.ndim == 2
+    pixels = np.repeat(image[..., None], 3, axis=2) if grey else image[..., :3].copy()
+    removal = edit(pixels)
+    result = image.copy()
+    if grey:
+        # The three channels of the fill are nearly alike; their mean is its grey.
+        mean = np.rint(removal.image[removal.mask].mean(axis=1))
+        result[removal.mask] = mean.astype(np.uint8)
+    else:
+        result[removal.mask, :3] = removal.image[removal.mask]
+    return result
+
+
+_DEPTHS = ((), (3,), (4,))  # grey, RGB, RGB and alpha
+
+
+def _pil_photo(image: "Image.Image | str | PathLike[str]") -> Photo:
+    from PIL import Image
+
+    if isinstance(image, Image.Image):
+        return photo_from_pil(image)
+    if isinstance(image, str | PathLike):
+        read_photo(Path(image))  # says exactly what is wrong with a file; Pillow's words vary
+        with Image.open(image) as opened:
+            return photo_from_pil(opened)
+    raise InputError(
+        "image must be bytes, an array, a Pillow image or the path of a photo, "
+        f"got {type(image).__name__}"
+    )

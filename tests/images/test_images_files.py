@@ -1,0 +1,274 @@
+"""Reading and writing: formats by content, refusals in one line, limits, threads."""
+
+import os
+import struct
+import subprocess
+import sys
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from images_builders import box_mask, opened, png_chunk, saved, small_jpeg
+from PIL import Image
+
+import cleanplate.images as images
+from cleanplate.errors import InputError, PhotoError, ShapeMismatchError
+from cleanplate.images import (
+    MAX_PIXELS,
+    PHOTO_SUFFIXES,
+    encode_photo,
+    is_photo_name,
+    read_photo,
+    write_photo,
+)
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
+
+
+def test_public_names():
+    assert images.__all__ == sorted(images.__all__, key=lambda n: (not n.isupper(), n.islower(), n))
+    for name in images.__all__:
+        assert hasattr(images, name)
+
+
+def test_the_layer_imports_only_what_lies_below_it():
+    code = textwrap.dedent("""
+        import sys, cleanplate.images
+        inner = sorted(n for n in sys.modules if n.startswith("cleanplate."))
+        allowed = ("cleanplate.errors", "cleanplate.types", "cleanplate.images")
+        assert all(n.startswith(allowed) for n in inner), inner
+        assert "cv2" not in sys.modules
+        """)
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("as_type", [Path, str, bytes])
+def test_reads_and_writes_every_format(tmp_path, fmt, as_type):
+    path = tmp_path / f"in.{fmt.lower()}"
+    path.write_bytes(saved(Image.new("RGB", (13, 9), (10, 200, 30)), fmt))
+    source = path.read_bytes() if as_type is bytes else as_type(path)
+    photo = read_photo(source)
+    assert photo.path == ("<bytes>" if as_type is bytes else str(path))
+    assert (photo.format, photo.size_hw) == (fmt, (9, 13))
+    assert (photo.pixels.dtype, photo.pixels.shape) == (np.uint8, (9, 13, 3))
+
+    target = tmp_path / "new" / "folder" / path.name
+    write_photo(target, photo, np.zeros((9, 13, 3), np.uint8), np.ones((9, 13), bool))
+    result = opened(target.read_bytes())
+    assert (result.format, result.size) == (fmt, (13, 9))
+    assert np.asarray(result).max() < 8
+
+
+def test_names_of_photos():
+    assert {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"} <= PHOTO_SUFFIXES
+    assert is_photo_name("a/B.JPG")
+    assert is_photo_name(Path("x.Tiff"))
+    assert not is_photo_name("x.gif")
+    assert not is_photo_name("jpg")
+
+
+def test_the_content_decides_not_the_name(tmp_path):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(saved(Image.new("RGB", (8, 8)), "PNG"))
+    photo = read_photo(path)
+    assert photo.format == "PNG"
+    assert photo.notes == ("it is named .jpg but is a PNG file, and is written as one",)
+    data = encode_photo(photo, np.array(photo.pixels), np.zeros((8, 8), bool))
+    assert opened(data).format == "PNG"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"the file is empty \(0 bytes\); get an undamaged copy"),
+        (b"<!DOCTYPE html><p>not found</p>", "it is a text file, not a photo; check how it was"),
+        (bytes(100), "it holds nothing but zeros; get an undamaged copy"),
+        (b"\x01\x02\x03\x04\xff\xfe" * 9, r"unknown format \(it starts with 01 02 03 04\); conv"),
+        (b"GIF89a" + bytes(20), "GIF files are not supported; convert it to JPEG, PNG, TIFF"),
+        (b"8BPS\0\1" + bytes(20), "Photoshop files are not supported"),
+        (b"%PDF-1.7 ", "PDF files are not supported"),
+        (b"\0\0\0\x1cftypheic" + bytes(9), "HEIC files are not supported yet; convert it to JPEG"),
+        (b"\0\0\0\x1cftypavif" + bytes(9), "AVIF files are not supported yet; convert it"),
+        (b"\0\0\0\x1cftypisom" + bytes(9), "it is a video or an unknown ISO media file; name a"),
+        (small_jpeg()[:200], "damaged JPEG: the file is cut off; get an undamaged copy"),
+    ],
+)
+def test_other_files_are_refused_in_one_line(tmp_path, content, message):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(content)
+    with pytest.raises(PhotoError, match=rf"photo\.jpg: {message}") as caught:
+        read_photo(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_files_folders_and_pipes_are_refused(tmp_path):
+    with pytest.raises(PhotoError, match=r"gone\.jpg: there is no such file; check the name"):
+        read_photo(tmp_path / "gone.jpg")
+    with pytest.raises(PhotoError, match="that is a folder; name a file, or run on the folder"):
+        read_photo(tmp_path)
+    with pytest.raises(PhotoError, match="the file name is too long; check the name"):
+        read_photo(tmp_path / ("x" * 300))
+    with pytest.raises(PhotoError, match="that is not a file name; check the name"):
+        read_photo("a\0b")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(PhotoError, match="that is not a regular file; name a photo"):
+        read_photo(tmp_path / "pipe.jpg")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError(13, "Permission denied"), "no permission to read it; change the file's"),
+        (OSError(5, "Input/output error"), r"it cannot be read \(Input/output error\); check the"),
+    ],
+)
+def test_unreadable_files_say_why(tmp_path, monkeypatch, error, message):
+    path = tmp_path / "x.jpg"
+    path.write_bytes(b"x")
+
+    def fail(_path):
+        raise error
+
+    monkeypatch.setattr(Path, "read_bytes", fail)  # root may read everything
+    with pytest.raises(PhotoError, match=message):
+        read_photo(path)
+
+
+def test_not_enough_memory_says_so(monkeypatch):
+    def fail(*_args):
+        raise MemoryError
+
+    monkeypatch.setitem(sys.modules["cleanplate.images.files"]._READERS, "JPEG", fail)
+    with pytest.raises(PhotoError, match="not enough memory to decode it; scale it down first"):
+        read_photo(small_jpeg())
+
+
+def huge(fmt, width, height):
+    """Return a small file whose header states a huge picture."""
+    data = bytearray(saved(Image.new("RGB", (8, 8)), fmt))
+    if fmt == "JPEG":
+        at = data.index(b"\xff\xc0") + 5
+        data[at : at + 4] = struct.pack(">HH", height, width)
+    elif fmt == "PNG":
+        header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+        data[8:33] = png_chunk(b"IHDR", header)
+    elif fmt == "BMP":
+        data[18:26] = struct.pack("<ii", width, height)
+    elif fmt == "TIFF":
+        for tag, value in ((256, width), (257, height)):
+            at = data.index(struct.pack("<HH", tag, 4))
+            data[at + 8 : at + 12] = struct.pack("<I", value)
+    else:
+        extended = bytes(4) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+        data[12:12] = b"VP8X" + struct.pack("<I", 10) + extended
+        data[4:8] = struct.pack("<I", len(data) - 8)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_too_many_pixels_are_refused_by_the_header_alone(fmt):
+    width, height = 16000, 15000
+    message = "16000 x 15000 = 240000000 pixels are more than the limit of 178956970; scale or"
+    with pytest.raises(PhotoError, match=message):
+        read_photo(huge(fmt, width, height))
+
+
+def test_the_limit_can_be_set_and_is_inclusive():
+    data = saved(Image.new("RGB", (10, 10)), "PNG")
+    assert read_photo(data, max_pixels=100).size_hw == (10, 10)
+    with pytest.raises(PhotoError, match="100 pixels are more than the limit of 99"):
+        read_photo(data, max_pixels=99)
+
+
+def test_the_limit_is_twice_pillows_and_its_global_state_is_left_alone():
+    assert Image.MAX_IMAGE_PIXELS * 2 == MAX_PIXELS
+    read_photo(small_jpeg(), max_pixels=1000)
+    assert Image.MAX_IMAGE_PIXELS * 2 == MAX_PIXELS
+
+
+@pytest.mark.parametrize("fmt", ["JPEG", "PNG", "BMP", "TIFF"])
+def test_no_bomb_warning_between_pillows_two_limits(monkeypatch, fmt):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60)  # 64 pixels would warn
+    assert read_photo(saved_unwarned(fmt)).size_hw == (8, 8)
+
+
+def saved_unwarned(fmt):
+    return saved(Image.new("RGB", (8, 8)), fmt)
+
+
+def test_edits_of_another_size_or_type_are_refused():
+    photo = read_photo(small_jpeg((16, 12)))
+    fine, mask = np.zeros((12, 16, 3), np.uint8), np.zeros((12, 16), bool)
+    with pytest.raises(ShapeMismatchError, match=r"\(12, 16\) like the image, got \(16, 12\)"):
+        encode_photo(photo, np.zeros((16, 12, 3), np.uint8), mask.T)
+    with pytest.raises(InputError, match="mask must be bool"):
+        encode_photo(photo, fine, mask.astype(np.uint8))
+    with pytest.raises(InputError, match="image must be"):
+        encode_photo(photo, fine.astype(float), mask)
+    photo_without_file = images.Photo("<image>", photo.pixels, "JPEG")
+    with pytest.raises(InputError, match="did not come from a file; use pil_from_photo"):
+        encode_photo(photo_without_file, fine, mask)
+
+
+def test_a_failed_write_keeps_the_original(tmp_path, monkeypatch):
+    path = tmp_path / "photo.jpg"
+    original = small_jpeg()
+    path.write_bytes(original)
+    photo = read_photo(path)
+
+    def fail(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    mask = np.ones(photo.size_hw, bool)
+    with pytest.raises(PhotoError, match="the disk is full"):
+        write_photo(path, photo, np.zeros_like(photo.pixels), mask)
+    assert path.read_bytes() == original
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_empty_and_full_masks(fmt):
+    image = Image.effect_noise((23, 11), 50).convert("RGB")
+    photo = read_photo(saved(image, fmt, **({"lossless": True} if fmt == "WEBP" else {})))
+    filled = np.full_like(photo.pixels, 60)
+    empty = np.asarray(opened(encode_photo(photo, filled, np.zeros((11, 23), bool))))
+    full = np.asarray(opened(encode_photo(photo, filled, np.ones((11, 23), bool))))
+    tolerance = 5 if fmt == "JPEG" else 0
+    assert np.abs(empty.astype(int) - photo.pixels).max() <= tolerance
+    assert np.abs(full.astype(int) - 60).max() <= tolerance
+
+
+def test_many_threads_get_what_one_gets():
+    rng = np.random.default_rng(0)
+    files = [
+        saved(Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)), fmt)
+        for fmt in FORMATS * 3
+    ]
+    mask = box_mask((40, 50), 5, 20, 5, 30)
+
+    def work(data):
+        photo = read_photo(data)
+        return encode_photo(photo, np.full_like(photo.pixels, 7), mask)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(work, files)) == [work(data) for data in files]
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_damaged_files_raise_photo_errors_only(fmt):
+    rng = np.random.default_rng(7)
+    image = Image.effect_noise((24, 18), 50).convert("RGB")
+    data = saved(image, fmt)
+    for _ in range(150):
+        broken = bytearray(data)
+        for at in rng.integers(0, min(len(data), 600), 4):
+            broken[at] = rng.integers(0, 256)
+        try:
+            photo = read_photo(bytes(broken), max_pixels=100_000)
+            encode_photo(photo, np.array(photo.pixels), np.zeros(photo.size_hw, bool))
+        except PhotoError:
+            pass
