@@ -112,8 +112,8 @@ def _resolve(word: str, known: Collection[str], *, ids: bool) -> str:
         raise InputError(
             f"label {word!r} is the background, which is what stays; name an object instead"
         )
-    if ids and plain.isdecimal() and 1 <= int(plain) <= len(VOC_LABELS):
-        plain = VOC_LABELS[int(plain) - 1]
+    if ids and word.isdecimal() and 1 <= int(word) <= len(VOC_LABELS):  # "1-5" is not 15
+        plain = VOC_LABELS[int(word) - 1]
     by_plain = {_normalise(label): label for label in known}
     for candidate in _singulars(plain):
         label = by_plain.get(candidate) or by_plain.get(ALIASES.get(candidate, ""))

@@ -31,12 +31,13 @@ ones below 0.5; backlit figures are near 0.5."""
 _CONTEXT = 1.0  # the hole's mean side, on every side of it
 _JOIN = 0.15  # holes nearer than this share of the larger one's side may share a window
 _NATIVE_LEAST_PX = 64  # context for methods that work at the photo's own resolution
-# A window that would be shrunk to less than a third is inpainted at twice the working size, if its
-# hole is nowhere deeper than this there: the networks continue stripes and stems crisply across
-# what they can reach, and invent shapes in the middle of what they cannot. Chosen by looking at
-# 256, 384 and 512 px side by side.
+# The networks continue stripes and stems crisply across what they can reach, and invent shapes in
+# the middle of what they cannot. So the size a window is inpainted at follows from its hole: such
+# that it is nowhere deeper than this. Chosen by looking at sheets; in between the limits below.
+_REACH_PX = 32.0
+_COARSEST = 0.5  # of the inpainter's working size
+_FINEST = 2.0  # ... for windows that would be shrunk to less than a third, which shows
 _FINE_SHRINKAGE = 3.0
-_FINE_DEPTH_PX = 36.0
 
 
 class Remover:
@@ -215,12 +216,13 @@ class Remover:
 
 def _working_size(window: Window, size: int | None) -> int | None:
     """Return the long side in px at which to inpaint a window; None for its own."""
-    long_side = max(window.mask.shape)
-    if size is None or long_side < _FINE_SHRINKAGE * size:
-        return size
+    if size is None:
+        return None
+    long_side = int(max(window.mask.shape))
     inside = np.pad(window.mask, 1).astype(np.uint8)
     depth_px = float(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
-    return 2 * size if depth_px * 2 * size / long_side <= _FINE_DEPTH_PX else size
+    finest = _FINEST if long_side >= _FINE_SHRINKAGE * size else 1.0
+    return round(min(max(_REACH_PX * long_side / depth_px, _COARSEST * size), finest * size))
 
 
 def _inpaint_scaled(

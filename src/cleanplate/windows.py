@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from cleanplate.masks import box_of
 from cleanplate.types import Box, Mask
 
 
@@ -41,8 +42,15 @@ def plan_windows(mask: Mask, *, context: float, min_size: int, join: float) -> l
     Returns:
         Windows whose masks add up to `mask`; none for an empty mask.
     """
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
-    boxes = [_box_of(stats[index]) for index in range(1, count)]
+    if not mask.any():
+        return []
+    edge = box_of(mask)  # labels take four bytes a pixel: not for the whole photo
+    near = np.ascontiguousarray(mask[edge[1] : edge[3], edge[0] : edge[2]]).view(np.uint8)
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
+    boxes = [
+        (edge[0] + x, edge[1] + y, edge[0] + x + w, edge[1] + y + h)
+        for x, y, w, h, _ in stats[1:count].tolist()
+    ]
     short_side = int(min(mask.shape))
 
     def side_of(hole: Box) -> int:
@@ -58,7 +66,11 @@ def plan_windows(mask: Mask, *, context: float, min_size: int, join: float) -> l
         hole = _around(boxes[index] for index in group)
         side = side_of(hole)
         left, top, right, bottom = _square_around(hole, side, mask.shape)
-        own = np.isin(parts[top:bottom, left:right], [index + 1 for index in group])
+        own = np.zeros((bottom - top, right - left), np.bool_)
+        inside = parts[hole[1] - edge[1] : hole[3] - edge[1], hole[0] - edge[0] : hole[2] - edge[0]]
+        own[hole[1] - top : hole[3] - top, hole[0] - left : hole[2] - left] = np.isin(
+            inside, [index + 1 for index in group]
+        )
         windows.append(Window((left, top, right, bottom), own))
     return sorted(windows, key=lambda window: -int(np.count_nonzero(window.mask)))
 
@@ -86,54 +98,71 @@ def cover_boxes(
 ) -> list[Box]:
     """Return tiles of at most `tile` px that hold every box with `margin` px around it.
 
-    A tile stands around the first box that no earlier tile holds, widened over the following ones
-    as long as they fit. Boxes that do not fit into a tile are left out.
+    Boxes share a tile where that costs no more area than a tile for each. Boxes that do not fit
+    into a tile are left out.
     """
     tiles: list[Box] = []
-    waiting = sorted((_grown(box, margin, size_hw) for box in boxes), key=lambda b: (b[1], b[0]))
+    waiting = sorted((_grown(box, margin, size_hw) for box in boxes), reverse=True)
     while waiting:
-        group, rest = waiting[0], []
-        for box in waiting[1:]:
-            both = _around([group, box])
-            if _long_side(both) <= tile:
-                group = both
-            else:
-                rest.append(box)
-        if _long_side(group) <= tile:
+        group = waiting.pop()
+        if _long_side(group) > tile:
+            continue
+        for position, other in enumerate(tiles):
+            both = _around([group, other])
+            if _long_side(both) <= tile and area_of(both) <= area_of(group) + area_of(other):
+                del tiles[position]
+                waiting.append(both)
+                break
+        else:
             tiles.append(group)
-        waiting = rest
     return tiles
+
+
+def area_of(box: Box) -> int:
+    """Return a box's area in px."""
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def _join_near(boxes: list[Box], side_of: Callable[[Box], int], join: float) -> list[list[int]]:
     """Group the boxes that one window should fill, by repeated joining of pairs."""
-    groups = [([index], box) for index, box in enumerate(boxes)]
-    waiting = groups
-    groups = []
+    waiting = [_Group([index], box, side_of(box)) for index, box in enumerate(boxes)]
+    groups: list[_Group] = []
     while waiting:
-        members, around = waiting.pop()
-        for position, (others, box) in enumerate(groups):
-            if _belong_together(around, box, side_of, join):
+        group = waiting.pop()
+        for position, other in enumerate(groups):
+            both = _Group(
+                group.members + other.members,
+                _around([group.box, other.box]),
+                max(group.alone_px, other.alone_px),
+            )
+            near = _gap(group.box, other.box) <= join * max(map(_long_side, (group.box, other.box)))
+            if near and side_of(both.box) <= _JOIN_GROWTH * both.alone_px:
                 del groups[position]
-                waiting.append((members + others, _around([around, box])))
+                waiting.append(both)
                 break
         else:
-            groups.append((members, around))
-    return [sorted(members) for members, _ in groups]
+            groups.append(group)
+    return [sorted(group.members) for group in groups]
 
 
-def _belong_together(first: Box, second: Box, side_of: Callable[[Box], int], join: float) -> bool:
-    gap = max(
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Holes that share a window."""
+
+    members: list[int]
+    box: Box
+    alone_px: int  # the largest window that one of them would have alone
+
+
+def _gap(first: Box, second: Box) -> int:
+    """Return the distance of two boxes along the axis that separates them most."""
+    return max(
         first[0] - second[2], second[0] - first[2], first[1] - second[3], second[1] - first[3]
     )
-    if gap > join * max(_long_side(first), _long_side(second)):
-        return False
-    both = _around([first, second])
-    return side_of(both) <= _JOIN_GROWTH * max(side_of(first), side_of(second))
 
 
-# One window for both may be at most this much larger than the larger of their own windows: four
-# pedestrians in a row, filled together at 256 px, come out four times as coarse as one by one.
+# A common window may be at most this much larger than the largest one alone: four pedestrians in a
+# row, filled together at 256 px, come out four times as coarse as one by one.
 _JOIN_GROWTH = 1.35
 
 
@@ -145,11 +174,6 @@ def _square_around(hole: Box, side: int, size_hw: tuple[int, ...]) -> Box:
         start = min(max((low + high - span) // 2, 0), length - span)
         spans.append((start, start + span))
     return spans[0][0], spans[1][0], spans[0][1], spans[1][1]
-
-
-def _box_of(stats: Sequence[int]) -> Box:
-    left, top, width, height = (int(value) for value in stats[:4])
-    return left, top, left + width, top + height
 
 
 def _around(boxes: Iterable[Box]) -> Box:

@@ -36,7 +36,7 @@ def directory(entries, at, order, following=0):
 
 
 def exif_block(*, order="<", orientation=1, thumbnail=None, maker_note=b"maker note", size_wh=None):
-    """Return an Exif block, without its identifier, with camera, focal length, GPS and interop data."""
+    """Return an Exif block, without its identifier: camera, focal length, GPS, interop data."""
     width, height = size_wh or (64, 48)
 
     def build(exif_at, gps_at, interop_at, thumb_at):
@@ -108,9 +108,7 @@ def jpeg_segments(jpeg):
 def png_chunk(kind, data):
     import zlib
 
-    return (
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    )
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def png_chunks(png):

@@ -56,14 +56,21 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_temporary(
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("x.png", b"old")]
 
 
-def test_a_real_full_disk(tmp_path):
-    full = Path("/dev/full")
-    if not full.exists():
+def test_a_full_disk_while_writing(tmp_path, monkeypatch):
+    if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
-    with pytest.raises(OSError, match="No space left") as caught, full.open("wb") as stream:
-        stream.write(b"x")
-        stream.flush()
-    assert caught.value.errno == errno.ENOSPC
+    real_open = Path.open
+
+    def open_full(path, mode="r", *args):
+        if mode == "xb":
+            real_open(path, mode).close()  # the temporary file is made, then nothing fits in it
+            return real_open(Path("/dev/full"), "wb", *args)
+        return real_open(path, mode, *args)
+
+    monkeypatch.setattr(Path, "open", open_full)
+    with pytest.raises(PhotoError, match="the disk is full; free some space"):
+        write_bytes_atomic(tmp_path / "x.png", bytes(1 << 20))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_interrupt_leaves_no_temporary(tmp_path, monkeypatch):

@@ -104,9 +104,7 @@ def test_tables_subsampling_and_scan_type_are_kept(photo_image, subsampling, pro
     before = opened(
         saved(photo_image, "JPEG", quality=83, subsampling=subsampling, progressive=progressive)
     )
-    data = saved(
-        photo_image, "JPEG", quality=83, subsampling=subsampling, progressive=progressive
-    )
+    data = saved(photo_image, "JPEG", quality=83, subsampling=subsampling, progressive=progressive)
     photo = read_photo(data)
     mask = box_mask(photo.size_hw, 5, 9, 5, 9)
     after = opened(encode_photo(photo, np.array(photo.pixels), mask))
@@ -155,9 +153,7 @@ def test_exif_orientation_is_applied_once(photo_image, orientation, subsampling)
     from PIL import ImageOps
 
     block = segment(0xE1, b"Exif\0\0" + exif_block(orientation=orientation, size_wh=(301, 239)))
-    data = with_segments(
-        saved(photo_image, "JPEG", quality=90, subsampling=subsampling), block
-    )
+    data = with_segments(saved(photo_image, "JPEG", quality=90, subsampling=subsampling), block)
     expected = ImageOps.exif_transpose(opened(data))
     photo = read_photo(data)
     np.testing.assert_array_equal(photo.pixels, np.asarray(expected))
@@ -218,6 +214,8 @@ def test_cmyk_and_twelve_bits_are_refused():
 def test_a_jpeg_without_a_picture_is_refused():
     with pytest.raises(PhotoError, match="damaged JPEG: it holds no picture data"):
         read_photo(b"\xff\xd8\xff\xd9" + bytes(20))
+    with pytest.raises(PhotoError, match="damaged JPEG: the file is cut off"):
+        read_photo(b"\xff\xd8" + segment(0xFE, b"only a comment") + bytes(9))
     with pytest.raises(PhotoError, match="damaged JPEG: it holds no frame header"):
         read_photo(b"\xff\xd8" + segment(0xDA, b"\x01\x01\x00\x00\x3f\x00") + b"\x00\xff\xd9")
 

@@ -207,8 +207,7 @@ def test_files_without_jfif_get_none():
         (b"<r><Container:Directory>x<y/></Container:Directory>k</r>", b"<r>k</r>"),
         (b'<r hdrgm:Version="1.0" exif:FNumber="2/1"/>', b'<r exif:FNumber="2/1"/>'),
         (b"<r><xap:Thumbnails/>k</r>", b"<r>k</r>"),
-        (b"<r><GDepth:Data>AA</GDepth:Data><GDepth:Near>1</GDepth:Near></r>",)
-        + (b"<r><GDepth:Near>1</GDepth:Near></r>",),
+        (b"<r><GDepth:Data>AA</GDepth:Data><a:b>1</a:b></r>", b"<r><a:b>1</a:b></r>"),
         (b"<r>/9j/" + b"A" * 300 + b"</r>", b""),
         ("<r/>".encode("utf-16-le"), b""),
     ],

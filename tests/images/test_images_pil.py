@@ -114,7 +114,7 @@ def test_other_modes_several_frames_and_damaged_files_are_refused(tmp_path):
         pytest.raises(PhotoError, match=r"it holds 2 frames; pass image\.copy\(\) of one"),
     ):
         photo_from_pil(image)
-    path.write_bytes(small_jpeg((64, 64))[:-100])
+    path.write_bytes(saved(Image.effect_noise((64, 64), 50), "JPEG")[:-100])
     with (
         Image.open(path) as image,
         pytest.raises(PhotoError, match=r"it cannot be decoded \(.*\); check the file"),

@@ -130,8 +130,10 @@ def test_few_bits_stay_few_bits(bits, mode):
         image.putpalette(rng.integers(0, 256, 3 * 2**bits, dtype=np.uint8).tobytes())
     else:
         image = Image.fromarray(levels * np.uint8(step))
-    before = saved(image, "PNG", bits=bits) if bits > 1 or mode == "P" else saved(
-        image.convert("1"), "PNG"
+    before = (
+        saved(image, "PNG", bits=bits)
+        if bits > 1 or mode == "P"
+        else saved(image.convert("1"), "PNG")
     )
     assert before[24] == bits
     after, mask = edited(before, value=90)
@@ -251,7 +253,9 @@ def test_cut_off_files_are_refused(dtype, share):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_picture_data_that_end_early_are_refused_even_with_right_checksums(dtype):
-    _, coded = cv2.imencode(".png", np.random.default_rng(1).integers(0, 255, (40, 40)).astype(dtype))
+    _, coded = cv2.imencode(
+        ".png", np.random.default_rng(1).integers(0, 255, (40, 40)).astype(dtype)
+    )
     chunks = png_chunks(coded.tobytes())
     data = coded.tobytes()[:8] + b"".join(
         png_chunk(kind, content[: len(content) // 2] if kind == b"IDAT" else content)
@@ -279,6 +283,14 @@ def test_a_wrong_checksum_is_refused_in_the_picture_and_noted_in_metadata():
         ([(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 7, 2, 0, 0, 0))], "impossible colour type 2"),
         ([(b"gAMA", b"\0\0\0\0")], "it does not start with a header"),
         ([(b"IHDR", struct.pack(">IIBBBBB", 0, 4, 8, 2, 0, 0, 0))], "a size of 0 x 4 px"),
+        (
+            [
+                (b"IHDR", struct.pack(">IIBBBBB", 2, 1, 8, 2, 0, 0, 0)),
+                (b"IHDR", struct.pack(">IIBBBBB", 1 << 30, 1, 8, 2, 0, 0, 0)),
+                (b"IDAT", zlib.compress(b"\0\0\5")),
+            ],
+            "damaged PNG",
+        ),
         (
             [
                 (b"IHDR", struct.pack(">IIBBBBB", 2, 1, 8, 3, 0, 0, 0)),

@@ -253,6 +253,7 @@ def test_bigtiff_is_read_and_written_as_tiff():
         ([(258, 3, [32] * 3)], "a TIFF of 32 bits per sample is not supported"),
         ([(258, 3, [8, 8, 16])], "unequal bits per channel is not supported"),
         ([(277, 3, [5]), (258, 3, [8] * 5), (338, 3, [0, 0])], "5 channels.*remove the extra"),
+        ([(277, 3, [1]), (258, 3, [8])], "damaged TIFF: 1 of 3 channels; get an undamaged copy"),
         ([(259, 3, [99])], "compression method 99 is not supported; save it with LZW"),
         ([(254, 4, [1])], r"its first picture is only a preview \(a raw file\?\); develop it"),
         ([(50706, 1, b"\1\4\0\0")], r"it is a raw file \(DNG\); develop it to TIFF or JPEG"),
@@ -269,6 +270,8 @@ def test_bigtiff_is_read_and_written_as_tiff():
         ),
         ([(273, 4, None), (279, 4, None)], "damaged TIFF: it holds no picture data"),
         ([(273, 4, [5000])], "damaged TIFF: the file is cut off"),
+        ([(273, 4, [8] * 9), (279, 4, [60] * 9)], "damaged TIFF: its strips overlap"),
+        ([(322, 4, [1 << 20]), (323, 4, [1 << 20])], "damaged TIFF: impossibly large tiles"),
         ([(256, 3, [0])], "its header states a size of 0 x 4 px"),
         ([(262, 3, [3]), (277, 3, [1]), (258, 3, [8])], "damaged TIFF"),
     ],
@@ -292,6 +295,12 @@ def test_cut_off_files_are_refused(compression, share):
         read_photo(data[: int(len(data) * share)])
 
 
+def test_directories_that_point_in_circles_are_cut():
+    data = tiff(tags=[(34665, 4, [68]), (34853, 4, [68]), (40965, 4, [68])])
+    assert struct.unpack_from("<I", data, 4) == (68,)
+    assert read_photo(data).notes[0].startswith("damaged TIFF tags are not carried over: ")
+
+
 def test_four_bit_grey_is_written_as_eight_with_a_note():
     packed = np.array([[0x0F, 0x37]], np.uint8)
     data = tiff(array=packed, tags=[(256, 3, [4]), (258, 3, [4])])
@@ -303,9 +312,7 @@ def test_four_bit_grey_is_written_as_eight_with_a_note():
 def test_associated_alpha_is_written_as_unassociated_with_a_note():
     array = np.full((4, 5, 4), 100, np.uint8)
     before = tiff(array=array, extra=(1,))
-    assert read_photo(before).notes == (
-        "its associated alpha is written as unassociated alpha",
-    )
+    assert read_photo(before).notes == ("its associated alpha is written as unassociated alpha",)
     after, mask = edited(before)
     old, new = np.asarray(opened(before)), np.asarray(opened(after))
     np.testing.assert_array_equal(new[~mask], old[~mask])

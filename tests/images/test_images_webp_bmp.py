@@ -93,10 +93,10 @@ def test_cut_off_webp_is_refused(share):
     data = saved(Image.fromarray(ARRAY), "WEBP")
     with pytest.raises(PhotoError, match="damaged WebP: the file is cut off"):
         read_photo(data[: int(len(data) * share)])
-    with pytest.raises(PhotoError, match="damaged WebP"):  # the RIFF header agrees
-        short = bytearray(data[: int(len(data) * share) // 2 * 2])
-        short[4:8] = struct.pack("<I", len(short) - 8)
-        short[16:20] = struct.pack("<I", len(short) - 20)
+    short = bytearray(data[: int(len(data) * share) // 2 * 2])
+    short[4:8] = struct.pack("<I", len(short) - 8)  # now the RIFF header agrees
+    short[16:20] = struct.pack("<I", len(short) - 20)
+    with pytest.raises(PhotoError, match="damaged WebP"):
         read_photo(bytes(short))
 
 

@@ -296,6 +296,11 @@ def _paste(canvas: "Image.Image", filled: RGBImage, mask: Mask) -> None:
         return
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
     window = np.ascontiguousarray(filled[top:bottom, left:right])
+    hole = mask[top:bottom, left:right].astype(np.uint8) * np.uint8(255)
+    below = canvas.height - bottom if bottom == mask.shape[0] else 0
+    beside = canvas.width - right if right == mask.shape[1] else 0
+    if below or beside:  # a hole at the edge goes on in the padding: nothing stays hidden there
+        window = np.pad(window, ((0, below), (0, beside), (0, 0)), mode="edge")
+        hole = np.pad(hole, ((0, below), (0, beside)), mode="edge")
     fill = Image.fromarray(as_gray(window) if canvas.mode == "L" else window).convert(canvas.mode)
-    hole = Image.fromarray(mask[top:bottom, left:right].astype(np.uint8) * np.uint8(255))
-    canvas.paste(fill, (int(left), int(top)), hole)
+    canvas.paste(fill, (int(left), int(top)), Image.fromarray(hole))

@@ -119,7 +119,7 @@ def take_apart(data: bytes) -> Stream:
     position = 2
     while True:
         position = data.find(b"\xff", position)  # bytes between segments are skipped, as libjpeg
-        while data[position + 1 : position + 2] == b"\xff":
+        while position >= 0 and data[position + 1 : position + 2] == b"\xff":
             position += 1
         if position < 0 or position + 4 > len(data):
             raise RefusalError("damaged JPEG: the file is cut off", DAMAGED_ADVICE)

@@ -77,7 +77,7 @@ def read_png(data: bytes, max_pixels: int) -> Decoded:
     if animation is not None:
         check_one_frame(int.from_bytes(animation[:4]), "frames (APNG)")
     carried = carry_over(chunks, header.size_hw)
-    picture = [c for c in chunks if c.type in (b"IHDR", b"PLTE", b"IDAT", b"IEND")]
+    picture = [chunks[0], *(c for c in chunks if c.type in (b"PLTE", b"IDAT", b"IEND"))]
     by_type = {c.type: c for c in chunks}
     container = PngContainer(
         bits=header.bits,

@@ -36,6 +36,7 @@ from cleanplate.images.tiff_tags import (
     Directory,
     Entry,
     TiffFile,
+    longs,
     read_tiff_file,
     shorts,
     write_tiff_file,
@@ -49,6 +50,9 @@ _PICTURE_TAGS = frozenset(
     (_WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC, 266, 273, _CHANNELS, 278, 279, _PLANES)
 ) | {292, 293, _PREDICTOR, _COLOUR_MAP, 322, 323, 324, 325, _EXTRA, _SAMPLE_FORMAT, 347, 529}
 _PICTURE_TAGS |= {530, 531, 532}
+_SINGLE_NUMBERS = frozenset(
+    (_WIDTH, _LENGTH, _COMPRESSION, _PHOTOMETRIC, 266, _CHANNELS, 278, _PLANES, _PREDICTOR)
+) | {322, 323}
 _DEFLATE = 8
 _PILLOW_COMPRESSION = {
     1: "raw",
@@ -106,7 +110,7 @@ def read_tiff(data: bytes, max_pixels: int) -> Decoded:
     check_pixel_count(layout.size_hw, max_pixels)
     reduced = sum(bool(_number(p, _SUBFILE, 0) & 1) for p in file.pages[1:])
     check_one_frame(len(file.pages) - reduced, "pages (TIFF)")
-    _check_supported(page, layout)
+    _check_supported(page, layout, max_pixels)
     orientation = _number(page, _ORIENTATION, 1)
     with damage_is_refused("TIFF"):
         stored = _decode(file, page, layout)
@@ -234,29 +238,24 @@ def _layout_of(page: Directory) -> _Layout:
     )
 
 
-def _check_supported(page: Directory, layout: _Layout) -> None:
+def _check_supported(page: Directory, layout: _Layout, max_pixels: int) -> None:
     """Raise for kinds of TIFF that could not be brought back as they came."""
+    if _DNG_VERSION in page:
+        raise RefusalError("it is a raw file (DNG)", "develop it to TIFF or JPEG first")
+    if _number(page, _SUBFILE, 0) & 1:
+        raise RefusalError("its first picture is only a preview (a raw file?)", "develop it first")
+    if _number(page, 322, 1) * _number(page, 323, 1) > max(max_pixels, 1 << 20):
+        raise RefusalError("damaged TIFF: impossibly large tiles", DAMAGED_ADVICE)
+    _check_colours(layout)
     advice = "convert it to 8- or 16-bit RGB first"
-    colours = _COLOUR_CHANNELS.get(layout.photometric)
     sample_format = _number(page, _SAMPLE_FORMAT, 1)
     problem = None
-    if _DNG_VERSION in page:
-        problem, advice = "it is a raw file (DNG)", "develop it to TIFF or JPEG first"
-    elif layout.photometric in _UNSUPPORTED_COLOURS:
-        problem = f"a TIFF of {_UNSUPPORTED_COLOURS[layout.photometric]} is not supported"
-    elif colours is None:
-        problem = f"a TIFF of colour type {layout.photometric} is not supported"
-    elif _number(page, _SUBFILE, 0) & 1:
-        problem, advice = "its first picture is only a preview (a raw file?)", "develop it first"
-    elif sample_format not in (1, 4):  # unsigned, undefined
+    if sample_format not in (1, 4):  # unsigned, undefined
         names = {2: "signed integer", 3: "floating-point"}
         kind = names.get(sample_format, f"format {sample_format}")
         problem = f"a TIFF of {layout.bits}-bit {kind} samples is not supported"
     elif layout.bits not in (1, 2, 4, 8, 16):
         problem = f"a TIFF of {layout.bits} bits per sample is not supported"
-    elif layout.channels > colours + 1 or (layout.channels > colours and layout.extra is None):
-        problem = f"a TIFF of {layout.channels} channels is not supported"
-        advice = "remove the extra channels first"
     elif layout.compression not in (*_PILLOW_COMPRESSION, *_LOSSY_COMPRESSION):
         problem = f"a TIFF of compression method {layout.compression} is not supported"
         advice = "save it with LZW, deflate or no compression"
@@ -269,6 +268,23 @@ def _check_supported(page: Directory, layout: _Layout) -> None:
         problem = "a palette TIFF with alpha is not supported"
     if problem is not None:
         raise RefusalError(problem, advice)
+
+
+def _check_colours(layout: _Layout) -> None:
+    """Raise unless the channels are grey, RGB, YCbCr or a palette, with at most one more."""
+    colours = _COLOUR_CHANNELS.get(layout.photometric)
+    if colours is None:
+        name = _UNSUPPORTED_COLOURS.get(layout.photometric, f"colour type {layout.photometric}")
+        advice = "convert it to 8- or 16-bit RGB first"
+        raise RefusalError(f"a TIFF of {name} is not supported", advice)
+    if layout.channels < colours:
+        cause = f"damaged TIFF: {layout.channels} of {colours} channels"
+        raise RefusalError(cause, DAMAGED_ADVICE)
+    if layout.channels > colours + 1 or (layout.channels > colours and layout.extra is None):
+        raise RefusalError(
+            f"a TIFF of {layout.channels} channels is not supported",
+            "remove the extra channels first",
+        )
 
 
 def _deep_problem(page: Directory, layout: _Layout) -> str | None:
@@ -286,14 +302,23 @@ def _decode(file: TiffFile, page: Directory, layout: _Layout) -> Raster:
     """Return (H, W) or (H, W, C) as stored; (H, W, C) uint16 for 16 bits."""
     offsets_tag, _, strips = file.strips(page)
     picture = {tag: entry for tag, entry in page.items() if tag in _PICTURE_TAGS}
+    for tag in _SINGLE_NUMBERS & picture.keys():  # Pillow warns of more than one
+        picture[tag] = longs([_number(page, tag, 1)])
     if layout.extra is not None:
         picture[_EXTRA] = shorts(layout.extra or 2)  # Pillow leaves out what is not alpha
     bare = write_tiff_file(picture, strips, order=file.order, is_tiled=offsets_tag == 324)
     if layout.bits == 16:
         return _decode_deep(bare, layout)
+    from PIL.ImageFile import ImageFile
     from PIL.TiffImagePlugin import TiffImageFile
 
-    with TiffImageFile(io.BytesIO(bare)) as image:
+    class UncheckedTiff(TiffImageFile):
+        """Without Pillow's second check of the size, which warns; ours came before."""
+
+        def load_prepare(self) -> None:
+            ImageFile.load_prepare(self)
+
+    with UncheckedTiff(io.BytesIO(bare)) as image:
         image.load()
         expected = {0: ("1", "L", "LA"), 1: ("1", "L", "LA"), 3: ("P",)}
         if image.mode not in expected.get(layout.photometric, ("RGB", "RGBA", "RGBX")):

@@ -21,6 +21,7 @@ _UNIT_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 1, 7: 1, 8: 2, 9: 4, 10: 4, 11: 
 }  # what changes with the byte order; 5 and 10 are pairs of 4
 _PAIRS = (5, 10)
 _WHOLE_NUMBERS = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
+_MAX_DEPTH = 2  # interoperability in Exif in the page; damaged offsets can point in circles
 _MAX_DIRECTORIES = 100_000  # more pages than this are a loop of damaged offsets
 
 
@@ -80,6 +81,8 @@ class TiffFile:
         ends = [start + length for start, length in zip(offsets, lengths, strict=False)]
         if len(ends) < len(offsets) or not ends or max(ends) > len(self.data):
             raise RefusalError("damaged TIFF: the file is cut off", DAMAGED_ADVICE)
+        if sum(lengths[: len(offsets)]) > len(self.data):
+            raise RefusalError("damaged TIFF: its strips overlap", DAMAGED_ADVICE)
         spans = zip(offsets, ends, strict=False)
         return offsets_tag, lengths_tag, [self.data[start:end] for start, end in spans]
 
@@ -143,7 +146,7 @@ class _Reader:
     order: str
     is_big: bool
 
-    def directory(self, offset: int, damaged: list[int]) -> tuple[Directory, int]:
+    def directory(self, offset: int, damaged: list[int], depth: int = 0) -> tuple[Directory, int]:
         """Return the directory at `offset` and the offset of the next one."""
         count_code, size, link_code = ("Q", 20, "Q") if self.is_big else ("H", 12, "I")
         (count,) = struct.unpack_from(self.order + count_code, self.data, offset)
@@ -155,7 +158,7 @@ class _Reader:
         for position in range(start, end, size):
             tag, entry = self._entry(position)
             if entry is not None and tag in SUB_DIRECTORIES:
-                entry = self._with_child(entry, damaged)
+                entry = self._with_child(entry, damaged, depth + 1)
             if entry is None:
                 damaged.append(tag)
             else:
@@ -180,13 +183,13 @@ class _Reader:
             return tag, None
         return tag, Entry(kind, count, _swapped(self.data[at : at + length], unit, self.order))
 
-    def _with_child(self, entry: Entry, damaged: list[int]) -> Entry | None:
+    def _with_child(self, entry: Entry, damaged: list[int], depth: int) -> Entry | None:
         offset = entry.numbers()[0] if entry.count == 1 and entry.numbers() else 0
-        if not offset:
+        if not offset or depth > _MAX_DEPTH:
             return None
         try:
-            child, _ = self.directory(offset, damaged)
-        except (struct.error, RecursionError):
+            child, _ = self.directory(offset, damaged, depth)
+        except struct.error:
             return None
         return Entry(4, 1, b"", child)
 

@@ -55,5 +55,10 @@ class DiffusionInpainter:
         check_image_and_mask(image, mask)
         if mask.all():
             return np.full_like(image, 128)
-        filled = cv2.inpaint(image, mask.view(np.uint8), _RADIUS_PX, _METHODS[self._name])
+        # At the array's border OpenCV lets shine through what is under the hole.
+        ground = np.rint(image[~mask].mean(axis=0)).astype(np.uint8)
+        painted = np.where(mask[..., None], ground, image)
+        rim = (1, 1, 1, 1, cv2.BORDER_REPLICATE)  # in arrays 1 px wide it reads beyond their memory
+        ground, hole = (cv2.copyMakeBorder(a, *rim) for a in (painted, mask.view(np.uint8)))
+        filled = cv2.inpaint(ground, hole, _RADIUS_PX, _METHODS[self._name])[1:-1, 1:-1]
         return np.where(mask[..., None], filled, image).astype(np.uint8)

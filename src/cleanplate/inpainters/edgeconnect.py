@@ -91,11 +91,13 @@ class EdgeConnectInpainter:
         """Run both networks: (H, W, 3) in [0, 1] and its hole -> (H, W, 3) in [0, 1]."""
         grey = rgb @ _GREY
         near = cv2.dilate(hole.view(np.uint8), np.ones((2 * _EDGE_RIM_PX + 1,) * 2, np.uint8)) > 0
-        canny = np.where(near, np.float32(0), find_edges(grey))
+        # Nothing of the object may be seen: its outline would be an edge to continue.
+        known = find_edges(np.where(hole, membrane(grey[..., None], ~hole)[..., 0], grey))
+        canny = np.where(near, np.float32(0), known)
         white = np.float32(1)  # the paint that marks the hole, as in the paper
         planes = np.stack([np.where(hole, white, grey), canny, hole.astype(np.float32)])
         drawn = self._edges.run(planes[None])[0, 0]
-        edges = np.where(hole, drawn, find_edges(grey))
+        edges = np.where(hole, drawn, known)
         painted = np.where(hole[..., None], white, rgb)
         planes = np.concatenate([painted.transpose(2, 0, 1), edges[None]])
         filled = self._fill.run(np.ascontiguousarray(planes[None]))[0]  # (3, H, W)
@@ -214,5 +216,7 @@ def _fill_scratches(image: RGBImage, mask: Mask) -> RGBImage:
     scratches = thin[parts]
     if not scratches.any() or mask.all():
         return image
-    lines = cv2.inpaint(image, scratches.astype(np.uint8), 3, cv2.INPAINT_TELEA)
+    rim = (1, 1, 1, 1, cv2.BORDER_REPLICATE)  # OpenCV reads beyond the memory of 1 px wide arrays
+    ground, hole = (cv2.copyMakeBorder(a, *rim) for a in (image, scratches.astype(np.uint8)))
+    lines = cv2.inpaint(ground, hole, 3, cv2.INPAINT_TELEA)[1:-1, 1:-1]
     return np.where(scratches[..., None], lines, image).astype(np.uint8)

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.types import Box, Mask, RGBImage
-from cleanplate.windows import cover_boxes, tile_spans
+from cleanplate.types import Box, RGBImage
+from cleanplate.windows import area_of, cover_boxes, tile_spans
 
 Evidence = npt.NDArray[np.float32]
 """(C, h, w) float32, probability in [0, 1] of each of C classes on a grid of cells."""
@@ -26,7 +26,7 @@ Look = Callable[[RGBImage], Evidence]
 SIDE_MULTIPLE = 32  # px; output stride of the deepest layer of the usual encoders
 WHOLE_SIDE = 512  # px; long side of the first look; the networks' papers use 513
 _TILE = 768  # px; larger tiles overlap less, but a run's memory grows with its area
-_OVERLAP = 128  # px; what a tile's edge cuts was seen whole one level before
+_OVERLAP = 64  # px; what a tile's edge cuts is seen whole one level before or after
 _RIM = 16  # px; a tile's inner rim, which lacks context, is not used
 _LARGEST_LEVEL = 4096  # px; larger photos are searched at this long side (12 megapixels: 4000)
 _CLOSEST = 4.0  # largest scale: people of 50 px are all found at 3 times their size, 0.75 at 2
@@ -45,6 +45,11 @@ _LARGEST_PART_PX = 640
 _LARGEST_SMALL_PART_PX = 224
 _LEAST_DETAIL = 5.0  # grey levels; a tile without a block of larger deviation is empty sky
 _CONTEXT_PX = 64  # px around a suspected part, at the level's scale
+
+# Closer looks cost at most this share of the area that was looked at anyway, the most suspicious
+# parts first, so that a photo full of doubtful leaves takes no longer than another.
+_CLOSER_SHARE = 0.5
+_CLOSER_LEAST_PX = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +76,21 @@ def find_evidence(image: RGBImage, look: Look) -> Evidence:
     seen = look(_resized(image, levels[0].size_hw))
     merged = _onto_grid(seen, (0.0, 0.0, 1.0, 1.0), _grid_hw((height, width), len(seen)))
     latest = merged.max(axis=0)  # of any class, as the closest look so far saw it
+    scanned_px = sum(math.prod(level.size_hw) for level in levels if level.scan)
+    budget_px = max(_CLOSER_LEAST_PX, _CLOSER_SHARE * scanned_px)
     for level in levels[1:]:
-        tiles = _tiles(level, latest > level.suspicion)
-        if not tiles:
-            continue
-        scaled = _resized(image, level.size_hw)
+        tiles = _scan_tiles(level) if level.scan else _closer_tiles(level, latest, budget_px)
+        if not level.scan:
+            budget_px -= sum(area_of(tile) for tile in tiles)
+        scaled = _resized(image, level.size_hw) if level.scan else None
         for tile in tiles:
             left, top, right, bottom = tile
-            part = scaled[top:bottom, left:right]
-            if level.scan and not _has_detail(part):
-                continue
+            if scaled is None:
+                part = _enlarged(image, level.size_hw, tile)
+            else:
+                part = scaled[top:bottom, left:right]
+                if not _has_detail(part):
+                    continue
             _merge(merged, latest, look(part), tile, level.size_hw)
     return merged
 
@@ -123,15 +133,41 @@ def _resized(image: RGBImage, size_hw: tuple[int, int]) -> RGBImage:
     return np.asarray(cv2.resize(image, size_hw[::-1], interpolation=method), np.uint8)
 
 
-def _tiles(level: _Level, suspected: Mask) -> list[Box]:
-    height, width = level.size_hw
-    if level.scan:
-        return [
-            (left, top, right, bottom)
-            for top, bottom in _spans(height)
-            for left, right in _spans(width)
+def _enlarged(image: RGBImage, level_hw: tuple[int, int], tile: Box) -> RGBImage:
+    """Return one tile of the photo scaled to `level_hw`, without scaling all of it."""
+    left, top, right, bottom = tile
+    across, down = image.shape[1] / level_hw[1], image.shape[0] / level_hw[0]
+    # px of the tile -> px of the photo, both counted at their centres
+    matrix = np.array(
+        [
+            [across, 0, (left + 0.5) * across - 0.5],
+            [0, down, (top + 0.5) * down - 0.5],
         ]
-    count, _, stats, _ = cv2.connectedComponentsWithStats(suspected.view(np.uint8), connectivity=8)
+    )
+    enlarged = cv2.warpAffine(
+        image,
+        matrix,
+        (right - left, bottom - top),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(enlarged, np.uint8)
+
+
+def _scan_tiles(level: _Level) -> list[Box]:
+    height, width = level.size_hw
+    return [
+        (left, top, right, bottom)
+        for top, bottom in _spans(height)
+        for left, right in _spans(width)
+    ]
+
+
+def _closer_tiles(level: _Level, latest: npt.NDArray[np.float32], budget_px: float) -> list[Box]:
+    """Return tiles around what is suspected, the most suspicious first, within the budget."""
+    suspected = (latest > level.suspicion).astype(np.uint8)
+    count, _, stats, _ = cv2.connectedComponentsWithStats(suspected, connectivity=8)
+    height, width = level.size_hw
     down, across = height / suspected.shape[0], width / suspected.shape[1]
     parts = [
         (int(x * across), int(y * down), int((x + w) * across), int((y + h) * down))
@@ -140,7 +176,22 @@ def _tiles(level: _Level, suspected: Mask) -> list[Box]:
     largest = _LARGEST_PART_PX if max(level.size_hw) <= 1024 else _LARGEST_SMALL_PART_PX
     small = [p for p in parts if max(p[2] - p[0], p[3] - p[1]) <= largest]
     tiles = cover_boxes(small, level.size_hw, _TILE - 2 * SIDE_MULTIPLE, _CONTEXT_PX)
-    return [_snapped(tile, level.size_hw) for tile in tiles]
+
+    def suspicion(tile: Box) -> float:
+        rows = slice(int(tile[1] / down), max(int(tile[3] / down), int(tile[1] / down) + 1))
+        columns = slice(
+            int(tile[0] / across), max(int(tile[2] / across), int(tile[0] / across) + 1)
+        )
+        return float(latest[rows, columns].max())
+
+    chosen = []
+    for tile in sorted(tiles, key=suspicion, reverse=True):
+        snapped = _snapped(tile, level.size_hw)
+        budget_px -= area_of(snapped)
+        if budget_px < 0:
+            break
+        chosen.append(snapped)
+    return chosen
 
 
 def _spans(length: int) -> list[tuple[int, int]]:

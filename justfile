@@ -1,0 +1,43 @@
+# Tasks of this project; `just` alone runs the tests and the linter.
+
+default: test lint
+
+# Install the package and its tools into the current environment
+install:
+    pip install -e ".[dev]"
+    pre-commit install
+
+# Fast tests
+test *arguments:
+    pytest {{ arguments }}
+
+# All tests; the slow ones build the wheel and new environments
+test-all:
+    pytest -m "slow or not slow"
+
+# Lint and check the format
+lint:
+    ruff check .
+    ruff format --check .
+
+# Repair what can be repaired
+format:
+    ruff check --fix .
+    ruff format .
+
+# Check the types
+types:
+    mypy
+
+# Write docs/cli.md and docs/models.md anew
+docs:
+    python docs/generate_cli.py
+    python docs/generate_models.py
+
+# Measure start, speed and memory
+bench:
+    python benchmarks/run.py
+
+# Everything, in a new environment
+ci:
+    .ci/run

@@ -1,0 +1,192 @@
+"""What the tests share: models without networks, real photos, and no way to the network."""
+
+import importlib.resources
+import ipaddress
+import os
+import socket
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from PIL import Image
+
+from cleanplate.errors import UnknownNameError
+from cleanplate.types import Instance, Mask, RGBImage, check_image, check_image_and_mask
+
+settings.register_profile(
+    "cleanplate",
+    deadline=None,  # the machine may be busy
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("cleanplate")
+
+
+class FakeSegmenter:
+    """Takes red for a person, green for a dog, blue for a car; the brighter, the surer.
+
+    A pixel is the object's when one channel is 100 or more and the two others are below 30. The
+    score is the mean of that channel over the object, over 255.
+    """
+
+    name, provider, labels = "fake", "NumPy", ("car", "dog", "person")
+    _channels = {"person": 0, "dog": 1, "car": 2}
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, ...]] = []
+
+    def segment(self, image: RGBImage, labels: Collection[str]) -> list[Instance]:
+        check_image(image)
+        for label in labels:
+            if label not in self.labels:
+                raise UnknownNameError("label", label, self.labels)
+        self.asked.append(tuple(labels))
+        found = []
+        for label in set(labels):
+            strong = image[..., self._channels[label]]
+            others = np.delete(image, self._channels[label], axis=2)
+            alike = (strong >= 100) & (others < 30).all(axis=2)
+            count, parts, stats, _ = cv2.connectedComponentsWithStats(alike.astype(np.uint8))
+            for part in range(1, count):
+                left, top, width, height, area = stats[part].tolist()
+                mask = parts[top : top + height, left : left + width] == part
+                score = float(strong[parts == part].mean() / 255)
+                box = (left, top, left + width, top + height)
+                found.append((-area, box, label, score, mask))
+        found.sort(key=lambda entry: entry[:3])
+        return [
+            Instance(number, label, score, box, mask)
+            for number, (_, box, label, score, mask) in enumerate(found, start=1)
+        ]
+
+
+class FakeInpainter:
+    """Fills a hole with the mean colour of what is known; remembers what it was given."""
+
+    name, provider = "fake", "NumPy"
+
+    def __init__(self, working_size: int | None = None) -> None:
+        self.working_size = working_size
+        self.given: list[tuple[RGBImage, Mask]] = []
+
+    def inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
+        check_image_and_mask(image, mask)
+        self.given.append((image.copy(), mask.copy()))
+        known = image[~mask]
+        colour = np.rint(known.mean(axis=0)) if known.size else np.full(3, 128.0)
+        return np.where(mask[..., None], colour, image).astype(np.uint8)
+
+
+@pytest.fixture
+def fake_segmenter() -> FakeSegmenter:
+    return FakeSegmenter()
+
+
+@pytest.fixture
+def fake_inpainter() -> FakeInpainter:
+    return FakeInpainter()
+
+
+@pytest.fixture(scope="session")
+def fake_segmenter_class() -> type[FakeSegmenter]:
+    return FakeSegmenter
+
+
+@pytest.fixture(scope="session")
+def fake_inpainter_class() -> type[FakeInpainter]:
+    return FakeInpainter
+
+
+@pytest.fixture(scope="session")
+def deeplab():
+    """Return the built-in segmenter, loaded once."""
+    from cleanplate.segmenters import create_segmenter
+
+    return create_segmenter(device="cpu")
+
+
+@pytest.fixture(scope="session")
+def edgeconnect():
+    """Return the built-in inpainter, loaded once."""
+    from cleanplate.inpainters import create_inpainter
+
+    return create_inpainter(device="cpu")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20260101)
+
+
+def _bundled_photo(name: str) -> RGBImage:
+    """Return a photo that ships in the scikit-image package, read-only."""
+    with importlib.resources.as_file(importlib.resources.files("skimage") / "data" / name) as path:
+        photo = np.array(Image.open(Path(path)).convert("RGB"))
+    photo.flags.writeable = False
+    return photo
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> RGBImage:
+    """(512, 512, 3): a woman who fills the left two thirds."""
+    return _bundled_photo("astronaut.png")
+
+
+@pytest.fixture(scope="session")
+def cat() -> RGBImage:
+    """(300, 451, 3): a cat who fills nearly all of it."""
+    return _bundled_photo("chelsea.png")
+
+
+@pytest.fixture(scope="session")
+def coffee() -> RGBImage:
+    """(400, 600, 3): a cup on a wooden table."""
+    return _bundled_photo("coffee.png")
+
+
+@pytest.fixture(scope="session")
+def rocket() -> RGBImage:
+    """(427, 640, 3): a rocket before a dawning sky; nothing that has a VOC class."""
+    return _bundled_photo("rocket.jpg")
+
+
+@pytest.fixture(scope="session")
+def gravel() -> RGBImage:
+    """(512, 512, 3): grey stones, the same all over."""
+    return _bundled_photo("gravel.png")
+
+
+def _is_outside(address: object) -> bool:
+    if not isinstance(address, tuple):
+        return False  # a Unix socket's path
+    host = str(address[0])
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host not in ("", "localhost")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_network() -> Iterator[None]:
+    """Let no test reach another machine."""
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+    def refuse(address: object) -> None:
+        if _is_outside(address):
+            raise AssertionError(f"a test tried to connect to {address}")
+
+    def guarded_connect(self: socket.socket, address: object) -> None:
+        refuse(address)
+        connect(self, address)
+
+    def guarded_connect_ex(self: socket.socket, address: object) -> int:
+        refuse(address)
+        return connect_ex(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded_connect)
+        patch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
+        yield

@@ -1,0 +1,125 @@
+"""The examples in README and docs/ work as they stand."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PROMPT = "$ "
+
+
+def blocks(page: str, language: str) -> list[tuple[int, str]]:
+    """Return (line number, text) of each block of `page` in `language`."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return [
+        (text.count("\n", 0, match.start(2)) + 1, match[2])
+        for match in FENCE.finditer(text)
+        if match[1] == language
+    ]
+
+
+def without_numbers(text: str) -> str:
+    return re.sub(r"\d+(\.\d+)?", "N", text)
+
+
+@pytest.fixture
+def figure(astronaut) -> Image.Image:
+    """Return a small portrait in which nothing but one person is found."""
+    return Image.fromarray(astronaut[:340, 60:350]).resize((145, 170))
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+def test_python_examples_run(page, figure, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    figure.save("photo.jpg", quality=90)
+    figure.save("beach.jpg", quality=90)
+    namespace: dict[str, object] = {"__name__": "example"}
+    found = blocks(page, "python")
+    assert found
+    for line, source in found:
+        # Empty lines in front, so that a traceback shows the page's own line.
+        code = compile("\n" * (line - 1) + source, str(ROOT / page), "exec", dont_inherit=True)
+        exec(code, namespace)
+
+
+@pytest.fixture
+def photos(figure, tmp_path) -> Path:
+    """Make the folders that docs/usage.md speaks of; return the one above them."""
+    (tmp_path / "photos" / "2024").mkdir(parents=True)
+    (tmp_path / "own_masks").mkdir()
+    figure.save(tmp_path / "photos" / "lake.jpg", quality=90)
+    figure.save(tmp_path / "photos" / "2024" / "station.png")
+    Image.new("RGB", (120, 90), (150, 140, 120)).save(tmp_path / "photos" / "wall.jpg")
+    mask = np.zeros(figure.size[::-1], np.uint8)
+    mask[20:60, 50:90] = 255
+    Image.fromarray(mask).save(tmp_path / "own_masks" / "lake.png")
+    Image.new("L", (120, 90)).save(tmp_path / "own_masks" / "wall.png")
+    return tmp_path
+
+
+def dialogue(block: str) -> list[tuple[list[str], str]]:
+    """Return each typed command of a console block, as words, with what it is to print."""
+    parts: list[tuple[list[str], str]] = []
+    for line in block.splitlines(keepends=True):
+        if line.startswith(PROMPT):
+            parts.append((shlex.split(line.removeprefix(PROMPT)), ""))
+        else:
+            parts[-1] = (parts[-1][0], parts[-1][1] + line)
+    return parts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("line", "block"),
+    [pytest.param(*b, id=f"line{b[0]}") for b in blocks("docs/usage.md", "console")],
+)
+def test_commands_do_and_print_what_the_page_shows(line, block, photos):
+    code = 0
+    for words, shown in dialogue(block):
+        if words == ["echo", "$?"]:
+            assert shown.strip() == str(code)
+            code = 0
+            continue
+        assert words[0] == "cleanplate"
+        called = subprocess.run(
+            [sys.executable, "-m", "cleanplate", *words[1:]],
+            cwd=photos,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            check=False,
+            timeout=120,
+        )
+        code = called.returncode
+        printed = called.stdout.replace("\\", "/")
+        place = f"docs/usage.md, line {line}: {shlex.join(words)}"
+        assert without_numbers(printed) == without_numbers(shown), place
+    assert code == 0, f"{place}: exit code {code} is not shown"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/usage.md"])
+def test_commands_have_only_options_that_exist(page):
+    from cleanplate.cli import app
+
+    lines = [
+        line
+        for tongue in ("sh", "console")
+        for _, text in blocks(page, tongue)
+        for line in text.splitlines()
+    ]
+    typed = [line.removeprefix(PROMPT) for line in lines]
+    commands = [
+        shlex.split(line, comments=True) for line in typed if line.startswith("cleanplate ")
+    ]
+    assert len(commands) >= 5
+    known = typer.main.get_command(app).commands
+    for name, *arguments in (words[1:] for words in commands):
+        known[name].make_context(name, arguments)  # raises on what it does not know

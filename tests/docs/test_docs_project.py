@@ -1,0 +1,64 @@
+"""README, the checks and the changelog agree with each other and with the package."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import cleanplate
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+
+def anchors(page: Path) -> set[str]:
+    headings = HEADING.findall(page.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for link in LINK.findall(page.read_text(encoding="utf-8")):
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+def test_ci_runs_the_commands_of_the_readme():
+    shown = subprocess.run(
+        ["bash", ROOT / ".ci" / "run", "--show"], capture_output=True, text=True, check=True
+    )
+    install, test = shown.stdout.splitlines()
+    assert install == 'pip install -e ".[dev]"'
+    assert test == 'pytest -m "slow or not slow"'
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"```sh\n{install}\n{test}\n```" in readme
+
+
+def test_changelog_knows_the_version():
+    assert cleanplate.__version__ in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_readme_states_the_supported_pythons():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = [
+        entry.rsplit(" ", 1)[1]
+        for entry in project["classifiers"]
+        if re.search(r"Python :: 3\.\d+$", entry)
+    ]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"Python {named[0]} to {named[-1]}" in readme
+    assert project["requires-python"] == f">={named[0]}"
+
+
+def test_picture_is_small_enough():
+    assert (ROOT / "docs" / "images" / "before_after.jpg").stat().st_size <= 300_000

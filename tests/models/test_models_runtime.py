@@ -1,0 +1,238 @@
+"""Sessions: what runs them, and what is said when something is not there."""
+
+import builtins
+import logging
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from cleanplate.errors import (
+    DeviceError,
+    InputError,
+    MissingRuntimeError,
+    UnknownNameError,
+    WeightsError,
+)
+from cleanplate.inpainters import create_inpainter
+from cleanplate.models import runtime
+from cleanplate.models.registry import MODELS
+from cleanplate.models.runtime import DEVICES, Session, available_providers, usable_cores
+from cleanplate.models.store import read_file
+from cleanplate.segmenters import create_segmenter
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+
+@pytest.fixture(scope="module")
+def edges_file() -> bytes:
+    return read_file(MODELS["edgeconnect.photos"].files[0])
+
+
+class FakeRuntime:
+    """ONNX Runtime as it behaves elsewhere.
+
+    Args:
+        built_with: the providers it has.
+        working: those whose libraries load; it falls back to the others in silence.
+    """
+
+    __version__ = "9.9"
+    GraphOptimizationLevel = SimpleNamespace(ORT_ENABLE_ALL=99)
+    SessionOptions = SimpleNamespace
+
+    def __init__(self, built_with: list[str], working: list[str]) -> None:
+        self.built_with, self.working = built_with, working
+        self.calls: list[str] = []
+
+    def get_available_providers(self) -> list[str]:
+        return self.built_with
+
+    def preload_dlls(self) -> None:
+        self.calls.append("preload_dlls")
+
+    def InferenceSession(self, content, options, providers):  # noqa: N802
+        self.calls.append("InferenceSession")
+        self.content, self.options, self.asked = content, options, providers
+        running = [name for name in providers if name in self.working]
+        return SimpleNamespace(
+            get_providers=lambda: running, get_inputs=lambda: [SimpleNamespace(name="planes")]
+        )
+
+
+@pytest.fixture
+def install(monkeypatch):
+    def make(built_with: list[str], working: list[str]) -> FakeRuntime:
+        fake = FakeRuntime(built_with, working)
+        monkeypatch.setitem(sys.modules, "onnxruntime", fake)
+        return fake
+
+    return make
+
+
+# --- the real one
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_network_loads_on_the_cpu_and_says_so(name):
+    create = create_segmenter if MODELS[name].kind == "segmenter" else create_inpainter
+    assert create(name, device="cpu").provider == CPU
+
+
+def test_runs_and_returns_the_first_output(edges_file):
+    session = Session(edges_file, name="edges", device="cpu", threads=1)
+    drawn = session.run(np.zeros((1, 3, 32, 48), np.float32))
+    assert (drawn.shape, drawn.dtype) == ((1, 1, 32, 48), np.float32)
+    assert np.isfinite(drawn).all()
+
+
+def test_a_wrong_number_of_inputs_is_not_ignored(edges_file):
+    session = Session(edges_file, name="edges", device="cpu", threads=1)
+    tensor = np.zeros((1, 3, 32, 32), np.float32)
+    with pytest.raises(ValueError, match="argument 2 is longer"):
+        session.run(tensor, tensor)
+
+
+def test_auto_takes_what_is_there(edges_file):
+    assert Session(edges_file, name="edges").provider in (CPU, CUDA)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a network", b"\x08\x07"])
+def test_a_broken_file_names_model_and_cause(content):
+    match = r"edges: ONNX Runtime [\d.]+ cannot load it \(.+\); run 'cleanplate models verify'"
+    with pytest.raises(WeightsError, match=match):
+        Session(content, name="edges", device="cpu")
+
+
+def test_cores_are_counted():
+    assert usable_cores() >= 1
+
+
+# --- devices
+
+
+@pytest.mark.parametrize(
+    ("device", "match"),
+    [
+        ("gpu", "unknown device 'gpu'; known: auto, coreml, cpu, cuda, directml, openvino"),
+        ("cudda", r"unknown device 'cudda'; .*\. Did you mean 'cuda'\?"),
+        ("CPU", "unknown device 'CPU'"),
+        ("", "unknown device ''"),
+    ],
+)
+def test_an_unknown_device_brings_the_known_ones(edges_file, device, match):
+    with pytest.raises(UnknownNameError, match=match):
+        Session(edges_file, name="edges", device=device)
+
+
+@pytest.mark.parametrize(
+    ("device", "advice"),
+    [
+        ("cuda", r'needs an NVIDIA GPU and .*cleanplate\[gpu\]"'),
+        ("openvino", "needs 'pip install onnxruntime-openvino'"),
+        ("coreml", "needs macOS"),
+        ("directml", "needs Windows and 'pip install onnxruntime-directml'"),
+    ],
+)
+def test_a_device_it_was_not_built_with_is_an_error_with_the_way_out(install, device, advice):
+    fake = install([CPU], [CPU])
+    match = f"device '{device}' cannot be used: the installed ONNX Runtime has no .*{advice}"
+    with pytest.raises(DeviceError, match=match) as caught:
+        Session(b"", name="edges", device=device)
+    assert str(caught.value).endswith("or use --device cpu")
+    assert fake.calls == []
+
+
+def test_every_device_but_cpu_and_auto_has_its_advice():
+    assert set(DEVICES) - {"auto", "cpu"} == set(runtime._INSTALL)
+
+
+@pytest.mark.parametrize("create", [create_segmenter, create_inpainter])
+def test_models_by_name_do_not_fall_back(create, install):
+    install([CPU], [CPU])
+    with pytest.raises(DeviceError, match="device 'cuda' cannot be used"):
+        create(device="cuda")
+
+
+@pytest.mark.parametrize(
+    ("device", "asked"),
+    [("cuda", [CUDA, CPU]), ("auto", [CUDA, CPU]), ("cpu", [CPU])],
+)
+def test_asks_for_the_devices_provider_first(install, device, asked):
+    fake = install([CUDA, CPU], [CUDA, CPU])
+    session = Session(b"x", name="edges", device=device)
+    assert fake.asked == asked
+    assert session.provider == asked[0]
+    preloads = ["preload_dlls"] if CUDA in asked else []
+    assert fake.calls == [*preloads, "InferenceSession"]
+
+
+def test_a_device_whose_libraries_do_not_load_is_an_error(install):
+    install([CUDA, CPU], [CPU])
+    with pytest.raises(DeviceError, match="'cuda' cannot be used: its libraries could not be load"):
+        Session(b"x", name="edges", device="cuda")
+
+
+def test_auto_goes_on_with_the_cpu_and_says_so(install, caplog):
+    install([CUDA, CPU], [CPU])
+    with caplog.at_level(logging.WARNING):
+        session = Session(b"x", name="edges", device="auto")
+    assert session.provider == CPU
+    assert f"{CUDA} could not be loaded, {CPU} runs edges" in caplog.text
+
+
+# --- threads and options
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_less_than_one_thread_is_refused(edges_file, threads):
+    with pytest.raises(InputError, match=f"threads must be at least 1, got {threads}"):
+        Session(edges_file, name="edges", threads=threads)
+
+
+@pytest.mark.parametrize(("threads", "expected"), [(1, 1), (3, 3), (None, usable_cores())])
+def test_threads_reach_the_runtime(install, threads, expected):
+    fake = install([CPU], [CPU])
+    Session(b"x", name="edges", device="cpu", threads=threads)
+    assert fake.options.intra_op_num_threads == expected
+
+
+# --- not installed
+
+
+@pytest.fixture
+def no_runtime(monkeypatch):
+    """Let `import onnxruntime` fail, as on a machine without it."""
+    monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
+    real = builtins.__import__
+
+    def refuse(name, *args, **kwargs):
+        if name.partition(".")[0] == "onnxruntime":
+            raise ModuleNotFoundError("No module named 'onnxruntime'", name="onnxruntime")
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+
+
+@pytest.mark.usefixtures("no_runtime")
+@pytest.mark.parametrize(
+    "use",
+    [
+        available_providers,
+        create_segmenter,
+        create_inpainter,
+        lambda: Session(b"", name="edges"),
+        lambda: create_segmenter(device="cuda"),
+    ],
+)
+def test_a_missing_runtime_says_in_one_line_what_to_install(use):
+    match = r"ONNX Runtime is not installed; run 'pip install \"cleanplate\[cpu\]\"'.*\[gpu\]"
+    with pytest.raises(MissingRuntimeError, match=match) as caught:
+        use()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("no_runtime")
+def test_methods_without_a_model_need_no_runtime():
+    assert create_inpainter("telea").provider == "OpenCV"

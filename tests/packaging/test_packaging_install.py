@@ -1,0 +1,133 @@
+"""The package as a user gets it: built, installed in new environments, used."""
+
+import os
+import subprocess
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from cleanplate.models import MODELS
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name == "nt", reason="environments lie elsewhere on Windows"),
+]
+
+ROOT = Path(__file__).parents[2]
+LARGEST_ENVIRONMENT_MB = 400
+LARGEST_WHEEL_MB = 30
+
+
+def call(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program as a user would: without this environment and this checkout on its path."""
+    hidden = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+    env = {name: value for name, value in os.environ.items() if name not in hidden}
+    return subprocess.run(
+        words, check=False, cwd=cwd, env=env, capture_output=True, text=True, timeout=1200
+    )
+
+
+def pip(*words: str | Path, python: Path | str, cwd: Path) -> None:
+    called = call(python, "-m", "pip", "--disable-pip-version-check", *words, cwd=cwd)
+    assert called.returncode == 0, called.stderr
+
+
+def size_mb(folder: Path) -> float:
+    """Return the size of all files in `folder`, in millions of bytes."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """Build the wheel by way of the sdist, as for a release."""
+    folder = tmp_path_factory.mktemp("dist")
+    tools = folder / "tools"
+    venv.create(tools, with_pip=True)
+    pip("install", "hatchling>=1.26", python=tools / "bin/python", cwd=folder)
+    built = call(tools / "bin/hatchling", "build", "-t", "sdist", "-d", folder, cwd=ROOT)
+    assert built.returncode == 0, built.stderr
+    (sdist,) = folder.glob("*.tar.gz")
+    pip("wheel", "--no-deps", "-w", folder, sdist, python=tools / "bin/python", cwd=folder)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture
+def environment(tmp_path) -> Path:
+    folder = tmp_path / "venv"
+    venv.create(folder, with_pip=True)
+    return folder
+
+
+@pytest.fixture
+def photos(astronaut, tmp_path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.fromarray(astronaut[:340, 60:350]).save(folder / "portrait.jpg", quality=90)
+    Image.new("RGB", (320, 240), (150, 140, 120)).save(folder / "wall.png")
+    return folder
+
+
+def test_wheel_holds_the_networks_and_what_typing_and_licence_need(wheel, capsys):
+    with zipfile.ZipFile(wheel) as opened:
+        names = set(opened.namelist())
+    files = {file.filename for model in MODELS.values() for file in model.files}
+    assert len(files) == 3
+    assert {f"cleanplate/models/data/{name}" for name in files} <= names
+    assert "cleanplate/py.typed" in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    tops = {name.split("/")[0] for name in names}
+    assert tops == {"cleanplate", f"{wheel.name.split('-py3')[0]}.dist-info"}
+    with capsys.disabled():
+        print(f"\nwheel: {wheel.stat().st_size / 1e6:.1f} MB")
+    assert wheel.stat().st_size < LARGEST_WHEEL_MB * 1e6
+
+
+def test_sdist_holds_the_sources_and_nothing_of_the_environment(wheel):
+    (sdist,) = wheel.parent.glob("*.tar.gz")
+    with tarfile.open(sdist) as opened:
+        names = {name.split("/", 1)[1] for name in opened.getnames() if "/" in name}
+    wanted = {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "justfile", ".ci/run"}
+    assert wanted | {"tests/conftest.py", "docs/usage.md", "src/cleanplate/py.typed"} <= names
+    assert not [name for name in names if "site-packages" in name or name.endswith(".pyc")]
+
+
+def test_second_command_of_the_readme_works_in_a_small_environment(
+    wheel, environment, photos, tmp_path, capsys
+):
+    pip("install", f"{wheel}[cpu]", python=environment / "bin/python", cwd=tmp_path)
+    with capsys.disabled():
+        print(f"\nenvironment with [cpu]: {size_mb(environment):.0f} MB")
+    assert size_mb(environment) < LARGEST_ENVIRONMENT_MB
+
+    words = ["run", "photos/", "-o", "clean/", "--remove", "person,car"]
+    assert f"cleanplate {' '.join(words)}\n" in (ROOT / "README.md").read_text(encoding="utf-8")
+    called = call(environment / "bin/cleanplate", *words, cwd=tmp_path)
+
+    assert called.returncode == 0, called.stderr
+    assert "removed 1 person" in called.stdout
+    untouched = tmp_path / "clean" / "wall.png"
+    assert untouched.read_bytes() == (photos / "wall.png").read_bytes()
+    assert (tmp_path / "clean" / "portrait.jpg").read_bytes() != (
+        photos / "portrait.jpg"
+    ).read_bytes()
+
+
+def test_without_onnx_runtime_the_first_use_says_what_to_install(
+    wheel, environment, photos, tmp_path
+):
+    pip("install", wheel, python=environment / "bin/python", cwd=tmp_path)
+
+    for harmless in (["--help"], ["labels"], ["models", "list"]):
+        assert call(environment / "bin/cleanplate", *harmless, cwd=tmp_path).returncode == 0
+    words = ["run", photos, "-o", tmp_path / "clean", "--remove", "person"]
+    called = call(environment / "bin/cleanplate", *words, cwd=tmp_path)
+
+    assert called.returncode == 1
+    assert len(called.stderr.strip().splitlines()) == 1
+    assert "ONNX Runtime is not installed; run 'pip install \"cleanplate[cpu]\"'" in called.stderr
+    assert not (tmp_path / "clean").exists()

@@ -1,0 +1,120 @@
+"""From evidence on a grid to objects, on grids made by hand."""
+
+import numpy as np
+import pytest
+
+from cleanplate.segmenters.instances import find_instances
+
+
+def evidence_with(size_hw, *planes):
+    """Return one plane for each list of (left, top, right, bottom, probability), in cells."""
+    evidence = np.zeros((len(planes), *size_hw), np.float32)
+    for plane, boxes in zip(evidence, planes, strict=True):
+        for left, top, right, bottom, probability in boxes:
+            plane[top:bottom, left:right] = probability
+    return evidence
+
+
+def whole_mask(instance, size_hw):
+    mask = np.zeros(size_hw, np.bool_)
+    instance.paint_on(mask)
+    return mask
+
+
+def test_a_rectangle_comes_back_in_place_at_two_px_a_cell():
+    evidence = evidence_with((30, 40), [(10, 5, 20, 15, 0.9)])
+    (found,) = find_instances(evidence, ("cat",), (60, 80))
+    assert (found.id, found.label, found.box_xyxy) == (1, "cat", (20, 10, 40, 30))
+    assert found.mask.all()
+    assert found.score == pytest.approx(0.9)
+
+
+def test_the_outline_lies_where_the_evidence_between_cells_falls_to_what_is_likely():
+    # 0.9 falls to 0.3 two thirds of the way to the next cell's centre: 0.67 px beyond the cell.
+    evidence = evidence_with((30, 40), [(10, 5, 20, 15, 0.9)])
+    (found,) = find_instances(evidence, ("cat",), (120, 160))
+    assert found.box_xyxy == (39, 19, 81, 61)
+
+
+@pytest.mark.parametrize("size_hw", [(60, 80), (15, 20), (7, 9), (91, 133), (1, 1), (300, 40)])
+def test_evidence_everywhere_is_the_whole_photo(size_hw):
+    evidence = evidence_with((30, 40), [(0, 0, 40, 30, 0.8)])
+    (found,) = find_instances(evidence, ("cat",), size_hw)
+    assert found.box_xyxy == (0, 0, size_hw[1], size_hw[0])
+    assert found.mask.all()
+
+
+@pytest.mark.parametrize(
+    ("cells", "box"),
+    [
+        ((0, 0, 20, 15), (0, 0, 40, 30)),
+        ((20, 15, 40, 30), (40, 30, 80, 60)),
+        ((0, 10, 40, 20), (0, 20, 80, 40)),
+        ((30, 0, 40, 30), (60, 0, 80, 60)),
+    ],
+)
+def test_objects_that_are_cut_by_the_photo_reach_its_border(cells, box):
+    evidence = evidence_with((30, 40), [(*cells, 0.9)])
+    (found,) = find_instances(evidence, ("cat",), (60, 80))
+    assert found.box_xyxy == box
+
+
+@pytest.mark.parametrize(("cells", "count"), [(5, 0), (6, 1)])
+def test_blots_of_a_few_cells_are_noise(cells, count):
+    evidence = evidence_with((30, 40), [(10, 5, 10 + cells, 6, 0.9)])
+    assert len(find_instances(evidence, ("cat",), (60, 80))) == count
+
+
+@pytest.mark.parametrize(("best", "count"), [(0.49, 0), (0.51, 1)])
+def test_an_object_needs_a_cell_that_is_sure(best, count):
+    evidence = evidence_with((30, 40), [(10, 5, 20, 15, 0.4), (14, 9, 15, 10, best)])
+    found = find_instances(evidence, ("cat",), (60, 80))
+    assert len(found) == count
+    assert all(x.score == pytest.approx((99 * 0.4 + best) / 100) for x in found)
+
+
+def test_what_is_only_likely_comes_along_with_what_is_sure():
+    evidence = evidence_with((30, 40), [(10, 5, 20, 15, 0.9), (20, 8, 30, 12, 0.4)])
+    (found,) = find_instances(evidence, ("cat",), (60, 80))
+    assert found.box_xyxy[2] > 56
+    faint = evidence_with((30, 40), [(10, 5, 20, 15, 0.9), (20, 8, 30, 12, 0.25)])
+    (found,) = find_instances(faint, ("cat",), (60, 80))
+    assert found.box_xyxy[2] < 46
+
+
+def test_parts_are_numbered_by_falling_area_whatever_their_class():
+    evidence = evidence_with(
+        (30, 40), [(2, 2, 6, 6, 0.9), (25, 20, 33, 28, 0.9)], [(10, 5, 20, 15, 0.7)]
+    )
+    found = find_instances(evidence, ("cat", "dog"), (60, 80))
+    assert [(x.id, x.label, x.area_px) for x in found] == [
+        (1, "dog", 400),
+        (2, "cat", 256),
+        (3, "cat", 64),
+    ]
+    assert [round(x.score, 2) for x in found] == [0.7, 0.9, 0.9]
+
+
+def test_parts_that_touch_at_a_corner_are_one():
+    evidence = evidence_with((30, 40), [(2, 2, 6, 6, 0.9), (6, 6, 10, 10, 0.9)])
+    assert len(find_instances(evidence, ("cat",), (60, 80))) == 1
+
+
+def test_a_cell_goes_to_the_class_with_the_stronger_evidence():
+    evidence = evidence_with((30, 40), [(5, 5, 20, 15, 0.6)], [(15, 5, 30, 15, 0.8)])
+    found = find_instances(evidence, ("cat", "dog"), (60, 80))
+    masks = {x.label: whole_mask(x, (60, 80)) for x in found}
+    assert masks["dog"][10:30, 30:60].mean() > 0.9
+    assert masks["cat"][10:30, 10:29].all()
+    assert not (masks["cat"] & masks["dog"]).any()
+
+
+def test_no_evidence_no_object():
+    assert find_instances(evidence_with((30, 40), [], []), ("cat", "dog"), (60, 80)) == []
+
+
+def test_the_evidence_is_not_modified():
+    evidence = evidence_with((30, 40), [(5, 5, 20, 15, 0.6)], [(15, 5, 30, 15, 0.8)])
+    before = evidence.copy()
+    find_instances(evidence, ("cat", "dog"), (60, 80))
+    np.testing.assert_array_equal(evidence, before)

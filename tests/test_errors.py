@@ -1,0 +1,70 @@
+"""Exceptions: which is which, and what they say."""
+
+import pytest
+
+from cleanplate import errors
+from cleanplate.errors import PhotoError, ShapeMismatchError, UnknownNameError
+
+
+@pytest.mark.parametrize(
+    ("name", "parents"),
+    [
+        ("InputError", (errors.CleanplateError, ValueError)),
+        ("ShapeMismatchError", (errors.InputError,)),
+        ("UnknownNameError", (errors.InputError,)),
+        ("DeviceError", (errors.InputError,)),
+        ("PhotoError", (errors.CleanplateError, OSError)),
+        ("MissingRuntimeError", (errors.CleanplateError, ImportError)),
+        ("WeightsError", (errors.CleanplateError, RuntimeError)),
+        ("ChecksumError", (errors.WeightsError,)),
+    ],
+)
+def test_can_be_caught_as(name, parents):
+    for parent in parents:
+        assert issubclass(getattr(errors, name), parent)
+
+
+def test_a_photos_error_is_not_the_callers():
+    for name in ("PhotoError", "MissingRuntimeError", "WeightsError"):
+        assert not issubclass(getattr(errors, name), errors.InputError)
+
+
+def test_shape_mismatch_states_both_sizes():
+    error = ShapeMismatchError((4, 6), (5, 6))
+    assert str(error) == "mask must be (H, W) = (4, 6) like the image, got (5, 6)."
+    assert (error.image_hw, error.mask_hw) == ((4, 6), (5, 6))
+
+
+def test_shape_mismatch_sees_a_transposed_mask():
+    assert str(ShapeMismatchError((4, 6), (6, 4))).endswith("got (6, 4). They look transposed.")
+
+
+def test_unknown_name_lists_the_known_ones_sorted_and_the_nearest():
+    error = UnknownNameError("label", "persn", ["person", "dog"])
+    assert str(error) == "unknown label 'persn'; known: dog, person. Did you mean 'person'?"
+    assert (error.kind, error.name, error.known) == ("label", "persn", ["dog", "person"])
+
+
+def test_unknown_name_suggests_nothing_far_fetched():
+    assert str(UnknownNameError("label", "xyz", ["dog"])) == "unknown label 'xyz'; known: dog"
+
+
+def test_unknown_name_may_suggest_what_it_does_not_list():
+    message = str(UnknownNameError("label", "kittn", ["cat"], also=["kitten"]))
+    assert message == "unknown label 'kittn'; known: cat. Did you mean 'kitten'?"
+
+
+def test_photo_error_names_file_cause_and_advice(tmp_path):
+    error = PhotoError(tmp_path / "a.jpg", "the file is empty", "take another one")
+    assert str(error) == f"{tmp_path / 'a.jpg'}: the file is empty; take another one"
+    assert error.path == str(tmp_path / "a.jpg")
+    assert (error.cause, error.advice) == ("the file is empty", "take another one")
+
+
+def test_messages_are_one_line(tmp_path):
+    for error in (
+        ShapeMismatchError((4, 6), (6, 4)),
+        UnknownNameError("label", "persn", ["person", "dog"]),
+        PhotoError(tmp_path, "broken", "mend it"),
+    ):
+        assert "\n" not in str(error)

@@ -1,0 +1,418 @@
+"""From a photo and some words to the photo without those objects."""
+
+import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cleanplate import pipeline
+from cleanplate.errors import InputError, ShapeMismatchError, UnknownNameError
+from cleanplate.inpainters import create_inpainter
+from cleanplate.masks import grow, margin_px
+from cleanplate.pipeline import Remover, _inpaint_scaled
+
+RED, DIM_RED, BLUE, SKY = (250, 0, 0), (110, 0, 0), (0, 0, 250), (120, 150, 190)
+
+
+def photo_with(*blots, size_hw=(200, 300)):
+    """Return a plain photo with rectangles of (left, top, right, bottom), colour."""
+    image = np.full((*size_hw, 3), SKY, np.uint8)
+    for (left, top, right, bottom), colour in blots:
+        image[top:bottom, left:right] = colour
+    return image
+
+
+@pytest.fixture
+def remover(fake_segmenter, fake_inpainter):
+    return Remover(segmenter=fake_segmenter, inpainter=fake_inpainter)
+
+
+# --- find
+
+
+def test_objects_are_chosen_by_score_and_area_and_the_others_are_told(remover):
+    image = photo_with(
+        ((20, 20, 60, 60), RED), ((100, 20, 120, 40), DIM_RED), ((200, 20, 205, 25), RED)
+    )
+    chosen, left = remover.find(image, ["person"], min_score=0.5, min_area=100)
+    assert [x.box_xyxy for x in chosen] == [(20, 20, 60, 60)]
+    assert [x.box_xyxy for x in left] == [(100, 20, 120, 40), (200, 20, 205, 25)]
+
+
+def test_the_limits_are_inclusive(remover):
+    image = photo_with(((20, 20, 30, 30), (153, 0, 0)))  # 0.6, 100 px
+    assert len(remover.find(image, "person", min_score=0.6, min_area=100)[0]) == 1
+    assert len(remover.find(image, "person", min_score=0.61)[1]) == 1
+    assert len(remover.find(image, "person", min_area=101)[1]) == 1
+
+
+@pytest.mark.parametrize("labels", ["people", ["15"], "man, cars", ("kid", "7")])
+def test_labels_are_words_of_any_kind(remover, fake_segmenter, labels):
+    remover.find(photo_with(), labels)
+    expected = ("person",) if "car" not in str(labels) and "7" not in labels else ("car", "person")
+    assert fake_segmenter.asked == [expected]
+
+
+def test_labels_that_the_segmenter_does_not_know_are_refused(remover):
+    with pytest.raises(UnknownNameError, match="unknown label 'sheep'; known: car, dog, person"):
+        remover.find(photo_with(), ["sheep"])
+    with pytest.raises(InputError, match="no label given"):
+        remover.remove(photo_with(), [])
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"min_score": -0.1}, r"min_score must be in \[0, 1\], got -0.1"),
+        ({"min_score": 1.1}, r"min_score must be in \[0, 1\], got 1.1"),
+        ({"min_score": math.nan}, r"min_score must be in \[0, 1\], got nan"),
+        ({"min_area": -1}, "min_area must be at least 0 px, got -1"),
+        ({"grow": -1}, "grow must be at least 0 px, got -1"),
+        ({"grow": math.nan}, "grow must be at least 0 px, got nan"),
+        ({"grow": math.inf}, "grow must be at least 0 px, got inf"),
+    ],
+)
+def test_options_out_of_range_are_refused(remover, options, match):
+    with pytest.raises(InputError, match=match):
+        remover.remove(photo_with(((20, 20, 60, 60), RED)), "person", **options)
+
+
+# --- remove
+
+
+def test_objects_are_removed_and_all_else_stays_identical(remover):
+    image = photo_with(((20, 20, 60, 60), RED), ((200, 100, 240, 180), BLUE))
+    before = image.copy()
+
+    removal = remover.remove(image, ["person"])
+
+    assert removal.changed
+    assert [x.label for x in removal.objects] == ["person"]
+    assert removal.left == ()
+    assert removal.notes == ()
+    assert (removal.image[20:60, 20:60] == SKY).all()
+    np.testing.assert_array_equal(removal.image[~removal.mask], image[~removal.mask])
+    assert (removal.image[100:180, 200:240] == BLUE).all()
+    np.testing.assert_array_equal(image, before, err_msg="the input was modified")
+
+
+def test_the_margin_scales_with_each_object(remover):
+    image = photo_with(((20, 20, 120, 120), RED), ((200, 50, 210, 60), RED))
+    removal = remover.remove(image, "person")
+    expected = np.zeros(image.shape[:2], np.bool_)
+    for instance in removal.objects:
+        own = np.zeros(image.shape[:2], np.bool_)
+        instance.paint_on(own)
+        expected |= grow(own, margin_px(instance))
+    np.testing.assert_array_equal(removal.mask, expected)
+    large, small = removal.objects
+    assert margin_px(large) > margin_px(small) + 2
+
+
+@pytest.mark.parametrize("px", [0, 1, 7, 40])
+def test_grow_overrides_the_margin(remover, px):
+    image = photo_with(((100, 80, 130, 110), RED))
+    removal = remover.remove(image, "person", grow=px)
+    own = np.zeros(image.shape[:2], np.bool_)
+    own[80:110, 100:130] = True
+    np.testing.assert_array_equal(removal.mask, grow(own, px))
+
+
+def test_objects_that_are_left_are_not_touched(remover):
+    image = photo_with(((20, 20, 60, 60), RED), ((150, 100, 190, 140), DIM_RED))
+    removal = remover.remove(image, "person", min_score=0.9)
+    assert [x.box_xyxy for x in removal.left] == [(150, 100, 190, 140)]
+    np.testing.assert_array_equal(removal.image[90:150, 140:200], image[90:150, 140:200])
+
+
+def test_nothing_found_gives_an_equal_copy(remover, fake_inpainter):
+    image = photo_with(((20, 20, 60, 60), BLUE))
+    removal = remover.remove(image, "person")
+    assert not removal.changed
+    assert removal.objects == ()
+    np.testing.assert_array_equal(removal.image, image)
+    assert not np.shares_memory(removal.image, image)
+    assert fake_inpainter.given == []
+
+
+def test_timings_say_where_the_time_went(remover):
+    removal = remover.remove(photo_with(((20, 20, 60, 60), RED)), "person")
+    assert set(removal.timings_s) == {"find", "mask", "fill", "total"}
+    *stages, total = (removal.timings_s[name] for name in ("find", "mask", "fill", "total"))
+    assert all(stage >= 0 for stage in stages)
+    assert sum(stages) == pytest.approx(total)
+    filled = remover.fill(photo_with(), np.eye(200, 300, dtype=np.bool_))
+    assert set(filled.timings_s) == {"fill", "total"}
+
+
+# --- fill
+
+
+def test_a_mask_is_used_as_it_is(remover):
+    image, mask = photo_with(), np.zeros((200, 300), np.bool_)
+    mask[50:70, 80:100] = True
+    mask[0, 0] = True
+    before = mask.copy()
+    removal = remover.fill(image, mask)
+    np.testing.assert_array_equal(removal.mask, before)
+    np.testing.assert_array_equal(mask, before, err_msg="the mask was modified")
+    assert not np.shares_memory(removal.mask, mask)
+    assert removal.objects == ()
+
+
+def test_an_empty_mask_changes_nothing(remover, fake_inpainter):
+    removal = remover.fill(photo_with(), np.zeros((200, 300), np.bool_))
+    np.testing.assert_array_equal(removal.image, photo_with())
+    assert not removal.changed
+    assert fake_inpainter.given == []
+
+
+def test_a_mask_of_the_whole_photo_is_noted(remover):
+    removal = remover.fill(photo_with(), np.ones((200, 300), np.bool_))
+    assert removal.notes == (
+        "the mask covers the whole photo: there is nothing to continue it from",
+    )
+    assert removal.image.shape == (200, 300, 3)
+
+
+def test_wrong_arrays_are_refused(remover):
+    image = photo_with()
+    with pytest.raises(ShapeMismatchError, match=r"got \(300, 200\).*transposed"):
+        remover.fill(image, np.zeros((300, 200), np.bool_))
+    with pytest.raises(InputError, match="mask must be bool"):
+        remover.fill(image, np.zeros((200, 300), np.uint8))
+    with pytest.raises(InputError, match="image must be"):
+        remover.remove(image.astype(np.float32), "person")
+
+
+def test_far_holes_are_filled_from_windows_of_their_own(fake_inpainter, fake_segmenter):
+    image = photo_with(size_hw=(400, 900))
+    mask = np.zeros((400, 900), np.bool_)
+    mask[50:90, 50:90] = mask[300:320, 700:720] = True
+    Remover(segmenter=fake_segmenter, inpainter=fake_inpainter).fill(image, mask)
+    assert len(fake_inpainter.given) == 2
+    assert [hole.sum() for _, hole in fake_inpainter.given] == [1600, 400]
+    assert all(max(part.shape) < 200 for part, _ in fake_inpainter.given)
+
+
+def test_near_holes_are_filled_from_one_window(fake_inpainter, fake_segmenter):
+    image = photo_with(size_hw=(400, 900))
+    mask = np.zeros((400, 900), np.bool_)
+    mask[50:90, 50:90] = mask[50:90, 93:100] = True
+    Remover(segmenter=fake_segmenter, inpainter=fake_inpainter).fill(image, mask)
+    assert [hole.sum() for _, hole in fake_inpainter.given] == [1880]
+
+
+def test_a_hole_that_is_not_yet_filled_is_no_context_for_its_neighbour(
+    fake_inpainter, fake_segmenter
+):
+    mask = np.zeros((300, 300), np.bool_)
+    mask[100:140, 100:140] = mask[100:110, 160:170] = True
+    image = np.where(mask[..., None], np.uint8(255), photo_with(size_hw=(300, 300)))
+
+    removal = Remover(segmenter=fake_segmenter, inpainter=fake_inpainter).fill(image, mask)
+
+    (_, first), (second_part, second) = fake_inpainter.given
+    assert first.sum() == 1700  # both: the small one is still an object
+    assert second.sum() == 100
+    assert second_part[~second].max() < 255, "the large hole was shown as it was before"
+    assert (removal.image == SKY).all()
+
+
+@settings(max_examples=60)
+@given(data=st.data(), size_hw=st.tuples(st.integers(1, 80), st.integers(1, 80)))
+def test_outside_the_mask_every_photo_stays_identical(fake_inpainter_class, data, size_hw):
+    image = data.draw(hnp.arrays(np.uint8, (*size_hw, 3)))
+    mask = data.draw(hnp.arrays(np.bool_, size_hw))
+    size = data.draw(st.sampled_from([None, 16, 64]))
+    before = image.copy()
+
+    removal = Remover(segmenter="none", inpainter=fake_inpainter_class(size)).fill(image, mask)
+
+    assert (removal.image.shape, removal.image.dtype) == (image.shape, np.uint8)
+    np.testing.assert_array_equal(removal.image[~mask], image[~mask])
+    np.testing.assert_array_equal(image, before, err_msg="the input was modified")
+
+
+# --- scaling
+
+
+@settings(max_examples=60)
+@given(
+    size_hw=st.tuples(st.integers(1, 120), st.integers(1, 120)),
+    working_size=st.sampled_from([None, 7, 16, 33, 64]),
+    seed=st.integers(0, 999),
+)
+def test_the_objects_pixels_have_no_influence_when_scaled(
+    fake_inpainter_class, size_hw, working_size, seed
+):
+    rng = np.random.default_rng(seed)
+    image, other = rng.integers(0, 256, (2, *size_hw, 3)).astype(np.uint8)
+    top, left = rng.integers(size_hw[0]), rng.integers(size_hw[1])
+    mask = np.zeros(size_hw, np.bool_)
+    mask[top : top + rng.integers(1, 60), left : left + rng.integers(1, 60)] = True
+    mask |= rng.random(size_hw) < 0.01
+    other[~mask] = image[~mask]
+
+    first, second = (
+        _inpaint_scaled(fake_inpainter_class(), picture, mask, working_size)
+        for picture in (image, other)
+    )
+
+    assert (first.shape, first.dtype) == (image.shape, np.uint8)
+    np.testing.assert_array_equal(first, second)
+
+
+def test_the_inpainter_gets_its_working_size_but_no_enlarged_photo(fake_inpainter_class, rng):
+    image = rng.integers(0, 256, (300, 200, 3)).astype(np.uint8)
+    mask = np.zeros((300, 200), np.bool_)
+    mask[100:150, 50:90] = True
+    for working_size, expected in [
+        (60, (60, 40)), (150, (150, 100)), (300, (300, 200)), (512, (300, 200)), (None, (300, 200)),
+    ]:  # fmt: skip
+        inpainter = fake_inpainter_class()
+        _inpaint_scaled(inpainter, image, mask, working_size)
+        ((part, hole),) = inpainter.given
+        assert part.shape[:2] == hole.shape == expected
+        assert hole.sum() >= mask.sum() * expected[0] * expected[1] / mask.size
+
+
+# --- loading
+
+
+def test_filling_loads_no_segmenter_and_finding_no_inpainter(
+    monkeypatch, fake_segmenter, fake_inpainter
+):
+    created = []
+
+    def make(kind, model):
+        def create(name, *, device, threads):
+            created.append((kind, name, device, threads))
+            return model
+
+        return create
+
+    monkeypatch.setattr(pipeline, "create_segmenter", make("segmenter", fake_segmenter))
+    monkeypatch.setattr(pipeline, "create_inpainter", make("inpainter", fake_inpainter))
+    mask = np.eye(200, 300, dtype=np.bool_)
+
+    filling = Remover(device="cpu", threads=3)
+    assert created == []
+    filling.fill(photo_with(), mask)
+    filling.fill(photo_with(), mask)
+    assert created == [("inpainter", pipeline.DEFAULT_INPAINTER, "cpu", 3)]
+
+    created.clear()
+    finding = Remover(segmenter="other")
+    finding.find(photo_with(), "person")
+    finding.find(photo_with(), "person")
+    finding.remove(photo_with(), "person")  # nothing there: nothing to fill
+    assert created == [("segmenter", "other", "auto", None)]
+
+
+def test_unknown_models_are_named_when_they_are_needed():
+    remover = Remover(segmenter="deeplab", inpainter="lama")
+    with pytest.raises(UnknownNameError, match="unknown segmenter 'deeplab'; known: deeplabv3plus"):
+        remover.find(photo_with(), "person")
+    with pytest.raises(UnknownNameError, match="unknown inpainter 'lama'; known: edgeconnect"):
+        remover.fill(photo_with(), np.ones((200, 300), np.bool_))
+
+
+def test_models_are_loaded_once_though_four_threads_ask(monkeypatch, fake_segmenter):
+    created, meeting = [], threading.Barrier(4)
+
+    def create(name, **options):
+        created.append(name)
+        return fake_segmenter
+
+    monkeypatch.setattr(pipeline, "create_segmenter", create)
+    remover = Remover()
+
+    def find(_):
+        meeting.wait(10)
+        return remover.find(photo_with(((20, 20, 60, 60), RED)), "person")[0][0].box_xyxy
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(find, range(4))) == [(20, 20, 60, 60)] * 4
+    assert len(created) == 1
+
+
+# --- with the built-in models
+
+
+def pasted(cat, segmenter, ground, share, at_xy):
+    """Return `ground` with the cat cut out and pasted at a share of its size."""
+    (whole,) = segmenter.segment(cat, ["cat"])
+    alpha = np.zeros(cat.shape[:2], np.bool_)
+    whole.paint_on(alpha)
+    size_wh = (round(cat.shape[1] * share), round(cat.shape[0] * share))
+    small = cv2.resize(cat, size_wh, interpolation=cv2.INTER_AREA)
+    alpha = cv2.resize(alpha.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA)[..., None]
+    photo = ground.copy()
+    part = photo[at_xy[1] : at_xy[1] + size_wh[1], at_xy[0] : at_xy[0] + size_wh[0]]
+    part[:] = np.rint(small * alpha + part * (1 - alpha))
+    true = np.zeros(ground.shape[:2], np.bool_)
+    true[at_xy[1] : at_xy[1] + size_wh[1], at_xy[0] : at_xy[0] + size_wh[0]] = alpha[..., 0] > 0.5
+    return photo, true
+
+
+def psnr_db(filled, truth, mask):
+    return 10 * np.log10(255**2 / np.square(filled[mask].astype(float) - truth[mask]).mean())
+
+
+@pytest.fixture(scope="module")
+def built_in(deeplab, edgeconnect):
+    return Remover(segmenter=deeplab, inpainter=edgeconnect)
+
+
+@pytest.mark.parametrize(
+    ("name", "share", "at_xy"), [("astronaut", 0.35, (300, 20)), ("coffee", 0.35, (150, 60))]
+)
+def test_a_cat_in_another_photo_is_removed(request, built_in, cat, name, share, at_xy):
+    truth = request.getfixturevalue(name)
+    photo, true = pasted(cat, built_in.segmenter, truth, share, at_xy)
+
+    removal = built_in.remove(photo, "cat")
+
+    assert removal.objects[0].score > 0.7
+    assert (removal.mask & true).sum() > 0.97 * true.sum(), "parts of the cat are left"
+    np.testing.assert_array_equal(removal.image[~removal.mask], photo[~removal.mask])
+    still = np.zeros(true.shape, np.bool_)
+    for instance in built_in.find(removal.image, "cat")[0]:
+        instance.paint_on(still)
+    assert not (still & true).any()
+    mean = np.broadcast_to(photo[~removal.mask].mean(axis=0), truth.shape)
+    telea = Remover(inpainter=create_inpainter("telea")).fill(photo, removal.mask).image
+    ours = psnr_db(removal.image, truth, removal.mask)
+    assert ours > psnr_db(mean, truth, removal.mask) + 1
+    assert ours > psnr_db(telea, truth, removal.mask) + 0.5
+
+
+def test_four_threads_on_one_remover_give_what_one_gives(built_in, cat):
+    photo = np.ascontiguousarray(cat[::2, ::2])
+    mask = np.zeros(photo.shape[:2], np.bool_)
+    mask[40:90, 60:120] = True
+
+    def work(_):
+        return built_in.fill(photo, mask).image, built_in.find(photo, "cat")[0]
+
+    (alone, cats), *rest = work(0), *ThreadPoolExecutor(4).map(work, range(4))
+    for image, found in rest:
+        np.testing.assert_array_equal(image, alone)
+        assert [x.box_xyxy for x in found] == [x.box_xyxy for x in cats]
+        np.testing.assert_array_equal(found[0].mask, cats[0].mask)
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (1, 50), (3, 2), (33, 31), (600, 5)])
+def test_the_built_in_models_take_any_size(built_in, size_hw, rng):
+    image = rng.integers(0, 256, (*size_hw, 3)).astype(np.uint8)
+    assert built_in.remove(image, "all").image.shape == image.shape
+    for mask in (np.ones(size_hw, np.bool_), rng.random(size_hw) < 0.5):
+        removal = built_in.fill(image, mask)
+        np.testing.assert_array_equal(removal.image[~mask], image[~mask])
