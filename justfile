@@ -36,7 +36,7 @@ docs:
 
 # Measure start, speed and memory
 bench:
-    python benchmarks/run.py
+    python benchmarks/speed.py
 
 # Everything, in a new environment
 ci:

@@ -33,7 +33,6 @@ class FakeSegmenter:
     """
 
     name, provider, labels = "fake", "NumPy", ("car", "dog", "person")
-    _channels = {"person": 0, "dog": 1, "car": 2}
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, ...]] = []
@@ -46,8 +45,9 @@ class FakeSegmenter:
         self.asked.append(tuple(labels))
         found = []
         for label in set(labels):
-            strong = image[..., self._channels[label]]
-            others = np.delete(image, self._channels[label], axis=2)
+            channel = ("person", "dog", "car").index(label)
+            strong = image[..., channel]
+            others = np.delete(image, channel, axis=2)
             alike = (strong >= 100) & (others < 30).all(axis=2)
             count, parts, stats, _ = cv2.connectedComponentsWithStats(alike.astype(np.uint8))
             for part in range(1, count):

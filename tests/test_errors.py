@@ -1,5 +1,7 @@
 """Exceptions: which is which, and what they say."""
 
+import pickle
+
 import pytest
 
 from cleanplate import errors
@@ -68,3 +70,16 @@ def test_messages_are_one_line(tmp_path):
         PhotoError(tmp_path, "broken", "mend it"),
     ):
         assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PhotoError("a.jpg", "cut off", "get another copy"),
+        UnknownNameError("label", "persn", ["dog"], also=["person"]),
+        ShapeMismatchError((2, 3), (3, 2)),
+    ],
+)
+def test_errors_pass_between_processes(error):
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))

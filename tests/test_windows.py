@@ -1,5 +1,7 @@
 """Where windows and tiles lie: worked out by hand, and what holds for any mask."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -198,7 +200,7 @@ def test_tiles_cover_are_equal_overlap_and_lie_on_multiples(cells, largest, over
     assert len({end - start for start, end in spans}) == 1
     assert spans[0][1] <= max(largest_px, min(length, largest_px))
     assert all(edge % multiple == 0 for span in spans for edge in span)
-    for (start, end), (next_start, _) in zip(spans, spans[1:], strict=False):
+    for (start, end), (next_start, _) in itertools.pairwise(spans):
         assert start < next_start
         assert end - next_start >= overlap_px
     # One tile less could not do it.

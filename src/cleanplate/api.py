@@ -82,8 +82,8 @@ def remove(
 
     Returns:
         bytes for bytes: the same format and metadata, the very same bytes if nothing was found.
-        An array of the same shape for an array. A Pillow image of the same mode and size for a
-        Pillow image, upright; for a path too.
+        An array of the same shape for an array. A Pillow image of the same mode, size and
+        Exif orientation for a Pillow image; for a path, the one that Pillow opens it as.
 
     Raises:
         InputError: an image or option that cannot be used.

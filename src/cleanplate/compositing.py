@@ -34,7 +34,7 @@ def paste(image: RGBImage, fill: RGBImage, mask: Mask) -> RGBImage:
     kernel = np.ones((2 * _SEAM_PX + 1,) * 2, np.uint8)
     rim = (cv2.dilate(hole.view(np.uint8), kernel) > 0) & ~hole
     difference = photo.astype(np.float32) - made
-    if rim.any() and difference[rim].any():
+    if difference[rim].any():
         shifted = np.rint(made + membrane(difference, rim))
         made = np.clip(shifted, 0, 255).astype(np.uint8)
     result[near][hole] = made[hole]

@@ -12,7 +12,8 @@ CleanplateError
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from os import PathLike, fspath
 
 
@@ -32,6 +33,11 @@ class ShapeMismatchError(InputError):
         hint = " They look transposed." if image_hw == mask_hw[::-1] != mask_hw else ""
         super().__init__(f"mask must be (H, W) = {image_hw} like the image, got {mask_hw}.{hint}")
 
+    def __reduce__(
+        self,
+    ) -> tuple[Callable[..., object], tuple[object, ...]]:  # to pass between processes
+        return type(self), (self.image_hw, self.mask_hw)
+
 
 class UnknownNameError(InputError):
     """No registered entry has this name."""
@@ -40,10 +46,15 @@ class UnknownNameError(InputError):
         self, kind: str, name: str, known: Iterable[str], *, also: Iterable[str] = ()
     ) -> None:
         """Compose the message; `also` are names that may be suggested but are not listed."""
-        self.kind, self.name, self.known = kind, name, sorted(known)
-        close = difflib.get_close_matches(name, [*self.known, *also], n=1)
+        self.kind, self.name, self.known, self.also = kind, name, sorted(known), tuple(also)
+        close = difflib.get_close_matches(name, [*self.known, *self.also], n=1)
         hint = f". Did you mean {close[0]!r}?" if close else ""
         super().__init__(f"unknown {kind} {name!r}; known: {', '.join(self.known)}{hint}")
+
+    def __reduce__(
+        self,
+    ) -> tuple[Callable[..., object], tuple[object, ...]]:  # to pass between processes
+        return partial(type(self), also=self.also), (self.kind, self.name, self.known)
 
 
 class DeviceError(InputError):
@@ -63,6 +74,11 @@ class PhotoError(CleanplateError, OSError):
         """
         self.path, self.cause, self.advice = fspath(path), cause, advice
         super().__init__(f"{self.path}: {cause}; {advice}")
+
+    def __reduce__(
+        self,
+    ) -> tuple[Callable[..., object], tuple[object, ...]]:  # to pass between processes
+        return type(self), (self.path, self.cause, self.advice)
 
 
 class MissingRuntimeError(CleanplateError, ImportError):

@@ -46,7 +46,7 @@ _WORDS = {
     "boat": "ship sailboat yacht vessel dinghy canoe kayak ferry",
     "bottle": "",
     "bus": "coach minibus",
-    "car": "automobile auto vehicle van taxi cab suv",
+    "car": "automobile auto van taxi cab suv",
     "cat": "kitten kitty",
     "chair": "armchair stool seat",
     "cow": "cattle bull calf calves ox oxen",

@@ -31,7 +31,6 @@ def fill_holes(mask: Mask, *, largest_px: int | None = None) -> Mask:
     count, parts, stats, _ = cv2.connectedComponentsWithStats(gaps.view(np.uint8), connectivity=4)
     areas = stats[:, cv2.CC_STAT_AREA]
     closed = np.arange(count) != parts[0, 0]  # the part that holds the padding is the outside
-    closed[0] = False  # the mask itself
     if largest_px is not None:
         closed &= areas <= largest_px
     return np.asarray(mask | closed[parts[1:-1, 1:-1]])

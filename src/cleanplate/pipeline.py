@@ -1,5 +1,6 @@
 """One photo's way through: find, select, shape the mask, plan windows, inpaint, composite."""
 
+import math
 import threading
 import time
 from collections.abc import Collection
@@ -14,6 +15,7 @@ from cleanplate.inpainters import DEFAULT_INPAINTER, Inpainter, create_inpainter
 from cleanplate.labels import resolve_labels
 from cleanplate.masks import margin_px, merge, shape_mask
 from cleanplate.segmenters import DEFAULT_SEGMENTER, Segmenter, create_segmenter
+from cleanplate.texture import carry_texture
 from cleanplate.types import (
     Instance,
     Mask,
@@ -24,13 +26,14 @@ from cleanplate.types import (
 )
 from cleanplate.windows import Window, plan_windows
 
-DEFAULT_MIN_SCORE = 0.45
+DEFAULT_MIN_SCORE = 0.5
 """Objects below this mean probability stay. True finds on real photos are mostly above 0.6, false
-ones below 0.5; backlit figures are near 0.5."""
+ones below 0.5; figures against the light are near it."""
 
 _CONTEXT = 1.0  # the hole's mean side, on every side of it
 _JOIN = 0.15  # holes nearer than this share of the larger one's side may share a window
 _NATIVE_LEAST_PX = 64  # context for methods that work at the photo's own resolution
+
 # The networks continue stripes and stems crisply across what they can reach, and invent shapes in
 # the middle of what they cannot. So the size a window is inpainted at follows from its hole: such
 # that it is nowhere deeper than this. Chosen by looking at sheets; in between the limits below.
@@ -151,7 +154,7 @@ class Remover:
             InputError: as for `find`, or a negative `grow`.
         """
         start = time.perf_counter()
-        if grow is not None and grow < 0:
+        if grow is not None and not 0 <= grow < math.inf:
             raise InputError(f"grow must be at least 0 px, got {grow}")
         chosen, left = self.find(image, labels, min_score=min_score, min_area=min_area)
         found = time.perf_counter()
@@ -209,6 +212,8 @@ class Remover:
         ):
             part, unknown = result[window.slices], waiting[window.slices]
             filled = _inpaint_scaled(inpainter, part, unknown, _working_size(window, size))
+            if size is not None:  # a network's fill is smooth at the photo's resolution
+                filled = carry_texture(part, filled, window.mask, ~mask[window.slices])
             result[window.slices] = paste(part, filled, window.mask)
             unknown &= ~window.mask
         return Removal(image=result, mask=mask.copy(), notes=notes)

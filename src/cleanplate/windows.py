@@ -80,8 +80,8 @@ def tile_spans(length: int, *, largest: int, overlap: int, multiple: int) -> lis
 
     Args:
         length: px, a multiple of `multiple`.
-        largest: px, > overlap; no tile is longer.
-        overlap: px, >= 0; least overlap of neighbours.
+        largest: px, a multiple of `multiple`, > overlap; no tile is longer.
+        overlap: px, a multiple of `multiple`, >= 0; least overlap of neighbours.
         multiple: px; starts and ends are multiples of it.
     """
     if length <= largest:

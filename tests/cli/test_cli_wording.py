@@ -27,7 +27,7 @@ def found(label, score, *, chosen=True):
     [
         (
             outcome("removed", found("person", 0.91), found("person", 0.5), mask_area_px=840),
-            "removed 2 persons (0.91, 0.50), 4.2 % of the photo, 1.3 s",
+            "removed 2 people (0.91, 0.50), 4.2 % of the photo, 1.3 s",
         ),
         (
             outcome("removed", *map(found, ("bus", "cat", "bus"), (0.9, 0.8, 0.7)), mask_area_px=1),

@@ -45,7 +45,7 @@ def check(inpainter, image, mask):
     return filled
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(data=st.data(), size_hw=SIZES_HW)
 def test_keeps_size_dtype_inputs_and_unmasked_pixels(inpainter, data, size_hw):
     image = data.draw(hnp.arrays(np.uint8, (*size_hw, 3)))
@@ -53,7 +53,7 @@ def test_keeps_size_dtype_inputs_and_unmasked_pixels(inpainter, data, size_hw):
     check(inpainter, image, mask)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(size_hw=SIZES_HW, seed=st.integers(0, 999), share=st.floats(0.05, 0.95))
 def test_what_is_in_the_hole_has_no_influence(inpainter, size_hw, seed, share):
     rng = np.random.default_rng(seed)

@@ -153,18 +153,18 @@ def test_an_empty_mask_runs_no_network(recorded, astronaut):
 
 
 @pytest.mark.parametrize(
-    ("name", "place", "centre_xy", "radii_px"),
+    ("name", "place", "hole"),
     [
-        ("astronaut", np.s_[:256, 256:], (150, 100), (45, 30)),  # before the shuttle
-        ("coffee", np.s_[92:348, 189:445], (71, 63), (35, 50)),  # over the cup's rim
-        ("rocket", np.s_[150:406, 200:456], (120, 130), (35, 55)),  # over the tower
+        ("astronaut", np.s_[:256, 256:], ((150, 100), (45, 30))),  # before the shuttle
+        ("coffee", np.s_[92:348, 189:445], ((71, 63), (35, 50))),  # over the cup's rim
+        ("rocket", np.s_[150:406, 200:456], ((120, 130), (35, 55))),  # over the tower
     ],
 )
 def test_real_photos_are_filled_better_than_by_the_mean_colour_and_by_white(
-    request, edgeconnect, name, place, centre_xy, radii_px
+    request, edgeconnect, name, place, hole
 ):
     truth = request.getfixturevalue(name)[place]
-    mask = blot(truth.shape[:2], centre_xy, radii_px)
+    mask = blot(truth.shape[:2], *hole)
     holed = np.where(mask[..., None], np.uint8(255), truth)
 
     filled = edgeconnect.inpaint(holed, mask)

@@ -129,7 +129,7 @@ def test_an_unknown_device_brings_the_known_ones(edges_file, device, match):
 @pytest.mark.parametrize(
     ("device", "advice"),
     [
-        ("cuda", r'needs an NVIDIA GPU and .*cleanplate\[gpu\]"'),
+        ("cuda", r'needs an NVIDIA GPU, and .*onnxruntime-gpu\[cuda,cudnn\]"'),
         ("openvino", "needs 'pip install onnxruntime-openvino'"),
         ("coreml", "needs macOS"),
         ("directml", "needs Windows and 'pip install onnxruntime-directml'"),
@@ -227,7 +227,7 @@ def no_runtime(monkeypatch):
     ],
 )
 def test_a_missing_runtime_says_in_one_line_what_to_install(use):
-    match = r"ONNX Runtime is not installed; run 'pip install \"cleanplate\[cpu\]\"'.*\[gpu\]"
+    match = r"ONNX Runtime is not installed; run 'pip install onnxruntime'.*onnxruntime-gpu"
     with pytest.raises(MissingRuntimeError, match=match) as caught:
         use()
     assert "\n" not in str(caught.value)

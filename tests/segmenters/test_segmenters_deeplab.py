@@ -168,9 +168,7 @@ def test_channels_are_the_labels_in_order_and_logits_become_probabilities(on_col
         np.testing.assert_allclose(instance.box_xyxy, box, atol=3)
         # exp(9) against 19 classes at exp(0); the rim of the object is less sure
         assert 0.9 < instance.score <= 1
-        assert instance.area_px == pytest.approx(
-            (box[2] - box[0]) * (box[3] - box[1]), rel=0.05
-        )
+        assert instance.area_px == pytest.approx((box[2] - box[0]) * (box[3] - box[1]), rel=0.05)
 
 
 def test_classes_that_were_not_asked_are_not_found(on_colours):

@@ -109,6 +109,14 @@ def test_a_cell_goes_to_the_class_with_the_stronger_evidence():
     assert not (masks["cat"] & masks["dog"]).any()
 
 
+def test_outlines_of_neighbours_that_grow_over_each_other_do_not_overlap():
+    evidence = evidence_with((30, 40), [(5, 5, 20, 15, 0.9)], [(20, 5, 30, 15, 0.9)])
+    found = find_instances(evidence, ("cat", "dog"), (300, 400))  # 10 px a cell
+    cat, dog = (whole_mask(x, (300, 400)) for x in found)
+    assert not (cat & dog).any()
+    assert (cat | dog)[60:140, 60:290].all()  # and no gap between them
+
+
 def test_no_evidence_no_object():
     assert find_instances(evidence_with((30, 40), [], []), ("cat", "dog"), (60, 80)) == []
 

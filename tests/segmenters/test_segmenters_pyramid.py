@@ -25,7 +25,9 @@ class Look:
 
 
 def textured(size_hw, seed=0):
-    noise = np.random.default_rng(seed).integers(60, 200, (size_hw[0] // 4 + 1, size_hw[1] // 4 + 1))
+    noise = np.random.default_rng(seed).integers(
+        60, 200, (size_hw[0] // 4 + 1, size_hw[1] // 4 + 1)
+    )
     photo = np.repeat(np.repeat(noise.astype(np.uint8), 4, axis=0), 4, axis=1)
     return np.repeat(photo[: size_hw[0], : size_hw[1], None], 3, axis=2)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cleanplate.pipeline import Remover
 
 
-SHOWN_MIN_SCORE = "0.45"  # pipeline.DEFAULT_MIN_SCORE, which is heavy to import
+SHOWN_MIN_SCORE = "0.5"  # pipeline.DEFAULT_MIN_SCORE, which is heavy to import
 
 RUN_HELP = (
     "Remove objects from photos and write the results to another folder.\n\n"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cleanplate.batch import Found, Outcome
 
-_PLURALS = {"bus": "buses", "sheep": "sheep"}
+_PLURALS = {"bus": "buses", "person": "people", "sheep": "sheep"}
 
 
 def describe_photo(outcome: "Outcome") -> str:

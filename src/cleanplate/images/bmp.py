@@ -86,7 +86,8 @@ class BmpContainer:
         """Return the edited BMP."""
         raster = merge(samples, pixels, filled, mask)
         height, width = mask.shape
-        rows = np.zeros((height, self.header.row_bytes), dtype=np.uint8)
+        stored_rows = np.zeros((height, self.header.row_bytes), dtype=np.uint8)
+        rows = stored_rows if self.header.is_top_down else stored_rows[::-1]
         if samples.indices is not None:
             packed = _pack(raster.astype(np.uint8, copy=False), self.header.bits)
             rows[:, : packed.shape[1]] = packed
@@ -95,9 +96,8 @@ class BmpContainer:
             stored = rows[:, : width * channels].reshape(height, width, channels)
             stored[..., 2::-1] = raster[..., :3]
             stored[..., 3:] = raster[..., 3:]
-        if not self.header.is_top_down:
-            rows = rows[::-1]
-        return b"".join([self.before, rows.tobytes(), self.after])
+        del raster  # one copy of the picture less while the file is put together
+        return b"".join([self.before, stored_rows.data, self.after])
 
 
 def _parse_header(data: bytes, max_pixels: int) -> _Header:

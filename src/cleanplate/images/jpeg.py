@@ -35,7 +35,7 @@ from cleanplate.images.jpeg_markers import (
 )
 from cleanplate.images.photo import Decoded
 from cleanplate.images.refusal import RefusalError, check_pixel_count, damage_is_refused
-from cleanplate.images.samples import Samples, as_gray, as_rgb, turn_upright
+from cleanplate.images.samples import Plane, Samples, as_gray, as_rgb, turn_upright
 from cleanplate.types import Mask, RGBImage
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ _WRITABLE_SAMPLING = {(1, 1): 0, (2, 1): 1, (2, 2): 2}  # to Pillow's codes 4:4:
 # Huffman tables (JpegImagePlugin._save); noise at quality 100 needs more. Above 1.6 the picture is
 # written in pieces, baseline, with the same coefficients.
 _BUFFER_BYTES_PER_PIXEL, _BUFFER_BYTES = 1.6, 50_000
+_CHROMA_ROWS = 256  # filtered at a time
 _CHROMA_TAPS = 5  # of the inverse filter on each side; 0.1716**6 < 1e-4
 
 
@@ -165,19 +166,19 @@ class JpegContainer:
         if coding.is_rgb:
             canvas = _decode(self.stream, "RGB")
         else:
-            decode = partial(_decode, self.stream, size_hw=self._padded_hw())
-            canvas = decode("L" if coding.is_gray else "YCbCr")
-            if coding.subsampling == 2 and min(canvas.size) > 1:
-                canvas = _with_chroma_of(canvas, decode("YCbCr", is_half=True))
-            elif coding.subsampling == 1:
-                canvas = _with_sharp_chroma(canvas)
+            mode = "L" if coding.is_gray else "YCbCr"
+            canvas = _with_stored_chroma(
+                _decode(self.stream, mode, size_hw=self._padded_hw()),
+                self.stream,
+                None if coding.is_gray else coding.subsampling,
+            )
         if self.orientation != 1:
             from PIL import Image
 
             if canvas.size != size_hw[::-1]:
                 canvas = canvas.crop((0, 0, size_hw[1], size_hw[0]))
-            mode, upright = canvas.mode, turn_upright(np.asarray(canvas), self.orientation)
-            canvas = Image.frombytes(mode, upright.shape[1::-1], upright.tobytes())
+            upright = turn_upright(np.asarray(canvas), self.orientation)
+            canvas = Image.frombytes(canvas.mode, upright.shape[1::-1], upright.tobytes())
         return canvas
 
     def _padded_hw(self) -> tuple[int, int]:
@@ -248,43 +249,52 @@ def _decode(
     return picture
 
 
-def _with_chroma_of(canvas: "Image.Image", half: "Image.Image") -> "Image.Image":
-    """Return `canvas` (4:2:0) with each stored chroma sample on its 2 x 2 pixels.
+def _with_stored_chroma(
+    canvas: "Image.Image", stream: Stream, subsampling: int | None
+) -> "Image.Image":
+    """Return `canvas` with each stored chroma sample on all the pixels that it stands for.
 
-    At half scale libjpeg gives the chroma planes as they are stored (jdmaster.c: it prefers a
-    larger inverse DCT to interpolation), so that averaging four pixels gives the sample back.
+    So the encoder's averaging gives the sample back, where the decoder had interpolated. At half
+    scale libjpeg gives the chroma planes of 4:2:0 as they are stored (jdmaster.c: it prefers a
+    larger inverse DCT to interpolation); those of 4:2:2 are found by `_undo_interpolation`.
     """
     from PIL import Image
 
-    luma = canvas.getchannel(0)
-    doubled = half.resize((half.width * 2, half.height * 2), Image.Resampling.NEAREST)
-    chroma = doubled.crop((0, 0, *canvas.size))
-    return Image.merge("YCbCr", (luma, chroma.getchannel(1), chroma.getchannel(2)))
+    if subsampling == 0 or subsampling is None or min(canvas.size) < 2:
+        return canvas
+    size, planes = canvas.size, list(canvas.split())
+    del canvas  # a third of the memory at a time is enough
+    if subsampling == 2:
+        half = _decode(stream, "YCbCr", size_hw=(size[1], size[0]), is_half=True)
+        doubled = (half.width * 2, half.height * 2)
+        for index in (1, 2):
+            plane = half.getchannel(index).resize(doubled, Image.Resampling.NEAREST)
+            planes[index] = plane if doubled == size else plane.crop((0, 0, *size))
+    else:
+        for index in (1, 2):
+            planes[index] = Image.fromarray(_undo_interpolation(np.asarray(planes[index])))
+    return Image.merge("YCbCr", planes)
 
 
-def _with_sharp_chroma(canvas: "Image.Image") -> "Image.Image":
-    """Return `canvas` (4:2:2) with each stored chroma sample, as far as known, on its 2 pixels.
+def _undo_interpolation(spread: Plane) -> Plane:
+    """Return a 4:2:2 chroma plane with each stored sample, as far as known, on its 2 pixels.
 
     libjpeg interpolates (3 c[i] + c[i-1]) / 4 and (3 c[i] + c[i+1]) / 4; the mean of such a pair is
     (c[i-1] + 6 c[i] + c[i+1]) / 8, whose inverse filter is sqrt(2) (2 sqrt(2) - 3)**|k|.
     """
-    from PIL import Image
-
-    bands = [canvas.getchannel(0)]
-    taps = np.sqrt(2) * (2 * np.sqrt(2) - 3) ** np.arange(_CHROMA_TAPS + 1)
-    for index in (1, 2):
-        spread: npt.NDArray[np.uint8] = np.asarray(canvas.getchannel(index))
-        pairs = np.pad(spread, ((0, 0), (0, spread.shape[1] % 2)), mode="edge")
+    taps = (np.sqrt(2) * (2 * np.sqrt(2) - 3) ** np.arange(_CHROMA_TAPS + 1)).astype(np.float32)
+    width = spread.shape[1]
+    out = np.empty((len(spread), width + width % 2), dtype=np.uint8)
+    for top in range(0, len(spread), _CHROMA_ROWS):
+        pairs = np.pad(spread[top : top + _CHROMA_ROWS], ((0, 0), (0, width % 2)), mode="edge")
         means = (pairs[:, 0::2].astype(np.float32) + pairs[:, 1::2]) / 2
         padded = np.pad(means, ((0, 0), (_CHROMA_TAPS, _CHROMA_TAPS)), mode="symmetric")
-        width = means.shape[1]
         sharp = np.zeros_like(means)
-        for offset in range(-_CHROMA_TAPS, _CHROMA_TAPS + 1):
-            start = _CHROMA_TAPS + offset
-            sharp += np.float32(taps[abs(offset)]) * padded[:, start : start + width]
+        for start in range(2 * _CHROMA_TAPS + 1):
+            sharp += taps[abs(start - _CHROMA_TAPS)] * padded[:, start : start + means.shape[1]]
         samples = np.clip(np.rint(sharp), 0, 255).astype(np.uint8)
-        bands.append(Image.fromarray(np.repeat(samples, 2, axis=1)[:, : spread.shape[1]]))
-    return Image.merge("YCbCr", bands)
+        out[top : top + _CHROMA_ROWS] = np.repeat(samples, 2, axis=1)
+    return out[:, :width]
 
 
 def _paste(canvas: "Image.Image", filled: RGBImage, mask: Mask) -> None:

@@ -119,7 +119,10 @@ def merge(samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> R
     gray = samples.kind == "gray"
     out = np.array(pixels[..., 0] if gray else pixels, order="C")
     values = _to_levels(as_gray(hole), samples.bits) if gray else hole
-    out[mask] = _avoid_key(out[mask], values, samples.key, step=255 // (2**samples.bits - 1))
+    if samples.key is not None:
+        step = 255 // (2**samples.bits - 1)
+        values = _avoid_key(out[mask], values, samples.key, step=step)
+    out[mask] = values
     return out if samples.alpha is None else np.dstack([out, samples.alpha])
 
 
@@ -132,10 +135,10 @@ def _to_levels(values: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint8
     return np.take(levels.astype(np.uint8), values)
 
 
-def _avoid_key(before: Raster, after: Raster, key: tuple[int, ...] | None, step: int) -> Raster:
+def _avoid_key(
+    before: npt.NDArray[_Sample], after: npt.NDArray[_Sample], key: tuple[int, ...], step: int
+) -> npt.NDArray[_Sample]:
     """Return `after`, neither making transparent what was opaque nor the reverse."""
-    if key is None:
-        return after
     colour = np.array(key if before.ndim == 2 else key[0], dtype=before.dtype)
     was, is_now = before == colour, after == colour
     if before.ndim == 2:
@@ -163,7 +166,9 @@ def _merge_deep(
     values = np.clip(colours * np.int32(257) + noise, 0, 65535).astype(np.uint16)
     out = deep.copy()
     channels = colours.shape[1]
-    out[mask, :channels] = _avoid_key(deep[mask][:, :channels], values, samples.key, step=1)
+    if samples.key is not None:
+        values = _avoid_key(deep[mask][:, :channels], values, samples.key, step=1)
+    out[mask, :channels] = values
     return out
 
 

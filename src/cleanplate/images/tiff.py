@@ -161,6 +161,7 @@ class TiffContainer:
                 coded = self._code_deep(cast("DeepSamples", raster))
             else:
                 coded = self._code(cast("Plane", raster), samples)
+        del raster  # one copy of the picture less while the file is put together
         file = read_tiff_file(coded)
         page = file.pages[0]
         _, _, strips = file.strips(page)
@@ -307,6 +308,7 @@ def _decode(file: TiffFile, page: Directory, layout: _Layout) -> Raster:
     if layout.extra is not None:
         picture[_EXTRA] = shorts(layout.extra or 2)  # Pillow leaves out what is not alpha
     bare = write_tiff_file(picture, strips, order=file.order, is_tiled=offsets_tag == 324)
+    del strips  # one copy of the file less while it is decoded
     if layout.bits == 16:
         return _decode_deep(bare, layout)
     from PIL.ImageFile import ImageFile

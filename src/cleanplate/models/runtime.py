@@ -34,7 +34,8 @@ DEVICES = ("auto", *_PROVIDERS)
 # What brings each provider, for the message when it is absent.
 _INSTALL = MappingProxyType(
     {
-        "cuda": "needs an NVIDIA GPU and 'pip install \"cleanplate[gpu]\"' instead of [cpu]",
+        "cuda": "needs an NVIDIA GPU, and 'pip install \"onnxruntime-gpu[cuda,cudnn]\"' instead of "
+        "onnxruntime",
         "openvino": "needs 'pip install onnxruntime-openvino' instead of onnxruntime",
         "coreml": "needs macOS",
         "directml": "needs Windows and 'pip install onnxruntime-directml' instead of onnxruntime",
@@ -112,8 +113,8 @@ def _import_runtime() -> ModuleType:
         import onnxruntime
     except ImportError as error:
         raise MissingRuntimeError(
-            "ONNX Runtime is not installed; run 'pip install \"cleanplate[cpu]\"', or "
-            "'pip install \"cleanplate[gpu]\"' on a machine with an NVIDIA GPU"
+            "ONNX Runtime is not installed; run 'pip install onnxruntime', or on a machine with "
+            "an NVIDIA GPU 'pip install \"onnxruntime-gpu[cuda,cudnn]\"'"
         ) from error
     return cast("ModuleType", onnxruntime)
 

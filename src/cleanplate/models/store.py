@@ -17,10 +17,7 @@ def find_file(file: ModelFile) -> Path:
     """
     path = _BUILT_IN / file.filename
     if not path.is_file():
-        raise WeightsError(
-            f"{path}: built-in model file is missing; reinstall cleanplate "
-            "(pip install --force-reinstall cleanplate)"
-        )
+        raise WeightsError(f"{path}: built-in model file is missing; reinstall cleanplate")
     return path
 
 

@@ -1,0 +1,230 @@
+"""Full-resolution texture for a smooth fill, carried over from the photo itself.
+
+A network fills a hole at a few hundred px; scaled up to the photo's size that is right in colour
+and structure and soft in texture. This module looks for places in the known surroundings that
+resemble the fill at the small size, settles on a few displacements that serve whole regions, and
+copies the photo's own pixels along them at full resolution. What varies slowly stays the network's,
+and so does what resembles nothing.
+
+References:
+    He and Sun, Statistics of Patch Offsets for Image Completion, ECCV 2012: few displacements serve
+    most of a photo. Wexler et al., Space-Time Completion of Video, PAMI 2007, and Barnes et al.,
+    PatchMatch, SIGGRAPH 2009: nearest-neighbour fields guided by a first fill. We compare all
+    places by one matrix product, which at these sizes is faster in numpy than a random search.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from cleanplate.masks import box_of
+from cleanplate.types import Mask, RGBImage
+
+Field = npt.NDArray[np.float32]
+"""(h, w, 3) or (h, w) float32; colours are in [0, 1]."""
+
+Offsets = npt.NDArray[np.int64]
+"""(K, 2) displacements (down, across) in px of the small size."""
+
+# Of the search; all px are of the small size.
+_SMALL_SIDE = 256  # px
+_BLUR_PX = 1.5  # the fill has no finer detail than this
+_REACH = 2  # samples of a descriptor on each side of its centre ...
+_SPACING_PX = 3  # ... and how far apart they are
+_MOST_TARGETS = 1_500
+_MOST_SOURCES = 8_000
+_OFFSET_BIN_PX = 3  # displacements that differ by less count as the same
+
+# Of the choice among displacements.
+_MOST_OFFSETS = 40
+_BOX_PX = 9  # neighbourhood that a displacement must serve
+_UNKNOWN_COST = 0.25  # of a pixel that may not be copied; squared distance of colours
+_ROUNDS = 4  # in which neighbours are brought to move alike
+_AGREEMENT = 4.0  # how much the neighbours count
+_NEIGHBOURS_PX = 2.0
+
+# Of the copying.
+_GOOD_COST, _BAD_COST = 0.012, 0.05  # up to here all texture; from here on none
+_TRANSITION = 3.0  # sharpness of the border between regions
+_TINT_PX = 8.0  # what varies more slowly than this stays the network's
+
+
+def carry_texture(image: RGBImage, fill: RGBImage, hole: Mask, sources: Mask) -> RGBImage:
+    """Return `fill` with the photo's texture inside `hole`.
+
+    Args:
+        image: (H, W, 3) uint8, a window of the photo. Not modified.
+        fill: (H, W, 3) uint8, the same window filled, smoothly.
+        hole: (H, W) bool, what was filled.
+        sources: (H, W) bool, pixels that may be copied: known, and no part of what is removed.
+
+    Returns:
+        (H, W, 3) uint8, equal to `fill` outside the hole, and where nothing resembles it.
+    """
+    if not hole.any() or not sources.any():
+        return fill.copy()
+    height, width = hole.shape
+    shrink = max(1.0, max(height, width) / _SMALL_SIDE)
+    size_wh = (max(1, round(width / shrink)), max(1, round(height / shrink)))
+    guide = np.where(hole[..., None], fill, image)
+    small = np.asarray(cv2.resize(guide, size_wh, interpolation=cv2.INTER_AREA), np.float32)
+    small /= 255
+    small_hole = _covered(hole, size_wh) > 0
+    usable = (_covered(sources & ~hole, size_wh) > 0.999) & ~small_hole
+    smooth = _blurred(small, _BLUR_PX)
+    offsets = _dominant_offsets(smooth, small_hole, usable)
+    if len(offsets) == 0:
+        return fill.copy()
+    plan = _plan(smooth, small_hole, usable, offsets)
+    return _copy(guide, hole, sources & ~hole, small, plan)
+
+
+def _covered(mask: Mask, size_wh: tuple[int, int]) -> Field:
+    """Return the share of each small pixel that the mask covers."""
+    area = cv2.resize(mask.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA)
+    return np.asarray(area, np.float32)
+
+
+def _dominant_offsets(smooth: Field, hole: Mask, usable: Mask) -> Offsets:
+    """Return the displacements that most often lead from the hole to what looks alike."""
+    reach_px = _REACH * _SPACING_PX
+    footprint = np.ones((2 * reach_px + 1,) * 2, np.uint8)
+    whole = cv2.erode(usable.view(np.uint8), footprint, borderValue=[0]) > 0
+    source_yx = _thinned(np.argwhere(whole), _MOST_SOURCES)
+    target_yx = _thinned(np.argwhere(hole), _MOST_TARGETS)
+    if len(source_yx) == 0:
+        return np.zeros((0, 2), np.int64)
+    targets, origins = _descriptors(smooth, target_yx), _descriptors(smooth, source_yx)
+    # Smallest |t - o|^2 is largest t.o - |o|^2 / 2.
+    likeness = targets @ origins.T
+    likeness -= np.einsum("ij,ij->i", origins, origins) / 2
+    moves = source_yx[likeness.argmax(axis=1)] - target_yx
+    bins, counts = np.unique(np.rint(moves / _OFFSET_BIN_PX), axis=0, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:_MOST_OFFSETS]
+    return (bins[order] * _OFFSET_BIN_PX).astype(np.int64)
+
+
+def _thinned(places_yx: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+    """Return the places on a grid so coarse that there are about `most` of them."""
+    step = max(1, int(np.ceil(np.sqrt(len(places_yx) / most))))
+    on_grid = (places_yx % step == step // 2).all(axis=1)
+    return places_yx[on_grid] if on_grid.any() else places_yx
+
+
+def _descriptors(smooth: Field, at_yx: npt.NDArray[np.int64]) -> Field:
+    """Return (N, samples * 3): the colours on a grid around each of N places."""
+    reach_px = _REACH * _SPACING_PX
+    padded = cv2.copyMakeBorder(smooth, *(reach_px,) * 4, cv2.BORDER_REFLECT_101)
+    steps = range(0, 2 * reach_px + 1, _SPACING_PX)
+    down, across = at_yx[:, 0], at_yx[:, 1]
+    samples = [padded[down + dy, across + dx] for dy in steps for dx in steps]
+    return np.ascontiguousarray(np.concatenate(samples, axis=1), np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Plan:
+    """Which displacement serves each small pixel of a part of the window, and how well."""
+
+    offsets: Offsets
+    rows: slice  # the part, in small px
+    columns: slice
+    choice: npt.NDArray[np.int64]  # (h, w) index into offsets; -1: not needed
+    trust: Field  # (h, w) in [0, 1]; 0: keep the network's fill
+
+
+def _plan(smooth: Field, hole: Mask, usable: Mask, offsets: Offsets) -> _Plan:
+    """Choose a displacement for each pixel of the hole such that neighbours move alike."""
+    left, top, right, bottom = box_of(hole, grown_by_px=2)
+    rows, columns = slice(top, bottom), slice(left, right)
+    here = smooth[rows, columns]
+    costs = np.empty((len(offsets), *here.shape[:2]), np.float32)
+    # Framed by what must not be copied, so that every displacement can be looked up.
+    frame = int(np.abs(offsets).max())
+    colours = cv2.copyMakeBorder(smooth, *(frame,) * 4, cv2.BORDER_REPLICATE)
+    allowed = cv2.copyMakeBorder(usable.view(np.uint8), *(frame,) * 4, cv2.BORDER_CONSTANT) > 0
+    for index, (down, across) in enumerate(offsets.tolist()):
+        moved = (
+            slice(frame + top + down, frame + bottom + down),
+            slice(frame + left + across, frame + right + across),
+        )
+        cost = ((colours[moved] - here) ** 2).sum(axis=2)
+        known = allowed[moved]
+        cost[~known] = _UNKNOWN_COST
+        cost = cv2.boxFilter(cost, -1, (_BOX_PX, _BOX_PX))
+        cost[~known] = 4 * _UNKNOWN_COST
+        costs[index] = cost
+    least = costs.min(axis=0)
+    temperature = max(1e-4, float(np.median(least)) / 2)
+    # Mean field of a Potts model.
+    preference = np.asarray(-costs / temperature, np.float32)
+    share = _softmax(preference)
+    for _ in range(_ROUNDS):
+        support = np.stack([_blurred(one, _NEIGHBOURS_PX) for one in share])
+        share = _softmax(np.asarray(preference + _AGREEMENT * support, np.float32))
+    choice = share.argmax(axis=0)
+    cost = np.take_along_axis(costs, choice[None], axis=0)[0]
+    trust = np.clip((_BAD_COST - cost) / (_BAD_COST - _GOOD_COST), 0, 1)
+    needed = cv2.dilate(hole.view(np.uint8), np.ones((3, 3), np.uint8))[rows, columns] > 0
+    return _Plan(offsets, rows, columns, np.where(needed, choice, -1), trust.astype(np.float32))
+
+
+def _softmax(values: Field) -> Field:
+    shares = np.exp(values - values.max(axis=0))
+    return np.asarray(shares / shares.sum(axis=0), np.float32)
+
+
+def _copy(guide: RGBImage, hole: Mask, sources: Mask, small: Field, plan: _Plan) -> RGBImage:
+    """Copy the photo's pixels along the plan, tinted as the fill is."""
+    height, width = hole.shape
+    small_h, small_w = small.shape[:2]
+    scale_y, scale_x = height / small_h, width / small_w
+    top, bottom = round(plan.rows.start * scale_y), round(plan.rows.stop * scale_y)
+    left, right = round(plan.columns.start * scale_x), round(plan.columns.stop * scale_x)
+    part_wh = (right - left, bottom - top)
+    total = np.zeros((part_wh[1], part_wh[0], 3), np.float32)
+    weight = np.zeros((part_wh[1], part_wh[0]), np.float32)
+    part = small[plan.rows, plan.columns]
+    seen = part.copy()  # what is copied, at the small size
+    for index in np.unique(plan.choice[plan.choice >= 0]).tolist():
+        down, across = plan.offsets[index].tolist()
+        mine = plan.choice == index
+        y, x = np.nonzero(mine)
+        from_y = np.clip(y + plan.rows.start + down, 0, small_h - 1)
+        from_x = np.clip(x + plan.columns.start + across, 0, small_w - 1)
+        seen[y, x] = small[from_y, from_x]
+        # The region's box in the part at full size, kept inside the window at both ends.
+        dy, dx = round(down * scale_y), round(across * scale_x)
+        y0 = max(int((y.min() - 1) * scale_y), 0, -top - dy)
+        x0 = max(int((x.min() - 1) * scale_x), 0, -left - dx)
+        y1 = min(int((y.max() + 2) * scale_y), part_wh[1], height - top - dy)
+        x1 = min(int((x.max() + 2) * scale_x), part_wh[0], width - left - dx)
+        if y1 <= y0 or x1 <= x0:
+            continue
+        share = _enlarged(_blurred(mine.astype(np.float32), 0.7), part_wh)
+        share = share[y0:y1, x0:x1] ** np.float32(_TRANSITION)
+        source = (slice(top + y0 + dy, top + y1 + dy), slice(left + x0 + dx, left + x1 + dx))
+        share *= sources[source]
+        total[y0:y1, x0:x1] += guide[source] * share[..., None]
+        weight[y0:y1, x0:x1] += share
+    carried = total / np.maximum(weight, 1e-6)[..., None]
+    needed = (plan.choice >= 0).astype(np.float32)
+    around = np.maximum(_blurred(needed, _TINT_PX), 1e-3)[..., None]
+    slow = _blurred((part - seen) * needed[..., None], _TINT_PX)
+    carried += 255 * _enlarged(np.asarray(slow / around, np.float32), part_wh)
+    trust = _enlarged(_blurred(plan.trust, _NEIGHBOURS_PX), part_wh) * (weight > 1e-4)
+    box = (slice(top, bottom), slice(left, right))
+    mixed = guide[box] + (carried - guide[box]) * trust[..., None]
+    result = guide.copy()
+    inside = hole[box]
+    result[box][inside] = np.clip(np.rint(mixed[inside]), 0, 255).astype(np.uint8)
+    return result
+
+
+def _blurred(field: Field, sigma_px: float) -> Field:
+    return np.asarray(cv2.GaussianBlur(field, (0, 0), sigma_px), np.float32)
+
+
+def _enlarged(field: Field, size_wh: tuple[int, int]) -> Field:
+    return np.asarray(cv2.resize(field, size_wh, interpolation=cv2.INTER_LINEAR), np.float32)

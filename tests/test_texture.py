@@ -1,0 +1,108 @@
+"""`carry_texture` gives a smooth fill the grain of the photo, and touches nothing else."""
+
+import cv2
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cleanplate.texture import carry_texture
+
+SIZES_HW = st.tuples(st.integers(1, 70), st.integers(1, 70))
+
+
+def grain(image, part):
+    """Deviation of the finest detail inside a part of an image."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    return float(cv2.Laplacian(grey, cv2.CV_32F)[part].std())
+
+
+def rough_ground(height, width, seed=0):
+    """Gravel: noise of two scales on a slope of colour."""
+    rng = np.random.default_rng(seed)
+    fine = rng.normal(0, 18, (height, width, 1))
+    coarse = cv2.resize(rng.normal(0, 18, (height // 8, width // 8)), (width, height))[..., None]
+    slope = np.linspace(90, 150, width)[None, :, None] + np.array([0, 8, -8])
+    return np.clip(slope + fine + coarse, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def gravel():
+    """A photo of gravel, its hole, and what a network would make of it: only the slow part."""
+    photo = rough_ground(480, 640)
+    hole = np.zeros((480, 640), np.bool_)
+    hole[180:300, 240:400] = True
+    smooth = cv2.GaussianBlur(photo, (0, 0), 20)
+    return photo, hole, np.where(hole[..., None], smooth, photo)
+
+
+@settings(max_examples=40)
+@given(data=st.data(), hw=SIZES_HW)
+def test_keeps_shape_inputs_and_all_outside_the_hole(data, hw):
+    image = data.draw(hnp.arrays(np.uint8, (*hw, 3)))
+    hole = data.draw(hnp.arrays(np.bool_, hw))
+    sources = data.draw(hnp.arrays(np.bool_, hw))
+    fill = np.where(hole[..., None], np.uint8(99), image)
+    before = [array.copy() for array in (image, fill, hole, sources)]
+
+    result = carry_texture(image, fill, hole, sources)
+
+    assert (result.shape, result.dtype) == (image.shape, np.uint8)
+    np.testing.assert_array_equal(result[~hole], fill[~hole])
+    for array, copy in zip((image, fill, hole, sources), before, strict=True):
+        np.testing.assert_array_equal(array, copy, err_msg="an input was modified")
+
+
+def test_a_smooth_fill_gets_the_grain_of_its_surroundings(gravel):
+    photo, hole, fill = gravel
+    inner = cv2.erode(hole.astype(np.uint8), np.ones((9, 9))) > 0
+    result = carry_texture(photo, fill, hole, ~hole)
+    true = grain(photo, inner)
+    assert grain(fill, inner) < 0.1 * true
+    assert 0.7 * true < grain(result, inner) < 1.3 * true
+
+
+def test_slow_colours_stay_those_of_the_fill(gravel):
+    photo, hole, fill = gravel
+    result = carry_texture(photo, fill, hole, ~hole)
+    blurred = [cv2.GaussianBlur(array.astype(np.float32), (0, 0), 24) for array in (result, fill)]
+    assert np.abs(blurred[0] - blurred[1])[hole].mean() < 6
+
+
+def test_what_lies_under_the_hole_has_no_influence(gravel):
+    photo, hole, fill = gravel
+    other = photo.copy()
+    other[hole] = 255 - other[hole]
+    np.testing.assert_array_equal(
+        carry_texture(photo, fill, hole, ~hole), carry_texture(other, fill, hole, ~hole)
+    )
+
+
+def test_only_allowed_sources_are_copied(gravel):
+    photo, hole, fill = gravel
+    sources = ~hole
+    sources[:, 420:] = False  # another object that is to be removed, bright green
+    photo, fill = photo.copy(), fill.copy()
+    photo[:, 420:] = fill[:, 420:] = (0, 255, 0)
+    result = carry_texture(photo, fill, hole, sources)
+    assert np.abs(result[hole].astype(int) - (0, 255, 0)).max(axis=1).min() > 60
+
+
+def test_a_fill_that_resembles_nothing_is_left_alone(gravel):
+    photo, hole, fill = gravel
+    red = np.where(hole[..., None], np.array([255, 0, 0], np.uint8), fill)
+    result = carry_texture(photo, red, hole, ~hole)
+    inner = cv2.erode(hole.astype(np.uint8), np.ones((41, 41))) > 0
+    assert np.abs(result[inner].astype(int) - (255, 0, 0)).max() <= 2
+
+
+@pytest.mark.parametrize("size_hw", [(480, 640), (1200, 1600)])
+def test_works_at_any_scale(size_hw):
+    photo = rough_ground(*size_hw, seed=1)
+    hole = np.zeros(size_hw, np.bool_)
+    hole[size_hw[0] // 3 : size_hw[0] // 2, size_hw[1] // 3 : size_hw[1] // 2] = True
+    fill = np.where(hole[..., None], cv2.GaussianBlur(photo, (0, 0), 25), photo)
+    inner = cv2.erode(hole.astype(np.uint8), np.ones((15, 15))) > 0
+    result = carry_texture(photo, fill, hole, ~hole)
+    assert grain(result, inner) > 0.7 * grain(photo, inner)
