@@ -158,3 +158,13 @@ def test_membrane_goes_smoothly_from_one_side_to_the_other():
     assert middle[32] == pytest.approx(30, abs=6)
     assert middle[55] > 45
     np.testing.assert_allclose(middle + middle[::-1], 60, atol=2)
+
+
+def test_a_large_fill_meets_the_photo_as_a_small_one_does():
+    """Above the largest field the shift is worked out in cells: an offset must still vanish."""
+    photo = np.full((1500, 1600, 3), 120, np.uint8)
+    fill = np.full_like(photo, 133)
+    mask = np.zeros((1500, 1600), np.bool_)
+    mask[101:1400, 203:1500] = True
+    result = paste(photo, fill, mask)
+    assert np.abs(result.astype(int) - 120).max() <= 1

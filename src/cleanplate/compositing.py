@@ -5,9 +5,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.masks import box_of
+from cleanplate.resampling import sample
 from cleanplate.types import Mask, RGBImage
 
 _SEAM_PX = 2  # width of the photo's rim around a hole that the fill is made to meet
+_LARGEST_FIELD = 1024  # cells along the long side of what is added to a fill
+_STRIP_PX = 2_000_000  # pixels that are worked on at a time
 
 
 def paste(image: RGBImage, fill: RGBImage, mask: Mask) -> RGBImage:
@@ -33,12 +36,41 @@ def paste(image: RGBImage, fill: RGBImage, mask: Mask) -> RGBImage:
     hole, photo, made = mask[near], image[near], fill[near]
     kernel = np.ones((2 * _SEAM_PX + 1,) * 2, np.uint8)
     rim = (cv2.dilate(hole.view(np.uint8), kernel) > 0) & ~hole
-    difference = photo.astype(np.float32) - made
-    if difference[rim].any():
-        shifted = np.rint(made + membrane(difference, rim))
-        made = np.clip(shifted, 0, 255).astype(np.uint8)
-    result[near][hole] = made[hole]
+    shift, cell_px = _shift_field(photo, made, rim)
+    target = result[near]
+    strip = max(1, _STRIP_PX // hole.shape[1])
+    for row in range(0, hole.shape[0], strip):
+        rows = slice(row, min(row + strip, hole.shape[0]))
+        shifted = made[rows] + sample(
+            shift,
+            start_yx=(row / cell_px, 0),
+            step_yx=(1 / cell_px, 1 / cell_px),
+            size_hw=(rows.stop - row, hole.shape[1]),
+        )
+        inside = hole[rows]
+        target[rows][inside] = np.clip(np.rint(shifted[inside]), 0, 255).astype(np.uint8)
     return result
+
+
+def _shift_field(photo: RGBImage, made: RGBImage, rim: Mask) -> tuple[npt.NDArray[np.float32], int]:
+    """Return what to add to the fill so that it meets the photo on the rim.
+
+    Large areas are worked on in cells of several px, which bounds memory and time; what happens
+    within a cell of the border is no coarser than the fill itself there.
+
+    Returns:
+        (h, w, 3) float32 grey levels, and the px per cell.
+    """
+    cell_px = -(-max(rim.shape) // _LARGEST_FIELD)
+    size_hw = (-(-rim.shape[0] // cell_px), -(-rim.shape[1] // cell_px))
+    y, x = np.nonzero(rim)
+    cell = y // cell_px * size_hw[1] + x // cell_px
+    count = np.bincount(cell, minlength=size_hw[0] * size_hw[1])
+    difference = photo[y, x].astype(np.float32) - made[y, x]
+    sums = [np.bincount(cell, difference[:, c], len(count)) for c in range(3)]
+    mean = np.stack(sums, axis=1) / np.maximum(count, 1)[:, None]
+    field = mean.reshape(*size_hw, 3).astype(np.float32)
+    return membrane(field, count.reshape(size_hw) > 0), cell_px
 
 
 def membrane(difference: npt.NDArray[np.float32], known: Mask) -> npt.NDArray[np.float32]:

@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.masks import box_of
-from cleanplate.types import Mask, RGBImage
+from cleanplate.resampling import sample
+from cleanplate.types import Box, Mask, RGBImage
 
 Field = npt.NDArray[np.float32]
 """(h, w, 3) or (h, w) float32; colours are in [0, 1]."""
@@ -49,6 +50,7 @@ _NEIGHBOURS_PX = 2.0
 _GOOD_COST, _BAD_COST = 0.012, 0.05  # up to here all texture; from here on none
 _TRANSITION = 3.0  # sharpness of the border between regions
 _TINT_PX = 8.0  # what varies more slowly than this stays the network's
+_STRIP_PX = 2_000_000  # pixels of the photo that are worked on at a time
 
 
 def carry_texture(image: RGBImage, fill: RGBImage, hole: Mask, sources: Mask) -> RGBImage:
@@ -176,55 +178,117 @@ def _softmax(values: Field) -> Field:
 
 
 def _copy(guide: RGBImage, hole: Mask, sources: Mask, small: Field, plan: _Plan) -> RGBImage:
-    """Copy the photo's pixels along the plan, tinted as the fill is."""
-    height, width = hole.shape
-    small_h, small_w = small.shape[:2]
-    scale_y, scale_x = height / small_h, width / small_w
-    top, bottom = round(plan.rows.start * scale_y), round(plan.rows.stop * scale_y)
-    left, right = round(plan.columns.start * scale_x), round(plan.columns.stop * scale_x)
-    part_wh = (right - left, bottom - top)
-    total = np.zeros((part_wh[1], part_wh[0], 3), np.float32)
-    weight = np.zeros((part_wh[1], part_wh[0]), np.float32)
+    """Copy the photo's pixels along the plan, tinted as the fill is, strip by strip."""
+    scale = (hole.shape[0] / small.shape[0], hole.shape[1] / small.shape[1])
     part = small[plan.rows, plan.columns]
-    seen = part.copy()  # what is copied, at the small size
-    for index in np.unique(plan.choice[plan.choice >= 0]).tolist():
-        down, across = plan.offsets[index].tolist()
-        mine = plan.choice == index
-        y, x = np.nonzero(mine)
-        from_y = np.clip(y + plan.rows.start + down, 0, small_h - 1)
-        from_x = np.clip(x + plan.columns.start + across, 0, small_w - 1)
-        seen[y, x] = small[from_y, from_x]
-        # The region's box in the part at full size, kept inside the window at both ends.
-        dy, dx = round(down * scale_y), round(across * scale_x)
-        y0 = max(int((y.min() - 1) * scale_y), 0, -top - dy)
-        x0 = max(int((x.min() - 1) * scale_x), 0, -left - dx)
-        y1 = min(int((y.max() + 2) * scale_y), part_wh[1], height - top - dy)
-        x1 = min(int((x.max() + 2) * scale_x), part_wh[0], width - left - dx)
-        if y1 <= y0 or x1 <= x0:
-            continue
-        share = _enlarged(_blurred(mine.astype(np.float32), 0.7), part_wh)
-        share = share[y0:y1, x0:x1] ** np.float32(_TRANSITION)
-        source = (slice(top + y0 + dy, top + y1 + dy), slice(left + x0 + dx, left + x1 + dx))
-        share *= sources[source]
-        total[y0:y1, x0:x1] += guide[source] * share[..., None]
-        weight[y0:y1, x0:x1] += share
-    carried = total / np.maximum(weight, 1e-6)[..., None]
     needed = (plan.choice >= 0).astype(np.float32)
     around = np.maximum(_blurred(needed, _TINT_PX), 1e-3)[..., None]
-    slow = _blurred((part - seen) * needed[..., None], _TINT_PX)
-    carried += 255 * _enlarged(np.asarray(slow / around, np.float32), part_wh)
-    trust = _enlarged(_blurred(plan.trust, _NEIGHBOURS_PX), part_wh) * (weight > 1e-4)
-    box = (slice(top, bottom), slice(left, right))
-    mixed = guide[box] + (carried - guide[box]) * trust[..., None]
+    slow = _blurred((part - _seen(small, plan)) * needed[..., None], _TINT_PX)
+    tint = np.asarray(255 * slow / around, np.float32)
+    trust = _blurred(plan.trust, _NEIGHBOURS_PX)
+    regions = [
+        _Region.of(plan, index, scale)
+        for index in np.unique(plan.choice[plan.choice >= 0]).tolist()
+    ]
     result = guide.copy()
-    inside = hole[box]
-    result[box][inside] = np.clip(np.rint(mixed[inside]), 0, 255).astype(np.uint8)
+    left, top, right, bottom = box_of(hole)
+    step = max(1, _STRIP_PX // (right - left))
+    for row in range(top, bottom, step):
+        strip = (left, row, right, min(row + step, bottom))
+        here = slice(strip[1], strip[3]), slice(left, right)
+        total = np.zeros((strip[3] - row, right - left, 3), np.float32)
+        weight = np.zeros(total.shape[:2], np.float32)
+        for region in regions:
+            region.add_to(total, weight, strip, guide, sources)
+        start_yx = (plan.rows.start, plan.columns.start)
+        carried = total / np.maximum(weight, 1e-6)[..., None]
+        carried += _sampled(tint, start_yx, scale, strip)
+        share = _sampled(trust, start_yx, scale, strip) * (weight > 1e-4)
+        mixed = guide[here] + (carried - guide[here]) * share[..., None]
+        inside = hole[here]
+        result[here][inside] = np.clip(np.rint(mixed[inside]), 0, 255).astype(np.uint8)
     return result
+
+
+def _seen(small: Field, plan: _Plan) -> Field:
+    """Return what is copied, at the small size."""
+    seen = small[plan.rows, plan.columns].copy()
+    y, x = np.nonzero(plan.choice >= 0)
+    moves = plan.offsets[plan.choice[y, x]]
+    from_y = np.clip(y + plan.rows.start + moves[:, 0], 0, small.shape[0] - 1)
+    from_x = np.clip(x + plan.columns.start + moves[:, 1], 0, small.shape[1] - 1)
+    seen[y, x] = small[from_y, from_x]
+    return seen
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Region:
+    """The small pixels that one displacement serves."""
+
+    share: Field  # soft membership inside the region's box
+    start_yx: tuple[int, int]  # where that box begins in the window, in small px
+    box_xyxy: Box  # the same box in px of the window
+    move: tuple[int, int]  # down, across; px of the window
+    scale: tuple[float, float]  # px of the window per small px, down and across
+
+    @classmethod
+    def of(cls, plan: _Plan, index: int, scale: tuple[float, float]) -> "_Region":
+        """Collect the region of displacement `index`."""
+        mine = np.pad((plan.choice == index).astype(np.float32), 2)
+        left, top, right, bottom = box_of(mine > 0, grown_by_px=2)
+        start_yx = (plan.rows.start + top - 2, plan.columns.start + left - 2)
+        down, across = plan.offsets[index].tolist()
+        return cls(
+            share=_blurred(mine[top:bottom, left:right], 0.7),
+            start_yx=start_yx,
+            box_xyxy=(
+                int(start_yx[1] * scale[1]),
+                int(start_yx[0] * scale[0]),
+                int((start_yx[1] + right - left) * scale[1]) + 1,
+                int((start_yx[0] + bottom - top) * scale[0]) + 1,
+            ),
+            move=(round(down * scale[0]), round(across * scale[1])),
+            scale=scale,
+        )
+
+    def add_to(
+        self, total: Field, weight: Field, strip: Box, guide: RGBImage, sources: Mask
+    ) -> None:
+        """Add the region's copied pixels inside `strip` to sums of that size."""
+        down, across = self.move
+        left = max(self.box_xyxy[0], strip[0], -across)
+        top = max(self.box_xyxy[1], strip[1], -down)
+        right = min(self.box_xyxy[2], strip[2], guide.shape[1] - across)
+        bottom = min(self.box_xyxy[3], strip[3], guide.shape[0] - down)
+        if right <= left or bottom <= top:
+            return
+        share = _sampled(self.share, self.start_yx, self.scale, (left, top, right, bottom))
+        source = slice(top + down, bottom + down), slice(left + across, right + across)
+        share = share ** np.float32(_TRANSITION) * sources[source]
+        there = slice(top - strip[1], bottom - strip[1]), slice(left - strip[0], right - strip[0])
+        total[there] += guide[source] * share[..., None]
+        weight[there] += share
+
+
+def _sampled(
+    field: Field, start_yx: tuple[int, int], scale: tuple[float, float], box: Box
+) -> Field:
+    """Return a small field at the pixels of `box` in the window.
+
+    Args:
+        field: (h, w) or (h, w, 3) float32, whose first element lies at `start_yx` in small px.
+        start_yx: see `field`.
+        scale: px of the window per small px, down and across.
+        box: px of the window.
+    """
+    left, top, right, bottom = box
+    return sample(
+        field,
+        start_yx=(top / scale[0] - start_yx[0], left / scale[1] - start_yx[1]),
+        step_yx=(1 / scale[0], 1 / scale[1]),
+        size_hw=(bottom - top, right - left),
+    )
 
 
 def _blurred(field: Field, sigma_px: float) -> Field:
     return np.asarray(cv2.GaussianBlur(field, (0, 0), sigma_px), np.float32)
-
-
-def _enlarged(field: Field, size_wh: tuple[int, int]) -> Field:
-    return np.asarray(cv2.resize(field, size_wh, interpolation=cv2.INTER_LINEAR), np.float32)

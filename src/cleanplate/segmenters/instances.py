@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cleanplate.resampling import sample
 from cleanplate.segmenters.pyramid import Evidence
 from cleanplate.types import Box, Instance, Mask
 
@@ -77,19 +78,11 @@ def _at_full_size(
     pad_x = (int(start_xy[0] > 0), int(start_xy[0] + cells.shape[1] < grid_hw[1]))
     pad_y = (int(start_xy[1] > 0), int(start_xy[1] + cells.shape[0] < grid_hw[0]))
     padded = np.pad(cells, (pad_y, pad_x))
-    # px -> cells of `padded`, both counted at their centres
-    matrix = np.array(
-        [
-            [across, 0, (left + 0.5) * across - 0.5 - start_xy[0] + pad_x[0]],
-            [0, down, (top + 0.5) * down - 0.5 - start_xy[1] + pad_y[0]],
-        ]
-    )
-    full = cv2.warpAffine(
+    full = sample(
         padded.astype(np.float32),
-        matrix,
-        (right - left, bottom - top),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
+        start_yx=(top * down - start_xy[1] + pad_y[0], left * across - start_xy[0] + pad_x[0]),
+        step_yx=(down, across),
+        size_hw=(bottom - top, right - left),
     )
     return (left, top, right, bottom), full > _LIKELY
 

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cleanplate.resampling import sample
 from cleanplate.types import Box, RGBImage
 from cleanplate.windows import area_of, cover_boxes, tile_spans
 
@@ -136,22 +137,13 @@ def _resized(image: RGBImage, size_hw: tuple[int, int]) -> RGBImage:
 def _enlarged(image: RGBImage, level_hw: tuple[int, int], tile: Box) -> RGBImage:
     """Return one tile of the photo scaled to `level_hw`, without scaling all of it."""
     left, top, right, bottom = tile
-    across, down = image.shape[1] / level_hw[1], image.shape[0] / level_hw[0]
-    # px of the tile -> px of the photo, both counted at their centres
-    matrix = np.array(
-        [
-            [across, 0, (left + 0.5) * across - 0.5],
-            [0, down, (top + 0.5) * down - 0.5],
-        ]
-    )
-    enlarged = cv2.warpAffine(
+    down, across = image.shape[0] / level_hw[0], image.shape[1] / level_hw[1]
+    return sample(
         image,
-        matrix,
-        (right - left, bottom - top),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
+        start_yx=(top * down, left * across),
+        step_yx=(down, across),
+        size_hw=(bottom - top, right - left),
     )
-    return np.asarray(enlarged, np.uint8)
 
 
 def _scan_tiles(level: _Level) -> list[Box]:
@@ -257,25 +249,17 @@ def _onto_grid(
 ) -> Evidence:
     """Resample the part `share_xyxy` (in shares of width and height) of (C, h, w) to `size_hw`."""
     _, rows, columns = seen.shape
-    across = (share_xyxy[2] - share_xyxy[0]) * columns / size_hw[1]
     down = (share_xyxy[3] - share_xyxy[1]) * rows / size_hw[0]
-    # Centre of output cell i lies at (i + 0.5) * step - 0.5 of the input, beyond the part's start.
-    matrix = np.array(
-        [
-            [across, 0, share_xyxy[0] * columns + 0.5 * across - 0.5],
-            [0, down, share_xyxy[1] * rows + 0.5 * down - 0.5],
-        ]
-    )
+    across = (share_xyxy[2] - share_xyxy[0]) * columns / size_hw[1]
     # Fewer output cells than input cells would skip some: smooth first.
-    blur = max(across, down)
+    blur = round(max(across, down))
     resampled = np.empty((seen.shape[0], *size_hw), np.float32)
     for index, plane in enumerate(seen):
-        smooth = cv2.blur(plane, (round(blur), round(blur))) if blur >= 2 else plane
-        resampled[index] = cv2.warpAffine(
+        smooth = np.asarray(cv2.blur(plane, (blur, blur)), np.float32) if blur >= 2 else plane
+        resampled[index] = sample(
             smooth,
-            matrix,
-            size_hw[::-1],
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
+            start_yx=(share_xyxy[1] * rows, share_xyxy[0] * columns),
+            step_yx=(down, across),
+            size_hw=size_hw,
         )
     return resampled
