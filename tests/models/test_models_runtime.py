@@ -18,7 +18,13 @@ from cleanplate.errors import (
 from cleanplate.inpainters import create_inpainter
 from cleanplate.models import runtime
 from cleanplate.models.registry import MODELS
-from cleanplate.models.runtime import DEVICES, Session, available_providers, usable_cores
+from cleanplate.models.runtime import (
+    DEVICES,
+    Session,
+    _share_arena,
+    available_providers,
+    usable_cores,
+)
 from cleanplate.models.store import read_file
 from cleanplate.segmenters import create_segmenter
 
@@ -28,6 +34,13 @@ CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 @pytest.fixture(scope="module")
 def edges_file() -> bytes:
     return read_file(MODELS["edgeconnect.photos"].files[0])
+
+
+class FakeOptions(SimpleNamespace):
+    """Session options that remember what is set."""
+
+    def add_session_config_entry(self, key: str, value: str) -> None:
+        setattr(self, key, value)
 
 
 class FakeRuntime:
@@ -40,7 +53,7 @@ class FakeRuntime:
 
     __version__ = "9.9"
     GraphOptimizationLevel = SimpleNamespace(ORT_ENABLE_ALL=99)
-    SessionOptions = SimpleNamespace
+    SessionOptions = FakeOptions
 
     def __init__(self, built_with: list[str], working: list[str]) -> None:
         self.built_with, self.working = built_with, working
@@ -66,6 +79,7 @@ def install(monkeypatch):
     def make(built_with: list[str], working: list[str]) -> FakeRuntime:
         fake = FakeRuntime(built_with, working)
         monkeypatch.setitem(sys.modules, "onnxruntime", fake)
+        monkeypatch.setattr("cleanplate.models.runtime._share_arena", lambda: True)
         return fake
 
     return make
@@ -236,3 +250,24 @@ def test_a_missing_runtime_says_in_one_line_what_to_install(use):
 @pytest.mark.usefixtures("no_runtime")
 def test_methods_without_a_model_need_no_runtime():
     assert create_inpainter("telea").provider == "OpenCV"
+
+
+def test_networks_share_one_arena(install):
+    fake = install([CPU], [CPU])
+    Session(b"x", name="edges", device="cpu")
+    assert vars(fake.options)["session.use_env_allocators"] == "1"
+    assert fake.options.enable_cpu_mem_arena
+
+
+def test_a_process_that_has_its_own_arena_keeps_it(monkeypatch):
+    import onnxruntime
+
+    def refuse(memory, arena):
+        raise RuntimeError("an allocator is registered already")
+
+    _share_arena.cache_clear()
+    monkeypatch.setattr(onnxruntime, "create_and_register_allocator", refuse)
+    try:
+        assert not _share_arena()
+    finally:
+        _share_arena.cache_clear()
