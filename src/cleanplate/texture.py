@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cleanplate.compositing import solve_gradients
 from cleanplate.masks import box_of
 from cleanplate.resampling import sample
 from cleanplate.types import Box, Mask, RGBImage
@@ -80,7 +81,16 @@ def carry_texture(image: RGBImage, fill: RGBImage, hole: Mask, sources: Mask) ->
     if len(offsets) == 0:
         return fill.copy()
     plan = _plan(smooth, small_hole, usable, offsets)
-    return _copy(guide, hole, sources & ~hole, small, plan)
+    return _copy(_Window(guide, small, sources & ~hole), hole, plan)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Window:
+    """What is copied from."""
+
+    guide: RGBImage  # (H, W, 3) uint8, the photo with the fill in its hole
+    small: Field  # (h, w, 3) the same, scaled down
+    sources: Mask  # (H, W) bool, where copying is allowed
 
 
 def _covered(mask: Mask, size_wh: tuple[int, int]) -> Field:
@@ -177,15 +187,17 @@ def _softmax(values: Field) -> Field:
     return np.asarray(shares / shares.sum(axis=0), np.float32)
 
 
-def _copy(guide: RGBImage, hole: Mask, sources: Mask, small: Field, plan: _Plan) -> RGBImage:
-    """Copy the photo's pixels along the plan, tinted as the fill is, strip by strip."""
+def _copy(window: _Window, hole: Mask, plan: _Plan) -> RGBImage:
+    """Copy along the plan: at the small size in the gradients, at full size what it lacks.
+
+    The gradient domain hides the borders between regions, and between the hole and the photo. What
+    full resolution adds to the small size is copied on top, strip by strip.
+    """
+    guide, small = window.guide, window.small
     scale = (hole.shape[0] / small.shape[0], hole.shape[1] / small.shape[1])
-    part = small[plan.rows, plan.columns]
-    needed = (plan.choice >= 0).astype(np.float32)
-    around = np.maximum(_blurred(needed, _TINT_PX), 1e-3)[..., None]
-    slow = _blurred((part - _seen(small, plan)) * needed[..., None], _TINT_PX)
-    tint = np.asarray(255 * slow / around, np.float32)
+    base = _stitch(small, plan)
     trust = _blurred(plan.trust, _NEIGHBOURS_PX)
+    start_yx = (plan.rows.start, plan.columns.start)
     regions = [
         _Region.of(plan, index, scale)
         for index in np.unique(plan.choice[plan.choice >= 0]).tolist()
@@ -196,29 +208,52 @@ def _copy(guide: RGBImage, hole: Mask, sources: Mask, small: Field, plan: _Plan)
     for row in range(top, bottom, step):
         strip = (left, row, right, min(row + step, bottom))
         here = slice(strip[1], strip[3]), slice(left, right)
-        total = np.zeros((strip[3] - row, right - left, 3), np.float32)
-        weight = np.zeros(total.shape[:2], np.float32)
+        detail = np.zeros((strip[3] - row, right - left, 3), np.float32)
+        weight = np.zeros(detail.shape[:2], np.float32)
         for region in regions:
-            region.add_to(total, weight, strip, guide, sources)
-        start_yx = (plan.rows.start, plan.columns.start)
-        carried = total / np.maximum(weight, 1e-6)[..., None]
-        carried += _sampled(tint, start_yx, scale, strip)
-        share = _sampled(trust, start_yx, scale, strip) * (weight > 1e-4)
-        mixed = guide[here] + (carried - guide[here]) * share[..., None]
+            region.add_to(strip, detail, weight, window)
+        detail /= np.maximum(weight, 1e-6)[..., None]
+        share = (_sampled(trust, start_yx, scale, strip) * (weight > 1e-4))[..., None]
+        own = guide[here] - 255 * _sampled(small, (0, 0), scale, strip)
+        mixed = 255 * _sampled(base, start_yx, scale, strip) + own + (detail - own) * share
         inside = hole[here]
         result[here][inside] = np.clip(np.rint(mixed[inside]), 0, 255).astype(np.uint8)
     return result
 
 
-def _seen(small: Field, plan: _Plan) -> Field:
-    """Return what is copied, at the small size."""
-    seen = small[plan.rows, plan.columns].copy()
-    y, x = np.nonzero(plan.choice >= 0)
-    moves = plan.offsets[plan.choice[y, x]]
-    from_y = np.clip(y + plan.rows.start + moves[:, 0], 0, small.shape[0] - 1)
-    from_x = np.clip(x + plan.columns.start + moves[:, 1], 0, small.shape[1] - 1)
-    seen[y, x] = small[from_y, from_x]
-    return seen
+def _stitch(small: Field, plan: _Plan) -> Field:
+    """Return the plan's part of the small image with its hole copied in the gradient domain."""
+    moved = plan.choice >= 0
+    moves = np.where(moved[..., None], plan.offsets[np.maximum(plan.choice, 0)], 0)
+    down, across = np.mgrid[plan.rows, plan.columns]
+    down, across = down + moves[..., 0], across + moves[..., 1]
+
+    def copied(dy: int, dx: int) -> Field:
+        """Return what lies (dy, dx) beside each pixel's source."""
+        height, width = small.shape[:2]
+        beside = small[np.clip(down + dy, 0, height - 1), np.clip(across + dx, 0, width - 1)]
+        return np.asarray(beside)
+
+    part, here = small[plan.rows, plan.columns], copied(0, 0)
+    trust = np.where(moved, plan.trust, np.float32(1))[..., None]
+    gradients: list[Field] = []
+    for axis, (dy, dx) in enumerate(((1, 0), (0, 1))):
+        first, _ = _neighbours(copied(dy, dx) - here, axis)
+        _, second = _neighbours(here - copied(-dy, -dx), axis)
+        one, two = _neighbours(moved[..., None].astype(np.float32), axis)
+        # Each side of a border between regions has a gradient of its own: take their mean.
+        gradient = (first * one + second * two) / np.maximum(one + two, 1)
+        trust_one, trust_two = _neighbours(trust, axis)
+        share = np.minimum(trust_one, trust_two)
+        gradients.append(gradient * share + np.diff(part, axis=axis) * (1 - share))
+    return solve_gradients(part, moved, gradients[0], gradients[1], pull=1 / _TINT_PX**2)
+
+
+def _neighbours(field: Field, axis: int) -> tuple[Field, Field]:
+    """Return the first and the second of all pairs of neighbours along an axis."""
+    if axis == 0:
+        return field[:-1], field[1:]
+    return field[:, :-1], field[:, 1:]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -251,10 +286,9 @@ class _Region:
             scale=scale,
         )
 
-    def add_to(
-        self, total: Field, weight: Field, strip: Box, guide: RGBImage, sources: Mask
-    ) -> None:
-        """Add the region's copied pixels inside `strip` to sums of that size."""
+    def add_to(self, strip: Box, detail: Field, weight: Field, window: "_Window") -> None:
+        """Add what the region copies inside `strip` beyond the small size to sums of its size."""
+        guide, sources, small = window.guide, window.sources, window.small
         down, across = self.move
         left = max(self.box_xyxy[0], strip[0], -across)
         top = max(self.box_xyxy[1], strip[1], -down)
@@ -266,7 +300,9 @@ class _Region:
         source = slice(top + down, bottom + down), slice(left + across, right + across)
         share = share ** np.float32(_TRANSITION) * sources[source]
         there = slice(top - strip[1], bottom - strip[1]), slice(left - strip[0], right - strip[0])
-        total[there] += guide[source] * share[..., None]
+        origin = (left + across, top + down, right + across, bottom + down)
+        beyond = guide[source] - 255 * _sampled(small, (0, 0), self.scale, origin)
+        detail[there] += beyond * share[..., None]
         weight[there] += share
 
 
