@@ -51,7 +51,8 @@ _NEIGHBOURS_PX = 2.0
 _GOOD_COST, _BAD_COST = 0.012, 0.05  # up to here all texture; from here on none
 _TRANSITION = 3.0  # sharpness of the border between regions
 _TINT_PX = 8.0  # what varies more slowly than this stays the network's
-_STRIP_PX = 2_000_000  # pixels of the photo that are worked on at a time
+_LEAST_SHARE = 0.02  # less of a region is not worth copying
+_STRIP_PX = 500_000  # pixels of the photo that are worked on at a time
 
 
 def carry_texture(image: RGBImage, fill: RGBImage, hole: Mask, sources: Mask) -> RGBImage:
@@ -262,7 +263,6 @@ class _Region:
 
     share: Field  # soft membership inside the region's box
     start_yx: tuple[int, int]  # where that box begins in the window, in small px
-    box_xyxy: Box  # the same box in px of the window
     move: tuple[int, int]  # down, across; px of the window
     scale: tuple[float, float]  # px of the window per small px, down and across
 
@@ -276,12 +276,6 @@ class _Region:
         return cls(
             share=_blurred(mine[top:bottom, left:right], 0.7),
             start_yx=start_yx,
-            box_xyxy=(
-                int(start_yx[1] * scale[1]),
-                int(start_yx[0] * scale[0]),
-                int((start_yx[1] + right - left) * scale[1]) + 1,
-                int((start_yx[0] + bottom - top) * scale[0]) + 1,
-            ),
             move=(round(down * scale[0]), round(across * scale[1])),
             scale=scale,
         )
@@ -290,10 +284,10 @@ class _Region:
         """Add what the region copies inside `strip` beyond the small size to sums of its size."""
         guide, sources, small = window.guide, window.sources, window.small
         down, across = self.move
-        left = max(self.box_xyxy[0], strip[0], -across)
-        top = max(self.box_xyxy[1], strip[1], -down)
-        right = min(self.box_xyxy[2], strip[2], guide.shape[1] - across)
-        bottom = min(self.box_xyxy[3], strip[3], guide.shape[0] - down)
+        left, top, right, bottom = self._box_within(strip)
+        left, top = max(left, strip[0], -across), max(top, strip[1], -down)
+        right = min(right, strip[2], guide.shape[1] - across)
+        bottom = min(bottom, strip[3], guide.shape[0] - down)
         if right <= left or bottom <= top:
             return
         share = _sampled(self.share, self.start_yx, self.scale, (left, top, right, bottom))
@@ -304,6 +298,21 @@ class _Region:
         beyond = guide[source] - 255 * _sampled(small, (0, 0), self.scale, origin)
         detail[there] += beyond * share[..., None]
         weight[there] += share
+
+    def _box_within(self, strip: Box) -> Box:
+        """Return the box of what the region has in a strip, in px of the window; may be empty."""
+        first = max(0, int(strip[1] / self.scale[0]) - self.start_yx[0] - 1)
+        last = max(0, int(strip[3] / self.scale[0]) - self.start_yx[0] + 2)
+        rows, columns = np.nonzero(self.share[first:last] > _LEAST_SHARE)
+        if len(rows) == 0:
+            return 0, 0, 0, 0
+        # One small px more on each side, where the share fades out.
+        return (
+            int((self.start_yx[1] + columns.min() - 1) * self.scale[1]),
+            int((self.start_yx[0] + first + rows.min() - 1) * self.scale[0]),
+            int((self.start_yx[1] + columns.max() + 2) * self.scale[1]) + 1,
+            int((self.start_yx[0] + first + rows.max() + 2) * self.scale[0]) + 1,
+        )
 
 
 def _sampled(
