@@ -38,6 +38,7 @@ _SPACING_PX = 3  # ... and how far apart they are
 _MOST_TARGETS = 1_500
 _MOST_SOURCES = 8_000
 _OFFSET_BIN_PX = 3  # displacements that differ by less count as the same
+_SHORTEST_PX = 16  # shorter displacements repeat the same few pixels side by side
 
 # Of the choice among displacements.
 _MOST_OFFSETS = 40
@@ -114,6 +115,7 @@ def _dominant_offsets(smooth: Field, hole: Mask, usable: Mask) -> Offsets:
     likeness = targets @ origins.T
     likeness -= np.einsum("ij,ij->i", origins, origins) / 2
     moves = source_yx[likeness.argmax(axis=1)] - target_yx
+    moves = moves[np.hypot(moves[:, 0], moves[:, 1]) >= _SHORTEST_PX]
     bins, counts = np.unique(np.rint(moves / _OFFSET_BIN_PX), axis=0, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:_MOST_OFFSETS]
     return (bins[order] * _OFFSET_BIN_PX).astype(np.int64)
