@@ -85,7 +85,7 @@ def box_of(mask: Mask, *, grown_by_px: int = 0) -> Box:
     if rows.size == 0:
         raise InputError("the mask is empty: it has no box")
     tight = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-    return _grown_box(tight, grown_by_px, mask.shape)
+    return grow_box(tight, grown_by_px, mask.shape)
 
 
 def margin_px(instance: Instance) -> float:
@@ -104,7 +104,7 @@ def shape_mask(instance: Instance, size_hw: tuple[int, int], margin: float) -> t
         margin: px, >= 0.
     """
     area = instance.area_px
-    left, top, right, bottom = _grown_box(instance.box_xyxy, math.ceil(margin) + 1, size_hw)
+    left, top, right, bottom = grow_box(instance.box_xyxy, math.ceil(margin) + 1, size_hw)
     canvas = np.zeros((bottom - top, right - left), np.bool_)
     own_left, own_top, own_right, own_bottom = instance.box_xyxy
     canvas[own_top - top : own_bottom - top, own_left - left : own_right - left] = instance.mask
@@ -113,7 +113,8 @@ def shape_mask(instance: Instance, size_hw: tuple[int, int], margin: float) -> t
     return (left, top, right, bottom), grow(cleaned, margin)
 
 
-def _grown_box(box: Box, by_px: int, size_hw: tuple[int, ...]) -> Box:
+def grow_box(box: Box, by_px: int, size_hw: tuple[int, ...]) -> Box:
+    """Return a box wider by some px on each side, as far as an array of `size_hw` goes."""
     left, top, right, bottom = box
     return (
         max(0, left - by_px),

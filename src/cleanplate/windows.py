@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from cleanplate.masks import box_of
+from cleanplate.masks import box_of, grow_box
 from cleanplate.types import Box, Mask
 
 
@@ -102,7 +102,7 @@ def cover_boxes(
     into a tile are left out.
     """
     tiles: list[Box] = []
-    waiting = sorted((_grown(box, margin, size_hw) for box in boxes), reverse=True)
+    waiting = sorted((grow_box(box, margin, size_hw) for box in boxes), reverse=True)
     while waiting:
         group = waiting.pop()
         if _long_side(group) > tile:
@@ -183,13 +183,3 @@ def _around(boxes: Iterable[Box]) -> Box:
 
 def _long_side(box: Box) -> int:
     return max(box[2] - box[0], box[3] - box[1])
-
-
-def _grown(box: Box, margin: int, size_hw: tuple[int, int]) -> Box:
-    left, top, right, bottom = box
-    return (
-        max(0, left - margin),
-        max(0, top - margin),
-        min(size_hw[1], right + margin),
-        min(size_hw[0], bottom + margin),
-    )

@@ -14,8 +14,6 @@ from cleanplate.errors import UnknownNameError
 from cleanplate.types import Mask, RGBImage, check_image_and_mask
 
 _METHODS = MappingProxyType({"telea": cv2.INPAINT_TELEA, "navier-stokes": cv2.INPAINT_NS})
-METHODS = tuple(_METHODS)
-"""Names of the methods."""
 
 _RADIUS_PX = 3.0  # neighbourhood of each filled pixel; OpenCV's own examples use 3
 
@@ -24,12 +22,12 @@ class DiffusionInpainter:
     """Carries colours from the hole's border inwards.
 
     Args:
-        name: one of `METHODS`.
+        name: "telea" or "navier-stokes".
     """
 
     def __init__(self, name: str) -> None:
-        if name not in METHODS:
-            raise UnknownNameError("inpainter", name, METHODS)
+        if name not in _METHODS:
+            raise UnknownNameError("inpainter", name, _METHODS)
         self._name = name
 
     @property
