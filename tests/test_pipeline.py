@@ -16,6 +16,7 @@ from cleanplate.errors import InputError, ShapeMismatchError, UnknownNameError
 from cleanplate.inpainters import create_inpainter
 from cleanplate.masks import grow, margin_px
 from cleanplate.pipeline import Remover, _inpaint_scaled
+from cleanplate.windows import plan_windows
 
 RED, DIM_RED, BLUE, SKY = (250, 0, 0), (110, 0, 0), (0, 0, 250), (120, 150, 190)
 
@@ -416,3 +417,25 @@ def test_the_built_in_models_take_any_size(built_in, size_hw, rng):
     for mask in (np.ones(size_hw, np.bool_), rng.random(size_hw) < 0.5):
         removal = built_in.fill(image, mask)
         np.testing.assert_array_equal(removal.image[~mask], image[~mask])
+
+
+def test_an_object_of_another_window_does_not_shine_in():
+    """Two holes a px apart, filled in windows of their own: neither sees the other's object."""
+
+    class Still:
+        """Fills with the mean of what is known, and would be shifted by any red on the rim."""
+
+        name, provider, working_size = "still", "numpy", None
+
+        def inpaint(self, image, mask):
+            mean = np.rint(image[~mask].mean(axis=0)).astype(np.uint8)
+            return np.where(mask[..., None], mean, image)
+
+    photo = np.full((1200, 1600, 3), 100, np.uint8)
+    mask = np.zeros((1200, 1600), np.bool_)
+    mask[600:630, 340:700] = True
+    mask[600:630, 701:1160] = True
+    photo[mask] = (255, 0, 0)
+    filled = Remover(inpainter=Still()).fill(photo, mask)
+    assert len(plan_windows(mask, context=1.0, min_size=64, join=0.15)) == 2
+    np.testing.assert_array_equal(filled.image, np.full_like(photo, 100))

@@ -212,9 +212,11 @@ class Remover:
         ):
             part, unknown = result[window.slices], waiting[window.slices]
             filled = _inpaint_scaled(inpainter, part, unknown, _working_size(window, size))
+            # Objects of other windows, not yet removed, must not shine in.
+            known = np.where(unknown[..., None], filled, part)
             if size is not None:  # a network's fill is smooth at the photo's resolution
-                filled = carry_texture(part, filled, window.mask, ~mask[window.slices])
-            result[window.slices] = paste(part, filled, window.mask)
+                filled = carry_texture(known, filled, window.mask, ~mask[window.slices])
+            part[window.mask] = paste(known, filled, window.mask)[window.mask]
             unknown &= ~window.mask
         return Removal(image=result, mask=mask.copy(), notes=notes)
 
