@@ -13,7 +13,7 @@ from cleanplate.compositing import paste
 from cleanplate.errors import InputError
 from cleanplate.inpainters import DEFAULT_INPAINTER, Inpainter, create_inpainter
 from cleanplate.labels import resolve_labels
-from cleanplate.masks import margin_px, merge, shape_mask
+from cleanplate.masks import box_of, margin_px, merge, shape_mask
 from cleanplate.segmenters import DEFAULT_SEGMENTER, Segmenter, create_segmenter
 from cleanplate.texture import carry_texture
 from cleanplate.types import (
@@ -226,7 +226,8 @@ def _working_size(window: Window, size: int | None) -> int | None:
     if size is None:
         return None
     long_side = int(max(window.mask.shape))
-    inside = np.pad(window.mask, 1).astype(np.uint8)
+    left, top, right, bottom = box_of(window.mask)
+    inside = np.pad(window.mask[top:bottom, left:right], 1).astype(np.uint8)
     depth_px = float(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
     finest = _FINEST if long_side >= _FINE_SHRINKAGE * size else 1.0
     return round(min(max(_REACH_PX * long_side / depth_px, _COARSEST * size), finest * size))

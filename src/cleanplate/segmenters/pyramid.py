@@ -29,8 +29,13 @@ WHOLE_SIDE = 512  # px; long side of the first look; the networks' papers use 51
 _TILE = 768  # px; larger tiles overlap less, but a run's memory grows with its area
 _OVERLAP = 64  # px; what a tile's edge cuts is seen whole one level before or after
 _RIM = 16  # px; a tile's inner rim, which lacks context, is not used
+_SCANNED_ABOVE = 1000  # px; in smaller photos the first look misses little
 _LARGEST_LEVEL = 4096  # px; larger photos are searched at this long side (12 megapixels: 4000)
-_CLOSEST = 4.0  # largest scale: people of 50 px are all found at 3 times their size, 0.75 at 2
+_FINEST_SCAN = 1.2  # scale up to which all of the photo is looked at
+_SLIGHTLY_ENLARGED = 2.4  # scale of what comes next; above it, evidence was seen enlarged before
+# Largest scale, with room for rounded sides: people of 50 px are all found at 3 times their size,
+# 0.75 of them at 2.
+_CLOSEST = 4.04
 _LARGEST_GRID = 2048  # cells along the long side
 _LARGEST_EVIDENCE = 16_000_000  # values in all: 64 MB
 _PIXELS_PER_CELL = 2  # of the photo, for small photos
@@ -42,8 +47,9 @@ _SUSPICION = 0.003
 _SUSPICION_ENLARGED = 0.05
 # What is larger at a level is not looked at again there: at up to 1,024 px the closer look mends
 # edges and backlit figures; above that it is for what was too small to be seen.
-_LARGEST_PART_PX = 640
-_LARGEST_SMALL_PART_PX = 224
+_LARGEST_PART_PX = 640  # at levels up to `_EDGES_MENDED_UP_TO`
+_LARGEST_SMALL_PART_PX = 224  # at the others
+_EDGES_MENDED_UP_TO = 1024  # px
 _LEAST_DETAIL = 5.0  # grey levels; a tile without a block of larger deviation is empty sky
 _CONTEXT_PX = 64  # px around a suspected part, at the level's scale
 
@@ -111,13 +117,16 @@ def _plan_levels(size_hw: tuple[int, int]) -> list[_Level]:
     largest_scan = min(long_side, _LARGEST_LEVEL)
     levels = []
     side = WHOLE_SIDE
-    while side <= max(WHOLE_SIDE, _CLOSEST * largest_scan * 1.01):
+    while side == WHOLE_SIDE or side <= _CLOSEST * largest_scan:
         scale = side / long_side
         levels.append(
             _Level(
                 (_side(size_hw[0], scale), _side(size_hw[1], scale)),
-                scan=side == WHOLE_SIDE or (long_side > 1000 and side <= 1.2 * largest_scan),
-                suspicion=_SUSPICION if side <= 2.4 * largest_scan else _SUSPICION_ENLARGED,
+                scan=side == WHOLE_SIDE
+                or (long_side > _SCANNED_ABOVE and side <= _FINEST_SCAN * largest_scan),
+                suspicion=_SUSPICION
+                if side <= _SLIGHTLY_ENLARGED * largest_scan
+                else _SUSPICION_ENLARGED,
             )
         )
         side *= 2
@@ -165,7 +174,9 @@ def _closer_tiles(level: _Level, latest: npt.NDArray[np.float32], budget_px: flo
         (int(x * across), int(y * down), int((x + w) * across), int((y + h) * down))
         for x, y, w, h, _ in stats[1:count].tolist()
     ]
-    largest = _LARGEST_PART_PX if max(level.size_hw) <= 1024 else _LARGEST_SMALL_PART_PX
+    largest = (
+        _LARGEST_PART_PX if max(level.size_hw) <= _EDGES_MENDED_UP_TO else _LARGEST_SMALL_PART_PX
+    )
     small = [p for p in parts if max(p[2] - p[0], p[3] - p[1]) <= largest]
     tiles = cover_boxes(small, level.size_hw, _TILE - 2 * SIDE_MULTIPLE, _CONTEXT_PX)
 
