@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cleanplate.texture import carry_texture
+from cleanplate.compositing import paste
+from cleanplate.metrics import seam_ratio, sharpness_ratio
+from cleanplate.texture import RIM_PX, carry_texture
 
 SIZES_HW = st.tuples(st.integers(1, 70), st.integers(1, 70))
 
@@ -39,7 +41,7 @@ def gravel():
 
 @settings(max_examples=40)
 @given(data=st.data(), hw=SIZES_HW)
-def test_keeps_shape_inputs_and_all_outside_the_hole(data, hw):
+def test_keeps_shape_inputs_and_all_beyond_the_rim(data, hw):
     image = data.draw(hnp.arrays(np.uint8, (*hw, 3)))
     hole = data.draw(hnp.arrays(np.bool_, hw))
     sources = data.draw(hnp.arrays(np.bool_, hw))
@@ -49,7 +51,8 @@ def test_keeps_shape_inputs_and_all_outside_the_hole(data, hw):
     result = carry_texture(image, fill, hole, sources)
 
     assert (result.shape, result.dtype) == (image.shape, np.uint8)
-    np.testing.assert_array_equal(result[~hole], fill[~hole])
+    beyond = cv2.dilate(hole.astype(np.uint8), np.ones((2 * RIM_PX + 1,) * 2)) == 0
+    np.testing.assert_array_equal(result[beyond], image[beyond])
     for array, copy in zip((image, fill, hole, sources), before, strict=True):
         np.testing.assert_array_equal(array, copy, err_msg="an input was modified")
 
@@ -106,3 +109,11 @@ def test_works_at_any_scale(size_hw):
     inner = cv2.erode(hole.astype(np.uint8), np.ones((15, 15))) > 0
     result = carry_texture(photo, fill, hole, ~hole)
     assert grain(result, inner) > 0.7 * grain(photo, inner)
+
+
+def test_copied_grain_meets_the_photo_without_a_seam(gravel):
+    photo, hole, fill = gravel
+    result = paste(photo, carry_texture(photo, fill, hole, ~hole), hole)
+
+    assert seam_ratio(result, hole) < 1.1
+    assert 0.8 < sharpness_ratio(result, hole) < 1.2

@@ -9,6 +9,9 @@ from cleanplate.resampling import sample
 from cleanplate.types import Mask, RGBImage
 
 _SEAM_PX = 2  # width of the photo's rim around a hole that the fill is made to meet
+_EVEN_CELLS = 1.5  # finer differences than this on the rim are no matter of colour
+_DECAY_PX = 1.5  # within which the finest differences on the rim fade out
+_CONTINUED_PX = 8  # ... and beyond which they count as gone
 _LARGEST_FIELD = 1024  # cells along the long side of what is added to a fill
 _STRIP_PX = 2_000_000  # pixels that are worked on at a time
 _ACCURACY = 1e-3  # of the gradients' solution, relative to its first residual
@@ -42,16 +45,39 @@ def paste(image: RGBImage, fill: RGBImage, mask: Mask) -> RGBImage:
     target = result[near]
     strip = max(1, _STRIP_PX // hole.shape[1])
     for row in range(0, hole.shape[0], strip):
-        rows = slice(row, min(row + strip, hole.shape[0]))
+        # With what lies above and below it in reach.
+        first, last = max(0, row - _CONTINUED_PX), row + strip + _CONTINUED_PX
+        rows = slice(first, min(last, hole.shape[0]))
         shifted = made[rows] + sample(
             shift,
-            start_yx=(row / cell_px, 0),
+            start_yx=(first / cell_px, 0),
             step_yx=(1 / cell_px, 1 / cell_px),
-            size_hw=(rows.stop - row, hole.shape[1]),
+            size_hw=(rows.stop - first, hole.shape[1]),
         )
-        inside = hole[rows]
-        target[rows][inside] = np.clip(np.rint(shifted[inside]), 0, 255).astype(np.uint8)
+        _continue_inwards(shifted, photo[rows], rim[rows], hole[rows])
+        own = slice(row - first, row - first + strip)
+        inside = hole[rows][own]
+        target[rows][own][inside] = np.clip(np.rint(shifted[own][inside]), 0, 255).astype(np.uint8)
     return result
+
+
+def _continue_inwards(
+    shifted: npt.NDArray[np.float32], photo: RGBImage, rim: Mask, hole: Mask
+) -> None:
+    """Add to the hole's first few px what the nearest px of the rim still differ by, in place.
+
+    A membrane loses the finest differences at once; carried on for a few px they are no step.
+    """
+    if not rim.any():
+        return
+    distance, nearest = cv2.distanceTransformWithLabels(
+        (~rim).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    reached = hole & (distance <= _CONTINUED_PX)
+    differences = np.zeros((int(nearest.max()) + 1, 3), np.float32)
+    differences[nearest[rim]] = photo[rim] - shifted[rim]
+    weight = np.exp((1 - distance[reached]) / _DECAY_PX)
+    shifted[reached] += differences[nearest[reached]] * weight[:, None]
 
 
 def _shift_field(photo: RGBImage, made: RGBImage, rim: Mask) -> tuple[npt.NDArray[np.float32], int]:
@@ -72,7 +98,8 @@ def _shift_field(photo: RGBImage, made: RGBImage, rim: Mask) -> tuple[npt.NDArra
     sums = [np.bincount(cell, difference[:, c], len(count)) for c in range(3)]
     mean = np.stack(sums, axis=1) / np.maximum(count, 1)[:, None]
     field = mean.reshape(*size_hw, 3).astype(np.float32)
-    return membrane(field, count.reshape(size_hw) > 0), cell_px
+    even = cv2.GaussianBlur(membrane(field, count.reshape(size_hw) > 0), (0, 0), _EVEN_CELLS)
+    return np.asarray(even, np.float32), cell_px
 
 
 def membrane(difference: npt.NDArray[np.float32], known: Mask) -> npt.NDArray[np.float32]:

@@ -53,6 +53,7 @@ _GOOD_COST, _BAD_COST = 0.012, 0.05  # up to here all texture; from here on none
 _TRANSITION = 3.0  # sharpness of the border between regions
 _TINT_PX = 8.0  # what varies more slowly than this stays the network's
 _LEAST_SHARE = 0.02  # less of a region is not worth copying
+RIM_PX = 2  # of the surroundings, painted to be compared with the photo
 _STRIP_PX = 500_000  # pixels of the photo that are worked on at a time
 
 
@@ -66,11 +67,14 @@ def carry_texture(image: RGBImage, fill: RGBImage, hole: Mask, sources: Mask) ->
         sources: (H, W) bool, pixels that may be copied: known, and no part of what is removed.
 
     Returns:
-        (H, W, 3) uint8, equal to `fill` outside the hole, and where nothing resembles it.
+        (H, W, 3) uint8. Where nothing resembles it, `fill`. In a rim of `RIM_PX` around the hole,
+        what would be painted there too, for `compositing.paste` to compare with the photo.
     """
     if not hole.any() or not sources.any():
         return fill.copy()
     height, width = hole.shape
+    # The rim is painted too, for its difference to the photo tells how to hide the seam.
+    painted = cv2.dilate(hole.view(np.uint8), np.ones((2 * RIM_PX + 1,) * 2, np.uint8)) > 0
     shrink = max(1.0, max(height, width) / _SMALL_SIDE)
     size_wh = (max(1, round(width / shrink)), max(1, round(height / shrink)))
     guide = np.where(hole[..., None], fill, image)
@@ -83,7 +87,8 @@ def carry_texture(image: RGBImage, fill: RGBImage, hole: Mask, sources: Mask) ->
     if len(offsets) == 0:
         return fill.copy()
     plan = _plan(smooth, small_hole, usable, offsets)
-    return _copy(_Window(guide, small, sources & ~hole), hole, plan)
+    guide = np.where(painted[..., None], fill, image)
+    return _copy(_Window(guide, small, sources & ~painted), painted, plan)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

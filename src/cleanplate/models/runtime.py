@@ -3,6 +3,7 @@
 import functools
 import logging
 import os
+from collections.abc import Sequence
 from types import MappingProxyType, ModuleType
 from typing import Any, cast
 
@@ -52,6 +53,7 @@ class Session:
         name: what to call it in messages.
         device: one of `DEVICES`.
         threads: threads of one run on the CPU; None takes every core this process may use.
+        inner: names of values inside the graph to return as well, after the file's own outputs.
 
     Raises:
         MissingRuntimeError: ONNX Runtime is not installed.
@@ -61,9 +63,16 @@ class Session:
     """
 
     def __init__(
-        self, content: bytes, *, name: str, device: str = "auto", threads: int | None = None
+        self,
+        content: bytes,
+        *,
+        name: str,
+        device: str = "auto",
+        threads: int | None = None,
+        inner: Sequence[str] = (),
     ) -> None:
         runtime = _import_runtime()
+        content += b"".join(_extra_output(value) for value in inner)
         wanted = _wanted_providers(device, available_providers())
         options = _session_options(runtime, threads)
         if "CUDAExecutionProvider" in wanted and hasattr(runtime, "preload_dlls"):
@@ -89,8 +98,36 @@ class Session:
         Args:
             tensors: (N, C, H, W) float32 each; the caller knows the network's ranges.
         """
+        return self.run_all(*tensors)[0]
+
+    def run_all(self, *tensors: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
+        """Return all of the network's outputs, the file's own first, then the `inner` ones.
+
+        Args:
+            tensors: as for `run`.
+        """
         feeds = dict(zip(self._inputs, tensors, strict=True))
-        return cast("npt.NDArray[np.float32]", self._session.run(None, feeds)[0])
+        return cast("list[npt.NDArray[np.float32]]", self._session.run(None, feeds))
+
+
+def _extra_output(value: str) -> bytes:
+    """Return what, appended to an ONNX file, makes a value inside its graph an output.
+
+    A protocol buffer's parts may stand one after another: their repeated fields add up. This is a
+    ModelProto with a graph (7) with an output (12) with a name (1).
+    """
+    message = value.encode()
+    for field in (1, 12, 7):
+        message = _varint(field << 3 | 2) + _varint(len(message)) + message
+    return message
+
+
+def _varint(number: int) -> bytes:
+    groups = bytearray()
+    while number > 0x7F:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*groups, number])
 
 
 def available_providers() -> tuple[str, ...]:

@@ -1,0 +1,122 @@
+"""Holes of the shape of objects, on photos that show what is behind them."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from cleanplate import Remover
+from cleanplate.errors import CleanplateError
+from cleanplate.images import read_photo
+from cleanplate.masks import margin_px, shape_mask
+from cleanplate.types import Mask, RGBImage
+
+PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
+SMALL_SIDE = 512  # px
+_SURE = 0.7  # score of an object whose outline serves as a silhouette
+_LEAST_SHARE, _MOST_SHARE = 0.01, 0.30  # of the photo's area that a hole takes
+_CANDIDATES = 6  # places for each hole; the one that hides least foreground is taken
+_FITS = 0.9  # of the photo's sides
+
+
+@dataclass(frozen=True)
+class Case:
+    """A photo and a hole in it; the photo is the truth."""
+
+    name: str
+    truth: RGBImage  # (H, W, 3) uint8
+    mask: Mask  # (H, W) bool
+
+    @property
+    def share(self) -> float:
+        """The hole's share of the photo."""
+        return float(self.mask.mean())
+
+    def at_small_size(self) -> "Case":
+        """Return it scaled to a long side of 512 px; as it is if it is no larger."""
+        shrink = max(self.mask.shape) / SMALL_SIDE
+        if shrink <= 1:
+            return self
+        size_wh = (round(self.mask.shape[1] / shrink), round(self.mask.shape[0] / shrink))
+        truth = cv2.resize(self.truth, size_wh, interpolation=cv2.INTER_AREA)
+        area = cv2.resize(self.mask.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA)
+        return Case(self.name, np.asarray(truth, np.uint8), np.asarray(area > 0.5))
+
+
+def read_folder(folder: Path) -> Iterator[tuple[str, RGBImage]]:
+    """Yield name and (H, W, 3) of every photo in a folder, by name; what cannot be read is said."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in PHOTO_SUFFIXES:
+            continue
+        try:
+            yield path.stem, read_photo(path).pixels
+        except CleanplateError as error:
+            print(f"left out: {error}")
+
+
+def cut_silhouettes(folder: Path, remover: Remover) -> list[Mask]:
+    """Return the shapes, with their margins, of the sure objects in a folder's photos."""
+    shapes = []
+    for _, photo in read_folder(folder):
+        size_hw = photo.shape[:2]
+        for instance in remover.find(photo, remover.segmenter.labels, min_score=_SURE)[0]:
+            box = instance.box_xyxy
+            cut = box[0] == 0 or box[1] == 0 or box[2] == size_hw[1] or box[3] == size_hw[0]
+            if cut or instance.area_px < _LEAST_SHARE * photo.shape[0] * photo.shape[1]:
+                continue
+            shapes.append(shape_mask(instance, size_hw, margin_px(instance))[1])
+    return shapes
+
+
+def make_cases(
+    photos: Sequence[tuple[str, RGBImage]],
+    shapes: Sequence[Mask],
+    remover: Remover,
+    *,
+    per_photo: int,
+    seed: int,
+) -> list[Case]:
+    """Return `per_photo` cases for each photo, the same ones for the same input.
+
+    Shares of the area are spread evenly over the logarithm from 1 to 30 %. Of several places the
+    one is taken that hides least of what the segmenter takes for an object: people erase what
+    stands before a background, and nothing can guess an object that is hidden whole.
+    """
+    rng = np.random.default_rng(seed)
+    count = per_photo * len(photos)
+    shares = np.exp(np.linspace(math.log(_LEAST_SHARE), math.log(_MOST_SHARE), count))
+    rng.shuffle(shares)
+    cases = []
+    for index, (name, photo) in enumerate(photos):
+        objects = np.zeros(photo.shape[:2], np.bool_)
+        for instance in remover.find(photo, remover.segmenter.labels)[0]:
+            left, top, right, bottom = instance.box_xyxy
+            objects[top:bottom, left:right] |= instance.mask
+        for number in range(per_photo):
+            share = float(shares[index * per_photo + number])
+            places = [_placed(photo.shape[:2], shapes, share, rng) for _ in range(_CANDIDATES)]
+            mask = min(places, key=lambda place: int(np.count_nonzero(place & objects)))
+            cases.append(Case(f"{name}.{number + 1}", photo, mask))
+    return cases
+
+
+def _placed(
+    size_hw: tuple[int, ...], shapes: Sequence[Mask], share: float, rng: np.random.Generator
+) -> Mask:
+    """Return a silhouette of a share of the area somewhere in a photo."""
+    height, width = size_hw
+    shape = shapes[int(rng.integers(len(shapes)))]
+    if rng.random() < 0.5:
+        shape = shape[:, ::-1]
+    scale = math.sqrt(share * height * width / np.count_nonzero(shape))
+    scale = min(scale, _FITS * height / shape.shape[0], _FITS * width / shape.shape[1])
+    size_wh = (max(2, round(shape.shape[1] * scale)), max(2, round(shape.shape[0] * scale)))
+    scaled = cv2.resize(shape.astype(np.float32), size_wh, interpolation=cv2.INTER_LINEAR) > 0.5
+    top = int(rng.integers(height - size_wh[1] + 1))
+    left = int(rng.integers(width - size_wh[0] + 1))
+    mask = np.zeros((height, width), np.bool_)
+    mask[top : top + size_wh[1], left : left + size_wh[0]] = scaled
+    return mask
