@@ -1,0 +1,142 @@
+"""Scores fills of the cases against the truth, and compares methods over all cases."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from cases import Case
+
+from cleanplate.masks import box_of
+from cleanplate.metrics import (
+    bootstrap_interval,
+    kernel_distance,
+    perceptual_distance,
+    psnr_db,
+    seam_ratio,
+    sharpness_ratio,
+    ssim,
+)
+from cleanplate.models.features import FeatureExtractor
+from cleanplate.types import RGBImage
+
+FloatArray = npt.NDArray[np.float32]
+
+_CONTEXT_PX = 64  # around a hole, plus a quarter of its side: what its features see
+_CROP_PX = 128  # crops that are compared as a distribution ...
+_CROP_LEAST = 0.25  # ... have at least this share of hole
+_ROUNDS = 200  # of resampling cases for the interval of the kernel distance
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one fill of one case measures."""
+
+    perceptual: float
+    psnr_db: float
+    ssim: float
+    sharpness: float  # NaN where the surroundings are flat
+    seam: float  # NaN where there is no border to measure
+    crops: FloatArray = field(repr=False)  # (N, D) features of crops around the hole
+
+
+class Scorer:
+    """Scores fills of one case; the truth's features are computed once."""
+
+    def __init__(self, case: Case, features: FeatureExtractor) -> None:
+        self._case, self._features = case, features
+
+    def score(self, fill: RGBImage) -> Score:
+        """Return what a fill, (H, W, 3) uint8 and equal to the truth outside the hole, measures."""
+        case, window = self._case, self._window
+        return Score(
+            perceptual=perceptual_distance(
+                self._features.maps(fill[window]), self._truth_maps, case.mask[window]
+            ),
+            psnr_db=psnr_db(fill, case.truth, case.mask),
+            ssim=ssim(fill, case.truth, case.mask),
+            sharpness=sharpness_ratio(fill, case.mask),
+            seam=seam_ratio(fill, case.mask),
+            crops=self._summaries(fill),
+        )
+
+    @cached_property
+    def _window(self) -> tuple[slice, slice]:
+        mask = self._case.mask
+        context_px = int(_CONTEXT_PX + 0.25 * np.sqrt(np.count_nonzero(mask)))
+        left, top, right, bottom = box_of(mask, grown_by_px=context_px)
+        return slice(top, bottom), slice(left, right)
+
+    @cached_property
+    def _truth_maps(self) -> Sequence[FloatArray]:
+        return self._features.maps(self._case.truth[self._window])
+
+    @cached_property
+    def _crops(self) -> list[tuple[slice, slice]]:
+        mask = self._case.mask
+        left, top, right, bottom = box_of(mask)
+        size = min(_CROP_PX, *mask.shape)
+        places = set()
+        for y in range(top - size // 4, bottom, size // 2):
+            for x in range(left - size // 4, right, size // 2):
+                row = min(max(0, y), mask.shape[0] - size)
+                column = min(max(0, x), mask.shape[1] - size)
+                if mask[row : row + size, column : column + size].mean() >= _CROP_LEAST:
+                    places.add((row, column))
+        return [(slice(y, y + size), slice(x, x + size)) for y, x in sorted(places)]
+
+    def _summaries(self, image: RGBImage) -> FloatArray:
+        found = [self._features.summary(image[crop]) for crop in self._crops]
+        width = len(self._features.summary(image[:_CROP_PX, :_CROP_PX])) if not found else 0
+        return np.stack(found) if found else np.zeros((0, width), np.float32)
+
+
+METRICS = ("perceptual", "psnr_db", "ssim", "sharpness", "seam")
+
+
+def summarise(
+    scores: Mapping[str, Mapping[str, Score]], truth: Mapping[str, Score], ours: str
+) -> dict[str, dict[str, float | list[float]]]:
+    """Return method -> figure -> value, or [value, low, high] of the 95 % bootstrap interval.
+
+    Args:
+        scores: method -> case -> score.
+        truth: case -> score of the truth as a fill.
+        ours: the method that the others are compared with.
+    """
+    table: dict[str, dict[str, float | list[float]]] = {}
+    for method, by_case in scores.items():
+        names = list(by_case)
+        row: dict[str, float | list[float]] = {"cases": len(names)}
+        for metric in METRICS:
+            values = np.array([getattr(by_case[name], metric) for name in names])
+            if np.isnan(values).all():
+                continue
+            row[metric] = [float(np.nanmean(values)), *bootstrap_interval(values.tolist())]
+            if metric == "sharpness":
+                row["sharpness_median"] = float(np.nanmedian(values))
+        row["kid_e3"] = _kid(by_case, truth, names)
+        if method != ours and ours in scores:
+            both = [name for name in names if name in scores[ours]]
+            mine = np.array([scores[ours][name].perceptual for name in both])
+            other = np.array([by_case[name].perceptual for name in both])
+            row["ours_nearer_share"] = float((mine < other).mean())
+        table[method] = row
+    return table
+
+
+def _kid(
+    by_case: Mapping[str, Score], truth: Mapping[str, Score], names: Sequence[str]
+) -> list[float]:
+    """Return 1000 times the kernel distance to the untouched crops, and its interval over cases."""
+
+    def distance(chosen: Sequence[str]) -> float:
+        made = np.concatenate([by_case[name].crops for name in chosen])
+        true = np.concatenate([truth[name].crops for name in chosen])
+        return 1000 * kernel_distance(made, true) if len(made) > 1 else float("nan")
+
+    rng = np.random.default_rng(0)
+    draws = [distance(rng.choice(names, len(names)).tolist()) for _ in range(_ROUNDS)]
+    low, high = np.nanquantile(draws, [0.025, 0.975]).tolist()
+    return [distance(names), low, high]
