@@ -92,12 +92,23 @@ def test_only_allowed_sources_are_copied(gravel):
     assert np.abs(result[hole].astype(int) - (0, 255, 0)).max(axis=1).min() > 60
 
 
-def test_a_fill_that_resembles_nothing_is_left_alone(gravel):
+def test_a_fill_that_resembles_nothing_keeps_its_colours_and_gets_the_photos_noise(gravel):
     photo, hole, fill = gravel
-    red = np.where(hole[..., None], np.array([255, 0, 0], np.uint8), fill)
-    result = carry_texture(photo, red, hole, ~hole)
+    blue = np.where(hole[..., None], np.array([60, 60, 220], np.uint8), fill)
+    result = carry_texture(photo, blue, hole, ~hole)
     inner = cv2.erode(hole.astype(np.uint8), np.ones((41, 41))) > 0
-    assert np.abs(result[inner].astype(int) - (255, 0, 0)).max() <= 2
+    assert np.abs(result[inner].mean(axis=0) - (60, 60, 220)).max() < 2
+    assert 0.7 * grain(photo, inner) < grain(result, inner) < 1.3 * grain(photo, inner)
+
+
+def test_on_flat_ground_nothing_gets_noise():
+    photo = np.full((300, 300, 3), 128, np.uint8)
+    hole = np.zeros((300, 300), np.bool_)
+    hole[100:200, 100:200] = True
+    blue = np.where(hole[..., None], np.array([60, 60, 220], np.uint8), photo)
+    result = carry_texture(photo, blue, hole, ~hole)
+    inner = cv2.erode(hole.astype(np.uint8), np.ones((41, 41))) > 0
+    assert np.abs(result[inner].astype(int) - (60, 60, 220)).max() <= 1
 
 
 @pytest.mark.parametrize("size_hw", [(480, 640), (1200, 1600)])

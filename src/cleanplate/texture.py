@@ -1,16 +1,14 @@
 """Full-resolution texture for a smooth fill, carried over from the photo itself.
 
 A network fills a hole at a few hundred px; scaled up to the photo's size that is right in colour
-and structure and soft in texture. This module looks for places in the known surroundings that
-resemble the fill at the small size, settles on a few displacements that serve whole regions, and
-copies the photo's own pixels along them at full resolution. What varies slowly stays the network's,
-and so does what resembles nothing.
+and structure and soft in texture. Here `synthesis` paints the hole anew at the small size, in what
+the known surroundings really show; a few displacements are settled on that serve whole regions of
+it, and the photo's own pixels are copied along them at full resolution. Where the surroundings have
+nothing like the network's fill, that stays, with the photo's own noise.
 
-References:
+Reference:
     He and Sun, Statistics of Patch Offsets for Image Completion, ECCV 2012: few displacements serve
-    most of a photo. Wexler et al., Space-Time Completion of Video, PAMI 2007, and Barnes et al.,
-    PatchMatch, SIGGRAPH 2009: nearest-neighbour fields guided by a first fill. We compare all
-    places by one matrix product, which at these sizes is faster in numpy than a random search.
+    most of a photo.
 """
 
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ import numpy.typing as npt
 from cleanplate.compositing import solve_gradients
 from cleanplate.masks import box_of
 from cleanplate.resampling import sample
+from cleanplate.synthesis import Synthesis, synthesise
 from cleanplate.types import Box, Mask, RGBImage
 
 Field = npt.NDArray[np.float32]
@@ -30,18 +29,19 @@ Field = npt.NDArray[np.float32]
 Offsets = npt.NDArray[np.int64]
 """(K, 2) displacements (down, across) in px of the small size."""
 
-# Of the search; all px are of the small size.
+# All px are of the small size, unless they are said to be the window's.
 _SMALL_SIDE = 256  # px
-_BLUR_PX = 1.5  # the fill has no finer detail than this
-_REACH = 2  # samples of a descriptor on each side of its centre ...
-_SPACING_PX = 3  # ... and how far apart they are
-_MOST_TARGETS = 1_500
-_MOST_SOURCES = 8_000
-_OFFSET_BIN_PX = 3  # displacements that differ by less count as the same
-_SHORTEST_PX = 16  # shorter displacements repeat the same few pixels side by side
+_BLUR_PX = 0.8  # of what is compared: votes have no finer detail than this
+_OFFSET_BIN_PX = 1  # displacements that differ by less count as the same
+_SHORTEST_PX = 8  # shorter displacements repeat the same few pixels side by side
+
+# Of what is painted anew: where it strays from the network's colours, nothing around the hole has
+# them, and the network's fill stays. Squared distances of colours.
+_LIKE_COST, _STRAY_COST = 0.03, 0.12
+_STRAY_PX = 4.0  # finer differences are not looked at
 
 # Of the choice among displacements.
-_MOST_OFFSETS = 40
+_MOST_OFFSETS = 80
 _BOX_PX = 9  # neighbourhood that a displacement must serve
 _UNKNOWN_COST = 0.25  # of a pixel that may not be copied; squared distance of colours
 _ROUNDS = 4  # in which neighbours are brought to move alike
@@ -51,9 +51,11 @@ _NEIGHBOURS_PX = 2.0
 # Of the copying.
 _GOOD_COST, _BAD_COST = 0.012, 0.05  # up to here all texture; from here on none
 _TRANSITION = 3.0  # sharpness of the border between regions
-_TINT_PX = 8.0  # what varies more slowly than this stays the network's
+_TINT_PX = 8.0  # what varies more slowly than this stays as the small size has it
 _LEAST_SHARE = 0.02  # less of a region is not worth copying
 RIM_PX = 2  # of the surroundings, painted to be compared with the photo
+_NOISE_PX = 1.0  # detail that a blur of this takes away is the finest
+_NOISE_BLOCK_PX = 16
 _STRIP_PX = 500_000  # pixels of the photo that are worked on at a time
 
 
@@ -82,13 +84,15 @@ def carry_texture(image: RGBImage, fill: RGBImage, hole: Mask, sources: Mask) ->
     small /= 255
     small_hole = _covered(hole, size_wh) > 0
     usable = (_covered(sources & ~hole, size_wh) > 0.999) & ~small_hole
-    smooth = _blurred(small, _BLUR_PX)
-    offsets = _dominant_offsets(smooth, small_hole, usable)
-    if len(offsets) == 0:
+    synthesis = synthesise(small, small_hole, usable)
+    if synthesis is None:
         return fill.copy()
-    plan = _plan(smooth, small_hole, usable, offsets)
+    anew = small + (synthesis.image - small) * _likeness(small, synthesis.image)[..., None]
+    offsets = _frequent_offsets(synthesis)
+    plan = _plan(_blurred(anew, _BLUR_PX), small_hole, usable, offsets)
     guide = np.where(painted[..., None], fill, image)
-    return _copy(_Window(guide, small, sources & ~painted), painted, plan)
+    window = _Window(guide, small, anew, sources & ~painted)
+    return _copy(window, painted, plan)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +101,7 @@ class _Window:
 
     guide: RGBImage  # (H, W, 3) uint8, the photo with the fill in its hole
     small: Field  # (h, w, 3) the same, scaled down
+    painted: Field  # (h, w, 3) the same, with its hole painted anew
     sources: Mask  # (H, W) bool, where copying is allowed
 
 
@@ -106,41 +111,22 @@ def _covered(mask: Mask, size_wh: tuple[int, int]) -> Field:
     return np.asarray(area, np.float32)
 
 
-def _dominant_offsets(smooth: Field, hole: Mask, usable: Mask) -> Offsets:
+def _likeness(small: Field, anew: Field) -> Field:
+    """Return (h, w) in [0, 1]: how far what was painted anew keeps to the network's colours."""
+    difference = _blurred(anew - small, _STRAY_PX)
+    cost = (difference**2).sum(axis=2)
+    likeness = np.clip((_STRAY_COST - cost) / (_STRAY_COST - _LIKE_COST), 0, 1)
+    return np.asarray(likeness, np.float32)
+
+
+def _frequent_offsets(synthesis: Synthesis) -> Offsets:
     """Return the displacements that most often lead from the hole to what looks alike."""
-    reach_px = _REACH * _SPACING_PX
-    footprint = np.ones((2 * reach_px + 1,) * 2, np.uint8)
-    whole = cv2.erode(usable.view(np.uint8), footprint, borderValue=[0]) > 0
-    source_yx = _thinned(np.argwhere(whole), _MOST_SOURCES)
-    target_yx = _thinned(np.argwhere(hole), _MOST_TARGETS)
-    if len(source_yx) == 0:
-        return np.zeros((0, 2), np.int64)
-    targets, origins = _descriptors(smooth, target_yx), _descriptors(smooth, source_yx)
-    # Smallest |t - o|^2 is largest t.o - |o|^2 / 2.
-    likeness = targets @ origins.T
-    likeness -= np.einsum("ij,ij->i", origins, origins) / 2
-    moves = source_yx[likeness.argmax(axis=1)] - target_yx
-    moves = moves[np.hypot(moves[:, 0], moves[:, 1]) >= _SHORTEST_PX]
+    moves = synthesis.sources_yx - synthesis.places_yx
+    long = moves[np.hypot(moves[:, 0], moves[:, 1]) >= _SHORTEST_PX]
+    moves = long if len(long) > 0 else moves
     bins, counts = np.unique(np.rint(moves / _OFFSET_BIN_PX), axis=0, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:_MOST_OFFSETS]
-    return (bins[order] * _OFFSET_BIN_PX).astype(np.int64)
-
-
-def _thinned(places_yx: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
-    """Return the places on a grid so coarse that there are about `most` of them."""
-    step = max(1, int(np.ceil(np.sqrt(len(places_yx) / most))))
-    on_grid = (places_yx % step == step // 2).all(axis=1)
-    return places_yx[on_grid] if on_grid.any() else places_yx
-
-
-def _descriptors(smooth: Field, at_yx: npt.NDArray[np.int64]) -> Field:
-    """Return (N, samples * 3): the colours on a grid around each of N places."""
-    reach_px = _REACH * _SPACING_PX
-    padded = cv2.copyMakeBorder(smooth, *(reach_px,) * 4, cv2.BORDER_REFLECT_101)
-    steps = range(0, 2 * reach_px + 1, _SPACING_PX)
-    down, across = at_yx[:, 0], at_yx[:, 1]
-    samples = [padded[down + dy, across + dx] for dy in steps for dx in steps]
-    return np.ascontiguousarray(np.concatenate(samples, axis=1), np.float32)
+    return np.asarray(bins[order] * _OFFSET_BIN_PX, np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -203,7 +189,9 @@ def _copy(window: _Window, hole: Mask, plan: _Plan) -> RGBImage:
     """
     guide, small = window.guide, window.small
     scale = (hole.shape[0] / small.shape[0], hole.shape[1] / small.shape[1])
-    base = _stitch(small, plan)
+    base = _stitch(window.painted, plan)
+    noise = _noise_level(guide, window.sources)
+    rng = np.random.default_rng(0)
     trust = _blurred(plan.trust, _NEIGHBOURS_PX)
     start_yx = (plan.rows.start, plan.columns.start)
     regions = [
@@ -223,10 +211,34 @@ def _copy(window: _Window, hole: Mask, plan: _Plan) -> RGBImage:
         detail /= np.maximum(weight, 1e-6)[..., None]
         share = (_sampled(trust, start_yx, scale, strip) * (weight > 1e-4))[..., None]
         own = guide[here] - 255 * _sampled(small, (0, 0), scale, strip)
+        # What nothing in the photo resembles gets at least the photo's noise.
+        own += _noise(own.shape[:2], noise, rng)
         mixed = 255 * _sampled(base, start_yx, scale, strip) + own + (detail - own) * share
         inside = hole[here]
         result[here][inside] = np.clip(np.rint(mixed[inside]), 0, 255).astype(np.uint8)
     return result
+
+
+def _noise_level(image: RGBImage, known: Mask) -> float:
+    """Return the deviation of the finest detail where the known part is flattest, in grey levels.
+
+    Finest detail is what a blur of 1 px takes away; the flattest tenth of all blocks counts.
+    """
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    fine = grey - _blurred(grey, _NOISE_PX)
+    block = (_NOISE_BLOCK_PX,) * 2
+    power = cv2.blur(fine * fine, block)[:: block[0], :: block[0]]
+    whole = cv2.erode(known.view(np.uint8), np.ones(block, np.uint8))[:: block[0], :: block[0]] > 0
+    return float(np.sqrt(np.quantile(power[whole], 0.1))) if whole.any() else 0.0
+
+
+def _noise(size_hw: tuple[int, ...], level: float, rng: np.random.Generator) -> Field:
+    """Return (h, w, 1) of noise whose finest detail has that deviation, in grey levels."""
+    white = rng.standard_normal((*size_hw[:2], 1), np.float32)
+    # White noise keeps that share of its power beyond a blur (the discrete kernel's own).
+    kernel = cv2.getGaussianKernel(9, _NOISE_PX)
+    left_over = 1 - 2 * float(kernel[4, 0]) ** 2 + float((kernel**2).sum()) ** 2
+    return np.asarray(white * np.float32(level / np.sqrt(left_over)))
 
 
 def _stitch(small: Field, plan: _Plan) -> Field:

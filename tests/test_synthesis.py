@@ -1,0 +1,110 @@
+"""`synthesise` paints a hole with what the known part shows, after a smooth guide."""
+
+import cv2
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cleanplate.synthesis import synthesise
+
+SIZES_HW = st.tuples(st.integers(1, 60), st.integers(1, 60))
+
+
+def boards(height=160, width=200):
+    """Horizontal boards: dark joints every 16 px on light wood with some grain."""
+    rng = np.random.default_rng(3)
+    rows = np.where(np.arange(height) % 16 < 3, 0.2, 0.8)[:, None, None]
+    image = rows + rng.normal(0, 0.02, (height, width, 1)) * np.ones(3)
+    return np.clip(image, 0, 1).astype(np.float32)
+
+
+@pytest.fixture
+def boarded():
+    """Boards, a hole in them, and a guide that shows them faintly, as a network would."""
+    image = boards()
+    hole = np.zeros(image.shape[:2], np.bool_)
+    hole[60:104, 70:130] = True
+    faint = cv2.GaussianBlur(image, (0, 0), 3)
+    return image, hole, np.where(hole[..., None], faint, image).astype(np.float32)
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data(), hw=SIZES_HW)
+def test_keeps_known_pixels_and_takes_only_from_usable_ones(data, hw):
+    unit = st.floats(0, 1, width=32)
+    guide = data.draw(hnp.arrays(np.float32, (*hw, 3), elements=unit))
+    hole = data.draw(hnp.arrays(np.bool_, hw))
+    usable = data.draw(hnp.arrays(np.bool_, hw)) | data.draw(st.booleans())
+    before = [array.copy() for array in (guide, hole, usable)]
+
+    synthesis = synthesise(guide, hole, usable)
+
+    for array, copy in zip((guide, hole, usable), before, strict=True):
+        np.testing.assert_array_equal(array, copy, err_msg="an input was modified")
+    if synthesis is None:
+        return
+    assert (synthesis.image.shape, synthesis.image.dtype) == (guide.shape, np.float32)
+    np.testing.assert_array_equal(synthesis.image[~hole], guide[~hole])
+    taken = usable & ~hole
+    assert taken[synthesis.sources_yx[:, 0], synthesis.sources_yx[:, 1]].all()
+    covered = np.zeros(hw, np.bool_)
+    covered[synthesis.places_yx[:, 0], synthesis.places_yx[:, 1]] = True
+    assert covered[hole].all()
+    if hole.any():
+        low, high = guide[taken].min(axis=0), guide[taken].max(axis=0)
+        painted = synthesis.image[hole]
+        assert (painted >= low - 1e-4).all()
+        assert (painted <= high + 1e-4).all()
+
+
+def test_faint_joints_become_as_dark_as_the_others(boarded):
+    image, hole, guide = boarded
+
+    painted = synthesise(guide, hole, ~hole).image
+
+    contrast = image[hole].std()
+    assert guide[hole].std() < 0.5 * contrast
+    assert painted[hole].std() > 0.85 * contrast
+    assert np.abs(painted - image)[hole].mean() < 0.3 * np.abs(guide - image)[hole].mean()
+
+
+def test_the_guide_chooses_among_textures():
+    rng = np.random.default_rng(5)
+    image = np.empty((128, 192, 3), np.float32)
+    image[:, :96] = 0.25 + rng.normal(0, 0.05, (128, 96, 1))  # dark ground at the left
+    image[:, 96:] = 0.75 + rng.normal(0, 0.05, (128, 96, 1))  # light ground at the right
+    hole = np.zeros((128, 192), np.bool_)
+    hole[40:90, 70:122] = True
+    for border in (84, 108):  # where the guide lets one end and the other begin
+        guide = image.copy()
+        guide[hole] = np.where(np.nonzero(hole)[1] < border, 0.25, 0.75)[:, None]
+        painted = synthesise(guide, hole, ~hole).image
+        light = painted[44:86, 72:120].mean(axis=(0, 2)) > 0.5
+        assert abs(int((~light).sum()) - (border - 72)) <= 3
+
+
+def test_never_takes_from_what_is_not_usable(boarded):
+    _, hole, guide = boarded
+    usable = ~hole
+    usable[:, 140:] = False
+
+    synthesis = synthesise(guide, hole, usable)
+
+    assert synthesis.sources_yx[:, 1].max() < 140 - 3
+
+
+def test_gives_the_same_twice(boarded):
+    _, hole, guide = boarded
+    first, second = (synthesise(guide, hole, ~hole) for _ in range(2))
+    np.testing.assert_array_equal(first.image, second.image)
+
+
+def test_says_so_where_no_known_patch_is_whole():
+    guide = np.zeros((40, 40, 3), np.float32)
+    usable = np.zeros((40, 40), np.bool_)
+    usable[::4] = True
+    hole = np.zeros((40, 40), np.bool_)
+    hole[10:20, 10:20] = True
+    assert synthesise(guide, hole, usable) is None
