@@ -67,7 +67,7 @@ def _first(command: Any) -> str:
 
 
 def _names(option: Any) -> str:
-    names = ", ".join(f"`{name}`" for name in option.opts)
+    names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
     return f"{names} {option.metavar}".strip() if option.metavar else names
 
 

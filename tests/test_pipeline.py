@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from cleanplate import pipeline
 from cleanplate.errors import InputError, ShapeMismatchError, UnknownNameError
 from cleanplate.inpainters import create_inpainter
-from cleanplate.masks import grow, margin_px
+from cleanplate.masks import box_of, grow, margin_px
 from cleanplate.pipeline import Remover, _inpaint_scaled
+from cleanplate.types import Instance
 from cleanplate.windows import plan_windows
 
 RED, DIM_RED, BLUE, SKY = (250, 0, 0), (110, 0, 0), (0, 0, 250), (120, 150, 190)
@@ -103,6 +104,90 @@ def test_objects_are_removed_and_all_else_stays_identical(remover):
     np.testing.assert_array_equal(image, before, err_msg="the input was modified")
 
 
+class ForgetfulInpainter:
+    """Paints a red square in the middle of each of its first fills; plain sky from then on."""
+
+    name, provider, working_size = "forgetful", "NumPy", None
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.given = 0
+
+    def inpaint(self, image, mask):
+        result = np.where(mask[..., None], np.array(SKY, np.uint8), image)
+        self.given += 1
+        if self.given <= self.times:
+            down, across = (int(place.mean()) for place in np.nonzero(mask))
+            result[down - 6 : down + 6, across - 6 : across + 6] = RED
+        return result
+
+
+def test_what_a_fill_still_shows_is_filled_once_more(fake_segmenter):
+    remover = Remover(segmenter=fake_segmenter, inpainter=ForgetfulInpainter(1))
+    image = photo_with(((80, 60, 160, 140), RED))
+    removal = remover.remove(image, "person")
+    assert removal.refills == 1
+    assert removal.remaining == ()
+    assert np.abs(removal.image[65:135, 85:155].astype(int) - SKY).max() <= 2
+    assert removal.timings_s["verify"] > 0
+    np.testing.assert_array_equal(removal.image[~removal.mask], image[~removal.mask])
+
+
+def test_it_gives_up_after_two_more_fills_and_tells_what_remains(fake_segmenter):
+    inpainter = ForgetfulInpainter(99)
+    remover = Remover(segmenter=fake_segmenter, inpainter=inpainter)
+    removal = remover.remove(photo_with(((80, 60, 160, 140), RED)), "person")
+    assert inpainter.given <= 3
+    assert [x.label for x in removal.remaining] == ["person"]
+    left, top, right, bottom = removal.remaining[0].box_xyxy
+    assert removal.mask[top:bottom, left:right].any()
+
+
+def test_without_looking_again_nothing_is_said_of_what_remains(fake_segmenter):
+    inpainter = ForgetfulInpainter(99)
+    remover = Remover(segmenter=fake_segmenter, inpainter=inpainter)
+    removal = remover.remove(photo_with(((80, 60, 160, 140), RED)), "person", verify=False)
+    assert (inpainter.given, removal.refills, removal.remaining) == (1, 0, ())
+    assert "verify" not in removal.timings_s
+
+
+def test_a_foot_outside_the_mask_is_added_to_it(fake_inpainter):
+    image = photo_with(((80, 40, 140, 140), RED))
+    segmenter = HalfBlindSegmenter()
+    removal = Remover(segmenter=segmenter, inpainter=fake_inpainter).remove(image, "person")
+    assert removal.refills == 1
+    assert removal.mask[40:140, 80:140].all()
+    assert removal.remaining == ()
+    assert np.abs(removal.image[40:140, 80:140].astype(int) - SKY).max() <= 2
+
+
+class HalfBlindSegmenter:
+    """At its first look it sees only the upper half of what is red."""
+
+    name, provider, labels = "half blind", "NumPy", ("person",)
+
+    def __init__(self):
+        self.looks = 0
+
+    def segment(self, image, labels):
+        self.looks += 1
+        red = (image[..., 0] > 200) & (image[..., 1] < 30)
+        if not red.any():
+            return []
+        left, top, right, bottom = box_of(red)
+        if self.looks == 1:
+            bottom = (top + bottom) // 2
+        return [Instance(1, "person", 0.9, (left, top, right, bottom), red[top:bottom, left:right])]
+
+
+def test_objects_that_were_to_stay_stay_when_looking_again(remover):
+    image = photo_with(((80, 40, 140, 140), RED), ((142, 60, 162, 120), DIM_RED))
+    removal = remover.remove(image, "person", grow=3)
+    assert [x.score < 0.5 for x in removal.left] == [True]
+    assert removal.refills == 0
+    assert (removal.image[60:120, 145:162] == DIM_RED).all()
+
+
 def test_the_margin_scales_with_each_object(remover):
     image = photo_with(((20, 20, 120, 120), RED), ((200, 50, 210, 60), RED))
     removal = remover.remove(image, "person")
@@ -144,10 +229,10 @@ def test_nothing_found_gives_an_equal_copy(remover, fake_inpainter):
 
 def test_timings_say_where_the_time_went(remover):
     removal = remover.remove(photo_with(((20, 20, 60, 60), RED)), "person")
-    assert set(removal.timings_s) == {"find", "mask", "fill", "total"}
-    *stages, total = (removal.timings_s[name] for name in ("find", "mask", "fill", "total"))
+    assert set(removal.timings_s) == {"find", "mask", "fill", "verify", "total"}
+    *stages, total = (removal.timings_s[name] for name in removal.timings_s)
     assert all(stage >= 0 for stage in stages)
-    assert sum(stages) == pytest.approx(total)
+    assert sum(stages) == pytest.approx(total, rel=0.01, abs=1e-3)
     filled = remover.fill(photo_with(), np.eye(200, 300, dtype=np.bool_))
     assert set(filled.timings_s) == {"fill", "total"}
 

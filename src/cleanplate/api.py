@@ -33,6 +33,7 @@ def remove(
     min_score: float = DEFAULT_MIN_SCORE,
     min_area: int = 0,
     grow: float | None = None,
+    verify: bool = True,
 ) -> bytes: ...
 @overload
 def remove(
@@ -43,6 +44,7 @@ def remove(
     min_score: float = DEFAULT_MIN_SCORE,
     min_area: int = 0,
     grow: float | None = None,
+    verify: bool = True,
 ) -> npt.NDArray[np.uint8]: ...
 @overload
 def remove(
@@ -53,6 +55,7 @@ def remove(
     min_score: float = DEFAULT_MIN_SCORE,
     min_area: int = 0,
     grow: float | None = None,
+    verify: bool = True,
 ) -> "Image.Image": ...
 
 
@@ -64,6 +67,7 @@ def remove(
     min_score: float = DEFAULT_MIN_SCORE,
     min_area: int = 0,
     grow: float | None = None,
+    verify: bool = True,
 ) -> "bytes | npt.NDArray[np.uint8] | Image.Image":
     """Return the photo without the named objects, as what it was given.
 
@@ -79,6 +83,7 @@ def remove(
         min_score: [0, 1]; objects of which the segmenter is less sure stay.
         min_area: px; smaller objects stay.
         grow: px, >= 0; margin around every object. None scales it with each object.
+        verify: look at the filled holes again, and fill once more what is still found there.
 
     Returns:
         bytes for bytes: the same format and metadata, the very same bytes if nothing was found.
@@ -94,7 +99,7 @@ def remove(
 
     def edit(pixels: npt.NDArray[np.uint8]) -> Removal:
         return (remover or _default_remover()).remove(
-            pixels, labels, min_score=min_score, min_area=min_area, grow=grow
+            pixels, labels, min_score=min_score, min_area=min_area, grow=grow, verify=verify
         )
 
     if isinstance(image, np.ndarray):

@@ -67,6 +67,21 @@ def grow(mask: Mask, radius_px: float) -> Mask:
     return grown
 
 
+def touching(mask: Mask, seeds: Mask) -> Mask:
+    """Return the 8-connected parts of `mask` that hold a pixel of `seeds`, both (H, W)."""
+    if not mask.any():
+        return mask.copy()
+    left, top, right, bottom = box_of(mask)  # labels take four bytes a pixel
+    near = slice(top, bottom), slice(left, right)
+    inside = np.ascontiguousarray(mask[near])
+    count, parts = cv2.connectedComponents(inside.view(np.uint8), connectivity=8)
+    chosen = np.zeros(count, np.bool_)
+    chosen[parts[seeds[near] & inside]] = True
+    held = np.zeros_like(mask)
+    held[near] = chosen[parts]
+    return held
+
+
 def merge(masks: list[tuple[Box, Mask]], size_hw: tuple[int, int]) -> Mask:
     """Return the (H, W) union of masks given inside their boxes."""
     union = np.zeros(size_hw, np.bool_)

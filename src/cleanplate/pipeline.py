@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import cv2
@@ -13,7 +13,7 @@ from cleanplate.compositing import paste
 from cleanplate.errors import InputError
 from cleanplate.inpainters import DEFAULT_INPAINTER, Inpainter, create_inpainter
 from cleanplate.labels import resolve_labels
-from cleanplate.masks import box_of, margin_px, merge, shape_mask
+from cleanplate.masks import box_of, margin_px, merge, shape_mask, touching
 from cleanplate.segmenters import DEFAULT_SEGMENTER, Segmenter, create_segmenter
 from cleanplate.texture import carry_texture
 from cleanplate.types import (
@@ -24,6 +24,7 @@ from cleanplate.types import (
     check_image,
     check_image_and_mask,
 )
+from cleanplate.verification import find_remaining
 from cleanplate.windows import Window, plan_windows
 
 DEFAULT_MIN_SCORE = 0.5
@@ -41,6 +42,8 @@ _REACH_PX = 32.0
 _COARSEST = 0.5  # of the inpainter's working size
 _FINEST = 2.0  # ... for windows that would be shrunk to less than a third, which shows
 _FINE_SHRINKAGE = 3.0
+
+_MOST_REFILLS = 2  # of what is found again; after that it is only told
 
 
 class Remover:
@@ -123,8 +126,7 @@ class Remover:
             raise InputError(f"min_score must be in [0, 1], got {min_score}")
         if min_area < 0:
             raise InputError(f"min_area must be at least 0 px, got {min_area}")
-        names = [labels] if isinstance(labels, str) else labels
-        asked = resolve_labels(names, self.segmenter.labels)
+        asked = self._resolve(labels)
         chosen: list[Instance] = []
         left: list[Instance] = []
         for instance in self.segmenter.segment(image, asked):
@@ -140,6 +142,7 @@ class Remover:
         min_score: float = DEFAULT_MIN_SCORE,
         min_area: int = 0,
         grow: float | None = None,
+        verify: bool = True,
     ) -> Removal:
         """Return the photo without the objects of the given classes.
 
@@ -149,6 +152,8 @@ class Remover:
             min_score: as for `find`.
             min_area: as for `find`.
             grow: px, >= 0; margin around every object. None scales it with each object.
+            verify: look at the filled holes again, and fill once more what is still found there, at
+                most twice.
 
         Raises:
             InputError: as for `find`, or a negative `grow`.
@@ -158,27 +163,22 @@ class Remover:
             raise InputError(f"grow must be at least 0 px, got {grow}")
         chosen, left = self.find(image, labels, min_score=min_score, min_area=min_area)
         found = time.perf_counter()
-        margins = [margin_px(instance) if grow is None else grow for instance in chosen]
-        size_hw = (image.shape[0], image.shape[1])
-        shapes = [
-            shape_mask(instance, size_hw, margin)
-            for instance, margin in zip(chosen, margins, strict=True)
-        ]
-        mask = merge(shapes, size_hw)
+        mask = _shape(chosen, image.shape, grow)
         shaped = time.perf_counter()
-        removal = self._fill(image, mask)
-        done = time.perf_counter()
-        return replace(
-            removal,
-            objects=tuple(chosen),
-            left=tuple(left),
-            timings_s={
-                "find": found - start,
-                "mask": shaped - found,
-                "fill": done - shaped,
-                "total": done - start,
-            },
-        )
+        removal = replace(self._fill(image, mask), objects=tuple(chosen), left=tuple(left))
+        filled = time.perf_counter()
+        timings_s = {"find": found - start, "mask": shaped - found, "fill": filled - shaped}
+        if verify and chosen:
+            asked = self._resolve(labels)
+
+            def look(image: RGBImage, mask: Mask) -> list[Instance]:
+                return find_remaining(
+                    image, mask, left, self.segmenter, asked, min_score=min_score, min_area=min_area
+                )
+
+            removal = self._look_again(removal, look, grow)
+            timings_s["verify"] = time.perf_counter() - filled
+        return replace(removal, timings_s={**timings_s, "total": time.perf_counter() - start})
 
     def fill(self, image: RGBImage, mask: Mask) -> Removal:
         """Return the photo with the pixels of a mask filled, the mask used as it is.
@@ -196,6 +196,34 @@ class Remover:
         removal = self._fill(image, mask)
         elapsed = time.perf_counter() - start
         return replace(removal, timings_s={"fill": elapsed, "total": elapsed})
+
+    def _resolve(self, labels: Collection[str] | str) -> tuple[str, ...]:
+        names = [labels] if isinstance(labels, str) else labels
+        return resolve_labels(names, self.segmenter.labels)
+
+    def _look_again(
+        self, removal: Removal, look: Callable[[RGBImage, Mask], list[Instance]], grow: float | None
+    ) -> Removal:
+        """Fill once more what is still found, as long as that leaves less of it."""
+        remaining = look(removal.image, removal.mask)
+        for _ in range(_MOST_REFILLS):
+            if not remaining:
+                break
+            more = _shape(remaining, removal.mask.shape, grow)
+            for instance in removal.left:
+                instance.erase_from(more)
+            if (more & ~removal.mask).any():
+                # The former fill met what is removed only now: it is made again, as far as it hangs
+                # together with that.
+                more |= touching(removal.mask, more)
+            again = self._fill(removal.image, more)
+            mask = removal.mask | more
+            found = look(again.image, mask)
+            if _area(found) >= _area(remaining):
+                break
+            removal = replace(removal, image=again.image, mask=mask, refills=removal.refills + 1)
+            remaining = found
+        return replace(removal, remaining=tuple(remaining))
 
     def _fill(self, image: RGBImage, mask: Mask) -> Removal:
         if not mask.any():
@@ -219,6 +247,21 @@ class Remover:
             part[window.mask] = paste(known, filled, window.mask)[window.mask]
             unknown &= ~window.mask
         return Removal(image=result, mask=mask.copy(), notes=notes)
+
+
+def _shape(instances: Collection[Instance], size_hw: tuple[int, ...], grow: float | None) -> Mask:
+    """Return (H, W), what to fill for some objects, each with its margin."""
+    height, width = size_hw[:2]
+    margins = [margin_px(instance) if grow is None else grow for instance in instances]
+    shapes = [
+        shape_mask(instance, (height, width), margin)
+        for instance, margin in zip(instances, margins, strict=True)
+    ]
+    return merge(shapes, (height, width))
+
+
+def _area(instances: Collection[Instance]) -> int:
+    return sum(instance.area_px for instance in instances)
 
 
 def _working_size(window: Window, size: int | None) -> int | None:

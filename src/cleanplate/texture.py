@@ -229,7 +229,11 @@ def _noise_level(image: RGBImage, known: Mask) -> float:
     block = (_NOISE_BLOCK_PX,) * 2
     power = cv2.blur(fine * fine, block)[:: block[0], :: block[0]]
     whole = cv2.erode(known.view(np.uint8), np.ones(block, np.uint8))[:: block[0], :: block[0]] > 0
-    return float(np.sqrt(np.quantile(power[whole], 0.1))) if whole.any() else 0.0
+    if not whole.any():
+        return 0.0
+    return float(
+        np.sqrt(max(0.0, np.quantile(power[whole], 0.1)))
+    )  # the blur's sums may round below 0
 
 
 def _noise(size_hw: tuple[int, ...], level: float, rng: np.random.Generator) -> Field:

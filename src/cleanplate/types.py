@@ -38,6 +38,11 @@ class Instance:
         left, top, right, bottom = self.box_xyxy
         canvas[top:bottom, left:right] |= self.mask
 
+    def erase_from(self, canvas: Mask) -> None:
+        """Set the object's pixels in `canvas`, an (H, W) bool of the photo's size, to False."""
+        left, top, right, bottom = self.box_xyxy
+        canvas[top:bottom, left:right] &= ~self.mask
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Removal:
@@ -47,6 +52,8 @@ class Removal:
     mask: Mask  # (H, W) bool, True = was filled
     objects: tuple[Instance, ...] = ()  # what was removed
     left: tuple[Instance, ...] = ()  # found, but below the asked score or area: still there
+    remaining: tuple[Instance, ...] = ()  # still found in the filled holes, or at their edges
+    refills: int = 0  # how often what was still found was filled again
     timings_s: Mapping[str, float] = field(default_factory=dict)  # by stage, plus "total"
     notes: tuple[str, ...] = ()  # plain statements a user should read
 

@@ -52,13 +52,15 @@ class ColourRemover:
         min_score: float = 0.5,
         min_area: int = 0,
         grow: int | None = None,
+        verify: bool = True,
     ) -> Removal:
         chosen, left = self.find(image, labels, min_score=min_score, min_area=min_area)
         mask = np.zeros(image.shape[:2], dtype=bool)
         for thing in chosen:
             thing.paint_on(mask)
         filled = self.fill(image, mask)
-        return Removal(filled.image, mask, tuple(chosen), tuple(left), {"fill": 0.25, "total": 1.0})
+        times = {"fill": 0.25, "total": 1.0}
+        return Removal(filled.image, mask, tuple(chosen), tuple(left), timings_s=times)
 
     def fill(self, image: RGBImage, mask: Mask) -> Removal:
         return Removal(np.where(mask[..., None], np.uint8(FILL), image), mask)

@@ -283,6 +283,8 @@ class TestReport:
                     "removed": False,
                 },
             ],
+            "remaining": [],
+            "refills": 0,
             "mask_area_px": 100,
             "mask_share": 0.083333,
             **ON_NOTHING,

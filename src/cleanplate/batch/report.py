@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
-from cleanplate.batch.running import Job, Outcome
+from cleanplate.batch.running import Found, Job, Outcome
 from cleanplate.errors import PhotoError
 from cleanplate.labels import label_id
 
@@ -51,6 +51,9 @@ def describe_outcome(outcome: Outcome, models: ModelNames) -> dict[str, object]:
         - area_px: pixels of the object, before the margin.
         - removed: whether it was removed, or would be in a dry run; false means that it is below
           --min-score or --min-area and stays.
+    - remaining: what looking again still found in the filled holes or at their edges; objects with
+      the same fields, without "removed".
+    - refills: how often, 0 to 2, what was found there was filled once more.
     - mask_area_px: pixels that were filled; null where no mask was made.
     - mask_share: the same as a share of the photo, [0, 1].
     - timings_s: seconds by stage, and "total"; empty for a skipped photo.
@@ -71,24 +74,26 @@ def describe_outcome(outcome: Outcome, models: ModelNames) -> dict[str, object]:
         "output": None if outcome.target is None else str(outcome.target),
         "status": outcome.status,
         "size_wh": None if size_hw is None else [size_hw[1], size_hw[0]],
-        "found": [
-            {
-                "id": found.id,
-                "label": found.label,
-                "label_id": label_id(found.label),
-                "score": round(float(found.score), 4),
-                "box_xyxy": [int(edge) for edge in found.box_xyxy],
-                "area_px": found.area_px,
-                "removed": found.chosen,
-            }
-            for found in outcome.found
-        ],
+        "found": [{**_describe_object(found), "removed": found.chosen} for found in outcome.found],
+        "remaining": [_describe_object(found) for found in outcome.remaining],
+        "refills": outcome.refills,
         "mask_area_px": outcome.mask_area_px,
         "mask_share": None if share is None else round(share, 6),
         "timings_s": {stage: round(spent, 4) for stage, spent in outcome.timings_s.items()},
         **models,
         "notes": list(outcome.notes),
         "error": outcome.error,
+    }
+
+
+def _describe_object(found: Found) -> dict[str, object]:
+    return {
+        "id": found.id,
+        "label": found.label,
+        "label_id": label_id(found.label),
+        "score": round(float(found.score), 4),
+        "box_xyxy": [int(edge) for edge in found.box_xyxy],
+        "area_px": found.area_px,
     }
 
 

@@ -47,6 +47,7 @@ class Job:
     min_score: float = 0.0  # objects below it stay, [0, 1]
     min_area: int = 0  # px; smaller objects stay
     grow: int | None = None  # px; None scales with each object
+    verify: bool = True  # look at the filled holes again
     own_masks: MaskFiles | None = None  # the user's masks instead of the segmenter's
     masks: Path | None = None  # folder to save masks to
     dry_run: bool = False  # write no photo and no mask
@@ -75,6 +76,8 @@ class Outcome:
     target: Path | None
     size_hw: tuple[int, int] | None = None
     found: tuple[Found, ...] = ()
+    remaining: tuple[Found, ...] = ()  # seen in the filled holes when they were looked at again
+    refills: int = 0
     mask_area_px: int | None = None  # pixels filled; None where no mask was made
     timings_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     notes: tuple[str, ...] = ()
@@ -134,6 +137,8 @@ def run_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> Outcome:
         photo,
         picture,
         found=_describe(removal.objects, removal.left),
+        remaining=_describe(removal.remaining, ()),
+        refills=removal.refills,
         mask_area_px=int(np.count_nonzero(removal.mask)),
         timings_s=clock.read(),
         notes=(*removal.notes, *notes),
@@ -155,6 +160,7 @@ def _remove(photo: PlannedPhoto, picture: Photo, remover: "Remover", job: Job) -
             min_score=job.min_score,
             min_area=job.min_area,
             grow=job.grow,
+            verify=job.verify,
         )
     mask = _own_mask(photo, picture, job.own_masks)
     if not mask.any():
@@ -169,7 +175,7 @@ def _look(
     found: tuple[Found, ...] = ()
     mask_area_px = None
     notes: tuple[str, ...] = ()
-    with clock.stage("segment"):
+    with clock.stage("find"):
         if job.own_masks is None:
             chosen, left = remover.find(
                 picture.pixels, job.labels, min_score=job.min_score, min_area=job.min_area
@@ -226,6 +232,8 @@ def _outcome(
     picture: Photo,
     *,
     found: tuple[Found, ...],
+    remaining: tuple[Found, ...] = (),
+    refills: int = 0,
     mask_area_px: int | None,
     timings_s: Mapping[str, float],
     notes: tuple[str, ...],
@@ -236,6 +244,8 @@ def _outcome(
         target=photo.target,
         size_hw=picture.size_hw,
         found=found,
+        remaining=remaining,
+        refills=refills,
         mask_area_px=mask_area_px,
         timings_s=timings_s,
         notes=(*picture.notes, *notes),

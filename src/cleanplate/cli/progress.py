@@ -29,6 +29,7 @@ class RunView:
         self.quiet, self.verbose = quiet, verbose
         self.total = 0
         self.counts: Counter[str] = Counter()
+        self._doubtful = 0  # photos that still show something in a filled hole
         self._failures: list[str] = []
         self._progress: Progress | None = None
         self._start = time.perf_counter()
@@ -70,6 +71,7 @@ class RunView:
     def finish_photo(self, outcome: "Outcome") -> None:
         """Show and count what became of a photo."""
         self.counts[outcome.status] += 1
+        self._doubtful += bool(outcome.remaining)
         if outcome.status == "failed":
             self.fail(cause_of(outcome))
         if self._progress is not None:
@@ -104,6 +106,11 @@ class RunView:
         told = ", ".join(part for part in parts if not part.startswith("0 "))
         spent = time.perf_counter() - self._start
         print_line(f"{count_of(self.total, 'photo')}: {told}; {spent:.1f} s, {self._rate()}")
+        if self._doubtful:
+            print_line(
+                f"{count_of(self._doubtful, 'photo')} may still show something that was to be "
+                "removed: look at them (-v and --report tell where)"
+            )
         if self._failures:
             print_error(f"{len(self._failures)} failed:")
             for cause in self._failures:

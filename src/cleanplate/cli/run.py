@@ -106,6 +106,15 @@ def run_command(
             show_default="by its size",
         ),
     ] = None,
+    verify: Annotated[
+        bool | None,
+        typer.Option(
+            "--verify/--no-verify",
+            metavar="",
+            help="Look at the filled holes again, and fill once more what is still found there.",
+            show_default="--verify",
+        ),
+    ] = None,
     masks: Annotated[
         Path | None,
         typer.Option(
@@ -161,6 +170,7 @@ def run_command(
             "--min-score": min_score,
             "--min-area": min_area,
             "--grow": grow,
+            "--verify" if verify else "--no-verify": verify,
         },
     )
     _check_inputs_are_no_labels(inputs, remove or [])
@@ -192,6 +202,7 @@ def run_command(
                 min_score=pipeline.DEFAULT_MIN_SCORE if min_score is None else min_score,
                 min_area=min_area or 0,
                 grow=grow,
+                verify=verify is not False,
                 own_masks=None if mask is None else batch.MaskFiles(mask),
                 masks=masks,
                 dry_run=dry_run,

@@ -21,6 +21,13 @@ def describe_details(outcome: "Outcome") -> list[str]:
         f"box {' '.join(str(edge) for edge in thing.box_xyxy)}, {thing.area_px} px"
         for thing in outcome.found
     ]
+    lines += [
+        f"  remains {thing.id}: {thing.label} {thing.score:.2f}, "
+        f"box {' '.join(str(edge) for edge in thing.box_xyxy)}, {thing.area_px} px"
+        for thing in outcome.remaining
+    ]
+    if outcome.refills:
+        lines.append(f"  looked again, filled {count_of(outcome.refills, 'time')} more")
     if outcome.timings_s:
         stages = (f"{stage} {spent:.2f} s" for stage, spent in outcome.timings_s.items())
         lines.append("  " + ", ".join(stages))
@@ -45,6 +52,9 @@ def _describe_status(outcome: "Outcome") -> str:
     removed = _list_objects(thing for thing in outcome.found if thing.chosen)
     left = _list_objects(thing for thing in outcome.found if not thing.chosen)
     stays = f"; left {left}" if left else ""
+    remaining = _list_objects(outcome.remaining)
+    if remaining:
+        stays += f"; still looks like {remaining}"
     nothing = "nothing above the limits" if left else "nothing found"
     if EMPTY_MASK in outcome.notes:
         nothing = EMPTY_MASK
