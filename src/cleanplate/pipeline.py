@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 
 from cleanplate.compositing import paste
+from cleanplate.edges import follow_edges
 from cleanplate.errors import InputError
 from cleanplate.inpainters import DEFAULT_INPAINTER, Inpainter, create_inpainter
 from cleanplate.labels import resolve_labels
-from cleanplate.masks import box_of, margin_px, merge, shape_mask, touching
+from cleanplate.masks import box_of, cut_off, margin_px, merge, shape_mask, touching
 from cleanplate.segmenters import DEFAULT_SEGMENTER, Segmenter, create_segmenter
 from cleanplate.texture import carry_texture
 from cleanplate.types import (
@@ -111,6 +112,8 @@ class Remover:
     ) -> tuple[list[Instance], list[Instance]]:
         """Return the objects to remove, and those found that are to be left.
 
+        The outlines of the former follow the photo at its own resolution.
+
         Args:
             image: (H, W, 3) uint8, RGB. Not modified.
             labels: label names, everyday words or VOC ids; see `resolve_labels`.
@@ -132,7 +135,7 @@ class Remover:
         for instance in self.segmenter.segment(image, asked):
             wanted = instance.score >= min_score and instance.area_px >= min_area
             (chosen if wanted else left).append(instance)
-        return chosen, left
+        return _sharpened(image, chosen, left), left
 
     def remove(
         self,
@@ -247,6 +250,18 @@ class Remover:
             part[window.mask] = paste(known, filled, window.mask)[window.mask]
             unknown &= ~window.mask
         return Removal(image=result, mask=mask.copy(), notes=notes)
+
+
+def _sharpened(
+    image: RGBImage, chosen: Collection[Instance], left: Collection[Instance]
+) -> list[Instance]:
+    """Return the chosen objects with outlines that follow the photo, but not into what is left."""
+    if not chosen:
+        return []
+    kept = np.zeros(image.shape[:2], np.bool_)
+    for instance in left:
+        instance.paint_on(kept)
+    return [cut_off(follow_edges(image, instance), kept) for instance in chosen]
 
 
 def _shape(instances: Collection[Instance], size_hw: tuple[int, ...], grow: float | None) -> Mask:

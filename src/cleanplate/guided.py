@@ -1,0 +1,86 @@
+"""The guided filter: a picture's colours, brought to a target in every window by a linear law.
+
+Reference:
+    He, Sun and Tang, Guided Image Filtering, PAMI 2013: here with a guide of three channels. He and
+    Sun, Fast Guided Filter, arXiv:1505.00996: factors of a small size may be enlarged and applied
+    to the large colours.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from cleanplate.types import RGBImage
+
+Field = npt.NDArray[np.float32]
+"""(h, w) or (h, w, C) float32."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColourGuide:
+    """What of the filter depends on the picture alone."""
+
+    colour: Field  # (h, w, 3) in [0, 1]
+    mean: Field  # (h, w, 3) of the windows
+    inverse: Field  # (h, w, 6) of the windows' covariances: rr, rg, rb, gg, gb, bb
+    radius_px: int
+
+    @classmethod
+    def of(cls, image: RGBImage, radius_px: int, *, eps: float) -> "ColourGuide":
+        """Return the guide of a picture.
+
+        Args:
+            image: (h, w, 3) uint8.
+            radius_px: >= 1, of the square windows, which have 2 * radius_px + 1 px a side.
+            eps: > 0; variance, of colours in [0, 1], below which an edge is smoothed over.
+        """
+        colour = image.astype(np.float32) / np.float32(255)
+        mean = box_mean(colour, radius_px)
+        red, green, blue = (colour[..., i] for i in range(3))
+        first = box_mean(colour * red[..., None], radius_px) - mean * mean[..., :1]
+        rr, rg, rb = first[..., 0] + np.float32(eps), first[..., 1], first[..., 2]
+        gg = box_mean(green * green, radius_px) - mean[..., 1] ** 2 + np.float32(eps)
+        gb = box_mean(green * blue, radius_px) - mean[..., 1] * mean[..., 2]
+        bb = box_mean(blue * blue, radius_px) - mean[..., 2] ** 2 + np.float32(eps)
+        adjugate = (
+            *(gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb),
+            *(rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg),
+        )
+        determinant = rr * adjugate[0] + rg * adjugate[1] + rb * adjugate[2]
+        inverse = np.stack(adjugate, axis=-1) / determinant[..., None]
+        return cls(colour, mean, inverse.astype(np.float32), radius_px)
+
+    def fit(self, target: Field) -> Field:
+        """Return (h, w, 4) factors of R, G, B and a constant, for which `apply` nears `target`.
+
+        Args:
+            target: (h, w) float32.
+        """
+        mean = box_mean(target, self.radius_px)
+        joint = box_mean(self.colour * target[..., None], self.radius_px)
+        r, g, b = (joint[..., i] - self.mean[..., i] * mean for i in range(3))
+        rr, rg, rb, gg, gb, bb = (self.inverse[..., i] for i in range(6))
+        factors = np.empty((*target.shape, 4), np.float32)
+        factors[..., 0] = rr * r + rg * g + rb * b
+        factors[..., 1] = rg * r + gg * g + gb * b
+        factors[..., 2] = rb * r + gb * g + bb * b
+        factors[..., 3] = mean
+        for i in range(3):
+            factors[..., 3] -= factors[..., i] * self.mean[..., i]
+        return box_mean(factors, self.radius_px)
+
+
+def apply(factors: Field, colour: Field) -> Field:
+    """Return (h, w): factors (h, w, 4) of R, G, B and a constant, on (h, w, 3) in [0, 1]."""
+    total = factors[..., 3].copy()
+    for i in range(3):
+        total += factors[..., i] * colour[..., i]
+    return total
+
+
+def box_mean(field: Field, radius_px: int) -> Field:
+    """Return the mean of the square window around each element, mirrored at the border."""
+    size = 2 * radius_px + 1
+    return np.asarray(cv2.blur(field, (size, size), borderType=cv2.BORDER_REFLECT), np.float32)

@@ -1,0 +1,200 @@
+"""Outlines that follow the photo: what holds for any object, and generated pictures."""
+
+import math
+
+import cv2
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from cleanplate.edges import follow_edges
+from cleanplate.errors import InputError
+from cleanplate.guided import ColourGuide, apply, box_mean
+from cleanplate.masks import box_of
+from cleanplate.types import Instance
+
+sizes = st.tuples(st.integers(1, 40), st.integers(1, 40))
+
+
+def instance_of(mask: np.ndarray) -> Instance:
+    left, top, right, bottom = box_of(mask)
+    return Instance(1, "bird", 0.9, (left, top, right, bottom), mask[top:bottom, left:right].copy())
+
+
+def on_photo(instance: Instance, size_hw: tuple[int, int]) -> np.ndarray:
+    canvas = np.zeros(size_hw, np.bool_)
+    instance.paint_on(canvas)
+    return canvas
+
+
+def disc(size_hw: tuple[int, int], radius_px: float) -> np.ndarray:
+    down, across = np.indices(size_hw)
+    return np.hypot(down - size_hw[0] / 2, across - size_hw[1] / 2) < radius_px
+
+
+def painted(mask: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Return a grainy photo: red where the mask is, a blue slope around it."""
+    height, width = mask.shape
+    ground = np.linspace((60, 90, 150), (80, 110, 190), width)[None].repeat(height, 0)
+    clean = np.where(mask[..., None], (190.0, 60.0, 50.0), ground)
+    noise = np.random.default_rng(seed).normal(0, 5, clean.shape)
+    return np.clip(clean + noise, 0, 255).astype(np.uint8)
+
+
+def overlap(found: np.ndarray, truth: np.ndarray) -> float:
+    return float((found & truth).sum() / (found | truth).sum())
+
+
+# --- what holds for any object
+
+
+@settings(deadline=None, max_examples=60)
+@given(size_hw=sizes, seed=st.integers(0, 99), data=st.data())
+def test_the_result_lies_in_the_photo_is_not_empty_and_leaves_its_inputs(size_hw, seed, data):
+    image = np.random.default_rng(seed).integers(0, 256, (*size_hw, 3), np.uint8)
+    mask = data.draw(hnp.arrays(np.bool_, size_hw))
+    assume(mask.any())
+    instance = instance_of(mask)
+    before = image.copy(), instance.mask.copy()
+    found = follow_edges(image, instance)
+    left, top, right, bottom = found.box_xyxy
+    assert 0 <= left < right <= size_hw[1]
+    assert 0 <= top < bottom <= size_hw[0]
+    assert found.mask.shape == (bottom - top, right - left)
+    assert found.mask.dtype == np.bool_
+    assert found.mask.any()
+    assert box_of(found.mask) == (0, 0, right - left, bottom - top)
+    assert (found.id, found.label, found.score) == (1, "bird", 0.9)
+    np.testing.assert_array_equal(image, before[0])
+    np.testing.assert_array_equal(instance.mask, before[1])
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 99), radius_px=st.integers(5, 40))
+def test_the_inside_stays_whatever_the_photo_shows(seed, radius_px):
+    image = np.random.default_rng(seed).integers(0, 256, (100, 90, 3), np.uint8)
+    mask = disc((100, 90), radius_px)
+    found = on_photo(follow_edges(image, instance_of(mask)), mask.shape)
+    deep = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5) > 2 + 0.1 * radius_px
+    assert found[deep].all()
+
+
+@settings(deadline=None, max_examples=20)
+@given(size_hw=sizes, level=st.integers(0, 255), data=st.data())
+def test_a_uniform_photo_changes_nothing(size_hw, level, data):
+    mask = data.draw(hnp.arrays(np.bool_, size_hw))
+    assume(mask.any())
+    image = np.full((*size_hw, 3), level, np.uint8)
+    found = on_photo(follow_edges(image, instance_of(mask)), size_hw)
+    np.testing.assert_array_equal(found, mask)
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (1, 300), (300, 1), (20, 20)])
+def test_an_object_that_is_the_whole_photo_stays(size_hw):
+    mask = np.ones(size_hw, np.bool_)
+    image = np.random.default_rng(1).integers(0, 256, (*size_hw, 3), np.uint8)
+    assert on_photo(follow_edges(image, instance_of(mask)), size_hw).all()
+
+
+def test_twice_the_same_gives_the_same():
+    truth = disc((120, 160), 30)
+    image, rough = painted(truth), instance_of(disc((120, 160), 35))
+    first, second = follow_edges(image, rough), follow_edges(image, rough)
+    np.testing.assert_array_equal(first.mask, second.mask)
+
+
+# --- generated pictures
+
+
+@pytest.mark.parametrize("error_px", [-5, -3, 3])
+def test_an_outline_that_is_off_comes_to_lie_on_the_edge(error_px):
+    truth = disc((200, 240), 45)
+    rough = disc((200, 240), 45 + error_px)
+    found = on_photo(follow_edges(painted(truth), instance_of(rough)), truth.shape)
+    assert overlap(found, truth) > 0.97 > overlap(rough, truth) + 0.01
+
+
+def test_an_outline_far_too_wide_is_left_rather_than_lost():
+    truth, rough = disc((200, 240), 45), disc((200, 240), 52)
+    found = on_photo(follow_edges(painted(truth), instance_of(rough)), truth.shape)
+    assert (truth & ~found).sum() < 0.01 * truth.sum()
+    assert found.sum() <= 1.02 * rough.sum()
+
+
+@pytest.mark.parametrize("scale", [1, 2, 5])
+def test_a_thin_pole_of_the_objects_colour_is_caught(scale):
+    truth = disc((200, 240), 40)
+    truth[40:70, 119:122] = True  # 3 px wide, 20 px above the disc
+    truth = truth.repeat(scale, 0).repeat(scale, 1)
+    rough = disc((200, 240), 41).repeat(scale, 0).repeat(scale, 1)
+    found = on_photo(follow_edges(painted(truth), instance_of(rough)), truth.shape)
+    pole = truth & ~rough
+    assert found[pole].mean() > 0.8
+    assert overlap(found, truth) > 0.95
+
+
+def test_a_line_that_goes_on_through_the_photo_is_not_the_objects():
+    truth = disc((200, 240), 40)
+    line = np.zeros_like(truth)
+    line[99:102] = True
+    found = on_photo(
+        follow_edges(painted(truth | line), instance_of(disc((200, 240), 42))), (200, 240)
+    )
+    off = line & ~disc((200, 240), 60)
+    assert found[off].mean() < 0.05
+
+
+def test_a_neighbour_of_the_same_colour_is_not_swallowed():
+    truth = disc((200, 300), 40)
+    image = painted(truth | (np.indices((200, 300))[1] > 200))
+    rough = disc((200, 300), 42)
+    found = on_photo(follow_edges(image, instance_of(rough)), truth.shape)
+    assert found.sum() < 1.15 * truth.sum()
+
+
+def test_a_large_photo_is_followed_at_its_own_resolution():
+    truth = disc((1200, 1500), 300)
+    rough = disc((1200, 1500), 318)
+    found = on_photo(follow_edges(painted(truth), instance_of(rough)), truth.shape)
+    assert overlap(found, truth) > 0.985
+
+
+# --- wrong arguments
+
+
+def test_a_box_outside_the_photo_is_refused():
+    instance = Instance(1, "bird", 0.9, (5, 5, 15, 15), np.ones((10, 10), np.bool_))
+    with pytest.raises(InputError, match=r"\(5, 5, 15, 15\).*12x10 px"):
+        follow_edges(np.zeros((10, 12, 3), np.uint8), instance)
+
+
+def test_a_mask_of_another_size_than_its_box_is_refused():
+    instance = Instance(1, "bird", 0.9, (0, 0, 5, 5), np.ones((4, 5), np.bool_))
+    with pytest.raises(InputError, match=r"mask \(4, 5\)"):
+        follow_edges(np.zeros((10, 12, 3), np.uint8), instance)
+
+
+def test_a_float_image_is_refused():
+    with pytest.raises(InputError, match="float64"):
+        follow_edges(np.zeros((4, 4, 3)), instance_of(np.ones((4, 4), np.bool_)))  # type: ignore[arg-type]
+
+
+# --- the guided filter
+
+
+def test_the_filter_gives_back_what_is_linear_in_the_colours():
+    image = np.random.default_rng(3).integers(0, 256, (40, 50, 3), np.uint8)
+    target = (image.astype(np.float32) / 255) @ np.array([0.3, 0.5, -0.2], np.float32) + 0.1
+    guide = ColourGuide.of(image, 4, eps=1e-6)
+    np.testing.assert_allclose(apply(guide.fit(target), guide.colour), target, atol=1e-2)
+
+
+def test_without_edges_the_filter_is_a_box_filter_twice():
+    image = np.full((30, 30, 3), 90, np.uint8)
+    target = np.random.default_rng(3).random((30, 30), np.float32)
+    guide = ColourGuide.of(image, 3, eps=1e-3)
+    smooth = apply(guide.fit(target), guide.colour)
+    np.testing.assert_allclose(smooth, box_mean(box_mean(target, 3), 3), atol=1e-3)
+    assert math.isclose(float(box_mean(np.ones((5, 5), np.float32), 9).mean()), 1.0, rel_tol=1e-5)
