@@ -188,6 +188,33 @@ def test_objects_that_were_to_stay_stay_when_looking_again(remover):
     assert (removal.image[60:120, 145:162] == DIM_RED).all()
 
 
+def test_shadows_are_removed_if_asked_for(remover):
+    image = photo_with(((120, 40, 150, 120), RED), ((150, 108, 190, 124), (60, 75, 95)))
+    plain = remover.remove(image, "person", verify=False)
+    shadows = remover.remove(image, "person", verify=False, shadows=True)
+    assert not plain.mask[110:122, 160:185].any()
+    assert shadows.mask[110:122, 160:185].all()
+    assert (shadows.mask | ~plain.mask).all()
+
+
+def test_objects_that_stay_are_no_texture_to_copy(
+    fake_segmenter, fake_inpainter_class, monkeypatch
+):
+    seen = []
+
+    def record(known, filled, hole, sources):
+        seen.append(sources)
+        return filled
+
+    monkeypatch.setattr(pipeline, "carry_texture", record)
+    remover = Remover(segmenter=fake_segmenter, inpainter=fake_inpainter_class(64))
+    image = photo_with(((80, 40, 140, 140), RED), ((160, 60, 180, 120), DIM_RED))
+    removal = remover.remove(image, "person", grow=0, verify=False)
+    assert len(removal.left) == 1
+    (sources,) = seen
+    assert np.count_nonzero(~sources) == 60 * 100 + 20 * 60
+
+
 def test_the_margin_scales_with_each_object(remover):
     image = photo_with(((20, 20, 120, 120), RED), ((200, 50, 210, 60), RED))
     removal = remover.remove(image, "person")

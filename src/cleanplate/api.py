@@ -33,6 +33,7 @@ def remove(
     min_score: float = DEFAULT_MIN_SCORE,
     min_area: int = 0,
     grow: float | None = None,
+    shadows: bool = False,
     verify: bool = True,
 ) -> bytes: ...
 @overload
@@ -44,6 +45,7 @@ def remove(
     min_score: float = DEFAULT_MIN_SCORE,
     min_area: int = 0,
     grow: float | None = None,
+    shadows: bool = False,
     verify: bool = True,
 ) -> npt.NDArray[np.uint8]: ...
 @overload
@@ -55,6 +57,7 @@ def remove(
     min_score: float = DEFAULT_MIN_SCORE,
     min_area: int = 0,
     grow: float | None = None,
+    shadows: bool = False,
     verify: bool = True,
 ) -> "Image.Image": ...
 
@@ -67,6 +70,7 @@ def remove(
     min_score: float = DEFAULT_MIN_SCORE,
     min_area: int = 0,
     grow: float | None = None,
+    shadows: bool = False,
     verify: bool = True,
 ) -> "bytes | npt.NDArray[np.uint8] | Image.Image":
     """Return the photo without the named objects, as what it was given.
@@ -83,6 +87,7 @@ def remove(
         min_score: [0, 1]; objects of which the segmenter is less sure stay.
         min_area: px; smaller objects stay.
         grow: px, >= 0; margin around every object. None scales it with each object.
+        shadows: remove the objects' shadows and mirror images on the ground too, where evident.
         verify: look at the filled holes again, and fill once more what is still found there.
 
     Returns:
@@ -99,7 +104,13 @@ def remove(
 
     def edit(pixels: npt.NDArray[np.uint8]) -> Removal:
         return (remover or _default_remover()).remove(
-            pixels, labels, min_score=min_score, min_area=min_area, grow=grow, verify=verify
+            pixels,
+            labels,
+            min_score=min_score,
+            min_area=min_area,
+            grow=grow,
+            shadows=shadows,
+            verify=verify,
         )
 
     if isinstance(image, np.ndarray):

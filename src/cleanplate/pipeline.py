@@ -16,6 +16,7 @@ from cleanplate.inpainters import DEFAULT_INPAINTER, Inpainter, create_inpainter
 from cleanplate.labels import resolve_labels
 from cleanplate.masks import box_of, cut_off, margin_px, merge, shape_mask, touching
 from cleanplate.segmenters import DEFAULT_SEGMENTER, Segmenter, create_segmenter
+from cleanplate.shadows import find_traces
 from cleanplate.texture import carry_texture
 from cleanplate.types import (
     Instance,
@@ -145,6 +146,7 @@ class Remover:
         min_score: float = DEFAULT_MIN_SCORE,
         min_area: int = 0,
         grow: float | None = None,
+        shadows: bool = False,
         verify: bool = True,
     ) -> Removal:
         """Return the photo without the objects of the given classes.
@@ -155,6 +157,8 @@ class Remover:
             min_score: as for `find`.
             min_area: as for `find`.
             grow: px, >= 0; margin around every object. None scales it with each object.
+            shadows: remove the objects' shadows and mirror images on the ground too, where they are
+                evident.
             verify: look at the filled holes again, and fill once more what is still found there, at
                 most twice.
 
@@ -167,8 +171,11 @@ class Remover:
         chosen, left = self.find(image, labels, min_score=min_score, min_area=min_area)
         found = time.perf_counter()
         mask = _shape(chosen, image.shape, grow)
+        if shadows:
+            mask |= _traces(image, chosen, left)
         shaped = time.perf_counter()
-        removal = replace(self._fill(image, mask), objects=tuple(chosen), left=tuple(left))
+        removal = self._fill(image, mask, kept=_painted(left, image.shape))
+        removal = replace(removal, objects=tuple(chosen), left=tuple(left))
         filled = time.perf_counter()
         timings_s = {"find": found - start, "mask": shaped - found, "fill": filled - shaped}
         if verify and chosen:
@@ -208,18 +215,17 @@ class Remover:
         self, removal: Removal, look: Callable[[RGBImage, Mask], list[Instance]], grow: float | None
     ) -> Removal:
         """Fill once more what is still found, as long as that leaves less of it."""
+        kept = _painted(removal.left, removal.mask.shape)
         remaining = look(removal.image, removal.mask)
         for _ in range(_MOST_REFILLS):
             if not remaining:
                 break
-            more = _shape(remaining, removal.mask.shape, grow)
-            for instance in removal.left:
-                instance.erase_from(more)
+            more = _shape(remaining, removal.mask.shape, grow) & ~kept
             if (more & ~removal.mask).any():
                 # The former fill met what is removed only now: it is made again, as far as it hangs
                 # together with that.
                 more |= touching(removal.mask, more)
-            again = self._fill(removal.image, more)
+            again = self._fill(removal.image, more, kept=kept)
             mask = removal.mask | more
             found = look(again.image, mask)
             if _area(found) >= _area(remaining):
@@ -228,7 +234,8 @@ class Remover:
             remaining = found
         return replace(removal, remaining=tuple(remaining))
 
-    def _fill(self, image: RGBImage, mask: Mask) -> Removal:
+    def _fill(self, image: RGBImage, mask: Mask, *, kept: Mask | None = None) -> Removal:
+        """Fill `mask`; objects in `kept`, which stay, are no texture to copy."""
         if not mask.any():
             return Removal(image=image.copy(), mask=mask.copy())
         notes: tuple[str, ...] = ()
@@ -237,6 +244,7 @@ class Remover:
         inpainter = self.inpainter
         size = inpainter.working_size
         result = image.copy()
+        sources = ~mask if kept is None else ~(mask | kept)
         waiting = mask.copy()  # holes not yet filled: no window may copy from them
         for window in plan_windows(
             mask, context=_CONTEXT, min_size=size or _NATIVE_LEAST_PX, join=_JOIN
@@ -246,7 +254,7 @@ class Remover:
             # Objects of other windows, not yet removed, must not shine in.
             known = np.where(unknown[..., None], filled, part)
             if size is not None:  # a network's fill is smooth at the photo's resolution
-                filled = carry_texture(known, filled, window.mask, ~mask[window.slices])
+                filled = carry_texture(known, filled, window.mask, sources[window.slices])
             part[window.mask] = paste(known, filled, window.mask)[window.mask]
             unknown &= ~window.mask
         return Removal(image=result, mask=mask.copy(), notes=notes)
@@ -258,10 +266,24 @@ def _sharpened(
     """Return the chosen objects with outlines that follow the photo, but not into what is left."""
     if not chosen:
         return []
-    kept = np.zeros(image.shape[:2], np.bool_)
-    for instance in left:
-        instance.paint_on(kept)
+    kept = _painted(left, image.shape)
     return [cut_off(follow_edges(image, instance), kept) for instance in chosen]
+
+
+def _traces(image: RGBImage, chosen: Collection[Instance], left: Collection[Instance]) -> Mask:
+    """Return (H, W), the shadows and mirror images of the chosen objects."""
+    size_hw = (image.shape[0], image.shape[1])
+    objects = _painted([*chosen, *left], size_hw)
+    traces = (find_traces(image, instance, objects) for instance in chosen)
+    return merge([found for found in traces if found is not None], size_hw)
+
+
+def _painted(instances: Collection[Instance], size_hw: tuple[int, ...]) -> Mask:
+    """Return (H, W), True on the objects."""
+    canvas = np.zeros(size_hw[:2], np.bool_)
+    for instance in instances:
+        instance.paint_on(canvas)
+    return canvas
 
 
 def _shape(instances: Collection[Instance], size_hw: tuple[int, ...], grow: float | None) -> Mask:

@@ -38,11 +38,6 @@ class Instance:
         left, top, right, bottom = self.box_xyxy
         canvas[top:bottom, left:right] |= self.mask
 
-    def erase_from(self, canvas: Mask) -> None:
-        """Set the object's pixels in `canvas`, an (H, W) bool of the photo's size, to False."""
-        left, top, right, bottom = self.box_xyxy
-        canvas[top:bottom, left:right] &= ~self.mask
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Removal:

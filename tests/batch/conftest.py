@@ -52,6 +52,7 @@ class ColourRemover:
         min_score: float = 0.5,
         min_area: int = 0,
         grow: int | None = None,
+        shadows: bool = False,
         verify: bool = True,
     ) -> Removal:
         chosen, left = self.find(image, labels, min_score=min_score, min_area=min_area)

@@ -47,6 +47,7 @@ class Job:
     min_score: float = 0.0  # objects below it stay, [0, 1]
     min_area: int = 0  # px; smaller objects stay
     grow: int | None = None  # px; None scales with each object
+    shadows: bool = False  # remove shadows and mirror images too
     verify: bool = True  # look at the filled holes again
     own_masks: MaskFiles | None = None  # the user's masks instead of the segmenter's
     masks: Path | None = None  # folder to save masks to
@@ -160,6 +161,7 @@ def _remove(photo: PlannedPhoto, picture: Photo, remover: "Remover", job: Job) -
             min_score=job.min_score,
             min_area=job.min_area,
             grow=job.grow,
+            shadows=job.shadows,
             verify=job.verify,
         )
     mask = _own_mask(photo, picture, job.own_masks)

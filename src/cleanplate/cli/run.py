@@ -106,6 +106,12 @@ def run_command(
             show_default="by its size",
         ),
     ] = None,
+    shadows: Annotated[
+        bool,
+        flag(
+            "--shadows", help="Remove shadows and mirror images on the ground too, where evident."
+        ),
+    ] = False,
     verify: Annotated[
         bool | None,
         typer.Option(
@@ -170,6 +176,7 @@ def run_command(
             "--min-score": min_score,
             "--min-area": min_area,
             "--grow": grow,
+            "--shadows": shadows or None,
             "--verify" if verify else "--no-verify": verify,
         },
     )
@@ -202,6 +209,7 @@ def run_command(
                 min_score=pipeline.DEFAULT_MIN_SCORE if min_score is None else min_score,
                 min_area=min_area or 0,
                 grow=grow,
+                shadows=shadows,
                 verify=verify is not False,
                 own_masks=None if mask is None else batch.MaskFiles(mask),
                 masks=masks,
