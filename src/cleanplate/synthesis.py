@@ -13,6 +13,7 @@ References:
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -20,8 +21,10 @@ import numpy.typing as npt
 
 from cleanplate.types import Mask
 
+Scalar = TypeVar("Scalar", np.uint8, np.float32)
 Field = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
+"""(N,) pixels of the framed picture, counted row by row."""
 
 _REACH_PX = 3  # patches have 2 * _REACH_PX + 1 px a side
 _COARSEST_PX = 64  # long side of the first size; each following one is twice as large
@@ -30,11 +33,14 @@ _COMPONENTS = 24  # principal components that stand for a patch
 _SAMPLES = 4_000  # patches they are computed from
 _GUIDE_BLUR_PX = 2.0  # the first fill takes part with its colours around the patch's middle ...
 _GUIDE_WEIGHT = 7.0  # ... that count as much as this squared number of pixels
+_HEIGHT_WEIGHT = 2.0  # for a move by the whole height: what is like it and as high up is likelier
 _ROUNDS = 2  # of passing on and of trying, before each vote
 _STEPS_PX = (8, 4, 2, 1)
+_FRAME_PX = 8  # around the picture, so that no step leaves it: at least the longest, and a patch
 _LIKELY_QUANTILE = 0.75  # of the distances: matches beyond it count little
 _DECAY = 1.3  # how much less a patch counts per px that it lies farther in
 _FARTHEST_PX = 40  # beyond which that ends
+_BATCH = 8_192  # patches that are looked at together
 _LAST_SHARPNESS = 8.0  # the last vote takes the best matches almost alone
 
 
@@ -44,13 +50,13 @@ class Synthesis:
 
     Attributes:
         image: (h, w, 3) float32 in [0, 1]; known pixels as they were.
-        places_yx: (N, 2), the pixels that were matched: those of the hole and close to it.
-        sources_yx: (N, 2), for each the middle of the known patch that is most like it.
+        places_yx: (N, 2) int64, the pixels that were matched: those of the hole and close to it.
+        sources_yx: (N, 2) int64, for each the middle of the known patch that is most like it.
     """
 
     image: Field
-    places_yx: Places
-    sources_yx: Places
+    places_yx: npt.NDArray[np.int64]
+    sources_yx: npt.NDArray[np.int64]
 
 
 def synthesise(guide: Field, hole: Mask, usable: Mask) -> Synthesis | None:
@@ -58,22 +64,24 @@ def synthesise(guide: Field, hole: Mask, usable: Mask) -> Synthesis | None:
 
     Args:
         guide: (h, w, 3) float32 in [0, 1], the photo with a first fill in its hole.
-        hole: (h, w) bool, not empty.
+        hole: (h, w) bool.
         usable: (h, w) bool, known pixels that may be taken from.
 
     Returns:
-        None if no known patch is whole.
+        None if there is no hole, or no known patch is whole.
     """
+    if not hole.any():
+        return None
     rng = np.random.default_rng(0)
     level: _Level | None = None
-    sources = np.zeros((0, 2), np.int64)
+    sources = np.zeros(0, np.int64)
     sizes = _sizes(hole.shape)
     for index, size_hw in enumerate(sizes):
         finer = _Level.of(guide, hole, usable, size_hw)
         if finer is None:
             continue
         if level is None:
-            sources = finer.source_yx[rng.integers(len(finer.source_yx), size=len(finer.places_yx))]
+            sources = rng.choice(finer.known, len(finer.places))
         else:
             sources = _enlarged(level, sources, finer, rng)
             finer.vote(sources, sharpness=1)
@@ -85,7 +93,7 @@ def synthesise(guide: Field, hole: Mask, usable: Mask) -> Synthesis | None:
             level.vote(sources, sharpness=_LAST_SHARPNESS if last else 1)
     if level is None or level.image.shape[:2] != hole.shape:
         return None
-    return Synthesis(level.image, level.places_yx, sources)
+    return Synthesis(level.image, level.to_yx(level.places), level.to_yx(sources))
 
 
 def _sizes(full_hw: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -98,18 +106,20 @@ def _sizes(full_hw: tuple[int, ...]) -> list[tuple[int, int]]:
 
 @dataclass(slots=True, eq=False)
 class _Level:
-    """The picture at one size."""
+    """The picture at one size. Pixels are counted in its framed copy."""
 
     image: Field  # (h, w, 3), changed by `vote`
-    places_yx: Places  # (N, 2) patches that reach into the hole
-    source_yx: Places  # (M, 2) patches that are known whole
-    hole: Mask
-    index: Places  # (h, w) of a pixel among the places; -1: none
-    allowed: Mask  # (h, w) True at source_yx
-    known: Field  # (h * w, D) descriptors
-    drawn: Field  # (N, 3), the first fill's part of the places' descriptors
+    framed: Field  # the same, mirrored at its borders
+    hole: Mask  # (h, w)
+    places: Places  # (N,) patches that reach into the hole
+    known: Places  # (M,) patches that are known whole
+    index: Places  # of every framed pixel among the places; -1: none
+    allowed: Mask  # of every framed pixel: True at `known`
+    features: Field  # (framed pixels, D) descriptors, where allowed
+    drawn: Field  # (N, 4), the first fill's part of the places' descriptors
     basis: Field  # (patch, _COMPONENTS)
     confidence: Field  # (N,)
+    passes: "list[tuple[Places, Places, int]]"  # places, which place lies beside each, and how far
 
     @classmethod
     def of(
@@ -124,121 +134,133 @@ class _Level:
             inside = _shrunk(hole, size_wh) > 0
             free = _shrunk(usable, size_wh) > 0.999
         patch = np.ones((2 * _REACH_PX + 1,) * 2, np.uint8)
-        allowed = cv2.erode((free & ~inside).view(np.uint8), patch, borderValue=[0]) > 0
-        source_yx = np.argwhere(allowed)
-        places_yx = np.argwhere(cv2.dilate(inside.view(np.uint8), patch) > 0)
-        if len(source_yx) == 0:
+        whole = cv2.erode((free & ~inside).view(np.uint8), patch, borderValue=[0])
+        allowed = _framed(np.asarray(whole, np.uint8)) > 0
+        known = np.flatnonzero(allowed)
+        if len(known) == 0:
             return None
-        index = np.full(size_hw, -1, np.int64)
-        index[places_yx[:, 0], places_yx[:, 1]] = np.arange(len(places_yx))
-        basis = _basis_of(_patches(image, source_yx[:: max(1, len(source_yx) // _SAMPLES)]))
-        colours = cv2.GaussianBlur(image, (0, 0), _GUIDE_BLUR_PX) * _GUIDE_WEIGHT
-        everywhere = np.argwhere(np.ones(size_hw, np.bool_))
-        projected = _projected(image, everywhere, basis)
-        known = np.concatenate([projected, colours.reshape(-1, 3)], axis=1)
+        reached = np.asarray(cv2.dilate(inside.view(np.uint8), patch), np.uint8)
+        places = np.flatnonzero(_framed(reached))
+        index = np.full(allowed.size, -1, np.int64)
+        index[places] = np.arange(len(places))
+        framed = _mirrored(image)
+        basis = _basis_of(_patches(framed, known[:: max(1, len(known) // _SAMPLES)]))
+        drawn = np.empty((*size_hw, 4), np.float32)
+        drawn[..., :3] = cv2.GaussianBlur(image, (0, 0), _GUIDE_BLUR_PX) * _GUIDE_WEIGHT
+        drawn[..., 3] = np.linspace(0, _HEIGHT_WEIGHT, size_hw[0])[:, None]
+        all_drawn = _framed(drawn).reshape(-1, 4)
+        features = np.zeros((allowed.size, basis.shape[1] + 4), np.float32)
+        features[known, :-4] = _projected(framed, known, basis)
+        features[known, -4:] = all_drawn[known]
         depth = cv2.distanceTransform(inside.view(np.uint8), cv2.DIST_L2, 3)
-        own = depth[places_yx[:, 0], places_yx[:, 1]]
+        own = _framed(np.asarray(depth, np.float32)).ravel()[places]
+        passes = []
+        for step in _STEPS_PX:
+            for move in (step * framed.shape[1], -step * framed.shape[1], step, -step):
+                beside = index[places + move]
+                which = np.flatnonzero(beside >= 0)
+                passes.append((which, beside[which], move))
         return cls(
             image=image,
-            places_yx=places_yx,
-            source_yx=source_yx,
+            framed=framed,
             hole=inside,
+            places=places,
+            known=known,
             index=index,
-            allowed=allowed,
-            known=known.astype(np.float32),
-            drawn=colours[places_yx[:, 0], places_yx[:, 1]],
+            allowed=allowed.ravel(),
+            features=features,
+            drawn=all_drawn[places],
             basis=basis,
             confidence=(_DECAY ** -np.minimum(own, _FARTHEST_PX)).astype(np.float32),
+            passes=passes,
         )
 
     def match(self, sources: Places, rng: np.random.Generator) -> Places:
-        """Return better sources (N, 2) for the picture as it is now."""
-        wanted = np.concatenate(
-            [_projected(self.image, self.places_yx, self.basis), self.drawn], axis=1
-        )
-        best = _Best(sources.copy(), self._distance(wanted, sources, slice(None)))
+        """Return better sources (N,) for the picture as it is now."""
+        wanted = self._wanted()
+        best = _Best(sources.copy(), self._distance(sources, wanted))
+        everything = np.arange(len(sources))
         for _ in range(_ROUNDS):
-            for step in _STEPS_PX:
-                for down, across in ((step, 0), (-step, 0), (0, step), (0, -step)):
-                    self._pass_on(best, wanted, down, across)
+            for which, beside, move in self.passes:
+                # What suits the place beside, moved along.
+                self._try(best, wanted, best.sources[beside] - move, which)
             radius = max(self.hole.shape) // 2
             while radius >= 1:
-                tried = best.sources + rng.integers(-radius, radius + 1, size=best.sources.shape)
-                self._try(best, wanted, tried, np.arange(len(tried)))
+                tried = self.to_yx(best.sources)
+                tried += rng.integers(-radius, radius + 1, size=tried.shape)
+                height, width = self.hole.shape
+                inside = (tried >= 0).all(axis=1) & (tried < (height, width)).all(axis=1)
+                self._try(best, wanted, self._from_yx(tried[inside]), everything[inside])
                 radius //= 2
         return best.sources
 
-    def _pass_on(self, best: "_Best", wanted: Field, down: int, across: int) -> None:
-        """Try what suits the place that lies (down, across) beside each place."""
-        y, x = self.places_yx[:, 0] + down, self.places_yx[:, 1] + across
-        height, width = self.hole.shape
-        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-        beside = np.where(inside, self.index[y.clip(0, height - 1), x.clip(0, width - 1)], -1)
-        which = np.flatnonzero(beside >= 0)
-        tried = best.sources[beside[which]] - (down, across)
-        moved = (tried != best.sources[which]).any(axis=1)
-        self._try(best, wanted, tried[moved], which[moved])
-
     def _try(self, best: "_Best", wanted: Field, tried: Places, which: Places) -> None:
         """Take the sources that are tried for the places `which` where they suit better."""
-        height, width = self.hole.shape
-        y, x = tried[:, 0].clip(0, height - 1), tried[:, 1].clip(0, width - 1)
-        fits = self.allowed[y, x] & (tried[:, 0] == y) & (tried[:, 1] == x)
+        fits = self.allowed[tried] & (tried != best.sources[which])
         tried, which = tried[fits], which[fits]
-        distance = self._distance(wanted, tried, which)
+        distance = self._distance(tried, wanted[which])
         nearer = distance < best.distance[which]
         best.sources[which[nearer]] = tried[nearer]
         best.distance[which[nearer]] = distance[nearer]
 
-    def _distance(self, wanted: Field, sources: Places, which: "Places | slice") -> Field:
-        difference = self.known[sources[:, 0] * self.hole.shape[1] + sources[:, 1]] - wanted[which]
+    def _wanted(self) -> Field:
+        """Return (N, D), the places' descriptors in the picture as it is now."""
+        return np.concatenate(
+            [_projected(self.framed, self.places, self.basis), self.drawn], axis=1
+        )
+
+    def _distance(self, sources: Places, wanted: Field) -> Field:
+        difference = self.features[sources]
+        difference -= wanted
         return np.asarray(np.einsum("ij,ij->i", difference, difference))
 
     def vote(self, sources: Places, *, sharpness: float) -> None:
         """Paint the hole with what the patches' sources show."""
-        wanted = np.concatenate(
-            [_projected(self.image, self.places_yx, self.basis), self.drawn], axis=1
-        )
-        distance = self._distance(wanted, sources, slice(None))
+        distance = self._distance(sources, self._wanted())
         scale = max(1e-6, float(np.quantile(distance, _LIKELY_QUANTILE)))
         weight = np.exp(-distance * sharpness / (2 * scale)) * self.confidence + 1e-12
-        height, width = self.hole.shape
-        framed = (height + 2 * _REACH_PX, width + 2 * _REACH_PX)
-        sums = np.zeros((*framed, 3), np.float32)
-        totals = np.zeros(framed, np.float32)
-        y, x = self.places_yx[:, 0], self.places_yx[:, 1]
-        for down in range(-_REACH_PX, _REACH_PX + 1):
-            for across in range(-_REACH_PX, _REACH_PX + 1):
-                shown = self.image[sources[:, 0] + down, sources[:, 1] + across]
-                # Each place occurs once per shift: plain indexing adds up.
-                at = y + down + _REACH_PX, x + across + _REACH_PX
-                sums[at] += shown * weight[:, None]
-                totals[at] += weight
-        inner = slice(_REACH_PX, _REACH_PX + height), slice(_REACH_PX, _REACH_PX + width)
-        self.image[self.hole] = (sums[inner] / np.maximum(totals[inner], 1e-20)[..., None])[
-            self.hole
-        ]
+        colours = self.framed.reshape(-1, 3)
+        painted = np.flatnonzero(_framed(self.hole.view(np.uint8)))
+        sums = np.zeros((len(painted), 3), np.float32)
+        totals = np.zeros((len(painted), 1), np.float32)
+        for move in _moves_of_patch(self.framed.shape[1]):
+            patch = self.index[painted - move]  # the one that has the pixel `move` off its middle
+            share = weight[patch, None]
+            sums += colours[sources[patch] + move] * share
+            totals += share
+        self.image[self.hole] = sums / totals
+        self.framed = _mirrored(self.image)
+
+    def to_yx(self, pixels: Places) -> npt.NDArray[np.int64]:
+        """Return (N, 2), the pixels' rows and columns without the frame."""
+        return np.stack(np.divmod(pixels, self.framed.shape[1]), axis=1) - _FRAME_PX
+
+    def _from_yx(self, places_yx: npt.NDArray[np.int64]) -> Places:
+        y, x = (places_yx + _FRAME_PX).T
+        return np.asarray(y * self.framed.shape[1] + x)
+
+    def nearest(self, places_yx: npt.NDArray[np.int64]) -> Places:
+        """Return the pixels at (N, 2) rows and columns, moved inside the picture."""
+        return self._from_yx(places_yx.clip(0, np.array(self.hole.shape) - 1))
 
 
 @dataclass(slots=True, eq=False)
 class _Best:
     """The best sources so far and their squared distances, changed in place."""
 
-    sources: Places  # (N, 2)
+    sources: Places  # (N,)
     distance: Field  # (N,)
 
 
 def _enlarged(coarse: _Level, sources: Places, fine: _Level, rng: np.random.Generator) -> Places:
     """Return the sources of a level for the places of the next one."""
     scale = np.array(fine.hole.shape) / np.array(coarse.hole.shape)
-    y, x = np.minimum((fine.places_yx / scale).astype(np.int64), np.array(coarse.hole.shape) - 1).T
-    above = coarse.index[y, x]
-    moves = sources[above] - coarse.places_yx[above]
-    enlarged = fine.places_yx + np.rint(moves * scale).astype(np.int64)
-    enlarged = enlarged.clip(0, np.array(fine.hole.shape) - 1)
-    lost = (above < 0) | ~fine.allowed[enlarged[:, 0], enlarged[:, 1]]
-    random = fine.source_yx[rng.integers(len(fine.source_yx), size=len(enlarged))]
-    return np.where(lost[:, None], random, enlarged)
+    places_yx = fine.to_yx(fine.places)
+    above = coarse.index[coarse.nearest((places_yx / scale).astype(np.int64))]
+    moves = coarse.to_yx(sources[above]) - coarse.to_yx(coarse.places[above])
+    enlarged = fine.nearest(places_yx + np.rint(moves * scale).astype(np.int64))
+    lost = (above < 0) | ~fine.allowed[enlarged]
+    return np.where(lost, rng.choice(fine.known, len(enlarged)), enlarged)
 
 
 def _shrunk(mask: Mask, size_wh: tuple[int, int]) -> Field:
@@ -246,12 +268,27 @@ def _shrunk(mask: Mask, size_wh: tuple[int, int]) -> Field:
     return np.asarray(area, np.float32)
 
 
-def _patches(image: Field, at_yx: Places) -> Field:
+def _framed(field: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+    """Return a field, (h, w) or (h, w, C), with a frame of zeros."""
+    border = ((_FRAME_PX, _FRAME_PX), (_FRAME_PX, _FRAME_PX), (0, 0))
+    return np.pad(field, border[: field.ndim])
+
+
+def _mirrored(image: Field) -> Field:
+    """Return the picture with a frame of what lies inside its borders."""
+    return np.asarray(cv2.copyMakeBorder(image, *(_FRAME_PX,) * 4, cv2.BORDER_REFLECT_101))
+
+
+def _moves_of_patch(width: int) -> list[int]:
+    """Return the distances from a patch's middle to its pixels in a picture that wide."""
+    reach = range(-_REACH_PX, _REACH_PX + 1)
+    return [down * width + across for down in reach for across in reach]
+
+
+def _patches(framed: Field, at: Places) -> Field:
     """Return (N, patch): the colours of the patches around N places."""
-    framed = cv2.copyMakeBorder(image, *(_REACH_PX,) * 4, cv2.BORDER_REFLECT_101)
-    side = 2 * _REACH_PX + 1
-    windows = np.lib.stride_tricks.sliding_window_view(framed, (side, side), axis=(0, 1))
-    return np.ascontiguousarray(windows[at_yx[:, 0], at_yx[:, 1]].reshape(len(at_yx), -1))
+    moves = np.array(_moves_of_patch(framed.shape[1]))
+    return np.asarray(framed.reshape(-1, 3)[at[:, None] + moves].reshape(len(at), -1))
 
 
 def _basis_of(patches: Field) -> Field:
@@ -261,11 +298,9 @@ def _basis_of(patches: Field) -> Field:
     return np.ascontiguousarray(vectors[:, ::-1][:, :_COMPONENTS], np.float32)
 
 
-def _projected(image: Field, at_yx: Places, basis: Field) -> Field:
+def _projected(framed: Field, at: Places, basis: Field) -> Field:
     """Return (N, _COMPONENTS), the patches around N places on the basis, in batches."""
-    batch = 8_192
     parts = [
-        _patches(image, at_yx[first : first + batch]) @ basis
-        for first in range(0, len(at_yx), batch)
+        _patches(framed, at[first : first + _BATCH]) @ basis for first in range(0, len(at), _BATCH)
     ]
     return np.concatenate(parts)
