@@ -1,10 +1,13 @@
 """Looking again at filled holes: what counts as still there, and where it lies."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cleanplate.masks import box_of
 from cleanplate.types import Instance
 from cleanplate.verification import find_remaining
 
@@ -21,10 +24,24 @@ def scene(size_hw=(300, 400), hole=(100, 80, 180, 200), *blots):
     return image, mask
 
 
-def look(segmenter, image, mask, *, left=(), min_score=0.5, min_area=0):
+def look(segmenter, image, mask, *, removed=None, left=(), min_score=0.5, min_area=0):
+    if removed is None:
+        removed = [person_at(mask)]
     return find_remaining(
-        image, mask, left, segmenter, ["person"], min_score=min_score, min_area=min_area
+        image,
+        mask,
+        removed=removed,
+        left=left,
+        segmenter=segmenter,
+        labels=["person"],
+        min_score=min_score,
+        min_area=min_area,
     )
+
+
+def person_at(mask):
+    left, top, right, bottom = box_of(mask)
+    return Instance(1, "person", 0.9, (left, top, right, bottom), mask[top:bottom, left:right])
 
 
 def test_a_clean_hole_shows_nothing(fake_segmenter):
@@ -42,6 +59,16 @@ def test_what_sticks_out_counts_and_what_is_elsewhere_does_not(fake_segmenter):
     foot, other = (130, 190, 150, 230), (195, 100, 215, 160)
     found = look(fake_segmenter, *scene((300, 400), (100, 80, 180, 200), foot, other))
     assert [x.box_xyxy for x in found] == [foot]
+
+
+def test_another_kind_of_thing_outside_the_hole_is_no_rest(fake_segmenter):
+    image, mask = scene((300, 400), (100, 80, 180, 200), (130, 190, 150, 230))
+    dog = replace(person_at(mask), label="dog")
+    assert look(fake_segmenter, image, mask, removed=[dog]) == []
+
+
+def test_something_as_large_as_the_hole_is_no_rest(fake_segmenter):
+    assert look(fake_segmenter, *scene((300, 400), (100, 80, 180, 200), (140, 100, 260, 220))) == []
 
 
 def test_what_was_left_knowingly_is_not_told_again(fake_segmenter):

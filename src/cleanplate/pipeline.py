@@ -33,7 +33,7 @@ DEFAULT_MIN_SCORE = 0.5
 """Objects below this mean probability stay. True finds on real photos are mostly above 0.6, false
 ones below 0.5; figures against the light are near it."""
 
-_CONTEXT = 1.0  # the hole's mean side, on every side of it
+_CONTEXT = 0.7  # the hole's mean side, on every side of it
 _JOIN = 0.15  # holes nearer than this share of the larger one's side may share a window
 _NATIVE_LEAST_PX = 64  # context for methods that work at the photo's own resolution
 
@@ -183,7 +183,14 @@ class Remover:
 
             def look(image: RGBImage, mask: Mask) -> list[Instance]:
                 return find_remaining(
-                    image, mask, left, self.segmenter, asked, min_score=min_score, min_area=min_area
+                    image,
+                    mask,
+                    removed=chosen,
+                    left=left,
+                    segmenter=self.segmenter,
+                    labels=asked,
+                    min_score=min_score,
+                    min_area=min_area,
                 )
 
             removal = self._look_again(removal, look, grow)

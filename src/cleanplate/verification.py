@@ -11,7 +11,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from cleanplate.masks import box_of, grow, grow_box
+from cleanplate.masks import box_of, grow, grow_box, margin_px
 from cleanplate.segmenters import Segmenter
 from cleanplate.types import Box, Instance, Mask, RGBImage
 from cleanplate.windows import plan_windows
@@ -22,15 +22,18 @@ _JOIN = 0.5  # holes nearer than this share of the larger one's side are looked 
 _MOST_SIDE_PX = 512  # larger crops are scaled down: what is left of a hole's size is seen there
 _TOUCHING_SHARE = 0.02  # of the hole's mean side; what is farther from every hole is not ours
 _ALREADY_LEFT = 0.5  # share of an object that was knowingly left
+_LARGEST_REST = 0.4  # of what sticks out of a hole, as a share of the hole
+_OUTSIDE = 0.5  # share outside from which it must be of the kind that was removed there
 
 
 def find_remaining(
     image: RGBImage,
     mask: Mask,
+    *,
+    removed: Collection[Instance],
     left: Collection[Instance],
     segmenter: Segmenter,
     labels: Collection[str],
-    *,
     min_score: float,
     min_area: int,
 ) -> list[Instance]:
@@ -39,6 +42,8 @@ def find_remaining(
     Args:
         image: (H, W, 3) uint8, RGB, the filled photo. Not modified.
         mask: (H, W) bool, what was filled.
+        removed: what was to go. An object that lies mostly outside the holes counts only if one of
+            its kind was removed there: a foot, not the rock beside it.
         left: objects that were found before and are to stay; what mostly lies in one of them is
             not returned.
         segmenter: looks at a crop around each hole.
@@ -69,10 +74,32 @@ def find_remaining(
             x0, y0, x1, y1 = instance.box_xyxy
             placed = replace(instance, box_xyxy=(x0 + across, y0 + down, x1 + across, y1 + down))
             stays = kept[_slices(placed.box_xyxy)] & placed.mask
-            if np.count_nonzero(stays) < _ALREADY_LEFT * placed.area_px:
+            if np.count_nonzero(stays) >= _ALREADY_LEFT * placed.area_px:
+                continue
+            outside = np.count_nonzero(instance.mask & ~hole[rows, columns])
+            if outside > _LARGEST_REST * np.count_nonzero(hole):
+                continue
+            if outside <= _OUTSIDE * placed.area_px or _is_rest(placed, removed, reach_px):
                 found.append(placed)
     found.sort(key=lambda instance: -instance.area_px)
     return [replace(instance, id=number) for number, instance in enumerate(found, start=1)]
+
+
+def _is_rest(instance: Instance, removed: Collection[Instance], reach_px: float) -> bool:
+    """Whether an object lies at one of its kind that was removed."""
+    left, top, right, bottom = instance.box_xyxy
+    for thing in removed:
+        apart_px = margin_px(thing) + reach_px
+        box = thing.box_xyxy
+        if (
+            thing.label == instance.label
+            and left < box[2] + apart_px
+            and right > box[0] - apart_px
+            and top < box[3] + apart_px
+            and bottom > box[1] - apart_px
+        ):
+            return True
+    return False
 
 
 def _segment(crop: RGBImage, segmenter: Segmenter, labels: Collection[str]) -> list[Instance]:
