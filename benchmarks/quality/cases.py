@@ -1,5 +1,6 @@
 """Holes of the shape of objects, on photos that show what is behind them."""
 
+import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,12 +12,15 @@ import numpy as np
 from cleanplate import Remover
 from cleanplate.errors import CleanplateError
 from cleanplate.images import read_photo
-from cleanplate.masks import margin_px, shape_mask
-from cleanplate.types import Mask, RGBImage
+from cleanplate.masks import shape_mask
+from cleanplate.types import Instance, Mask, RGBImage
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
 SMALL_SIDE = 512  # px
 _SURE = 0.7  # score of an object whose outline serves as a silhouette
+_FOUND = 0.5  # ... that is to be hidden by no hole
+# Around an object; not the package's own margin, so that cases stay the same when that changes.
+_MARGIN_PX, _MARGIN_SHARE = 3.0, 0.035
 _LEAST_SHARE, _MOST_SHARE = 0.01, 0.30  # of the photo's area that a hole takes
 _CANDIDATES = 6  # places for each hole; the one that hides least foreground is taken
 _FITS = 0.9  # of the photo's sides
@@ -34,6 +38,13 @@ class Case:
     def share(self) -> float:
         """The hole's share of the photo."""
         return float(self.mask.mean())
+
+    @property
+    def key(self) -> str:
+        """A few letters that change with the photo and with the hole."""
+        digest = hashlib.sha256(self.truth.tobytes())
+        digest.update(np.packbits(self.mask).tobytes())
+        return digest.hexdigest()[:8]
 
     def at_small_size(self) -> "Case":
         """Return it scaled to a long side of 512 px; as it is if it is no larger."""
@@ -62,13 +73,20 @@ def cut_silhouettes(folder: Path, remover: Remover) -> list[Mask]:
     shapes = []
     for _, photo in read_folder(folder):
         size_hw = photo.shape[:2]
-        for instance in remover.find(photo, remover.segmenter.labels, min_score=_SURE)[0]:
+        for instance in _segment(photo, remover, _SURE):
             box = instance.box_xyxy
             cut = box[0] == 0 or box[1] == 0 or box[2] == size_hw[1] or box[3] == size_hw[0]
             if cut or instance.area_px < _LEAST_SHARE * photo.shape[0] * photo.shape[1]:
                 continue
-            shapes.append(shape_mask(instance, size_hw, margin_px(instance))[1])
+            margin = _MARGIN_PX + _MARGIN_SHARE * math.sqrt(instance.area_px)
+            shapes.append(shape_mask(instance, size_hw, margin)[1])
     return shapes
+
+
+def _segment(photo: RGBImage, remover: Remover, least_score: float) -> list[Instance]:
+    """Return the objects as the segmenter sees them, before anything else changes."""
+    found = remover.segmenter.segment(photo, remover.segmenter.labels)
+    return [instance for instance in found if instance.score >= least_score]
 
 
 def make_cases(
@@ -92,7 +110,7 @@ def make_cases(
     cases = []
     for index, (name, photo) in enumerate(photos):
         objects = np.zeros(photo.shape[:2], np.bool_)
-        for instance in remover.find(photo, remover.segmenter.labels)[0]:
+        for instance in _segment(photo, remover, _FOUND):
             left, top, right, bottom = instance.box_xyxy
             objects[top:bottom, left:right] |= instance.mask
         for number in range(per_photo):

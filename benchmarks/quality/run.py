@@ -4,8 +4,9 @@
 
 SCENES are photos with nothing to remove; OBJECTS are photos whose objects give the holes' shapes.
 OUTPUT gets a table (table.md), all figures (results.json), every fill (fills/) and a sheet of every
-case (sheets/). Fills that are there already are not made again: delete the folder of a method to
-have it anew. Peers that are not installed are named and left out; see peers.py.
+case (sheets/). Fills of the very same holes that are there already are not made again: delete the
+folder of a method to have it anew. Peers that are not installed are named and left out: see
+peers.py.
 """
 
 import argparse
@@ -101,7 +102,7 @@ def _measure(
         truth[case.name] = scorer.score(case.truth)
         fills: dict[str, RGBImage] = {}
         for name, fill in methods.items():
-            path = output / "fills" / size / name.replace(" ", "") / f"{case.name}.png"
+            path = output / "fills" / size / name.replace(" ", "") / f"{case.name}.{case.key}.png"
             try:
                 filled = _kept(path, case, fill)
             except PeerError as error:

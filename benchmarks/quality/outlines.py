@@ -1,0 +1,177 @@
+"""Measures how well masks follow objects whose outlines are known, by several ways to get them.
+
+    python benchmarks/quality/outlines.py --photos DIR --masks DIR
+
+MASKS holds a PNG of the photo's name and size for each photo: 0 is background, 1 to 20 the VOC
+classes, 255 is not counted. PASCAL VOC's SegmentationClass is such a folder. Objects that the
+segmenter finds with an intersection over union of at least 0.6 are measured.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from cases import PHOTO_SUFFIXES
+from PIL import Image
+
+from cleanplate import Remover
+from cleanplate.edges import follow_edges
+from cleanplate.guided import ColourGuide, apply
+from cleanplate.images import read_photo
+from cleanplate.labels import resolve_labels
+from cleanplate.masks import box_of, margin_px, merge, shape_mask
+from cleanplate.types import Instance, Mask, RGBImage
+
+Way = Callable[[RGBImage, Instance], Instance]
+
+_WITHIN_PX = 2.0  # of the boundary F-measure
+_LEAST_OVERLAP = 0.6
+_TOUCHED = 0.3  # share of a true part that is found, for it to count as the object's
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An object that was found, and what it truly is."""
+
+    photo: RGBImage  # (H, W, 3) uint8
+    found: Instance
+    truth: Mask  # (H, W) bool
+    counted: Mask  # (H, W) bool
+
+
+def main() -> None:
+    """Parse the command line, measure, print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--masks", type=Path, required=True)
+    arguments = parser.parse_args()
+    samples = list(read_samples(arguments.photos, arguments.masks))
+    if not samples:
+        raise SystemExit("no object was found in any photo that has a mask")
+    ways: dict[str, Way] = {
+        "as found": lambda _, found: found,
+        "guided filter": filter_outline,
+        "GrabCut": cut_outline,
+        "followed (cleanplate)": follow_edges,
+    }
+    print(f"{len(samples)} objects; boundary F within {_WITHIN_PX:g} px")
+    print("| | Boundary F | IoU | Missed after margin | Beyond it | Time |")
+    print("|---|---|---|---|---|---|")
+    for name, way in ways.items():
+        rows, start = [], time.perf_counter()
+        outlines = [way(sample.photo, sample.found) for sample in samples]
+        spent_s = (time.perf_counter() - start) / len(samples)
+        for sample, outline in zip(samples, outlines, strict=True):
+            rows.append(measure(sample, outline))
+        score, overlap, missed, beyond = np.mean(rows, axis=0)
+        print(
+            f"| {name} | {score:.3f} | {overlap:.3f} | {missed:.2%} | {beyond:.1%} "
+            f"| {1000 * spent_s:.0f} ms |"
+        )
+
+
+def read_samples(photos: Path, masks: Path) -> Iterator[Sample]:
+    """Yield the objects found in the photos that have a mask."""
+    remover = Remover()
+    segmenter = remover.segmenter
+    for path in sorted(photos.iterdir()):
+        known = masks / f"{path.stem}.png"
+        if path.suffix.lower() not in PHOTO_SUFFIXES - {".png"} or not known.exists():
+            continue
+        photo = read_photo(path).pixels
+        with Image.open(known) as opened:
+            classes = np.asarray(opened)
+        if classes.shape != photo.shape[:2]:
+            print(f"left out: {known}: {classes.shape}, not {photo.shape[:2]}")
+            continue
+        for found in segmenter.segment(photo, resolve_labels(["all"], segmenter.labels)):
+            own = painted(found, classes.shape)
+            count, parts = cv2.connectedComponents(
+                (classes == segmenter.labels.index(found.label) + 1).astype(np.uint8)
+            )
+            sizes = np.bincount(parts.ravel(), minlength=count)
+            inside = np.bincount(parts[own], minlength=count)
+            truth = np.isin(parts, np.flatnonzero(inside[1:] > _TOUCHED * sizes[1:]) + 1)
+            if (own & truth).sum() >= _LEAST_OVERLAP * (own | truth).sum():
+                yield Sample(photo, found, truth, classes != 255)
+
+
+def measure(sample: Sample, outline: Instance) -> tuple[float, float, float, float]:
+    """Return boundary F, IoU, and after the margin the shares missed and filled beyond it."""
+    truth, size_hw = sample.truth, (sample.truth.shape[0], sample.truth.shape[1])
+    mask = painted(outline, size_hw)
+    filled = merge([shape_mask(outline, size_hw, margin_px(outline))], size_hw)
+    area = np.count_nonzero(truth)
+    return (
+        boundary_f(mask, truth),
+        np.count_nonzero(mask & truth) / np.count_nonzero(mask | truth),
+        np.count_nonzero(truth & ~filled) / area,
+        np.count_nonzero(filled & ~truth & sample.counted) / area,
+    )
+
+
+def boundary_f(mask: Mask, truth: Mask) -> float:
+    """Return the F-measure of two outlines' pixels that lie near each other's.
+
+    Reference:
+        Martin, Fowlkes and Malik, Learning to Detect Natural Image Boundaries, PAMI 2004; here with
+        the nearest pixel instead of a matching.
+    """
+    lines, away = [], []
+    for one in (mask, truth):
+        inner = cv2.erode(one.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=[1]) > 0
+        lines.append(one & ~inner)
+        away.append(cv2.distanceTransform((~lines[-1]).astype(np.uint8), cv2.DIST_L2, 5))
+    if not lines[0].any() or not lines[1].any():
+        return 0.0
+    precision = float((away[1][lines[0]] <= _WITHIN_PX).mean())
+    recall = float((away[0][lines[1]] <= _WITHIN_PX).mean())
+    return 2 * precision * recall / max(precision + recall, 1e-9)
+
+
+def filter_outline(photo: RGBImage, found: Instance) -> Instance:
+    """Lay the outline along edges by a guided filter alone."""
+    guide = ColourGuide.of(photo, max(2, round(0.06 * np.sqrt(found.area_px))), eps=1e-4)
+    target = painted(found, photo.shape).astype(np.float32)
+    return with_mask(found, apply(guide.fit(target), guide.colour) > 0.5)
+
+
+def cut_outline(photo: RGBImage, found: Instance) -> Instance:
+    """Cut the object out by GrabCut in a band around the outline."""
+    mask = painted(found, photo.shape).astype(np.uint8)
+    band = 2 + 0.1 * np.sqrt(found.area_px)
+    deep = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
+    off = cv2.distanceTransform(1 - mask, cv2.DIST_L2, 5)
+    states = np.where(mask > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    states[deep > band], states[off > band] = cv2.GC_FGD, cv2.GC_BGD
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    try:
+        cv2.grabCut(photo, states, None, *models, 3, cv2.GC_INIT_WITH_MASK)
+    except cv2.error:  # nothing is certain on one of the sides
+        return found
+    return with_mask(found, (states == cv2.GC_FGD) | (states == cv2.GC_PR_FGD))
+
+
+def painted(instance: Instance, size_hw: tuple[int, ...]) -> Mask:
+    """Return (H, W), True on the object."""
+    canvas = np.zeros(size_hw[:2], np.bool_)
+    instance.paint_on(canvas)
+    return canvas
+
+
+def with_mask(instance: Instance, mask: Mask) -> Instance:
+    """Return the object with another (H, W) mask; as it is if that is empty."""
+    if not mask.any():
+        return instance
+    left, top, right, bottom = box_of(mask)
+    return replace(
+        instance, box_xyxy=(left, top, right, bottom), mask=mask[top:bottom, left:right].copy()
+    )
+
+
+if __name__ == "__main__":
+    main()
