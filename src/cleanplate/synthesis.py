@@ -150,7 +150,7 @@ class _Level:
         drawn[..., 3] = np.linspace(0, _HEIGHT_WEIGHT, size_hw[0])[:, None]
         all_drawn = _framed(drawn).reshape(-1, 4)
         features = np.zeros((allowed.size, basis.shape[1] + 4), np.float32)
-        features[known, :-4] = _projected(framed, known, basis)
+        features[:, :-4] = _all_projected(framed, basis)
         features[known, -4:] = all_drawn[known]
         depth = cv2.distanceTransform(inside.view(np.uint8), cv2.DIST_L2, 3)
         own = _framed(np.asarray(depth, np.float32)).ravel()[places]
@@ -296,6 +296,19 @@ def _basis_of(patches: Field) -> Field:
     centred = patches - patches.mean(axis=0)
     _, vectors = np.linalg.eigh(centred.T @ centred)
     return np.ascontiguousarray(vectors[:, ::-1][:, :_COMPONENTS], np.float32)
+
+
+def _all_projected(framed: Field, basis: Field) -> Field:
+    """Return (framed pixels, _COMPONENTS), the patches around all of them on the basis."""
+    side = 2 * _REACH_PX + 1
+    kernels = np.ascontiguousarray(basis.reshape(side, side, 3, -1).transpose(3, 2, 0, 1))
+    channels = cv2.split(framed)
+    projected = np.empty((*framed.shape[:2], len(kernels)), np.float32)
+    for component, own in enumerate(kernels):
+        projected[..., component] = sum(
+            cv2.filter2D(channel, -1, kernel) for channel, kernel in zip(channels, own, strict=True)
+        )
+    return projected.reshape(-1, len(kernels))
 
 
 def _projected(framed: Field, at: Places, basis: Field) -> Field:

@@ -42,6 +42,7 @@ _STRAY_PX = 4.0  # finer differences are not looked at
 
 # Of the choice among displacements.
 _MOST_OFFSETS = 80
+_KEPT_OFFSETS = 32  # of these, once it is known where each would serve
 _BOX_PX = 9  # neighbourhood that a displacement must serve
 _UNKNOWN_COST = 0.25  # of a pixel that may not be copied; squared distance of colours
 _ROUNDS = 4  # in which neighbours are brought to move alike
@@ -161,6 +162,9 @@ def _plan(smooth: Field, hole: Mask, usable: Mask, offsets: Offsets) -> _Plan:
         cost = cv2.boxFilter(cost, -1, (_BOX_PX, _BOX_PX))
         cost[~known] = 4 * _UNKNOWN_COST
         costs[index] = cost
+    served = np.bincount(costs.argmin(axis=0)[hole[rows, columns]], minlength=len(costs))
+    kept = np.argsort(-served, kind="stable")[:_KEPT_OFFSETS]
+    costs, offsets = costs[kept], offsets[kept]
     least = costs.min(axis=0)
     temperature = max(1e-4, float(np.median(least)) / 2)
     # Mean field of a Potts model.

@@ -19,11 +19,12 @@ from cleanplate.windows import plan_windows
 _CONTEXT = 1.0  # surroundings to look at, as a share of the hole's mean side
 _LEAST_SIDE_PX = 128  # of a crop
 _JOIN = 0.5  # holes nearer than this share of the larger one's side are looked at together
-_MOST_SIDE_PX = 480  # larger crops are scaled down: what is left of a hole's size is seen there;
-# from 507 px on the segmenter takes closer looks at 2,048 px, which costs as much as all else
+# Larger crops are scaled down. The built-in segmenter takes one look at these, at twice that size,
+# and several at larger ones, which found no more of what was left on purpose of 60 objects.
+_MOST_SIDE_PX = 253
 _TOUCHING_SHARE = 0.02  # of the hole's mean side; what is farther from every hole is not ours
 _ALREADY_LEFT = 0.5  # share of an object that was knowingly left
-_LARGEST_REST = 0.4  # of what sticks out of a hole, as a share of the hole
+_LARGEST_REST = 0.8  # of what sticks out of a hole, as a share of the hole
 _OUTSIDE = 0.5  # share outside from which it must be of the kind that was removed there
 
 
