@@ -1,11 +1,11 @@
-"""`sample`: positions, steps and borders."""
+"""`sample`: positions, steps and borders. `covered_share`: what a mask leaves of small pixels."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanplate.resampling import sample
+from cleanplate.resampling import covered_share, sample
 
 
 def ramp(height, width):
@@ -43,3 +43,10 @@ def test_keeps_dtype_and_channels(dtype):
     field = np.zeros((3, 4, 3), dtype)
     out = sample(field, start_yx=(0, 0), step_yx=(0.5, 0.5), size_hw=(6, 8))
     assert (out.shape, out.dtype) == ((6, 8, 3), dtype)
+
+
+def test_the_covered_share_counts_pixels():
+    mask = np.zeros((4, 6), np.bool_)
+    mask[:2, :3] = mask[3, 5] = True
+    np.testing.assert_allclose(covered_share(mask, (2, 2)), [[1, 0], [0, 1 / 6]], atol=1e-6)
+    np.testing.assert_array_equal(covered_share(mask, (6, 4)), mask)

@@ -12,7 +12,8 @@ import numpy as np
 from cleanplate import Remover
 from cleanplate.errors import CleanplateError
 from cleanplate.images import read_photo
-from cleanplate.masks import shape_mask
+from cleanplate.masks import painted, shape_mask
+from cleanplate.resampling import covered_share
 from cleanplate.types import Instance, Mask, RGBImage
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
@@ -53,8 +54,8 @@ class Case:
             return self
         size_wh = (round(self.mask.shape[1] / shrink), round(self.mask.shape[0] / shrink))
         truth = cv2.resize(self.truth, size_wh, interpolation=cv2.INTER_AREA)
-        area = cv2.resize(self.mask.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA)
-        return Case(self.name, np.asarray(truth, np.uint8), np.asarray(area > 0.5))
+        mask = covered_share(self.mask, size_wh) > 0.5
+        return Case(self.name, np.asarray(truth, np.uint8), np.asarray(mask))
 
 
 def read_folder(folder: Path) -> Iterator[tuple[str, RGBImage]]:
@@ -109,10 +110,7 @@ def make_cases(
     rng.shuffle(shares)
     cases = []
     for index, (name, photo) in enumerate(photos):
-        objects = np.zeros(photo.shape[:2], np.bool_)
-        for instance in _segment(photo, remover, _FOUND):
-            left, top, right, bottom = instance.box_xyxy
-            objects[top:bottom, left:right] |= instance.mask
+        objects = painted(_segment(photo, remover, _FOUND), photo.shape)
         for number in range(per_photo):
             share = float(shares[index * per_photo + number])
             places = [_placed(photo.shape[:2], shapes, share, rng) for _ in range(_CANDIDATES)]

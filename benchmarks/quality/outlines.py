@@ -23,7 +23,7 @@ from cleanplate.edges import follow_edges
 from cleanplate.guided import ColourGuide, apply
 from cleanplate.images import read_photo
 from cleanplate.labels import resolve_labels
-from cleanplate.masks import box_of, margin_px, merge, shape_mask
+from cleanplate.masks import box_of, margin_px, merge, painted, shape_mask
 from cleanplate.types import Instance, Mask, RGBImage
 
 Way = Callable[[RGBImage, Instance], Instance]
@@ -89,7 +89,7 @@ def read_samples(photos: Path, masks: Path) -> Iterator[Sample]:
             print(f"left out: {known}: {classes.shape}, not {photo.shape[:2]}")
             continue
         for found in segmenter.segment(photo, resolve_labels(["all"], segmenter.labels)):
-            own = painted(found, classes.shape)
+            own = painted([found], classes.shape)
             count, parts = cv2.connectedComponents(
                 (classes == segmenter.labels.index(found.label) + 1).astype(np.uint8)
             )
@@ -103,7 +103,7 @@ def read_samples(photos: Path, masks: Path) -> Iterator[Sample]:
 def measure(sample: Sample, outline: Instance) -> tuple[float, float, float, float]:
     """Return boundary F, IoU, and after the margin the shares missed and filled beyond it."""
     truth, size_hw = sample.truth, (sample.truth.shape[0], sample.truth.shape[1])
-    mask = painted(outline, size_hw)
+    mask = painted([outline], size_hw)
     filled = merge([shape_mask(outline, size_hw, margin_px(outline))], size_hw)
     area = np.count_nonzero(truth)
     return (
@@ -136,13 +136,13 @@ def boundary_f(mask: Mask, truth: Mask) -> float:
 def filter_outline(photo: RGBImage, found: Instance) -> Instance:
     """Lay the outline along edges by a guided filter alone."""
     guide = ColourGuide.of(photo, max(2, round(0.06 * np.sqrt(found.area_px))), eps=1e-4)
-    target = painted(found, photo.shape).astype(np.float32)
+    target = painted([found], photo.shape).astype(np.float32)
     return with_mask(found, apply(guide.fit(target), guide.colour) > 0.5)
 
 
 def cut_outline(photo: RGBImage, found: Instance) -> Instance:
     """Cut the object out by GrabCut in a band around the outline."""
-    mask = painted(found, photo.shape).astype(np.uint8)
+    mask = painted([found], photo.shape).astype(np.uint8)
     band = 2 + 0.1 * np.sqrt(found.area_px)
     deep = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
     off = cv2.distanceTransform(1 - mask, cv2.DIST_L2, 5)
@@ -154,13 +154,6 @@ def cut_outline(photo: RGBImage, found: Instance) -> Instance:
     except cv2.error:  # nothing is certain on one of the sides
         return found
     return with_mask(found, (states == cv2.GC_FGD) | (states == cv2.GC_PR_FGD))
-
-
-def painted(instance: Instance, size_hw: tuple[int, ...]) -> Mask:
-    """Return (H, W), True on the object."""
-    canvas = np.zeros(size_hw[:2], np.bool_)
-    instance.paint_on(canvas)
-    return canvas
 
 
 def with_mask(instance: Instance, mask: Mask) -> Instance:

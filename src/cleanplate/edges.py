@@ -27,7 +27,8 @@ import numpy.typing as npt
 
 from cleanplate.errors import InputError
 from cleanplate.guided import ColourGuide, Field, apply, box_mean
-from cleanplate.masks import box_of, grow_box, touching
+from cleanplate.masks import box_of, drop_specks, grow_box, touching
+from cleanplate.resampling import covered_share
 from cleanplate.types import Box, Instance, Mask, RGBImage, check_image
 
 Labels = npt.NDArray[np.int64]
@@ -141,8 +142,7 @@ def _scene_of(image: RGBImage, instance: Instance, side_px: float) -> _Scene:
     shrink = max(1.0, max(width, height) / _WORK_SIDE)
     size_wh = (max(1, round(width / shrink)), max(1, round(height / shrink)))
     small = np.asarray(cv2.resize(photo, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
-    cover = cv2.resize(mask.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA)
-    inside = _signed_distance(np.asarray(cover > 0.5))
+    inside = _signed_distance(np.asarray(covered_share(mask, size_wh) > 0.5))
     side = side_px / shrink
     band = _BAND_LEAST_PX + _BAND_SHARE * side
     # A thin object has no pixel that deep: then its own middle is what is certain.
@@ -299,7 +299,9 @@ def _part_of_object(scene: _Scene, found: Mask, limit: float) -> Mask:
     # fence, a trunk behind the car. What is large is a leak.
     end = scene.inside < 1.5 - limit
     end[0], end[-1], end[:, 0], end[:, -1] = True, True, True, True
-    leaks = touching(off, off & end) | _larger(off, _LARGEST_GAIN * scene.side**2)
+    leaks = touching(off, off & end) | drop_specks(
+        off, least_px=math.floor(_LARGEST_GAIN * scene.side**2) + 1
+    )
     return touching(kept & ~leaks, scene.core)
 
 
@@ -320,13 +322,5 @@ def _at_full_size(scene: _Scene, outline: _Outline) -> Mask:
 def _decided(scene: _Scene, found: Mask, telling: Mask) -> Mask:
     """Return where the new outline counts, not the present one."""
     present = scene.inside > 0
-    lost = _larger(present & ~found, _LARGEST_LOSS * scene.side**2)
+    lost = drop_specks(present & ~found, least_px=math.floor(_LARGEST_LOSS * scene.side**2) + 1)
     return telling & ~lost
-
-
-def _larger(mask: Mask, than_px: float) -> Mask:
-    """Return the 8-connected parts of `mask` with more pixels than that."""
-    _, parts, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
-    chosen = stats[:, cv2.CC_STAT_AREA] > than_px
-    chosen[0] = False
-    return np.asarray(chosen[parts])

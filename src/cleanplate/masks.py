@@ -1,6 +1,7 @@
 """Operations on masks: (H, W) bool, True = remove. None of them modifies its input."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 
 import cv2
@@ -81,6 +82,14 @@ def touching(mask: Mask, seeds: Mask) -> Mask:
     held = np.zeros_like(mask)
     held[near] = chosen[parts]
     return held
+
+
+def painted(instances: Iterable[Instance], size_hw: tuple[int, ...]) -> Mask:
+    """Return (H, W), True on the objects."""
+    canvas = np.zeros(size_hw[:2], np.bool_)
+    for instance in instances:
+        instance.paint_on(canvas)
+    return canvas
 
 
 def merge(masks: list[tuple[Box, Mask]], size_hw: tuple[int, int]) -> Mask:

@@ -14,7 +14,8 @@ from cleanplate.edges import follow_edges
 from cleanplate.errors import InputError
 from cleanplate.inpainters import DEFAULT_INPAINTER, Inpainter, create_inpainter
 from cleanplate.labels import resolve_labels
-from cleanplate.masks import box_of, cut_off, margin_px, merge, shape_mask, touching
+from cleanplate.masks import box_of, cut_off, margin_px, merge, painted, shape_mask, touching
+from cleanplate.resampling import covered_share
 from cleanplate.segmenters import DEFAULT_SEGMENTER, Segmenter, create_segmenter
 from cleanplate.shadows import find_traces
 from cleanplate.texture import carry_texture
@@ -174,7 +175,7 @@ class Remover:
         if shadows:
             mask |= _traces(image, chosen, left)
         shaped = time.perf_counter()
-        removal = self._fill(image, mask, kept=_painted(left, image.shape))
+        removal = self._fill(image, mask, kept=painted(left, image.shape))
         removal = replace(removal, objects=tuple(chosen), left=tuple(left))
         filled = time.perf_counter()
         timings_s = {"find": found - start, "mask": shaped - found, "fill": filled - shaped}
@@ -222,7 +223,7 @@ class Remover:
         self, removal: Removal, look: Callable[[RGBImage, Mask], list[Instance]], grow: float | None
     ) -> Removal:
         """Fill once more what is still found, as long as that leaves less of it."""
-        kept = _painted(removal.left, removal.mask.shape)
+        kept = painted(removal.left, removal.mask.shape)
         remaining = look(removal.image, removal.mask)
         for _ in range(_MOST_REFILLS):
             if not remaining:
@@ -273,24 +274,16 @@ def _sharpened(
     """Return the chosen objects with outlines that follow the photo, but not into what is left."""
     if not chosen:
         return []
-    kept = _painted(left, image.shape)
+    kept = painted(left, image.shape)
     return [cut_off(follow_edges(image, instance), kept) for instance in chosen]
 
 
 def _traces(image: RGBImage, chosen: Collection[Instance], left: Collection[Instance]) -> Mask:
     """Return (H, W), the shadows and mirror images of the chosen objects."""
     size_hw = (image.shape[0], image.shape[1])
-    objects = _painted([*chosen, *left], size_hw)
+    objects = painted([*chosen, *left], size_hw)
     traces = (find_traces(image, instance, objects) for instance in chosen)
     return merge([found for found in traces if found is not None], size_hw)
-
-
-def _painted(instances: Collection[Instance], size_hw: tuple[int, ...]) -> Mask:
-    """Return (H, W), True on the objects."""
-    canvas = np.zeros(size_hw[:2], np.bool_)
-    for instance in instances:
-        instance.paint_on(canvas)
-    return canvas
 
 
 def _shape(instances: Collection[Instance], size_hw: tuple[int, ...], grow: float | None) -> Mask:
@@ -331,7 +324,6 @@ def _inpaint_scaled(
     size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
     # Every small pixel that a hole pixel went into is hole, or the object would shine through.
-    cover = cv2.resize(mask.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA)
-    filled = inpainter.inpaint(small, cover > 0)
+    filled = inpainter.inpaint(small, covered_share(mask, size_wh) > 0)
     enlarged = cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC)
     return np.asarray(enlarged, np.uint8)

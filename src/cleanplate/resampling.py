@@ -1,10 +1,12 @@
-"""Sampling a part of one grid at the pixels of another."""
+"""Sampling a part of one grid at the pixels of another, and scaling masks down."""
 
 from typing import TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from cleanplate.types import Mask
 
 Scalar = TypeVar("Scalar", np.uint8, np.float32)
 
@@ -46,3 +48,14 @@ def sample(
         borderMode=cv2.BORDER_REPLICATE,
     )
     return np.asarray(sampled, field.dtype)
+
+
+def covered_share(mask: Mask, size_wh: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Return (h, w) in [0, 1]: the share of each pixel of a smaller grid that a mask covers.
+
+    Args:
+        mask: (H, W) bool.
+        size_wh: of the smaller grid.
+    """
+    area = cv2.resize(mask.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA)
+    return np.asarray(area, np.float32)

@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.masks import grow, grow_box, merge
+from cleanplate.masks import grow, grow_box, painted
+from cleanplate.resampling import covered_share
 from cleanplate.types import Box, Instance, Mask, RGBImage
 
 Field = npt.NDArray[np.float32]
@@ -42,7 +43,6 @@ _CUT_SHARE = 0.02  # of a shadow's outline that may lie on the border of what is
 # Mirror images.
 _LEAST_LIKENESS = 0.45  # correlation with the object turned upside down
 _LEAST_CONTRAST = 6.0  # grey levels, of the mirror image against the ground beside it
-_MIRRORED_SHARE = 1.0  # of the object's height
 
 
 def find_traces(image: RGBImage, instance: Instance, objects: Mask) -> tuple[Box, Mask] | None:
@@ -79,8 +79,7 @@ class _Scene:
     colour: Field  # (h, w, 3) grey levels
     own: Mask  # (h, w) the object
     free: Mask  # (h, w) no object
-    top: int  # row of the object's uppermost pixel; negative if it lies above
-    bottom: int  # row below its lowest pixel
+    bottom: int  # row below the object's lowest pixel; its uppermost is in row 0
     inner: tuple[bool, bool, bool, bool]  # whether the left, top, right, bottom border is inside
 
     @classmethod
@@ -100,32 +99,27 @@ class _Scene:
             max(1, round((box[2] - box[0]) / shrink)),
             max(1, round((box[3] - box[1]) / shrink)),
         )
-        own = merge([(instance.box_xyxy, instance.mask)], (image.shape[0], image.shape[1]))
+        own = painted([instance], image.shape)
         near = slice(box[1], box[3]), slice(box[0], box[2])
         small = cv2.resize(image[near], size_wh, interpolation=cv2.INTER_AREA)
         scale = size_wh[1] / (box[3] - box[1])
         return cls(
             box=box,
             colour=np.asarray(small, np.float32),
-            own=_covered(own[near], size_wh) > 0.5,
-            free=_covered(objects[near], size_wh) == 0,
-            top=0,
+            own=covered_share(own[near], size_wh) > 0.5,
+            free=covered_share(objects[near], size_wh) == 0,
             bottom=round((bottom - top) * scale),
             inner=(box[0] > 0, True, box[2] < image.shape[1], box[3] < image.shape[0]),
         )
-
-
-def _covered(mask: Mask, size_wh: tuple[int, int]) -> Field:
-    area = cv2.resize(mask.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA)
-    return np.asarray(area, np.float32)
 
 
 def _shadow(scene: _Scene) -> Mask:
     """Return (h, w), the shadow that touches the object's foot."""
     nothing = np.zeros(scene.own.shape, np.bool_)
     ground = scene.free.copy()
-    foot_row = scene.bottom - max(2, round(_FOOT_SHARE * (scene.bottom - scene.top)))
-    ground[: max(0, foot_row - 2 * round(_FOOT_SHARE * (scene.bottom - scene.top)))] = False
+    foot_px = round(_FOOT_SHARE * scene.bottom)
+    foot_row = scene.bottom - max(2, foot_px)
+    ground[: max(0, foot_row - 2 * foot_px)] = False
     if np.count_nonzero(ground) < np.count_nonzero(scene.own) / 4:
         return nothing
     smooth = cv2.GaussianBlur(scene.colour, (0, 0), 1.0)
@@ -194,7 +188,7 @@ def _mirror_image(scene: _Scene) -> Mask:
     """Return (h, w), the object's mirror image below its foot, as far as it shows."""
     nothing = np.zeros(scene.own.shape, np.bool_)
     below = scene.own.shape[0] - scene.bottom
-    height = min(below, round(_MIRRORED_SHARE * (scene.bottom - scene.top)))
+    height = min(below, scene.bottom)
     if height < 8:
         return nothing
     above = slice(scene.bottom - height, scene.bottom)

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cleanplate.resampling import covered_share
 from cleanplate.types import Mask
 
 Scalar = TypeVar("Scalar", np.uint8, np.float32)
@@ -34,6 +35,7 @@ _SAMPLES = 4_000  # patches they are computed from
 _GUIDE_BLUR_PX = 2.0  # the first fill takes part with its colours around the patch's middle ...
 _GUIDE_WEIGHT = 7.0  # ... that count as much as this squared number of pixels
 _HEIGHT_WEIGHT = 2.0  # for a move by the whole height: what is like it and as high up is likelier
+_DRAWN = 4  # descriptors besides the components: three colours of the first fill, the height
 _ROUNDS = 2  # of passing on and of trying, before each vote
 _STEPS_PX = (8, 4, 2, 1)
 _FRAME_PX = 8  # around the picture, so that no step leaves it: at least the longest, and a patch
@@ -74,7 +76,7 @@ def synthesise(guide: Field, hole: Mask, usable: Mask) -> Synthesis | None:
         return None
     rng = np.random.default_rng(0)
     level: _Level | None = None
-    sources = np.zeros(0, np.int64)
+    matches = _Matches(np.zeros(0, np.int64), np.zeros(0, np.float32))
     sizes = _sizes(hole.shape)
     for index, size_hw in enumerate(sizes):
         finer = _Level.of(guide, hole, usable, size_hw)
@@ -83,17 +85,18 @@ def synthesise(guide: Field, hole: Mask, usable: Mask) -> Synthesis | None:
         if level is None:
             sources = rng.choice(finer.known, len(finer.places))
         else:
-            sources = _enlarged(level, sources, finer, rng)
-            finer.vote(sources, sharpness=1)
+            sources = _enlarged(level, matches.sources, finer, rng)
+            finer.vote(finer.rated(sources), sharpness=1)
         level = finer
         votes = _VOTES[min(index, len(_VOTES) - 1)]
         for number in range(votes):
-            sources = level.match(sources, rng)
+            matches = level.match(sources, rng)
+            sources = matches.sources
             last = index == len(sizes) - 1 and number == votes - 1
-            level.vote(sources, sharpness=_LAST_SHARPNESS if last else 1)
+            level.vote(matches, sharpness=_LAST_SHARPNESS if last else 1)
     if level is None or level.image.shape[:2] != hole.shape:
         return None
-    return Synthesis(level.image, level.to_yx(level.places), level.to_yx(sources))
+    return Synthesis(level.image, level.to_yx(level.places), level.to_yx(matches.sources))
 
 
 def _sizes(full_hw: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -116,7 +119,7 @@ class _Level:
     index: Places  # of every framed pixel among the places; -1: none
     allowed: Mask  # of every framed pixel: True at `known`
     features: Field  # (framed pixels, D) descriptors, where allowed
-    drawn: Field  # (N, 4), the first fill's part of the places' descriptors
+    drawn: Field  # (N, _DRAWN), the first fill's part of the places' descriptors
     basis: Field  # (patch, _COMPONENTS)
     confidence: Field  # (N,)
     passes: "list[tuple[Places, Places, int]]"  # places, which place lies beside each, and how far
@@ -131,8 +134,8 @@ class _Level:
             image, inside, free = guide.copy(), hole, usable
         else:
             image = np.asarray(cv2.resize(guide, size_wh, interpolation=cv2.INTER_AREA), np.float32)
-            inside = _shrunk(hole, size_wh) > 0
-            free = _shrunk(usable, size_wh) > 0.999
+            inside = covered_share(hole, size_wh) > 0
+            free = covered_share(usable, size_wh) > 0.999
         patch = np.ones((2 * _REACH_PX + 1,) * 2, np.uint8)
         whole = cv2.erode((free & ~inside).view(np.uint8), patch, borderValue=[0])
         allowed = _framed(np.asarray(whole, np.uint8)) > 0
@@ -145,13 +148,13 @@ class _Level:
         index[places] = np.arange(len(places))
         framed = _mirrored(image)
         basis = _basis_of(_patches(framed, known[:: max(1, len(known) // _SAMPLES)]))
-        drawn = np.empty((*size_hw, 4), np.float32)
+        drawn = np.empty((*size_hw, _DRAWN), np.float32)
         drawn[..., :3] = cv2.GaussianBlur(image, (0, 0), _GUIDE_BLUR_PX) * _GUIDE_WEIGHT
         drawn[..., 3] = np.linspace(0, _HEIGHT_WEIGHT, size_hw[0])[:, None]
-        all_drawn = _framed(drawn).reshape(-1, 4)
-        features = np.zeros((allowed.size, basis.shape[1] + 4), np.float32)
-        features[:, :-4] = _all_projected(framed, basis)
-        features[known, -4:] = all_drawn[known]
+        all_drawn = _framed(drawn).reshape(-1, _DRAWN)
+        features = np.zeros((allowed.size, basis.shape[1] + _DRAWN), np.float32)
+        features[:, :-_DRAWN] = _all_projected(framed, basis)
+        features[known, -_DRAWN:] = all_drawn[known]
         depth = cv2.distanceTransform(inside.view(np.uint8), cv2.DIST_L2, 3)
         own = _framed(np.asarray(depth, np.float32)).ravel()[places]
         passes = []
@@ -175,10 +178,14 @@ class _Level:
             passes=passes,
         )
 
-    def match(self, sources: Places, rng: np.random.Generator) -> Places:
-        """Return better sources (N,) for the picture as it is now."""
+    def rated(self, sources: Places) -> "_Matches":
+        """Return sources (N,) with their distances in the picture as it is now."""
+        return _Matches(sources, self._distance(sources, self._wanted()))
+
+    def match(self, sources: Places, rng: np.random.Generator) -> "_Matches":
+        """Return better sources than these (N,) for the picture as it is now."""
         wanted = self._wanted()
-        best = _Best(sources.copy(), self._distance(sources, wanted))
+        best = _Matches(sources.copy(), self._distance(sources, wanted))
         everything = np.arange(len(sources))
         for _ in range(_ROUNDS):
             for which, beside, move in self.passes:
@@ -192,9 +199,9 @@ class _Level:
                 inside = (tried >= 0).all(axis=1) & (tried < (height, width)).all(axis=1)
                 self._try(best, wanted, self._from_yx(tried[inside]), everything[inside])
                 radius //= 2
-        return best.sources
+        return best
 
-    def _try(self, best: "_Best", wanted: Field, tried: Places, which: Places) -> None:
+    def _try(self, best: "_Matches", wanted: Field, tried: Places, which: Places) -> None:
         """Take the sources that are tried for the places `which` where they suit better."""
         fits = self.allowed[tried] & (tried != best.sources[which])
         tried, which = tried[fits], which[fits]
@@ -214,9 +221,9 @@ class _Level:
         difference -= wanted
         return np.asarray(np.einsum("ij,ij->i", difference, difference))
 
-    def vote(self, sources: Places, *, sharpness: float) -> None:
+    def vote(self, matches: "_Matches", *, sharpness: float) -> None:
         """Paint the hole with what the patches' sources show."""
-        distance = self._distance(sources, self._wanted())
+        sources, distance = matches.sources, matches.distance
         scale = max(1e-6, float(np.quantile(distance, _LIKELY_QUANTILE)))
         weight = np.exp(-distance * sharpness / (2 * scale)) * self.confidence + 1e-12
         colours = self.framed.reshape(-1, 3)
@@ -245,8 +252,8 @@ class _Level:
 
 
 @dataclass(slots=True, eq=False)
-class _Best:
-    """The best sources so far and their squared distances, changed in place."""
+class _Matches:
+    """The places' sources and their squared distances."""
 
     sources: Places  # (N,)
     distance: Field  # (N,)
@@ -261,11 +268,6 @@ def _enlarged(coarse: _Level, sources: Places, fine: _Level, rng: np.random.Gene
     enlarged = fine.nearest(places_yx + np.rint(moves * scale).astype(np.int64))
     lost = (above < 0) | ~fine.allowed[enlarged]
     return np.where(lost, rng.choice(fine.known, len(enlarged)), enlarged)
-
-
-def _shrunk(mask: Mask, size_wh: tuple[int, int]) -> Field:
-    area = cv2.resize(mask.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA)
-    return np.asarray(area, np.float32)
 
 
 def _framed(field: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from cleanplate.compositing import solve_gradients
 from cleanplate.masks import box_of
-from cleanplate.resampling import sample
+from cleanplate.resampling import covered_share, sample
 from cleanplate.synthesis import Synthesis, synthesise
 from cleanplate.types import Box, Mask, RGBImage
 
@@ -83,8 +83,8 @@ def carry_texture(image: RGBImage, fill: RGBImage, hole: Mask, sources: Mask) ->
     guide = np.where(hole[..., None], fill, image)
     small = np.asarray(cv2.resize(guide, size_wh, interpolation=cv2.INTER_AREA), np.float32)
     small /= 255
-    small_hole = _covered(hole, size_wh) > 0
-    usable = (_covered(sources & ~hole, size_wh) > 0.999) & ~small_hole
+    small_hole = covered_share(hole, size_wh) > 0
+    usable = (covered_share(sources & ~hole, size_wh) > 0.999) & ~small_hole
     synthesis = synthesise(small, small_hole, usable)
     if synthesis is None:
         return fill.copy()
@@ -104,12 +104,6 @@ class _Window:
     small: Field  # (h, w, 3) the same, scaled down
     painted: Field  # (h, w, 3) the same, with its hole painted anew
     sources: Mask  # (H, W) bool, where copying is allowed
-
-
-def _covered(mask: Mask, size_wh: tuple[int, int]) -> Field:
-    """Return the share of each small pixel that the mask covers."""
-    area = cv2.resize(mask.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA)
-    return np.asarray(area, np.float32)
 
 
 def _likeness(small: Field, anew: Field) -> Field:
@@ -235,9 +229,8 @@ def _noise_level(image: RGBImage, known: Mask) -> float:
     whole = cv2.erode(known.view(np.uint8), np.ones(block, np.uint8))[:: block[0], :: block[0]] > 0
     if not whole.any():
         return 0.0
-    return float(
-        np.sqrt(max(0.0, np.quantile(power[whole], 0.1)))
-    )  # the blur's sums may round below 0
+    # The blur's sums may round below 0.
+    return float(np.sqrt(max(0.0, np.quantile(power[whole], 0.1))))
 
 
 def _noise(size_hw: tuple[int, ...], level: float, rng: np.random.Generator) -> Field:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from cleanplate.masks import box_of, grow, grow_box, margin_px
+from cleanplate.masks import box_of, grow, grow_box, margin_px, painted
 from cleanplate.segmenters import Segmenter
 from cleanplate.types import Box, Instance, Mask, RGBImage
 from cleanplate.windows import plan_windows
@@ -56,9 +56,7 @@ def find_remaining(
     Returns:
         Objects of the photo, numbered 1, 2, ... by falling area.
     """
-    kept = np.zeros(mask.shape, np.bool_)
-    for instance in left:
-        instance.paint_on(kept)
+    kept = painted(left, mask.shape)
     found: list[Instance] = []
     for window in plan_windows(mask, context=_CONTEXT, min_size=_LEAST_SIDE_PX, join=_JOIN):
         crop = image[window.slices]

@@ -17,15 +17,10 @@ def describe_photo(outcome: "Outcome") -> str:
 def describe_details(outcome: "Outcome") -> list[str]:
     """Return the lines that `-v` adds: objects, stages, notes."""
     lines = [
-        f"  {'removed' if thing.chosen else 'left'} {thing.id}: {thing.label} {thing.score:.2f}, "
-        f"box {' '.join(str(edge) for edge in thing.box_xyxy)}, {thing.area_px} px"
+        f"  {'removed' if thing.chosen else 'left'} {_describe_object(thing)}"
         for thing in outcome.found
     ]
-    lines += [
-        f"  remains {thing.id}: {thing.label} {thing.score:.2f}, "
-        f"box {' '.join(str(edge) for edge in thing.box_xyxy)}, {thing.area_px} px"
-        for thing in outcome.remaining
-    ]
+    lines += [f"  remains {_describe_object(thing)}" for thing in outcome.remaining]
     if outcome.refills:
         lines.append(f"  looked again, filled {count_of(outcome.refills, 'time')} more")
     if outcome.timings_s:
@@ -72,6 +67,11 @@ def _describe_status(outcome: "Outcome") -> str:
             return f"skipped, {outcome.target} exists"
         case "failed":
             return "failed: " + cause_of(outcome).removeprefix(f"{outcome.source}: ")
+
+
+def _describe_object(thing: "Found") -> str:
+    box = " ".join(str(edge) for edge in thing.box_xyxy)
+    return f"{thing.id}: {thing.label} {thing.score:.2f}, box {box}, {thing.area_px} px"
 
 
 def _list_objects(things: Iterable["Found"]) -> str:
