@@ -85,6 +85,14 @@ class MissingRuntimeError(CleanplateError, ImportError):
     """No ONNX Runtime is installed."""
 
 
+class MissingExtraError(CleanplateError, ImportError):
+    """An optional package is needed and not installed."""
+
+
+class LicenceError(InputError):
+    """The licence of a model has to be accepted first."""
+
+
 class WeightsError(CleanplateError, RuntimeError):
     """A model file is missing, incomplete or not loadable."""
 

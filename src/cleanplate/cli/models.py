@@ -51,7 +51,7 @@ def verify_command() -> None:
     for model in MODELS.values():
         for file in model.files:
             try:
-                print_line(f"ok  {model.name}  {file.role}  {verify_file(file)}")
+                print_line(f"ok  {model.name}  {file.role}  {verify_file(model, file.role)}")
             except WeightsError as error:
                 broken += 1
                 print_error(f"{model.name}: {error}")
@@ -70,7 +70,7 @@ def path_command(
     if name not in MODELS:
         raise UnknownNameError("model", name, MODELS)
     for file in MODELS[name].files:
-        print_line(str(find_file(file)))
+        print_line(str(find_file(MODELS[name], file.role)))
 
 
 def _as_json(model: "Model") -> dict[str, object]:

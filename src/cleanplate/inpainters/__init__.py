@@ -1,8 +1,12 @@
 """Inpainters by name."""
 
+import importlib
+from types import MappingProxyType
+from typing import Any
+
 from cleanplate.errors import UnknownNameError
 from cleanplate.inpainters.base import Inpainter
-from cleanplate.models.registry import MODELS
+from cleanplate.models.registry import get_model, model_names
 
 METHODS = ("telea", "navier-stokes")
 """Inpainters that need no model."""
@@ -11,10 +15,13 @@ DEFAULT_INPAINTER = "edgeconnect.photos"
 
 __all__ = ["DEFAULT_INPAINTER", "METHODS", "Inpainter", "create_inpainter", "inpainter_names"]
 
+_FAMILIES = MappingProxyType({"edgeconnect": ("edgeconnect", "EdgeConnectInpainter")})
+"""Family of models -> module and class of this package; imported when one is created."""
+
 
 def inpainter_names() -> tuple[str, ...]:
     """Return every name that `create_inpainter` knows."""
-    return (*(name for name, model in MODELS.items() if model.kind == "inpainter"), *METHODS)
+    return (*model_names("inpainter"), *METHODS)
 
 
 def create_inpainter(
@@ -30,7 +37,8 @@ def create_inpainter(
 
     Raises:
         UnknownNameError: no such inpainter; the message lists those there are.
-        DeviceError, MissingRuntimeError, WeightsError: see `cleanplate.models.runtime.Session`.
+        WeightsError: it is not on this machine, or damaged; the message tells how to get it.
+        DeviceError, MissingRuntimeError: see `cleanplate.models.runtime.Session`.
     """
     if name not in inpainter_names():
         raise UnknownNameError("inpainter", name, inpainter_names())
@@ -38,6 +46,7 @@ def create_inpainter(
         from cleanplate.inpainters.diffusion import DiffusionInpainter
 
         return DiffusionInpainter(name)
-    from cleanplate.inpainters.edgeconnect import EdgeConnectInpainter
-
-    return EdgeConnectInpainter(name, device=device, threads=threads)
+    module, adapter = _FAMILIES[get_model(name, "inpainter").family]
+    create: Any = getattr(importlib.import_module(f"{__name__}.{module}"), adapter)
+    inpainter: Inpainter = create(name, device=device, threads=threads)
+    return inpainter

@@ -48,7 +48,9 @@ class EdgeConnectInpainter:
         model = get_model(name, "inpainter")
         self._name = model.name
         networks = {
-            file.role: Session(read_file(file), name=name, device=device, threads=threads)
+            file.role: Session(
+                read_file(model, file.role), name=name, device=device, threads=threads
+            )
             for file in model.files
         }
         self._edges, self._fill = networks["edges"], networks["fill"]

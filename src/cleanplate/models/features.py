@@ -37,9 +37,8 @@ class FeatureExtractor:
     """
 
     def __init__(self, *, device: str = "auto", threads: int | None = None) -> None:
-        (file,) = get_model(_MODEL, "segmenter").files
         self._network = Session(
-            read_file(file),
+            read_file(get_model(_MODEL, "segmenter"), "segment"),
             name=_MODEL,
             device=device,
             threads=threads,

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from types import MappingProxyType, ModuleType
 from typing import Any, cast
 
-import numpy as np
 import numpy.typing as npt
 
 from cleanplate.errors import (
@@ -19,6 +18,9 @@ from cleanplate.errors import (
 )
 
 logger = logging.getLogger(__name__)
+
+Tensor = npt.NDArray[Any]
+"""An input or output of a network, of the dtype its file names."""
 
 _PROVIDERS = MappingProxyType(
     {
@@ -92,22 +94,22 @@ class Session:
             logger.warning("%s could not be loaded, %s runs %s", wanted[0], self.provider, name)
         self._inputs = tuple(node.name for node in self._session.get_inputs())
 
-    def run(self, *tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def run(self, *tensors: Tensor) -> Tensor:
         """Return the network's first output for its inputs, given in the file's order.
 
         Args:
-            tensors: (N, C, H, W) float32 each; the caller knows the network's ranges.
+            tensors: mostly (N, C, H, W) float32; the caller knows the network's dtypes and ranges.
         """
         return self.run_all(*tensors)[0]
 
-    def run_all(self, *tensors: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
+    def run_all(self, *tensors: Tensor) -> list[Tensor]:
         """Return all of the network's outputs, the file's own first, then the `inner` ones.
 
         Args:
             tensors: as for `run`.
         """
         feeds = dict(zip(self._inputs, tensors, strict=True))
-        return cast("list[npt.NDArray[np.float32]]", self._session.run(None, feeds))
+        return cast("list[Tensor]", self._session.run(None, feeds))
 
 
 def _extra_output(value: str) -> bytes:

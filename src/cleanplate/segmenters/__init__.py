@@ -1,17 +1,23 @@
 """Segmenters by name."""
 
-from cleanplate.errors import UnknownNameError
-from cleanplate.models.registry import MODELS
+import importlib
+from types import MappingProxyType
+from typing import Any
+
+from cleanplate.models.registry import get_model, model_names
 from cleanplate.segmenters.base import Segmenter
 
 DEFAULT_SEGMENTER = "deeplabv3plus_lite2.voc"
 
 __all__ = ["DEFAULT_SEGMENTER", "Segmenter", "create_segmenter", "segmenter_names"]
 
+_FAMILIES = MappingProxyType({"deeplab": ("deeplab", "DeepLabSegmenter")})
+"""Family of models -> module and class of this package; imported when one is created."""
+
 
 def segmenter_names() -> tuple[str, ...]:
     """Return every name that `create_segmenter` knows."""
-    return tuple(name for name, model in MODELS.items() if model.kind == "segmenter")
+    return model_names("segmenter")
 
 
 def create_segmenter(
@@ -26,10 +32,10 @@ def create_segmenter(
 
     Raises:
         UnknownNameError: no such segmenter; the message lists those there are.
-        DeviceError, MissingRuntimeError, WeightsError: see `cleanplate.models.runtime.Session`.
+        WeightsError: it is not on this machine, or damaged; the message tells how to get it.
+        DeviceError, MissingRuntimeError: see `cleanplate.models.runtime.Session`.
     """
-    if name not in segmenter_names():
-        raise UnknownNameError("segmenter", name, segmenter_names())
-    from cleanplate.segmenters.deeplab import DeepLabSegmenter
-
-    return DeepLabSegmenter(name, device=device, threads=threads)
+    module, adapter = _FAMILIES[get_model(name, "segmenter").family]
+    create: Any = getattr(importlib.import_module(f"{__name__}.{module}"), adapter)
+    segmenter: Segmenter = create(name, device=device, threads=threads)
+    return segmenter

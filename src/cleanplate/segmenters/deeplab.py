@@ -35,9 +35,9 @@ class DeepLabSegmenter:
         threads: int | None = None,
     ) -> None:
         model = get_model(name, "segmenter")
-        (file,) = model.files
         self._name, self._labels = model.name, model.labels
-        self._network = Session(read_file(file), name=name, device=device, threads=threads)
+        content = read_file(model, "segment")
+        self._network = Session(content, name=name, device=device, threads=threads)
 
     @property
     def name(self) -> str:

@@ -1,0 +1,81 @@
+"""Reading checkpoints without running any code that they may carry."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cleanplate.errors import WeightsError
+
+State = Mapping[str, torch.Tensor]
+"""Parameter name -> tensor."""
+
+
+def load_checkpoint(path: Path) -> Any:
+    """Return what a `.pth`, `.pt`, `.ckpt` or `.safetensors` file holds, tensors on the CPU.
+
+    Only tensors and plain containers are loaded; a file that would run code is refused.
+
+    Raises:
+        WeightsError: it cannot be read, is cut off, or holds something else.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: there is no such file; check the name") from None
+    except pickle.UnpicklingError as error:
+        reason = str(error).splitlines()[0]
+        raise WeightsError(
+            f"{path}: is no checkpoint of tensors alone ({reason}); code in it is never run"
+        ) from None
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(
+            f"{path}: cannot be read as a checkpoint ({reason}); it may be cut off, get it again"
+        ) from None
+
+
+def load_state(path: Path, *, inside: str | None = None) -> State:
+    """Return the parameters in a checkpoint.
+
+    Args:
+        path: the checkpoint.
+        inside: the key under which they stand, if it holds more than them.
+
+    Raises:
+        WeightsError: as for `load_checkpoint`, or there are none.
+    """
+    content = load_checkpoint(path)
+    if inside is not None:
+        content = content.get(inside) if isinstance(content, Mapping) else None
+    if not isinstance(content, Mapping) or not all(
+        isinstance(value, torch.Tensor) for value in content.values()
+    ):
+        where = "" if inside is None else f" under {inside!r}"
+        raise WeightsError(f"{path}: holds no parameters{where}; is it a file of this model?")
+    return content
+
+
+def fill_network(network: torch.nn.Module, state: State, path: Path) -> None:
+    """Load parameters into a network; every one must have its place and fit.
+
+    Raises:
+        WeightsError: one is missing, left over or of another shape; the message names the first.
+    """
+    try:
+        found = network.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise WeightsError(f"{path}: is not of this architecture ({reason})") from None
+    for names, wrong in ((found.missing_keys, "lacks"), (found.unexpected_keys, "has besides")):
+        if names:
+            raise WeightsError(
+                f"{path}: is not of this architecture: it {wrong} {names[0]}"
+                + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+            )

@@ -1,0 +1,93 @@
+"""What an entry of the registry states."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+ModelKind = Literal["segmenter", "inpainter", "prompter"]
+
+Commercial = Literal["yes", "no", "unclear"]
+"""Whether the licence of the weights permits commercial use.
+
+"yes": their publisher grants it. "no": their publisher forbids it. "unclear": nothing is stated for
+the weights, or it contradicts the terms of the photos they were trained on.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Licence:
+    """On which terms the weights may be used."""
+
+    spdx: str  # id of the weights' licence; "NOASSERTION" if their publisher states none
+    commercial: Commercial
+    note: str  # the same in plain words, with who said so; no full stop at the end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFile:
+    """One ONNX file that runs."""
+
+    role: str  # what the file does in its model: "segment", "edges", "fill"
+    filename: str
+    sha256: str | None = None  # None: the file is made on the user's machine from a checkpoint
+    size_bytes: int | None = None
+    url: str | None = None  # pinned to a commit or release; None: built in, or made from one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A file of a training framework from which a model's ONNX files are made."""
+
+    filename: str  # unique in the registry; the publisher's own name may not be
+    url: str | None  # None: its publisher offers no address that a program may fetch
+    size_bytes: int | None = None
+    # What its publisher states: "sha256:<64 hex>", "sha256-prefix:<8 hex>" or "md5:<32 hex>".
+    # None only where nothing is stated: then the file can be imported, not pulled.
+    checksum: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A trained model and what a user must know before using it."""
+
+    name: str  # "<architecture>.<training set>"
+    kind: ModelKind
+    family: str  # which adapter runs it, see `segmenters` and `inpainters`
+    files: tuple[ModelFile, ...]
+    checkpoints: tuple[Checkpoint, ...] = ()  # what `files` are made from
+    converter: str | None = None  # a module of `models.convert`; set where there are checkpoints
+    page: str | None = None  # where a person finds the files
+    labels: tuple[str, ...] = ()  # what a segmenter finds; empty: any words, or no segmenter
+    licence: Licence
+    source: str  # the paper the architecture is from, and the weights' publisher
+    recipe: str  # how these weights were made
+    training_photos: str  # what they saw, and on which terms
+    contract: str  # inputs and outputs of the files: shapes, ranges, polarity, padding
+    choose: str  # when to choose it, in plain words, with its limits
+    # {"data, size": {"metric_unit": value}}; who measured is told in the data's name
+    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether its files lie in the package."""
+        return not self.checkpoints and all(file.url is None for file in self.files)
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Bytes to download, or bytes in the package; None if its publisher does not state them."""
+        sizes = [file.size_bytes for file in self.checkpoints or self.files]
+        known = [size for size in sizes if size is not None]
+        return sum(known) if len(known) == len(sizes) else None
+
+    @property
+    def can_be_pulled(self) -> bool:
+        """Whether every file it needs has an address and a checksum."""
+        if self.checkpoints:
+            return all(file.url and file.checksum for file in self.checkpoints)
+        return all(file.url and file.sha256 for file in self.files)
+
+
+def frozen_metrics(metrics: dict[str, dict[str, float]]) -> Mapping[str, Mapping[str, float]]:
+    """Return `metrics` such that nothing in them can be changed."""
+    return MappingProxyType({data: MappingProxyType(values) for data, values in metrics.items()})
