@@ -62,6 +62,14 @@ class UnknownNameError(InputError):
 class DeviceError(InputError):
     """The device that was asked for cannot be used here."""
 
+    def __init__(self, device: str, reason: str) -> None:
+        self.device, self.reason = device, reason
+        super().__init__(device, reason)
+
+    def __str__(self) -> str:
+        """Return the message."""
+        return f"device {self.device!r} cannot be used: {self.reason}, or use --device cpu"
+
 
 class PhotoError(CleanplateError, OSError):
     """One photo cannot be read, used or written; the others are not affected."""

@@ -22,6 +22,7 @@ from cleanplate.models.runtime import (
     DEVICES,
     Session,
     _share_arena,
+    absence_of,
     available_providers,
     usable_cores,
 )
@@ -193,7 +194,26 @@ def test_auto_goes_on_with_the_cpu_and_says_so(install, caplog):
     with caplog.at_level(logging.WARNING):
         session = Session(b"x", name="edges", device="auto")
     assert session.provider == CPU
-    assert f"{CUDA} could not be loaded, {CPU} runs edges" in caplog.text
+    told = f"{CUDA} is not used: its libraries could not be loaded; {CPU} runs edges"
+    assert told in caplog.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="words of the loader of Linux")
+def test_a_library_that_is_missing_is_named(install, tmp_path):
+    fake = install([CUDA, CPU], [CPU])
+    fake.__file__ = str(tmp_path / "__init__.py")
+    (tmp_path / "capi").mkdir()
+    (tmp_path / "capi" / "libonnxruntime_providers_cuda.so").write_bytes(b"no library")
+    with pytest.raises(
+        DeviceError, match=r"could not be loaded \(.*providers_cuda\.so: .*\); it needs"
+    ):
+        Session(b"x", name="edges", device="cuda")
+
+
+def test_absence_is_told_or_none(edges_file, install):
+    assert absence_of("cpu", edges_file) is None
+    install([CPU], [CPU])
+    assert "has no CUDAExecutionProvider" in (absence_of("cuda", b"") or "")
 
 
 # --- threads and options

@@ -1,9 +1,11 @@
 """The one place that knows ONNX Runtime: sessions, their options, and the device that runs them."""
 
+import ctypes
 import functools
 import logging
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, cast
 
@@ -89,9 +91,10 @@ class Session:
             ) from error
         self.provider: str = self._session.get_providers()[0]
         if self.provider != wanted[0]:  # ONNX Runtime only logs it when a library is missing
+            cause = _loading_failure(runtime, wanted[0])
             if device != "auto":
-                raise DeviceError(_absent(device, "its libraries could not be loaded"))
-            logger.warning("%s could not be loaded, %s runs %s", wanted[0], self.provider, name)
+                raise DeviceError(device, f"{cause}; it {_INSTALL[device]}")
+            logger.warning("%s is not used: %s; %s runs %s", wanted[0], cause, self.provider, name)
         self._inputs = tuple(node.name for node in self._session.get_inputs())
 
     def run(self, *tensors: Tensor) -> Tensor:
@@ -186,13 +189,42 @@ def _wanted_providers(device: str, available: tuple[str, ...]) -> list[str]:
         return [p for p in (_PROVIDERS["cuda"], _PROVIDERS["cpu"]) if p in available]
     provider = _PROVIDERS[device]
     if provider not in available:
-        raise DeviceError(_absent(device, "the installed ONNX Runtime has no " + provider))
+        cause = f"the installed ONNX Runtime has no {provider}"
+        raise DeviceError(device, f"{cause}; it {_INSTALL[device]}")
     # Operators that an accelerator lacks run on the CPU, as ONNX Runtime intends.
     return [provider] if device == "cpu" else [provider, _PROVIDERS["cpu"]]
 
 
-def _absent(device: str, cause: str) -> str:
-    return f"device {device!r} cannot be used: {cause}; it {_INSTALL[device]}, or use --device cpu"
+def absence_of(device: str, content: bytes) -> str | None:
+    """Return why a device cannot be used on this machine, in one line; None if it can.
+
+    Args:
+        device: one of `DEVICES`.
+        content: bytes of an ONNX file to try it with.
+
+    Raises:
+        MissingRuntimeError: ONNX Runtime is not installed.
+    """
+    try:
+        Session(content, name="trial", device=device)
+    except DeviceError as error:
+        return error.reason
+    return None
+
+
+def _loading_failure(runtime: ModuleType, provider: str) -> str:
+    """Return why the libraries of a provider do not load, naming the first that is missing."""
+    stem = provider.removesuffix("ExecutionProvider").lower()
+    folder = Path(getattr(runtime, "__file__", None) or "").parent / "capi"
+    for library in sorted(folder.glob(f"*providers_{stem}*")):
+        try:
+            # The library leans on this one for a symbol; ONNX Runtime loads it first too.
+            for shared in folder.glob("libonnxruntime_providers_shared*"):
+                ctypes.CDLL(str(shared), mode=getattr(ctypes, "RTLD_GLOBAL", 0))
+            ctypes.CDLL(str(library))
+        except OSError as error:
+            return f"its libraries could not be loaded ({error})"
+    return "its libraries could not be loaded"
 
 
 def _session_options(runtime: ModuleType, threads: int | None) -> Any:
