@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cleanplate.errors import InputError
 from cleanplate.metrics import (
     bootstrap_interval,
+    context_similarity,
     kernel_distance,
     perceptual_distance,
     psnr_db,
@@ -102,3 +103,25 @@ def test_features_have_the_strides_they_say(cat):
     assert [m.shape[1:] for m in maps] == [
         (math.ceil(height / s), math.ceil(width / s)) for s in (2, 4, 8, 16)
     ]
+
+
+def test_similarity_is_the_cosine_of_what_is_wholly_inside_and_outside():
+    mask = np.zeros((64, 64), np.bool_)
+    mask[16:40, 16:48] = True
+    features = np.zeros((2, 4, 4), np.float32)
+    features[0] = 1
+    assert context_similarity(features, mask) == pytest.approx(1)
+    features[:, 1, 1:3] = np.array([0, 1])[:, None]  # the cells that lie wholly in the hole
+    features[:, 2, 1:3] = 7  # the cells that it covers half count for neither
+    assert context_similarity(features, mask) == pytest.approx(0)
+    features[0, 1, 1:3] = -1
+    features[1, 1, 1:3] = 0
+    assert context_similarity(features, mask) == pytest.approx(-1)
+
+
+def test_similarity_needs_an_inside_and_an_outside():
+    features = np.ones((3, 4, 4), np.float32)
+    assert math.isnan(context_similarity(features, np.ones((64, 64), np.bool_)))
+    small = np.zeros((64, 64), np.bool_)
+    small[3:9, 3:9] = True
+    assert math.isnan(context_similarity(features, small))

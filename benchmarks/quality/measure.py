@@ -8,22 +8,14 @@ import numpy as np
 import numpy.typing as npt
 from cases import Case
 
+from cleanplate.evaluation import FillScorer
 from cleanplate.masks import box_of
-from cleanplate.metrics import (
-    bootstrap_interval,
-    kernel_distance,
-    perceptual_distance,
-    psnr_db,
-    seam_ratio,
-    sharpness_ratio,
-    ssim,
-)
+from cleanplate.metrics import bootstrap_interval, kernel_distance
 from cleanplate.models.features import FeatureExtractor
 from cleanplate.types import RGBImage
 
 FloatArray = npt.NDArray[np.float32]
 
-_CONTEXT_PX = 64  # around a hole, plus a quarter of its side: what its features see
 _CROP_PX = 128  # crops that are compared as a distribution ...
 _CROP_LEAST = 0.25  # ... have at least this share of hole
 _ROUNDS = 200  # of resampling cases for the interval of the kernel distance
@@ -36,6 +28,7 @@ class Score:
     perceptual: float
     psnr_db: float
     ssim: float
+    similarity: float  # of the hole's features and its surroundings'
     sharpness: float  # NaN where the surroundings are flat
     seam: float  # NaN where there is no border to measure
     crops: FloatArray = field(repr=False)  # (N, D) features of crops around the hole
@@ -46,31 +39,21 @@ class Scorer:
 
     def __init__(self, case: Case, features: FeatureExtractor) -> None:
         self._case, self._features = case, features
+        self._scorer = FillScorer(case.mask, features, truth=case.truth)
 
     def score(self, fill: RGBImage) -> Score:
         """Return what a fill, (H, W, 3) uint8 and equal to the truth outside the hole, measures."""
-        case, window = self._case, self._window
+        truth, look = self._scorer.against_truth(fill), self._scorer.by_itself(fill)
+        assert truth is not None  # a case has its truth
         return Score(
-            perceptual=perceptual_distance(
-                self._features.maps(fill[window]), self._truth_maps, case.mask[window]
-            ),
-            psnr_db=psnr_db(fill, case.truth, case.mask),
-            ssim=ssim(fill, case.truth, case.mask),
-            sharpness=sharpness_ratio(fill, case.mask),
-            seam=seam_ratio(fill, case.mask),
+            perceptual=truth.perceptual,
+            psnr_db=truth.psnr_db,
+            ssim=truth.ssim,
+            similarity=look.similarity,
+            sharpness=look.sharpness,
+            seam=look.seam,
             crops=self._summaries(fill),
         )
-
-    @cached_property
-    def _window(self) -> tuple[slice, slice]:
-        mask = self._case.mask
-        context_px = int(_CONTEXT_PX + 0.25 * np.sqrt(np.count_nonzero(mask)))
-        left, top, right, bottom = box_of(mask, grown_by_px=context_px)
-        return slice(top, bottom), slice(left, right)
-
-    @cached_property
-    def _truth_maps(self) -> Sequence[FloatArray]:
-        return self._features.maps(self._case.truth[self._window])
 
     @cached_property
     def _crops(self) -> list[tuple[slice, slice]]:
@@ -92,7 +75,7 @@ class Scorer:
         return np.stack(found) if found else np.zeros((0, width), np.float32)
 
 
-METRICS = ("perceptual", "psnr_db", "ssim", "sharpness", "seam")
+METRICS = ("perceptual", "psnr_db", "ssim", "similarity", "sharpness", "seam")
 
 
 def summarise(

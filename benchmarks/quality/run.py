@@ -24,7 +24,7 @@ from measure import METRICS, Score, Scorer, summarise
 from peers import NAMES, PeerError, find_peers
 
 from cleanplate import Remover
-from cleanplate.masks import box_of
+from cleanplate.evaluation.sheets import sheet_of, tiles_of, with_hole
 from cleanplate.models.features import FeatureExtractor
 from cleanplate.types import Mask, RGBImage
 
@@ -149,25 +149,13 @@ def _kept(path: Path, case: Case, fill: Fill) -> RGBImage:
 
 def _write_sheet(path: Path, case: Case, fills: Mapping[str, RGBImage]) -> None:
     """Write the hole's surroundings side by side: the truth, the hole, and every fill."""
-    around_px = int(0.35 * max(case.mask.shape))
-    left, top, right, bottom = box_of(case.mask, grown_by_px=around_px)
-    near = slice(top, bottom), slice(left, right)
-    hole = np.where(case.mask[..., None], np.uint8(255), case.truth)
-    scale = _TILE_PX / max(bottom - top, right - left)
-    tiles = []
-    for name, image in {"untouched": case.truth, "hole": hole, **fills}.items():
-        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        tile = cv2.resize(image[near], None, fx=scale, fy=scale, interpolation=method)
-        tile = cv2.copyMakeBorder(
-            tile, 24, _TILE_PX - tile.shape[0], 0, _TILE_PX + 6 - tile.shape[1], 0, value=(0,) * 3
-        )
-        cv2.putText(tile, name, (4, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255,) * 3, 1, cv2.LINE_AA)
-        tiles.append(tile)
+    hole = with_hole(case.truth, case.mask)
+    shown = {"untouched": case.truth, "hole": hole, **fills}
+    tiles = tiles_of(shown, case.mask, tile_px=_TILE_PX)
     columns = 4
-    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
-    rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
+    sheet = sheet_of([tiles[i : i + columns] for i in range(0, len(tiles), columns)])
     path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), np.vstack(rows)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+    cv2.imwrite(str(path), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
 def markdown(methods: Mapping[str, Mapping[str, float | list[float]]]) -> str:
@@ -177,6 +165,7 @@ def markdown(methods: Mapping[str, Mapping[str, float | list[float]]]) -> str:
         "psnr_db": ("PSNR, dB", "{:.1f}"),
         "ssim": ("SSIM", "{:.2f}"),
         "kid_e3": ("KID x 1000", "{:.0f}"),
+        "similarity": ("Similarity", "{:.2f}"),
         "sharpness_median": ("Sharpness ratio", "{:.2f}"),
         "seam": ("Seam ratio", "{:.2f}"),
         "ours_nearer_share": ("cleanplate nearer in", "{:.0%}"),

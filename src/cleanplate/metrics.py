@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from cleanplate.errors import InputError
 from cleanplate.masks import box_of
+from cleanplate.resampling import covered_share
 from cleanplate.types import Mask, RGBImage, check_image_and_mask
 
 FloatArray = npt.NDArray[np.float32]
@@ -23,6 +24,7 @@ _SSIM_REACH_PX = 5  # an 11 x 11 window, as published
 _SSIM_C1, _SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _RING_SHARE = 0.25  # width of the surroundings, of the square root of the hole's area
 _RING_LEAST_PX = 4
+_WHOLLY = 0.99  # share of a cell
 _BESIDE_PX = 6  # how far from the border "beside it" goes
 _GRADIENT_FLOOR = 1.0  # grey levels: a seam fainter than that is not seen on flat ground
 
@@ -174,6 +176,34 @@ def perceptual_distance(
         difference = _unit(one[:, hole]) - _unit(two[:, hole])
         total += float((difference**2).sum(axis=0).mean())
     return total
+
+
+def context_similarity(features: FloatArray, mask: Mask) -> float:
+    """Return how alike a hole and its surroundings are to a network: no truth is needed.
+
+    The cosine between the mean features of the cells that lie wholly in the hole and of those that
+    it does not touch. A hole in which a new thing was invented is unlike its surroundings; so may
+    be a right fill where these have several parts. It favours blurred fills, as its model does.
+
+    Args:
+        features: (C, h, w) float32, of a filled picture.
+        mask: (H, W) bool, True = was filled; the cells cover it evenly.
+
+    Returns:
+        In [-1, 1]; NaN if no cell lies wholly in the hole, or none outside it.
+
+    References:
+        Chandrasekar et al., ReMOVE: A Reference-free Metric for Object Erasure, CVPR Workshops
+        2024, arXiv:2409.00707, with features of another network.
+    """
+    size_wh = (features.shape[2], features.shape[1])
+    share = covered_share(mask, size_wh)
+    inside, outside = share > _WHOLLY, share < 1 - _WHOLLY
+    if not inside.any() or not outside.any():
+        return math.nan
+    one, two = features[:, inside].mean(axis=1), features[:, outside].mean(axis=1)
+    length = float(np.linalg.norm(one) * np.linalg.norm(two))
+    return float(one @ two) / length if length > 0 else math.nan
 
 
 def kernel_distance(first: FloatArray, second: FloatArray) -> float:

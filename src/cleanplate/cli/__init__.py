@@ -14,6 +14,7 @@ import typer
 from cleanplate import __version__
 from cleanplate.cli.console import print_error, print_line, survive_any_file_name
 from cleanplate.cli.doctor import doctor_command
+from cleanplate.cli.evaluate import evaluate_command
 from cleanplate.cli.labels import labels_command
 from cleanplate.cli.models import models_app
 from cleanplate.cli.run import RUN_HELP, run_command
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 app.command("run", help=RUN_HELP)(run_command)
 app.command("labels")(labels_command)
+app.command("evaluate")(evaluate_command)
 app.command("doctor")(doctor_command)
 app.add_typer(models_app, name="models")
 

@@ -1,0 +1,189 @@
+"""Which photo, result, mask and truth belong together, and what each result measures."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from cleanplate.batch import MaskFiles, PlannedPhoto
+from cleanplate.batch.walking import Walk, walk_folder
+from cleanplate.errors import CleanplateError, InputError, PhotoError
+from cleanplate.evaluation.scoring import FillScorer, LookScore, TruthScore
+from cleanplate.images import read_mask, read_photo
+from cleanplate.masks import drop_specks, grow, painted
+from cleanplate.models.features import FeatureExtractor
+from cleanplate.pipeline import DEFAULT_MIN_SCORE
+from cleanplate.segmenters import Segmenter
+from cleanplate.types import Mask, RGBImage
+from cleanplate.verification import find_remaining
+
+# Where no mask is given it is taken from what changed: a JPEG that was encoded again changes by up
+# to 9 levels away from a hole, a filled object by far more.
+_CHANGED_LEVELS = 24
+_CHANGED_GROWN_PX = 2.0
+_LEAST_CHANGE_PX = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """The folders of an evaluation; photos lie at the same relative paths in all of them."""
+
+    results: Path  # the clean plates
+    photos: Path | None = None  # as they were before; needed without masks
+    masks: Path | None = None  # what was filled, as `run --masks` saves it
+    truth: Path | None = None  # what is really behind the objects
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What one result measures."""
+
+    name: str  # relative path
+    mask_share: float  # of the photo that was filled; 0: it is unchanged, nothing else is told
+    truth: TruthScore | None = None
+    look: LookScore | None = None
+    # Pixels in which the segmenter still finds what was to go, as a share of the hole.
+    remaining_share: float | None = None
+    remaining: tuple[str, ...] = ()  # labels
+    error: str | None = None  # why it could not be evaluated, one line
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pictures:
+    """The pictures of one evaluation, all of one size."""
+
+    result: RGBImage
+    mask: Mask
+    before: RGBImage | None
+    truth: RGBImage | None
+
+
+def evaluate_folders(
+    sources: Sources,
+    features: FeatureExtractor,
+    *,
+    segmenter: Segmenter | None = None,
+    labels: Collection[str] = (),
+    min_score: float = DEFAULT_MIN_SCORE,
+) -> Iterator[tuple[Evaluation, Pictures | None]]:
+    """Yield what each result measures, and its pictures; None for those that failed.
+
+    Args:
+        sources: where the pictures lie.
+        features: what computes features.
+        segmenter: looks at the filled holes again; None does not.
+        labels: canonical names of what was to go.
+        min_score: [0, 1]; what is found with a lower score does not count.
+
+    Raises:
+        InputError: there is no result, or neither masks nor photos are given.
+    """
+    if sources.masks is None and sources.photos is None:
+        raise InputError(
+            "what was filled is not known; give the masks (--masks) or the photos (--photos)"
+        )
+    results = _walk(sources.results)
+    if not results:
+        raise InputError(f"{sources.results}: there are no photos in it")
+    masks = None if sources.masks is None else MaskFiles(sources.masks)
+    for photo in results:
+        name = photo.relative.as_posix()
+        try:
+            pictures = _read(photo, sources, masks)
+            evaluation = _evaluate(name, pictures, features)
+            if segmenter is not None and pictures.mask.any():
+                share, found = _still_found(pictures, segmenter, labels, min_score)
+                evaluation = replace(evaluation, remaining_share=share, remaining=found)
+        except CleanplateError as error:
+            yield Evaluation(name=name, mask_share=0.0, error=str(error)), None
+        else:
+            yield evaluation, pictures
+
+
+def _walk(folder: Path) -> list[PlannedPhoto]:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder")
+    found = [Path(*parts) for parts in walk_folder(folder, Walk(), recursive=True, excluded=())]
+    stems = [path.with_suffix("") for path in found]
+    return [
+        PlannedPhoto(
+            source=folder / path,
+            target=folder / path,
+            relative=path,
+            shares_stem=stems.count(path.with_suffix("")) > 1,
+        )
+        for path in found
+    ]
+
+
+def _read(photo: PlannedPhoto, sources: Sources, masks: MaskFiles | None) -> Pictures:
+    result = read_photo(photo.source).pixels
+    before = _read_other(sources.photos, photo, result)
+    truth = _read_other(sources.truth, photo, result)
+    mask = np.zeros(result.shape[:2], np.bool_)
+    if masks is not None:
+        mask = read_mask(masks.find(photo), (result.shape[0], result.shape[1]))
+    elif before is not None:
+        mask = _changed(before, result)
+    return Pictures(result, mask, before, truth)
+
+
+def _read_other(folder: Path | None, photo: PlannedPhoto, result: RGBImage) -> RGBImage | None:
+    """Return the picture at the same relative path in another folder, of whatever format."""
+    if folder is None:
+        return None
+    path = folder / photo.relative
+    if not path.exists():
+        alike = sorted(path.parent.glob(f"{path.stem}.*")) if path.parent.is_dir() else []
+        if len(alike) != 1:
+            raise PhotoError(path, "there is no such photo", "put it beside the others")
+        (path,) = alike
+    pixels = read_photo(path).pixels
+    if pixels.shape != result.shape:
+        raise PhotoError(
+            path,
+            f"is {pixels.shape[1]} x {pixels.shape[0]} px, its result {result.shape[1]} x "
+            f"{result.shape[0]} px",
+            "compare pictures of one size",
+        )
+    return pixels
+
+
+def _changed(before: RGBImage, result: RGBImage) -> Mask:
+    """Return where a photo was changed by more than being encoded again."""
+    apart = np.abs(before.astype(np.int16) - result).max(axis=2) > _CHANGED_LEVELS
+    return grow(drop_specks(apart, least_px=_LEAST_CHANGE_PX), _CHANGED_GROWN_PX)
+
+
+def _evaluate(name: str, pictures: Pictures, features: FeatureExtractor) -> Evaluation:
+    mask = pictures.mask
+    if not mask.any():
+        return Evaluation(name=name, mask_share=0.0)
+    scorer = FillScorer(mask, features, truth=pictures.truth)
+    return Evaluation(
+        name=name,
+        mask_share=float(mask.mean()),
+        truth=scorer.against_truth(pictures.result),
+        look=scorer.by_itself(pictures.result),
+    )
+
+
+def _still_found(
+    pictures: Pictures, segmenter: Segmenter, labels: Collection[str], min_score: float
+) -> tuple[float, tuple[str, ...]]:
+    """Return the share of the hole that shows what was to go, and the labels found there."""
+    mask = pictures.mask
+    found = find_remaining(
+        pictures.result,
+        mask,
+        removed=(),
+        left=(),
+        segmenter=segmenter,
+        labels=labels,
+        min_score=min_score,
+        min_area=0,
+    )
+    still = painted(found, mask.shape) & mask
+    share = np.count_nonzero(still) / np.count_nonzero(mask)
+    return float(share), tuple(instance.label for instance in found)
