@@ -154,7 +154,8 @@ def _identify(
     for path in paths:
         describe_file(path)  # says what is wrong with a file that cannot be read
     if all(checksum_of(file) is None for file in wanted):
-        return ("own" if own_weights else "unstated"), list(paths)
+        own = own_weights or not model.checkpoints  # ONNX without a checksum: trained by the user
+        return ("own" if own else "unstated"), list(paths)
     matched: dict[str, Path] = {}
     wrong: list[ChecksumError] = []
     for path in paths:

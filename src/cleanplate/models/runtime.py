@@ -95,7 +95,12 @@ class Session:
             if device != "auto":
                 raise DeviceError(device, f"{cause}; it {_INSTALL[device]}")
             logger.warning("%s is not used: %s; %s runs %s", wanted[0], cause, self.provider, name)
-        self._inputs = tuple(node.name for node in self._session.get_inputs())
+        inputs = self._session.get_inputs()
+        self._inputs = tuple(node.name for node in inputs)
+        # What the file says of each input: a number, or a name where any size will do.
+        self.input_shapes: tuple[tuple[int | str, ...], ...] = tuple(
+            tuple(getattr(node, "shape", ())) for node in inputs
+        )
 
     def run(self, *tensors: Tensor) -> Tensor:
         """Return the network's first output for its inputs, given in the file's order.

@@ -62,10 +62,26 @@ def export_network(
             _export(network, path, inputs, outputs, dynamic, traced=traced)
         finally:
             noisy.setLevel(level)
+    compared = original or network
+    return largest_difference(compared, path, [inputs, *trials], tolerance=tolerance)
+
+
+def largest_difference(
+    original: Callable[..., torch.Tensor | Sequence[torch.Tensor]],
+    path: Path,
+    trials: Sequence[Tensors],
+    *,
+    tolerance: float = TOLERANCE,
+) -> float:
+    """Return how far an ONNX file is off its original, over some inputs.
+
+    Raises:
+        WeightsError: it is further off than `tolerance`.
+    """
     session = Session(path.read_bytes(), name=path.name, device="cpu")
     largest = 0.0
-    for trial in (inputs, *trials):
-        difference, scale = _compare(session, original or network, trial)
+    for trial in trials:
+        difference, scale = _compare(session, original, trial)
         if not difference <= tolerance * scale:  # also if it is not a number
             sizes = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in trial.items())
             raise WeightsError(

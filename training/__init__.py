@@ -1,0 +1,1 @@
+"""Training of the built-in networks; it imports the package, never the reverse."""

@@ -1,0 +1,125 @@
+"""Trained networks as ONNX files with half-precision weights, compared with the original."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from cleanplate.models.convert.export import export_network, largest_difference
+from training.networks import EdgeNetwork, FillNetwork
+
+HALF_TOLERANCE = 2e-2
+"""Largest difference that half-precision weights may make, for outputs in [0, 1]."""
+
+_LEAST_HALVED = 64  # values; smaller tensors are not worth a cast
+
+
+def export_edgeconnect(
+    generators: Mapping[str, nn.Module], sees_mask: bool, folder: Path
+) -> dict[str, float]:
+    """Write `edgeconnect_edges.onnx` and `edgeconnect_fill.onnx`; return the largest differences.
+
+    Raises:
+        WeightsError: a file computes something else.
+    """
+    fill_inputs = 5 if sees_mask else 4
+    plans = {
+        "edges": (EdgeNetwork, "grey_edges_mask", 3),
+        "fill": (FillNetwork, "rgb_edges", fill_inputs),
+    }
+    differences = {}
+    for role, (wrapper, name, channels) in plans.items():
+        network = wrapper(generators[role].cpu().float()).eval()
+        path = folder / f"edgeconnect_{role}.onnx"
+        generator = torch.Generator().manual_seed(0)
+        trials = [
+            {name: torch.rand(*shape, generator=generator)}
+            for shape in ((1, channels, 64, 64), (2, channels, 96, 48))
+        ]
+        export_network(
+            network,
+            path,
+            inputs=trials[0],
+            outputs=["edges" if role == "edges" else "rgb"],
+            dynamic={name: (0, 2, 3)},
+            trials=trials[1:],
+        )
+        halve_weights(path)
+        differences[role] = largest_difference(network, path, trials, tolerance=HALF_TOLERANCE)
+    return differences
+
+
+def halve_weights(path: Path) -> None:
+    """Store the weights of an ONNX file in half precision, cast to single precision on load."""
+    model = onnx.load(path)
+    kept, casts = [], []
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if tensor.data_type != TensorProto.FLOAT or values.size <= _LEAST_HALVED:
+            kept.append(tensor)
+            continue
+        half = f"{tensor.name}_h"
+        kept.append(numpy_helper.from_array(values.astype(np.float16), half))
+        casts.append(helper.make_node("Cast", [half], [tensor.name], to=TensorProto.FLOAT))
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*casts, *nodes])
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def load_generator(generator: nn.Module, path: Path) -> None:
+    """Load the weights of an exported generator, to train on from them.
+
+    A generator that sees the mask, exported from one that did not, starts with zero weights there.
+
+    Raises:
+        ValueError: the file is of another architecture.
+    """
+    prefix = "g."
+    found = {}
+    for tensor in onnx.load(path).graph.initializer:
+        name = tensor.name.removesuffix("_h")
+        if name.startswith(prefix):
+            values = numpy_helper.to_array(tensor).astype(np.float32)
+            found[name.removeprefix(prefix)] = torch.from_numpy(values.copy())
+    first = "encoder.0.weight"
+    own = generator.state_dict()
+    if first in found and found[first].shape[1] < own[first].shape[1]:
+        widened = torch.zeros(own[first].shape)
+        widened[:, : found[first].shape[1]] = found[first]
+        found[first] = widened
+    missing = set(own) - set(found)
+    if missing or any(own[name].shape != found[name].shape for name in own):
+        raise ValueError(f"{path} is not of this architecture: see width and dilations")
+    generator.load_state_dict({name: found[name] for name in own})
+
+
+def export_segmenter(network: nn.Module, path: Path) -> float:
+    """Write a segmenter in the package's contract; return the largest difference of its logits.
+
+    Raises:
+        WeightsError: the file computes something else.
+    """
+    network = network.cpu().float().eval()
+    generator = torch.Generator().manual_seed(0)
+    trials = [
+        {"rgb": torch.rand(*shape, generator=generator)}
+        for shape in ((1, 3, 64, 96), (2, 3, 96, 64))
+    ]
+    export_network(
+        network,
+        path,
+        inputs=trials[0],
+        outputs=["logits"],
+        dynamic={"rgb": (0, 2, 3)},
+        trials=trials[1:],
+    )
+    halve_weights(path)
+    return largest_difference(network, path, trials, tolerance=HALF_TOLERANCE)

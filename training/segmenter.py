@@ -1,0 +1,236 @@
+r"""Train DeepLabV3+ on masks made by people and on the labels of a teacher.
+
+    python -m training.segmenter --config training/configs/segmenter.toml \
+        --labelled VOC --taught TAUGHT --held-out VAL --output RUN
+
+Each folder holds images/NAME.* and masks/NAME.png with class numbers, 255 = ignore. TAUGHT is made
+by `python -m training.teach` with any segmenter of the registry.
+"""
+
+import argparse
+import copy
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.nn import functional
+
+from training.card import write_card
+from training.checkpoints import Parts, load_checkpoint, restore, save_checkpoint, update_average
+from training.config import SegmenterConfig, as_dict, from_dict, read_config
+from training.deeplab import DeepLab
+from training.export import export_segmenter
+from training.pairs import IGNORED, LabelledBatch, LabelledBatches, Pair, find_pairs
+from training.photos import batches_from
+
+_SIDE_MULTIPLE = 32  # px
+_VALIDATED_SIDE = 513  # px; long side, as the papers measure
+
+
+class SegmenterTrainer:
+    """A network, its average, its optimiser, and one step of training.
+
+    Args:
+        config: of the run.
+        device: where it runs.
+        pretrained: whether the encoder starts from ImageNet weights.
+    """
+
+    def __init__(
+        self, config: SegmenterConfig, device: torch.device, *, pretrained: bool = True
+    ) -> None:
+        self.config, self.device = config, device
+        settings = config.segmentation
+        self.network = DeepLab(
+            settings.encoder, settings.classes, settings.decoder_width, pretrained=pretrained
+        ).to(device)
+        if device.type == "cuda":
+            self.network.to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
+        encoder = list(self.network.encoder.parameters())
+        known = {id(parameter) for parameter in encoder}
+        others = [p for p in self.network.parameters() if id(p) not in known]
+        self._rates = (settings.encoder_rate, settings.decoder_rate)
+        self.optimiser = torch.optim.AdamW(
+            [{"params": encoder}, {"params": others}],
+            lr=settings.encoder_rate,
+            weight_decay=settings.weight_decay,
+        )
+
+    @property
+    def parts(self) -> Parts:
+        """What a checkpoint holds."""
+        return Parts(
+            networks={"segmenter": self.network},
+            averages={"segmenter": self.average},
+            optimisers={"segmenter": self.optimiser},
+        )
+
+    def step(self, batch: LabelledBatch, step: int) -> float:
+        """Train on one batch and return the loss."""
+        share = step / max(1, self.config.run.steps)
+        factor = (1 - share) ** 0.9 * min(1.0, (step + 1) / 100)  # polynomial, as in the paper
+        for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+        self.network.train()
+        with torch.autocast(
+            self.device.type,
+            dtype=torch.bfloat16,
+            enabled=self.config.run.precision == "bf16",
+        ):
+            logits = self.network(batch.rgb)
+        loss = hardest_cross_entropy(
+            logits.float(), batch.classes, self.config.segmentation.hardest_share
+        )
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
+        self.optimiser.step()
+        update_average(self.average, self.network, step, self.config.average)
+        return float(loss.detach())
+
+
+def hardest_cross_entropy(
+    logits: torch.Tensor, classes: torch.Tensor, share: float
+) -> torch.Tensor:
+    """Return the mean cross-entropy of the hardest pixels of each crop.
+
+    Args:
+        logits: (N, C, h, w); brought to the size of `classes`.
+        classes: (N, H, W) int64, 255 = ignore.
+        share: of the pixels of a crop that count, (0, 1].
+    """
+    size = classes.shape[1:]
+    logits = functional.interpolate(logits, size, mode="bilinear", align_corners=False)
+    loss = functional.cross_entropy(logits, classes, ignore_index=IGNORED, reduction="none")
+    flat = loss.flatten(1)
+    return flat.topk(max(1, int(share * flat.shape[1])), dim=1).values.mean()
+
+
+@torch.no_grad()
+def intersection_over_union(
+    network: nn.Module, pairs: Sequence[Pair], classes: int, device: torch.device
+) -> npt.NDArray[np.float64]:
+    """Return (classes,) intersection over union over all pairs; NaN for a class that none shows."""
+    network.eval()
+    counts = torch.zeros(classes, classes, dtype=torch.float64)
+    for pair in pairs:
+        photo, truth = pair.read()
+        height, width = photo.shape[:2]
+        scale = _VALIDATED_SIDE / max(height, width)
+        size_wh = tuple(
+            max(1, round(side * scale / _SIDE_MULTIPLE)) * _SIDE_MULTIPLE
+            for side in (width, height)
+        )
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        small = cv2.resize(photo, size_wh, interpolation=method)
+        rgb = torch.from_numpy(small).to(device).permute(2, 0, 1)[None].float() / 255
+        logits = functional.interpolate(
+            network(rgb).float(), (height, width), mode="bilinear", align_corners=False
+        )
+        found = logits[0].argmax(0).cpu()
+        wanted = torch.from_numpy(truth).long()
+        counted = wanted < classes
+        both = wanted[counted] * classes + found[counted]
+        counts += torch.bincount(both, minlength=classes**2).view(classes, classes)
+    hit = counts.diag()
+    union = counts.sum(0) + counts.sum(1) - hit
+    shown = counts.sum(1) > 0
+    return torch.where(shown, hit / union, torch.nan).numpy()
+
+
+def train(
+    trainer: SegmenterTrainer,
+    batches: LabelledBatches,
+    output: Path,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+) -> int:
+    """Train from step `start` up to `stop` (None: the configuration's) and return the last step."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    config = trainer.config
+    output.mkdir(parents=True, exist_ok=True)
+    begun = time.perf_counter()
+    last = start
+    with SummaryWriter(str(output / "logs")) as log:
+        for step, batch in enumerate(batches_from(batches, start, config.run.workers), start):
+            if stop is not None and step >= stop:
+                break
+            loss = trainer.step(batch.to(trainer.device), step)
+            last = step + 1
+            if last % config.run.log_every == 0 or last == config.run.steps:
+                log.add_scalar("loss", loss, last)
+                speed = (last - start) * config.run.batch / (time.perf_counter() - begun)
+                print(f"step {last}, {speed:.0f} crops/s: loss {loss:.4f}", flush=True)
+            if last % config.run.checkpoint_every == 0 or last == config.run.steps:
+                save_checkpoint(output / "checkpoint.pt", trainer.parts, last, as_dict(config))
+    return last
+
+
+def main() -> None:
+    """Parse the command line, train, measure, export."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", type=Path, help="TOML; not with --resume")
+    parser.add_argument("--labelled", type=Path, nargs="*", default=[], help="made by people")
+    parser.add_argument("--taught", type=Path, nargs="*", default=[], help="labelled by a teacher")
+    parser.add_argument("--held-out", type=Path, help="pairs to measure on at the end")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--resume", type=Path, help="a checkpoint to go on from")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    arguments = parser.parse_args()
+    device = torch.device(arguments.device)
+    content = load_checkpoint(arguments.resume, device) if arguments.resume else None
+    if content is not None:
+        config = from_dict(SegmenterConfig, content["config"])
+    elif arguments.config:
+        config = read_config(arguments.config, SegmenterConfig)
+    else:
+        config = SegmenterConfig()
+    torch.manual_seed(config.run.seed)
+    torch.set_float32_matmul_precision("high")
+    trainer = SegmenterTrainer(config, device, pretrained=content is None)
+    first = restore(content, trainer.parts) if content is not None else 0
+    labelled = [pair for folder in arguments.labelled for pair in find_pairs(folder)]
+    taught = [pair for folder in arguments.taught for pair in find_pairs(folder)]
+    batches = LabelledBatches(labelled, taught, config)
+    print(
+        f"{len(labelled)} pairs by people, {len(taught)} by a teacher; from step {first}",
+        flush=True,
+    )
+    begun = time.perf_counter()
+    last = train(trainer, batches, arguments.output, start=first)
+    trained_s = time.perf_counter() - begun
+    metrics: dict[str, float] = {}
+    if arguments.held_out:
+        pairs = find_pairs(arguments.held_out)
+        each = intersection_over_union(trainer.average, pairs, config.segmentation.classes, device)
+        metrics[f"miou, {len(pairs)} held-out pairs"] = float(np.nanmean(each))
+        metrics |= {f"iou of class {n}": float(v) for n, v in enumerate(each) if not np.isnan(v)}
+    path = arguments.output / "deeplabv3plus.onnx"
+    difference = export_segmenter(trainer.average, path)
+    write_card(
+        arguments.output / "card.md",
+        name="DeepLabV3+",
+        files=[path],
+        config=as_dict(config),
+        facts={
+            "pairs by people": len(labelled),
+            "pairs by a teacher": len(taught),
+            "steps": last,
+            "seconds of this run": round(trained_s),
+            "device": torch.cuda.get_device_name() if device.type == "cuda" else "CPU",
+            "largest difference of the ONNX file": difference,
+        },
+        metrics=metrics,
+    )
+
+
+if __name__ == "__main__":
+    main()
