@@ -2,7 +2,7 @@
 
 References:
     Canny, A Computational Approach to Edge Detection, PAMI 1986. What is matched is
-    `skimage.feature.canny(grey, sigma=2, mask=known)` of scikit-image 0.14 to 0.26: its masked
+    `skimage.feature.canny(grey, sigma=2, mask=known)` of scikit-image 0.26: its masked
     smoothing, its thresholds, its interpolated non-maximum suppression. Sums are made in the order
     of scipy.ndimage, so that not even ties fall differently.
 """
