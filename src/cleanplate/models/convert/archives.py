@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from cleanplate.errors import WeightsError
-from cleanplate.models.convert.checkpoints import State
+from cleanplate.models.convert.checkpoints import State, load_checkpoint
 
 _DTYPES = {
     "BFloat16Storage": torch.bfloat16,
@@ -32,33 +32,40 @@ _DTYPES = {
 }
 
 
-def load_archive(path: Path) -> State:
-    """Return all tensors of an archive under the names they have in it, joined by dots.
+def load_tensors(path: Path) -> State:
+    """Return all tensors of a checkpoint under the names they have in it, joined by dots.
 
     Dictionaries, lists and the attributes of modules are followed: "model.generator.model.1.weight"
-    in a TorchScript file, "state_dict.generator.model.1.weight" in a checkpoint.
+    in a TorchScript file, "state_dict.generator.model.1.weight" in a file of training. Files that
+    are no zip archives are read as `load_checkpoint` does.
 
     Raises:
-        WeightsError: it is no such archive, or is damaged.
+        WeightsError: it is no checkpoint, or is damaged.
     """
+    content = _read_archive(path) if zipfile.is_zipfile(path) else load_checkpoint(path)
+    return dict(_named(content, ""))
+
+
+def _read_archive(path: Path) -> object:
     try:
         with zipfile.ZipFile(path) as archive:
-            pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-            if len(pickles) != 1:
-                raise WeightsError(f"{path}: is no archive of PyTorch; is it a file of this model?")
-            root = pickles[0].removesuffix("data.pkl")
-            content = _Reader(archive, root).load()
-            return dict(_named(content, ""))
-    except FileNotFoundError:
-        raise WeightsError(f"{path}: there is no such file; check the name") from None
-    except WeightsError:
-        raise
+            roots = [
+                name.removesuffix("data.pkl")
+                for name in archive.namelist()
+                if name.endswith("/data.pkl")
+            ]
+            content = _Reader(archive, roots[0]).load() if len(roots) == 1 else None
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(
-            f"{path}: cannot be read as an archive of PyTorch ({reason}); it may be cut off, get "
+            f"{path}: cannot be read as an archive of PyTorch ({reason}); it may be damaged, get "
             "it again"
         ) from None
+    if len(roots) != 1:
+        raise WeightsError(
+            f"{path}: is no archive of PyTorch; if it holds checkpoints, unpack it first"
+        )
+    return content
 
 
 class _Inert:

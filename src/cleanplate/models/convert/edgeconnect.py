@@ -95,6 +95,7 @@ class Generator(nn.Module):
         )  # -> (N, C', H, W)
 
     def forward(self, planes: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) in [0, 1], H and W multiples of 4 -> (N, C', H, W) in [0, 1]."""
         drawn = self.decoder(self.middle(self.encoder(planes)))
         return torch.sigmoid(drawn) if self.draws_edges else (torch.tanh(drawn) + 1) / 2
 

@@ -19,8 +19,8 @@ from torch import nn
 
 from cleanplate.errors import WeightsError
 from cleanplate.models.convert import Conversion
-from cleanplate.models.convert.archives import load_archive
-from cleanplate.models.convert.checkpoints import State, fill_network, load_checkpoint
+from cleanplate.models.convert.archives import load_tensors
+from cleanplate.models.convert.checkpoints import State, fill_network
 from cleanplate.models.convert.export import export_network
 from cleanplate.models.registry import Model
 
@@ -42,7 +42,7 @@ class _Transforms:
     def __init__(self, height: int, width: int) -> None:
         self._down = _waves(height, height)  # (H, H) each
         self._across = _waves(width, width // 2 + 1)  # (K, W) each
-        # Waves that stand for their mirror images too: all but the first, and the last if W is even.
+        # Waves that stand for their mirror images too: not the first, nor the last if W is even.
         wave = torch.arange(width // 2 + 1)
         twice = (wave > 0) & (2 * wave != width)
         self._weight = (1 + twice.float())[:, None]
@@ -240,7 +240,7 @@ def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversi
     """Make the ONNX file; see `convert.Converter`.
 
     The checkpoint is big-lama.pt (TorchScript), best.ckpt (of training) or a file of parameters
-    alone. Its tensors are read, its code is not run.
+    alone. Only its tensors are read; the code in it is never run, registered or not.
     """
     (source,) = checkpoints
     state = _generator_state(source)
@@ -272,10 +272,7 @@ def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversi
 
 def _generator_state(path: Path) -> State:
     """Return the generator's parameters, named from "model." on."""
-    if path.suffix == ".safetensors":
-        state = load_checkpoint(path)
-    else:
-        state = load_archive(path)
+    state = load_tensors(path)
     # "model.generator.model.…" in TorchScript, "state_dict.generator.model.…" from training.
     pattern = re.compile(r"^(?:state_dict\.|model\.)?(?:generator\.)?(model\.\d+\..*)$")
     found = {match[1]: value for name, value in state.items() if (match := pattern.match(name))}
