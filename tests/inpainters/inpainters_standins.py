@@ -15,13 +15,22 @@ HOLE_LEVEL, KNOWN_LEVEL = 200, 17  # what the stand-in for MI-GAN paints
 def install_standin(name: str, folder: Path) -> None:
     """Install a stand-in under a registered name; CLEANPLATE_HOME must be the test's own."""
     model = get_model(name)
-    makers = {"edgeconnect_published": _edgeconnect, "lama": _lama, "lama_onnx": _lama_onnx}
-    maker = makers.get(model.family, _migan)
     files = {}
     for file in model.files:
         files[file.role] = folder / f"{name}-{file.role}.onnx"
-        files[file.role].write_bytes(maker(file.role))
+        files[file.role].write_bytes(standin_file(name, file.role))
     install(model, files, origin="own")
+
+
+def standin_file(name: str, role: str) -> bytes:
+    """Return the content of an ONNX file that can be installed for a role of a model."""
+    makers = {
+        "edgeconnect_published": _edgeconnect,
+        "lama": _lama,
+        "lama_onnx": _lama_onnx,
+        "migan": _migan,
+    }
+    return makers[get_model(name).family](role)
 
 
 def _edgeconnect(role: str) -> bytes:

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from inpainters_standins import HOLE_LEVEL
+from inpainters_standins import HOLE_LEVEL, standin_file
 from skimage.color import rgb2gray
 from skimage.feature import canny
 
-from cleanplate.errors import WeightsError
+from cleanplate.errors import ChecksumError, WeightsError
 from cleanplate.inpainters import create_inpainter
 from cleanplate.inpainters.base import DEFAULT_REACH_PX, reach_of
+from cleanplate.models import import_model
 from cleanplate.models.registry import get_model
 from cleanplate.pipeline import Remover
 
@@ -192,6 +193,23 @@ def test_one_that_is_not_here_says_how_to_get_it(name, advice, tmp_path, monkeyp
     monkeypatch.setenv("CLEANPLATE_HOME", str(tmp_path))
     with pytest.raises(WeightsError, match=f"{name} is not on this machine; .*{advice}"):
         create_inpainter(name)
+
+
+@pytest.mark.parametrize("name", ["lama.places", "migan.places2"])
+def test_an_onnx_file_of_ones_own_is_imported(name, tmp_path, monkeypatch, astronaut):
+    pytest.importorskip("onnx")
+    monkeypatch.setenv("CLEANPLATE_HOME", str(tmp_path))
+    own = tmp_path / "own.onnx"
+    own.write_bytes(standin_file(name, "fill"))
+    with pytest.raises(ChecksumError, match=r"own\.onnx: .* bytes, registered are .*--own-weights"):
+        import_model(name, [own])
+
+    assert import_model(name, [own], own_weights=True).origin == "own"
+
+    image, mask = photo_and_hole(astronaut, (60, 90))
+    result = create_inpainter(name, device="cpu").inpaint(image, mask)
+    assert (result[mask] != image[mask]).any()
+    np.testing.assert_array_equal(result[~mask], image[~mask])
 
 
 def test_licences_are_told_as_their_publishers_leave_them():

@@ -102,13 +102,15 @@ class Generator(nn.Module):
 
 def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversion:
     """Make the ONNX files of both generators; see `convert.Converter`."""
-    states = _tell_apart(checkpoints)
-    files, differences = {}, {}
-    for file in model.files:
-        state, source = states[file.role]
-        files[file.role] = folder / file.filename
-        differences[file.role] = _export(file.role, state, source, files[file.role])
-    return Conversion(files=files, largest_difference=differences)
+    originals = {}
+    for role, (state, source) in _tell_apart(checkpoints).items():
+        originals[role] = Generator(role)
+        fill_network(originals[role], state, source)
+    files = {file.role: folder / file.filename for file in model.files}
+    return Conversion(
+        files=files,
+        largest_difference={role: _export(originals[role], role, files[role]) for role in files},
+    )
 
 
 def _tell_apart(checkpoints: Sequence[Path]) -> dict[str, tuple[State, Path]]:
@@ -141,9 +143,7 @@ def _role_of(state: State, path: Path) -> str:
     )
 
 
-def _export(role: str, state: State, source: Path, target: Path) -> float:
-    original = Generator(role)
-    fill_network(original, state, source)
+def _export(original: Generator, role: str, target: Path) -> float:
     original.eval()
     folded = copy.deepcopy(original)
     for layer in list(folded.modules()):
