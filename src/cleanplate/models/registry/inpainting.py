@@ -47,21 +47,21 @@ _EDGECONNECT = (
         "places2",
         "Places2",
         _PLACES2,
-        "to compare with the published EdgeConnect; holes of up to a third of a 256 px window, "
-        "larger ones smear",
+        "to compare with the paper; works at 256 px, and wide holes are what later networks such "
+        "as LaMa were made for",
     ),
     _edgeconnect(
         "celeba",
         "CelebA",
         "CelebA (Liu et al. 2015), cropped portraits from the web for non-commercial research only",
-        "portraits cropped like CelebA's, faces in the middle, and nothing else",
+        "portraits cropped like CelebA's, the face in the middle; trained on nothing else",
     ),
     _edgeconnect(
         "psv",
         "Paris StreetView",
         "Paris StreetView (Doersch et al. 2012), Google Street View pictures given out by its "
         "authors on request",
-        "house fronts; other scenes get windows and ledges",
+        "house fronts like those of Paris; trained on nothing else",
     ),
 )
 
@@ -187,8 +187,8 @@ _MIGAN = (
         contract="image (1, 3, H, W) uint8 RGB and mask (1, 1, H, W) uint8, 255 = known, 0 = hole; "
         "any size, inside scaled to 512 x 512 px; returns RGB (1, 3, H, W) uint8, blended softly, "
         "also a few px outside the hole",
-        choose="the smallest of the large-hole inpainters: 28 MB, no PyTorch; it invents more "
-        "freely than LaMa, at times things",
+        choose="large holes with a small file: 28 MB, without installing PyTorch; its authors "
+        "advise to fill large areas piece by piece",
     ),
 )
 
