@@ -13,9 +13,10 @@ from cleanplate.compositing import paste
 from cleanplate.edges import follow_edges
 from cleanplate.errors import InputError
 from cleanplate.inpainters import DEFAULT_INPAINTER, Inpainter, create_inpainter
+from cleanplate.inpainters.base import reach_of
+from cleanplate.inpainters.fitting import inpaint_scaled
 from cleanplate.labels import resolve_labels
 from cleanplate.masks import box_of, cut_off, margin_px, merge, painted, shape_mask, touching
-from cleanplate.resampling import covered_share
 from cleanplate.segmenters import DEFAULT_SEGMENTER, Segmenter, create_segmenter
 from cleanplate.shadows import find_traces
 from cleanplate.texture import carry_texture
@@ -38,10 +39,7 @@ _CONTEXT = 0.7  # the hole's mean side, on every side of it
 _JOIN = 0.15  # holes nearer than this share of the larger one's side may share a window
 _NATIVE_LEAST_PX = 64  # context for methods that work at the photo's own resolution
 
-# The networks continue stripes and stems crisply across what they can reach, and invent shapes in
-# the middle of what they cannot. So the size a window is inpainted at follows from its hole: such
-# that it is nowhere deeper than this. Chosen by looking at sheets; in between the limits below.
-_REACH_PX = 32.0
+# Limits of the size at which a window is inpainted; chosen, like the reach, by looking at sheets.
 _COARSEST = 0.5  # of the inpainter's working size
 _FINEST = 2.0  # ... for windows that would be shrunk to less than a third, which shows
 _FINE_SHRINKAGE = 3.0
@@ -258,7 +256,8 @@ class Remover:
             mask, context=_CONTEXT, min_size=size or _NATIVE_LEAST_PX, join=_JOIN
         ):
             part, unknown = result[window.slices], waiting[window.slices]
-            filled = _inpaint_scaled(inpainter, part, unknown, _working_size(window, size))
+            long_side = _working_size(window, size, reach_of(inpainter))
+            filled = inpaint_scaled(inpainter.inpaint, part, unknown, long_side)
             # Objects of other windows, not yet removed, must not shine in.
             known = np.where(unknown[..., None], filled, part)
             if size is not None:  # a network's fill is smooth at the photo's resolution
@@ -301,29 +300,18 @@ def _area(instances: Collection[Instance]) -> int:
     return sum(instance.area_px for instance in instances)
 
 
-def _working_size(window: Window, size: int | None) -> int | None:
-    """Return the long side in px at which to inpaint a window; None for its own."""
-    if size is None:
-        return None
+def _working_size(window: Window, size: int | None, reach_px: float | None) -> int | None:
+    """Return the long side in px at which to inpaint a window; None for its own.
+
+    Networks continue stripes and stems crisply across what they can reach, and invent shapes in the
+    middle of what they cannot. So it follows from the window's hole, such that this is nowhere
+    deeper than `reach_px`, within limits; where that does not matter it is `size`.
+    """
+    if size is None or reach_px is None:
+        return size
     long_side = int(max(window.mask.shape))
     left, top, right, bottom = box_of(window.mask)
     inside = np.pad(window.mask[top:bottom, left:right], 1).astype(np.uint8)
     depth_px = float(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
     finest = _FINEST if long_side >= _FINE_SHRINKAGE * size else 1.0
-    return round(min(max(_REACH_PX * long_side / depth_px, _COARSEST * size), finest * size))
-
-
-def _inpaint_scaled(
-    inpainter: Inpainter, image: RGBImage, mask: Mask, working_size: int | None
-) -> RGBImage:
-    """Inpaint at the working size and scale the result back; never enlarge the input."""
-    height, width = mask.shape
-    scale = 1.0 if working_size is None else working_size / max(height, width)
-    if scale >= 1:
-        return inpainter.inpaint(image, mask)
-    size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
-    # Every small pixel that a hole pixel went into is hole, or the object would shine through.
-    filled = inpainter.inpaint(small, covered_share(mask, size_wh) > 0)
-    enlarged = cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.asarray(enlarged, np.uint8)
+    return round(min(max(reach_px * long_side / depth_px, _COARSEST * size), finest * size))

@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cleanplate.errors import InputError, ShapeMismatchError
-from cleanplate.inpainters import create_inpainter, inpainter_names
+from cleanplate.inpainters import METHODS, create_inpainter
+from cleanplate.inpainters.base import reach_of
+from cleanplate.models.registry import MODELS, model_names
 
 SIZES_HW = st.tuples(st.integers(1, 75), st.integers(1, 75))  # not only multiples of 4
 EXTREME_SIZES_HW = [(1, 1), (1, 2), (2, 1), (1, 90), (90, 1), (31, 33), (4, 257), (257, 30)]
@@ -18,15 +20,20 @@ def load(name, request):
         return request.getfixturevalue("fake_inpainter_class")()
     if name == "edgeconnect.photos":
         return request.getfixturevalue("edgeconnect")
-    return create_inpainter(name)
+    if name in METHODS:
+        return create_inpainter(name)
+    return request.getfixturevalue("standin")(name)  # what its networks paint is no fill
 
 
-@pytest.fixture(scope="module", params=["fake", *inpainter_names()])
+ONE_A_FAMILY = {MODELS[name].family: name for name in model_names("inpainter")}.values()
+
+
+@pytest.fixture(scope="module", params=["fake", *ONE_A_FAMILY, *METHODS])
 def inpainter(request):
     return load(request.param, request)
 
 
-@pytest.fixture(scope="module", params=inpainter_names())
+@pytest.fixture(scope="module", params=["edgeconnect.photos", *METHODS])
 def real_inpainter(request):
     return load(request.param, request)
 
@@ -139,6 +146,7 @@ def test_says_what_it_is(inpainter):
     assert inpainter.name
     assert inpainter.provider
     assert inpainter.working_size is None or inpainter.working_size >= 64
+    assert reach_of(inpainter) is None or reach_of(inpainter) > 0
 
 
 # --- behaviour

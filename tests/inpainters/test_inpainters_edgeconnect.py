@@ -85,7 +85,9 @@ class Recorder:
 def recorded(edgeconnect):
     inpainter = EdgeConnectInpainter.__new__(EdgeConnectInpainter)
     inpainter._name = edgeconnect.name
-    inpainter._edges, inpainter._fill = Recorder(edgeconnect._edges), Recorder(edgeconnect._fill)
+    inpainter._networks = {
+        role: Recorder(network) for role, network in edgeconnect._networks.items()
+    }
     return inpainter
 
 
@@ -98,7 +100,7 @@ def test_the_networks_get_what_they_were_trained_on(recorded, astronaut, size_hw
 
     recorded.inpaint(image, mask)
 
-    (planes,), (painted,) = recorded._edges.given, recorded._fill.given
+    (planes,), (painted,) = recorded._networks["edges"].given, recorded._networks["fill"].given
     assert planes.shape[:2] == (1, 3)
     assert painted.shape[:2] == (1, 4)
     assert planes.shape[2:] == painted.shape[2:]
@@ -120,7 +122,7 @@ def test_the_networks_get_what_they_were_trained_on(recorded, astronaut, size_hw
         np.testing.assert_allclose(
             rgb[channel], np.where(mask, 1, image[..., channel] / 255), atol=1e-6
         )
-    answer = recorded._edges.answers[0][0, 0, :height, :width]
+    answer = recorded._networks["edges"].answers[0][0, 0, :height, :width]
     np.testing.assert_array_equal(drawn[mask], answer[mask])
     np.testing.assert_array_equal(drawn[away_px > 3], edges[away_px > 3])
 
@@ -131,13 +133,13 @@ def test_the_objects_outline_is_no_edge(recorded):
     mask = blot((80, 80), (40, 40), (20, 15))
     image[mask] = 255
     recorded.inpaint(image, mask)
-    assert not recorded._edges.given[0][0, 1].any()
-    assert not recorded._fill.given[0][0, 3][~mask].any()
+    assert not recorded._networks["edges"].given[0][0, 1].any()
+    assert not recorded._networks["fill"].given[0][0, 3][~mask].any()
 
 
 def test_padding_repeats_the_photos_border(recorded, astronaut):
     recorded.inpaint(astronaut[100:109, 200:213], np.eye(9, 13, dtype=np.bool_))
-    (painted,) = recorded._fill.given
+    (painted,) = recorded._networks["fill"].given
     assert painted.shape == (1, 4, 32, 32)
     last_column = painted[0, :3, :9, 12]
     np.testing.assert_array_equal(painted[0, :3, :9, 20], last_column)
@@ -146,7 +148,7 @@ def test_padding_repeats_the_photos_border(recorded, astronaut):
 
 def test_an_empty_mask_runs_no_network(recorded, astronaut):
     recorded.inpaint(astronaut, np.zeros((512, 512), np.bool_))
-    assert recorded._edges.given == recorded._fill.given == []
+    assert recorded._networks["edges"].given == recorded._networks["fill"].given == []
 
 
 # --- real photos
@@ -236,12 +238,12 @@ def test_a_scratch_beside_a_hole_leaves_the_holes_fill_alone(edgeconnect, astron
 def test_inpainters_by_name():
     assert DEFAULT_INPAINTER in inpainter_names()
     assert inpainter_names()[-2:] == METHODS == ("telea", "navier-stokes")
-    for name in inpainter_names():
+    for name in (DEFAULT_INPAINTER, *METHODS):
         assert create_inpainter(name, device="cpu").name == name
 
 
 def test_an_unknown_inpainter_brings_the_known_ones():
-    match = r"unknown inpainter 'tele'; known: edgeconnect\.photos, .*\. Did you mean 'telea'\?"
+    match = r"unknown inpainter 'tele'; known: .*edgeconnect\.photos, .*\. Did you mean 'telea'\?"
     with pytest.raises(UnknownNameError, match=match):
         create_inpainter("tele")
     with pytest.raises(UnknownNameError, match="known: navier-stokes, telea"):

@@ -15,7 +15,15 @@ DEFAULT_INPAINTER = "edgeconnect.photos"
 
 __all__ = ["DEFAULT_INPAINTER", "METHODS", "Inpainter", "create_inpainter", "inpainter_names"]
 
-_FAMILIES = MappingProxyType({"edgeconnect": ("edgeconnect", "EdgeConnectInpainter")})
+_FAMILIES = MappingProxyType(
+    {
+        "edgeconnect": ("edgeconnect", "EdgeConnectInpainter"),
+        "edgeconnect_published": ("edgeconnect_published", "PublishedEdgeConnectInpainter"),
+        "lama": ("lama", "LamaInpainter"),
+        "lama_onnx": ("lama", "FixedLamaInpainter"),
+        "migan": ("migan", "MIGANInpainter"),
+    }
+)
 """Family of models -> module and class of this package; imported when one is created."""
 
 

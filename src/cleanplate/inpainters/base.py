@@ -4,12 +4,17 @@ from typing import Protocol
 
 from cleanplate.types import Mask, RGBImage
 
+DEFAULT_REACH_PX = 32.0
+"""Chosen by looking at sheets of EdgeConnect's fills."""
+
 
 class Inpainter(Protocol):
     """Fills the masked pixels of an image.
 
     An implementation owns its network's padding, normalisation and mask polarity: callers only ever
     see RGB uint8 and True = remove. `inpaint` may be called from several threads at once.
+
+    It may have a property `reach_px` besides, see `reach_of`.
     """
 
     @property
@@ -42,3 +47,13 @@ class Inpainter(Protocol):
             ShapeMismatchError: `mask` does not have the image's H and W.
         """
         ...
+
+
+def reach_of(inpainter: Inpainter) -> float | None:
+    """Return how deep a hole may be for an inpainter, in px at its working size.
+
+    Windows with deeper holes are given to it smaller. An inpainter states it as `reach_px`, None if
+    it fills deep holes as well as others; without that property it is `DEFAULT_REACH_PX`.
+    """
+    reach_px: float | None = getattr(inpainter, "reach_px", DEFAULT_REACH_PX)
+    return reach_px

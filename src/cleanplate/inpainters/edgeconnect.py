@@ -1,8 +1,6 @@
-"""EdgeConnect: draw the edges of the hole first, then its colours.
+"""The built-in EdgeConnect: the hole's edges, its colours, and how they are made to fit in.
 
-Reference:
-    Nazeri et al., EdgeConnect: Generative Image Inpainting with Adversarial Edge Learning, 2019,
-    arXiv:1901.00212. Written from the paper and from the tensor contract of our own weights.
+Written from the paper (see `edge_guided`) and from the tensor contract of our own weights.
 """
 
 import cv2
@@ -10,13 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.compositing import membrane
-from cleanplate.models.registry import get_model
-from cleanplate.models.runtime import Session
-from cleanplate.models.store import read_file
-from cleanplate.types import Mask, RGBImage, check_image_and_mask
+from cleanplate.inpainters.edge_guided import EdgeGuidedInpainter, FloatImage
+from cleanplate.types import Mask, RGBImage
 
-_SIDE_MULTIPLE = 4  # px; two convolutions of stride 2
-_LEAST_SIDE = 32  # px; less leaves nothing to normalise over at a quarter of the size
 _GREY = np.array([0.2125, 0.7154, 0.0721], np.float32)  # of R, G, B, as in training
 _CANNY_SIGMA_PX = 2.0  # section 3.2 of the paper
 _CANNY_LOW, _CANNY_HIGH = 0.1, 0.2  # of the Sobel magnitude of grey in [0, 1], as in training
@@ -29,15 +23,11 @@ _LEAST_RING = 24  # px; fewer say nothing about a plane
 _THIN_PX = 1.6  # a hole nowhere deeper than this is a scratch: the network may leave it white
 
 
-FloatImage = npt.NDArray[np.float32]
-"""(H, W, 3) float32, RGB in [0, 1]."""
-
-
-class EdgeConnectInpainter:
+class EdgeConnectInpainter(EdgeGuidedInpainter):
     """The two generators of EdgeConnect, with the fill's colours matched to the hole's border.
 
     Args:
-        name: a registered model of this architecture.
+        name: a registered model of this family.
         device: one of `cleanplate.models.runtime.DEVICES`.
         threads: CPU threads of one run; None takes every usable core.
     """
@@ -45,65 +35,20 @@ class EdgeConnectInpainter:
     def __init__(
         self, name: str = "edgeconnect.photos", *, device: str = "auto", threads: int | None = None
     ) -> None:
-        model = get_model(name, "inpainter")
-        self._name = model.name
-        networks = {
-            file.role: Session(
-                read_file(model, file.role), name=name, device=device, threads=threads
-            )
-            for file in model.files
-        }
-        self._edges, self._fill = networks["edges"], networks["fill"]
+        super().__init__(name, device=device, threads=threads)
 
-    @property
-    def name(self) -> str:
-        """Registered name."""
-        return self._name
+    def _inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
+        return _fill_scratches(super()._inpaint(image, mask), mask)
 
-    @property
-    def provider(self) -> str:
-        """What runs the networks."""
-        return self._fill.provider
-
-    @property
-    def working_size(self) -> int:
-        """256 px: the size of the crops it was trained on."""
-        return 256
-
-    def inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
-        """Return `image` with the hole filled; see `Inpainter.inpaint`."""
-        check_image_and_mask(image, mask)
-        if not mask.any():
-            return image.copy()
-        height, width = mask.shape
-        pad_bottom = _padding(height)
-        pad_right = _padding(width)
-        border = (0, pad_bottom, 0, pad_right, cv2.BORDER_REPLICATE)
-        padded = np.asarray(cv2.copyMakeBorder(image, *border), np.uint8)
-        hole = cv2.copyMakeBorder(mask.view(np.uint8), *border).astype(np.bool_)
-
-        rgb = padded.astype(np.float32) / np.float32(255)
-        generated = self._generate(rgb, hole)
-        matched = _flatten(_match_border(generated, rgb, hole), rgb, hole)
-        filled = np.rint(np.clip(matched * 255, 0, 255)).astype(np.uint8)[:height, :width]
-        result = np.where(mask[..., None], filled, image)
-        return _fill_scratches(result, mask)
-
-    def _generate(self, rgb: FloatImage, hole: Mask) -> FloatImage:
-        """Run both networks: (H, W, 3) in [0, 1] and its hole -> (H, W, 3) in [0, 1]."""
-        grey = rgb @ _GREY
+    def _generate(self, image: RGBImage, hole: Mask) -> FloatImage:
+        rgb = image.astype(np.float32) / np.float32(255)
+        grey = np.asarray(rgb @ _GREY, np.float32)
         near = cv2.dilate(hole.view(np.uint8), np.ones((2 * _EDGE_RIM_PX + 1,) * 2, np.uint8)) > 0
         # Nothing of the object may be seen: its outline would be an edge to continue.
         known = find_edges(np.where(hole, membrane(grey[..., None], ~hole)[..., 0], grey))
-        canny = np.where(near, np.float32(0), known)
-        white = np.float32(1)  # the paint that marks the hole, as in the paper
-        planes = np.stack([np.where(hole, white, grey), canny, hole.astype(np.float32)])
-        drawn = self._edges.run(planes[None])[0, 0]
-        edges = np.where(hole, drawn, known)
-        painted = np.where(hole[..., None], white, rgb)
-        planes = np.concatenate([painted.transpose(2, 0, 1), edges[None]])
-        filled = self._fill.run(np.ascontiguousarray(planes[None]))[0]  # (3, H, W)
-        return np.asarray(filled.transpose(1, 2, 0))
+        drawn = self._draw(grey, np.where(near, np.float32(0), known), hole)
+        generated = self._paint(rgb, np.where(hole, drawn, known), hole)
+        return _flatten(_match_border(generated, rgb, hole), rgb, hole)
 
 
 def find_edges(grey: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -131,10 +76,6 @@ def find_edges(grey: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         L2gradient=True,
     )
     return (edges > 0).astype(np.float32)
-
-
-def _padding(length: int) -> int:
-    return max(_LEAST_SIDE, -(-length // _SIDE_MULTIPLE) * _SIDE_MULTIPLE) - length
 
 
 def _match_border(generated: FloatImage, rgb: FloatImage, hole: Mask) -> FloatImage:

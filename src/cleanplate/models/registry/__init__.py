@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from cleanplate.errors import UnknownNameError
-from cleanplate.models.registry import builtin, own
+from cleanplate.models.registry import builtin, inpainting, own
 from cleanplate.models.registry.entry import (
     Checkpoint,
     Licence,
@@ -26,7 +26,11 @@ __all__ = [
     "model_names",
 ]
 
-_GROUPS = (builtin.ENTRIES, own.ENTRIES)
+_GROUPS = (
+    builtin.ENTRIES,
+    inpainting.ENTRIES,
+    own.ENTRIES,
+)
 
 MODELS: Mapping[str, Model] = MappingProxyType(
     {entry.name: entry for group in _GROUPS for entry in group}
