@@ -20,7 +20,7 @@ class Segmenter(Protocol):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Canonical names of what can be found."""
+        """Canonical names of what can be found; empty: whatever words describe, in English."""
         ...
 
     @property
@@ -33,13 +33,14 @@ class Segmenter(Protocol):
 
         Args:
             image: (H, W, 3) uint8, RGB, [0, 255]. Not modified.
-            labels: canonical names, a subset of `self.labels`.
+            labels: canonical names, a subset of `self.labels`; if that is empty, any phrases, such
+                as "red car": each is the label of what it describes.
 
         Returns:
             Instances whose masks are not empty, lie inside the image and do not overlap.
 
         Raises:
-            InputError: `image` is not (H, W, 3) uint8.
-            UnknownNameError: a label is none of `self.labels`.
+            InputError: `image` is not (H, W, 3) uint8; or a phrase is empty or too long.
+            UnknownNameError: a label is none of `self.labels`, where these are not empty.
         """
         ...
