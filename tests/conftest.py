@@ -169,6 +169,14 @@ def _is_outside(address: object) -> bool:
         return host not in ("", "localhost")
 
 
+@pytest.fixture(autouse=True)
+def no_models_of_the_users(monkeypatch, tmp_path_factory) -> None:
+    """Let no test see or change what is installed on this machine."""
+    monkeypatch.setenv("CLEANPLATE_HOME", str(tmp_path_factory.getbasetemp() / "home"))
+    for variable in ("CLEANPLATE_MIRROR", "CLEANPLATE_OFFLINE"):
+        monkeypatch.delenv(variable, raising=False)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_network() -> Iterator[None]:
     """Let no test reach another machine."""

@@ -23,7 +23,8 @@ LAYERS = {
 }  # fmt: skip
 
 FRAMEWORKS = {
-    "onnxruntime", "onnx", "torch", "torchvision", "transformers", "safetensors", "tensorflow", "jax",
+    "onnxruntime", "onnx", "torch", "torchvision", "transformers", "safetensors", "tensorflow",
+    "jax",
 }  # fmt: skip
 
 

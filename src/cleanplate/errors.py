@@ -4,9 +4,11 @@ CleanplateError
 ├── InputError, also ValueError        the caller's array or option (CLI exit 2)
 │   ├── ShapeMismatchError             image and mask of different sizes
 │   ├── UnknownNameError               label, model or device name
-│   └── DeviceError                    an asked-for device that this machine does not have
+│   ├── DeviceError                    an asked-for device that this machine does not have
+│   └── LicenceError                   a model whose licence was not accepted
 ├── PhotoError, also OSError           one file: unreadable, unsupported, not writable (CLI exit 1)
 ├── MissingRuntimeError, also ImportError   ONNX Runtime is not installed (CLI exit 1)
+├── MissingExtraError, also ImportError     an optional package is needed (CLI exit 1)
 └── WeightsError, also RuntimeError    a model file is missing or broken (CLI exit 1)
     └── ChecksumError
 """

@@ -2,15 +2,18 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from cleanplate import __version__
 from cleanplate import cli as cli_module
 from cleanplate.errors import ChecksumError
-from cleanplate.labels import ALIASES, VOC_LABELS
+from cleanplate.labels import VOC_LABELS, aliases_of
 from cleanplate.models import MODELS, store
+from cleanplate.models.registry import Licence, ModelFile
 
 
 def test_labels_lists_ids_names_and_other_words(cli):
@@ -20,32 +23,156 @@ def test_labels_lists_ids_names_and_other_words(cli):
     assert [row[:2] for row in rows] == [
         [str(number), label] for number, label in enumerate(VOC_LABELS, start=1)
     ]
-    assert {word.rstrip(",") for row in rows for word in row[2:]} == set(ALIASES)
+    also = [
+        line[line.index(label) + len(label) :].strip()
+        for line, label in zip(ran.out.splitlines()[1:], VOC_LABELS, strict=True)
+    ]
+    assert also == [", ".join(aliases_of(label)) for label in VOC_LABELS]
 
 
 def test_labels_of_a_segmenter(cli):
     assert cli("labels", "--segmenter", "deeplabv3plus_lite2.voc").out == cli("labels").out
     ran = cli("labels", "--segmenter", "edgeconnect.photos")
     assert ran.code == 2
-    assert "unknown segmenter 'edgeconnect.photos'; known: deeplabv3plus_lite2.voc" in ran.err
+    assert "unknown segmenter 'edgeconnect.photos'; known: " in ran.err
 
 
-def test_models_list_tells_kind_size_licence_and_quality(cli):
+# --- models
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("CLEANPLATE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path):
+    """Register a model of three bytes and return the folder it can be pulled from."""
+    file = ModelFile(
+        role="fill",
+        filename="abc.onnx",
+        url="https://example.invalid/1.0/abc.onnx",
+        sha256="ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",  # of "abc"
+        size_bytes=3,
+    )
+    model = replace(
+        MODELS["edgeconnect.photos"],
+        name="small.test",
+        files=(file,),
+        licence=Licence(spdx="CC-BY-NC-4.0", commercial="no", note="for research only"),
+        page="https://example.invalid/",
+    )
+    models = {**MODELS, model.name: model}
+    monkeypatch.setattr("cleanplate.models.registry.MODELS", models)
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "abc.onnx").write_bytes(b"abc")
+    return tmp_path / "mirror"
+
+
+def test_models_list_tells_kind_state_size_licence_and_quality(cli, home):
     ran = cli("models", "list")
     assert ran.code == 0
     for model in MODELS.values():
         assert f"{model.name}\n  kind      {model.kind}\n" in ran.out
-        assert f"{model.size_bytes:,} bytes in {len(model.files)} file" in ran.out
-        assert f"  licence   {model.licence}\n" in ran.out
+        assert f"licence   {model.licence.spdx}, commercial use: " in ran.out
+        assert model.licence.note in ran.out
         assert all(data in ran.out for data in model.metrics)
+    assert "  state     built in\n  size      17,617,750 bytes in 2 files\n" in ran.out
+    assert ran.out.endswith("Inpainters without a network: telea, navier-stokes (OpenCV)\n")
 
 
-def test_models_list_as_json(cli):
+def test_models_list_as_json(cli, home):
     listed = json.loads(cli("models", "list", "--json").out)
     assert [model["name"] for model in listed] == list(MODELS)
-    assert listed[0]["metrics"] == {
-        k: dict(v) for k, v in MODELS[listed[0]["name"]].metrics.items()
-    }
+    first = MODELS[listed[0]["name"]]
+    assert listed[0]["metrics"] == {data: dict(values) for data, values in first.metrics.items()}
+    assert (listed[0]["built_in"], listed[0]["here"]) == (True, True)
+    assert listed[0]["licence"]["commercial"] == "yes"
+
+
+def test_models_list_of_a_kind_and_for_commercial_use(cli, small, home):
+    assert "small.test" in cli("models", "list", "--kind", "inpainter").out
+    for words in (["--kind", "segmenter"], ["--commercial-only"]):
+        listed = cli("models", "list", *words).out
+        assert "small.test" not in listed
+        assert "deeplabv3plus_lite2.voc" in listed
+    named = json.loads(cli("models", "list", "--commercial-only", "--json").out)
+    assert {model["licence"]["commercial"] for model in named} == {"yes"}
+    ran = cli("models", "list", "--kind", "segmentor")
+    assert ran.code == 2
+    assert "--kind must be one of inpainter, " in ran.err
+
+
+def test_models_pull_shows_the_licence_and_wants_it_accepted(cli, small, home):
+    ran = cli("models", "pull", "small.test", "--from", small)
+    assert (ran.code, ran.out) == (2, "")
+    shown, note, _, error = ran.err.splitlines()
+    assert shown == "small.test: licence CC-BY-NC-4.0, FORBIDS commercial use"
+    assert note == "  for research only"
+    assert error.endswith("if you keep to that, say so with --accept-licence")
+    assert "not here; run 'cleanplate models pull small.test'" in cli("models", "list").out
+
+    ran = cli("models", "pull", "small.test", "--from", small, "--accept-licence")
+    assert (ran.code, ran.out) == (0, "small.test is installed, 3 bytes\n")
+    assert "FORBIDS commercial use" in ran.err
+    assert cli("models", "pull", "small.test").out == "small.test is here already, and whole\n"
+    assert "  state     here\n" in cli("models", "list").out
+
+
+def test_models_pull_of_a_built_in_model(cli, home):
+    ran = cli("models", "pull", "edgeconnect.photos")
+    assert ran.code == 0
+    assert ran.out == "edgeconnect.photos is built in; there is nothing to download\n"
+
+
+def test_models_import_verify_and_remove(cli, small, home):
+    file = small / "abc.onnx"
+    ran = cli("models", "import", "small.test", file, "--accept-licence")
+    assert (ran.code, ran.out) == (0, "small.test is installed, 3 bytes\n")
+    path = Path(cli("models", "path", "small.test").out.strip())
+    assert path.read_bytes() == b"abc"
+    assert path.is_relative_to(home)
+    assert f"ok  small.test  fill  {path}\n" in cli("models", "verify").out
+    path.write_bytes(b"abd")
+    ran = cli("models", "verify")
+    assert ran.code == 1
+    assert "small.test: " in ran.err
+    assert "the file was changed" in ran.err
+    assert "edgeconnect.photos" not in cli("models", "verify", "small.test").out
+    assert cli("models", "remove", "small.test").out == "small.test was removed\n"
+    assert cli("models", "remove", "small.test").out == "small.test was not on this machine\n"
+    ran = cli("models", "verify", "small.test")
+    assert ran.code == 1
+    assert "small.test is not on this machine; run 'cleanplate models pull small.test'" in ran.err
+
+
+def test_models_import_of_a_wrong_file(cli, small, home):
+    (small / "abc.onnx").write_bytes(b"abcd")
+    ran = cli("models", "import", "small.test", small / "abc.onnx", "--accept-licence")
+    assert ran.code == 1
+    assert "abc.onnx: 4 bytes, registered are 3" in ran.err
+    assert "--own-weights" in ran.err
+
+
+def test_models_remove_of_a_built_in_model(cli, home):
+    ran = cli("models", "remove", "edgeconnect.photos")
+    assert ran.code == 2
+    assert "edgeconnect.photos is built in and cannot be removed" in ran.err
+
+
+@pytest.mark.usefixtures("small", "home")
+def test_a_run_with_a_model_that_is_not_here_says_how_to_get_it(cli, tmp_path, astronaut):
+    Image.fromarray(astronaut[:64, :64]).save(tmp_path / "a.png")
+    words = ["run", tmp_path / "a.png", "-o", tmp_path / "out", "--remove", "person"]
+    ran = cli(*words, "--inpainter", "small.test")
+    assert ran.code == 1
+    assert "small.test is not on this machine; run 'cleanplate models pull small.test'" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_models_path_is_the_folder_for_all(cli, home):
+    assert cli("models", "path").out == f"{home}\n"
 
 
 def test_models_path_prints_the_files(cli):
@@ -63,14 +190,14 @@ def test_models_path_of_an_unknown_name(cli):
     assert "Did you mean 'edgeconnect.photos'" in ran.err
 
 
-def test_models_verify_names_the_broken_file_and_checks_the_rest(cli, monkeypatch):
+def test_models_verify_names_the_broken_file_and_checks_the_rest(cli, monkeypatch, home):
     assert cli("models", "verify").code == 0
     verify = store.verify_file
 
-    def broken(file):
-        if file.role == "edges":
-            raise ChecksumError(f"{file.filename}: SHA-256 differs; reinstall cleanplate")
-        return verify(file)
+    def broken(model, role):
+        if role == "edges":
+            raise ChecksumError("edgeconnect_edges.onnx: SHA-256 differs; reinstall cleanplate")
+        return verify(model, role)
 
     monkeypatch.setattr(store, "verify_file", broken)
     ran = cli("models", "verify")

@@ -36,7 +36,7 @@ def figure(astronaut) -> Image.Image:
     return Image.fromarray(astronaut[:340, 60:350]).resize((145, 170))
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md", "docs/getting_models.md"])
 def test_python_examples_run(page, figure, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     figure.save("photo.jpg", quality=90)

@@ -9,6 +9,7 @@ import pytest
 
 from cleanplate.labels import VOC_LABELS
 from cleanplate.models import MODELS
+from cleanplate.models.download import checksum_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,7 +45,7 @@ def test_page_of_options_holds_every_option_that_help_shows():
     from cleanplate.cli import app
 
     page = load("generate_cli").render()
-    for command in (["run"], ["labels"], ["models", "list"]):
+    for command in (["run"], ["labels"], ["models", "list"], ["models", "pull"]):
         wide = {"COLUMNS": "200", "TERMINAL_WIDTH": "200", "NO_COLOR": "1", "TERM": "dumb"}
         help_text = CliRunner().invoke(app, [*command, "--help"], env=wide).output
         options = set(re.findall(r"(?<=\s)--[a-z-]+", help_text)) - {"--help"}
@@ -56,7 +57,9 @@ def test_page_of_options_holds_every_option_that_help_shows():
 def test_page_of_models_holds_every_model_and_label():
     page = load("generate_models").render()
     for model in MODELS.values():
-        assert f"## {model.name}\n" in page
-        assert model.training_photos in page
-        assert all(file.sha256 in page for file in model.files)
+        assert f"### {model.name}\n" in page
+        for text in (model.training_photos, model.licence.note, model.choose, model.contract):
+            assert text in page
+        for file in model.checkpoints or model.files:
+            assert (checksum_of(file) or "none stated") in page
     assert all(f" | {label} | " in page for label in VOC_LABELS)

@@ -1,22 +1,28 @@
-"""Every registered model states what a user must know, and its files are the ones registered."""
+"""Every registered model states what a user must know, and the built-in files are the ones told."""
 
 import dataclasses
 import hashlib
+import importlib.util
 import math
 import re
 
 import pytest
 
-from cleanplate import models
+from cleanplate import inpainters, models, segmenters
 from cleanplate.errors import UnknownNameError
 from cleanplate.labels import VOC_LABELS
-from cleanplate.models.registry import MODELS, get_model
+from cleanplate.models.registry import MODELS, Checkpoint, get_model, model_names
 from cleanplate.models.store import find_file
 
+BUILT_IN = [model for model in MODELS.values() if model.is_built_in]
+FOREIGN = [model for model in MODELS.values() if not model.is_built_in]
+
 each_model = pytest.mark.parametrize("model", MODELS.values(), ids=lambda model: model.name)
-each_file = pytest.mark.parametrize(
-    "file", [file for model in MODELS.values() for file in model.files], ids=lambda f: f.filename
-)
+each_built_in = pytest.mark.parametrize("model", BUILT_IN, ids=lambda model: model.name)
+each_foreign = pytest.mark.parametrize("model", FOREIGN, ids=lambda model: model.name)
+
+
+# --- what every entry states
 
 
 @each_model
@@ -26,16 +32,28 @@ def test_names_are_architecture_and_training_set(model):
 
 
 @each_model
-def test_licence_source_recipe_and_photos_are_stated(model):
-    assert model.licence == "Apache-2.0"  # built-in weights carry the project's own
-    assert re.search(r"arXiv:\d{4}\.\d{5}", model.source)
-    assert "trained by this project" in model.recipe
-    assert model.training_photos
+def test_texts_are_there_and_can_be_put_into_a_sentence(model):
+    for text in (model.source, model.recipe, model.training_photos, model.contract, model.choose):
+        assert len(text) > 20
+        assert not text.endswith(".")
+        assert "\n" not in text
+        assert "  " not in text
+    assert re.search(r"arXiv:\d{4}\.\d{4,5}", model.source), "name the paper"
+
+
+@each_model
+def test_the_licence_is_told_as_id_and_in_plain_words(model):
+    licence = model.licence
+    assert re.fullmatch(r"[A-Za-z0-9.+-]+", licence.spdx)
+    assert licence.commercial in ("yes", "no", "unclear")
+    assert len(licence.note) > 30
+    assert not licence.note.endswith(".")
+    if licence.spdx == "NOASSERTION" or "-NC-" in licence.spdx:
+        assert licence.commercial != "yes"
 
 
 @each_model
 def test_quality_is_measured_on_named_data(model):
-    assert model.metrics
     for data, values in model.metrics.items():
         assert re.search(r"\d", data), "how many photos, and of which size?"
         assert values
@@ -44,31 +62,31 @@ def test_quality_is_measured_on_named_data(model):
 
 
 @each_model
-def test_roles_are_what_the_adapters_ask_for(model):
-    roles = tuple(file.role for file in model.files)
-    assert roles == {"segmenter": ("segment",), "inpainter": ("edges", "fill")}[model.kind]
-    assert model.labels == {"segmenter": VOC_LABELS, "inpainter": ()}[model.kind]
-    assert model.size_bytes == sum(file.size_bytes for file in model.files)
+def test_every_family_has_its_adapter(model):
+    package = {"segmenter": segmenters, "inpainter": inpainters}.get(model.kind)
+    if package is None:
+        pytest.skip("has a package of its own")
+    module, adapter = package._FAMILIES[model.family]
+    spec = importlib.util.find_spec(f"{package.__name__}.{module}")
+    assert spec is not None
+    source = spec.loader.get_source(spec.name)
+    assert f"class {adapter}" in source
 
 
-@each_file
-def test_a_file_is_the_registered_one(file):
-    assert re.fullmatch(r"[0-9a-f]{64}", file.sha256)
-    content = find_file(file).read_bytes()
-    assert len(content) == file.size_bytes
-    assert hashlib.sha256(content).hexdigest() == file.sha256
+@each_model
+def test_get_model_finds_it_under_its_kind(model):
+    assert get_model(model.name) is get_model(model.name, model.kind) is model
+    assert model.name in model_names(model.kind)
 
 
-@each_file
-def test_files_are_small_enough_for_a_package(file):
-    assert file.size_bytes < 16_000_000
-
-
-def test_no_file_is_unregistered_or_registered_twice():
-    names = [file.filename for model in MODELS.values() for file in model.files]
+def test_file_names_are_unique_so_that_one_folder_holds_all():
+    names = [
+        file.filename
+        for model in MODELS.values()
+        for file in {file.filename: file for file in (*model.files, *model.checkpoints)}.values()
+    ]
     assert len(names) == len(set(names))
-    folder = find_file(next(iter(MODELS.values())).files[0]).parent
-    assert sorted(names) == sorted(path.name for path in folder.glob("*.onnx"))
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+", name) for name in names)
 
 
 def test_the_registry_cannot_be_changed():
@@ -77,20 +95,104 @@ def test_the_registry_cannot_be_changed():
     for model in MODELS.values():
         with pytest.raises(dataclasses.FrozenInstanceError):
             model.licence = "MIT"
-        with pytest.raises(TypeError, match="does not support item assignment"):
-            next(iter(model.metrics.values()))["psnr_db"] = 99
+        for values in model.metrics.values():
+            with pytest.raises(TypeError, match="does not support item assignment"):
+                values["psnr_db"] = 99
 
 
-@each_model
-def test_get_model_finds_it_under_its_kind(model):
-    assert get_model(model.name, model.kind) is model
+# --- built in
+
+
+@each_built_in
+def test_built_in_weights_are_the_projects_own(model):
+    assert (model.licence.spdx, model.licence.commercial) == ("Apache-2.0", "yes")
+    assert "trained by this project" in model.recipe
+    assert model.metrics
+    assert (model.converter, model.page) == (None, None)
+
+
+@each_built_in
+def test_roles_are_what_the_adapters_ask_for(model):
+    roles = tuple(file.role for file in model.files)
+    assert roles == {"segmenter": ("segment",), "inpainter": ("edges", "fill")}[model.kind]
+    assert model.labels == {"segmenter": VOC_LABELS, "inpainter": ()}[model.kind]
+    assert model.size_bytes == sum(file.size_bytes for file in model.files)
+
+
+@each_built_in
+def test_a_built_in_file_is_the_registered_one(model):
+    for file in model.files:
+        assert re.fullmatch(r"[0-9a-f]{64}", file.sha256)
+        content = find_file(model, file.role).read_bytes()
+        assert len(content) == file.size_bytes < 16_000_000
+        assert hashlib.sha256(content).hexdigest() == file.sha256
+
+
+def test_no_built_in_file_is_unregistered():
+    names = [file.filename for model in BUILT_IN for file in model.files]
+    folder = find_file(BUILT_IN[0], "segment").parent
+    assert sorted(names) == sorted(path.name for path in folder.glob("*.onnx"))
+
+
+# --- from elsewhere
+
+
+def check_address(url: str) -> None:
+    assert url.startswith("https://")
+    # A commit, a release or a digest in the name: never a branch.
+    pinned = r"/[0-9a-f]{40}/|/releases/download/|-[0-9a-f]{8}\.pth$|/v?\d+(\.\d+)+/|/\d{6}/"
+    assert re.search(pinned, url), url
+    assert not re.search(r"/(main|master|latest)/", url), url
+
+
+@each_foreign
+def test_addresses_are_pinned_and_checksums_well_formed(model):
+    for file in (*model.files, *model.checkpoints):
+        if file.url is not None:
+            check_address(file.url)
+        stated = file.checksum if isinstance(file, Checkpoint) else file.sha256
+        if isinstance(file, Checkpoint):
+            form = r"sha256:[0-9a-f]{64}|sha256-prefix:[0-9a-f]{8}|md5:[0-9a-f]{32}"
+        else:
+            form = r"[0-9a-f]{64}"
+        assert stated is None or re.fullmatch(form, stated)
+        assert file.size_bytes is None or file.size_bytes > 1000
+
+
+@each_foreign
+def test_a_model_is_published_as_onnx_or_converted(model):
+    if model.checkpoints:
+        assert importlib.util.find_spec(f"cleanplate.models.convert.{model.converter}")
+        assert all(file.url is None and file.sha256 is None for file in model.files)
+    else:
+        assert model.converter is None
+        assert all(file.url and file.sha256 for file in model.files)
+    assert model.can_be_pulled or model.page, "where does a user find it?"
+
+
+@each_foreign
+def test_a_file_to_be_pulled_tells_its_size_or_why_not(model):
+    if model.can_be_pulled:
+        assert all(file.checksum for file in model.checkpoints)
+
+
+# --- names
 
 
 @pytest.mark.parametrize(
     ("name", "kind", "match"),
     [
         ("edgeconect.photos", "inpainter", r"unknown inpainter .*Did you mean 'edgeconnect.photos"),
-        ("edgeconnect.photos", "segmenter", r"unknown segmenter .*known: deeplabv3plus_lite2\.voc"),
+        (
+            "edgeconnect.photos",
+            "segmenter",
+            r"unknown segmenter .*known: .*deeplabv3plus_lite2\.vo",
+        ),
+        (
+            "deeplabv3plus_lite.voc",
+            None,
+            r"unknown model .*Did you mean 'deeplabv3plus_lite2\.voc'",
+        ),
         ("", "segmenter", "unknown segmenter ''"),
     ],
 )

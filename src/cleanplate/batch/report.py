@@ -1,6 +1,7 @@
 """The report of a run: one JSON object per photo and line."""
 
 import json
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from cleanplate.batch.running import Found, Job, Outcome
 from cleanplate.errors import PhotoError
-from cleanplate.labels import label_id
+from cleanplate.labels import VOC_LABELS, label_id
 
 if TYPE_CHECKING:
     from cleanplate.pipeline import Remover
@@ -31,7 +32,9 @@ def describe_models(remover: "Remover", job: Job) -> ModelNames:
     }
 
 
-def describe_outcome(outcome: Outcome, models: ModelNames) -> dict[str, object]:
+def describe_outcome(
+    outcome: Outcome, models: ModelNames, known: Collection[str] = VOC_LABELS
+) -> dict[str, object]:
     """Return what the report says about one photo, ready for JSON.
 
     Every object has all of these fields:
@@ -45,7 +48,8 @@ def describe_outcome(outcome: Outcome, models: ModelNames) -> dict[str, object]:
     - found: the objects of the asked labels, largest first, those that stay last:
         - id: 1, 2, ... in this photo.
         - label: canonical name.
-        - label_id: VOC id, 1 to 20; null for a label outside VOC.
+        - label_id: published id of the label in the segmenter's label set, as `label_ids` has it;
+          null for a label without.
         - score: mean probability over the object, [0, 1].
         - box_xyxy: left, top, right, bottom in px of the upright photo; right and bottom exclusive.
         - area_px: pixels of the object, before the margin.
@@ -66,6 +70,7 @@ def describe_outcome(outcome: Outcome, models: ModelNames) -> dict[str, object]:
     Args:
         outcome: what `run_plan` yields.
         models: from `describe_models`.
+        known: the segmenter's labels.
     """
     size_hw = outcome.size_hw
     share = outcome.mask_share
@@ -74,8 +79,10 @@ def describe_outcome(outcome: Outcome, models: ModelNames) -> dict[str, object]:
         "output": None if outcome.target is None else str(outcome.target),
         "status": outcome.status,
         "size_wh": None if size_hw is None else [size_hw[1], size_hw[0]],
-        "found": [{**_describe_object(found), "removed": found.chosen} for found in outcome.found],
-        "remaining": [_describe_object(found) for found in outcome.remaining],
+        "found": [
+            {**_describe_object(found, known), "removed": found.chosen} for found in outcome.found
+        ],
+        "remaining": [_describe_object(found, known) for found in outcome.remaining],
         "refills": outcome.refills,
         "mask_area_px": outcome.mask_area_px,
         "mask_share": None if share is None else round(share, 6),
@@ -86,11 +93,11 @@ def describe_outcome(outcome: Outcome, models: ModelNames) -> dict[str, object]:
     }
 
 
-def _describe_object(found: Found) -> dict[str, object]:
+def _describe_object(found: Found, known: Collection[str]) -> dict[str, object]:
     return {
         "id": found.id,
         "label": found.label,
-        "label_id": label_id(found.label),
+        "label_id": label_id(found.label, known),
         "score": round(float(found.score), 4),
         "box_xyxy": [int(edge) for edge in found.box_xyxy],
         "area_px": found.area_px,
@@ -104,8 +111,8 @@ class ReportWriter:
     escaped surrogates, from which Python's `os.fsencode` gives the bytes back.
     """
 
-    def __init__(self, path: Path, models: ModelNames) -> None:
-        self._path, self._models = path, models
+    def __init__(self, path: Path, models: ModelNames, known: Collection[str] = VOC_LABELS) -> None:
+        self._path, self._models, self._known = path, models, known
 
     def __enter__(self) -> Self:
         """Make the file, and its folder if there is none.
@@ -136,7 +143,7 @@ class ReportWriter:
         Raises:
             PhotoError: it cannot be written, for example because the disk is full.
         """
-        line = json.dumps(describe_outcome(outcome, self._models))
+        line = json.dumps(describe_outcome(outcome, self._models, self._known))
         try:
             self._file.write(line + "\n")
             self._file.flush()

@@ -2,6 +2,7 @@
 
 import codecs
 import io
+import os
 import sys
 from typing import TextIO
 
@@ -26,6 +27,11 @@ def print_error(text: str) -> None:
 def one_line(text: str) -> str:
     """Return `text` with control characters escaped: names of files may hold any of them."""
     return text.translate(_ESCAPES)
+
+
+def can_move_cursor() -> bool:
+    """Return whether standard error is a terminal on which a bar can be shown."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def survive_any_file_name() -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cleanplate.cli.console import print_line
-from cleanplate.labels import VOC_LABELS, aliases_of, label_id
+from cleanplate.labels import VOC_LABELS, aliases_of, label_ids
 
 
 def labels_command(
@@ -24,9 +24,12 @@ def labels_command(
         from cleanplate.models.registry import get_model
 
         labels = get_model(segmenter, "segmenter").labels
+    if not labels:
+        print_line(f"{segmenter} takes any words, such as --remove 'red car'")
+        return
+    ids = label_ids(labels)
     width = max(len(label) for label in labels)
-    print_line(f"id  {'name':<{width}}  also")
+    print_line(f" id  {'name':<{width}}  also")
     for label in labels:
-        number = label_id(label)
-        also = ", ".join(aliases_of(label))
-        print_line(f"{'' if number is None else number:>2}  {label:<{width}}  {also}".rstrip())
+        also = ", ".join(aliases_of(label, labels))
+        print_line(f"{ids.get(label, ''):>3}  {label:<{width}}  {also}".rstrip())

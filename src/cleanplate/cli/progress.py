@@ -1,6 +1,5 @@
 """What a run shows while it goes: a bar on a terminal, a line per photo elsewhere."""
 
-import os
 import sys
 import time
 from collections import Counter
@@ -8,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from cleanplate.cli.console import one_line, print_error, print_line, print_note
+from cleanplate.cli.console import can_move_cursor, one_line, print_error, print_line, print_note
 from cleanplate.cli.wording import cause_of, count_of, describe_details, describe_photo
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ class RunView:
     def __enter__(self) -> Self:
         """Show the bar, if there is a terminal."""
         self._start = time.perf_counter()
-        if _can_move_cursor() and not self.quiet:
+        if can_move_cursor() and not self.quiet:
             self._progress = _make_bar()
             self._bar = self._progress.add_task("", total=self.total, rate="", photo="")
             self._progress.start()
@@ -129,10 +128,6 @@ class RunView:
                 self._progress.console.print(
                     one_line(line), markup=False, highlight=False, soft_wrap=True
                 )
-
-
-def _can_move_cursor() -> bool:
-    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _make_bar() -> "Progress":

@@ -238,10 +238,13 @@ def _run(plan: "Plan", remover: "Remover", job: "Job", view: RunView, report: Pa
     models = describe_models(remover, job)
     view.total = len(plan.photos) + len(plan.unreadable)
     if not view.quiet:
-        everything = bool(job.labels) and len(job.labels) == len(remover.segmenter.labels)
+        everything = bool(job.labels) and job.labels == remover.segmenter.labels
         _introduce(plan, "all that can be found" if everything else ", ".join(job.labels), models)
     with ExitStack() as stack:
-        writer = None if report is None else stack.enter_context(ReportWriter(report, models))
+        writer = None
+        if report is not None:
+            known = remover.segmenter.labels if job.own_masks is None else ()
+            writer = stack.enter_context(ReportWriter(report, models, known))
         stack.enter_context(view)
         for outcome in run_plan(plan, remover, job, on_start=view.start_photo):
             writer = _write_report(writer, outcome, view)

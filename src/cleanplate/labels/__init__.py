@@ -1,126 +1,125 @@
-"""Class names, their VOC ids, and the everyday words that mean them."""
+"""Class names, their published ids, and the everyday words that mean them."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
 from cleanplate.errors import InputError, UnknownNameError
+from cleanplate.labels.coco import COCO_IDS, COCO_LABELS
+from cleanplate.labels.voc import VOC_LABELS
+from cleanplate.labels.words import GROUPS
 
-VOC_LABELS = (
-    "aeroplane",
-    "bicycle",
-    "bird",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "cat",
-    "chair",
-    "cow",
-    "diningtable",
-    "dog",
-    "horse",
-    "motorbike",
-    "person",
-    "pottedplant",
-    "sheep",
-    "sofa",
-    "train",
-    "tvmonitor",
-)
-"""PASCAL VOC 2012 classes in their published order; id = position + 1, 0 is the background.
-
-Source: Everingham et al., The PASCAL Visual Object Classes Challenge, IJCV 2010.
-"""
+__all__ = [
+    "ALL",
+    "COCO_LABELS",
+    "VOC_LABELS",
+    "aliases_of",
+    "label_id",
+    "label_ids",
+    "resolve_labels",
+]
 
 ALL = "all"
 """The word that stands for every label of a segmenter."""
 
 _BACKGROUND = frozenset({"0", "background", "backgrounds"})
 
-# Words people use, by the canonical name they mean. Plurals are listed where they are irregular;
-# regular ones are found by `_singulars`.
-_WORDS = {
-    "aeroplane": "airplane plane aircraft jet airliner",
-    "bicycle": "bike cycle pushbike",
-    "bird": "pigeon seagull gull duck goose geese",
-    "boat": "ship sailboat yacht vessel dinghy canoe kayak ferry",
-    "bottle": "",
-    "bus": "coach minibus",
-    "car": "automobile auto van taxi cab suv",
-    "cat": "kitten kitty",
-    "chair": "armchair stool seat",
-    "cow": "cattle bull calf calves ox oxen",
-    "diningtable": "table desk",
-    "dog": "puppy puppies pup hound",
-    "horse": "pony ponies foal",
-    "motorbike": "motorcycle scooter moped",
-    "person": "people human pedestrian man men woman women child children kid boy girl baby babies "
-    "guy lady ladies tourist passerby passersby crowd",
-    "pottedplant": "plant houseplant flowerpot",
-    "sheep": "lamb ram ewe",
-    "sofa": "couch couches settee",
-    "train": "locomotive tram",
-    "tvmonitor": "tv television telly monitor screen display",
-}
-
-ALIASES = MappingProxyType(
-    {word: label for label, words in _WORDS.items() for word in words.split()}
+_VOC_IDS: Mapping[str, int] = MappingProxyType(
+    {label: number for number, label in enumerate(VOC_LABELS, start=1)}
 )
-"""Everyday word -> canonical label."""
 
 
-def resolve_labels(
-    names: Iterable[str], known: Collection[str] = VOC_LABELS, *, ids: bool = True
-) -> tuple[str, ...]:
+def resolve_labels(names: Iterable[str], known: Collection[str] = VOC_LABELS) -> tuple[str, ...]:
     """Return the canonical labels that `names` mean, in the order of `known`, each once.
 
     Args:
-        names: label names, plurals, everyday words, VOC ids ("15"), or "all". One string may hold
-            several, separated by commas; case, spaces, hyphens and underscores do not matter.
-        known: canonical labels that may be chosen.
-        ids: whether "1" ... "20" mean the VOC classes.
+        names: label names, plurals, everyday words, published ids ("15"; see `label_ids`), or
+            "all". One string may hold several, separated by commas; case, spaces, hyphens and
+            underscores do not matter.
+        known: canonical labels that may be chosen. None at all: the segmenter takes any words, and
+            each of `names` is one of its labels.
 
     Raises:
         UnknownNameError: a name means none of `known`; the message lists them.
-        InputError: no name at all, or the background.
+        InputError: no name at all, or the background; "all" of any words.
     """
-    words = [word.strip() for name in names for word in name.split(",") if word.strip()]
+    words = [" ".join(word.split()) for name in names for word in name.split(",") if word.strip()]
     if not words:
         raise InputError("no label given; name what to remove, e.g. person or car, or 'all'")
+    if not known:
+        return _phrases(words)
     chosen: set[str] = set()
     for word in words:
         if _normalise(word) == ALL:
             chosen.update(known)
         else:
-            chosen.add(_resolve(word, known, ids=ids))
+            chosen.add(_resolve(word, known))
     return tuple(label for label in known if label in chosen)
 
 
-def label_id(label: str) -> int | None:
-    """Return the VOC id, 1 to 20, of a canonical label, or None for one that is not in VOC."""
-    return VOC_LABELS.index(label) + 1 if label in VOC_LABELS else None
+def label_ids(known: Collection[str]) -> Mapping[str, int]:
+    """Return label -> published id of a label set.
+
+    Ids of COCO's categories for COCO's labels; of any other set, the labels that VOC has have their
+    VOC ids. An id of the background is not among them.
+    """
+    if tuple(known) == COCO_LABELS:
+        return COCO_IDS
+    return {label: number for label, number in _VOC_IDS.items() if label in known}
 
 
-def aliases_of(label: str) -> tuple[str, ...]:
-    """Return the everyday words that mean `label`, in the order they are listed above."""
-    return tuple(word for word, target in ALIASES.items() if target == label)
+def label_id(label: str, known: Collection[str] = VOC_LABELS) -> int | None:
+    """Return the published id of a label of the set `known`, or None for one without; see above."""
+    return label_ids(known).get(label)
 
 
-def _resolve(word: str, known: Collection[str], *, ids: bool) -> str:
+def aliases_of(label: str, known: Collection[str] = VOC_LABELS) -> tuple[str, ...]:
+    """Return the everyday words that mean `label` among `known`, in the order they are listed."""
+    own = _normalise(label)
+    group = next((group for group in GROUPS if own in map(_normalise, group)), ())
+    return tuple(
+        word
+        for word in group
+        if _normalise(word) != own and _find(_normalise(word), known) == label
+    )
+
+
+def _phrases(words: Iterable[str]) -> tuple[str, ...]:
+    phrases = tuple(dict.fromkeys(word.casefold() for word in words))
+    if ALL in phrases:
+        raise InputError(
+            "this segmenter takes any words, so there is no 'all'; name what to remove"
+        )
+    return phrases
+
+
+def _resolve(word: str, known: Collection[str]) -> str:
     plain = _normalise(word)
     if plain in _BACKGROUND:
         raise InputError(
             f"label {word!r} is the background, which is what stays; name an object instead"
         )
-    if ids and word.isdecimal() and 1 <= int(word) <= len(VOC_LABELS):  # "1-5" is not 15
-        plain = VOC_LABELS[int(word) - 1]
-    by_plain = {_normalise(label): label for label in known}
+    if word.isdecimal():  # "1-5" is not 15
+        by_id = {str(number): label for label, number in label_ids(known).items()}
+        if word.lstrip("0") in by_id:
+            return by_id[word.lstrip("0")]
     for candidate in _singulars(plain):
-        label = by_plain.get(candidate) or by_plain.get(ALIASES.get(candidate, ""))
+        label = _find(candidate, known)
         if label is not None:
             return label
-    usable = [alias for alias, label in ALIASES.items() if label in known]
+    usable = [word for label in known for word in aliases_of(label, known)]
     raise UnknownNameError("label", word, known, also=usable)
+
+
+def _find(plain: str, known: Collection[str]) -> str | None:
+    """Return the label that a normalised word is, or the first of its group."""
+    by_plain = {_normalise(label): label for label in known}
+    if plain in by_plain:
+        return by_plain[plain]
+    for group in GROUPS:
+        names = [_normalise(name) for name in group]
+        if plain in names:
+            return next((by_plain[name] for name in names if name in by_plain), None)
+    return None
 
 
 def _normalise(word: str) -> str:

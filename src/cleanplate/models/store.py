@@ -69,6 +69,11 @@ def model_folder(model: Model) -> Path:
     return home() / "models" / model.name
 
 
+def is_installed(model: Model) -> bool:
+    """Return whether anything of a model that is not built in lies on this machine."""
+    return not model.is_built_in and model_folder(model).is_dir()
+
+
 def is_here(model: Model) -> bool:
     """Return whether the files of a model lie on this machine; their content is not looked at."""
     if model.is_built_in:
@@ -104,6 +109,11 @@ def read_manifest(model: Model) -> Manifest:
     missing = {file.role for file in model.files} - set(manifest.files)
     if missing:
         raise WeightsError(f"{path}: lacks {', '.join(sorted(missing))}; {_again(model)}")
+    for file in model.files:
+        if file.sha256 not in (None, manifest.files[file.role].sha256) and manifest.origin != "own":
+            raise WeightsError(
+                f"{model.name} is here in another version than is registered; {_again(model)}"
+            )
     return manifest
 
 
@@ -193,8 +203,10 @@ def install(
         versions=versions,
     )
     _write(folder / _MANIFEST, json.dumps(asdict(manifest), indent=1).encode())
-    for file in former - set(stored.values()):
-        (folder / file.filename).unlink(missing_ok=True)
+    kept = {file.filename for file in read_manifest(model).files.values()}  # another's, if it came
+    for file in former:
+        if file.filename not in kept:
+            (folder / file.filename).unlink(missing_ok=True)
     return manifest
 
 

@@ -1,0 +1,261 @@
+"""Fetching from a real HTTP server on this machine: what goes wrong is told and leaves nothing."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from cleanplate.errors import ChecksumError, WeightsError
+from cleanplate.models import download
+from cleanplate.models.download import check_file, fetch_file
+from cleanplate.models.registry import ModelFile
+
+CONTENT = bytes(range(256)) * 4096  # 1 MiB: several pieces
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers by the first part of the path; as a proxy, to any address."""
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        match self.path.removeprefix("http://publisher.invalid").split("/")[1]:
+            case "good" | "flat":
+                self.answer(CONTENT)
+            case "wrong":
+                self.answer(CONTENT[:-1] + b"?")
+            case "short":
+                self.answer(CONTENT[:-1])
+            case "cut":
+                self.answer(CONTENT[: len(CONTENT) // 2], told=len(CONTENT))
+            case "cut-once":
+                first = self.server.asked.count(self.path) == 1
+                self.answer(CONTENT[:1000] if first else CONTENT, told=len(CONTENT))
+            case "moved":
+                self.send_response(302)
+                self.send_header("Location", "/good/abc.onnx")
+                self.end_headers()
+            case "silent":
+                self.send_response(200)  # no length told
+                self.end_headers()
+                self.wfile.write(CONTENT)
+            case "broken":
+                self.send_error(503, "Service Unavailable")
+            case _:
+                self.send_error(404, "Not Found")
+
+    def answer(self, content: bytes, *, told: int | None = None) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(told or len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ThreadingHTTPServer]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        running.asked = []
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def address(server, home) -> str:
+    server.asked.clear()
+    return f"http://127.0.0.1:{server.server_port}"
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    path = tmp_path / "incoming"
+    path.mkdir()
+    return path
+
+
+def file_at(url: str) -> ModelFile:
+    return ModelFile(
+        role="fill", filename="abc.onnx", url=url, sha256=SHA256, size_bytes=len(CONTENT)
+    )
+
+
+@pytest.mark.parametrize("way", ["good", "moved", "silent", "cut-once"])
+def test_what_comes_is_the_file(address, folder, way):
+    path = fetch_file(file_at(f"{address}/{way}/abc.onnx"), folder)
+    assert path == folder / "abc.onnx"
+    assert path.read_bytes() == CONTENT
+
+
+def test_progress_is_told_up_to_the_end(address, folder):
+    told: list[tuple[str, int, int]] = []
+    fetch_file(file_at(f"{address}/good/abc.onnx"), folder, progress=lambda *now: told.append(now))
+    assert {name for name, _, _ in told} == {"abc.onnx"}
+    assert {total for _, _, total in told} == {len(CONTENT)}
+    come = [size for _, size, _ in told]
+    assert come == sorted(come)
+    assert len(set(come)) > 2
+    assert come[-1] == len(CONTENT)
+
+
+@pytest.mark.parametrize(
+    ("way", "error", "match"),
+    [
+        ("wrong", ChecksumError, r"abc\.onnx: SHA-256 \w{64}, the registered one is \w{64}; it is"),
+        ("short", ChecksumError, r"1,048,575 bytes, registered are 1,048,576; it is cut off"),
+        ("cut", WeightsError, "/cut/abc.onnx: the connection was cut; check the network"),
+        ("gone", WeightsError, "the server answers 404 Not Found; .*--from or CLEANPLATE_MIRROR"),
+        ("broken", WeightsError, "the server answers 503 Service Unavailable"),
+    ],
+)
+def test_anything_else_is_an_error_and_leaves_nothing(address, folder, way, error, match):
+    with pytest.raises(error, match=match):
+        fetch_file(file_at(f"{address}/{way}/abc.onnx"), folder)
+    assert list(folder.iterdir()) == []
+
+
+def test_an_answer_is_not_asked_for_again_a_cut_is(server, address, folder):
+    for way in ("gone", "cut"):
+        with pytest.raises(WeightsError):
+            fetch_file(file_at(f"{address}/{way}/abc.onnx"), folder)
+    assert server.asked.count("/gone/abc.onnx") == 1
+    assert server.asked.count("/cut/abc.onnx") == 3
+
+
+def test_a_server_that_is_not_there_is_an_error(address, folder):
+    with pytest.raises(WeightsError, match=r"127\.0\.0\.1:9/abc.*cannot be reached; check the net"):
+        fetch_file(file_at("http://127.0.0.1:9/abc.onnx"), folder)
+    assert list(folder.iterdir()) == []
+
+
+# --- elsewhere than from the publisher
+
+
+def test_a_mirror_is_asked_instead_of_the_publisher(server, address, folder, monkeypatch):
+    file = file_at("https://publisher.invalid/1.0/abc.onnx")
+    fetch_file(file, folder, mirror=f"{address}/flat/").unlink()
+    monkeypatch.setenv("CLEANPLATE_MIRROR", f"{address}/flat")
+    fetch_file(file, folder)
+    assert server.asked == ["/flat/abc.onnx"] * 2
+
+
+def test_a_folder_serves_as_mirror_also_offline(address, folder, tmp_path, monkeypatch):
+    file = file_at("https://publisher.invalid/1.0/abc.onnx")
+    (tmp_path / "abc.onnx").write_bytes(CONTENT)
+    monkeypatch.setenv("CLEANPLATE_OFFLINE", "1")
+    monkeypatch.setenv("CLEANPLATE_MIRROR", str(tmp_path))
+    assert fetch_file(file, folder).read_bytes() == CONTENT
+    (tmp_path / "abc.onnx").write_bytes(CONTENT[1:])
+    with pytest.raises(ChecksumError, match="1,048,575 bytes"):
+        fetch_file(file, folder)
+    assert list(folder.iterdir()) == []
+    assert (tmp_path / "abc.onnx").read_bytes() == CONTENT[1:]
+
+
+def test_a_folder_without_the_file_is_an_error(home, folder, tmp_path):
+    match = r"nowhere/abc\.onnx: there is no such file; check the folder"
+    with pytest.raises(WeightsError, match=match):
+        fetch_file(file_at("https://publisher.invalid/x"), folder, mirror=str(tmp_path / "nowhere"))
+
+
+def test_offline_nothing_is_asked(server, address, folder, monkeypatch):
+    monkeypatch.setenv("CLEANPLATE_OFFLINE", "1")
+    with pytest.raises(WeightsError, match=r"abc\.onnx is not fetched: CLEANPLATE_OFFLINE is set"):
+        fetch_file(file_at(f"{address}/good/abc.onnx"), folder)
+    assert server.asked == []
+    monkeypatch.setenv("CLEANPLATE_OFFLINE", "0")
+    fetch_file(file_at(f"{address}/good/abc.onnx"), folder)
+
+
+def test_a_proxy_is_used(server, address, folder, monkeypatch):
+    monkeypatch.setenv("http_proxy", address)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    fetch_file(file_at("http://publisher.invalid/good/abc.onnx"), folder)
+    assert server.asked == ["http://publisher.invalid/good/abc.onnx"]
+
+
+def test_a_proxy_that_is_not_there_is_an_error(address, folder, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with pytest.raises(WeightsError, match="the proxy cannot be used"):
+        fetch_file(file_at("http://publisher.invalid/good/abc.onnx"), folder)
+
+
+# --- checksums
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        None,
+        f"sha256:{SHA256}",
+        f"sha256-prefix:{SHA256[:8]}",
+        f"md5:{hashlib.md5(CONTENT).hexdigest()}",
+    ],
+)
+def test_every_kind_of_checksum_is_checked(tmp_path, checkpoint, stated):
+    file = replace(checkpoint, checksum=stated, size_bytes=None)
+    path = tmp_path / "x.pth"
+    path.write_bytes(CONTENT)
+    check_file(path, file)
+    path.write_bytes(CONTENT[1:])
+    if stated is None:
+        check_file(path, file)
+        return
+    with pytest.raises(ChecksumError, match="it is another file or was changed"):
+        check_file(path, file)
+
+
+def test_a_file_that_is_not_there_cannot_be_checked(tmp_path, checkpoint):
+    with pytest.raises(WeightsError, match=r"x\.pth: cannot be read \(No such file"):
+        check_file(tmp_path / "x.pth", checkpoint)
+
+
+# --- full disk
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """Mount a disk of 256 KiB; where that is not allowed, skip."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    allowed = sys.platform == "linux" and os.geteuid() == 0
+    if not allowed or subprocess.run(command, check=False).returncode:
+        pytest.skip("only root may mount a disk")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_is_told_and_left_as_it_was(address, small_disk):
+    with pytest.raises(WeightsError, match="the disk is full; free some space or set CLEANPLATE_H"):
+        fetch_file(file_at(f"{address}/good/abc.onnx"), small_disk)
+    assert list(small_disk.iterdir()) == []
+
+
+def test_a_disk_that_refuses_is_told(address, folder, monkeypatch):
+    import pooch
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(pooch, "retrieve", refuse)
+    with pytest.raises(WeightsError, match=r"cannot be written \(Permission denied\)"):
+        fetch_file(file_at(f"{address}/good/abc.onnx"), folder)
+
+
+def test_nothing_is_tried_longer_than_a_minute_without_a_byte():
+    assert max(download._TIMEOUT_S) <= 60
