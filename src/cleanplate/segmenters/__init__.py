@@ -11,7 +11,13 @@ DEFAULT_SEGMENTER = "deeplabv3plus_lite2.voc"
 
 __all__ = ["DEFAULT_SEGMENTER", "Segmenter", "create_segmenter", "segmenter_names"]
 
-_FAMILIES = MappingProxyType({"deeplab": ("deeplab", "DeepLabSegmenter")})
+_FAMILIES = MappingProxyType(
+    {
+        "deeplab": ("deeplab", "DeepLabSegmenter"),
+        "maskrcnn": ("maskrcnn", "MaskRCNNSegmenter"),
+        "torchvision_semantic": ("torchvision_semantic", "TorchvisionSemanticSegmenter"),
+    }
+)
 """Family of models -> module and class of this package; imported when one is created."""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from cleanplate.errors import UnknownNameError
-from cleanplate.models.registry import builtin
+from cleanplate.models.registry import builtin, torchvision
 from cleanplate.models.registry.entry import (
     Checkpoint,
     Licence,
@@ -26,7 +26,10 @@ __all__ = [
     "model_names",
 ]
 
-_GROUPS = (builtin.ENTRIES,)
+_GROUPS = (
+    builtin.ENTRIES,
+    torchvision.ENTRIES,
+)
 
 MODELS: Mapping[str, Model] = MappingProxyType(
     {entry.name: entry for group in _GROUPS for entry in group}
