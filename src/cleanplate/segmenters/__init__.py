@@ -14,6 +14,9 @@ __all__ = ["DEFAULT_SEGMENTER", "Segmenter", "create_segmenter", "segmenter_name
 _FAMILIES = MappingProxyType(
     {
         "deeplab": ("deeplab", "DeepLabSegmenter"),
+        "maskrcnn": ("maskrcnn", "MaskRCNNSegmenter"),
+        "torchvision_semantic": ("torchvision_semantic", "TorchvisionSemanticSegmenter"),
+        "ade20k": ("ade20k", "Ade20kSegmenter"),
         "clipseg": ("clipseg", "ClipSegSegmenter"),
     }
 )

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Protocol
 
+from cleanplate.errors import UnknownNameError
 from cleanplate.types import Instance, RGBImage
 
 
@@ -44,3 +45,15 @@ class Segmenter(Protocol):
             UnknownNameError: a label is none of `self.labels`, where these are not empty.
         """
         ...
+
+
+def choose_labels(asked: Collection[str], known: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the asked labels in the order of `known`, each once.
+
+    Raises:
+        UnknownNameError: a label is none of `known`; the message lists them.
+    """
+    for label in asked:
+        if label not in known:
+            raise UnknownNameError("label", label, known)
+    return tuple(label for label in known if label in asked)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from cleanplate.errors import UnknownNameError
-from cleanplate.models.registry import builtin, phrases
+from cleanplate.models.registry import ade20k, builtin, phrases, torchvision
 from cleanplate.models.registry.entry import (
     Checkpoint,
     Licence,
@@ -26,7 +26,12 @@ __all__ = [
     "model_names",
 ]
 
-_GROUPS = (builtin.ENTRIES, phrases.ENTRIES)
+_GROUPS = (
+    builtin.ENTRIES,
+    torchvision.ENTRIES,
+    ade20k.ENTRIES,
+    phrases.ENTRIES,
+)
 
 MODELS: Mapping[str, Model] = MappingProxyType(
     {entry.name: entry for group in _GROUPS for entry in group}
