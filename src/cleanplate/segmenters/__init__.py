@@ -15,6 +15,7 @@ _FAMILIES = MappingProxyType(
     {
         "deeplab": ("deeplab", "DeepLabSegmenter"),
         "maskrcnn": ("maskrcnn", "MaskRCNNSegmenter"),
+        "rfdetr": ("rfdetr", "RfDetrSegmenter"),
         "torchvision_semantic": ("torchvision_semantic", "TorchvisionSemanticSegmenter"),
         "ade20k": ("ade20k", "Ade20kSegmenter"),
         "clipseg": ("clipseg", "ClipSegSegmenter"),

@@ -27,6 +27,10 @@ def prepare(image: RGBImage, size_hw: tuple[int, int]) -> npt.NDArray[np.float32
     from PIL import Image  # loads in 30 ms; nothing else here needs it
 
     picture = Image.fromarray(np.ascontiguousarray(image))
-    scaled = picture.resize(size_hw[::-1], Image.Resampling.BILINEAR)
-    normal = (np.asarray(scaled, np.float32) / 255 - _MEAN) / _DEVIATION
+    return normalise(np.asarray(picture.resize(size_hw[::-1], Image.Resampling.BILINEAR)))
+
+
+def normalise(image: RGBImage) -> npt.NDArray[np.float32]:
+    """Return an image of the right size already as a network's input; see `prepare`."""
+    normal = (image.astype(np.float32) / 255 - _MEAN) / _DEVIATION
     return np.ascontiguousarray(normal.transpose(2, 0, 1)[None])

@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from cleanplate.models.convert import Conversion
+from cleanplate.models.convert.checkpoints import load_state
 from cleanplate.models.convert.export import export_network
 from cleanplate.models.convert.pretrained import load_pretrained
 from cleanplate.models.registry import Model
@@ -132,7 +133,7 @@ def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversi
     """Make the ONNX file; see `Converter`."""
     architecture, configure = _PUBLISHED[model.name]
     (path,) = checkpoints
-    network = load_pretrained(architecture, configure(), path)
+    network = load_pretrained(architecture, configure(), load_state(path), path)
     original: Callable[..., torch.Tensor]
     if architecture is UperNetForSemanticSegmentation:
         network, original = _UperNet(network, any_size=True), _UperNet(network, any_size=False)

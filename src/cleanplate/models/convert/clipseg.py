@@ -12,6 +12,7 @@ from transformers import CLIPSegConfig, CLIPSegForImageSegmentation
 
 from cleanplate.errors import WeightsError
 from cleanplate.models.convert import Conversion
+from cleanplate.models.convert.checkpoints import load_state
 from cleanplate.models.convert.export import export_network
 from cleanplate.models.convert.pretrained import load_pretrained
 from cleanplate.models.registry import Model
@@ -83,7 +84,7 @@ def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversi
     weights, merges = _told_apart(checkpoints)
     config = published_config()
     _check_merges(merges, config.text_config.vocab_size)
-    network = load_pretrained(CLIPSegForImageSegmentation, config, weights)
+    network = load_pretrained(CLIPSegForImageSegmentation, config, load_state(weights), weights)
     paths = {file.role: folder / file.filename for file in model.files}
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(merges, paths["merges"])

@@ -7,25 +7,25 @@ import torch
 from transformers.utils import logging
 
 from cleanplate.errors import WeightsError
-from cleanplate.models.convert.checkpoints import load_state
+from cleanplate.models.convert.checkpoints import State
 
 
-def load_pretrained(architecture: Any, config: Any, path: Path) -> torch.nn.Module:
+def load_pretrained(architecture: Any, config: Any, state: State, path: Path) -> torch.nn.Module:
     """Return a network with the parameters of a published file.
 
-    The file is read by `load_state`, never by transformers; its names, which may be those of an
-    earlier version of transformers, are brought up to date by `from_pretrained`.
+    The names in it, which may be those of an earlier version of transformers, are brought up to
+    date by `from_pretrained`; transformers itself reads no file.
 
     Args:
         architecture: a class of transformers with `from_pretrained`.
         config: an object of its configuration.
-        path: `model.safetensors` or `pytorch_model.bin`, under any name.
+        state: the parameters, see `load_state`.
+        path: where they are from, for messages.
 
     Raises:
         WeightsError: a parameter is missing, left over or of another shape; the message names the
-            first. Or `path` cannot be read.
+            first.
     """
-    state = dict(load_state(path))
     shown = logging.is_progress_bar_enabled()
     level = logging.get_verbosity()
     logging.disable_progress_bar()
@@ -34,7 +34,7 @@ def load_pretrained(architecture: Any, config: Any, path: Path) -> torch.nn.Modu
         network, found = architecture.from_pretrained(
             None,
             config=config,
-            state_dict=state,
+            state_dict=dict(state),
             dtype=torch.float32,
             attn_implementation="eager",
             output_loading_info=True,

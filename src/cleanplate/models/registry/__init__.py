@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from cleanplate.errors import UnknownNameError
-from cleanplate.models.registry import ade20k, builtin, phrases, torchvision
+from cleanplate.models.registry import ade20k, builtin, phrases, rfdetr, torchvision
 from cleanplate.models.registry.entry import (
     Checkpoint,
     Licence,
@@ -29,6 +29,7 @@ __all__ = [
 _GROUPS = (
     builtin.ENTRIES,
     torchvision.ENTRIES,
+    rfdetr.ENTRIES,
     ade20k.ENTRIES,
     phrases.ENTRIES,
 )
