@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cleanplate.segmenters.preparing import prepare
+from cleanplate.segmenters.preparing import prepare, sigmoid
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -30,6 +30,11 @@ def test_any_array_of_the_right_shape_will_do():
     image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
     expected = prepare(np.ascontiguousarray(image[::-1, 3:]), (20, 30))
     np.testing.assert_array_equal(prepare(image[::-1, 3:], (20, 30)), expected)
+
+
+def test_a_sigmoid_takes_any_logit():
+    logits = np.array([-1e4, -np.log(3), 0, np.log(3), 1e4], np.float32)
+    np.testing.assert_allclose(sigmoid(logits), [0, 0.25, 0.5, 0.75, 1], atol=1e-6)
 
 
 @pytest.mark.slow  # loads transformers

@@ -17,7 +17,7 @@ from cleanplate.models.runtime import Session
 from cleanplate.models.store import read_file
 from cleanplate.segmenters.instances import find_instances
 from cleanplate.segmenters.phrases import PhraseEncoder
-from cleanplate.segmenters.preparing import prepare
+from cleanplate.segmenters.preparing import prepare, sigmoid
 from cleanplate.segmenters.pyramid import Evidence
 from cleanplate.types import Instance, RGBImage, check_image
 
@@ -101,8 +101,7 @@ class ClipSegSegmenter:
             self._photo.run(pixels, embeddings[start : start + _PHRASES_AT_ONCE])
             for start in range(0, len(embeddings), _PHRASES_AT_ONCE)
         ]
-        logits = np.concatenate(maps)
-        return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+        return sigmoid(np.concatenate(maps))
 
     def _embed(self, phrase: str) -> npt.NDArray[np.float32]:
         """Return (1, 512) for a phrase."""

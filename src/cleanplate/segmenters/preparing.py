@@ -1,4 +1,4 @@
-"""What networks that were published with an image processor want to be given."""
+"""What networks with a published image processor want to be given, and what they answer."""
 
 import numpy as np
 import numpy.typing as npt
@@ -34,3 +34,8 @@ def normalise(image: RGBImage) -> npt.NDArray[np.float32]:
     """Return an image of the right size already as a network's input; see `prepare`."""
     normal = (image.astype(np.float32) / 255 - _MEAN) / _DEVIATION
     return np.ascontiguousarray(normal.transpose(2, 0, 1)[None])
+
+
+def sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the probabilities that independent logits stand for, in [0, 1]."""
+    return np.asarray((1 + np.tanh(logits / 2)) / 2, np.float32)  # does not overflow

@@ -24,7 +24,7 @@ from cleanplate.models.store import read_file
 from cleanplate.resampling import sample
 from cleanplate.segmenters.base import choose_labels
 from cleanplate.segmenters.instances import Candidate, separate_instances
-from cleanplate.segmenters.preparing import normalise
+from cleanplate.segmenters.preparing import normalise, sigmoid
 from cleanplate.types import Instance, RGBImage, check_image
 
 _SIDES = MappingProxyType(
@@ -78,7 +78,7 @@ class RfDetrSegmenter:
             return []
         logits, masks = self._network.run_all(self._prepare(image))
         # (Q, C) of the asked classes only; column i of the network is category id i.
-        scores = 1 / (1 + np.exp(-logits[0][:, [COCO_IDS[label] for label in asked]]))
+        scores = sigmoid(logits[0][:, [COCO_IDS[label] for label in asked]])
         candidates = []
         for query, index in np.argwhere(scores > _SURE).tolist():
             score = float(scores[query, index])
