@@ -224,6 +224,9 @@ def test_files_that_are_not_its_own_are_refused(at_home, tmp_path):
     short.write_bytes(b"#version: 0.2\nr e\n")
     with pytest.raises(WeightsError, match=r"short\.txt: has 1 pairs, the network knows 6"):
         import_model(NAME, [weights, short], own_weights=True)
+    short.write_bytes(b"")
+    with pytest.raises(WeightsError, match=r"short\.txt: has 0 pairs"):
+        import_model(NAME, [weights, short], own_weights=True)
     with pytest.raises(WeightsError, match=r"expected model\.safetensors and merges\.txt"):
         import_model(NAME, [weights, weights], own_weights=True)
 

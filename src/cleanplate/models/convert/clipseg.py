@@ -4,7 +4,7 @@ Lüddecke and Ecker, Image Segmentation Using Text and Image Prompts, CVPR 2022,
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -126,7 +126,7 @@ def _told_apart(checkpoints: Sequence[Path]) -> tuple[Path, Path]:
 
 def _check_merges(path: Path, ids: int) -> None:
     lines = path.read_bytes().splitlines()
-    pairs = sum(1 for line in lines[lines[0].startswith(b"#version") :] if line.strip())
+    pairs = sum(1 for line in lines if line.strip() and not line.startswith(b"#version"))
     if pairs != ids - _MARKS:
         raise WeightsError(
             f"{path}: has {pairs:,} pairs, the network knows {ids - _MARKS:,}; is it its list?"
@@ -147,7 +147,7 @@ def _random_photo(config: CLIPSegConfig, phrases: int) -> dict[str, torch.Tensor
     }
 
 
-def _repeating(network: CLIPSegForImageSegmentation):  # type: ignore[no-untyped-def]
+def _repeating(network: CLIPSegForImageSegmentation) -> Callable[..., torch.Tensor]:
     """Return the published way of asking for several phrases: the photo once for each."""
 
     def run(pixels: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:

@@ -11,8 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import torch
-from transformers import RfDetrConfig, RfDetrForInstanceSegmentation
-from transformers.models.rf_detr.configuration_rf_detr import RfDetrDinov2Config
+from transformers import RfDetrConfig, RfDetrDinov2Config, RfDetrForInstanceSegmentation
 
 from cleanplate.models.convert import Conversion
 from cleanplate.models.convert.checkpoints import load_state
