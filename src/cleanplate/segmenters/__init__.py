@@ -11,7 +11,16 @@ DEFAULT_SEGMENTER = "deeplabv3plus_lite2.voc"
 
 __all__ = ["DEFAULT_SEGMENTER", "Segmenter", "create_segmenter", "segmenter_names"]
 
-_FAMILIES = MappingProxyType({"deeplab": ("deeplab", "DeepLabSegmenter")})
+_FAMILIES = MappingProxyType(
+    {
+        "deeplab": ("deeplab", "DeepLabSegmenter"),
+        "maskrcnn": ("maskrcnn", "MaskRCNNSegmenter"),
+        "rfdetr": ("rfdetr", "RfDetrSegmenter"),
+        "torchvision_semantic": ("torchvision_semantic", "TorchvisionSemanticSegmenter"),
+        "ade20k": ("ade20k", "Ade20kSegmenter"),
+        "clipseg": ("clipseg", "ClipSegSegmenter"),
+    }
+)
 """Family of models -> module and class of this package; imported when one is created."""
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Protocol
 
+from cleanplate.errors import UnknownNameError
 from cleanplate.types import Instance, RGBImage
 
 
@@ -20,7 +21,7 @@ class Segmenter(Protocol):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Canonical names of what can be found."""
+        """Canonical names of what can be found; empty: whatever words describe, in English."""
         ...
 
     @property
@@ -33,13 +34,26 @@ class Segmenter(Protocol):
 
         Args:
             image: (H, W, 3) uint8, RGB, [0, 255]. Not modified.
-            labels: canonical names, a subset of `self.labels`.
+            labels: canonical names, a subset of `self.labels`; if that is empty, any phrases, such
+                as "red car": each is the label of what it describes.
 
         Returns:
             Instances whose masks are not empty, lie inside the image and do not overlap.
 
         Raises:
-            InputError: `image` is not (H, W, 3) uint8.
-            UnknownNameError: a label is none of `self.labels`.
+            InputError: `image` is not (H, W, 3) uint8; or a phrase is empty or too long.
+            UnknownNameError: a label is none of `self.labels`, where these are not empty.
         """
         ...
+
+
+def choose_labels(asked: Collection[str], known: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the asked labels in the order of `known`, each once.
+
+    Raises:
+        UnknownNameError: a label is none of `known`; the message lists them.
+    """
+    for label in asked:
+        if label not in known:
+            raise UnknownNameError("label", label, known)
+    return tuple(label for label in known if label in asked)

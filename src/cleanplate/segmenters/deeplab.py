@@ -9,10 +9,10 @@ from collections.abc import Collection
 
 import numpy as np
 
-from cleanplate.errors import UnknownNameError
 from cleanplate.models.registry import get_model
 from cleanplate.models.runtime import Session
 from cleanplate.models.store import read_file
+from cleanplate.segmenters.base import choose_labels
 from cleanplate.segmenters.instances import find_instances
 from cleanplate.segmenters.pyramid import Evidence, find_evidence
 from cleanplate.types import Instance, RGBImage, check_image
@@ -57,10 +57,7 @@ class DeepLabSegmenter:
     def segment(self, image: RGBImage, labels: Collection[str]) -> list[Instance]:
         """Return the objects of the asked classes; see `Segmenter.segment`."""
         check_image(image)
-        unknown = [label for label in labels if label not in self._labels]
-        if unknown:
-            raise UnknownNameError("label", unknown[0], self._labels)
-        asked = tuple(label for label in self._labels if label in labels)
+        asked = choose_labels(labels, self._labels)
         if not asked:
             return []
         channels = [self._labels.index(label) + 1 for label in asked]  # channel 0: background

@@ -1,4 +1,7 @@
-"""From evidence on a grid to objects with full-size masks."""
+"""Objects with full-size masks: from evidence on a grid, or from what an instance network found."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -13,6 +16,20 @@ from cleanplate.types import Box, Instance, Mask
 _SURE = 0.5
 _LIKELY = 0.3
 _LEAST_CELLS = 6  # smaller blots are noise of the grid
+
+# Of a candidate's own pixels, the share that surer ones must leave to it. Two findings of the same
+# object differ at their outlines by less; of two objects that touch, each keeps more.
+_LEAST_SHARE_LEFT = 0.25
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """What an instance network found; it may overlap others and reach beyond the photo."""
+
+    label: str
+    score: float  # (0, 1]
+    box_xyxy: Box
+    mask: Mask  # (bottom - top, right - left), True = of the object
 
 
 def find_instances(
@@ -47,6 +64,39 @@ def find_instances(
                 continue
             region |= mask
             found.append((label, float(near[inside].mean()), *_tightened(box, mask)))
+    return _numbered(found)
+
+
+def separate_instances(candidates: Sequence[Candidate], size_hw: tuple[int, int]) -> list[Instance]:
+    """Return candidates as objects that keep the contract of `Segmenter.segment`.
+
+    A pixel that several claim belongs to the surest of them, so that people who touch stay several
+    and an object that was found twice is one. Of candidates that are equally sure the earlier wins.
+
+    Args:
+        candidates: of the asked classes only, in any order. Not modified.
+        size_hw: H and W of the photo.
+    """
+    taken = np.zeros(size_hw, np.bool_)
+    found: list[tuple[str, float, Box, Mask]] = []
+    for candidate in sorted(candidates, key=lambda candidate: -candidate.score):
+        left, top, right, bottom = candidate.box_xyxy
+        x0, y0 = max(left, 0), max(top, 0)
+        x1, y1 = min(right, size_hw[1]), min(bottom, size_hw[0])
+        if x1 <= x0 or y1 <= y0:
+            continue
+        claimed = candidate.mask[y0 - top : y1 - top, x0 - left : x1 - left]
+        region = taken[y0:y1, x0:x1]
+        mask = claimed & ~region
+        area = np.count_nonzero(mask)
+        if area == 0 or area < _LEAST_SHARE_LEFT * np.count_nonzero(claimed):
+            continue
+        region |= mask
+        found.append((candidate.label, candidate.score, *_tightened((x0, y0, x1, y1), mask)))
+    return _numbered(found)
+
+
+def _numbered(found: list[tuple[str, float, Box, Mask]]) -> list[Instance]:
     found.sort(key=lambda entry: -int(np.count_nonzero(entry[3])))
     return [Instance(number, *entry) for number, entry in enumerate(found, start=1)]
 

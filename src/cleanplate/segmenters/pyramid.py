@@ -4,6 +4,9 @@ A network that was trained on objects of 100 to 400 px sees nothing in a person 
 the edges of one of 2,000 px. So the photo is looked at in levels, each at twice the scale of the
 one before: the whole of it up to its own size, and closer still where something was suspected. What
 the looks say is merged per pixel by the stronger evidence.
+
+A network that is too costly for that gives its first look at the whole photo itself. Then only
+suspected parts are looked at again, within the same budget, and nothing is enlarged.
 """
 
 import math
@@ -31,7 +34,7 @@ _OVERLAP = 64  # px; what a tile's edge cuts is seen whole one level before or a
 _RIM = 16  # px; a tile's inner rim, which lacks context, is not used
 _SCANNED_ABOVE = 1000  # px; in smaller photos the first look misses little
 _LARGEST_LEVEL = 4096  # px; larger photos are searched at this long side (12 megapixels: 4000)
-_FINEST_SCAN = 1.2  # scale up to which all of the photo is looked at
+_FINEST_SCAN = 1.2  # scale up to which all of the photo is looked at; of costly networks, any part
 _SLIGHTLY_ENLARGED = 2.4  # scale of what comes next; above it, evidence was seen enlarged before
 # Largest scale, with room for rounded sides: people of 50 px are all found at 3 times their size,
 # 0.75 of them at 2.
@@ -65,22 +68,30 @@ class _Level:
 
     size_hw: tuple[int, int]
     scan: bool  # look at all of it, not only where something is suspected
+    shrinks: bool  # may be smaller than the photo: is made as a whole, by areas
     suspicion: float  # evidence above which a part that was seen smaller is looked at
 
 
-def find_evidence(image: RGBImage, look: Look) -> Evidence:
+def find_evidence(
+    image: RGBImage, look: Look, *, seen: Evidence | None = None, seen_side: int = WHOLE_SIDE
+) -> Evidence:
     """Return the evidence for each class over the whole photo.
 
     Args:
         image: (H, W, 3) uint8, RGB. Not modified.
         look: the network, with the classes already chosen.
+        seen: (C, h, w), what a costly network says of the whole photo, shown in its own way; None
+            shows it here, and looks at all of a large photo again.
+        seen_side: px; the photo's long side as it was shown for `seen`.
 
     Returns:
         (C, h, w) float32 in [0, 1]; cell (i, j) covers H/h x W/w px of the photo.
     """
     height, width = image.shape[:2]
-    levels = _plan_levels((height, width))
-    seen = look(_resized(image, levels[0].size_hw))
+    costly = seen is not None
+    levels = _plan_levels((height, width), seen_side, costly=costly)
+    if seen is None:
+        seen = look(_resized(image, levels[0].size_hw))
     merged = _onto_grid(seen, (0.0, 0.0, 1.0, 1.0), _grid_hw((height, width), len(seen)))
     latest = merged.max(axis=0)  # of any class, as the closest look so far saw it
     scanned_px = sum(math.prod(level.size_hw) for level in levels if level.scan)
@@ -89,7 +100,7 @@ def find_evidence(image: RGBImage, look: Look) -> Evidence:
         tiles = _scan_tiles(level) if level.scan else _closer_tiles(level, latest, budget_px)
         if not level.scan:
             budget_px -= sum(area_of(tile) for tile in tiles)
-        scaled = _resized(image, level.size_hw) if level.scan else None
+        scaled = _resized(image, level.size_hw) if level.shrinks and tiles else None
         for tile in tiles:
             left, top, right, bottom = tile
             if scaled is None:
@@ -112,18 +123,22 @@ def _grid_hw(size_hw: tuple[int, int], classes: int) -> tuple[int, int]:
     return max(1, round(cells_hw[0] / shrink)), max(1, round(cells_hw[1] / shrink))
 
 
-def _plan_levels(size_hw: tuple[int, int]) -> list[_Level]:
+def _plan_levels(size_hw: tuple[int, int], whole_side: int, *, costly: bool) -> list[_Level]:
     long_side = max(size_hw)
     largest_scan = min(long_side, _LARGEST_LEVEL)
+    closest = _FINEST_SCAN if costly else _CLOSEST
     levels = []
-    side = WHOLE_SIDE
-    while side == WHOLE_SIDE or side <= _CLOSEST * largest_scan:
+    side = whole_side
+    while side == whole_side or side <= closest * largest_scan:
         scale = side / long_side
+        scan = side == whole_side or (
+            not costly and long_side > _SCANNED_ABOVE and side <= _FINEST_SCAN * largest_scan
+        )
         levels.append(
             _Level(
                 (_side(size_hw[0], scale), _side(size_hw[1], scale)),
-                scan=side == WHOLE_SIDE
-                or (long_side > _SCANNED_ABOVE and side <= _FINEST_SCAN * largest_scan),
+                scan=scan,
+                shrinks=scan or costly,
                 suspicion=_SUSPICION
                 if side <= _SLIGHTLY_ENLARGED * largest_scan
                 else _SUSPICION_ENLARGED,

@@ -1,8 +1,10 @@
 """Reading checkpoints without running any code that they may carry."""
 
 import pickle
+from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -11,6 +13,9 @@ from cleanplate.errors import WeightsError
 
 State = Mapping[str, torch.Tensor]
 """Parameter name -> tensor."""
+
+# Training scripts store their options in these beside the parameters; they only hold values.
+_HARMLESS = [Namespace, SimpleNamespace]
 
 
 def load_checkpoint(path: Path) -> Any:
@@ -26,7 +31,8 @@ def load_checkpoint(path: Path) -> Any:
             from safetensors.torch import load_file
 
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_HARMLESS):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WeightsError(f"{path}: there is no such file; check the name") from None
     except pickle.UnpicklingError as error:

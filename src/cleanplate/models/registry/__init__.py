@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from cleanplate.errors import UnknownNameError
-from cleanplate.models.registry import builtin, inpainting, own
+from cleanplate.models.registry import (
+    ade20k,
+    builtin,
+    inpainting,
+    own,
+    phrases,
+    rfdetr,
+    torchvision,
+)
 from cleanplate.models.registry.entry import (
     Checkpoint,
     Licence,
@@ -28,6 +36,10 @@ __all__ = [
 
 _GROUPS = (
     builtin.ENTRIES,
+    torchvision.ENTRIES,
+    rfdetr.ENTRIES,
+    ade20k.ENTRIES,
+    phrases.ENTRIES,
     inpainting.ENTRIES,
     own.ENTRIES,
 )

@@ -138,7 +138,7 @@ _LAMA = (
                 filename="big-lama.pt",
                 url="https://github.com/Sanster/models/releases/download/add_big_lama/big-lama.pt",
                 size_bytes=205_669_692,
-                checksum="md5:e3aa4aaa15225a33ec84f9f4bc47e500",
+                checksum="sha256:344c77bbcb158f17dd143070d1e789f38a66c04202311ae3a258ef66667a9ea9",
             ),
         ),
         converter="lama",
@@ -168,19 +168,20 @@ _MIGAN = (
                 filename="migan_pipeline_v2.onnx",
                 sha256="6f1f3530a1a2324b19752018ce756088b07973cda8d7d890034ace5c8a48c40b",
                 size_bytes=28_079_181,
-                # The authors name a branch; the checksum is what holds the file fast.
-                url="https://huggingface.co/andraniksargsyan/migan/resolve/main/"
-                "migan_pipeline_v2.onnx",
+                url="https://huggingface.co/andraniksargsyan/migan/resolve/"
+                "406830d0fa60666da0071c342ad2fbc8f30c5c64/migan_pipeline_v2.onnx",
             ),
         ),
         page="https://github.com/Picsart-AI-Research/MI-GAN",
         licence=Licence(
-            spdx="NOASSERTION",
-            commercial="unclear",
-            note="the code is MIT; the page with the weights states no licence, and they were "
-            "distilled from Co-Mod-GAN on Places2, whose terms permit research only",
+            spdx="MIT",
+            commercial="yes",
+            note="its authors put code and weights under the MIT licence (LICENSE-WEIGHTS in "
+            "Picsart-AI-Research/MI-GAN); the photos of Places2, on which it was trained, came "
+            "under research terms",
         ),
-        source="MI-GAN, Sargsyan et al., ICCV 2023; weights of its authors",
+        source="MI-GAN, Sargsyan et al., ICCV 2023; distilled from Co-Mod-GAN, Zhao et al. 2021, "
+        "arXiv:2103.10428; weights of its authors",
         recipe="trained by the authors at 512 px, distilled from Co-Mod-GAN; one ONNX file with "
         "cropping, scaling and blending",
         training_photos=_PLACES2,

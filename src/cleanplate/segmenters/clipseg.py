@@ -1,0 +1,111 @@
+"""CLIPSeg: finds what a phrase describes, such as "the red car"; any words will do.
+
+Reference:
+    Lüddecke and Ecker, Image Segmentation Using Text and Image Prompts, CVPR 2022,
+    arXiv:2112.10003.
+"""
+
+import functools
+from collections.abc import Collection
+
+import numpy as np
+import numpy.typing as npt
+
+from cleanplate.errors import InputError
+from cleanplate.models.registry import get_model
+from cleanplate.models.runtime import Session
+from cleanplate.models.store import read_file
+from cleanplate.segmenters.instances import find_instances
+from cleanplate.segmenters.phrases import PhraseEncoder
+from cleanplate.segmenters.preparing import prepare, sigmoid
+from cleanplate.segmenters.pyramid import Evidence
+from cleanplate.types import Instance, RGBImage, check_image
+
+_SIDE = 352  # px of the square the network was trained on and is published for
+_KNOWN_PHRASES = 256  # whose embeddings are kept, 2 kB each
+_PHRASES_AT_ONCE = 8  # more take more memory: each has a map of 352 x 352
+
+
+class ClipSegSegmenter:
+    """Finds what phrases describe in photos of any size.
+
+    Where several phrases claim a place, the one with the most evidence has it. The thresholds are
+    those of `find_instances`; its lower one, 0.3, is the one at which the paper's masks are cut.
+
+    Args:
+        name: a registered model of this architecture.
+        device: one of `cleanplate.models.runtime.DEVICES`.
+        threads: CPU threads of one run; None takes every usable core.
+    """
+
+    def __init__(
+        self,
+        name: str = "clipseg_rd64.phrasecut",
+        *,
+        device: str = "auto",
+        threads: int | None = None,
+    ) -> None:
+        model = get_model(name, "segmenter")
+        self._name = model.name
+        self._encoder = PhraseEncoder(read_file(model, "merges"))
+        self._text, self._photo = (
+            Session(read_file(model, role), name=f"{name} ({role})", device=device, threads=threads)
+            for role in ("text", "segment")
+        )
+        self._embedding = functools.lru_cache(maxsize=_KNOWN_PHRASES)(self._embed)
+
+    @property
+    def name(self) -> str:
+        """Registered name."""
+        return self._name
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Empty: any words can be asked for."""
+        return ()
+
+    @property
+    def provider(self) -> str:
+        """What runs the network that looks at photos."""
+        return self._photo.provider
+
+    def segment(self, image: RGBImage, labels: Collection[str]) -> list[Instance]:
+        """Return what the phrases `labels` describe; see `Segmenter.segment`.
+
+        Args:
+            image: as there.
+            labels: phrases, such as "red car"; they are the labels of what is returned.
+
+        Raises:
+            InputError: `image` is not (H, W, 3) uint8, or a phrase is empty or too long.
+        """
+        check_image(image)
+        phrases = tuple(dict.fromkeys(labels))
+        if not phrases:
+            return []
+        embeddings = np.concatenate([self._embedding(phrase) for phrase in phrases])
+        return find_instances(self.look(image, embeddings), phrases, image.shape[:2])
+
+    def look(self, part: RGBImage, embeddings: npt.NDArray[np.float32]) -> Evidence:
+        """Return the evidence for each phrase in an image or a part of one.
+
+        Args:
+            part: (h, w, 3) uint8, RGB.
+            embeddings: (C, 512), one row for each phrase.
+
+        Returns:
+            (C, 352, 352) in [0, 1].
+        """
+        pixels = prepare(part, (_SIDE, _SIDE))
+        maps = [
+            self._photo.run(pixels, embeddings[start : start + _PHRASES_AT_ONCE])
+            for start in range(0, len(embeddings), _PHRASES_AT_ONCE)
+        ]
+        return sigmoid(np.concatenate(maps))
+
+    def _embed(self, phrase: str) -> npt.NDArray[np.float32]:
+        """Return (1, 512) for a phrase."""
+        if not isinstance(phrase, str):
+            raise InputError(f"a phrase must be text, got {type(phrase).__name__}")
+        ids = np.array([self._encoder.encode(phrase)], np.int64)
+        return np.asarray(self._text.run(ids), np.float32)

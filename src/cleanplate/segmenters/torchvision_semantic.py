@@ -1,0 +1,100 @@
+"""torchvision's semantic networks: FCN, DeepLabV3 and LR-ASPP on 20 PASCAL VOC classes.
+
+The whole photo is shown to them exactly as their publisher does it. They are costly, so of photos
+that are larger than that look only the suspected parts are looked at again; up to about 1,000 px
+the evidence is the published one.
+
+References:
+    Long et al., Fully Convolutional Networks for Semantic Segmentation, CVPR 2015,
+    arXiv:1411.4038. Chen et al., Rethinking Atrous Convolution for Semantic Image Segmentation,
+    2017, arXiv:1706.05587. Howard et al., Searching for MobileNetV3, ICCV 2019, arXiv:1905.02244.
+"""
+
+from collections.abc import Collection
+
+import numpy as np
+from PIL import Image
+
+from cleanplate.models.registry import get_model
+from cleanplate.models.runtime import Session
+from cleanplate.models.store import read_file
+from cleanplate.segmenters.base import choose_labels
+from cleanplate.segmenters.instances import find_instances
+from cleanplate.segmenters.pyramid import Evidence, find_evidence
+from cleanplate.types import Instance, RGBImage, check_image
+
+# torchvision.transforms._presets.SemanticSegmentation of the weights COCO_WITH_VOC_LABELS_V1.
+_SHORT_SIDE = 520  # px
+_LONGEST_SIDE = 2080  # px; ours: photos narrower than 1:4 would take memory without bound
+_LEAST_SIDE = 32  # px; ours, for those photos: the deepest layer's stride
+
+
+class TorchvisionSemanticSegmenter:
+    """Finds the 20 VOC classes in photos of any size.
+
+    Args:
+        name: a registered model of this family.
+        device: one of `cleanplate.models.runtime.DEVICES`.
+        threads: CPU threads of one run; None takes every usable core.
+    """
+
+    def __init__(self, name: str, *, device: str = "auto", threads: int | None = None) -> None:
+        model = get_model(name, "segmenter")
+        self._name, self._labels = model.name, model.labels
+        content = read_file(model, "segment")
+        self._network = Session(content, name=name, device=device, threads=threads)
+
+    @property
+    def name(self) -> str:
+        """Registered name."""
+        return self._name
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Canonical names of what can be found, in the order of the network's channels 1 to 20."""
+        return self._labels
+
+    @property
+    def provider(self) -> str:
+        """What runs the network."""
+        return self._network.provider
+
+    def segment(self, image: RGBImage, labels: Collection[str]) -> list[Instance]:
+        """Return the objects of the asked classes; see `Segmenter.segment`."""
+        check_image(image)
+        asked = choose_labels(labels, self._labels)
+        if not asked:
+            return []
+        channels = [self._labels.index(label) + 1 for label in asked]  # channel 0: background
+
+        def look(part: RGBImage) -> Evidence:
+            tensor = np.ascontiguousarray(part.transpose(2, 0, 1)[None], np.float32)
+            tensor /= 255
+            logits = self._network.run(tensor)[0]  # (21, h, w)
+            logits -= logits.max(axis=0)
+            np.exp(logits, out=logits)
+            return np.asarray(logits[channels] / logits.sum(axis=0), np.float32)
+
+        whole = resized_as_published(image)
+        evidence = find_evidence(image, look, seen=look(whole), seen_side=max(whole.shape[:2]))
+        return find_instances(evidence, asked, image.shape[:2])
+
+
+def resized_as_published(image: RGBImage) -> RGBImage:
+    """Return a photo at the size at which torchvision shows it to these networks.
+
+    Args:
+        image: (H, W, 3) uint8, RGB. Not modified.
+
+    Returns:
+        (h, w, 3) uint8: the short side 520 px, the long one rounded down; smoothed before it is
+        made smaller. A photo narrower than 1:4 is 2,080 px long instead.
+    """
+    height, width = image.shape[:2]
+    short, long = min(height, width), max(height, width)
+    at_short, at_long = _SHORT_SIDE, int(_SHORT_SIDE * long / short)
+    if at_long > _LONGEST_SIDE:
+        at_short, at_long = max(_LEAST_SIDE, _LONGEST_SIDE * short // long), _LONGEST_SIDE
+    size_wh = (at_short, at_long) if width <= height else (at_long, at_short)
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    return np.asarray(picture.resize(size_wh, Image.Resampling.BILINEAR), np.uint8)
