@@ -6,7 +6,7 @@ one before: the whole of it up to its own size, and closer still where something
 the looks say is merged per pixel by the stronger evidence.
 
 A network that is too costly for that gives its first look at the whole photo itself. Then only
-suspected parts are looked at again, within the same budget, and nothing is enlarged.
+suspected parts of large photos are looked at again, within a budget, and nothing is enlarged.
 """
 
 import math
@@ -32,7 +32,7 @@ WHOLE_SIDE = 512  # px; long side of the first look; the networks' papers use 51
 _TILE = 768  # px; larger tiles overlap less, but a run's memory grows with its area
 _OVERLAP = 64  # px; what a tile's edge cuts is seen whole one level before or after
 _RIM = 16  # px; a tile's inner rim, which lacks context, is not used
-_SCANNED_ABOVE = 1000  # px; in smaller photos the first look misses little
+_SCANNED_ABOVE = 1000  # px; in smaller photos the first look misses little, a costly one nothing
 _LARGEST_LEVEL = 4096  # px; larger photos are searched at this long side (12 megapixels: 4000)
 _FINEST_SCAN = 1.2  # scale up to which all of the photo is looked at; of costly networks, any part
 _SLIGHTLY_ENLARGED = 2.4  # scale of what comes next; above it, evidence was seen enlarged before
@@ -80,8 +80,9 @@ def find_evidence(
     Args:
         image: (H, W, 3) uint8, RGB. Not modified.
         look: the network, with the classes already chosen.
-        seen: (C, h, w), what a costly network says of the whole photo, shown in its own way; None
-            shows it here, and looks at all of a large photo again.
+        seen: (C, h, w), what a costly network says of the whole photo, shown in its own way: of
+            photos over 1,000 px it is then shown suspected parts. None shows the photo here, and
+            all of a large one again.
         seen_side: px; the photo's long side as it was shown for `seen`.
 
     Returns:
@@ -126,13 +127,14 @@ def _grid_hw(size_hw: tuple[int, int], classes: int) -> tuple[int, int]:
 def _plan_levels(size_hw: tuple[int, int], whole_side: int, *, costly: bool) -> list[_Level]:
     long_side = max(size_hw)
     largest_scan = min(long_side, _LARGEST_LEVEL)
-    closest = _FINEST_SCAN if costly else _CLOSEST
+    is_large = long_side > _SCANNED_ABOVE
+    closest = _CLOSEST if not costly else _FINEST_SCAN if is_large else 0
     levels = []
     side = whole_side
     while side == whole_side or side <= closest * largest_scan:
         scale = side / long_side
         scan = side == whole_side or (
-            not costly and long_side > _SCANNED_ABOVE and side <= _FINEST_SCAN * largest_scan
+            is_large and not costly and side <= _FINEST_SCAN * largest_scan
         )
         levels.append(
             _Level(

@@ -42,10 +42,13 @@ def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversi
     (checkpoint,) = checkpoints
     state = load_state(checkpoint)
     build = getattr(segmentation, model.name.partition(".")[0])
-    options = {"weights": None, "weights_backbone": None, "num_classes": _CLASSES}
-    if any(name.startswith("aux_classifier.") for name in state):
-        options["aux_loss"] = True
-    network = build(**options)
+    helped = any(name.startswith("aux_classifier.") for name in state)
+    network = build(
+        weights=None,
+        weights_backbone=None,
+        num_classes=_CLASSES,
+        aux_loss=helped and build is not segmentation.lraspp_mobilenet_v3_large,
+    )
     fill_network(network, state, checkpoint)
     (file,) = model.files
     path = folder / file.filename
