@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from cleanplate.errors import UnknownNameError
-from cleanplate.models.registry import builtin
+from cleanplate.models.registry import builtin, prompters
 from cleanplate.models.registry.entry import (
     Checkpoint,
     Licence,
@@ -26,7 +26,7 @@ __all__ = [
     "model_names",
 ]
 
-_GROUPS = (builtin.ENTRIES,)
+_GROUPS = (builtin.ENTRIES, prompters.ENTRIES)
 
 MODELS: Mapping[str, Model] = MappingProxyType(
     {entry.name: entry for group in _GROUPS for entry in group}

@@ -1,0 +1,291 @@
+"""SAM 2.1: a file in the published layouts becomes a prompter that outlines as the original."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+import cv2  # noqa: E402
+from safetensors.torch import save_file  # noqa: E402
+from transformers import (  # noqa: E402
+    Sam2ImageProcessor,
+    Sam2Model,
+    Sam2Processor,
+    Sam2VideoConfig,
+    Sam2VideoModel,
+)
+
+from cleanplate.errors import ChecksumError, WeightsError  # noqa: E402
+from cleanplate.models import get_model, import_model  # noqa: E402
+from cleanplate.models.convert import sam2  # noqa: E402
+from cleanplate.models.convert.checkpoints import fill_network  # noqa: E402
+from cleanplate.prompters import create_prompter  # noqa: E402
+
+NAME = "sam21_hiera_tiny.sav"
+
+PROMPTS = {
+    "a point": ([(240, 110, True)], None),
+    "points": ([(240, 110, True), (100.5, 200.25, False), (300, 399, True)], None),
+    "a box": ([], (60, 10, 380, 400)),
+    "all of it, and a point": ([(0, 399, True)], (0, 0, 512, 400)),
+}
+
+
+@pytest.fixture(scope="module")
+def published():
+    """Return random parameters, as the file of transformers holds them."""
+    torch.manual_seed(3)
+    network = Sam2VideoModel(Sam2VideoConfig())
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if not parameter.any() and not name.endswith("bias"):
+                parameter.normal_(std=0.02)  # made as zeros
+            if "output_hypernetworks_mlps" in name or "iou_prediction_head" in name:
+                parameter.mul_(4)  # masks with logits of both signs, scores apart
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+@pytest.fixture(scope="module")
+def original(published):
+    network = Sam2Model(sam2._tiny())
+    network.load_state_dict({name: published[name] for name in network.state_dict()})
+    network.mask_decoder.dynamic_multimask_via_stability = True  # as published
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def prompter(published, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sam2")
+    save_file(published, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLEANPLATE_HOME", str(folder / "home"))
+        manifest = import_model(NAME, [folder / "model.safetensors"], own_weights=True)
+        assert manifest.origin == "own"
+        assert max(manifest.largest_difference.values()) < 1e-4
+        return create_prompter(NAME, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def photo(astronaut):
+    return astronaut[:400]  # not square
+
+
+@pytest.fixture(scope="module")
+def prepared(prompter, photo):
+    return prompter.prepare(photo)
+
+
+@pytest.fixture(scope="module")
+def seen(original, photo):
+    """Return what transformers makes of the photo."""
+    processor = Sam2Processor(Sam2ImageProcessor())
+    inputs = processor(images=photo, return_tensors="pt")
+    with torch.no_grad():
+        return processor, original.get_image_embeddings(inputs["pixel_values"])
+
+
+@pytest.mark.slow
+def test_features_are_those_of_the_original(prepared, seen):
+    for ours, theirs in zip(prepared.features, reversed(seen[1]), strict=True):
+        np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_outlines_are_those_of_the_original(prompter, prepared, original, seen, prompt):
+    points, box = PROMPTS[prompt]
+    processor, features = seen
+    inputs = processor(
+        original_sizes=[prepared.size_hw],
+        input_points=[[[[x, y] for x, y, _ in points]]] if points else None,
+        input_labels=[[[int(inside) for _, _, inside in points]]] if points else None,
+        input_boxes=[[list(box)]] if box else None,
+        return_tensors="pt",
+    )
+    inputs.pop("original_sizes")
+    is_vague = len(points) == 1 and box is None
+    with torch.no_grad():
+        found = original(image_embeddings=features, multimask_output=is_vague, **inputs)
+    best = int(found.iou_scores[0, 0].argmax())
+    expected = processor.post_process_masks(
+        [found.pred_masks[0]], [prepared.size_hw], binarize=False
+    )[0][0, best].numpy()
+
+    logits, score = prompter.logits(prepared, points=points, box_xyxy=box)
+
+    assert 0.05 < (expected > 0).mean() < 0.95, "the example shows nothing"
+    np.testing.assert_allclose(logits, expected, atol=1e-3)
+    assert score == pytest.approx(float(found.iou_scores[0, 0, best]), abs=1e-4)
+    outline = prompter.outline(prepared, points=points, box_xyxy=box)
+    assert (outline.mask != (expected > 0)).mean() < 1e-4
+
+
+@pytest.mark.slow
+def test_shrunk_photos_are_seen_as_by_the_original(prompter, seen, photo):
+    large = cv2.resize(photo, (1400, 1900), interpolation=cv2.INTER_CUBIC)
+    expected = seen[0](images=large, return_tensors="pt")["pixel_values"].numpy()
+    given = []
+
+    class Recording:
+        def run_all(self, image):
+            given.append(image)
+            return []
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prompter, "_image", Recording())
+        prompter.prepare(large)
+    # Both round to 8 bits after scaling; some values fall to the other side.
+    one_level = 1 / 255 / 0.224
+    np.testing.assert_allclose(given[0], expected, atol=1.01 * one_level)
+    assert np.abs(given[0] - expected).mean() < 0.01 * one_level
+
+
+METAS_NAMES = [  # pairs of beginnings: Meta's, transformers'
+    ("no_mem_embed", "no_memory_embedding"),
+    ("image_encoder.trunk.pos_embed_window", "vision_encoder.backbone.pos_embed_window"),
+    ("image_encoder.trunk.pos_embed", "vision_encoder.backbone.pos_embed"),
+    ("image_encoder.trunk.patch_embed.proj.", "vision_encoder.backbone.patch_embed.projection."),
+    *(
+        (f"image_encoder.trunk.blocks.{block}.{meta}.",
+         f"vision_encoder.backbone.blocks.{block}.{theirs}.")
+        for block in range(12)
+        for meta, theirs in [
+            ("norm1", "layer_norm1"), ("norm2", "layer_norm2"), ("attn", "attn"), ("proj", "proj"),
+            ("mlp.layers.0", "mlp.proj_in"), ("mlp.layers.1", "mlp.proj_out"),
+        ]
+    ),
+    *(
+        (f"image_encoder.neck.convs.{level}.conv.", f"vision_encoder.neck.convs.{level}.")
+        for level in range(4)
+    ),
+    ("sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
+     "prompt_encoder.shared_embedding.positional_embedding"),
+    ("sam_prompt_encoder.not_a_point_embed.", "prompt_encoder.not_a_point_embed."),
+    ("sam_prompt_encoder.no_mask_embed.", "prompt_encoder.no_mask_embed."),
+    ("sam_prompt_encoder.mask_downscaling.0.", "prompt_encoder.mask_embed.conv1."),
+    ("sam_prompt_encoder.mask_downscaling.1.", "prompt_encoder.mask_embed.layer_norm1."),
+    ("sam_prompt_encoder.mask_downscaling.3.", "prompt_encoder.mask_embed.conv2."),
+    ("sam_prompt_encoder.mask_downscaling.4.", "prompt_encoder.mask_embed.layer_norm2."),
+    ("sam_prompt_encoder.mask_downscaling.6.", "prompt_encoder.mask_embed.conv3."),
+    ("sam_mask_decoder.output_upscaling.0.", "mask_decoder.upscale_conv1."),
+    ("sam_mask_decoder.output_upscaling.1.", "mask_decoder.upscale_layer_norm."),
+    ("sam_mask_decoder.output_upscaling.3.", "mask_decoder.upscale_conv2."),
+    *(
+        (f"sam_mask_decoder.{head}.layers.{index}.", f"mask_decoder.{head}.{theirs}.")
+        for head in (
+            *(f"output_hypernetworks_mlps.{mask}" for mask in range(4)),
+            "iou_prediction_head", "pred_obj_score_head",
+        )
+        for index, theirs in enumerate(["proj_in", "layers.0", "proj_out"])
+    ),
+    *(
+        (f"sam_mask_decoder.{part}.", f"mask_decoder.{part}.")
+        for part in ("iou_token", "mask_tokens", "obj_score_token", "conv_s0", "conv_s1")
+    ),
+    *(
+        (f"sam_mask_decoder.transformer.{attention}.{meta}.",
+         f"mask_decoder.transformer.{attention}.{theirs}.")
+        for attention in (
+            *(
+                f"layers.{layer}.{kind}"
+                for layer in range(2)
+                for kind in ("self_attn", "cross_attn_token_to_image", "cross_attn_image_to_token")
+            ),
+            "final_attn_token_to_image",
+        )
+        for meta, theirs in [
+            ("q_proj", "q_proj"), ("k_proj", "k_proj"), ("v_proj", "v_proj"),
+            ("out_proj", "o_proj"),
+        ]
+    ),
+    *(
+        (f"sam_mask_decoder.transformer.layers.{layer}.{meta}.",
+         f"mask_decoder.transformer.layers.{layer}.{theirs}.")
+        for layer in range(2)
+        for meta, theirs in [
+            *((f"norm{number}", f"layer_norm{number}") for number in range(1, 5)),
+            ("mlp.layers.0", "mlp.proj_in"), ("mlp.layers.1", "mlp.proj_out"),
+        ]
+    ),
+    ("sam_mask_decoder.transformer.norm_final_attn.",
+     "mask_decoder.transformer.layer_norm_final_attn."),
+]  # fmt: skip
+
+METAS_VIDEO_NAMES = [
+    "maskmem_tpos_enc", "no_mem_pos_enc", "no_obj_ptr", "no_obj_embed_spatial",
+    "mask_downsample.weight", "mask_downsample.bias", "obj_ptr_tpos_proj.weight",
+    "obj_ptr_proj.layers.0.weight", "memory_attention.layers.0.norm1.weight",
+    "memory_encoder.out_proj.weight",
+]  # fmt: skip
+
+
+def metas(published):
+    """Return the parameters as Meta's file holds them; of those for videos, some."""
+    named = {name: torch.zeros(1) for name in METAS_VIDEO_NAMES}
+    for meta, theirs in METAS_NAMES:
+        for name, tensor in published.items():
+            ending = name.removeprefix(theirs)
+            if name.startswith(theirs) and (theirs.endswith(".") or not ending):
+                named[meta + ending] = tensor
+    for kind in range(4):
+        row = published["prompt_encoder.point_embed.weight"][kind : kind + 1]
+        named[f"sam_prompt_encoder.point_embeddings.{kind}.weight"] = row
+    return {"model": named}
+
+
+def test_metas_file_holds_the_same(published, tmp_path):
+    path = tmp_path / "sam2.1_hiera_tiny.pt"
+    torch.save(metas(published), path)
+
+    read = sam2._read(path)
+
+    with torch.device("meta"):
+        names = set(Sam2Model(sam2._tiny()).state_dict())
+    assert set(read) == names
+    copied = {"shared_image_embedding.positional_embedding"}  # Meta has one of the two
+    for name in names - copied:
+        torch.testing.assert_close(read[name], published[name], rtol=0, atol=0)
+
+
+def save_without(published, name, path):
+    save_file({key: value for key, value in published.items() if key != name}, path)
+
+
+def save_with(published, name, path):
+    save_file({**published, name: torch.zeros(2)}, path)
+
+
+@pytest.mark.parametrize(
+    ("save", "name", "match"),
+    [
+        (save_without, "mask_decoder.iou_token.weight", r"lacks mask_decoder\.iou_token\.weight"),
+        (save_with, "vision_encoder.extra", r"has besides vision_encoder\.extra"),
+        (save_with, "no_memory_embedding", r"not of this architecture \(size mismatch for no_mem"),
+    ],
+)
+def test_another_architecture_is_refused(published, tmp_path, save, name, match):
+    path = tmp_path / "other.safetensors"
+    save(published, name, path)
+    network = Sam2Model(sam2._tiny())
+    with pytest.raises(WeightsError, match=rf"other\.safetensors: .*{match}"):
+        fill_network(network, sam2._read(path), path)
+
+
+def test_a_file_of_something_else_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLEANPLATE_HOME", str(tmp_path / "home"))
+    path = tmp_path / "else.pt"
+    torch.save({"model": {"weight": torch.zeros(2)}}, path)
+    with pytest.raises(WeightsError, match=r"else\.pt: is not of this architecture: it lacks"):
+        import_model(NAME, [path], own_weights=True)
+    torch.save({"model": [1, 2]}, path)
+    with pytest.raises(WeightsError, match="holds no parameters under 'model'"):
+        import_model(NAME, [path], own_weights=True)
+    with pytest.raises(ChecksumError, match="say so with --own-weights"):
+        import_model(NAME, [path])
+
+
+def test_the_published_file_has_the_size_of_this_layout(published, tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_file(published, path, metadata={"format": "pt"})
+    assert path.stat().st_size == get_model(NAME).size_bytes
