@@ -6,6 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from sam_names import metas_name  # noqa: E402
 from transformers import SamImageProcessor  # noqa: E402
 
 from cleanplate.errors import WeightsError  # noqa: E402
@@ -22,30 +23,6 @@ PROMPTS = {
     "a box": ([], (60, 10, 380, 400)),
     "all of it, and a point": ([(0, 399, True)], (0, 0, 512, 400)),
 }
-
-RENAMED = [
-    ("shared_embedding.positional_embedding", "pe_layer.positional_encoding_gaussian_matrix"),
-    (".point_embed.", ".point_embeddings."),
-    ("mask_embed.conv1.", "mask_downscaling.0."),
-    ("mask_embed.layer_norm1.", "mask_downscaling.1."),
-    ("mask_embed.conv2.", "mask_downscaling.3."),
-    ("mask_embed.layer_norm2.", "mask_downscaling.4."),
-    ("mask_embed.conv3.", "mask_downscaling.6."),
-    ("upscale_conv1.", "output_upscaling.0."),
-    ("upscale_layer_norm.", "output_upscaling.1."),
-    ("upscale_conv2.", "output_upscaling.3."),
-    (".layer_norm", ".norm"),
-]
-
-
-def published_name(name):
-    if "_mlps." in name or "_head." in name:
-        begin, _, end = name.rpartition(".layers.0.")
-        name = f"{begin}.layers.1.{end}" if begin else name
-        name = name.replace(".proj_in.", ".layers.0.").replace(".proj_out.", ".layers.2.")
-    for theirs, published in RENAMED:
-        name = name.replace(theirs, published)
-    return name
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +47,7 @@ def network():
 @pytest.fixture(scope="module")
 def published(network):
     """Return the parameters as the authors' file holds them."""
-    state = {published_name(name): tensor for name, tensor in network.state_dict().items()}
+    state = {metas_name(name): tensor for name, tensor in network.state_dict().items()}
     for name, shape in [
         ("norm_head.weight", (320,)),
         ("norm_head.bias", (320,)),

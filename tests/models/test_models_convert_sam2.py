@@ -1,5 +1,7 @@
 """SAM 2.1: a file in the published layouts becomes a prompter that outlines as the original."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ pytest.importorskip("transformers")
 
 import cv2  # noqa: E402
 from safetensors.torch import save, save_file  # noqa: E402
+from sam_names import metas_name  # noqa: E402
 from transformers import (  # noqa: E402
     Sam2ImageProcessor,
     Sam2Model,
@@ -141,83 +144,37 @@ def test_shrunk_photos_are_seen_as_by_the_original(prompter, seen, photo):
     assert np.abs(given[0] - expected).mean() < 0.05 * one_level
 
 
-METAS_NAMES = [  # pairs of beginnings: Meta's, transformers'
-    ("no_mem_embed", "no_memory_embedding"),
-    ("image_encoder.trunk.pos_embed_window", "vision_encoder.backbone.pos_embed_window"),
-    ("image_encoder.trunk.pos_embed", "vision_encoder.backbone.pos_embed"),
-    ("image_encoder.trunk.patch_embed.proj.", "vision_encoder.backbone.patch_embed.projection."),
-    *(
-        (f"image_encoder.trunk.blocks.{block}.{meta}.",
-         f"vision_encoder.backbone.blocks.{block}.{theirs}.")
-        for block in range(12)
-        for meta, theirs in [
-            ("norm1", "layer_norm1"), ("norm2", "layer_norm2"), ("attn", "attn"), ("proj", "proj"),
-            ("mlp.layers.0", "mlp.proj_in"), ("mlp.layers.1", "mlp.proj_out"),
-        ]
-    ),
-    *(
-        (f"image_encoder.neck.convs.{level}.conv.", f"vision_encoder.neck.convs.{level}.")
-        for level in range(4)
-    ),
-    ("sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
-     "prompt_encoder.shared_embedding.positional_embedding"),
-    ("sam_prompt_encoder.not_a_point_embed.", "prompt_encoder.not_a_point_embed."),
-    ("sam_prompt_encoder.no_mask_embed.", "prompt_encoder.no_mask_embed."),
-    ("sam_prompt_encoder.mask_downscaling.0.", "prompt_encoder.mask_embed.conv1."),
-    ("sam_prompt_encoder.mask_downscaling.1.", "prompt_encoder.mask_embed.layer_norm1."),
-    ("sam_prompt_encoder.mask_downscaling.3.", "prompt_encoder.mask_embed.conv2."),
-    ("sam_prompt_encoder.mask_downscaling.4.", "prompt_encoder.mask_embed.layer_norm2."),
-    ("sam_prompt_encoder.mask_downscaling.6.", "prompt_encoder.mask_embed.conv3."),
-    ("sam_mask_decoder.output_upscaling.0.", "mask_decoder.upscale_conv1."),
-    ("sam_mask_decoder.output_upscaling.1.", "mask_decoder.upscale_layer_norm."),
-    ("sam_mask_decoder.output_upscaling.3.", "mask_decoder.upscale_conv2."),
-    *(
-        (f"sam_mask_decoder.{head}.layers.{index}.", f"mask_decoder.{head}.{theirs}.")
-        for head in (
-            *(f"output_hypernetworks_mlps.{mask}" for mask in range(4)),
-            "iou_prediction_head", "pred_obj_score_head",
-        )
-        for index, theirs in enumerate(["proj_in", "layers.0", "proj_out"])
-    ),
-    *(
-        (f"sam_mask_decoder.{part}.", f"mask_decoder.{part}.")
-        for part in ("iou_token", "mask_tokens", "obj_score_token", "conv_s0", "conv_s1")
-    ),
-    *(
-        (f"sam_mask_decoder.transformer.{attention}.{meta}.",
-         f"mask_decoder.transformer.{attention}.{theirs}.")
-        for attention in (
-            *(
-                f"layers.{layer}.{kind}"
-                for layer in range(2)
-                for kind in ("self_attn", "cross_attn_token_to_image", "cross_attn_image_to_token")
-            ),
-            "final_attn_token_to_image",
-        )
-        for meta, theirs in [
-            ("q_proj", "q_proj"), ("k_proj", "k_proj"), ("v_proj", "v_proj"),
-            ("out_proj", "o_proj"),
-        ]
-    ),
-    *(
-        (f"sam_mask_decoder.transformer.layers.{layer}.{meta}.",
-         f"mask_decoder.transformer.layers.{layer}.{theirs}.")
-        for layer in range(2)
-        for meta, theirs in [
-            *((f"norm{number}", f"layer_norm{number}") for number in range(1, 5)),
-            ("mlp.layers.0", "mlp.proj_in"), ("mlp.layers.1", "mlp.proj_out"),
-        ]
-    ),
-    ("sam_mask_decoder.transformer.norm_final_attn.",
-     "mask_decoder.transformer.layer_norm_final_attn."),
-]  # fmt: skip
-
 METAS_VIDEO_NAMES = [
     "maskmem_tpos_enc", "no_mem_pos_enc", "no_obj_ptr", "no_obj_embed_spatial",
     "mask_downsample.weight", "mask_downsample.bias", "obj_ptr_tpos_proj.weight",
     "obj_ptr_proj.layers.0.weight", "memory_attention.layers.0.norm1.weight",
     "memory_encoder.out_proj.weight",
 ]  # fmt: skip
+
+METAS_COUNT = 311  # of those for photos
+
+METAS_NAMES = [  # some of them
+    "no_mem_embed",
+    "image_encoder.trunk.pos_embed_window",
+    "image_encoder.trunk.patch_embed.proj.weight",
+    "image_encoder.trunk.blocks.3.proj.bias",
+    "image_encoder.trunk.blocks.11.mlp.layers.1.weight",
+    "image_encoder.trunk.blocks.11.norm2.weight",
+    "image_encoder.neck.convs.3.conv.weight",
+    "sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
+    "sam_prompt_encoder.point_embeddings.3.weight",
+    "sam_prompt_encoder.not_a_point_embed.weight",
+    "sam_prompt_encoder.mask_downscaling.6.weight",
+    "sam_mask_decoder.transformer.layers.1.cross_attn_image_to_token.out_proj.weight",
+    "sam_mask_decoder.transformer.layers.0.mlp.layers.0.weight",
+    "sam_mask_decoder.transformer.layers.1.norm4.bias",
+    "sam_mask_decoder.transformer.norm_final_attn.weight",
+    "sam_mask_decoder.output_upscaling.3.weight",
+    "sam_mask_decoder.output_hypernetworks_mlps.3.layers.2.weight",
+    "sam_mask_decoder.iou_prediction_head.layers.1.weight",
+    "sam_mask_decoder.pred_obj_score_head.layers.0.weight",
+    "sam_mask_decoder.conv_s1.weight",
+]
 
 KINDS = "prompt_encoder.point_embed.weight"
 
@@ -237,25 +194,34 @@ def numbered():
 def metas(parameters):
     """Return the parameters as Meta's file holds them; of those for videos, some."""
     named = {name: torch.zeros(1) for name in METAS_VIDEO_NAMES}
-    for meta, theirs in METAS_NAMES:
-        for name, tensor in parameters.items():
-            ending = name.removeprefix(theirs)
-            if name.startswith(theirs) and (theirs.endswith(".") or not ending):
-                named[meta + ending] = tensor
+    for name, tensor in parameters.items():
+        if name.startswith("shared_image_embedding"):
+            continue  # a copy
+        meta = metas_name(name).replace(".o_proj.", ".out_proj.")
+        meta = meta.replace(".mlp.proj_in.", ".mlp.layers.0.")
+        meta = meta.replace(".mlp.proj_out.", ".mlp.layers.1.")
+        meta = meta.replace("no_memory_embedding", "no_mem_embed")
+        meta = meta.replace(".patch_embed.projection.", ".patch_embed.proj.")
+        meta = meta.replace("vision_encoder.backbone.", "image_encoder.trunk.")
+        meta = re.sub(r"^vision_encoder(\.neck\.convs\.\d)\.", r"image_encoder\1.conv.", meta)
+        named[re.sub(r"^(prompt_encoder|mask_decoder)", r"sam_\1", meta)] = tensor
+    kinds = named.pop("sam_prompt_encoder.point_embeddings.weight")
     for kind in range(4):
-        row = parameters[KINDS][kind : kind + 1]
-        named[f"sam_prompt_encoder.point_embeddings.{kind}.weight"] = row
+        named[f"sam_prompt_encoder.point_embeddings.{kind}.weight"] = kinds[kind : kind + 1]
     return {"model": named}
 
 
 def test_metas_file_holds_the_same(numbered, tmp_path):
+    content = metas(numbered)
     path = tmp_path / "sam2.1_hiera_tiny.pt"
-    torch.save(metas(numbered), path)
+    torch.save(content, path)
 
     read = sam2._read(path)
 
+    assert len(set(content["model"]) - set(METAS_VIDEO_NAMES)) == METAS_COUNT
+    assert set(METAS_NAMES) <= set(content["model"])
     assert set(read) == set(numbered)
-    copied = {"shared_image_embedding.positional_embedding"}  # Meta's file has one of the two
+    copied = {"shared_image_embedding.positional_embedding"}
     for name in set(numbered) - copied:
         assert torch.equal(read[name], numbered[name]), name
 
