@@ -95,8 +95,8 @@ ENTRIES = (
         "with zeros at the right and below -> coarse (1, 256, 64, 64); prompt: coarse, "
         f"{_PROMPTS}, as the last of prompts without a box -> masks (1, 4, 256, 256), logits, the "
         "first for clear prompts, and scores (1, 4), expected IoU",
-        choose="where SAM 2.1 is too large: a quarter of its download, half its memory (0.6 instead "
-        "of 1.1 GB) and half its time; Meta calls SAM 2 more accurate than SAM, which this imitates",
+        choose="where SAM 2.1 is too large: a quarter of its download, half its memory (0.6 "
+        "instead of 1.1 GB) and time; Meta calls SAM 2 more accurate than SAM, which this imitates",
         metrics=frozen_metrics(
             {
                 "agreement with SAM ViT-H at two points 100 px apart, published by the authors": {
