@@ -16,7 +16,7 @@ LAYERS = {
     "resampling": 1, "compositing": 1, "synthesis": 1,
     "texture": 1, "metrics": 1, "guided": 1, "edges": 1, "shadows": 1,
     "models": 2,
-    "segmenters": 3, "inpainters": 3, "verification": 3,
+    "segmenters": 3, "inpainters": 3, "prompters": 3, "verification": 3,
     "pipeline": 4, "api": 4,
     "batch": 5, "datasets": 5, "ray": 5, "doctor": 5, "evaluation": 5,
     "cli": 6, "web": 6, "__main__": 6,

@@ -4,11 +4,14 @@ from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
 from cleanplate.errors import InputError, UnknownNameError
+from cleanplate.labels.ade20k import ADE20K_LABELS, ADE20K_STUFF
 from cleanplate.labels.coco import COCO_IDS, COCO_LABELS
 from cleanplate.labels.voc import VOC_LABELS
 from cleanplate.labels.words import GROUPS
 
 __all__ = [
+    "ADE20K_LABELS",
+    "ADE20K_STUFF",
     "ALL",
     "COCO_LABELS",
     "VOC_LABELS",
@@ -19,12 +22,15 @@ __all__ = [
 ]
 
 ALL = "all"
-"""The word that stands for every label of a segmenter."""
+"""The word that stands for every object a segmenter knows: not for wall, sky and the like."""
 
 _BACKGROUND = frozenset({"0", "background", "backgrounds"})
 
 _VOC_IDS: Mapping[str, int] = MappingProxyType(
     {label: number for number, label in enumerate(VOC_LABELS, start=1)}
+)
+_ADE20K_IDS: Mapping[str, int] = MappingProxyType(
+    {label: number for number, label in enumerate(ADE20K_LABELS, start=1)}
 )
 
 
@@ -50,7 +56,8 @@ def resolve_labels(names: Iterable[str], known: Collection[str] = VOC_LABELS) ->
     chosen: set[str] = set()
     for word in words:
         if _normalise(word) == ALL:
-            chosen.update(known)
+            stuff = ADE20K_STUFF if tuple(known) == ADE20K_LABELS else ()
+            chosen.update(label for label in known if label not in stuff)
         else:
             chosen.add(_resolve(word, known))
     return tuple(label for label in known if label in chosen)
@@ -59,11 +66,13 @@ def resolve_labels(names: Iterable[str], known: Collection[str] = VOC_LABELS) ->
 def label_ids(known: Collection[str]) -> Mapping[str, int]:
     """Return label -> published id of a label set.
 
-    Ids of COCO's categories for COCO's labels; of any other set, the labels that VOC has have their
-    VOC ids. An id of the background is not among them.
+    Ids of COCO's categories for COCO's labels, 1 to 150 for ADE20K's; of any other set, the labels
+    that VOC has have their VOC ids. An id of the background is not among them.
     """
     if tuple(known) == COCO_LABELS:
         return COCO_IDS
+    if tuple(known) == ADE20K_LABELS:
+        return _ADE20K_IDS
     return {label: number for label, number in _VOC_IDS.items() if label in known}
 
 

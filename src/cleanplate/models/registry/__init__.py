@@ -10,6 +10,7 @@ from cleanplate.models.registry import (
     inpainting,
     own,
     phrases,
+    prompters,
     rfdetr,
     torchvision,
 )
@@ -41,6 +42,7 @@ _GROUPS = (
     ade20k.ENTRIES,
     phrases.ENTRIES,
     inpainting.ENTRIES,
+    prompters.ENTRIES,
     own.ENTRIES,
 )
 
