@@ -82,15 +82,22 @@ def load_generator(generator: nn.Module, path: Path) -> None:
     Raises:
         ValueError: the file is of another architecture.
     """
-    prefix = "g."
+    graph = onnx.load(path).graph
+    tensors = {tensor.name.removesuffix("_h"): tensor for tensor in graph.initializer}
     found = {}
-    for tensor in onnx.load(path).graph.initializer:
-        name = tensor.name.removesuffix("_h")
-        if name.startswith(prefix):
-            values = numpy_helper.to_array(tensor).astype(np.float32)
-            found[name.removeprefix(prefix)] = torch.from_numpy(values.copy())
+    for node in graph.node:
+        if node.op_type not in ("Conv", "ConvTranspose"):
+            continue
+        # By the node: equal biases may have become one tensor, and those of zeros none.
+        name = node.input[1].removeprefix("g.").removesuffix(".weight")
+        for part, value in zip(("weight", "bias"), node.input[1:], strict=False):
+            values = numpy_helper.to_array(tensors[value]).astype(np.float32)
+            found[f"{name}.{part}"] = torch.from_numpy(values.copy())
     first = "encoder.0.weight"
     own = generator.state_dict()
+    for name in own:
+        if name.endswith(".bias") and name.replace(".bias", ".weight") in found:
+            found.setdefault(name, torch.zeros(own[name].shape))
     if first in found and found[first].shape[1] < own[first].shape[1]:
         widened = torch.zeros(own[first].shape)
         widened[:, : found[first].shape[1]] = found[first]

@@ -15,8 +15,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from cleanplate.images import PHOTO_SUFFIXES
-from cleanplate.inpainters.edgeconnect import _GREY as GREY_WEIGHTS
-from cleanplate.inpainters.edgeconnect import find_edges
+from cleanplate.inpainters.edgeconnect import GREY_WEIGHTS, find_edges
 from training.config import EdgeConnectConfig
 from training.holes import Mask, make_hole
 
@@ -179,6 +178,7 @@ def batches_from(dataset: Dataset[Batch], step: int, workers: int) -> DataLoader
         pin_memory=torch.cuda.is_available(),
         prefetch_factor=4 if workers else None,
         worker_init_fn=_one_thread,
+        generator=torch.Generator().manual_seed(0),  # else it draws from the run's own
     )
 
 

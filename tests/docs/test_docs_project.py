@@ -38,7 +38,7 @@ def test_ci_runs_the_commands_of_the_readme():
         ["bash", ROOT / ".ci" / "run", "--show"], capture_output=True, text=True, check=True
     )
     install, test = shown.stdout.splitlines()
-    assert install == 'pip install -e ".[dev]"'
+    assert install == 'pip install -e ".[dev,train]"'
     assert test == 'pytest -m "slow or not slow"'
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"```sh\n{install}\n{test}\n```" in readme

@@ -73,7 +73,7 @@ def test_a_faint_step_is_no_edge(step, seen):
 class Recorder:
     def __init__(self, network) -> None:
         self.network, self.given, self.answers = network, [], []
-        self.provider = network.provider
+        self.provider, self.input_shapes = network.provider, network.input_shapes
 
     def run(self, tensor):
         self.given.append(tensor.copy())

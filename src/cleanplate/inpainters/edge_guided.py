@@ -17,6 +17,7 @@ from cleanplate.types import Mask, RGBImage
 
 _SIDE_MULTIPLE = 4  # px; two convolutions of stride 2
 _LEAST_SIDE = 32  # px; less leaves nothing to normalise over at a quarter of the size
+_PLANES_WITH_MASK = 5  # RGB and edges, and the mask: networks trained by users may see that too
 _WHITE = np.float32(1)  # the paint that marks the hole, as in the paper
 
 FloatImage = npt.NDArray[np.float32]
@@ -75,6 +76,9 @@ class EdgeGuidedInpainter(NetworkInpainter):
             edges: (H, W) in [0, 1].
             hole: (H, W) bool.
         """
-        painted = np.where(hole[..., None], _WHITE, rgb)
-        filled = self._networks["fill"].run(planes_of(np.dstack([painted, edges])))[0]  # (3, H, W)
+        planes = [np.where(hole[..., None], _WHITE, rgb), edges]
+        network = self._networks["fill"]
+        if network.input_shapes[0][1] == _PLANES_WITH_MASK:
+            planes.append(hole.astype(np.float32))
+        filled = network.run(planes_of(np.dstack(planes)))[0]  # (3, H, W)
         return np.asarray(filled.transpose(1, 2, 0))

@@ -11,7 +11,7 @@ from cleanplate.compositing import membrane
 from cleanplate.inpainters.edge_guided import EdgeGuidedInpainter, FloatImage
 from cleanplate.types import Mask, RGBImage
 
-_GREY = np.array([0.2125, 0.7154, 0.0721], np.float32)  # of R, G, B, as in training
+GREY_WEIGHTS = np.array([0.2125, 0.7154, 0.0721], np.float32)  # of R, G, B, as in training
 _CANNY_SIGMA_PX = 2.0  # section 3.2 of the paper
 _CANNY_LOW, _CANNY_HIGH = 0.1, 0.2  # of the Sobel magnitude of grey in [0, 1], as in training
 _EDGE_RIM_PX = 2  # no Canny edges so near to the hole: they may be the object's own
@@ -42,7 +42,7 @@ class EdgeConnectInpainter(EdgeGuidedInpainter):
 
     def _generate(self, image: RGBImage, hole: Mask) -> FloatImage:
         rgb = image.astype(np.float32) / np.float32(255)
-        grey = np.asarray(rgb @ _GREY, np.float32)
+        grey = np.asarray(rgb @ GREY_WEIGHTS, np.float32)
         near = cv2.dilate(hole.view(np.uint8), np.ones((2 * _EDGE_RIM_PX + 1,) * 2, np.uint8)) > 0
         # Nothing of the object may be seen: its outline would be an edge to continue.
         known = find_edges(np.where(hole, membrane(grey[..., None], ~hole)[..., 0], grey))
