@@ -6,6 +6,7 @@ from pathlib import Path
 from cleanplate.errors import InputError, PhotoError, ShapeMismatchError
 from cleanplate.images.atomic import write_bytes_atomic
 from cleanplate.images.bmp import read_bmp
+from cleanplate.images.heif import read_heif
 from cleanplate.images.jpeg import read_jpeg
 from cleanplate.images.photo import MAX_PIXELS, Decoded, Photo
 from cleanplate.images.png import read_png
@@ -21,6 +22,8 @@ _READERS: dict[str, Callable[[bytes, int], Decoded]] = {
     "WEBP": read_webp,
     "TIFF": read_tiff,
     "BMP": read_bmp,
+    "HEIC": read_heif,
+    "AVIF": read_heif,
 }
 
 

@@ -18,6 +18,8 @@ SUFFIXES_BY_FORMAT: dict[str, tuple[str, ...]] = {
     "WEBP": (".webp",),
     "TIFF": (".tif", ".tiff"),
     "BMP": (".bmp", ".dib"),
+    "HEIC": (".heic", ".heif", ".hif"),
+    "AVIF": (".avif",),
 }
 PHOTO_SUFFIXES: frozenset[str] = frozenset(
     suffix for suffixes in SUFFIXES_BY_FORMAT.values() for suffix in suffixes
@@ -44,7 +46,7 @@ class Photo:
 
     path: str  # as the user named it; "<bytes>" or "<image>" when there is no file
     pixels: RGBImage  # (H, W, 3) uint8, RGB, upright
-    format: str  # by content: "JPEG", "PNG", "WEBP", "TIFF", "BMP"
+    format: str  # by content: one of `SUFFIXES_BY_FORMAT`
     notes: tuple[str, ...] = ()  # plain statements, e.g. what is not carried over
     samples: Samples = field(default_factory=Samples, repr=False)  # for this package only
     container: Container | None = field(default=None, repr=False)  # for this package only

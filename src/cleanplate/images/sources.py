@@ -6,16 +6,16 @@ from pathlib import Path
 
 from cleanplate.errors import PhotoError
 from cleanplate.images.atomic import reading_error
+from cleanplate.images.isobmff import brands_of
 from cleanplate.images.photo import SUFFIXES_BY_FORMAT
 from cleanplate.images.refusal import DAMAGED_ADVICE, RefusalError
 
 BYTES_NAME = "<bytes>"
 
 _CONVERT = "convert it to JPEG, PNG, TIFF, WebP or BMP first"
-_ISO_BRANDS = {
-    "HEIC": (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"),
+_BRANDS = {  # mif1 and msf1 alone say that it is a HEIF file, of any codec
     "AVIF": (b"avif", b"avis"),
-    "Canon CR3 raw": (b"crx ",),
+    "HEIC": (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"),
 }
 _REFUSED_SIGNATURES = (
     (b"GIF8", "GIF"),
@@ -76,6 +76,10 @@ def detect_format(data: bytes) -> str:
         return "TIFF"
     if head[:2] == b"BM":
         return "BMP"
+    for brand in brands_of(data):
+        for format_name, brands in _BRANDS.items():
+            if brand in brands and not (brand in (b"mif1", b"msf1") and b"avif" in brands_of(data)):
+                return format_name
     raise RefusalError(*_why_unknown(head, data[:512]))
 
 
@@ -90,9 +94,6 @@ def misnamed_note(name: str, format_name: str) -> tuple[str, ...]:
 
 def _why_unknown(head: bytes, start: bytes) -> tuple[str, str]:
     if head[4:8] == b"ftyp":
-        for kind, brands in _ISO_BRANDS.items():
-            if head[8:12] in brands:
-                return f"{kind} files are not supported yet", _CONVERT
         return "it is a video or an unknown ISO media file", "name a photo"
     for signature, kind in _REFUSED_SIGNATURES:
         if start.startswith(signature):
