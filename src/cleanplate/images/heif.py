@@ -62,7 +62,11 @@ _OTHER_CODECS = {
 }
 _DERIVED = (b"grid", b"iden", b"iovl", b"tmap")
 _ALPHA_NAMES = (b"urn:mpeg:hevc:2015:auxid:1", b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha")
-_AUXILIARY_NAMES = ((b"hdrgainmap", "HDR gain map"), (b"depth", "depth map"), (b"auxid:2", "depth map"))
+_AUXILIARY_NAMES = (
+    (b"hdrgainmap", "HDR gain map"),
+    (b"depth", "depth map"),
+    (b"auxid:2", "depth map"),
+)
 _XMP_TYPE = b"application/rdf+xml"
 _TRANSFORMS = (b"irot", b"imir")
 _OF_THE_CODING = frozenset((b"hvcC", b"av1C", b"ispe", b"pixi", b"clap", b"a1op", b"a1lx", b"lsel"))
@@ -79,11 +83,13 @@ def read_heif(data: bytes, max_pixels: int) -> Decoded:
             `heif` is not installed.
     """
     file = read_picture_file(data)
-    if not file.items or b"moov" in file.other_boxes:
+    if b"moov" in file.other_boxes:
         raise RefusalError(
             "it holds a sequence of pictures, and only single pictures can be edited",
             "split it into single pictures first",
         )
+    if not file.items:
+        raise RefusalError("damaged HEIF or AVIF: it holds no picture", DAMAGED_ADVICE)
     check_one_frame(_count_pictures(file), "pictures (HEIF)")
     primary = file.items[file.primary]
     height, width = _stored_size(primary)
@@ -368,7 +374,7 @@ def _split(raster: Raster, coding: Coding) -> tuple[RGBImage, Samples]:
         raster = raster[..., None]
     channels = raster.shape[2]
     if is_gray and channels in (3, 4):  # Pillow has no grey with alpha for AVIF
-        raster = cast("Raster", raster[..., [0] if channels == 3 else [0, 3]])
+        raster = raster[..., [0] if channels == 3 else [0, 3]]
     raster.flags.writeable = False
     if raster.dtype == np.uint16:
         deep = _to_sixteen(cast("DeepSamples", raster), coding.bits)
@@ -388,9 +394,11 @@ def _split(raster: Raster, coding: Coding) -> tuple[RGBImage, Samples]:
 def _to_sixteen(samples: DeepSamples, bits: int) -> DeepSamples:
     """Return 10- or 12-bit samples spread over [0, 65535]; `_from_sixteen` gives them back."""
     top = 2**bits - 1
-    return ((samples.astype(np.uint32) * 65535 + top // 2) // top).astype(np.uint16)
+    spread: DeepSamples = ((samples.astype(np.uint32) * 65535 + top // 2) // top).astype(np.uint16)
+    return spread
 
 
 def _from_sixteen(samples: DeepSamples, bits: int) -> DeepSamples:
     top = 2**bits - 1
-    return ((samples.astype(np.uint32) * top + 32767) // 65535).astype(np.uint16)
+    stored: DeepSamples = ((samples.astype(np.uint32) * top + 32767) // 65535).astype(np.uint16)
+    return stored

@@ -5,13 +5,15 @@ of 10 or 12 bits in uint16. Pillow gives 8 bits only, whatever the AVIF holds.
 """
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Literal, cast
 
 import numpy as np
 
-from cleanplate.images.refusal import RefusalError, damage_is_refused
+from cleanplate.images.refusal import DAMAGED_ADVICE, RefusalError, damage_is_refused
 from cleanplate.images.samples import Raster
 
 Codec = Literal["HEVC", "AV1"]
@@ -64,16 +66,13 @@ def decode(bare: bytes, coding: Coding) -> Raster:
     if coding.codec == "AV1":
         from PIL.AvifImagePlugin import AvifImageFile
 
-        with damage_is_refused("AVIF"), AvifImageFile(io.BytesIO(bare)) as image:
+        with _failure_is_refused("AVIF"), AvifImageFile(io.BytesIO(bare)) as image:
             image.load()
             return cast("Raster", np.asarray(image))
     heif = _pillow_heif()
-    try:
-        with damage_is_refused("HEIC"):
-            picture = heif.open_heif(bare, convert_hdr_to_8bit=False, hdr_to_16bit=False)
-            mode, raster = picture.mode, np.asarray(picture)
-    except RuntimeError as error:  # libheif's word for what it does not decode
-        raise RefusalError(f"it cannot be decoded ({error})", "convert it to JPEG first") from error
+    with _failure_is_refused("HEIC"):
+        picture = heif.open_heif(bare, convert_hdr_to_8bit=False, hdr_to_16bit=False)
+        mode, raster = picture.mode, np.asarray(picture)
     if mode.split(";")[0] not in ("L", "I", "LA", "RGB", "RGBA"):
         raise RefusalError(f"a HEIC of mode {mode} is not supported", "convert it to JPEG first")
     return cast("Raster", raster)
@@ -97,7 +96,7 @@ def _encode_av1(raster: Raster, coding: Coding) -> bytes:
 
     is_full = coding.colour is None or bool(coding.colour[3])
     stream = io.BytesIO()
-    with damage_is_refused("AVIF"):
+    with _failure_is_refused("AVIF"):
         Image.fromarray(raster).save(
             stream,
             format="AVIF",
@@ -126,20 +125,27 @@ def _encode_hevc(raster: Raster, coding: Coding) -> bytes:
     mode = ("RGB" if raster.ndim == 3 else "L") + (f";{coding.bits}" if coding.bits > 8 else "")
     size_wh = (raster.shape[1], raster.shape[0])
     stream = io.BytesIO()
-    try:
-        with damage_is_refused("HEIC"):
-            heif.encode(
-                mode,
-                size_wh,
-                raster.tobytes(),
-                stream,
-                quality=QUALITY["HEVC"],
-                bit_depth=coding.bits,
-                **options,
-            )
-    except RuntimeError as error:
-        raise RefusalError(f"it cannot be encoded ({error})", "convert it to JPEG first") from error
+    with _failure_is_refused("HEIC"):
+        heif.encode(
+            mode,
+            size_wh,
+            raster.tobytes(),
+            stream,
+            quality=QUALITY["HEVC"],
+            bit_depth=coding.bits,
+            **options,
+        )
     return stream.getvalue()
+
+
+@contextmanager
+def _failure_is_refused(kind: str) -> Iterator[None]:
+    """Turn what libheif, libavif and their bindings raise into `RefusalError`."""
+    try:
+        with damage_is_refused(kind):
+            yield
+    except RuntimeError as error:
+        raise RefusalError(f"damaged {kind}: {error}", DAMAGED_ADVICE) from error
 
 
 def _pillow_heif() -> ModuleType:

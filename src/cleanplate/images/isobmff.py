@@ -84,7 +84,7 @@ class PictureFile:
 
 def brands_of(data: bytes) -> tuple[bytes, ...]:
     """Return the major brand and the compatible ones; () if `data` has no `ftyp` box in front."""
-    if data[4:8] != b"ftyp" or len(data) < 16:
+    if data[4:8] != b"ftyp" or len(data) < 12:
         return ()
     end = min(int.from_bytes(data[:4], "big"), len(data), 4096)
     return (data[8:12], *(data[at : at + 4] for at in range(16, end - 3, 4)))
@@ -131,7 +131,9 @@ def _damaged(what: str) -> RefusalError:
     return RefusalError(f"damaged HEIF or AVIF: {what}", DAMAGED_ADVICE)
 
 
-def _boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
+def walk_boxes(
+    data: bytes, start: int = 0, end: int | None = None
+) -> Iterator[tuple[bytes, int, int]]:
     """Yield (type, start of the content, end) of the boxes that follow each other."""
     end = len(data) if end is None else end
     while start + 8 <= end:
@@ -151,12 +153,12 @@ def _boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tupl
 
 def _read(data: bytes) -> PictureFile:
     brands = brands_of(data)
-    top = list(_boxes(data))
+    top = list(walk_boxes(data))
     others = tuple(kind for kind, _, _ in top if kind not in (b"ftyp", b"meta", b"mdat", b"free"))
     meta = next(((start, end) for kind, start, end in top if kind == b"meta"), None)
     if meta is None:
         return PictureFile(brands[0], brands[1:], 0, {}, (), others)
-    parts = {kind: (start, end) for kind, start, end in _boxes(data, meta[0] + 4, meta[1])}
+    parts = {kind: (start, end) for kind, start, end in walk_boxes(data, meta[0] + 4, meta[1])}
     if not {b"iinf", b"iloc", b"pitm", b"iprp"} <= parts.keys():
         raise _damaged("it holds no picture")
     primary_code = ">I" if data[parts[b"pitm"][0]] else ">H"
@@ -175,7 +177,7 @@ def _read(data: bytes) -> PictureFile:
 
 def _infos(data: bytes, start: int, end: int) -> Iterator[tuple[int, Item]]:
     """Yield (id, item without data) of an `iinf` box."""
-    for kind, at, stop in _boxes(data, start + (6 if data[start] == 0 else 8), end):
+    for kind, at, stop in walk_boxes(data, start + (6 if data[start] == 0 else 8), end):
         if kind != b"infe":
             continue
         version, flags = data[at], int.from_bytes(data[at + 1 : at + 4], "big")
@@ -190,9 +192,7 @@ def _infos(data: bytes, start: int, end: int) -> Iterator[tuple[int, Item]]:
         yield number, Item(item_type, b"", (), bool(flags & 1), content_type)
 
 
-def _contents(
-    data: bytes, start: int, end: int, idat: tuple[int, int]
-) -> dict[int, bytes]:
+def _contents(data: bytes, start: int, end: int, idat: tuple[int, int]) -> dict[int, bytes]:
     """Return each item's data, by an `iloc` box."""
     version, sizes, more = data[start], data[start + 4], data[start + 5]
     offset_bytes, length_bytes, base_bytes = sizes >> 4, sizes & 15, more >> 4
@@ -233,9 +233,9 @@ def _contents(
 
 def _properties(data: bytes, start: int, end: int) -> dict[int, tuple[Property, ...]]:
     """Return each item's properties, by an `iprp` box."""
-    boxes = list(_boxes(data, start, end))
+    boxes = list(walk_boxes(data, start, end))
     container = next(((at, stop) for kind, at, stop in boxes if kind == b"ipco"), (0, 0))
-    known = [(kind, data[at:stop]) for kind, at, stop in _boxes(data, *container)]
+    known = [(kind, data[at:stop]) for kind, at, stop in walk_boxes(data, *container)]
     found: dict[int, tuple[Property, ...]] = {}
     for kind, at, _ in boxes:
         if kind != b"ipma":
@@ -254,7 +254,8 @@ def _properties(data: bytes, start: int, end: int) -> dict[int, tuple[Property, 
                 flag = 0x8000 if is_wide else 0x80
                 index = entry & (flag - 1)
                 if index:
-                    listed.append(Property(*known[index - 1], is_essential=bool(entry & flag)))
+                    prop, content = known[index - 1]
+                    listed.append(Property(prop, content, bool(entry & flag)))
             found[item] = (*found.get(item, ()), *listed)
     return found
 
@@ -263,7 +264,7 @@ def _references(data: bytes, start: int, end: int) -> tuple[Reference, ...]:
     code = ">I" if data[start] else ">H"
     size = struct.calcsize(code)
     found: list[Reference] = []
-    for kind, at, _ in _boxes(data, start + 4, end):
+    for kind, at, _ in walk_boxes(data, start + 4, end):
         (source,) = struct.unpack_from(code, data, at)
         (count,) = struct.unpack_from(">H", data, at + size)
         first = at + size + 2
