@@ -63,10 +63,20 @@ def test_reads_and_writes_every_format(tmp_path, fmt, as_type):
 
 
 def test_names_of_photos():
-    assert {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"} <= PHOTO_SUFFIXES
+    assert {
+        ".jpg",
+        ".jpeg",
+        ".png",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".bmp",
+        ".gif",
+        ".nef",
+    } <= PHOTO_SUFFIXES
     assert is_photo_name("a/B.JPG")
     assert is_photo_name(Path("x.Tiff"))
-    assert not is_photo_name("x.gif")
+    assert not is_photo_name("x.psd")
     assert not is_photo_name("jpg")
 
 
@@ -87,7 +97,7 @@ def test_the_content_decides_not_the_name(tmp_path):
         (b"<!DOCTYPE html><p>not found</p>", "it is a text file, not a photo; check how it was"),
         (bytes(100), "it holds nothing but zeros; get an undamaged copy"),
         (b"\x01\x02\x03\x04\xff\xfe" * 9, r"unknown format \(it starts with 01 02 03 04\); conv"),
-        (b"GIF89a" + bytes(20), "GIF files are not supported; convert it to JPEG, PNG, TIFF"),
+        (b"GIF89a" + bytes(20), "damaged GIF: an unknown block; get an undamaged copy"),
         (b"8BPS\0\1" + bytes(20), "Photoshop files are not supported"),
         (b"%PDF-1.7 ", "PDF files are not supported"),
         (b"\0\0\0\x18ftypheic" + bytes(12), "damaged HEIF or AVIF: it holds no picture; get an"),

@@ -6,6 +6,7 @@ from pathlib import Path
 from cleanplate.errors import InputError, PhotoError, ShapeMismatchError
 from cleanplate.images.atomic import write_bytes_atomic
 from cleanplate.images.bmp import read_bmp
+from cleanplate.images.gif import read_gif
 from cleanplate.images.heif import read_heif
 from cleanplate.images.jpeg import read_jpeg
 from cleanplate.images.photo import MAX_PIXELS, Decoded, Photo, RawOutput
@@ -28,6 +29,7 @@ _READERS: dict[str, Callable[[bytes, int], Decoded]] = {
     "WEBP": read_webp,
     "TIFF": read_tiff,
     "BMP": read_bmp,
+    "GIF": read_gif,
     "HEIC": read_heif,
     "AVIF": read_heif,
 }
@@ -51,7 +53,7 @@ def read_photo(
 
     Raises:
         PhotoError: unreadable, damaged, or of a kind that is not supported: more than one frame,
-            CMYK, Lab, floating point, GIF; or the extra for its format is not installed.
+            CMYK, Lab, floating point; or the extra for its format is not installed.
     """
     name, data = load_bytes(source)
     try:

@@ -18,6 +18,7 @@ SUFFIXES_BY_FORMAT: dict[str, tuple[str, ...]] = {
     "WEBP": (".webp",),
     "TIFF": (".tif", ".tiff"),
     "BMP": (".bmp", ".dib"),
+    "GIF": (".gif",),
     "HEIC": (".heic", ".heif", ".hif"),
     "AVIF": (".avif",),
     "RAW": (

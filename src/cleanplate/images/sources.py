@@ -22,6 +22,8 @@ _SIGNATURES = (
     (b"II+\x00", "TIFF"),
     (b"MM\x00+", "TIFF"),
     (b"BM", "BMP"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
 )
 _BRANDS = {
     "AVIF": (b"avif", b"avis"),
@@ -29,7 +31,6 @@ _BRANDS = {
 }
 _BRANDS_OF_ANY_CODEC = (b"mif1", b"msf1")
 _REFUSED_SIGNATURES = (
-    (b"GIF8", "GIF"),
     (b"8BPS", "Photoshop"),
     (b"%PDF", "PDF"),
     (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
