@@ -1,6 +1,7 @@
 """HEIC and AVIF files, and what is put into them by hand."""
 
 import io
+import struct
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from cleanplate.images.isobmff import (
     Item,
+    PictureFile,
     Property,
     Reference,
     read_picture_file,
@@ -29,6 +31,15 @@ def avif(array, *, quality=60, **options):
     stream = io.BytesIO()
     Image.fromarray(array).save(stream, "AVIF", quality=quality, **options)
     return stream.getvalue()
+
+
+def bare_heic():
+    """Return a HEIC that states all it must, around a coded picture that is none."""
+    set_up = bytes(16) + b"\xfd\xf8\xf8" + bytes(4)  # 4:2:0, 8 bits
+    size = bytes(4) + struct.pack(">II", 16, 8)
+    properties = (Property(b"hvcC", set_up, is_essential=True), Property(b"ispe", size))
+    item = Item(b"hvc1", bytes(20), properties)
+    return write_picture_file(PictureFile(b"heic", (b"mif1",), 1, {1: item}, ()))
 
 
 def decoded(data):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from heif_builders import bare_heic
 from images_builders import box_mask, opened, png_chunk, saved, small_jpeg
 from PIL import Image
 
@@ -23,6 +24,7 @@ from cleanplate.images import (
     read_photo,
     write_photo,
 )
+from tiff_builders import dng
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 
@@ -112,6 +114,32 @@ def test_other_files_are_refused_in_one_line(tmp_path, content, message):
     with pytest.raises(PhotoError, match=rf"photo\.jpg: {message}") as caught:
         read_photo(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("module", "data", "message"),
+    [
+        (
+            "pillow_heif",
+            bare_heic(),
+            'HEIC needs the package pillow-heif; install it: pip install "cleanplate[heif]"',
+        ),
+        (
+            "rawpy",
+            dng(np.zeros((8, 8, 3), np.uint8)),
+            'camera RAW needs the package rawpy; install it: pip install "cleanplate[raw]"',
+        ),
+    ],
+)
+def test_without_an_extra_one_line_says_what_to_install(tmp_path, module, data, message):
+    path = tmp_path / "photo"
+    path.write_bytes(data)
+    code = (
+        f"import sys; sys.modules[{module!r}] = None\n"
+        f"from cleanplate.images import read_photo; read_photo({str(path)!r})"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.stderr.splitlines()[-1].endswith(f"{path}: {message}")
 
 
 def test_missing_files_folders_and_pipes_are_refused(tmp_path):
