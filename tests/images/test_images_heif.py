@@ -2,6 +2,7 @@
 
 import io
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,7 +26,14 @@ from skimage import data as photos
 
 from cleanplate.errors import PhotoError
 from cleanplate.images import encode_photo, read_photo
-from cleanplate.images.isobmff import Item, Property
+from cleanplate.images.heif_codecs import from_sixteen, to_sixteen
+from cleanplate.images.isobmff import (
+    Item,
+    Property,
+    Reference,
+    read_picture_file,
+    write_picture_file,
+)
 
 ARRAY = np.ascontiguousarray(photos.chelsea()[40:104, 90:170])  # 64 x 80
 ALPHA = np.random.default_rng(0).integers(0, 256, ARRAY.shape[:2], dtype=np.uint8)
@@ -102,13 +110,11 @@ def test_deep_heic_keeps_its_bits(bits, mode):
         np.testing.assert_array_equal(new[..., 3], old[..., 3])
 
 
-def test_samples_of_ten_bits_survive_the_way_to_sixteen_and_back():
-    from cleanplate.images.heif import _from_sixteen, _to_sixteen
-
+def test_samples_of_ten_bits_survive_the_wayto_sixteen_and_back():
     for bits in (10, 12):
         every = np.arange(2**bits, dtype=np.uint16)
-        np.testing.assert_array_equal(_from_sixteen(_to_sixteen(every, bits), bits), every)
-        assert _to_sixteen(every, bits)[-1] == 65535
+        np.testing.assert_array_equal(from_sixteen(to_sixteen(every, bits), bits), every)
+        assert to_sixteen(every, bits)[-1] == 65535
 
 
 def test_a_deep_avif_is_refused_and_not_made_shallow():
@@ -271,10 +277,6 @@ def test_what_cannot_come_back_is_refused(make, message):
 
 
 def test_premultiplied_alpha_is_refused():
-    from dataclasses import replace
-
-    from cleanplate.images.isobmff import Reference, read_picture_file, write_picture_file
-
     file = read_picture_file(avif(np.dstack([ARRAY, ALPHA])))
     (alpha,) = file.sources(b"auxl", file.primary)
     premultiplied = Reference(b"prem", file.primary, (alpha,))

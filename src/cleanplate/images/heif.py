@@ -21,7 +21,16 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.images.exif import clean_exif
-from cleanplate.images.heif_codecs import QUALITY, Codec, Coding, check_codec, decode, encode
+from cleanplate.images.heif_codecs import (
+    QUALITY,
+    Codec,
+    Coding,
+    check_codec,
+    decode,
+    encode,
+    from_sixteen,
+    to_sixteen,
+)
 from cleanplate.images.isobmff import (
     Item,
     PictureFile,
@@ -142,7 +151,7 @@ class HeifContainer:
         if raster.ndim == 3 and raster.shape[2] == 1:
             raster = raster[..., 0]
         if samples.deep is not None:
-            raster = _from_sixteen(cast("DeepSamples", raster), self.coding.bits)
+            raster = from_sixteen(cast("DeepSamples", raster), self.coding.bits)
         stored = np.ascontiguousarray(_turn_back(raster, self.transforms))
         kind = "HEIC" if self.coding.codec == "HEVC" else "AVIF"
         coded = read_picture_file(encode(cast("Raster", stored), self.coding))
@@ -377,7 +386,7 @@ def _split(raster: Raster, coding: Coding) -> tuple[RGBImage, Samples]:
         raster = raster[..., [0] if channels == 3 else [0, 3]]
     raster.flags.writeable = False
     if raster.dtype == np.uint16:
-        deep = _to_sixteen(cast("DeepSamples", raster), coding.bits)
+        deep = to_sixteen(cast("DeepSamples", raster), coding.bits)
         deep.flags.writeable = False
         colours = eight_bit(deep[..., :1] if is_gray else deep[..., :3])
         pixels = as_rgb(colours[..., 0]) if is_gray else colours
@@ -389,16 +398,3 @@ def _split(raster: Raster, coding: Coding) -> tuple[RGBImage, Samples]:
         alpha.flags.writeable = False
     pixels = as_rgb(shallow[..., 0]) if is_gray else np.ascontiguousarray(shallow[..., :3])
     return pixels, Samples(kind="gray" if is_gray else "rgb", alpha=alpha)
-
-
-def _to_sixteen(samples: DeepSamples, bits: int) -> DeepSamples:
-    """Return 10- or 12-bit samples spread over [0, 65535]; `_from_sixteen` gives them back."""
-    top = 2**bits - 1
-    spread: DeepSamples = ((samples.astype(np.uint32) * 65535 + top // 2) // top).astype(np.uint16)
-    return spread
-
-
-def _from_sixteen(samples: DeepSamples, bits: int) -> DeepSamples:
-    top = 2**bits - 1
-    stored: DeepSamples = ((samples.astype(np.uint32) * top + 32767) // 65535).astype(np.uint16)
-    return stored

@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from cleanplate.images.refusal import DAMAGED_ADVICE, RefusalError, damage_is_refused
-from cleanplate.images.samples import Raster
+from cleanplate.images.samples import DeepSamples, Raster
 
 Codec = Literal["HEVC", "AV1"]
 
@@ -89,6 +89,20 @@ def encode(raster: Raster, coding: Coding) -> bytes:
         RefusalError: it cannot be encoded.
     """
     return _encode_av1(raster, coding) if coding.codec == "AV1" else _encode_hevc(raster, coding)
+
+
+def to_sixteen(samples: DeepSamples, bits: int) -> DeepSamples:
+    """Return 10- or 12-bit samples spread over [0, 65535]; `from_sixteen` gives them back."""
+    top = 2**bits - 1
+    spread: DeepSamples = ((samples.astype(np.uint32) * 65535 + top // 2) // top).astype(np.uint16)
+    return spread
+
+
+def from_sixteen(samples: DeepSamples, bits: int) -> DeepSamples:
+    """Return samples of [0, 65535] with `bits` bits, to the nearest."""
+    top = 2**bits - 1
+    stored: DeepSamples = ((samples.astype(np.uint32) * top + 32767) // 65535).astype(np.uint16)
+    return stored
 
 
 def _encode_av1(raster: Raster, coding: Coding) -> bytes:
