@@ -10,6 +10,7 @@ import cleanplate
 from cleanplate import api
 from cleanplate.errors import InputError, PhotoError, UnknownNameError
 from cleanplate.pipeline import Remover
+from tiff_builders import dng
 
 BLOT = np.s_[20:40, 30:60]
 
@@ -201,6 +202,23 @@ def test_a_path_gives_a_pillow_image(pixels, tmp_path, kind):
     assert result.mode == "RGB"
     without_blot(np.asarray(result), pixels)
     assert path.read_bytes() == before
+
+
+def test_the_path_of_a_heic_gives_rgb(pixels, tmp_path):
+    pillow_heif = pytest.importorskip("pillow_heif", reason="the extra `heif` is not installed")
+    path = tmp_path / "photo.heic"
+    pillow_heif.from_pillow(Image.fromarray(pixels)).save(path, quality=95, chroma=444)
+    result = cleanplate.remove(path, "person")
+    assert (result.mode, result.size) == ("RGB", (96, 64))
+    assert np.abs(np.asarray(result)[BLOT].astype(int) - (120, 150, 190)).max() < 9
+
+
+def test_the_bytes_of_a_raw_give_those_of_a_deep_tiff(pixels):
+    pytest.importorskip("rawpy", reason="the extra `raw` is not installed")
+    result = cleanplate.remove(dng(pixels), "person")
+    assert (decoded(result).format, decoded(result).tag_v2[258]) == ("TIFF", (16, 16, 16))
+    empty = dng(np.full_like(pixels, 200))
+    assert cleanplate.remove(empty, "person") == empty
 
 
 def test_a_path_that_is_no_photo_names_the_file(tmp_path):

@@ -91,9 +91,11 @@ def remove(
         verify: look at the filled holes again, and fill once more what is still found there.
 
     Returns:
-        bytes for bytes: the same format and metadata, the very same bytes if nothing was found.
+        bytes for bytes: the same format and metadata, the very same bytes if nothing was found; a
+        camera RAW comes back as a TIFF of 16 bits.
         An array of the same shape for an array. A Pillow image of the same mode, size and
-        Exif orientation for a Pillow image; for a path, the one that Pillow opens it as.
+        Exif orientation for a Pillow image; for a path, the one that Pillow opens it as. HEIC and
+        camera RAW, which Pillow does not open, come back upright, as 8-bit RGB without metadata.
 
     Raises:
         InputError: an image or option that cannot be used.
@@ -161,7 +163,9 @@ def _pil_photo(image: "Image.Image | str | PathLike[str]") -> Photo:
     if isinstance(image, Image.Image):
         return photo_from_pil(image)
     if isinstance(image, str | PathLike):
-        read_photo(Path(image))  # says exactly what is wrong with a file; Pillow's words vary
+        photo = read_photo(Path(image))  # says what is wrong with a file; Pillow's words vary
+        if photo.format in ("HEIC", "RAW"):
+            return photo_from_pil(Image.fromarray(photo.pixels))
         with Image.open(image) as opened:
             return photo_from_pil(opened)
     raise InputError(

@@ -259,3 +259,44 @@ def test_two_masks_never_share_a_name(touch):
     touch("in/a.jpg", "in/a.png", "in/a.jpg.png")
     with pytest.raises(InputError, match=r"masks/a\.jpg\.png: the mask would be written over"):
         plan("in", masks="masks")
+
+
+def test_a_raw_comes_back_as_a_tiff_and_is_copied_under_its_own_name(touch):
+    touch("in/a.nef", "in/b.jpg", "in/c.CR3")
+    found = plan("in").photos
+    assert [photo.target.as_posix() for photo in found] == ["out/a.tif", "out/b.jpg", "out/c.tif"]
+    assert [photo.copy_target.as_posix() for photo in found] == [
+        "out/a.nef", "out/b.jpg", "out/c.CR3",
+    ]  # fmt: skip
+    assert [mask_name(photo).as_posix() for photo in found] == ["a.png", "b.png", "c.png"]
+    as_jpeg = plan_photos([Path("in")], Path("out"), raw_output="jpeg").photos
+    assert as_jpeg[0].target == Path("out/a.jpg")
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "targets"),
+    [
+        (["a.nef", "a.tif"], {}, ["a.nef.tif", "a.tif"]),
+        (["a.nef", "a.TIF"], {}, ["a.TIF", "a.nef.tif"]),
+        (["a.dng", "a.nef"], {}, ["a.dng.tif", "a.nef.tif"]),
+        (["a.jpg", "a.nef"], {}, ["a.jpg", "a.tif"]),
+        (["a.jpg", "a.nef"], {"raw_output": "jpeg"}, ["a.jpg", "a.nef.jpg"]),
+        (["a.nef", "sub/a.tif"], {"recursive": True}, ["a.tif", "sub/a.tif"]),
+    ],
+)
+def test_a_raw_gives_way_to_another_photo_of_its_name(touch, names, options, targets):
+    touch(*(f"in/{name}" for name in names))
+    found = plan_photos([Path("in")], Path("out"), **options).photos
+    assert sorted(photo.target.as_posix() for photo in found) == [f"out/{t}" for t in targets]
+
+
+def test_a_raw_that_would_still_be_written_over_another_photo_is_refused(touch):
+    touch("in/a.nef", "in/a.tif", "in/a.nef.tif")
+    with pytest.raises(InputError, match=r"would both be written to out/a\.nef\.tif"):
+        plan("in")
+
+
+def test_a_raw_is_not_copied_over_itself(touch):
+    touch("in/a.nef")
+    with pytest.raises(InputError, match=r"in/a\.nef: would be overwritten by its own output"):
+        plan("in/a.nef", output="in")

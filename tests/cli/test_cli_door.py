@@ -11,8 +11,11 @@ import textwrap
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
+
+from tiff_builders import dng
 
 COMMAND = (sys.executable, "-m", "cleanplate")
 
@@ -287,3 +290,23 @@ def test_the_main_job_with_the_real_networks(call, tmp_path):
     )
     assert code == 0, err
     assert out.splitlines()[0].startswith("in/astronaut.jpg: filled the mask, ")
+
+
+def test_raw_and_heic_pass_through_a_process(call, slow, tmp_path):
+    pytest.importorskip("rawpy", reason="the extra `raw` is not installed")
+    pillow_heif = pytest.importorskip("pillow_heif", reason="the extra `heif` is not installed")
+    (tmp_path / "in").mkdir()
+    scene = np.full((32, 48, 3), (90, 120, 150), np.uint8)
+    (tmp_path / "in/a.dng").write_bytes(dng(scene))
+    (tmp_path / "in/b.dng").write_bytes(dng(scene)[:900])
+    pillow_heif.from_pillow(Image.fromarray(scene)).save(tmp_path / "in/c.heic")
+
+    code, out, err = call(*slow(photo_s=0), *RUN)
+    assert code == 1
+    assert "in/b.dng: failed: damaged RAW: " in out
+    assert "internal error" not in err
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.tif", "c.heic"]
+
+    (tmp_path / "in/b.dng").unlink()
+    code, out, _ = call(*slow(photo_s=0), *RUN)
+    assert (code, out.count("skipped")) == (0, 3)

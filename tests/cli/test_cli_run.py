@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -14,6 +15,7 @@ from cleanplate.errors import MissingRuntimeError
 from cleanplate.inpainters import DEFAULT_INPAINTER, inpainter_names
 from cleanplate.models import DEVICES
 from cleanplate.segmenters import DEFAULT_SEGMENTER, segmenter_names
+from tiff_builders import dng
 
 pytestmark = pytest.mark.usefixtures("without_networks")
 
@@ -294,3 +296,45 @@ def test_a_mask_file_serves_all_photos(cli, make_photo):
     ran = cli("run", "in", "-o", "out", "--mask", "mask.png")
     assert ran.code == 0
     assert ran.out.count("filled the mask, 100.0 % of the photo") == 2
+
+
+def test_a_raw_is_written_as_what_raw_output_says(cli):
+    pytest.importorskip("rawpy", reason="the extra `raw` is not installed")
+    scene = np.full((60, 80, 3), 235, np.uint8)
+    Path("in").mkdir()
+    Path("in/b.dng").write_bytes(dng(scene))
+    scene[16:36, 8:28] = (220, 20, 20)
+    Path("in/a.dng").write_bytes(dng(scene))
+
+    ran = cli("run", "in", "-o", "out", "--remove", "person", "-v", "--report", "r.jsonl")
+    assert ran.code == 0
+    assert "written as 16-bit TIFF" in ran.out + ran.err
+    assert sorted(hashes("out")) == ["a.tif", "b.dng"]
+    assert hashes("out")["b.dng"] == hashes("in")["b.dng"]
+    written = [json.loads(line)["output"] for line in Path("r.jsonl").read_text().splitlines()]
+    assert written == ["out/a.tif", "out/b.dng"]
+
+    assert cli("run", "in", "-o", "as", "--remove", "person", "--raw-output", "jpeg").code == 0
+    assert sorted(hashes("as")) == ["a.jpg", "b.dng"]
+
+
+def test_another_raw_output_is_refused(cli, make_photo):
+    make_photo("in/a.png")
+    ran = cli("run", "in", "-o", "out", "--remove", "person", "--raw-output", "png")
+    assert ran.code == 2
+    assert "unknown raw output 'png'; known: jpeg, tiff" in ran.err
+    assert not Path("out").exists()
+
+
+def test_heic_goes_in_and_comes_out(cli, make_photo):
+    pillow_heif = pytest.importorskip("pillow_heif", reason="the extra `heif` is not installed")
+    for name, things in (("a", ["person"]), ("b", [])):
+        with Image.open(make_photo(f"{name}.png", *things)) as image:
+            Path("in").mkdir(exist_ok=True)
+            pillow_heif.from_pillow(image).save(f"in/{name}.heic", quality=90)
+            image.save(f"in/{name}.avif", quality=90)
+    ran = cli("run", "in", "-o", "out", "--remove", "person")
+    assert (ran.code, ran.out.count("removed 1 person"), ran.out.count("copied")) == (0, 2, 3)
+    before, after = hashes("in"), hashes("out")
+    assert list(before) == list(after)
+    assert [name for name in before if before[name] == after[name]] == ["b.avif", "b.heic"]

@@ -6,33 +6,13 @@ import struct
 import numpy as np
 from PIL import Image
 
-LETTERS = {1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 7: "s"}
+from tiff_builders import directory
 
 
 def small_jpeg(size_wh=(16, 12), colour=(200, 30, 40)):
     stream = io.BytesIO()
     Image.new("RGB", size_wh, colour).save(stream, "JPEG")
     return stream.getvalue()
-
-
-def directory(entries, at, order, following=0):
-    """Return an IFD at offset `at`: entries are (tag, type, value), value a list or bytes."""
-    head = struct.pack(order + "H", len(entries))
-    tail = b""
-    after = at + 2 + 12 * len(entries) + 4
-    for tag, kind, value in sorted(entries, key=lambda entry: entry[0]):
-        if isinstance(value, bytes):
-            packed, count = value, len(value)
-        else:
-            letters = LETTERS[kind] * (len(value) // len(LETTERS[kind]))
-            packed, count = struct.pack(order + letters, *value), len(value) // len(LETTERS[kind])
-        if len(packed) > 4:
-            place = struct.pack(order + "I", after + len(tail))
-            tail += packed + b"\0" * (len(packed) % 2)
-        else:
-            place = packed.ljust(4, b"\0")
-        head += struct.pack(order + "HHI", tag, kind, count) + place
-    return head + struct.pack(order + "I", following) + tail
 
 
 def exif_block(*, order="<", orientation=1, thumbnail=None, maker_note=b"maker note", size_wh=None):

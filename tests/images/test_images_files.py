@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from heif_builders import bare_heic
 from images_builders import box_mask, opened, png_chunk, saved, small_jpeg
 from PIL import Image
 
@@ -23,6 +24,7 @@ from cleanplate.images import (
     read_photo,
     write_photo,
 )
+from tiff_builders import dng
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 
@@ -63,10 +65,20 @@ def test_reads_and_writes_every_format(tmp_path, fmt, as_type):
 
 
 def test_names_of_photos():
-    assert {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"} <= PHOTO_SUFFIXES
+    assert {
+        ".jpg",
+        ".jpeg",
+        ".png",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".bmp",
+        ".gif",
+        ".nef",
+    } <= PHOTO_SUFFIXES
     assert is_photo_name("a/B.JPG")
     assert is_photo_name(Path("x.Tiff"))
-    assert not is_photo_name("x.gif")
+    assert not is_photo_name("x.psd")
     assert not is_photo_name("jpg")
 
 
@@ -87,11 +99,11 @@ def test_the_content_decides_not_the_name(tmp_path):
         (b"<!DOCTYPE html><p>not found</p>", "it is a text file, not a photo; check how it was"),
         (bytes(100), "it holds nothing but zeros; get an undamaged copy"),
         (b"\x01\x02\x03\x04\xff\xfe" * 9, r"unknown format \(it starts with 01 02 03 04\); conv"),
-        (b"GIF89a" + bytes(20), "GIF files are not supported; convert it to JPEG, PNG, TIFF"),
+        (b"GIF89a" + bytes(20), "damaged GIF: an unknown block; get an undamaged copy"),
         (b"8BPS\0\1" + bytes(20), "Photoshop files are not supported"),
         (b"%PDF-1.7 ", "PDF files are not supported"),
-        (b"\0\0\0\x1cftypheic" + bytes(9), "HEIC files are not supported yet; convert it to JPEG"),
-        (b"\0\0\0\x1cftypavif" + bytes(9), "AVIF files are not supported yet; convert it"),
+        (b"\0\0\0\x18ftypheic" + bytes(12), "damaged HEIF or AVIF: it holds no picture; get an"),
+        (b"\0\0\0\x18ftypheic", "damaged HEIF or AVIF: the file is cut off; get an undamaged"),
         (b"\0\0\0\x1cftypisom" + bytes(9), "it is a video or an unknown ISO media file; name a"),
         (small_jpeg()[:200], "damaged JPEG: the file is cut off; get an undamaged copy"),
     ],
@@ -102,6 +114,32 @@ def test_other_files_are_refused_in_one_line(tmp_path, content, message):
     with pytest.raises(PhotoError, match=rf"photo\.jpg: {message}") as caught:
         read_photo(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("module", "data", "message"),
+    [
+        (
+            "pillow_heif",
+            bare_heic(),
+            'HEIC needs the package pillow-heif; install it: pip install "cleanplate[heif]"',
+        ),
+        (
+            "rawpy",
+            dng(np.zeros((8, 8, 3), np.uint8)),
+            'camera RAW needs the package rawpy; install it: pip install "cleanplate[raw]"',
+        ),
+    ],
+)
+def test_without_an_extra_one_line_says_what_to_install(tmp_path, module, data, message):
+    path = tmp_path / "photo"
+    path.write_bytes(data)
+    code = (
+        f"import sys; sys.modules[{module!r}] = None\n"
+        f"from cleanplate.images import read_photo; read_photo({str(path)!r})"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.stderr.splitlines()[-1].endswith(f"{path}: {message}")
 
 
 def test_missing_files_folders_and_pipes_are_refused(tmp_path):

@@ -3,11 +3,12 @@
 import os
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cleanplate.batch.walking import Parts, Walk, has_wildcard, walk_folder, walk_pattern
 from cleanplate.errors import InputError
+from cleanplate.images import RawOutput, result_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +17,19 @@ class PlannedPhoto:
 
     source: Path  # as the user would write it
     target: Path
-    relative: Path  # `target` below the output folder; its mask lies at the same place
+    relative: Path  # its own name and place below the output folder; its mask lies there too
     shares_stem: bool = False  # another photo of the run differs only in its suffix
+    copy: Path | None = None  # where it is copied to if nothing is removed; None: to `target`
+
+    @property
+    def targets(self) -> tuple[Path, ...]:
+        """All places of which one will hold the result: for RAW, that of the copy too."""
+        return (self.target,) if self.copy is None else (self.target, self.copy)
+
+    @property
+    def copy_target(self) -> Path:
+        """Where it is copied to if nothing is removed."""
+        return self.copy or self.target
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +58,15 @@ def plan_photos(
     masks: Path | None = None,
     own_masks: Path | None = None,
     report: Path | None = None,
+    raw_output: RawOutput = "tiff",
 ) -> Plan:
     """Return what to do with `inputs`, or raise if a file would be lost or written twice.
 
     A named file goes to the output folder itself; a photo found in a folder, or by a pattern, to
     the same place below the output folder as it has below that folder, or below the part of the
-    pattern before its first wildcard. Name and format stay. A file named twice is done once.
+    pattern before its first wildcard. Name and format stay, except that a camera RAW `a.nef` comes
+    back as `a.tif`, or as `a.nef.tif` where another photo of the run is to be `a.tif`; if nothing
+    is removed from it, it is copied under its own name. A file named twice is done once.
 
     Args:
         inputs: files, which are tried whatever their suffix; folders; patterns such as
@@ -61,6 +76,7 @@ def plan_photos(
         masks: folder that masks will be saved to.
         own_masks: file or folder of the user's masks.
         report: file that the report will be written to.
+        raw_output: what camera RAW files are written as.
 
     Raises:
         InputError: an input does not exist, there is no photo at all, or the run would write over
@@ -77,7 +93,7 @@ def plan_photos(
         photos.setdefault(source.parent.resolve() / source.name, planned)
     if not photos and not walk.unreadable:
         raise InputError(_no_photos(sources, walk, recursive=recursive))
-    plan = _mark_shared_stems(photos.values())
+    plan = _name_results(_mark_shared_stems(photos.values()), output, raw_output)
     _check_writes(plan, masks=masks, report=report)
     return Plan(
         plan,
@@ -149,17 +165,20 @@ def _check_writes(
     by_inode = {inode: source for source in sources.values() if (inode := _inode(source))}
     writers: dict[str, str] = {}  # real path -> what writes it
     for photo in photos:
-        target, real = photo.target, _real(photo.target)
-        over = sources.get(real) or by_inode.get(_inode(target) or (0, 0))
-        if over is not None:
-            own = "its own output" if over == photo.source else f"the output of {photo.source}"
-            raise InputError(f"{over}: would be overwritten by {own}; name another output folder")
-        if real in writers:
-            raise InputError(
-                f"{writers[real]} and {photo.source} would both be written to {target}; "
-                "run them into different output folders, or give the folder above them with -r"
-            )
-        writers[real] = str(photo.source)
+        for target in photo.targets:
+            real = _real(target)
+            over = sources.get(real) or by_inode.get(_inode(target) or (0, 0))
+            if over is not None:
+                own = "its own output" if over == photo.source else f"the output of {photo.source}"
+                raise InputError(
+                    f"{over}: would be overwritten by {own}; name another output folder"
+                )
+            if real in writers:
+                raise InputError(
+                    f"{writers[real]} and {photo.source} would both be written to {target}; "
+                    "run them into different output folders, or give the folder above them with -r"
+                )
+            writers[real] = str(photo.source)
     extra = [("mask", masks / mask_name(photo)) for photo in photos] if masks is not None else []
     if report is not None:
         if _is_folder(report):
@@ -203,6 +222,26 @@ def _inode(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return (found.st_dev, found.st_ino) if found.st_ino else None
+
+
+def _name_results(
+    photos: Sequence[PlannedPhoto], output: Path, raw_output: RawOutput
+) -> tuple[PlannedPhoto, ...]:
+    """Return the photos with the targets of RAW files, which do not keep their names."""
+    wanted = [p.relative.with_name(result_name(p.relative.name, raw_output)) for p in photos]
+    count: dict[str, int] = {}
+    for place in wanted:
+        key = str(place).casefold()  # a.tif and A.TIF are one file on many disks
+        count[key] = count.get(key, 0) + 1
+
+    def named(photo: PlannedPhoto, place: Path) -> PlannedPhoto:
+        if place == photo.relative:
+            return photo
+        whole = photo.relative.with_name(photo.relative.name + place.suffix)
+        free = place if count[str(place).casefold()] == 1 else whole
+        return replace(photo, target=output / free, copy=output / photo.relative)
+
+    return tuple(named(photo, place) for photo, place in zip(photos, wanted, strict=True))
 
 
 def _mark_shared_stems(photos: Iterable[PlannedPhoto]) -> tuple[PlannedPhoto, ...]:

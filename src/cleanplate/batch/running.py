@@ -15,7 +15,15 @@ import numpy as np
 from cleanplate.batch.mask_files import MaskFiles
 from cleanplate.batch.planning import Plan, PlannedPhoto, UnreadableFolder, mask_name
 from cleanplate.errors import CleanplateError, PhotoError
-from cleanplate.images import Photo, copy_photo, read_mask, read_photo, write_mask, write_photo
+from cleanplate.images import (
+    Photo,
+    RawOutput,
+    copy_photo,
+    read_mask,
+    read_photo,
+    write_mask,
+    write_photo,
+)
 from cleanplate.types import Box, Instance, Mask, Removal
 
 if TYPE_CHECKING:
@@ -49,6 +57,7 @@ class Job:
     grow: int | None = None  # px; None scales with each object
     shadows: bool = False  # remove shadows and mirror images too
     verify: bool = True  # look at the filled holes again
+    raw_output: RawOutput = "tiff"  # what camera RAW files are written as
     own_masks: MaskFiles | None = None  # the user's masks instead of the segmenter's
     masks: Path | None = None  # folder to save masks to
     dry_run: bool = False  # write no photo and no mask
@@ -121,10 +130,11 @@ def run_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> Outcome:
     """Do one photo. Whatever goes wrong with it is told in the outcome, never raised."""
     clock = _Clock()
     try:
-        if _is_done(photo, job):
-            return Outcome(status="skipped", source=photo.source, target=photo.target)
+        done = _find_result(photo)
+        if done is not None and not job.overwrite:
+            return Outcome(status="skipped", source=photo.source, target=done)
         with clock.stage("read"):
-            picture = read_photo(photo.source)
+            picture = read_photo(photo.source, raw_output=job.raw_output)
         if job.dry_run:
             return _look(photo, picture, remover, job, clock)
         removal = _remove(photo, picture, remover, job)
@@ -146,11 +156,14 @@ def run_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> Outcome:
     )
 
 
-def _is_done(photo: PlannedPhoto, job: Job) -> bool:
-    if photo.target.is_dir():
-        raise PhotoError(photo.target, "the output's name is taken by a folder", "move it away")
-    exists = photo.target.exists() or photo.target.is_symlink()
-    return exists and not job.overwrite
+def _find_result(photo: PlannedPhoto) -> Path | None:
+    """Return the result that exists already."""
+    for target in photo.targets:
+        if target.is_dir():
+            raise PhotoError(target, "the output's name is taken by a folder", "move it away")
+        if target.exists() or target.is_symlink():
+            return target
+    return None
 
 
 def _remove(photo: PlannedPhoto, picture: Photo, remover: "Remover", job: Job) -> Removal:
@@ -216,8 +229,10 @@ def _save(photo: PlannedPhoto, picture: Photo, removal: Removal, job: Job) -> tu
     if removal.changed:
         write_photo(photo.target, picture, removal.image, removal.mask)
     else:
-        copy_photo(photo.source, photo.target)
-    return notes
+        copy_photo(photo.source, photo.copy_target)
+    written = photo.target if removal.changed else photo.copy_target
+    left = (target for target in photo.targets if target != written and target.exists())
+    return (*notes, *(f"{target}, of a former run, was left there" for target in left))
 
 
 def _describe(chosen: Iterable[Instance], left: Iterable[Instance]) -> tuple[Found, ...]:
@@ -243,7 +258,7 @@ def _outcome(
     return Outcome(
         status=status,
         source=photo.source,
-        target=photo.target,
+        target=photo.copy_target if status in ("untouched", "would-copy") else photo.target,
         size_hw=picture.size_hw,
         found=found,
         remaining=remaining,

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -48,7 +48,7 @@ def run_command(
             "--output",
             "-o",
             metavar="DIR",
-            help="Folder for the results. Names, formats and sub-folders stay.",
+            help="Folder for the results. Names, formats and sub-folders stay (RAW: --raw-output).",
             show_default=False,
         ),
     ],
@@ -144,6 +144,14 @@ def run_command(
             show_default=False,
         ),
     ] = None,
+    raw_output: Annotated[
+        str,
+        typer.Option(
+            metavar="tiff|jpeg",
+            help="What camera RAW photos are written as: tiff, of 16 bits, or jpeg. One in which "
+            "nothing is found is copied as it is.",
+        ),
+    ] = "tiff",
     dry_run: Annotated[
         bool, flag("--dry-run", help="Find and tell only; write no photo and no mask.")
     ] = False,
@@ -185,6 +193,7 @@ def run_command(
     try:
         with signals_interrupt():
             from cleanplate import batch, inpainters, pipeline, segmenters
+            from cleanplate.images import RESULT_SUFFIXES, RawOutput
             from cleanplate.models.runtime import DEVICES
 
             segmenter = segmenter or segmenters.DEFAULT_SEGMENTER
@@ -193,6 +202,8 @@ def run_command(
             _check_name("device", device, DEVICES)
             _check_name("segmenter", segmenter, segmenters.segmenter_names())
             _check_name("inpainter", inpainter, inpainters.inpainter_names())
+            _check_name("raw output", raw_output, RESULT_SUFFIXES)
+            developed_as = cast("RawOutput", raw_output)
             plan = batch.plan_photos(
                 inputs,
                 output,
@@ -200,6 +211,7 @@ def run_command(
                 masks=masks,
                 own_masks=mask,
                 report=report,
+                raw_output=developed_as,
             )
             remover = pipeline.Remover(
                 segmenter=segmenter, inpainter=inpainter, device=device, threads=threads
@@ -213,6 +225,7 @@ def run_command(
                 verify=verify is not False,
                 own_masks=None if mask is None else batch.MaskFiles(mask),
                 masks=masks,
+                raw_output=developed_as,
                 dry_run=dry_run,
                 overwrite=overwrite,
                 fail_fast=fail_fast,

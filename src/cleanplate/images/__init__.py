@@ -7,13 +7,23 @@ that the file held; `write_photo` puts a filled hole into that record and writes
 from cleanplate.images.atomic import copy_photo, write_bytes_atomic
 from cleanplate.images.files import encode_photo, read_photo, write_photo
 from cleanplate.images.masks import read_mask, write_mask
-from cleanplate.images.photo import MAX_PIXELS, PHOTO_SUFFIXES, Photo, is_photo_name
+from cleanplate.images.photo import (
+    MAX_PIXELS,
+    PHOTO_SUFFIXES,
+    RESULT_SUFFIXES,
+    Photo,
+    RawOutput,
+    is_photo_name,
+    result_name,
+)
 from cleanplate.images.pil import photo_from_pil, pil_from_photo
 
 __all__ = [
     "MAX_PIXELS",
     "PHOTO_SUFFIXES",
+    "RESULT_SUFFIXES",
     "Photo",
+    "RawOutput",
     "copy_photo",
     "encode_photo",
     "is_photo_name",
@@ -21,6 +31,7 @@ __all__ = [
     "pil_from_photo",
     "read_mask",
     "read_photo",
+    "result_name",
     "write_bytes_atomic",
     "write_mask",
     "write_photo",

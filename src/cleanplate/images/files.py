@@ -6,11 +6,19 @@ from pathlib import Path
 from cleanplate.errors import InputError, PhotoError, ShapeMismatchError
 from cleanplate.images.atomic import write_bytes_atomic
 from cleanplate.images.bmp import read_bmp
+from cleanplate.images.gif import read_gif
+from cleanplate.images.heif import read_heif
 from cleanplate.images.jpeg import read_jpeg
-from cleanplate.images.photo import MAX_PIXELS, Decoded, Photo
+from cleanplate.images.photo import MAX_PIXELS, Decoded, Photo, RawOutput
 from cleanplate.images.png import read_png
+from cleanplate.images.raw import read_raw
 from cleanplate.images.refusal import RefusalError
-from cleanplate.images.sources import detect_format, load_bytes, misnamed_note
+from cleanplate.images.sources import (
+    check_raw_name,
+    detect_format,
+    load_bytes,
+    misnamed_note,
+)
 from cleanplate.images.tiff import read_tiff
 from cleanplate.images.webp import read_webp
 from cleanplate.types import Mask, RGBImage, check_image_and_mask
@@ -21,10 +29,15 @@ _READERS: dict[str, Callable[[bytes, int], Decoded]] = {
     "WEBP": read_webp,
     "TIFF": read_tiff,
     "BMP": read_bmp,
+    "GIF": read_gif,
+    "HEIC": read_heif,
+    "AVIF": read_heif,
 }
 
 
-def read_photo(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> Photo:
+def read_photo(
+    source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, raw_output: RawOutput = "tiff"
+) -> Photo:
     """Return the photo, upright, with the record of all that must come back when it is written.
 
     The format is told by the content, not by the name. Exif's orientation is applied (XMP's is not:
@@ -33,18 +46,23 @@ def read_photo(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> P
     Args:
         source: a file's path, or a file's content.
         max_pixels: files of more pixels are refused before they are decoded.
+        raw_output: what a camera RAW will be written as: "tiff" (16 bit) or "jpeg".
 
     Returns:
         The photo; its arrays are read-only. `notes` says what cannot be carried over.
 
     Raises:
         PhotoError: unreadable, damaged, or of a kind that is not supported: more than one frame,
-            CMYK, Lab, floating point, GIF, HEIC, raw.
+            CMYK, Lab, floating point; or the extra for its format is not installed.
     """
     name, data = load_bytes(source)
     try:
         format_name = detect_format(data)
-        decoded = _READERS[format_name](data, max_pixels)
+        check_raw_name(name, format_name)
+        if format_name == "RAW":
+            decoded = read_raw(data, max_pixels, output=raw_output)
+        else:
+            decoded = _READERS[format_name](data, max_pixels)
     except RefusalError as error:
         raise PhotoError(name, error.cause, error.advice) from error
     except MemoryError as error:
@@ -63,8 +81,9 @@ def read_photo(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> P
 def encode_photo(photo: Photo, filled: RGBImage, mask: Mask) -> bytes:
     """Return the photo's file with the hole filled: same format, depth, mode and metadata.
 
-    Lossless files decode to the original's samples wherever `mask` is False. JPEG and lossy WebP
-    are encoded again; `cleanplate.images.jpeg` and `.webp` say what that changes.
+    Lossless files decode to the original's samples wherever `mask` is False. JPEG, lossy WebP, HEIC
+    and AVIF are encoded again; the modules of `cleanplate.images` say what that changes. A camera
+    RAW comes back as what `read_photo` was told.
 
     Args:
         photo: from `read_photo`.

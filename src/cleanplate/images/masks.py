@@ -12,6 +12,7 @@ from cleanplate.images.photo import Photo
 from cleanplate.images.samples import as_gray, eight_bit
 from cleanplate.types import Mask
 
+_LOSSY_FORMATS = ("JPEG", "WEBP", "HEIC", "AVIF")  # in these, black may come back as nearly black
 _THRESHOLD = 127  # the middle of 8 bits: what a soft brush paints half counts as painted
 
 
@@ -49,7 +50,7 @@ def read_mask(path: Path, size_hw: tuple[int, int]) -> Mask:
         light = alpha if is_one_colour else np.where(alpha > _THRESHOLD, light, np.uint8(0))
     mask: Mask = light > _THRESHOLD
     brightest = int(light.max())
-    if brightest and not mask.any() and photo.format not in ("JPEG", "WEBP"):
+    if brightest and not mask.any() and photo.format not in _LOSSY_FORMATS:
         raise PhotoError(
             path,
             f"the mask has no white: its brightest value is {brightest}, not above {_THRESHOLD}",

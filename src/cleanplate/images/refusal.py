@@ -39,13 +39,17 @@ def check_pixel_count(size_hw: tuple[int, int], max_pixels: int) -> None:
 def check_one_frame(count: int, unit: str) -> None:
     """Raise if a file holds more than one picture.
 
+    Args:
+        count: how many it holds.
+        unit: what they are, in the plural, and of what format: "frames (APNG)".
+
     Raises:
         RefusalError: `count` is above 1; the message states it.
     """
     if count > 1:
         raise RefusalError(
             f"it holds {count} {unit}, and only single pictures can be edited",
-            f"split it into single {unit} first",
+            f"split it into single {unit.split(' (', maxsplit=1)[0]} first",
         )
 
 

@@ -6,19 +6,31 @@ from pathlib import Path
 
 from cleanplate.errors import PhotoError
 from cleanplate.images.atomic import reading_error
-from cleanplate.images.photo import SUFFIXES_BY_FORMAT
+from cleanplate.images.isobmff import brands_of
+from cleanplate.images.photo import SUFFIXES_BY_FORMAT, is_photo_name
+from cleanplate.images.raw_files import is_raw
 from cleanplate.images.refusal import DAMAGED_ADVICE, RefusalError
 
 BYTES_NAME = "<bytes>"
 
 _CONVERT = "convert it to JPEG, PNG, TIFF, WebP or BMP first"
-_ISO_BRANDS = {
-    "HEIC": (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"),
+_SIGNATURES = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+    (b"II+\x00", "TIFF"),
+    (b"MM\x00+", "TIFF"),
+    (b"BM", "BMP"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+)
+_BRANDS = {
     "AVIF": (b"avif", b"avis"),
-    "Canon CR3 raw": (b"crx ",),
+    "HEIC": (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"),
 }
+_BRANDS_OF_ANY_CODEC = (b"mif1", b"msf1")
 _REFUSED_SIGNATURES = (
-    (b"GIF8", "GIF"),
     (b"8BPS", "Photoshop"),
     (b"%PDF", "PDF"),
     (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
@@ -27,9 +39,6 @@ _REFUSED_SIGNATURES = (
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
     (b"\x76\x2f\x31\x01", "OpenEXR"),
     (b"#?RADIANCE", "Radiance HDR"),
-    (b"FUJIFILMCCD-RAW", "Fujifilm raw"),
-    (b"IIU\x00", "Panasonic raw"),
-    (b"IIRO", "Olympus raw"),
 )
 
 
@@ -66,33 +75,59 @@ def detect_format(data: bytes) -> str:
         RefusalError: another format; the message names it where it is known.
     """
     head = data[:16]
-    if head.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
-    if head[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
-        return "TIFF"
-    if head[:2] == b"BM":
-        return "BMP"
-    raise RefusalError(*_why_unknown(head, data[:512]))
+    if is_raw(data):
+        return "RAW"
+    for signature, format_name in _SIGNATURES:
+        if head.startswith(signature):
+            return format_name
+    by_brand = _format_of_brands(brands_of(data))
+    if by_brand is None:
+        raise RefusalError(*_why_unknown(head, data[:512]))
+    return by_brand
+
+
+def check_raw_name(name: str, format_name: str) -> None:
+    """Raise if a file is RAW only by its name, or only by its content.
+
+    The name of the result was chosen by the photo's name, and the other kind cannot bear it.
+
+    Raises:
+        RefusalError: they differ, unless a RAW is named as a TIFF.
+    """
+    suffix = Path(name).suffix.lower()
+    is_named_raw = suffix in SUFFIXES_BY_FORMAT["RAW"]
+    if is_named_raw and format_name != "RAW":
+        right = SUFFIXES_BY_FORMAT[format_name][0]
+        raise RefusalError(f"it is named {suffix} but is a {format_name} file", f"name it {right}")
+    is_wrong = format_name == "RAW" and not is_named_raw and is_photo_name(name)
+    if is_wrong and suffix not in SUFFIXES_BY_FORMAT["TIFF"]:
+        raise RefusalError(
+            f"it is named {suffix} but is a camera RAW file", "give it the suffix of its camera"
+        )
 
 
 def misnamed_note(name: str, format_name: str) -> tuple[str, ...]:
     """Return what to say about a file whose ending is that of another format."""
     suffix = Path(name).suffix.lower()
     claimed = next((f for f, suffixes in SUFFIXES_BY_FORMAT.items() if suffix in suffixes), None)
-    if claimed is None or claimed == format_name:
+    if claimed is None or format_name in (claimed, "RAW"):
         return ()
     return (f"it is named {suffix} but is a {format_name} file, and is written as one",)
 
 
+def _format_of_brands(brands: tuple[bytes, ...]) -> str | None:
+    """Return which of the HEIF formats a file says it is; None if it is another kind of file."""
+    for brand in brands:
+        for format_name, known in _BRANDS.items():
+            if brand in known:
+                return format_name
+    return "HEIC" if set(_BRANDS_OF_ANY_CODEC) & set(brands) else None
+
+
 def _why_unknown(head: bytes, start: bytes) -> tuple[str, str]:
     if head[4:8] == b"ftyp":
-        for kind, brands in _ISO_BRANDS.items():
-            if head[8:12] in brands:
-                return f"{kind} files are not supported yet", _CONVERT
         return "it is a video or an unknown ISO media file", "name a photo"
     for signature, kind in _REFUSED_SIGNATURES:
         if start.startswith(signature):

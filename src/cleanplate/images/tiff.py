@@ -45,7 +45,7 @@ from cleanplate.types import Mask, RGBImage
 
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _SUBFILE = 256, 257, 258, 259, 262, 254
 _ORIENTATION, _CHANNELS, _PLANES, _PREDICTOR, _COLOUR_MAP = 274, 277, 284, 317, 320
-_EXTRA, _SAMPLE_FORMAT, _DNG_VERSION = 338, 339, 50706
+_EXTRA, _SAMPLE_FORMAT = 338, 339
 _PICTURE_TAGS = frozenset(
     (_WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC, 266, 273, _CHANNELS, 278, 279, _PLANES)
 ) | {292, 293, _PREDICTOR, _COLOUR_MAP, 322, 323, 324, 325, _EXTRA, _SAMPLE_FORMAT, 347, 529}
@@ -241,8 +241,6 @@ def _layout_of(page: Directory) -> _Layout:
 
 def _check_supported(page: Directory, layout: _Layout, max_pixels: int) -> None:
     """Raise for kinds of TIFF that could not be brought back as they came."""
-    if _DNG_VERSION in page:
-        raise RefusalError("it is a raw file (DNG)", "develop it to TIFF or JPEG first")
     if _number(page, _SUBFILE, 0) & 1:
         raise RefusalError("its first picture is only a preview (a raw file?)", "develop it first")
     if _number(page, 322, 1) * _number(page, 323, 1) > max(max_pixels, 1 << 20):

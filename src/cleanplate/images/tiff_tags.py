@@ -140,6 +140,11 @@ def write_tiff_file(
     return b"".join(parts)
 
 
+def write_exif_block(directory: Directory) -> bytes:
+    """Return an Exif block, from its TIFF header on, of one directory and its sub-directories."""
+    return b"II*\x00" + struct.pack("<I", 8) + _directory_bytes(directory, 8, "<")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Reader:
     data: bytes

@@ -32,7 +32,7 @@ class CleanXmp:
     notes: tuple[str, ...] = ()
 
 
-def clean_xmp(data: bytes) -> CleanXmp:
+def clean_xmp(data: bytes, *, keep_orientation: bool = False) -> CleanXmp:
     """Return the packet with tiff:Orientation 1 and nothing that shows or names another picture.
 
     Everything else keeps its bytes. A packet that is not UTF-8, or that still holds a picture under
@@ -40,10 +40,11 @@ def clean_xmp(data: bytes) -> CleanXmp:
 
     Args:
         data: the packet, in UTF-8.
+        keep_orientation: leave the orientation as it is, for a picture that is not turned.
     """
     if b"\x00" in data[:64]:
         return CleanXmp(b"", ("its XMP data are not UTF-8 and are not carried over",))
-    turned = _ORIENTATION.sub(rb"\g<1>1", data)
+    turned = data if keep_orientation else _ORIENTATION.sub(rb"\g<1>1", data)
     cleaned = _ATTRIBUTE.sub(b"", _ELEMENT.sub(b"", turned))
     if holds_picture(cleaned):
         return CleanXmp(b"", ("its XMP data hold a picture and are not carried over",))

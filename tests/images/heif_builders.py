@@ -1,0 +1,113 @@
+"""HEIC and AVIF files, and what is put into them by hand."""
+
+import io
+import struct
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cleanplate.images.isobmff import (
+    Item,
+    PictureFile,
+    Property,
+    Reference,
+    read_picture_file,
+    write_picture_file,
+)
+
+
+def heic(array, mode="RGB", *, quality=60, **options):
+    """Return an (H, W) or (H, W, C) array as HEIC; skip the test without the extra."""
+    pillow_heif = pytest.importorskip("pillow_heif", reason="the extra `heif` is not installed")
+    stream = io.BytesIO()
+    size_wh = (array.shape[1], array.shape[0])
+    pillow_heif.encode(mode, size_wh, array.tobytes(), stream, quality=quality, **options)
+    return stream.getvalue()
+
+
+def avif(array, *, quality=60, **options):
+    stream = io.BytesIO()
+    Image.fromarray(array).save(stream, "AVIF", quality=quality, **options)
+    return stream.getvalue()
+
+
+def bare_heic():
+    """Return a HEIC that states all it must, around a coded picture that is none."""
+    set_up = bytes(16) + b"\xfd\xf8\xf8" + bytes(4)  # 4:2:0, 8 bits
+    size = bytes(4) + struct.pack(">II", 16, 8)
+    properties = (Property(b"hvcC", set_up, is_essential=True), Property(b"ispe", size))
+    item = Item(b"hvc1", bytes(20), properties)
+    return write_picture_file(PictureFile(b"heic", (b"mif1",), 1, {1: item}, ()))
+
+
+def decoded(data):
+    """Return what another reader, libheif or libavif, makes of a file."""
+    if data[8:12] == b"avif":
+        with Image.open(io.BytesIO(data)) as image:
+            return np.asarray(image)
+    import pillow_heif
+
+    return np.asarray(pillow_heif.open_heif(data, convert_hdr_to_8bit=False, hdr_to_16bit=False))
+
+
+def with_properties(data, *properties, without=()):
+    """Return the file with more properties of its primary picture."""
+    file = read_picture_file(data)
+    primary = file.items[file.primary]
+    kept = tuple(p for p in primary.properties if (p.type, p.data[:4]) not in without)
+    return _written(file, {file.primary: replace(primary, properties=kept + properties)})
+
+
+def with_items(data, *items, reference):
+    """Return the file with more items, each referring to the primary picture."""
+    file = read_picture_file(data)
+    first = max(file.items) + 1
+    new = dict(enumerate(items, start=first))
+    links = tuple(Reference(reference, number, (file.primary,)) for number in new)
+    return _written(file, new, links)
+
+
+def with_picture(data, *, reference=None, is_hidden=False, properties=()):
+    """Return the file with its picture a second time, which refers to the first."""
+    file = read_picture_file(data)
+    first = file.items[file.primary]
+    again = replace(first, is_hidden=is_hidden, properties=first.properties + properties)
+    number = max(file.items) + 1
+    links = () if reference is None else (Reference(reference, number, (file.primary,)),)
+    return _written(file, {number: again}, links)
+
+
+def metadata_of(data):
+    """Return {type or content type: content} of the items that describe the primary picture."""
+    file = read_picture_file(data)
+    items = [file.items[number] for number in file.sources(b"cdsc", file.primary)]
+    return {item.content_type or item.type: item.data for item in items}
+
+
+def properties_of(data):
+    file = read_picture_file(data)
+    return [(p.type, p.data) for p in file.items[file.primary].properties]
+
+
+def rotation(quarter_turns):
+    return Property(b"irot", bytes([quarter_turns]), is_essential=True)
+
+
+def mirror(axis):
+    return Property(b"imir", bytes([axis]), is_essential=True)
+
+
+def exif_item(block):
+    return Item(b"Exif", bytes(4) + block)
+
+
+def xmp_item(packet):
+    return Item(b"mime", packet, content_type=b"application/rdf+xml")
+
+
+def _written(file, items, references=()):
+    return write_picture_file(
+        replace(file, items=dict(file.items) | items, references=file.references + references)
+    )
