@@ -133,7 +133,10 @@ def test_proposals_are_torchvisions(padded_hw, size_hw):
 
     assert len(theirs) > 300
     assert ours.shape == theirs.shape
-    np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-3)
+    apart = np.abs(ours[:, None] - theirs.numpy()).max(
+        axis=2
+    )  # equally sure ones may change places
+    assert max(apart.min(axis=0).max(), apart.min(axis=1).max()) < 1e-3
 
 
 def test_objects_are_torchvisions():
