@@ -182,11 +182,10 @@ def test_classes_that_were_not_asked_are_not_found(on_colours):
 
 def test_segmenters_by_name():
     assert DEFAULT_SEGMENTER in segmenter_names()
-    for name in segmenter_names():
-        assert create_segmenter(name, device="cpu").name == name
+    assert create_segmenter(device="cpu").name == DEFAULT_SEGMENTER
 
 
 def test_an_unknown_segmenter_brings_the_known_ones():
-    match = r"unknown segmenter 'deeplab'; known: deeplabv3plus_lite2\.voc"
+    match = r"unknown segmenter 'deeplab'; known: .*deeplabv3plus_lite2\.voc"
     with pytest.raises(UnknownNameError, match=match):
         create_segmenter("deeplab")
