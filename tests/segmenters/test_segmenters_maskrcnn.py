@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from test_segmenter_contract import check
+from test_segmenters_torchvision import normalise_as_for
 
 from cleanplate.errors import ChecksumError, InputError, UnknownNameError, WeightsError
 from cleanplate.labels.coco import COCO_IDS, COCO_LABELS
@@ -39,15 +40,16 @@ def random_network(architecture, *, seed=0, **options):
 
 def enliven(network, photo):
     """Normalise as for a photo, and enlarge the ends so that something is found."""
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = 1.0  # the latest batch counts alone
     image = torch.from_numpy(photo.copy()).permute(2, 0, 1) / 255
+    hooks = [
+        module.register_forward_pre_hook(normalise_as_for)
+        for module in network.modules()
+        if isinstance(module, torch.nn.BatchNorm2d)
+    ]
     with torch.no_grad():
-        network.train()
-        network.backbone(network.eval().transform([image])[0].tensors)
-        network.backbone.train()(network.transform([image])[0].tensors)
-        network.eval()
+        network.backbone(network.transform([image])[0].tensors)
+        for hook in hooks:
+            hook.remove()
         network.rpn.head.cls_logits.weight *= 30
         network.rpn.head.bbox_pred.weight *= 10
         network.roi_heads.box_predictor.cls_score.weight *= 15
@@ -133,7 +135,10 @@ def test_proposals_are_torchvisions(padded_hw, size_hw):
 
     assert len(theirs) > 300
     assert ours.shape == theirs.shape
-    np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-3)
+    apart = np.abs(ours[:, None] - theirs.numpy()).max(
+        axis=2
+    )  # equally sure ones may change places
+    assert max(apart.min(axis=0).max(), apart.min(axis=1).max()) < 1e-3
 
 
 def test_objects_are_torchvisions():

@@ -208,3 +208,41 @@ def test_evidence_lies_where_the_object_is_at_every_scale():
         slack = 4 + round(2 * grid_px)
         outside[top - slack : bottom + slack, left - slack : right + slack] = False
         assert not outside.any()
+
+
+# --- networks that give their first look themselves
+
+
+def seen(probability, size_hw=(60, 80)):
+    return np.full((2, *size_hw), probability, np.float32)
+
+
+@pytest.mark.parametrize("size_hw", [(480, 640), (1000, 1000), (90, 1000), (1, 1)])
+def test_a_photo_of_up_to_1000_px_is_not_looked_at_again(size_hw):
+    look = Look(lambda look, part: 1.0)
+    evidence = find_evidence(textured(size_hw), look, seen=seen(0.4), seen_side=520)
+    assert look.parts == []
+    np.testing.assert_allclose(evidence, 0.4, atol=1e-6)
+
+
+def test_a_large_photo_is_not_scanned():
+    look = Look(lambda look, part: 1.0)
+    evidence = find_evidence(textured((1500, 2000)), look, seen=seen(0.001), seen_side=693)
+    assert look.parts == []
+    np.testing.assert_allclose(evidence, 0.001, atol=1e-6)
+
+
+def test_suspected_parts_of_a_large_photo_are_looked_at_smoothed_and_not_enlarged():
+    stripes = np.zeros((1500, 2000, 3), np.uint8)
+    stripes[:, ::2] = 200  # 100 on average, and grey noise of 16 px against the rule of flat tiles
+    stripes = stripes + textured((375, 500)).repeat(4, axis=0).repeat(4, axis=1) // 8
+    first = seen(0.0)
+    first[:, 20:24, 30:34] = 0.2
+    look = Look(lambda look, part: 0.7)
+    evidence = find_evidence(stripes, look, seen=first, seen_side=693)
+    assert len(look.parts) == 1  # at 1,386 px; 2,772 would enlarge it
+    (part,) = look.parts
+    assert part.shape[0] % SIDE_MULTIPLE == part.shape[1] % SIDE_MULTIPLE == 0
+    assert np.abs(np.diff(part[..., 0].astype(int), axis=1)).max() < 100, "stripes show"
+    assert evidence[:, 275, 400].min() > 0.69
+    assert evidence[:, 700:].max() == 0
