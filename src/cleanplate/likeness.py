@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.matching import Luma, Transform, is_plausible, project, scale_of, scaling, shifting
-from cleanplate.types import Mask
+from cleanplate.types import Mask, RGBImage
 
 _SIDE_PX = 160.0  # long side at which to compare; the photo's own if it is smaller there
 _LEAST_SIDE_PX = 20.0
@@ -32,6 +32,7 @@ class Thing:
     """What is searched for: a cut-out of the photo in which it was marked."""
 
     luma: Luma  # (h, w), with some px of its surroundings
+    colour: RGBImage  # (h, w, 3), the same in colour
     mask: Mask  # (h, w), True on the thing
     outline: npt.NDArray[np.float64]  # (K, 2) corners of its convex hull, in px of the cut-out
 
@@ -39,6 +40,16 @@ class Thing:
     def side_px(self) -> float:
         """Long side of the box around it."""
         return float(np.ptp(self.outline, axis=0).max())
+
+
+def visible_share(thing: Thing, size_hw: tuple[int, ...], transform: Transform) -> float:
+    """Return [0, 1]: how much of a thing, by its outline, lies inside a photo of H and W."""
+    corners = project(transform, thing.outline).astype(np.float32)
+    area = abs(cv2.contourArea(corners))
+    height, width = size_hw[0], size_hw[1]
+    frame = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32) - 0.5
+    inside, _ = cv2.intersectConvexConvex(corners, frame)
+    return float(inside / max(area, 1e-6))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +95,34 @@ def agreement(thing: Thing, photo: Luma, transform: Transform) -> float:
     if total < 1:
         return 0.0
     return float((np.clip(correlation, 0, 1) * counts).sum() / total)
+
+
+def colour_gap(thing: Thing, photo: RGBImage, transform: Transform) -> float:
+    """Return how much a thing's colours differ from the photo's there, brightness aside.
+
+    Args:
+        thing: what is searched for.
+        photo: (H, W, 3) uint8, RGB.
+        transform: from the thing's px to the photo's.
+
+    Returns:
+        Mean distance in the a, b plane of CIELAB, >= 0; about 2 is the least that is seen.
+    """
+    height, width = thing.luma.shape
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    seen = cv2.warpPerspective(photo, transform, (width, height), flags=flags)
+    there = cv2.warpPerspective(
+        np.full(photo.shape[:2], 255, np.uint8), transform, (width, height), flags=flags
+    )
+    counts = thing.mask & (there == 255)
+    if not counts.any():
+        return math.inf
+    own, other = (
+        cv2.cvtColor(cv2.GaussianBlur(one, (0, 0), 1.5).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+        for one in (thing.colour, seen)
+    )
+    gaps = np.hypot(own[..., 1] - other[..., 1], own[..., 2] - other[..., 2])
+    return float(gaps[counts].mean())
 
 
 def align(thing: Thing, photo: Luma, transform: Transform, *, perspective: bool) -> Transform:
@@ -147,15 +186,15 @@ def _pair(thing: Thing, photo: Luma, transform: Transform) -> _Pair | None:
         flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
     )
     own = cv2.resize(thing.luma, size_wh, interpolation=cv2.INTER_AREA)
-    mask = cv2.resize(thing.mask.astype(np.uint8) * 255, size_wh, interpolation=cv2.INTER_AREA) > 127
+    mask = (
+        cv2.resize(thing.mask.astype(np.uint8) * 255, size_wh, interpolation=cv2.INTER_AREA) > 127
+    )
     radius = max(2, round(_WINDOW_SHARE * thing.side_px * scale))
     blurred = (cv2.GaussianBlur(one, (0, 0), 0.8).astype(np.float32) for one in (own, seen))
     return _Pair(next(blurred), mask & (there > 0), next(blurred), radius)
 
 
-def _near(
-    thing: Thing, photo: Luma, transform: Transform
-) -> tuple[Luma, Transform, float] | None:
+def _near(thing: Thing, photo: Luma, transform: Transform) -> tuple[Luma, Transform, float] | None:
     """Return the part of the photo where a thing lies at about the size at which to compare.
 
     Returns:

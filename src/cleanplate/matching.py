@@ -32,7 +32,7 @@ _CHUNK = 2048  # features compared at once
 # by some 15 % and 10 degrees, so another match may miss by a share of its distance.
 _VOTE_PX, _VOTE_SHARE = 4.0, 0.2
 _VOTE_LOG_SCALE, _VOTE_ANGLE = 0.5, 0.5  # log ratio, rad
-_LEAST_SUPPORT = 4  # matches at different details; fewer come by chance
+_LEAST_SUPPORT = 3  # matches at different details; the grey levels have to agree besides
 _FULL_SUPPORT = 12  # from so many on, perspective can be told from noise
 _MOST_TRIES = 40  # poses looked at in one photo
 _WITHIN_SHARE = 0.02  # of the object's diagonal: error of a match that agrees with a pose
@@ -111,7 +111,7 @@ def match_features(own: Features, others: Features, photo: Features) -> Matches:
     columns: list[npt.NDArray[np.intp]] = []
     ratios: list[npt.NDArray[np.float32]] = []
     if not len(own):
-        return Matches(own, photo.chosen(np.zeros(len(photo), np.bool_)))
+        return Matches(own, _taken(photo, np.zeros(0, np.intp)))
     apart = own.xy[:, None] - own.xy[None]
     same = (apart**2).sum(axis=2) < _SAME_DETAIL_PX**2
     for start in range(0, len(photo), _CHUNK):
@@ -132,7 +132,7 @@ def match_features(own: Features, others: Features, photo: Features) -> Matches:
         columns.append(best[telling])
         ratios.append(ratio[telling])
     if not rows:
-        return Matches(own.chosen(np.zeros(len(own), np.bool_)), photo.chosen(np.zeros(len(photo), np.bool_)))
+        return Matches(_taken(own, np.zeros(0, np.intp)), _taken(photo, np.zeros(0, np.intp)))
     order = np.argsort(np.concatenate(ratios), kind="stable")[:_MOST_MATCHES]
     row, column = np.concatenate(rows)[order], np.concatenate(columns)[order]
     return Matches(_taken(own, column), _taken(photo, row))
@@ -167,10 +167,16 @@ def find_poses(matches: Matches, outline: npt.NDArray[np.float64]) -> Iterator[P
         if pose is None or not is_plausible(pose.transform, outline):
             continue
         # What lies in it belongs to it, whether it agrees or not.
-        corners = project(pose.transform, outline).astype(np.float32)
-        inside = [cv2.pointPolygonTest(corners, (float(x), float(y)), False) >= 0 for x, y in matches.seen.xy]
-        free &= ~np.array(inside)
+        free &= ~_inside(project(pose.transform, outline), matches.seen.xy)
         yield pose
+
+
+def _inside(polygon: npt.NDArray[np.float64], xy: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Return (N,): whether points lie in a convex polygon."""
+    edges = np.roll(polygon, -1, axis=0) - polygon
+    apart = xy[:, None] - polygon
+    sides = edges[:, 0] * apart[..., 1] - edges[:, 1] * apart[..., 0]
+    return np.asarray((sides >= 0).all(axis=1) | (sides <= 0).all(axis=1))
 
 
 def _votes(matches: Matches) -> npt.NDArray[np.bool_]:
@@ -212,7 +218,9 @@ def _fit(
             own[agree], seen[agree], method=cv2.USAC_MAGSAC, ransacReprojThreshold=within_px
         )
         if affine is not None:
-            transform, agree = _better(np.vstack([affine, [0, 0, 1]]), transform, matches, free, within_px)
+            transform, agree = _better(
+                np.vstack([affine, [0, 0, 1]]), transform, matches, free, within_px
+            )
     if _details(own[agree]) >= _FULL_SUPPORT:
         plane, _ = cv2.findHomography(own[agree], seen[agree], cv2.USAC_MAGSAC, within_px)
         if plane is not None and abs(plane[2, 2]) > 1e-9:
@@ -290,7 +298,8 @@ def scaling(scale_x: float, scale_y: float | None = None) -> Transform:
     """Return the transform from one size of a picture to another; outer corners stay corners."""
     scale_y = scale_x if scale_y is None else scale_y
     return np.array(
-        [[scale_x, 0, 0.5 * scale_x - 0.5], [0, scale_y, 0.5 * scale_y - 0.5], [0, 0, 1]], np.float64
+        [[scale_x, 0, 0.5 * scale_x - 0.5], [0, scale_y, 0.5 * scale_y - 0.5], [0, 0, 1]],
+        np.float64,
     )
 
 
@@ -304,6 +313,8 @@ def convex_outline(mask: Mask) -> npt.NDArray[np.float64]:
     contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     points = np.vstack([contour[:, 0] for contour in contours]).astype(np.float64)
     # Pixels have a width: a line of them is no degenerate polygon.
-    corners = (points[:, None] + np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])).reshape(-1, 2)
+    corners = (
+        points[:, None] + np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
+    ).reshape(-1, 2)
     hull = cv2.convexHull(corners.astype(np.float32))[:, 0]
     return np.asarray(hull, np.float64)
