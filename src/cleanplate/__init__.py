@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cleanplate.inpainters import Inpainter
     from cleanplate.pipeline import Remover
     from cleanplate.segmenters import Segmenter
+    from cleanplate.segmenters.example import ExampleSegmenter
     from cleanplate.types import Box, Instance, Mask, Removal, RGBImage
 
 __version__ = "0.1.0"
@@ -33,6 +34,7 @@ _HOMES = {
     "ChecksumError": "errors",
     "CleanplateError": "errors",
     "DeviceError": "errors",
+    "ExampleSegmenter": "segmenters.example",
     "Inpainter": "inpainters",
     "InputError": "errors",
     "Instance": "types",
@@ -54,6 +56,7 @@ __all__ = [
     "ChecksumError",
     "CleanplateError",
     "DeviceError",
+    "ExampleSegmenter",
     "Inpainter",
     "InputError",
     "Instance",

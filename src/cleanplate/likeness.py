@@ -23,6 +23,7 @@ _LEAST_SIDE_PX = 20.0
 _WINDOW_SHARE = 0.06  # of that side: half a window's
 _NOISE = 5.0  # grey levels; smaller contrast is none
 _FULL_CONTRAST = 20.0  # grey levels of deviation in a window from which on it counts fully
+_MOST_GAIN = 2.0  # of brightness, between two photos of a thing
 _STEPS = 40  # of the alignment
 _LEAST_GAIN = 1e-4  # of the correlation; smaller steps end the alignment
 
@@ -118,10 +119,14 @@ def colour_gap(thing: Thing, photo: RGBImage, transform: Transform) -> float:
     if not counts.any():
         return math.inf
     own, other = (
-        cv2.cvtColor(cv2.GaussianBlur(one, (0, 0), 1.5).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-        for one in (thing.colour, seen)
+        np.asarray(cv2.GaussianBlur(one, (0, 0), 1.5), np.float32) for one in (thing.colour, seen)
     )
-    gaps = np.hypot(own[..., 1] - other[..., 1], own[..., 2] - other[..., 2])
+    gain = float(own[counts].mean() / max(float(other[counts].mean()), 1.0))
+    other = other * np.float32(min(max(gain, 1 / _MOST_GAIN), _MOST_GAIN))
+    own_lab, other_lab = (
+        cv2.cvtColor(np.minimum(one / 255, 1), cv2.COLOR_RGB2LAB) for one in (own, other)
+    )
+    gaps = np.hypot(*np.moveaxis(own_lab - other_lab, 2, 0)[1:])
     return float(gaps[counts].mean())
 
 
@@ -150,14 +155,14 @@ def align(thing: Thing, photo: Luma, transform: Transform, *, perspective: bool)
         flags=cv2.INTER_NEAREST,
     )
     motion = cv2.MOTION_HOMOGRAPHY if perspective else cv2.MOTION_AFFINE
-    warp = (start if perspective else start[:2]).astype(np.float32)
+    start_warp = (start if perspective else start[:2]).astype(np.float32)
     if not perspective and np.abs(start[2, :2]).max() > 1e-9:
         return transform
     try:
         _, warp = cv2.findTransformECC(
             own,
             part,
-            warp,
+            start_warp,
             motion,
             (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _STEPS, _LEAST_GAIN),
             mask,

@@ -1,14 +1,15 @@
 """Finding one picture in another: details that look alike, and poses that explain many of them.
 
 References:
-    Lowe, Distinctive Image Features from Scale-Invariant Keypoints, IJCV 2004: features, ratio test,
-    and poses voted for by single matches. Arandjelovic and Zisserman, Three things everyone should
-    know to improve object retrieval, CVPR 2012: RootSIFT. Barath et al., MAGSAC++, CVPR 2020, as
-    OpenCV's USAC.
+    Lowe, Distinctive Image Features from Scale-Invariant Keypoints, IJCV 2004: features, ratio
+    test, and poses voted for by single matches. Arandjelovic and Zisserman, Three things everyone
+    should know to improve object retrieval, CVPR 2012: RootSIFT. Barath et al., MAGSAC++, CVPR
+    2020, as OpenCV's USAC.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ Luma = npt.NDArray[np.uint8]
 Transform = npt.NDArray[np.float64]
 """(3, 3), maps (x, y, 1) of pixel centres; its last element is 1."""
 
+_LEAST_PICTURE_PX = 8  # sides of a picture without any detail
 _FARTHEST = 0.8  # between unit vectors; RootSIFT pairs that are right are mostly below 0.6
 _RATIO = 0.88  # of the distances to the nearest and second nearest; poses sort out the rest
 _MOST_MATCHES = 1200  # the most telling ones; votes are counted between all pairs
@@ -78,12 +80,20 @@ class Pose:
     support: int  # details that agree
 
 
-def find_features(luma: Luma, *, most: int) -> Features:
-    """Return the most contrasty details of a picture, at most `most`."""
-    if min(luma.shape) < 8:  # the detector's own limit is lower, but nothing is found
-        keypoints, vectors = (), None
-    else:
-        keypoints, vectors = cv2.SIFT_create(nfeatures=most).detectAndCompute(luma, None)
+def find_features(luma: Luma, *, most: int, mask: Mask | None = None) -> Features:
+    """Return the most contrasty details of a picture, at most `most`.
+
+    Args:
+        luma: (H, W) uint8.
+        most: how many at most.
+        mask: (H, W) bool, where to look; None looks everywhere.
+    """
+    keypoints: Sequence[cv2.KeyPoint] = ()
+    vectors = None
+    if min(luma.shape) >= _LEAST_PICTURE_PX:
+        detector: Any = cv2.SIFT_create(nfeatures=most)  # type: ignore[attr-defined]  # a stub's gap
+        where = None if mask is None else mask.astype(np.uint8)
+        keypoints, vectors = detector.detectAndCompute(luma, where)
     if vectors is None or not len(keypoints):
         none = np.zeros(0, np.float32)
         return Features(none.reshape(0, 2), none, none, none.reshape(0, 128))
@@ -126,7 +136,7 @@ def match_features(own: Features, others: Features, photo: Features) -> Matches:
         rival = np.where(same[best], -1.0, alike[near]).max(axis=1)
         if len(others):
             rival = np.maximum(rival, (vectors[near] @ others.vectors.T).max(axis=1))
-        ratio = np.sqrt(np.maximum(1 - nearest, 0) / np.maximum(1 - rival, 1e-6))
+        ratio = np.sqrt(np.maximum(1 - nearest, 1e-6) / np.maximum(1 - rival, 1e-6))
         telling = ratio < _RATIO
         rows.append(near[telling] + start)
         columns.append(best[telling])
@@ -271,9 +281,9 @@ def is_plausible(transform: Transform, outline: npt.NDArray[np.float64]) -> bool
         return False
     mapped = project(transform, points)
     areas = []
-    for (x, y), w, (u, v) in zip(points, depth, mapped, strict=True):
-        # The derivative of (x, y) -> (u, v) at a point.
-        jacobian = (transform[:2, :2] - np.outer((u, v), transform[2, :2])) / w
+    for w, xy in zip(depth, mapped, strict=True):
+        # The derivative of the mapping at a point that it takes to `xy`.
+        jacobian = (transform[:2, :2] - np.outer(xy, transform[2, :2])) / w
         determinant = float(np.linalg.det(jacobian))
         if determinant <= 0:
             return False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cleanplate.cli.console import print_error, print_note
+from cleanplate.cli.like import check_like, segmenter_of_examples
 from cleanplate.cli.options import flag
 from cleanplate.cli.progress import RunView
 from cleanplate.cli.signals import exit_code_of, signals_interrupt
@@ -58,6 +59,23 @@ def run_command(
             metavar="NAMES",
             help="What to remove: person,car or ids such as 15,7 or all. Repeatable. "
             "'cleanplate labels' lists them.",
+            show_default=False,
+        ),
+    ] = None,
+    like: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Remove the object that is marked in this photo, instead of --remove, wherever it "
+            "is found. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    like_mask: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="The mask that marks it, white = the object; one for each --like.",
             show_default=False,
         ),
     ] = None,
@@ -168,6 +186,10 @@ def run_command(
     """Check the options, plan the run, load the models, do it; `RUN_HELP` is what users read."""
     if quiet and verbose:
         raise InputError("-q and -v exclude each other; give one of them")
+    if like or like_mask:
+        others = {"--remove": remove, "--mask": mask, "--segmenter": segmenter}
+        check_like(like or [], like_mask or [], excluded=others, report=report)
+        remove = ["all"]  # of what the examples show
     _check_remove_or_mask(
         remove,
         mask,
@@ -180,7 +202,7 @@ def run_command(
             "--verify" if verify else "--no-verify": verify,
         },
     )
-    _check_inputs_are_no_labels(inputs, remove or [])
+    _check_inputs_are_no_labels(inputs, [] if like else remove or [])
     view = RunView(quiet=quiet, verbose=verbose)
     try:
         with signals_interrupt():
@@ -202,7 +224,10 @@ def run_command(
                 report=report,
             )
             remover = pipeline.Remover(
-                segmenter=segmenter, inpainter=inpainter, device=device, threads=threads
+                segmenter=segmenter_of_examples(like, like_mask or []) if like else segmenter,
+                inpainter=inpainter,
+                device=device,
+                threads=threads,
             )
             job = batch.Job(
                 labels=resolve_labels(remove, remover.segmenter.labels) if remove else (),
@@ -238,7 +263,7 @@ def _run(plan: "Plan", remover: "Remover", job: "Job", view: RunView, report: Pa
     models = describe_models(remover, job)
     view.total = len(plan.photos) + len(plan.unreadable)
     if not view.quiet:
-        everything = bool(job.labels) and len(job.labels) == len(remover.segmenter.labels)
+        everything = len(job.labels) > 1 and len(job.labels) == len(remover.segmenter.labels)
         _introduce(plan, "all that can be found" if everything else ", ".join(job.labels), models)
     with ExitStack() as stack:
         writer = None if report is None else stack.enter_context(ReportWriter(report, models))
@@ -255,7 +280,7 @@ def _check_remove_or_mask(
     if mask is None:
         if not remove:
             raise InputError(
-                "nothing to remove; give --remove, such as --remove person,car, or --mask"
+                "nothing to remove; give --remove, such as --remove person,car, or --mask or --like"
             )
         return
     if remove:

@@ -1,8 +1,9 @@
 """The same object as in an example: marked once, found in other photos.
 
 A segmenter without a network. Details of the example (`cleanplate.matching`) are looked for in the
-photo; a pose that explains several of them is aligned, and the grey levels under the whole mask have
-to agree (`cleanplate.likeness`) for it to count.
+photo; a pose that explains several of them is aligned, and the grey levels under the whole mask
+have to agree (`cleanplate.likeness`) for it to count. Besides, the object is looked for at the very
+place where it is in the example, and, if it is plain, by its edges (`cleanplate.contours`).
 """
 
 import math
@@ -148,8 +149,8 @@ def _prepare(image: RGBImage, mask: Mask) -> _Example:
     side = max(tight[2] - tight[0], tight[3] - tight[1])
     if side < _LEAST_SIDE_PX:
         raise InputError(
-            f"the marked object is {tight[2] - tight[0]} x {tight[3] - tight[1]} px, too small to be "
-            f"recognised; mark one of at least {_LEAST_SIDE_PX} px"
+            f"the marked object is {tight[2] - tight[0]} x {tight[3] - tight[1]} px, too small to "
+            f"be recognised; mark one of at least {_LEAST_SIDE_PX} px"
         )
     luma = np.asarray(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY), np.uint8)
     left, top, right, bottom = box_of(mask, grown_by_px=4 + round(_CONTEXT_SHARE * side))
@@ -160,11 +161,8 @@ def _prepare(image: RGBImage, mask: Mask) -> _Example:
     small = np.asarray(cv2.resize(part, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
     small_mask = cv2.resize(cut.astype(np.uint8) * 255, size_wh, interpolation=cv2.INTER_AREA) > 127
     to_small = scaling(size_wh[0] / part.shape[1], size_wh[1] / part.shape[0])
-    features = find_features(small, most=4 * _THING_FEATURES)
-    features = features.chosen(_at(small_mask, features))
-    features = features.chosen(np.arange(len(features)) < _THING_FEATURES)
-    view, onto_view = _view(luma)
-    around = find_features(view, most=_OTHER_FEATURES)
+    features = find_features(small, most=_THING_FEATURES, mask=small_mask)
+    view, _ = _view(luma)
     near = cv2.resize(
         grow(mask, 2 + 0.02 * side).astype(np.uint8),
         view.shape[::-1],
@@ -183,18 +181,11 @@ def _prepare(image: RGBImage, mask: Mask) -> _Example:
         thing,
         to_small @ shifting(-left, -top),
         cut,
-        np.linalg.inv(to_small),
+        np.asarray(np.linalg.inv(to_small), np.float64),
         features,
-        around.chosen(~_at(near > 0, around)),
+        find_features(view, most=_OTHER_FEATURES, mask=near == 0),
         (luma.shape[0], luma.shape[1]),
     )
-
-
-def _at(mask: Mask, features: Features) -> Mask:
-    """Return (N,): whether each detail lies on a mask."""
-    columns = np.clip(np.rint(features.xy[:, 0]).astype(int), 0, mask.shape[1] - 1)
-    rows = np.clip(np.rint(features.xy[:, 1]).astype(int), 0, mask.shape[0] - 1)
-    return np.asarray(mask[rows, columns])
 
 
 def _view(luma: Luma) -> tuple[Luma, Transform]:
@@ -258,7 +249,7 @@ class _Place:
 
 
 def _aligned(example: _Example, luma: Luma, transform: Transform, *, perspective: bool) -> _Place:
-    """Return a place, moved a little to where the object agrees best; 0 where it is out of sight."""
+    """Return a place moved to where the object agrees best; 0 where most of it is out of sight."""
     thing = example.thing
     found = agreement(thing, luma, transform)
     if found > _HOPEFUL:
