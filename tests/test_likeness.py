@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cleanplate.likeness import Thing, agreement, align, colour_gap, visible_share
+from cleanplate.likeness import Thing, agreement, align, colour_match, visible_share
 from cleanplate.matching import convex_outline, project, scaling, shifting
 
 
@@ -79,8 +79,30 @@ def test_the_visible_share_counts_the_outline(face, photo):
     assert visible_share(face, photo.shape, shifting(5000, 0)) == 0
 
 
-def test_colours_are_told_apart_and_brightness_is_not(face, cat):
-    assert colour_gap(face, np.ascontiguousarray(cat), HERE) < 1
-    assert colour_gap(face, (cat * 0.7).astype(np.uint8), HERE) < 8
-    assert colour_gap(face, np.ascontiguousarray(cat[..., ::-1]), HERE) > 15
-    assert colour_gap(face, np.ascontiguousarray(cat), shifting(5000, 0)) == np.inf
+def plain(ground, colour, centre=(230, 150)):
+    """Return a photo with a disc, and the disc as a thing with its place."""
+    image = ground.copy()
+    cv2.circle(image, centre, 40, colour, -1, cv2.LINE_AA)
+    left, top = centre[0] - 50, centre[1] - 50
+    part = np.ascontiguousarray(image[top : top + 100, left : left + 100])
+    mask = np.zeros(part.shape[:2], np.bool_)
+    cv2.circle(mask.view(np.uint8), (50, 50), 40, 1, -1)
+    thing = Thing(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), part, mask, convex_outline(mask))
+    return image, thing, shifting(left, top)
+
+
+def test_a_plain_thing_matches_by_its_colour_and_no_other_does(cat, coffee):
+    _, thing, onto = plain(cat, (200, 30, 30))
+    same, _, _ = plain(coffee, (200, 30, 30))
+    other, _, _ = plain(coffee, (30, 120, 200))
+    assert colour_match(thing, same, onto) > 0.9
+    assert colour_match(thing, (same * 0.8).astype(np.uint8), onto) > 0.8
+    assert colour_match(thing, other, onto) < 0.05
+    assert colour_match(thing, coffee, onto) < 0.05
+    assert colour_match(thing, same, shifting(5000, 0)) == 0
+
+
+def test_a_wall_of_the_same_colour_is_no_plain_thing(cat):
+    _, thing, onto = plain(cat, (200, 30, 30))
+    wall = np.full_like(cat, (200, 30, 30))
+    assert colour_match(thing, wall, onto) == 0

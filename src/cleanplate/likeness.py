@@ -23,7 +23,14 @@ _LEAST_SIDE_PX = 20.0
 _WINDOW_SHARE = 0.06  # of that side: half a window's
 _NOISE = 5.0  # grey levels; smaller contrast is none
 _FULL_CONTRAST = 20.0  # grey levels of deviation in a window from which on it counts fully
-_MOST_GAIN = 2.0  # of brightness, between two photos of a thing
+
+# Of the colours of a plain thing.
+_MOST_GAIN = 1.4  # of brightness, between two photos of it
+_SAME_COLOUR = 14.0  # in CIELAB
+_RING_PX = (2.0, 5.0)  # around it
+_OTHER_SHARE = 0.7  # of what is around it that should have another colour; all seldom has
+_LEAST_AREA_PX = 40
+
 _STEPS = 40  # of the alignment
 _LEAST_GAIN = 1e-4  # of the correlation; smaller steps end the alignment
 
@@ -98,36 +105,46 @@ def agreement(thing: Thing, photo: Luma, transform: Transform) -> float:
     return float((np.clip(correlation, 0, 1) * counts).sum() / total)
 
 
-def colour_gap(thing: Thing, photo: RGBImage, transform: Transform) -> float:
-    """Return how much a thing's colours differ from the photo's there, brightness aside.
+def colour_match(thing: Thing, photo: RGBImage, transform: Transform) -> float:
+    """Return [0, 1]: how much of a thing has its colours there, and its surroundings others.
+
+    That is what tells a plain thing: it has no pattern to compare, and what lies behind it changes.
 
     Args:
         thing: what is searched for.
         photo: (H, W, 3) uint8, RGB.
         transform: from the thing's px to the photo's.
-
-    Returns:
-        Mean distance in the a, b plane of CIELAB, >= 0; about 2 is the least that is seen.
     """
-    height, width = thing.luma.shape
+    shrink = min(1.0, _SIDE_PX / thing.side_px)
+    size_wh = _scaled_wh(thing, shrink)
+    onto = transform @ np.linalg.inv(_shrunk(thing, size_wh))
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    seen = cv2.warpPerspective(photo, transform, (width, height), flags=flags)
-    there = cv2.warpPerspective(
-        np.full(photo.shape[:2], 255, np.uint8), transform, (width, height), flags=flags
+    white = np.full(photo.shape[:2], 255, np.uint8)
+    there = cv2.warpPerspective(white, onto, size_wh, flags=flags) == 255
+    seen = cv2.warpPerspective(photo, onto, size_wh, flags=flags)
+    own = cv2.resize(thing.colour, size_wh, interpolation=cv2.INTER_AREA)
+    covered = cv2.resize(thing.mask.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA)
+    away, nearest = cv2.distanceTransformWithLabels(
+        (covered < 1).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    counts = thing.mask & (there == 255)
-    if not counts.any():
-        return math.inf
-    own, other = (
-        np.asarray(cv2.GaussianBlur(one, (0, 0), 1.5), np.float32) for one in (thing.colour, seen)
+    inside = (away == 0) & there
+    outside = (away >= _RING_PX[0]) & (away <= _RING_PX[1]) & there
+    if np.count_nonzero(inside) < _LEAST_AREA_PX or not outside.any():
+        return 0.0
+    own_colours, seen_colours = (
+        np.asarray(cv2.GaussianBlur(one, (0, 0), 1.0), np.float32) / 255 for one in (own, seen)
     )
-    gain = float(own[counts].mean() / max(float(other[counts].mean()), 1.0))
-    other = other * np.float32(min(max(gain, 1 / _MOST_GAIN), _MOST_GAIN))
-    own_lab, other_lab = (
-        cv2.cvtColor(np.minimum(one / 255, 1), cv2.COLOR_RGB2LAB) for one in (own, other)
-    )
-    gaps = np.hypot(*np.moveaxis(own_lab - other_lab, 2, 0)[1:])
-    return float(gaps[counts].mean())
+    gain = float(own_colours[inside].mean() / max(float(seen_colours[inside].mean()), 0.01))
+    seen_colours = np.minimum(seen_colours * min(max(gain, 1 / _MOST_GAIN), _MOST_GAIN), 1)
+    lab = cv2.cvtColor(own_colours, cv2.COLOR_RGB2LAB)
+    seen_lab = cv2.cvtColor(seen_colours.astype(np.float32), cv2.COLOR_RGB2LAB)
+    # Around the thing, the photo is compared with the thing's colour at the nearest place in it.
+    colours = np.zeros((int(nearest.max()) + 1, 3), np.float32)
+    colours[nearest[away == 0]] = lab[away == 0]
+    gaps = np.linalg.norm(seen_lab - colours[nearest], axis=2)
+    same = float((gaps[inside] < _SAME_COLOUR).mean())
+    other = float((gaps[outside] > _SAME_COLOUR).mean())
+    return same * min(1.0, other / _OTHER_SHARE)
 
 
 def align(thing: Thing, photo: Luma, transform: Transform, *, perspective: bool) -> Transform:

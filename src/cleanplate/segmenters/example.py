@@ -15,7 +15,7 @@ import numpy as np
 
 from cleanplate.contours import find_by_contours, slopes_of, steadiness
 from cleanplate.errors import InputError, UnknownNameError
-from cleanplate.likeness import Thing, agreement, align, colour_gap, visible_share
+from cleanplate.likeness import Thing, agreement, align, colour_match, visible_share
 from cleanplate.masks import box_of, grow
 from cleanplate.matching import (
     Features,
@@ -44,12 +44,11 @@ _OVERLAP = 0.4  # share of an object that another, surer one may take from it
 _VISIBLE = 0.4  # share of the object that must lie inside the photo
 
 # Agreement from which on it is the object, by what led there; benchmarks/example.py measures.
-# Other things reach 0.25 where details led, 0.30 at the same place, and 0.6 where contours did.
+# Other things reach 0.25 where details led, and 0.30 at the same place.
 _HOPEFUL = 0.25  # what alignment may improve
 _AGREE = 0.40
 _AGREE_FEW, _SOME_SUPPORT = 0.50, 5  # with fewer details than this
-_AGREE_PLAIN = 0.55
-_MOST_COLOUR_GAP = 10.0
+_COLOURS_MATCH = 0.65  # of a plain object; other things reach 0.05
 _FEW_FEATURES = 40  # details of an object below which contours are tried
 _SAME_SHAPE = 0.01  # by which the ratio of the sides may differ from the example's
 _SCORE_PER_AGREEMENT = 1.25  # 0.8 is what the same object reaches in another photo
@@ -135,7 +134,7 @@ class ExampleSegmenter:
         found: list[_Place] = []
         for example in self._examples:
             found += _by_details(example, luma, features, onto_view)
-            found += _at_same_place(example, luma)
+            found += _at_same_place(example, photo, luma)
             if len(example.features) < _FEW_FEATURES:
                 found += _by_contours(example, photo, luma)
         return _instances(found, self._label, (luma.shape[0], luma.shape[1]))
@@ -213,30 +212,36 @@ def _by_details(
             yield place
 
 
-def _at_same_place(example: _Example, luma: Luma) -> Iterator["_Place"]:
+def _at_same_place(example: _Example, photo: RGBImage, luma: Luma) -> Iterator["_Place"]:
     """Yield the place where the object is in the example, if it is there: a stamp, a watermark."""
     (height, width), (own_height, own_width) = luma.shape, example.size_hw
     across, down = width / own_width, height / own_height
     if abs(across - down) > _SAME_SHAPE * max(across, down):
         return
+    thing = example.thing
     transform = scaling(across, down) @ np.linalg.inv(example.onto_thing)
     place = _aligned(example, luma, transform, perspective=False)
-    there = visible_share(example.thing, luma.shape, transform) > 0
-    steady = steadiness(example.thing, luma, transform) if there else 0.0
+    steady = steadiness(thing, luma, transform)
     if place.agreement >= max(_AGREE, steady):
         yield place
+        return
+    colours = colour_match(thing, photo, transform)
+    if colours >= _COLOURS_MATCH:
+        yield _Place(example, transform, max(steady, colours / _SCORE_PER_AGREEMENT))
     elif steady >= _AGREE:
         yield _Place(example, transform, steady)
 
 
 def _by_contours(example: _Example, photo: RGBImage, luma: Luma) -> Iterator["_Place"]:
-    """Yield where edges and colours are the object's."""
+    """Yield where edges and colours are a plain object's."""
     for pose in find_by_contours(example.thing, luma, size=1 / float(example.onto_thing[0, 0])):
         place = _aligned(example, luma, pose.transform, perspective=False)
-        if place.agreement < _AGREE_PLAIN:
-            continue
-        if colour_gap(example.thing, photo, place.transform) <= _MOST_COLOUR_GAP:
-            yield place
+        colours = colour_match(example.thing, photo, place.transform)
+        if (
+            colours >= _COLOURS_MATCH
+            and visible_share(example.thing, luma.shape, place.transform) >= _VISIBLE
+        ):
+            yield _Place(example, place.transform, colours / _SCORE_PER_AGREEMENT)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
