@@ -47,6 +47,7 @@ DRAWN = ("plain disc", "plain triangle", "letter", "stamp", "watermark, 40 %", "
 _MOST_SIDE = 1400  # px of a photo that something is put into
 _LEAST_SCORE = 0.5  # the pipeline's default
 _FOUND_IOU = 0.5
+_DRAWN_PAIRS = 16
 _CANVAS = 200  # px of a drawing
 
 
@@ -97,6 +98,12 @@ def main() -> None:
                 write_sheet(arguments.sheets, f"{number:02} {example.name}", example, changed)
         print(row(f"{condition} {CONDITIONS[condition]}".strip(), results), flush=True)
     measure_drawn(photos, places, arguments.sheets)
+    measure_false(photos, examples)
+    measure_time(examples[0])
+
+
+def measure_false(photos: dict[str, RGBImage], examples: Sequence[Example]) -> None:
+    """Print what is found in photos in which the examples are not."""
     start, pairs, false = time.perf_counter(), 0, []
     for name, photo in photos.items():
         others = [example.segmenter for example in examples if example.photo != name]
@@ -106,7 +113,6 @@ def main() -> None:
     spent = time.perf_counter() - start
     print(f"\n{len(false)} found in {pairs} pairs of example and photo without it: {false}")
     print(f"{1000 * spent / pairs:.0f} ms a pair, the photo's details found once")
-    measure_time(examples[0])
 
 
 def read_photos(folder: Path) -> dict[str, RGBImage]:
@@ -255,7 +261,7 @@ def measure_drawn(photos: dict[str, RGBImage], places: Sequence[str], sheets: Pa
     for kind in DRAWN:
         rng = np.random.default_rng(5)
         same, moved, false = [], [], 0
-        for number in range(24):
+        for number in range(_DRAWN_PAIRS):
             first, second = (
                 np.asarray(cv2.resize(photos[places[index]], (900, 675)), np.uint8)
                 for index in rng.choice(len(places), 2, replace=False)
@@ -288,7 +294,10 @@ def measure_drawn(photos: dict[str, RGBImage], places: Sequence[str], sheets: Pa
             found = segmenter.segment(second, ["example"])
             false += sum(instance.score >= _LEAST_SCORE for instance in found)
         shares = [np.mean([result.found for result in results]) for results in (same, moved)]
-        print(f"| {kind} | {shares[0]:.0%} | {shares[1]:.0%} | {false} of 24 |", flush=True)
+        print(
+            f"| {kind} | {shares[0]:.0%} | {shares[1]:.0%} | {false} of {_DRAWN_PAIRS} |",
+            flush=True,
+        )
 
 
 def draw(

@@ -105,4 +105,4 @@ def test_a_plain_thing_matches_by_its_colour_and_no_other_does(cat, coffee):
 def test_a_wall_of_the_same_colour_is_no_plain_thing(cat):
     _, thing, onto = plain(cat, (200, 30, 30))
     wall = np.full_like(cat, (200, 30, 30))
-    assert colour_match(thing, wall, onto) == 0
+    assert colour_match(thing, wall, onto) < 0.2

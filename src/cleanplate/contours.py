@@ -57,11 +57,11 @@ def find_by_contours(thing: Thing, photo: Luma, *, size: float) -> list[Pose]:
         if own.shape[0] > height or own.shape[1] > width:
             continue
         seen, seen_scale = _scaled(photo, shrink)
-        own_slopes = directions(own) * mask[..., None]
+        own_slopes = _axes(directions(own)) * mask[..., None]
         whole = float((own_slopes**2).sum())
         if whole < _LEAST_SLOPES:
             continue
-        seen_slopes = directions(seen)
+        seen_slopes = _axes(directions(seen))
         both = cv2.matchTemplate(seen_slopes, own_slopes, _PRODUCT)
         there = cv2.matchTemplate((seen_slopes**2).sum(axis=2), mask, _PRODUCT)
         likeness = both / np.sqrt(whole * np.maximum(there, 0.25 * whole))
@@ -140,6 +140,13 @@ def directions(luma: Luma) -> Directions:
     down = cv2.Sobel(blurred, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
     length = np.sqrt(across**2 + down**2 + (_NOISE / 4) ** 2)
     return np.dstack([across / length, down / length])
+
+
+def _axes(slopes: Directions) -> Directions:
+    """Return directions with doubled angles: up and down are one, as before light and dark."""
+    across, down = slopes[..., 0], slopes[..., 1]
+    length = np.maximum(np.hypot(across, down), 1e-6)
+    return np.dstack([(across**2 - down**2) / length, 2 * across * down / length])
 
 
 def _scaled(luma: Luma, scale: float) -> tuple[Luma, Transform]:

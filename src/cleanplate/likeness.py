@@ -28,7 +28,6 @@ _FULL_CONTRAST = 20.0  # grey levels of deviation in a window from which on it c
 _MOST_GAIN = 1.4  # of brightness, between two photos of it
 _SAME_COLOUR = 14.0  # in CIELAB
 _RING_PX = (2.0, 5.0)  # around it
-_OTHER_SHARE = 0.7  # of what is around it that should have another colour; all seldom has
 _LEAST_AREA_PX = 40
 
 _STEPS = 40  # of the alignment
@@ -144,7 +143,7 @@ def colour_match(thing: Thing, photo: RGBImage, transform: Transform) -> float:
     gaps = np.linalg.norm(seen_lab - colours[nearest], axis=2)
     same = float((gaps[inside] < _SAME_COLOUR).mean())
     other = float((gaps[outside] > _SAME_COLOUR).mean())
-    return same * min(1.0, other / _OTHER_SHARE)
+    return same * other
 
 
 def align(thing: Thing, photo: Luma, transform: Transform, *, perspective: bool) -> Transform:

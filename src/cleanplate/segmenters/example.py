@@ -48,7 +48,7 @@ _VISIBLE = 0.4  # share of the object that must lie inside the photo
 _HOPEFUL = 0.25  # what alignment may improve
 _AGREE = 0.40
 _AGREE_FEW, _SOME_SUPPORT = 0.50, 5  # with fewer details than this
-_COLOURS_MATCH = 0.65  # of a plain object; other things reach 0.05
+_COLOURS_MATCH = 0.72  # of a plain object; a smaller one inside it reaches 0.67, others 0.05
 _FEW_FEATURES = 40  # details of an object below which contours are tried
 _SAME_SHAPE = 0.01  # by which the ratio of the sides may differ from the example's
 _SCORE_PER_AGREEMENT = 1.25  # 0.8 is what the same object reaches in another photo
@@ -271,11 +271,10 @@ def _instances(places: Collection[_Place], label: str, size_hw: tuple[int, int])
     """Return objects that do not overlap; the surer one keeps what two claim."""
     taken = np.zeros(size_hw, np.bool_)
     found: list[tuple[float, Box, Mask]] = []
-    for place in sorted(places, key=lambda place: -place.agreement):
-        outlined = _outlined(place, size_hw)
-        if outlined is None:
-            continue
-        (left, top, right, bottom), mask = outlined
+    outlines = [(place, outlined) for place in places if (outlined := _outlined(place, size_hw))]
+    # Of about equally sure ones the larger comes first: plain things have corners like themselves.
+    outlines.sort(key=lambda pair: (-round(pair[0].agreement * 5), -np.count_nonzero(pair[1][1])))
+    for place, ((left, top, right, bottom), mask) in outlines:
         region = taken[top:bottom, left:right]
         own = mask & ~region
         if np.count_nonzero(own) < (1 - _OVERLAP) * np.count_nonzero(mask):
