@@ -15,6 +15,7 @@ LAYERS = {
     "images": 1, "masks": 1, "windows": 1,
     "resampling": 1, "compositing": 1, "synthesis": 1,
     "texture": 1, "metrics": 1, "guided": 1, "edges": 1, "shadows": 1,
+    "matching": 1, "likeness": 1, "contours": 1,
     "models": 2,
     "segmenters": 3, "inpainters": 3, "prompters": 3, "verification": 3,
     "pipeline": 4, "api": 4,

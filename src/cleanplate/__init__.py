@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cleanplate.inpainters import Inpainter
     from cleanplate.pipeline import Remover
     from cleanplate.segmenters import Segmenter
+    from cleanplate.segmenters.example import ExampleSegmenter
     from cleanplate.types import Box, Instance, Mask, Removal, RGBImage
 
 __version__ = "0.1.0"
@@ -35,6 +36,7 @@ _HOMES = {
     "ChecksumError": "errors",
     "CleanplateError": "errors",
     "DeviceError": "errors",
+    "ExampleSegmenter": "segmenters.example",
     "Inpainter": "inpainters",
     "InputError": "errors",
     "Instance": "types",
@@ -58,6 +60,7 @@ __all__ = [
     "ChecksumError",
     "CleanplateError",
     "DeviceError",
+    "ExampleSegmenter",
     "Inpainter",
     "InputError",
     "Instance",

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import typer
@@ -36,8 +37,10 @@ def figure(astronaut) -> Image.Image:
     return Image.fromarray(astronaut[:340, 60:350]).resize((145, 170))
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/python.md", "docs/getting_models.md"])
-def test_python_examples_run(page, figure, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/python.md", "docs/getting_models.md", "docs/like.md"]
+)
+def test_python_examples_run(page, figure, marked, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     figure.save("photo.jpg", quality=90)
     figure.save("beach.jpg", quality=90)
@@ -65,6 +68,26 @@ def photos(figure, tmp_path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def marked(coffee, rocket, gravel, cat, tmp_path) -> None:
+    """Make the examples that docs/like.md speaks of, their masks, and the folder trip/."""
+    mug = np.zeros(coffee.shape[:2], np.uint8)
+    cv2.ellipse(mug, (300, 190), (160, 130), 0, 0, 360, 255, -1)
+    everything = np.full(cat.shape[:2], 255, np.uint8)
+    examples = {"mug": (coffee, mug), "tin": (cat, everything)}
+    examples["blank"] = (np.full_like(cat, 128), everything)
+    for name, (photo, mask) in examples.items():
+        Image.fromarray(photo).save(tmp_path / f"{name}.jpg", quality=90)
+        Image.fromarray(mask).save(tmp_path / f"{name}.png")
+    (tmp_path / "trip").mkdir()
+    onto = cv2.getRotationMatrix2D((300, 190), 12, 0.7)
+    size_wh = rocket.shape[1::-1]
+    there = cv2.warpAffine(mug, onto, size_wh) > 127
+    table = np.where(there[..., None], cv2.warpAffine(coffee, onto, size_wh), rocket)
+    Image.fromarray(table).save(tmp_path / "trip" / "table.jpg", quality=90)
+    Image.fromarray(gravel).save(tmp_path / "trip" / "road.jpg", quality=90)
+
+
 def dialogue(block: str) -> list[tuple[list[str], str]]:
     """Return each typed command of a console block, as words, with what it is to print."""
     parts: list[tuple[list[str], str]] = []
@@ -78,10 +101,15 @@ def dialogue(block: str) -> list[tuple[list[str], str]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("line", "block"),
-    [pytest.param(*b, id=f"line{b[0]}") for b in blocks("docs/usage.md", "console")],
+    ("page", "line", "block"),
+    [
+        pytest.param(page, *block, id=f"{page}:{block[0]}")
+        for page in ("docs/usage.md", "docs/like.md")
+        for block in blocks(page, "console")
+    ],
 )
-def test_commands_do_and_print_what_the_page_shows(line, block, photos):
+@pytest.mark.usefixtures("marked")
+def test_commands_do_and_print_what_the_page_shows(page, line, block, photos):
     code = 0
     for words, shown in dialogue(block):
         if words == ["echo", "$?"]:
@@ -100,12 +128,12 @@ def test_commands_do_and_print_what_the_page_shows(line, block, photos):
         )
         code = called.returncode
         printed = called.stdout.replace("\\", "/")
-        place = f"docs/usage.md, line {line}: {shlex.join(words)}"
+        place = f"{page}, line {line}: {shlex.join(words)}"
         assert without_numbers(printed) == without_numbers(shown), place
     assert code == 0, f"{place}: exit code {code} is not shown"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/usage.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/usage.md", "docs/like.md"])
 def test_commands_have_only_options_that_exist(page):
     from cleanplate.cli import app
 
@@ -119,7 +147,7 @@ def test_commands_have_only_options_that_exist(page):
     commands = [
         shlex.split(line, comments=True) for line in typed if line.startswith("cleanplate ")
     ]
-    assert len(commands) >= 5
+    assert len(commands) >= 3
     known = typer.main.get_command(app).commands
     for name, *arguments in (words[1:] for words in commands):
         known[name].make_context(name, arguments)  # raises on what it does not know

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from cleanplate.cli.console import print_error, print_note
+from cleanplate.cli.like import check_like, segmenter_of_examples
 from cleanplate.cli.options import flag
 from cleanplate.cli.progress import RunView
 from cleanplate.cli.signals import exit_code_of, signals_interrupt
 from cleanplate.cli.wording import count_of
 from cleanplate.errors import InputError, PhotoError, UnknownNameError
-from cleanplate.labels import resolve_labels
+from cleanplate.labels import ALL, resolve_labels
 
 if TYPE_CHECKING:
     from cleanplate.batch import Job, ModelNames, Outcome, Plan, ReportWriter
@@ -58,6 +59,23 @@ def run_command(
             metavar="NAMES",
             help="What to remove: person,car or ids such as 15,7 or all. Repeatable. "
             "'cleanplate labels' lists them.",
+            show_default=False,
+        ),
+    ] = None,
+    like: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Remove the object that is marked in this photo, instead of --remove, wherever it "
+            "is found. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    like_mask: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="The mask that marks it, white = the object; one for each --like.",
             show_default=False,
         ),
     ] = None,
@@ -176,6 +194,10 @@ def run_command(
     """Check the options, plan the run, load the models, do it; `RUN_HELP` is what users read."""
     if quiet and verbose:
         raise InputError("-q and -v exclude each other; give one of them")
+    if like or like_mask:
+        others = {"--remove": remove, "--mask": mask, "--segmenter": segmenter}
+        check_like(like or [], like_mask or [], excluded=others, report=report)
+        remove = ["all"]  # of what the examples show
     _check_remove_or_mask(
         remove,
         mask,
@@ -188,7 +210,7 @@ def run_command(
             "--verify" if verify else "--no-verify": verify,
         },
     )
-    _check_inputs_are_no_labels(inputs, remove or [])
+    _check_inputs_are_no_labels(inputs, [] if like else remove or [])
     view = RunView(quiet=quiet, verbose=verbose)
     try:
         with signals_interrupt():
@@ -214,7 +236,10 @@ def run_command(
                 raw_output=developed_as,
             )
             remover = pipeline.Remover(
-                segmenter=segmenter, inpainter=inpainter, device=device, threads=threads
+                segmenter=segmenter_of_examples(like, like_mask or []) if like else segmenter,
+                inpainter=inpainter,
+                device=device,
+                threads=threads,
             )
             job = batch.Job(
                 labels=resolve_labels(remove, remover.segmenter.labels) if remove else (),
@@ -251,7 +276,8 @@ def _run(plan: "Plan", remover: "Remover", job: "Job", view: RunView, report: Pa
     models = describe_models(remover, job)
     view.total = len(plan.photos) + len(plan.unreadable)
     if not view.quiet:
-        everything = bool(job.labels) and job.labels == remover.segmenter.labels
+        known = remover.segmenter.labels if job.labels else ()
+        everything = len(known) > 1 and job.labels == resolve_labels([ALL], known)
         _introduce(plan, "all that can be found" if everything else ", ".join(job.labels), models)
     with ExitStack() as stack:
         writer = None
@@ -271,7 +297,7 @@ def _check_remove_or_mask(
     if mask is None:
         if not remove:
             raise InputError(
-                "nothing to remove; give --remove, such as --remove person,car, or --mask"
+                "nothing to remove; give --remove, such as --remove person,car, or --mask or --like"
             )
         return
     if remove:

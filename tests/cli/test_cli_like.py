@@ -1,0 +1,115 @@
+"""`cleanplate run --like`: an example instead of a name, with real files from end to end."""
+
+import json
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+CUP = (300, 190), (160, 130)  # centre and axes of the oval that marks the cup
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def files(coffee, rocket, gravel):
+    """Write the example and its mask, and three photos, one with the cup."""
+    for folder in ("in", "marked"):
+        Path(folder).mkdir()
+    mask = np.zeros(coffee.shape[:2], np.uint8)
+    cv2.ellipse(mask, *CUP, 0, 0, 360, 255, -1)
+    Image.fromarray(coffee).save("marked/cup.jpg", quality=92)
+    Image.fromarray(mask).save("marked/cup.png")
+    onto = cv2.getRotationMatrix2D(CUP[0], 12, 0.8)
+    size_wh = rocket.shape[1::-1]
+    there = cv2.warpAffine(mask, onto, size_wh) > 127
+    photo = np.where(there[..., None], cv2.warpAffine(coffee, onto, size_wh), rocket)
+    Image.fromarray(photo).save("in/with.jpg", quality=92)
+    Image.fromarray(rocket).save("in/without.jpg", quality=92)
+    Image.fromarray(gravel).save("in/gravel.png")
+    return there
+
+
+LIKE = ("--like", "marked/cup.jpg", "--like-mask", "marked/cup.png")
+RUN = ("run", "in", "-o", "out", *LIKE, "--inpainter", "telea")
+
+
+def test_the_marked_object_is_removed_from_the_photos_that_show_it(cli, files):
+    ran = cli(*RUN, "--masks", "masks", "--report", "report.jsonl")
+
+    assert ran.code == 0
+    assert ran.err.splitlines() == [
+        "segmenter example on OpenCV, inpainter telea on OpenCV",
+        "3 photos, removing example",
+    ]
+    lines = ran.out.splitlines()
+    assert lines[0] == "in/gravel.png: nothing found, copied"
+    assert lines[1].startswith("in/with.jpg: removed 1 example (")
+    assert lines[2] == "in/without.jpg: nothing found, copied"
+    for name in ("gravel.png", "without.jpg"):
+        assert Path("out", name).read_bytes() == Path("in", name).read_bytes()
+    filled = np.array(Image.open("masks/with.png")) > 0
+    assert (filled | ~files).mean() > 0.999
+    told = [json.loads(line) for line in Path("report.jsonl").read_text().splitlines()]
+    assert [line["status"] for line in told] == ["untouched", "removed", "untouched"]
+    (found,) = told[1]["found"]
+    assert (found["label"], found["label_id"], found["removed"]) == ("example", None, True)
+    assert found["score"] > 0.8
+    assert told[1]["remaining"] == []
+    assert told[1]["models"]["segmenter"] == "example"
+
+
+def test_the_other_options_hold(cli, files):
+    ran = cli(*RUN, "--dry-run", "--min-area", 10**6)
+    assert ran.code == 0
+    assert "in/with.jpg: nothing above the limits, would be copied; left 1 example" in ran.out
+    assert not Path("out").exists()
+    assert "removed 1 example" in cli(*RUN, "--grow", 9, "--shadows", "--no-verify").out
+
+
+def test_examples_are_as_many_as_there_are_masks(cli, files, cat):
+    Image.fromarray(cat).save("marked/cat.png")
+    Image.new("L", (451, 300), 255).save("marked/all.png")
+    more = ("--like", "marked/cat.png", "--like-mask", "marked/all.png")
+    Image.fromarray(cat).resize((600, 400)).save("in/cat.png")
+    ran = cli(*RUN, *more, "--dry-run")
+    assert ran.code == 0
+    assert "in/cat.png: would remove 1 example" in ran.out
+    assert "in/with.jpg: would remove 1 example" in ran.out
+
+
+BLANK_AT = (slice(20, 90), slice(20, 90))
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["--like", "marked/cup.jpg"], "--like and --like-mask belong together.*got 1 and 0"),
+        (["--like-mask", "marked/cup.png"], "--like and --like-mask belong together.*got 0 and 1"),
+        ([*LIKE, "--remove", "car"], "--like and --remove exclude each other"),
+        ([*LIKE, "--mask", "marked"], "--like and --mask exclude each other"),
+        ([*LIKE, "--segmenter", "x"], "--like and --segmenter exclude each other"),
+        ([*LIKE, "--report", "marked/cup.png"], "cup.png: the report would overwrite it"),
+        (["--like", "no.jpg", "--like-mask", "marked/cup.png"], "no.jpg: "),
+        (["--like", "marked/cup.jpg", "--like-mask", "no.png"], "no.png: "),
+        (["--like", "in/gravel.png", "--like-mask", "marked/cup.png"], "mask is 600 x 400 px but"),
+        (["--like", "marked/cup.jpg", "--like-mask", "black.png"], "black.png: the .* is empty"),
+        (["--like", "blank.png", "--like-mask", "blot.png"], "blot.png: .*too little texture to"),
+    ],
+)
+def test_wrong_use_is_one_line_and_does_nothing(cli, files, args, told, coffee):
+    blank, blot = coffee.copy(), np.zeros(coffee.shape[:2], np.uint8)
+    blank[:110, :110], blot[BLANK_AT] = 128, 255
+    Image.fromarray(blank).save("blank.png")
+    Image.fromarray(blot).save("blot.png")
+    Image.new("L", (600, 400)).save("black.png")
+    ran = cli("run", "in", "-o", "out", *args)
+    assert (ran.code, ran.out) == (2, "")
+    assert re.fullmatch(rf"cleanplate: error: .*{told}.*\n", ran.err)
+    assert not Path("out").exists()
