@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cleanplate.api import remove
+    from cleanplate.drafts import Draft
     from cleanplate.errors import (
         ChecksumError,
         CleanplateError,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from cleanplate.inpainters import Inpainter
     from cleanplate.pipeline import Remover
     from cleanplate.segmenters import Segmenter
+    from cleanplate.selection import Rules
     from cleanplate.types import Box, Instance, Mask, Removal, RGBImage
 
 __version__ = "0.1.0"
@@ -33,6 +35,7 @@ _HOMES = {
     "ChecksumError": "errors",
     "CleanplateError": "errors",
     "DeviceError": "errors",
+    "Draft": "drafts",
     "Inpainter": "inpainters",
     "InputError": "errors",
     "Instance": "types",
@@ -42,6 +45,7 @@ _HOMES = {
     "RGBImage": "types",
     "Removal": "types",
     "Remover": "pipeline",
+    "Rules": "selection",
     "Segmenter": "segmenters",
     "ShapeMismatchError": "errors",
     "UnknownNameError": "errors",
@@ -54,6 +58,7 @@ __all__ = [
     "ChecksumError",
     "CleanplateError",
     "DeviceError",
+    "Draft",
     "Inpainter",
     "InputError",
     "Instance",
@@ -63,6 +68,7 @@ __all__ = [
     "RGBImage",
     "Removal",
     "Remover",
+    "Rules",
     "Segmenter",
     "ShapeMismatchError",
     "UnknownNameError",

@@ -272,6 +272,7 @@ class TestReport:
                     "box_xyxy": [4, 8, 14, 18],
                     "area_px": 100,
                     "removed": True,
+                    "reason": None,
                 },
                 {
                     "id": 2,
@@ -281,6 +282,7 @@ class TestReport:
                     "box_xyxy": [20, 8, 30, 18],
                     "area_px": 100,
                     "removed": False,
+                    "reason": "score below 0.8",
                 },
             ],
             "remaining": [],

@@ -46,7 +46,7 @@ def test_the_main_job(cli, make_photo):
         r"in/a\.png: removed 1 person \(0\.91\), \d+\.\d % of the photo, \d+\.\d s", lines[0]
     )
     assert lines[1] == "in/b.png: nothing found, copied"
-    assert lines[2] == "in/c.png: nothing above the limits, copied; left 1 car (0.30)"
+    assert lines[2] == "in/c.png: nothing to remove, copied; left 1 car (0.30)"
     assert re.fullmatch(
         r"3 photos: 1 removed, 2 copied unchanged; \d+\.\d s, \d+\.\d photos/s", lines[3]
     )
@@ -73,7 +73,7 @@ def test_labels_can_be_given_in_every_way(cli, make_photo, options):
 def test_limits_are_handed_on(cli, make_photo):
     make_photo("in/a.png", "person")
     ran = cli("run", "in", "-o", "out", "--remove", "person", "--min-area", 401)
-    assert "nothing above the limits, copied; left 1 person (0.91)" in ran.out
+    assert "nothing to remove, copied; left 1 person (0.91)" in ran.out
     ran = cli("run", "in", "-o", "out2", "--remove", "person", "--min-area", 400)
     assert "removed 1 person" in ran.out
 
@@ -161,7 +161,7 @@ def test_verbose_adds_boxes_times_and_notes(cli, make_photo):
     make_photo("in/a.png", "person", "car")
     ran = cli("run", "in", "-o", "out", "--remove", "person,car", "-v")
     assert "  removed 1: person 0.91, box 10 20 30 40, 400 px\n" in ran.out
-    assert "  left 2: car 0.30, box 50 20 70 40, 400 px\n" in ran.out
+    assert "  left 2: car 0.30, box 50 20 70 40, 400 px (score below 0.5)\n" in ran.out
     assert re.search(r"\n  read \d+\.\d\d s, .*, write \d+\.\d\d s, total \d+\.\d\d s\n", ran.out)
 
 

@@ -49,10 +49,10 @@ def describe_outcome(outcome: Outcome, models: ModelNames) -> dict[str, object]:
         - score: mean probability over the object, [0, 1].
         - box_xyxy: left, top, right, bottom in px of the upright photo; right and bottom exclusive.
         - area_px: pixels of the object, before the margin.
-        - removed: whether it was removed, or would be in a dry run; false means that it is below
-          --min-score or --min-area and stays.
+        - removed: whether it was removed, or would be in a dry run.
+        - reason: why it stays, such as "kept: largest" or "score below 0.5"; null if it does not.
     - remaining: what looking again still found in the filled holes or at their edges; objects with
-      the same fields, without "removed".
+      the same fields, without "removed" and "reason".
     - refills: how often, 0 to 2, what was found there was filled once more.
     - mask_area_px: pixels that were filled; null where no mask was made.
     - mask_share: the same as a share of the photo, [0, 1].
@@ -74,7 +74,10 @@ def describe_outcome(outcome: Outcome, models: ModelNames) -> dict[str, object]:
         "output": None if outcome.target is None else str(outcome.target),
         "status": outcome.status,
         "size_wh": None if size_hw is None else [size_hw[1], size_hw[0]],
-        "found": [{**_describe_object(found), "removed": found.chosen} for found in outcome.found],
+        "found": [
+            {**_describe_object(found), "removed": found.chosen, "reason": found.reason or None}
+            for found in outcome.found
+        ],
         "remaining": [_describe_object(found) for found in outcome.remaining],
         "refills": outcome.refills,
         "mask_area_px": outcome.mask_area_px,

@@ -16,6 +16,7 @@ from cleanplate.batch.mask_files import MaskFiles
 from cleanplate.batch.planning import Plan, PlannedPhoto, UnreadableFolder, mask_name
 from cleanplate.errors import CleanplateError, PhotoError
 from cleanplate.images import Photo, copy_photo, read_mask, read_photo, write_mask, write_photo
+from cleanplate.selection import Area, Rules, notes_on
 from cleanplate.types import Box, Instance, Mask, Removal
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class Job:
 
     labels: tuple[str, ...] = ()  # canonical; not used with `own_masks`
     min_score: float = 0.0  # objects below it stay, [0, 1]
-    min_area: int = 0  # px; smaller objects stay
+    min_area: Area = 0  # px or a share such as "5%"; smaller objects stay
+    rules: Rules = field(default_factory=Rules)  # what else stays
     grow: int | None = None  # px; None scales with each object
     shadows: bool = False  # remove shadows and mirror images too
     verify: bool = True  # look at the filled holes again
@@ -65,7 +67,8 @@ class Found:
     score: float
     box_xyxy: Box
     area_px: int
-    chosen: bool  # False: below the asked score or area, so it stays
+    chosen: bool  # False: it stays
+    reason: str = ""  # why it stays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +166,7 @@ def _remove(photo: PlannedPhoto, picture: Photo, remover: "Remover", job: Job) -
             grow=job.grow,
             shadows=job.shadows,
             verify=job.verify,
+            rules=job.rules,
         )
     mask = _own_mask(photo, picture, job.own_masks)
     if not mask.any():
@@ -180,10 +184,15 @@ def _look(
     with clock.stage("find"):
         if job.own_masks is None:
             chosen, left = remover.find(
-                picture.pixels, job.labels, min_score=job.min_score, min_area=job.min_area
+                picture.pixels,
+                job.labels,
+                min_score=job.min_score,
+                min_area=job.min_area,
+                rules=job.rules,
             )
             found = _describe(chosen, left)
             changes = bool(chosen)
+            notes = notes_on(left)
         else:
             mask = _own_mask(photo, picture, job.own_masks)
             mask_area_px = int(np.count_nonzero(mask))
@@ -223,7 +232,9 @@ def _save(photo: PlannedPhoto, picture: Photo, removal: Removal, job: Job) -> tu
 def _describe(chosen: Iterable[Instance], left: Iterable[Instance]) -> tuple[Found, ...]:
     both = [(thing, True) for thing in chosen] + [(thing, False) for thing in left]
     return tuple(
-        Found(thing.id, thing.label, thing.score, thing.box_xyxy, thing.area_px, taken)
+        Found(
+            thing.id, thing.label, thing.score, thing.box_xyxy, thing.area_px, taken, thing.reason
+        )
         for thing, taken in both
     )
 

@@ -10,6 +10,18 @@ import typer
 from cleanplate.cli.console import print_error, print_note
 from cleanplate.cli.options import flag
 from cleanplate.cli.progress import RunView
+from cleanplate.cli.rules import (
+    BackgroundPeople,
+    InRegion,
+    Keep,
+    MaxArea,
+    MinArea,
+    Only,
+    Protect,
+    check_only,
+    given_rules,
+    make_rules,
+)
 from cleanplate.cli.signals import exit_code_of, signals_interrupt
 from cleanplate.cli.wording import count_of
 from cleanplate.errors import InputError, PhotoError, UnknownNameError
@@ -93,10 +105,13 @@ def run_command(
             show_default=SHOWN_MIN_SCORE,
         ),
     ] = None,
-    min_area: Annotated[
-        int | None,
-        typer.Option(metavar="PX", min=0, help="Leave objects of fewer pixels.", show_default="0"),
-    ] = None,
+    min_area: MinArea = None,
+    max_area: MaxArea = None,
+    keep: Keep = None,
+    background_people: BackgroundPeople = False,
+    protect: Protect = None,
+    only: Only = None,
+    region: InRegion = None,
     grow: Annotated[
         int | None,
         typer.Option(
@@ -168,13 +183,23 @@ def run_command(
     """Check the options, plan the run, load the models, do it; `RUN_HELP` is what users read."""
     if quiet and verbose:
         raise InputError("-q and -v exclude each other; give one of them")
+    rules = make_rules(
+        keep=keep,
+        background_people=background_people,
+        max_area=max_area,
+        protect=protect,
+        only=only,
+        region=region,
+        min_area=min_area,
+    )
     _check_remove_or_mask(
-        remove,
+        remove or (["person"] if background_people and mask is None else None),
         mask,
         unused={
             "--segmenter": segmenter,
             "--min-score": min_score,
             "--min-area": min_area,
+            **dict.fromkeys(given_rules(rules), True),
             "--grow": grow,
             "--shadows": shadows or None,
             "--verify" if verify else "--no-verify": verify,
@@ -186,6 +211,7 @@ def run_command(
         with signals_interrupt():
             from cleanplate import batch, inpainters, pipeline, segmenters
             from cleanplate.models.runtime import DEVICES
+            from cleanplate.selection import asked_labels
 
             segmenter = segmenter or segmenters.DEFAULT_SEGMENTER
             inpainter = inpainter or inpainters.DEFAULT_INPAINTER
@@ -201,13 +227,17 @@ def run_command(
                 own_masks=mask,
                 report=report,
             )
+            check_only(rules, len(plan.photos))
             remover = pipeline.Remover(
                 segmenter=segmenter, inpainter=inpainter, device=device, threads=threads
             )
             job = batch.Job(
-                labels=resolve_labels(remove, remover.segmenter.labels) if remove else (),
+                labels=()
+                if mask
+                else asked_labels(remove or (), rules, remover.segmenter.labels)[0],
                 min_score=pipeline.DEFAULT_MIN_SCORE if min_score is None else min_score,
                 min_area=min_area or 0,
+                rules=rules,
                 grow=grow,
                 shadows=shadows,
                 verify=verify is not False,

@@ -18,6 +18,7 @@ def describe_details(outcome: "Outcome") -> list[str]:
     """Return the lines that `-v` adds: objects, stages, notes."""
     lines = [
         f"  {'removed' if thing.chosen else 'left'} {_describe_object(thing)}"
+        + (f" ({thing.reason})" if thing.reason else "")
         for thing in outcome.found
     ]
     lines += [f"  remains {_describe_object(thing)}" for thing in outcome.remaining]
@@ -50,7 +51,7 @@ def _describe_status(outcome: "Outcome") -> str:
     remaining = _list_objects(outcome.remaining)
     if remaining:
         stays += f"; still looks like {remaining}"
-    nothing = "nothing above the limits" if left else "nothing found"
+    nothing = "nothing to remove" if left else "nothing found"
     if EMPTY_MASK in outcome.notes:
         nothing = EMPTY_MASK
     match outcome.status:
