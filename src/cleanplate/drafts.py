@@ -37,8 +37,8 @@ class Draft:
 def with_outlines(image: RGBImage, selection: Selection) -> Selection:
     """Return what was selected, its outlines following the photo at full resolution.
 
-    Those of limits' leftovers are of no use and stay as they are. No chosen object reaches into one
-    that is left, and none that is left on purpose into what was chosen.
+    What is left because of a limit keeps the segmenter's outline. No chosen object reaches into one
+    that is left, and none that is left on purpose into a chosen one as it was found.
     """
     chosen, left, guarded = selection.chosen, selection.left, selection.guarded
     if not chosen:

@@ -1,5 +1,6 @@
 """Runs over many photos: plan first, refuse what would do harm, then one photo after the other."""
 
+from cleanplate.batch.draft_files import plan_of_masks, segmenter_of_drafts
 from cleanplate.batch.mask_files import MaskFiles
 from cleanplate.batch.planning import Plan, PlannedPhoto, UnreadableFolder, plan_photos
 from cleanplate.batch.report import ModelNames, ReportWriter, describe_models, describe_outcome
@@ -18,6 +19,8 @@ __all__ = [
     "UnreadableFolder",
     "describe_models",
     "describe_outcome",
+    "plan_of_masks",
     "plan_photos",
     "run_plan",
+    "segmenter_of_drafts",
 ]

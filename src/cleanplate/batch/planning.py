@@ -78,7 +78,7 @@ def plan_photos(
     if not photos and not walk.unreadable:
         raise InputError(_no_photos(sources, walk, recursive=recursive))
     plan = _mark_shared_stems(photos.values())
-    _check_writes(plan, masks=masks, report=report)
+    check_writes(plan, masks=masks, report=report)
     return Plan(
         plan,
         tuple(UnreadableFolder(*folder) for folder in walk.unreadable),
@@ -141,10 +141,14 @@ def _check_folders(inputs: Sequence[Path], used: Mapping[str, Path | None]) -> N
             raise InputError(f"{given}: is an input and {option} too; name another folder")
 
 
-def _check_writes(
+def check_writes(
     photos: Sequence[PlannedPhoto], *, masks: Path | None, report: Path | None
 ) -> None:
-    """Refuse a run that would write over one of its inputs or write one file twice."""
+    """Refuse a run that would write over one of its inputs or write one file twice.
+
+    Raises:
+        InputError: that is so; the message names both files.
+    """
     sources = {_real(photo.source): photo.source for photo in photos}
     by_inode = {inode: source for source in sources.values() if (inode := _inode(source))}
     writers: dict[str, str] = {}  # real path -> what writes it

@@ -23,7 +23,7 @@ def describe_models(remover: "Remover", job: Job) -> ModelNames:
     A segmenter is not loaded for a run with the user's own masks, nor an inpainter for a dry run.
     """
     segmenter = remover.segmenter if job.own_masks is None else None
-    inpainter = None if job.dry_run else remover.inpainter
+    inpainter = None if job.dry_run or job.draft_only else remover.inpainter
     both = {"segmenter": segmenter, "inpainter": inpainter}
     return {
         "models": {role: model.name if model else None for role, model in both.items()},

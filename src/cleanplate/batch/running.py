@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from cleanplate.batch.draft_files import read_draft, write_draft
 from cleanplate.batch.mask_files import MaskFiles
 from cleanplate.batch.planning import Plan, PlannedPhoto, UnreadableFolder, mask_name
 from cleanplate.errors import CleanplateError, PhotoError
@@ -53,6 +54,8 @@ class Job:
     verify: bool = True  # look at the filled holes again
     own_masks: MaskFiles | None = None  # the user's masks instead of the segmenter's
     masks: Path | None = None  # folder to save masks to
+    draft_only: bool = False  # the first stage: write drafts to the targets, no photo
+    own_drafts: MaskFiles | None = None  # the second stage: fill these drafts
     dry_run: bool = False  # write no photo and no mask
     overwrite: bool = False
     fail_fast: bool = False
@@ -128,6 +131,8 @@ def run_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> Outcome:
             return Outcome(status="skipped", source=photo.source, target=photo.target)
         with clock.stage("read"):
             picture = read_photo(photo.source)
+        if job.draft_only:
+            return _draft(photo, picture, remover, job, clock)
         if job.dry_run:
             return _look(photo, picture, remover, job, clock)
         removal = _remove(photo, picture, remover, job)
@@ -157,6 +162,8 @@ def _is_done(photo: PlannedPhoto, job: Job) -> bool:
 
 
 def _remove(photo: PlannedPhoto, picture: Photo, remover: "Remover", job: Job) -> Removal:
+    if job.own_drafts is not None:
+        return _fill_draft(photo, picture, remover, job.own_drafts)
     if job.own_masks is None:
         return remover.remove(
             picture.pixels,
@@ -207,6 +214,50 @@ def _look(
         timings_s=clock.read(),
         notes=notes,
     )
+
+
+def _draft(
+    photo: PlannedPhoto, picture: Photo, remover: "Remover", job: Job, clock: "_Clock"
+) -> Outcome:
+    """Do the first stage of a photo."""
+    draft = remover.draft(
+        picture.pixels,
+        job.labels,
+        min_score=job.min_score,
+        min_area=job.min_area,
+        grow=job.grow,
+        shadows=job.shadows,
+        verify=job.verify,
+        rules=job.rules,
+    )
+    clock.add(draft.timings_s)
+    with clock.stage("write"):
+        name = remover.segmenter.name
+        write_draft(photo.target, photo.source, draft, segmenter=name, rules=job.rules)
+    return _outcome(
+        "would-remove" if draft.mask.any() else "would-copy",
+        photo,
+        picture,
+        found=_describe(draft.objects, draft.left),
+        mask_area_px=int(np.count_nonzero(draft.mask)),
+        timings_s=clock.read(),
+        notes=notes_on(draft.left),
+    )
+
+
+def _fill_draft(
+    photo: PlannedPhoto, picture: Photo, remover: "Remover", drafts: MaskFiles
+) -> Removal:
+    """Do the second stage of a photo."""
+    draft, segmenter = read_draft(photo, picture, drafts)
+    if draft.verify and segmenter != remover.segmenter.name:
+        raise PhotoError(
+            photo.source,
+            f"its mask was made with the segmenter {segmenter}, and this run looks again with "
+            f"{remover.segmenter.name}",
+            "fill such masks in a run of their own",
+        )
+    return remover.fill(picture.pixels, draft)
 
 
 def _own_mask(photo: PlannedPhoto, picture: Photo, own_masks: MaskFiles) -> Mask:

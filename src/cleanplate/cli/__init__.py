@@ -16,6 +16,7 @@ from cleanplate.cli.console import print_error, print_line, survive_any_file_nam
 from cleanplate.cli.labels import labels_command
 from cleanplate.cli.models import models_app
 from cleanplate.cli.run import RUN_HELP, run_command
+from cleanplate.cli.stages import FILL_HELP, MASK_HELP, fill_command, mask_command
 from cleanplate.errors import CleanplateError, InputError
 
 DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -34,6 +35,8 @@ app = typer.Typer(
     help="Remove named objects from photos. Everything else in them stays as it is.",
 )
 app.command("run", help=RUN_HELP)(run_command)
+app.command("mask", help=MASK_HELP)(mask_command)
+app.command("fill", help=FILL_HELP)(fill_command)
 app.command("labels")(labels_command)
 app.add_typer(models_app, name="models")
 

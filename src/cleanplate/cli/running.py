@@ -1,0 +1,133 @@
+"""What the commands that work on photos share: checks, the run itself, and its end."""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from cleanplate.cli.console import print_error, print_note
+from cleanplate.cli.progress import RunView
+from cleanplate.cli.signals import exit_code_of, signals_interrupt
+from cleanplate.cli.wording import count_of
+from cleanplate.errors import InputError, PhotoError, UnknownNameError
+from cleanplate.labels import resolve_labels
+
+if TYPE_CHECKING:
+    from cleanplate.batch import Job, ModelNames, Outcome, Plan, ReportWriter
+    from cleanplate.pipeline import Remover
+
+
+def make_view(*, quiet: bool, verbose: bool) -> RunView:
+    """Return the view of a run.
+
+    Raises:
+        InputError: both were given.
+    """
+    if quiet and verbose:
+        raise InputError("-q and -v exclude each other; give one of them")
+    return RunView(quiet=quiet, verbose=verbose)
+
+
+@contextmanager
+def ending_well(view: RunView) -> Iterator[None]:
+    """Tell what an interrupt left done, and give the exit code of a run with failures."""
+    try:
+        with signals_interrupt():
+            yield
+    except KeyboardInterrupt as interrupt:
+        if view.done:
+            view.summarise()
+            print_error(
+                f"interrupted: {view.done} of {count_of(view.total, 'photo')} done, nothing "
+                "half-written; the same command without --overwrite does the rest"
+            )
+        else:
+            print_error("interrupted before the first photo was done, nothing half-written")
+        raise typer.Exit(exit_code_of(interrupt)) from None
+    if view.failed:
+        raise typer.Exit(1)
+
+
+def run_job(
+    plan: "Plan",
+    remover: "Remover",
+    job: "Job",
+    view: RunView,
+    report: Path | None,
+) -> None:
+    """Do a planned run, show it, and write its report."""
+    from cleanplate.batch import ReportWriter, describe_models, run_plan
+
+    models = describe_models(remover, job)
+    view.total = len(plan.photos) + len(plan.unreadable)
+    if not view.quiet:
+        everything = bool(job.labels) and len(job.labels) == len(remover.segmenter.labels)
+        _introduce(plan, "all that can be found" if everything else ", ".join(job.labels), models)
+    with ExitStack() as stack:
+        writer = None if report is None else stack.enter_context(ReportWriter(report, models))
+        stack.enter_context(view)
+        for outcome in run_plan(plan, remover, job, on_start=view.start_photo):
+            writer = _write_report(writer, outcome, view)
+            view.finish_photo(outcome)
+    view.summarise()
+
+
+def check_name(kind: str, name: str, known: Collection[str]) -> None:
+    """Raise unless a name is known; a run does not load what it does not need.
+
+    Raises:
+        UnknownNameError: it is not; the message lists those that are.
+    """
+    if name not in known:
+        raise UnknownNameError(kind, name, known)
+
+
+def check_inputs_are_no_labels(inputs: Sequence[Path], remove: Sequence[str]) -> None:
+    """Help those who write `--remove 3 15`, where 15 is read as a photo.
+
+    Raises:
+        InputError: that is so.
+    """
+    for path in inputs:
+        if path.exists() or not remove:
+            continue
+        try:
+            resolve_labels([str(path)])
+        except InputError:
+            continue
+        names = [name.strip() for text in remove for name in text.split(",") if name.strip()]
+        raise InputError(
+            f"{path}: no such file or folder; if it names what to remove, write "
+            f"--remove {','.join([*names, str(path)])}"
+        )
+
+
+def _introduce(plan: "Plan", what: str, models: "ModelNames") -> None:
+    """Say once what will be done, by which models and on which device."""
+    running = [
+        f"{role} {name} on {models['provider'][role]}"
+        for role, name in models["models"].items()
+        if name is not None
+    ]
+    print_note(", ".join(running) or "dry run with your own masks, no model needed")
+    others = f", {count_of(plan.ignored, 'other file')} ignored" if plan.ignored else ""
+    removing = f", removing {what}" if what else ""
+    print_note(f"{count_of(len(plan.photos), 'photo')}{others}{removing}")
+    for note in plan.notes:
+        print_note(note)
+
+
+def _write_report(
+    writer: "ReportWriter | None", outcome: "Outcome", view: RunView
+) -> "ReportWriter | None":
+    """Write one line; a report that cannot be written is told once and does not stop the run."""
+    if writer is None:
+        return None
+    try:
+        writer.write(outcome)
+    except PhotoError as error:
+        view.fail(str(error))
+        return None
+    return writer
