@@ -14,7 +14,7 @@ LAYERS = {
     "errors": 0, "types": 0, "labels": 0,
     "images": 1, "masks": 1, "windows": 1,
     "resampling": 1, "compositing": 1, "synthesis": 1,
-    "texture": 1, "metrics": 1, "guided": 1, "edges": 1, "shadows": 1, "subjects": 1,
+    "texture": 1, "metrics": 1, "guided": 1, "edges": 1, "shadows": 1, "subjects": 1, "rle": 1,
     "models": 2,
     "segmenters": 3, "inpainters": 3, "verification": 3, "selection": 3, "drafts": 3,
     "pipeline": 4, "api": 4,

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from cleanplate import pipeline
-from cleanplate.cli import run as run_module
+from cleanplate.cli import options
 from cleanplate.errors import MissingRuntimeError
 from cleanplate.inpainters import DEFAULT_INPAINTER, inpainter_names
 from cleanplate.models import DEVICES
@@ -282,7 +282,7 @@ def test_the_help_tells_the_devices_and_defaults_there_are(cli, monkeypatch):
         assert word in ran.out
     for default in (DEFAULT_SEGMENTER, DEFAULT_INPAINTER):
         assert f"[default: ({default})]" in ran.out
-    assert str(pipeline.DEFAULT_MIN_SCORE) == run_module.SHOWN_MIN_SCORE
+    assert str(pipeline.DEFAULT_MIN_SCORE) == options.SHOWN_MIN_SCORE
     shorts = set(re.findall(r" (-\w)\b", ran.out))
     assert shorts == {"-o", "-r", "-v", "-q"}
 

@@ -98,6 +98,13 @@ def mask_name(photo: PlannedPhoto) -> Path:
     return photo.relative.with_suffix(".png")
 
 
+def report_files(report: Path) -> tuple[Path, ...]:
+    """Return what `--report` writes: the lines, and for a name with .html the page before them."""
+    if report.suffix.lower() in (".html", ".htm"):
+        return report, report.with_suffix(".jsonl")
+    return (report,)
+
+
 def _expand(
     inputs: Sequence[Path], walk: Walk, *, recursive: bool, excluded: Collection[str]
 ) -> Iterator[tuple[Path, Path]]:
@@ -165,10 +172,10 @@ def check_writes(
             )
         writers[real] = str(photo.source)
     extra = [("mask", masks / mask_name(photo)) for photo in photos] if masks is not None else []
-    if report is not None:
-        if _is_folder(report):
-            raise InputError(f"{report}: is a folder; --report takes a file")
-        extra.append(("report", report))
+    for path in () if report is None else report_files(report):
+        if _is_folder(path):
+            raise InputError(f"{path}: is a folder; --report takes a file")
+        extra.append(("report", path))
     for kind, path in extra:
         real = _real(path)
         if real in sources:

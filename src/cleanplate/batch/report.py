@@ -1,6 +1,7 @@
 """The report of a run: one JSON object per photo and line."""
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -60,6 +61,7 @@ def describe_outcome(outcome: Outcome, models: ModelNames) -> dict[str, object]:
     - provider: {segmenter, inpainter}: what ran each, e.g. "CPUExecutionProvider"; null where the
       run needed none.
     - models: {segmenter, inpainter}: their registered names, or null.
+    - settings: the run's options, from which 'redo' does photos again.
     - notes: statements on this photo a user should read.
     - error: why it failed, one line; null otherwise.
 
@@ -107,8 +109,10 @@ class ReportWriter:
     escaped surrogates, from which Python's `os.fsencode` gives the bytes back.
     """
 
-    def __init__(self, path: Path, models: ModelNames) -> None:
-        self._path, self._models = path, models
+    def __init__(
+        self, path: Path, models: ModelNames, *, settings: Mapping[str, object] | None = None
+    ) -> None:
+        self._path, self._models, self._settings = path, models, settings
 
     def __enter__(self) -> Self:
         """Make the file, and its folder if there is none.
@@ -133,18 +137,20 @@ class ReportWriter:
         with suppress(OSError):  # `write` has said it; closing only tries the same bytes again
             self._file.close()
 
-    def write(self, outcome: Outcome) -> None:
-        """Append the line of one photo.
+    def write(self, outcome: Outcome) -> Mapping[str, object]:
+        """Append the line of one photo, and return what stands in it.
 
         Raises:
             PhotoError: it cannot be written, for example because the disk is full.
         """
-        line = json.dumps(describe_outcome(outcome, self._models))
+        described = describe_outcome(outcome, self._models)
+        line = {**described, "settings": self._settings}
         try:
-            self._file.write(line + "\n")
+            self._file.write(json.dumps(line) + "\n")
             self._file.flush()
         except OSError as error:
             raise self._failure(error) from error
+        return line
 
     def _failure(self, error: OSError) -> PhotoError:
         cause = f"the report cannot be written ({error.strerror})"

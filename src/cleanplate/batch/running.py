@@ -15,6 +15,7 @@ import numpy as np
 from cleanplate.batch.draft_files import read_draft, write_draft
 from cleanplate.batch.mask_files import MaskFiles
 from cleanplate.batch.planning import Plan, PlannedPhoto, UnreadableFolder, mask_name
+from cleanplate.batch.thumbnails import Thumbnails, make_thumbnails
 from cleanplate.errors import CleanplateError, PhotoError
 from cleanplate.images import Photo, copy_photo, read_mask, read_photo, write_mask, write_photo
 from cleanplate.selection import Area, Rules, notes_on
@@ -56,6 +57,7 @@ class Job:
     masks: Path | None = None  # folder to save masks to
     draft_only: bool = False  # the first stage: write drafts to the targets, no photo
     own_drafts: MaskFiles | None = None  # the second stage: fill these drafts
+    thumbnails: bool = False  # make small pictures for the report's page
     dry_run: bool = False  # write no photo and no mask
     overwrite: bool = False
     fail_fast: bool = False
@@ -90,6 +92,7 @@ class Outcome:
     notes: tuple[str, ...] = ()
     error: str | None = None  # one line, with the file in it
     trace: str | None = None  # of an error nobody expected
+    thumbnails: Thumbnails | None = None  # if the job asks for them
 
     @property
     def mask_share(self) -> float | None:
@@ -139,6 +142,7 @@ def run_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> Outcome:
         clock.add(removal.timings_s)
         with clock.stage("write"):
             notes = _save(photo, picture, removal, job)
+        thumbnails = make_thumbnails(picture.pixels, removal) if job.thumbnails else None
     except Exception as error:
         return _failure(photo, error, clock)
     return _outcome(
@@ -151,6 +155,7 @@ def run_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> Outcome:
         mask_area_px=int(np.count_nonzero(removal.mask)),
         timings_s=clock.read(),
         notes=(*removal.notes, *notes),
+        thumbnails=thumbnails,
     )
 
 
@@ -213,6 +218,7 @@ def _look(
         mask_area_px=mask_area_px,
         timings_s=clock.read(),
         notes=notes,
+        thumbnails=make_thumbnails(picture.pixels) if job.thumbnails else None,
     )
 
 
@@ -231,6 +237,7 @@ def _draft(
         rules=job.rules,
     )
     clock.add(draft.timings_s)
+    removal = Removal(picture.pixels, draft.mask)
     with clock.stage("write"):
         name = remover.segmenter.name
         write_draft(photo.target, photo.source, draft, segmenter=name, rules=job.rules)
@@ -242,6 +249,7 @@ def _draft(
         mask_area_px=int(np.count_nonzero(draft.mask)),
         timings_s=clock.read(),
         notes=notes_on(draft.left),
+        thumbnails=make_thumbnails(picture.pixels, removal) if job.thumbnails else None,
     )
 
 
@@ -301,6 +309,7 @@ def _outcome(
     mask_area_px: int | None,
     timings_s: Mapping[str, float],
     notes: tuple[str, ...],
+    thumbnails: Thumbnails | None,
 ) -> Outcome:
     return Outcome(
         status=status,
@@ -313,6 +322,7 @@ def _outcome(
         mask_area_px=mask_area_px,
         timings_s=timings_s,
         notes=(*picture.notes, *notes),
+        thumbnails=thumbnails,
     )
 
 

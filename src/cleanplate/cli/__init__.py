@@ -15,6 +15,7 @@ from cleanplate import __version__
 from cleanplate.cli.console import print_error, print_line, survive_any_file_name
 from cleanplate.cli.labels import labels_command
 from cleanplate.cli.models import models_app
+from cleanplate.cli.redo import REDO_HELP, redo_command
 from cleanplate.cli.run import RUN_HELP, run_command
 from cleanplate.cli.stages import FILL_HELP, MASK_HELP, fill_command, mask_command
 from cleanplate.errors import CleanplateError, InputError
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.command("run", help=RUN_HELP)(run_command)
 app.command("mask", help=MASK_HELP)(mask_command)
 app.command("fill", help=FILL_HELP)(fill_command)
+app.command("redo", help=REDO_HELP)(redo_command)
 app.command("labels")(labels_command)
 app.add_typer(models_app, name="models")
 

@@ -102,7 +102,8 @@ Report = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Write one line of JSON per photo there. Replaced if it exists.",
+        help="Write one line of JSON per photo there. With a name that ends in .html: a page with "
+        "thumbnails to look through, and the lines beside it. Replaced if it exists.",
         show_default=False,
     ),
 ]

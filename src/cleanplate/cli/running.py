@@ -1,9 +1,10 @@
 """What the commands that work on photos share: checks, the run itself, and its end."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 import typer
 
@@ -15,7 +16,7 @@ from cleanplate.errors import InputError, PhotoError, UnknownNameError
 from cleanplate.labels import resolve_labels
 
 if TYPE_CHECKING:
-    from cleanplate.batch import Job, ModelNames, Outcome, Plan, ReportWriter
+    from cleanplate.batch import Job, ModelNames, Outcome, Plan
     from cleanplate.pipeline import Remover
 
 
@@ -58,20 +59,28 @@ def run_job(
     report: Path | None,
 ) -> None:
     """Do a planned run, show it, and write its report."""
-    from cleanplate.batch import ReportWriter, describe_models, run_plan
+    from cleanplate.batch import describe_models, run_plan
 
     models = describe_models(remover, job)
     view.total = len(plan.photos) + len(plan.unreadable)
     if not view.quiet:
         everything = bool(job.labels) and len(job.labels) == len(remover.segmenter.labels)
         _introduce(plan, "all that can be found" if everything else ", ".join(job.labels), models)
+    writer = _Report(report, models, job, view)
     with ExitStack() as stack:
-        writer = None if report is None else stack.enter_context(ReportWriter(report, models))
+        stack.enter_context(writer)
         stack.enter_context(view)
         for outcome in run_plan(plan, remover, job, on_start=view.start_photo):
-            writer = _write_report(writer, outcome, view)
+            writer.write(outcome)
             view.finish_photo(outcome)
     view.summarise()
+
+
+def wants_page(report: Path | None) -> bool:
+    """Return whether `--report` asks for a page, so that thumbnails are needed."""
+    from cleanplate.batch import report_files
+
+    return report is not None and len(report_files(report)) > 1
 
 
 def check_name(kind: str, name: str, known: Collection[str]) -> None:
@@ -119,15 +128,63 @@ def _introduce(plan: "Plan", what: str, models: "ModelNames") -> None:
         print_note(note)
 
 
-def _write_report(
-    writer: "ReportWriter | None", outcome: "Outcome", view: RunView
-) -> "ReportWriter | None":
-    """Write one line; a report that cannot be written is told once and does not stop the run."""
-    if writer is None:
-        return None
-    try:
-        writer.write(outcome)
-    except PhotoError as error:
-        view.fail(str(error))
-        return None
-    return writer
+class _Report:
+    """The files that `--report` names; one that cannot be written on is told once."""
+
+    def __init__(
+        self, report: Path | None, models: "ModelNames", job: "Job", view: RunView
+    ) -> None:
+        from cleanplate.batch import PageWriter, ReportWriter, describe_settings, report_files
+
+        self._view = view
+        self._lines: ReportWriter | None = None
+        self._page: PageWriter | None = None
+        if report is None:
+            return
+        *pages, lines = report_files(report)
+        settings = describe_settings(job)
+        self._lines = ReportWriter(lines, models, settings=settings)
+        for page in pages:
+            self._page = PageWriter(page, _about(models, settings))
+
+    def __enter__(self) -> Self:
+        """Make the files."""
+        self._stack = ExitStack()
+        for writer in (self._lines, self._page):
+            if writer is not None:
+                self._stack.enter_context(writer)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the files."""
+        self._stack.close()
+
+    def write(self, outcome: "Outcome") -> None:
+        """Write what became of one photo; a full disk does not stop the run."""
+        if self._lines is None:
+            return
+        try:
+            line = self._lines.write(outcome)
+            if self._page is not None:
+                self._page.write(outcome, line)
+        except PhotoError as error:
+            self._view.fail(str(error))
+            self._lines = None
+
+
+def _about(models: "ModelNames", settings: Mapping[str, object]) -> dict[str, str]:
+    """Return what the page says about the whole run."""
+    about = {role: name for role, name in models["models"].items() if name is not None}
+    for name, value in settings.items():
+        values = value.items() if isinstance(value, dict) else [(name, value)]
+        about.update({key: _plain(it) for key, it in values if it not in (None, [], (), 0, False)})
+    return about
+
+
+def _plain(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

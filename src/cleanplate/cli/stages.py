@@ -13,6 +13,7 @@ from cleanplate.cli.running import (
     ending_well,
     make_view,
     run_job,
+    wants_page,
 )
 from cleanplate.errors import InputError
 
@@ -99,6 +100,7 @@ def mask_command(
             shadows=shadows,
             verify=verify is not False,
             draft_only=True,
+            thumbnails=wants_page(report),
             overwrite=overwrite,
             fail_fast=fail_fast,
         )
@@ -144,5 +146,10 @@ def fill_command(
         remover = pipeline.Remover(
             segmenter=segmenter, inpainter=inpainter, device=device, threads=threads
         )
-        job = batch.Job(own_drafts=drafts, overwrite=overwrite, fail_fast=fail_fast)
+        job = batch.Job(
+            own_drafts=drafts,
+            thumbnails=wants_page(report),
+            overwrite=overwrite,
+            fail_fast=fail_fast,
+        )
         run_job(plan, remover, job, view, report)

@@ -1,6 +1,6 @@
 """What is said about photos, in words; nothing here prints."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,6 +40,12 @@ def cause_of(outcome: "Outcome") -> str:
 def count_of(count: int, noun: str) -> str:
     """Return "1 photo", "2 photos", "3 buses"."""
     return f"{count} {noun}" if count == 1 else f"{count} {_PLURALS.get(noun, noun + 's')}"
+
+
+def list_counts(counts: Mapping[str, int]) -> str:
+    """Return "12 people, 3 cars", the most first."""
+    ordered = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+    return ", ".join(count_of(count, label) for label, count in ordered)
 
 
 def _describe_status(outcome: "Outcome") -> str:
