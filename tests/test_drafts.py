@@ -54,6 +54,27 @@ def test_margins_are_cut_at_what_is_protected_but_not_at_doubtful_finds(remover,
     assert (doubtful.mask & area(DOG)).any()
 
 
+def test_what_stays_on_purpose_is_hidden_from_the_inpainter_and_not_copied_from(
+    remover, image, fake_inpainter
+):
+    remover.remove(image, "person", grow=0, verify=False)
+    assert sum(np.count_nonzero(mask) for _, mask in fake_inpainter.given) == 80 * 120 + 40 * 80
+    fake_inpainter.given.clear()
+    removal = remover.remove(image, "person", grow=0, verify=False, rules=Rules(protect="dog"))
+    near = [mask for _, mask in fake_inpainter.given if np.count_nonzero(mask) > 80 * 120]
+    assert near
+    assert (removal.image[area(PERSON)] == SKY).all()  # not a mean of sky and dog
+    np.testing.assert_array_equal(removal.image[~removal.mask], image[~removal.mask])
+
+
+def test_where_all_else_is_kept_the_hole_is_filled_from_that(remover):
+    image = np.full((100, 100, 3), GREEN, np.uint8)
+    image[30:60, 30:60] = RED
+    removal = remover.remove(image, "person", grow=2, rules=Rules(protect="dog"))
+    assert removal.mask.sum() == 900
+    assert (removal.image == GREEN).all()
+
+
 def test_shadows_are_cut_too(remover, image):
     image[150:166, 184:200] = (60, 75, 95)  # at the foot of the dog, touching nobody else
     for shadows in (False, True):
@@ -109,6 +130,15 @@ def test_an_object_switched_off_is_not_eaten_by_its_neighbours_margin(remover, i
     edited = edit_draft(image, draft, remove={3: False}, mask=draft.mask)
     assert not (edited.mask & area(DOG)).any()
     assert (remover.fill(image, edited).image[area(DOG)] == GREEN).all()
+
+
+def test_what_is_switched_on_is_looked_for_again(remover, image, fake_segmenter):
+    draft = remover.draft(image, "person", rules=Rules(protect="dog"))
+    edited = edit_draft(image, draft, remove={3: True}, mask=draft.mask)
+    assert edited.labels == ("person", "dog")
+    removal = remover.fill(image, edited)
+    assert fake_segmenter.asked[-1] == ("person", "dog")
+    assert (removal.image[area(DOG)] != GREEN).any(axis=1).all()
 
 
 def test_what_does_not_fit_is_refused(remover, image):

@@ -123,8 +123,10 @@ def edit_draft(image: RGBImage, draft: Draft, *, remove: Mapping[int, bool], mas
     guarded = (draft.guarded | switched) - goes
     selection = Selection(objects, left, guarded)
     base = draft_mask(image, selection, grow=draft.grow, shadows=draft.shadows)
+    more = {thing.label for thing in objects}.difference(draft.labels)
     return replace(
         draft,
+        labels=(*draft.labels, *sorted(more)),
         mask=np.asarray((base | painted_on) & ~erased),
         objects=objects,
         left=left,

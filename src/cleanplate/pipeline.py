@@ -235,7 +235,7 @@ class Remover:
         if draft is None:
             removal = self._fill(image, hole)
         else:
-            removal = self._fill(image, hole, kept=painted(draft.left, hole.shape))
+            removal = self._fill(image, hole, draft)
             removal = replace(
                 removal,
                 objects=draft.objects,
@@ -297,7 +297,7 @@ class Remover:
                 # The former fill met what is removed only now: it is made again, as far as it hangs
                 # together with that.
                 more |= touching(removal.mask, more)
-            again = self._fill(removal.image, more, kept=kept)
+            again = self._fill(removal.image, more, draft)
             mask = removal.mask | more
             found = look(again.image, mask)
             if _area(found) >= _area(remaining):
@@ -306,8 +306,11 @@ class Remover:
             remaining = found
         return replace(removal, remaining=tuple(remaining))
 
-    def _fill(self, image: RGBImage, mask: Mask, *, kept: Mask | None = None) -> Removal:
-        """Fill `mask`; objects in `kept`, which stay, are no texture to copy."""
+    def _fill(self, image: RGBImage, mask: Mask, draft: Draft | None = None) -> Removal:
+        """Fill `mask`; a draft's objects that stay are no texture to copy.
+
+        Those that stay on purpose are hidden from the inpainter, too, or it would go on with them.
+        """
         if not mask.any():
             return Removal(image=image.copy(), mask=mask.copy())
         notes: tuple[str, ...] = ()
@@ -316,15 +319,23 @@ class Remover:
         inpainter = self.inpainter
         size = inpainter.working_size
         result = image.copy()
-        sources = ~mask if kept is None else ~(mask | kept)
+        sources = ~mask
+        hidden = None
+        if draft is not None:
+            sources &= ~painted(draft.left, mask.shape)
+            if draft.guarded:
+                hidden = painted((x for x in draft.left if x.id in draft.guarded), mask.shape)
         waiting = mask.copy()  # holes not yet filled: no window may copy from them
         for window in plan_windows(
             mask, context=_CONTEXT, min_size=size or _NATIVE_LEAST_PX, join=_JOIN
         ):
             part, unknown = result[window.slices], waiting[window.slices]
-            filled = _inpaint_scaled(inpainter, part, unknown, _working_size(window, size))
+            unseen = unknown if hidden is None else unknown | hidden[window.slices]
+            if unseen.all():
+                unseen = unknown
+            filled = _inpaint_scaled(inpainter, part, unseen, _working_size(window, size))
             # Objects of other windows, not yet removed, must not shine in.
-            known = np.where(unknown[..., None], filled, part)
+            known = np.where(unseen[..., None], filled, part)
             if size is not None:  # a network's fill is smooth at the photo's resolution
                 filled = carry_texture(known, filled, window.mask, sources[window.slices])
             part[window.mask] = paste(known, filled, window.mask)[window.mask]

@@ -182,7 +182,7 @@ def _about(models: "ModelNames", settings: Mapping[str, object]) -> dict[str, st
     about = {role: name for role, name in models["models"].items() if name is not None}
     for name, value in settings.items():
         values = value.items() if isinstance(value, dict) else [(name, value)]
-        about.update({key: _plain(it) for key, it in values if it not in (None, [], (), 0, False)})
+        about.update((key, _plain(it)) for key, it in values if it or (key == "grow" and it == 0))
     return about
 
 
