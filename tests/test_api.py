@@ -243,6 +243,8 @@ def test_other_types_are_refused_by_name(image):
 def test_options_reach_the_remover(pixels):
     np.testing.assert_array_equal(cleanplate.remove(pixels, "person", min_score=0.99), pixels)
     np.testing.assert_array_equal(cleanplate.remove(pixels, "person", min_area=601), pixels)
+    kept = cleanplate.remove(pixels, "person", rules=cleanplate.Rules(keep=1))
+    np.testing.assert_array_equal(kept, pixels)
     changed = (cleanplate.remove(pixels, "person", grow=0) != pixels).any(axis=2)
     assert changed.sum() == 600
     with pytest.raises(UnknownNameError, match="Did you mean 'person'"):

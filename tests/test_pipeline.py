@@ -75,7 +75,7 @@ def test_labels_that_the_segmenter_does_not_know_are_refused(remover):
         ({"min_score": -0.1}, r"min_score must be in \[0, 1\], got -0.1"),
         ({"min_score": 1.1}, r"min_score must be in \[0, 1\], got 1.1"),
         ({"min_score": math.nan}, r"min_score must be in \[0, 1\], got nan"),
-        ({"min_area": -1}, "min_area must be at least 0 px, got -1"),
+        ({"min_area": -1}, "min_area must be at least 0 px, .* such as 5%, got -1"),
         ({"grow": -1}, "grow must be at least 0 px, got -1"),
         ({"grow": math.nan}, "grow must be at least 0 px, got nan"),
         ({"grow": math.inf}, "grow must be at least 0 px, got inf"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cleanplate.api import remove
+    from cleanplate.drafts import Draft
     from cleanplate.errors import (
         ChecksumError,
         CleanplateError,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from cleanplate.pipeline import Remover
     from cleanplate.segmenters import Segmenter
     from cleanplate.segmenters.example import ExampleSegmenter
+    from cleanplate.selection import Rules
     from cleanplate.types import Box, Instance, Mask, Removal, RGBImage
 
 __version__ = "0.1.0"
@@ -37,6 +39,7 @@ _HOMES = {
     "CleanplateError": "errors",
     "DeviceError": "errors",
     "ExampleSegmenter": "segmenters.example",
+    "Draft": "drafts",
     "Inpainter": "inpainters",
     "InputError": "errors",
     "Instance": "types",
@@ -48,6 +51,7 @@ _HOMES = {
     "RGBImage": "types",
     "Removal": "types",
     "Remover": "pipeline",
+    "Rules": "selection",
     "Segmenter": "segmenters",
     "ShapeMismatchError": "errors",
     "UnknownNameError": "errors",
@@ -60,6 +64,7 @@ __all__ = [
     "ChecksumError",
     "CleanplateError",
     "DeviceError",
+    "Draft",
     "ExampleSegmenter",
     "Inpainter",
     "InputError",
@@ -72,6 +77,7 @@ __all__ = [
     "RGBImage",
     "Removal",
     "Remover",
+    "Rules",
     "Segmenter",
     "ShapeMismatchError",
     "UnknownNameError",

@@ -17,7 +17,8 @@ from cleanplate.images import (
     pil_from_photo,
     read_photo,
 )
-from cleanplate.pipeline import DEFAULT_MIN_SCORE, Remover
+from cleanplate.pipeline import DEFAULT_MIN_SCORE, NO_RULES, Remover
+from cleanplate.selection import Area, Rules
 from cleanplate.types import Removal, RGBImage
 
 if TYPE_CHECKING:
@@ -31,10 +32,11 @@ def remove(
     *,
     remover: Remover | None = None,
     min_score: float = DEFAULT_MIN_SCORE,
-    min_area: int = 0,
+    min_area: Area = 0,
     grow: float | None = None,
     shadows: bool = False,
     verify: bool = True,
+    rules: Rules = NO_RULES,
 ) -> bytes: ...
 @overload
 def remove(
@@ -43,10 +45,11 @@ def remove(
     *,
     remover: Remover | None = None,
     min_score: float = DEFAULT_MIN_SCORE,
-    min_area: int = 0,
+    min_area: Area = 0,
     grow: float | None = None,
     shadows: bool = False,
     verify: bool = True,
+    rules: Rules = NO_RULES,
 ) -> npt.NDArray[np.uint8]: ...
 @overload
 def remove(
@@ -55,10 +58,11 @@ def remove(
     *,
     remover: Remover | None = None,
     min_score: float = DEFAULT_MIN_SCORE,
-    min_area: int = 0,
+    min_area: Area = 0,
     grow: float | None = None,
     shadows: bool = False,
     verify: bool = True,
+    rules: Rules = NO_RULES,
 ) -> "Image.Image": ...
 
 
@@ -68,10 +72,11 @@ def remove(
     *,
     remover: Remover | None = None,
     min_score: float = DEFAULT_MIN_SCORE,
-    min_area: int = 0,
+    min_area: Area = 0,
     grow: float | None = None,
     shadows: bool = False,
     verify: bool = True,
+    rules: Rules = NO_RULES,
 ) -> "bytes | npt.NDArray[np.uint8] | Image.Image":
     """Return the photo without the named objects, as what it was given.
 
@@ -85,10 +90,11 @@ def remove(
         labels: names, everyday words or VOC ids of what to remove, such as ["person", "cars"].
         remover: what to use instead of the default models.
         min_score: [0, 1]; objects of which the segmenter is less sure stay.
-        min_area: px; smaller objects stay.
+        min_area: smaller objects stay; px, or a share of the photo such as "5%".
         grow: px, >= 0; margin around every object. None scales it with each object.
         shadows: remove the objects' shadows and mirror images on the ground too, where evident.
         verify: look at the filled holes again, and fill once more what is still found there.
+        rules: what else stays, such as `Rules(keep=1)` for the largest.
 
     Returns:
         bytes for bytes: the same format and metadata, the very same bytes if nothing was found; a
@@ -113,6 +119,7 @@ def remove(
             grow=grow,
             shadows=shadows,
             verify=verify,
+            rules=rules,
         )
 
     if isinstance(image, np.ndarray):

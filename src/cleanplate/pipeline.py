@@ -3,22 +3,21 @@
 import math
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from cleanplate.compositing import paste
-from cleanplate.edges import follow_edges
+from cleanplate.drafts import Draft, draft_mask, shaped, with_outlines
 from cleanplate.errors import InputError
 from cleanplate.inpainters import DEFAULT_INPAINTER, Inpainter, create_inpainter
 from cleanplate.inpainters.base import reach_of
 from cleanplate.inpainters.fitting import inpaint_scaled
-from cleanplate.labels import resolve_labels
-from cleanplate.masks import box_of, cut_off, margin_px, merge, painted, shape_mask, touching
+from cleanplate.masks import box_of, painted, touching
 from cleanplate.segmenters import DEFAULT_SEGMENTER, Segmenter, create_segmenter
-from cleanplate.shadows import find_traces
+from cleanplate.selection import Area, Rules, Selection, area_px, asked_labels, notes_on, select
 from cleanplate.texture import carry_texture
 from cleanplate.types import (
     Instance,
@@ -34,6 +33,9 @@ from cleanplate.windows import Window, plan_windows
 DEFAULT_MIN_SCORE = 0.5
 """Objects below this mean probability stay. True finds on real photos are mostly above 0.6, false
 ones below 0.5; figures against the light are near it."""
+
+NO_RULES = Rules()
+"""All that was asked for goes."""
 
 _CONTEXT = 0.7  # the hole's mean side, on every side of it
 _JOIN = 0.15  # holes nearer than this share of the larger one's side may share a window
@@ -108,34 +110,27 @@ class Remover:
         labels: Collection[str] | str,
         *,
         min_score: float = DEFAULT_MIN_SCORE,
-        min_area: int = 0,
+        min_area: Area = 0,
+        rules: Rules = NO_RULES,
     ) -> tuple[list[Instance], list[Instance]]:
         """Return the objects to remove, and those found that are to be left.
 
-        The outlines of the former follow the photo at its own resolution.
+        The outlines of the former follow the photo at its own resolution. Each of the latter has
+        its `reason`.
 
         Args:
             image: (H, W, 3) uint8, RGB. Not modified.
             labels: label names, everyday words or VOC ids; see `resolve_labels`.
             min_score: [0, 1]; objects of a lower mean probability are left.
-            min_area: px; smaller objects are left.
+            min_area: smaller objects are left; px, or a share of the photo such as "5%".
+            rules: what else is left.
 
         Raises:
             InputError: wrong image, score or area, or no label.
             UnknownNameError: the segmenter does not know a label.
         """
-        check_image(image)
-        if not 0 <= min_score <= 1:
-            raise InputError(f"min_score must be in [0, 1], got {min_score}")
-        if min_area < 0:
-            raise InputError(f"min_area must be at least 0 px, got {min_area}")
-        asked = self._resolve(labels)
-        chosen: list[Instance] = []
-        left: list[Instance] = []
-        for instance in self.segmenter.segment(image, asked):
-            wanted = instance.score >= min_score and instance.area_px >= min_area
-            (chosen if wanted else left).append(instance)
-        return _sharpened(image, chosen, left), left
+        selection, _ = self._select(image, labels, min_score, min_area, rules)
+        return list(selection.chosen), list(selection.left)
 
     def remove(
         self,
@@ -143,10 +138,11 @@ class Remover:
         labels: Collection[str] | str,
         *,
         min_score: float = DEFAULT_MIN_SCORE,
-        min_area: int = 0,
+        min_area: Area = 0,
         grow: float | None = None,
         shadows: bool = False,
         verify: bool = True,
+        rules: Rules = NO_RULES,
     ) -> Removal:
         """Return the photo without the objects of the given classes.
 
@@ -160,78 +156,146 @@ class Remover:
                 evident.
             verify: look at the filled holes again, and fill once more what is still found there, at
                 most twice.
+            rules: as for `find`.
 
         Raises:
             InputError: as for `find`, or a negative `grow`.
         """
+        draft = self.draft(
+            image,
+            labels,
+            min_score=min_score,
+            min_area=min_area,
+            grow=grow,
+            shadows=shadows,
+            verify=verify,
+            rules=rules,
+        )
+        removal = self.fill(image, draft)
+        spent = {stage: s for stage, s in removal.timings_s.items() if stage != "total"}
+        timings_s = {**draft.timings_s, **spent}
+        return replace(removal, timings_s={**timings_s, "total": sum(timings_s.values())})
+
+    def draft(
+        self,
+        image: RGBImage,
+        labels: Collection[str] | str,
+        *,
+        min_score: float = DEFAULT_MIN_SCORE,
+        min_area: Area = 0,
+        grow: float | None = None,
+        shadows: bool = False,
+        verify: bool = True,
+        rules: Rules = NO_RULES,
+    ) -> Draft:
+        """Return what `remove` would fill, for `fill` to do it; the arguments are the same.
+
+        Raises:
+            InputError, UnknownNameError: as for `remove`.
+        """
         start = time.perf_counter()
         if grow is not None and not 0 <= grow < math.inf:
             raise InputError(f"grow must be at least 0 px, got {grow}")
-        chosen, left = self.find(image, labels, min_score=min_score, min_area=min_area)
+        selection, asked = self._select(image, labels, min_score, min_area, rules)
         found = time.perf_counter()
-        mask = _shape(chosen, image.shape, grow)
-        if shadows:
-            mask |= _traces(image, chosen, left)
-        shaped = time.perf_counter()
-        removal = self._fill(image, mask, kept=painted(left, image.shape))
-        removal = replace(removal, objects=tuple(chosen), left=tuple(left))
-        filled = time.perf_counter()
-        timings_s = {"find": found - start, "mask": shaped - found, "fill": filled - shaped}
-        if verify and chosen:
-            asked = self._resolve(labels)
+        mask = draft_mask(image, selection, grow=grow, shadows=shadows)
+        shaped_at = time.perf_counter()
+        return Draft(
+            mask=mask,
+            objects=selection.chosen,
+            left=selection.left,
+            guarded=selection.guarded,
+            labels=asked,
+            min_score=min_score,
+            min_area_px=area_px("min_area", min_area, mask.shape),
+            grow=grow,
+            shadows=shadows,
+            verify=verify,
+            timings_s={"find": found - start, "mask": shaped_at - found},
+        )
 
-            def look(image: RGBImage, mask: Mask) -> list[Instance]:
-                return find_remaining(
-                    image,
-                    mask,
-                    removed=chosen,
-                    left=left,
-                    segmenter=self.segmenter,
-                    labels=asked,
-                    min_score=min_score,
-                    min_area=min_area,
-                )
-
-            removal = self._look_again(removal, look, grow)
-            timings_s["verify"] = time.perf_counter() - filled
-        return replace(removal, timings_s={**timings_s, "total": time.perf_counter() - start})
-
-    def fill(self, image: RGBImage, mask: Mask) -> Removal:
+    def fill(self, image: RGBImage, mask: Mask | Draft) -> Removal:
         """Return the photo with the pixels of a mask filled, the mask used as it is.
 
         Args:
             image: (H, W, 3) uint8, RGB. Not modified.
-            mask: (H, W) bool, True = fill.
+            mask: (H, W) bool, True = fill; or a draft, of whose objects those that stay are not
+                copied from, and whose holes are looked at again.
 
         Raises:
             InputError: wrong shape or dtype.
             ShapeMismatchError: the sizes differ.
         """
         start = time.perf_counter()
-        check_image_and_mask(image, mask)
-        removal = self._fill(image, mask)
-        elapsed = time.perf_counter() - start
-        return replace(removal, timings_s={"fill": elapsed, "total": elapsed})
+        draft = mask if isinstance(mask, Draft) else None
+        hole = mask.mask if isinstance(mask, Draft) else mask
+        check_image_and_mask(image, hole)
+        if draft is None:
+            removal = self._fill(image, hole)
+        else:
+            removal = self._fill(image, hole, draft)
+            removal = replace(
+                removal,
+                objects=draft.objects,
+                left=draft.left,
+                notes=(*removal.notes, *notes_on(draft.left)),
+            )
+        timings_s = {"fill": time.perf_counter() - start}
+        if draft is not None and draft.verify and draft.objects:
+            removal = self._look_again(removal, draft)
+            timings_s["verify"] = time.perf_counter() - start - timings_s["fill"]
+        return replace(removal, timings_s={**timings_s, "total": time.perf_counter() - start})
 
-    def _resolve(self, labels: Collection[str] | str) -> tuple[str, ...]:
-        names = [labels] if isinstance(labels, str) else labels
-        return resolve_labels(names, self.segmenter.labels)
+    def _select(
+        self,
+        image: RGBImage,
+        labels: Collection[str] | str,
+        min_score: float,
+        min_area: Area,
+        rules: Rules,
+    ) -> tuple[Selection, tuple[str, ...]]:
+        """Return the objects, and the canonical labels of what is to go."""
+        check_image(image)
+        if not 0 <= min_score <= 1:
+            raise InputError(f"min_score must be in [0, 1], got {min_score}")
+        area_px("min_area", min_area, (image.shape[0], image.shape[1]))
+        asked, protected = asked_labels(labels, rules, self.segmenter.labels)
+        selection = select(
+            image,
+            self.segmenter.segment(image, (*asked, *protected)),
+            min_score=min_score,
+            min_area=min_area,
+            rules=rules,
+            protected=protected,
+        )
+        return with_outlines(image, selection), asked
 
-    def _look_again(
-        self, removal: Removal, look: Callable[[RGBImage, Mask], list[Instance]], grow: float | None
-    ) -> Removal:
+    def _look_again(self, removal: Removal, draft: Draft) -> Removal:
         """Fill once more what is still found, as long as that leaves less of it."""
-        kept = painted(removal.left, removal.mask.shape)
+
+        def look(image: RGBImage, mask: Mask) -> list[Instance]:
+            return find_remaining(
+                image,
+                mask,
+                removed=draft.objects,
+                left=draft.left,
+                segmenter=self.segmenter,
+                labels=draft.labels,
+                min_score=draft.min_score,
+                min_area=draft.min_area_px,
+            )
+
+        kept = painted(draft.left, removal.mask.shape)
         remaining = look(removal.image, removal.mask)
         for _ in range(_MOST_REFILLS):
             if not remaining:
                 break
-            more = _shape(remaining, removal.mask.shape, grow) & ~kept
+            more = shaped(remaining, removal.mask.shape, draft.grow) & ~kept
             if (more & ~removal.mask).any():
                 # The former fill met what is removed only now: it is made again, as far as it hangs
                 # together with that.
                 more |= touching(removal.mask, more)
-            again = self._fill(removal.image, more, kept=kept)
+            again = self._fill(removal.image, more, draft)
             mask = removal.mask | more
             found = look(again.image, mask)
             if _area(found) >= _area(remaining):
@@ -240,8 +304,11 @@ class Remover:
             remaining = found
         return replace(removal, remaining=tuple(remaining))
 
-    def _fill(self, image: RGBImage, mask: Mask, *, kept: Mask | None = None) -> Removal:
-        """Fill `mask`; objects in `kept`, which stay, are no texture to copy."""
+    def _fill(self, image: RGBImage, mask: Mask, draft: Draft | None = None) -> Removal:
+        """Fill `mask`; a draft's objects that stay are no texture to copy.
+
+        Those that stay on purpose are hidden from the inpainter, too, or it would go on with them.
+        """
         if not mask.any():
             return Removal(image=image.copy(), mask=mask.copy())
         notes: tuple[str, ...] = ()
@@ -250,50 +317,29 @@ class Remover:
         inpainter = self.inpainter
         size = inpainter.working_size
         result = image.copy()
-        sources = ~mask if kept is None else ~(mask | kept)
+        sources = ~mask
+        hidden = None
+        if draft is not None:
+            sources &= ~painted(draft.left, mask.shape)
+            if draft.guarded:
+                hidden = painted((x for x in draft.left if x.id in draft.guarded), mask.shape)
         waiting = mask.copy()  # holes not yet filled: no window may copy from them
         for window in plan_windows(
             mask, context=_CONTEXT, min_size=size or _NATIVE_LEAST_PX, join=_JOIN
         ):
             part, unknown = result[window.slices], waiting[window.slices]
+            unseen = unknown if hidden is None else unknown | hidden[window.slices]
+            if unseen.all():
+                unseen = unknown
             long_side = _working_size(window, size, reach_of(inpainter))
-            filled = inpaint_scaled(inpainter.inpaint, part, unknown, long_side)
+            filled = inpaint_scaled(inpainter.inpaint, part, unseen, long_side)
             # Objects of other windows, not yet removed, must not shine in.
-            known = np.where(unknown[..., None], filled, part)
+            known = np.where(unseen[..., None], filled, part)
             if size is not None:  # a network's fill is smooth at the photo's resolution
                 filled = carry_texture(known, filled, window.mask, sources[window.slices])
             part[window.mask] = paste(known, filled, window.mask)[window.mask]
             unknown &= ~window.mask
         return Removal(image=result, mask=mask.copy(), notes=notes)
-
-
-def _sharpened(
-    image: RGBImage, chosen: Collection[Instance], left: Collection[Instance]
-) -> list[Instance]:
-    """Return the chosen objects with outlines that follow the photo, but not into what is left."""
-    if not chosen:
-        return []
-    kept = painted(left, image.shape)
-    return [cut_off(follow_edges(image, instance), kept) for instance in chosen]
-
-
-def _traces(image: RGBImage, chosen: Collection[Instance], left: Collection[Instance]) -> Mask:
-    """Return (H, W), the shadows and mirror images of the chosen objects."""
-    size_hw = (image.shape[0], image.shape[1])
-    objects = painted([*chosen, *left], size_hw)
-    traces = (find_traces(image, instance, objects) for instance in chosen)
-    return merge([found for found in traces if found is not None], size_hw)
-
-
-def _shape(instances: Collection[Instance], size_hw: tuple[int, ...], grow: float | None) -> Mask:
-    """Return (H, W), what to fill for some objects, each with its margin."""
-    height, width = size_hw[:2]
-    margins = [margin_px(instance) if grow is None else grow for instance in instances]
-    shapes = [
-        shape_mask(instance, (height, width), margin)
-        for instance, margin in zip(instances, margins, strict=True)
-    ]
-    return merge(shapes, (height, width))
 
 
 def _area(instances: Collection[Instance]) -> int:

@@ -27,6 +27,7 @@ class Instance:
     score: float  # mean probability of the label over the object's pixels, [0, 1]
     box_xyxy: Box
     mask: Mask  # (bottom - top, right - left)
+    reason: str = ""  # why it stays in the photo, e.g. "kept: largest"; empty if it goes
 
     @property
     def area_px(self) -> int:
@@ -46,7 +47,7 @@ class Removal:
     image: RGBImage  # (H, W, 3) uint8; equal to the input wherever `mask` is False
     mask: Mask  # (H, W) bool, True = was filled
     objects: tuple[Instance, ...] = ()  # what was removed
-    left: tuple[Instance, ...] = ()  # found, but below the asked score or area: still there
+    left: tuple[Instance, ...] = ()  # found, but still there, each with its reason
     remaining: tuple[Instance, ...] = ()  # still found in the filled holes, or at their edges
     refills: int = 0  # how often what was still found was filled again
     timings_s: Mapping[str, float] = field(default_factory=dict)  # by stage, plus "total"

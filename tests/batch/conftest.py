@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cleanplate.selection import Rules, select
 from cleanplate.types import Instance, Mask, Removal, RGBImage
 
 COLOURS = {"person": (220, 20, 20), "car": (20, 20, 220)}
@@ -27,6 +28,7 @@ class ColourRemover:
         *,
         min_score: float = 0.5,
         min_area: int = 0,
+        rules: Rules | None = None,
     ) -> tuple[list[Instance], list[Instance]]:
         self.seen.append(image.shape)
         found = []
@@ -41,8 +43,10 @@ class ColourRemover:
                 found.append(
                     Instance(number, label, SCORES[label], (left, top, right, bottom), mask)
                 )
-        chosen = [x for x in found if x.score >= min_score and x.area_px >= min_area]
-        return chosen, [x for x in found if x not in chosen]
+        selection = select(
+            image, found, min_score=min_score, min_area=min_area, rules=rules or Rules()
+        )
+        return list(selection.chosen), list(selection.left)
 
     def remove(
         self,
@@ -54,6 +58,7 @@ class ColourRemover:
         grow: int | None = None,
         shadows: bool = False,
         verify: bool = True,
+        rules: Rules | None = None,
     ) -> Removal:
         chosen, left = self.find(image, labels, min_score=min_score, min_area=min_area)
         mask = np.zeros(image.shape[:2], dtype=bool)

@@ -253,7 +253,8 @@ class TestReport:
     def test_has_a_line_for_every_photo_with_every_field(self, remover, make_photo):
         make_photo(Path("in/a.png"), "person", "car")
         Path("in/b.png").write_text("no photo")
-        with ReportWriter(Path("logs/report.jsonl"), ON_NOTHING) as report:
+        settings = {"labels": ["person", "car"]}
+        with ReportWriter(Path("logs/report.jsonl"), ON_NOTHING, settings=settings) as report:
             for outcome in run(remover, Job(labels=("person", "car"), min_score=0.8)):
                 report.write(outcome)
         first, second = map(json.loads, Path("logs/report.jsonl").read_text().splitlines())
@@ -272,6 +273,7 @@ class TestReport:
                     "box_xyxy": [4, 8, 14, 18],
                     "area_px": 100,
                     "removed": True,
+                    "reason": None,
                 },
                 {
                     "id": 2,
@@ -281,6 +283,7 @@ class TestReport:
                     "box_xyxy": [20, 8, 30, 18],
                     "area_px": 100,
                     "removed": False,
+                    "reason": "score below 0.8",
                 },
             ],
             "remaining": [],
@@ -288,6 +291,7 @@ class TestReport:
             "mask_area_px": 100,
             "mask_share": 0.083333,
             **ON_NOTHING,
+            "settings": {"labels": ["person", "car"]},
             "notes": [],
             "error": None,
         }

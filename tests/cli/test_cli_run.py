@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from cleanplate import pipeline
-from cleanplate.cli import run as run_module
+from cleanplate.cli import options
 from cleanplate.errors import MissingRuntimeError
 from cleanplate.inpainters import DEFAULT_INPAINTER, inpainter_names
 from cleanplate.models import DEVICES
@@ -48,7 +48,7 @@ def test_the_main_job(cli, make_photo):
         r"in/a\.png: removed 1 person \(0\.91\), \d+\.\d % of the photo, \d+\.\d s", lines[0]
     )
     assert lines[1] == "in/b.png: nothing found, copied"
-    assert lines[2] == "in/c.png: nothing above the limits, copied; left 1 car (0.30)"
+    assert lines[2] == "in/c.png: nothing to remove, copied; left 1 car (0.30)"
     assert re.fullmatch(
         r"3 photos: 1 removed, 2 copied unchanged; \d+\.\d s, \d+\.\d photos/s", lines[3]
     )
@@ -75,7 +75,7 @@ def test_labels_can_be_given_in_every_way(cli, make_photo, options):
 def test_limits_are_handed_on(cli, make_photo):
     make_photo("in/a.png", "person")
     ran = cli("run", "in", "-o", "out", "--remove", "person", "--min-area", 401)
-    assert "nothing above the limits, copied; left 1 person (0.91)" in ran.out
+    assert "nothing to remove, copied; left 1 person (0.91)" in ran.out
     ran = cli("run", "in", "-o", "out2", "--remove", "person", "--min-area", 400)
     assert "removed 1 person" in ran.out
 
@@ -163,7 +163,7 @@ def test_verbose_adds_boxes_times_and_notes(cli, make_photo):
     make_photo("in/a.png", "person", "car")
     ran = cli("run", "in", "-o", "out", "--remove", "person,car", "-v")
     assert "  removed 1: person 0.91, box 10 20 30 40, 400 px\n" in ran.out
-    assert "  left 2: car 0.30, box 50 20 70 40, 400 px\n" in ran.out
+    assert "  left 2: car 0.30, box 50 20 70 40, 400 px (score below 0.5)\n" in ran.out
     assert re.search(r"\n  read \d+\.\d\d s, .*, write \d+\.\d\d s, total \d+\.\d\d s\n", ran.out)
 
 
@@ -284,7 +284,7 @@ def test_the_help_tells_the_devices_and_defaults_there_are(cli, monkeypatch):
         assert word in ran.out
     for default in (DEFAULT_SEGMENTER, DEFAULT_INPAINTER):
         assert f"[default: ({default})]" in ran.out
-    assert str(pipeline.DEFAULT_MIN_SCORE) == run_module.SHOWN_MIN_SCORE
+    assert str(pipeline.DEFAULT_MIN_SCORE) == options.SHOWN_MIN_SCORE
     shorts = set(re.findall(r" (-\w)\b", ran.out))
     assert shorts == {"-o", "-r", "-v", "-q"}
 

@@ -61,6 +61,7 @@ def photos(figure, tmp_path) -> Path:
     figure.save(tmp_path / "photos" / "lake.jpg", quality=90)
     figure.save(tmp_path / "photos" / "2024" / "station.png")
     Image.new("RGB", (120, 90), (150, 140, 120)).save(tmp_path / "photos" / "wall.jpg")
+    (tmp_path / "rejected.txt").write_text("photos/lake.jpg\n")
     mask = np.zeros(figure.size[::-1], np.uint8)
     mask[20:60, 50:90] = 255
     Image.fromarray(mask).save(tmp_path / "own_masks" / "lake.png")

@@ -1,7 +1,22 @@
 """Runs over many photos: plan first, refuse what would do harm, then one photo after the other."""
 
+from cleanplate.batch.draft_files import plan_of_masks, segmenter_of_drafts
 from cleanplate.batch.mask_files import MaskFiles
-from cleanplate.batch.planning import Plan, PlannedPhoto, UnreadableFolder, plan_photos
+from cleanplate.batch.page import PageWriter
+from cleanplate.batch.planning import (
+    Plan,
+    PlannedPhoto,
+    UnreadableFolder,
+    plan_photos,
+    report_files,
+)
+from cleanplate.batch.redoing import (
+    describe_settings,
+    job_of,
+    plan_redo,
+    read_list,
+    read_report,
+)
 from cleanplate.batch.report import ModelNames, ReportWriter, describe_models, describe_outcome
 from cleanplate.batch.running import Found, Job, Outcome, Status, run_plan
 
@@ -11,6 +26,7 @@ __all__ = [
     "MaskFiles",
     "ModelNames",
     "Outcome",
+    "PageWriter",
     "Plan",
     "PlannedPhoto",
     "ReportWriter",
@@ -18,6 +34,14 @@ __all__ = [
     "UnreadableFolder",
     "describe_models",
     "describe_outcome",
+    "describe_settings",
+    "job_of",
+    "plan_of_masks",
     "plan_photos",
+    "plan_redo",
+    "read_list",
+    "read_report",
+    "report_files",
     "run_plan",
+    "segmenter_of_drafts",
 ]

@@ -94,7 +94,7 @@ def plan_photos(
     if not photos and not walk.unreadable:
         raise InputError(_no_photos(sources, walk, recursive=recursive))
     plan = _name_results(_mark_shared_stems(photos.values()), output, raw_output)
-    _check_writes(plan, masks=masks, report=report)
+    check_writes(plan, masks=masks, report=report)
     return Plan(
         plan,
         tuple(UnreadableFolder(*folder) for folder in walk.unreadable),
@@ -112,6 +112,13 @@ def mask_name(photo: PlannedPhoto) -> Path:
     if photo.shares_stem:
         return photo.relative.with_name(photo.relative.name + ".png")
     return photo.relative.with_suffix(".png")
+
+
+def report_files(report: Path) -> tuple[Path, ...]:
+    """Return what `--report` writes: the lines, and for a name with .html the page before them."""
+    if report.suffix.lower() in (".html", ".htm"):
+        return report, report.with_suffix(".jsonl")
+    return (report,)
 
 
 def _expand(
@@ -157,10 +164,14 @@ def _check_folders(inputs: Sequence[Path], used: Mapping[str, Path | None]) -> N
             raise InputError(f"{given}: is an input and {option} too; name another folder")
 
 
-def _check_writes(
+def check_writes(
     photos: Sequence[PlannedPhoto], *, masks: Path | None, report: Path | None
 ) -> None:
-    """Refuse a run that would write over one of its inputs or write one file twice."""
+    """Refuse a run that would write over one of its inputs or write one file twice.
+
+    Raises:
+        InputError: that is so; the message names both files.
+    """
     sources = {_real(photo.source): photo.source for photo in photos}
     by_inode = {inode: source for source in sources.values() if (inode := _inode(source))}
     writers: dict[str, str] = {}  # real path -> what writes it
@@ -180,10 +191,10 @@ def _check_writes(
                 )
             writers[real] = str(photo.source)
     extra = [("mask", masks / mask_name(photo)) for photo in photos] if masks is not None else []
-    if report is not None:
-        if _is_folder(report):
-            raise InputError(f"{report}: is a folder; --report takes a file")
-        extra.append(("report", report))
+    for path in () if report is None else report_files(report):
+        if _is_folder(path):
+            raise InputError(f"{path}: is a folder; --report takes a file")
+        extra.append(("report", path))
     for kind, path in extra:
         real = _real(path)
         if real in sources:

@@ -1,7 +1,7 @@
 """The report of a run: one JSON object per photo and line."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +24,7 @@ def describe_models(remover: "Remover", job: Job) -> ModelNames:
     A segmenter is not loaded for a run with the user's own masks, nor an inpainter for a dry run.
     """
     segmenter = remover.segmenter if job.own_masks is None else None
-    inpainter = None if job.dry_run else remover.inpainter
+    inpainter = None if job.dry_run or job.draft_only else remover.inpainter
     both = {"segmenter": segmenter, "inpainter": inpainter}
     return {
         "models": {role: model.name if model else None for role, model in both.items()},
@@ -53,10 +53,10 @@ def describe_outcome(
         - score: mean probability over the object, [0, 1].
         - box_xyxy: left, top, right, bottom in px of the upright photo; right and bottom exclusive.
         - area_px: pixels of the object, before the margin.
-        - removed: whether it was removed, or would be in a dry run; false means that it is below
-          --min-score or --min-area and stays.
+        - removed: whether it was removed, or would be in a dry run.
+        - reason: why it stays, such as "kept: largest" or "score below 0.5"; null if it does not.
     - remaining: what looking again still found in the filled holes or at their edges; objects with
-      the same fields, without "removed".
+      the same fields, without "removed" and "reason".
     - refills: how often, 0 to 2, what was found there was filled once more.
     - mask_area_px: pixels that were filled; null where no mask was made.
     - mask_share: the same as a share of the photo, [0, 1].
@@ -64,6 +64,7 @@ def describe_outcome(
     - provider: {segmenter, inpainter}: what ran each, e.g. "CPUExecutionProvider"; null where the
       run needed none.
     - models: {segmenter, inpainter}: their registered names, or null.
+    - settings: the run's options, from which 'redo' does photos again.
     - notes: statements on this photo a user should read.
     - error: why it failed, one line; null otherwise.
 
@@ -80,7 +81,12 @@ def describe_outcome(
         "status": outcome.status,
         "size_wh": None if size_hw is None else [size_hw[1], size_hw[0]],
         "found": [
-            {**_describe_object(found, known), "removed": found.chosen} for found in outcome.found
+            {
+                **_describe_object(found, known),
+                "removed": found.chosen,
+                "reason": found.reason or None,
+            }
+            for found in outcome.found
         ],
         "remaining": [_describe_object(found, known) for found in outcome.remaining],
         "refills": outcome.refills,
@@ -111,8 +117,16 @@ class ReportWriter:
     escaped surrogates, from which Python's `os.fsencode` gives the bytes back.
     """
 
-    def __init__(self, path: Path, models: ModelNames, known: Collection[str] = VOC_LABELS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        models: ModelNames,
+        known: Collection[str] = VOC_LABELS,
+        *,
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
         self._path, self._models, self._known = path, models, known
+        self._settings = settings
 
     def __enter__(self) -> Self:
         """Make the file, and its folder if there is none.
@@ -137,18 +151,20 @@ class ReportWriter:
         with suppress(OSError):  # `write` has said it; closing only tries the same bytes again
             self._file.close()
 
-    def write(self, outcome: Outcome) -> None:
-        """Append the line of one photo.
+    def write(self, outcome: Outcome) -> Mapping[str, object]:
+        """Append the line of one photo, and return what stands in it.
 
         Raises:
             PhotoError: it cannot be written, for example because the disk is full.
         """
-        line = json.dumps(describe_outcome(outcome, self._models, self._known))
+        described = describe_outcome(outcome, self._models, self._known)
+        line = {**described, "settings": self._settings}
         try:
-            self._file.write(line + "\n")
+            self._file.write(json.dumps(line) + "\n")
             self._file.flush()
         except OSError as error:
             raise self._failure(error) from error
+        return line
 
     def _failure(self, error: OSError) -> PhotoError:
         cause = f"the report cannot be written ({error.strerror})"

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from cleanplate.batch.draft_files import read_draft, write_draft
 from cleanplate.batch.mask_files import MaskFiles
 from cleanplate.batch.planning import Plan, PlannedPhoto, UnreadableFolder, mask_name
+from cleanplate.batch.thumbnails import Thumbnails, make_thumbnails
 from cleanplate.errors import CleanplateError, PhotoError
 from cleanplate.images import (
     Photo,
@@ -24,6 +26,7 @@ from cleanplate.images import (
     write_mask,
     write_photo,
 )
+from cleanplate.selection import Area, Rules, notes_on
 from cleanplate.types import Box, Instance, Mask, Removal
 
 if TYPE_CHECKING:
@@ -53,13 +56,17 @@ class Job:
 
     labels: tuple[str, ...] = ()  # canonical; not used with `own_masks`
     min_score: float = 0.0  # objects below it stay, [0, 1]
-    min_area: int = 0  # px; smaller objects stay
+    min_area: Area = 0  # px or a share such as "5%"; smaller objects stay
+    rules: Rules = field(default_factory=Rules)  # what else stays
     grow: int | None = None  # px; None scales with each object
     shadows: bool = False  # remove shadows and mirror images too
     verify: bool = True  # look at the filled holes again
     raw_output: RawOutput = "tiff"  # what camera RAW files are written as
     own_masks: MaskFiles | None = None  # the user's masks instead of the segmenter's
     masks: Path | None = None  # folder to save masks to
+    draft_only: bool = False  # the first stage: write drafts to the targets, no photo
+    own_drafts: MaskFiles | None = None  # the second stage: fill these drafts
+    thumbnails: bool = False  # make small pictures for the report's page
     dry_run: bool = False  # write no photo and no mask
     overwrite: bool = False
     fail_fast: bool = False
@@ -74,7 +81,8 @@ class Found:
     score: float
     box_xyxy: Box
     area_px: int
-    chosen: bool  # False: below the asked score or area, so it stays
+    chosen: bool  # False: it stays
+    reason: str = ""  # why it stays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +101,7 @@ class Outcome:
     notes: tuple[str, ...] = ()
     error: str | None = None  # one line, with the file in it
     trace: str | None = None  # of an error nobody expected
+    thumbnails: Thumbnails | None = None  # if the job asks for them
 
     @property
     def mask_share(self) -> float | None:
@@ -135,12 +144,15 @@ def run_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> Outcome:
             return Outcome(status="skipped", source=photo.source, target=done)
         with clock.stage("read"):
             picture = read_photo(photo.source, raw_output=job.raw_output)
+        if job.draft_only:
+            return _draft(photo, picture, remover, job, clock)
         if job.dry_run:
             return _look(photo, picture, remover, job, clock)
         removal = _remove(photo, picture, remover, job)
         clock.add(removal.timings_s)
         with clock.stage("write"):
             notes = _save(photo, picture, removal, job)
+        thumbnails = make_thumbnails(picture.pixels, removal) if job.thumbnails else None
     except Exception as error:
         return _failure(photo, error, clock)
     return _outcome(
@@ -153,6 +165,7 @@ def run_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> Outcome:
         mask_area_px=int(np.count_nonzero(removal.mask)),
         timings_s=clock.read(),
         notes=(*removal.notes, *notes),
+        thumbnails=thumbnails,
     )
 
 
@@ -167,6 +180,8 @@ def _find_result(photo: PlannedPhoto) -> Path | None:
 
 
 def _remove(photo: PlannedPhoto, picture: Photo, remover: "Remover", job: Job) -> Removal:
+    if job.own_drafts is not None:
+        return _fill_draft(photo, picture, remover, job.own_drafts)
     if job.own_masks is None:
         return remover.remove(
             picture.pixels,
@@ -176,6 +191,7 @@ def _remove(photo: PlannedPhoto, picture: Photo, remover: "Remover", job: Job) -
             grow=job.grow,
             shadows=job.shadows,
             verify=job.verify,
+            rules=job.rules,
         )
     mask = _own_mask(photo, picture, job.own_masks)
     if not mask.any():
@@ -193,10 +209,15 @@ def _look(
     with clock.stage("find"):
         if job.own_masks is None:
             chosen, left = remover.find(
-                picture.pixels, job.labels, min_score=job.min_score, min_area=job.min_area
+                picture.pixels,
+                job.labels,
+                min_score=job.min_score,
+                min_area=job.min_area,
+                rules=job.rules,
             )
             found = _describe(chosen, left)
             changes = bool(chosen)
+            notes = notes_on(left)
         else:
             mask = _own_mask(photo, picture, job.own_masks)
             mask_area_px = int(np.count_nonzero(mask))
@@ -210,7 +231,55 @@ def _look(
         mask_area_px=mask_area_px,
         timings_s=clock.read(),
         notes=notes,
+        thumbnails=make_thumbnails(picture.pixels) if job.thumbnails else None,
     )
+
+
+def _draft(
+    photo: PlannedPhoto, picture: Photo, remover: "Remover", job: Job, clock: "_Clock"
+) -> Outcome:
+    """Do the first stage of a photo."""
+    draft = remover.draft(
+        picture.pixels,
+        job.labels,
+        min_score=job.min_score,
+        min_area=job.min_area,
+        grow=job.grow,
+        shadows=job.shadows,
+        verify=job.verify,
+        rules=job.rules,
+    )
+    clock.add(draft.timings_s)
+    removal = Removal(picture.pixels, draft.mask)
+    with clock.stage("write"):
+        name = remover.segmenter.name
+        known = remover.segmenter.labels
+        write_draft(photo.target, photo.source, draft, segmenter=name, known=known, rules=job.rules)
+    return _outcome(
+        "would-remove" if draft.mask.any() else "would-copy",
+        photo,
+        picture,
+        found=_describe(draft.objects, draft.left),
+        mask_area_px=int(np.count_nonzero(draft.mask)),
+        timings_s=clock.read(),
+        notes=notes_on(draft.left),
+        thumbnails=make_thumbnails(picture.pixels, removal) if job.thumbnails else None,
+    )
+
+
+def _fill_draft(
+    photo: PlannedPhoto, picture: Photo, remover: "Remover", drafts: MaskFiles
+) -> Removal:
+    """Do the second stage of a photo."""
+    draft, segmenter = read_draft(photo, picture, drafts)
+    if draft.verify and segmenter != remover.segmenter.name:
+        raise PhotoError(
+            photo.source,
+            f"its mask was made with the segmenter {segmenter}, and this run looks again with "
+            f"{remover.segmenter.name}",
+            "fill such masks in a run of their own",
+        )
+    return remover.fill(picture.pixels, draft)
 
 
 def _own_mask(photo: PlannedPhoto, picture: Photo, own_masks: MaskFiles) -> Mask:
@@ -238,7 +307,9 @@ def _save(photo: PlannedPhoto, picture: Photo, removal: Removal, job: Job) -> tu
 def _describe(chosen: Iterable[Instance], left: Iterable[Instance]) -> tuple[Found, ...]:
     both = [(thing, True) for thing in chosen] + [(thing, False) for thing in left]
     return tuple(
-        Found(thing.id, thing.label, thing.score, thing.box_xyxy, thing.area_px, taken)
+        Found(
+            thing.id, thing.label, thing.score, thing.box_xyxy, thing.area_px, taken, thing.reason
+        )
         for thing, taken in both
     )
 
@@ -254,6 +325,7 @@ def _outcome(
     mask_area_px: int | None,
     timings_s: Mapping[str, float],
     notes: tuple[str, ...],
+    thumbnails: Thumbnails | None,
 ) -> Outcome:
     return Outcome(
         status=status,
@@ -266,6 +338,7 @@ def _outcome(
         mask_area_px=mask_area_px,
         timings_s=timings_s,
         notes=(*picture.notes, *notes),
+        thumbnails=thumbnails,
     )
 
 

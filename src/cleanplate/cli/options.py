@@ -1,10 +1,145 @@
-"""How options are declared that several commands have the like of."""
+"""The options that several commands have, each declared once."""
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+
+SHOWN_MIN_SCORE = "0.5"  # pipeline.DEFAULT_MIN_SCORE, which is heavy to import
 
 
 def flag(*names: str, help: str) -> Any:
     """Return an option that is on or off; its type says nothing, so the help leaves it out."""
     return typer.Option(*names, help=help, metavar="")
+
+
+Inputs = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="IN...",
+        help="Photos, folders, or quoted patterns such as 'photos/**/*.jpg'.",
+        show_default=False,
+    ),
+]
+Output = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="DIR",
+        help="Folder for the results. Names, formats and sub-folders stay (RAW: --raw-output).",
+        show_default=False,
+    ),
+]
+Remove = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAMES",
+        help="What to remove: person,car or ids such as 15,7 or all. Repeatable. "
+        "'cleanplate labels' lists them.",
+        show_default=False,
+    ),
+]
+Like = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        help="Remove the object that is marked in this photo, instead of --remove, wherever it "
+        "is found. Repeatable.",
+        show_default=False,
+    ),
+]
+LikeMask = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        help="The mask that marks it, white = the object; one for each --like.",
+        show_default=False,
+    ),
+]
+RawOutputName = Annotated[
+    str,
+    typer.Option(
+        "--raw-output",
+        metavar="tiff|jpeg",
+        help="What camera RAW photos are written as: tiff, of 16 bits, or jpeg. One in which "
+        "nothing is found is copied as it is.",
+    ),
+]
+Recursive = Annotated[bool, flag("--recursive", "-r", help="Include sub-folders.")]
+SegmenterName = Annotated[
+    str | None,
+    typer.Option(
+        "--segmenter",
+        metavar="NAME",
+        help="What finds the objects.",
+        show_default="deeplabv3plus_lite2.voc",
+    ),
+]
+InpainterName = Annotated[
+    str | None,
+    typer.Option(
+        "--inpainter",
+        metavar="NAME",
+        help="What fills the holes: edgeconnect.photos, telea or navier-stokes.",
+        show_default="edgeconnect.photos",
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="What computes: auto, cpu, cuda, openvino, coreml or directml.",
+    ),
+]
+MinScore = Annotated[
+    float | None,
+    typer.Option(
+        metavar="0..1",
+        min=0.0,
+        max=1.0,
+        help="Leave objects the segmenter is less sure of.",
+        show_default=SHOWN_MIN_SCORE,
+    ),
+]
+Grow = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PX",
+        min=0,
+        help="Margin to remove around each object.",
+        show_default="by its size",
+    ),
+]
+Shadows = Annotated[
+    bool,
+    flag("--shadows", help="Remove shadows and mirror images on the ground too, where evident."),
+]
+Verify = Annotated[
+    bool | None,
+    typer.Option(
+        "--verify/--no-verify",
+        metavar="",
+        help="Look at the filled holes again, and fill once more what is still found there.",
+        show_default="--verify",
+    ),
+]
+Report = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write one line of JSON per photo there. With a name that ends in .html: a page with "
+        "thumbnails to look through, and the lines beside it. Replaced if it exists.",
+        show_default=False,
+    ),
+]
+Overwrite = Annotated[bool, flag("--overwrite", help="Replace outputs and masks that exist.")]
+FailFast = Annotated[bool, flag("--fail-fast", help="Stop at the first photo that fails.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Processor cores to use.", show_default="all there are"),
+]
+Verbose = Annotated[
+    bool, flag("--verbose", "-v", help="Tell boxes, areas, notes and the time of each stage.")
+]
+Quiet = Annotated[bool, flag("--quiet", "-q", help="Print errors only.")]

@@ -8,12 +8,21 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from cleanplate.cli.console import can_move_cursor, one_line, print_error, print_line, print_note
-from cleanplate.cli.wording import cause_of, count_of, describe_details, describe_photo
+from cleanplate.cli.wording import (
+    cause_of,
+    count_of,
+    describe_details,
+    describe_photo,
+    list_counts,
+)
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from cleanplate.batch import Outcome
+
+
+_MOST_NAMES = 5  # of doubtful photos in the summary; the report has them all
 
 
 class RunView:
@@ -28,7 +37,9 @@ class RunView:
         self.quiet, self.verbose = quiet, verbose
         self.total = 0
         self.counts: Counter[str] = Counter()
-        self._doubtful = 0  # photos that still show something in a filled hole
+        self._removed: Counter[str] = Counter()  # objects by label
+        self._left: Counter[str] = Counter()
+        self._doubtful: list[str] = []  # photos that still show something in a filled hole
         self._failures: list[str] = []
         self._progress: Progress | None = None
         self._start = time.perf_counter()
@@ -70,7 +81,10 @@ class RunView:
     def finish_photo(self, outcome: "Outcome") -> None:
         """Show and count what became of a photo."""
         self.counts[outcome.status] += 1
-        self._doubtful += bool(outcome.remaining)
+        for thing in outcome.found:
+            (self._removed if thing.chosen else self._left)[thing.label] += 1
+        if outcome.remaining:
+            self._doubtful.append(str(outcome.source))
         if outcome.status == "failed":
             self.fail(cause_of(outcome))
         if self._progress is not None:
@@ -105,15 +119,31 @@ class RunView:
         told = ", ".join(part for part in parts if not part.startswith("0 "))
         spent = time.perf_counter() - self._start
         print_line(f"{count_of(self.total, 'photo')}: {told}; {spent:.1f} s, {self._rate()}")
+        if self.total > 1:  # of one photo, its own line says as much
+            self._tell_objects()
         if self._doubtful:
+            shown = ", ".join(self._doubtful[:_MOST_NAMES])
+            more = len(self._doubtful) - _MOST_NAMES
+            shown += f" and {more} more" if more > 0 else ""
             print_line(
-                f"{count_of(self._doubtful, 'photo')} may still show something that was to be "
-                "removed: look at them (-v and --report tell where)"
+                f"{count_of(len(self._doubtful), 'photo')} may still show something that was to be "
+                f"removed (-v and --report tell where): {shown}"
             )
         if self._failures:
             print_error(f"{len(self._failures)} failed:")
             for cause in self._failures:
                 print_note(f"  {cause}")
+
+    def _tell_objects(self) -> None:
+        """Print how many objects of each label went and stayed."""
+        verb = "removed" if self.counts["removed"] else "to remove"
+        told = [
+            f"{words} {list_counts(counts)}"
+            for words, counts in ((verb, self._removed), ("left", self._left))
+            if counts
+        ]
+        if told:
+            print_line("objects: " + "; ".join(told))
 
     def _rate(self) -> str:
         worked = self.done - self.counts["skipped"]

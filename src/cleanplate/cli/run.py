@@ -1,27 +1,25 @@
 """`cleanplate run`: a folder of photos in, the same photos without the named objects out."""
 
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated, cast
 
 import typer
 
-from cleanplate.cli.console import print_error, print_note
+from cleanplate.cli import options
+from cleanplate.cli import rules as rule_options
 from cleanplate.cli.like import check_like, segmenter_of_examples
 from cleanplate.cli.options import flag
-from cleanplate.cli.progress import RunView
-from cleanplate.cli.signals import exit_code_of, signals_interrupt
-from cleanplate.cli.wording import count_of
-from cleanplate.errors import InputError, PhotoError, UnknownNameError
-from cleanplate.labels import ALL, resolve_labels
-
-if TYPE_CHECKING:
-    from cleanplate.batch import Job, ModelNames, Outcome, Plan, ReportWriter
-    from cleanplate.pipeline import Remover
-
-
-SHOWN_MIN_SCORE = "0.5"  # pipeline.DEFAULT_MIN_SCORE, which is heavy to import
+from cleanplate.cli.running import (
+    check_inputs_are_no_labels,
+    check_name,
+    ending_well,
+    make_view,
+    run_job,
+    wants_page,
+)
+from cleanplate.errors import InputError
+from cleanplate.labels import ALL
 
 RUN_HELP = (
     "Remove objects from photos and write the results to another folder.\n\n"
@@ -35,110 +33,26 @@ RUN_HELP = (
 
 def run_command(
     *,
-    inputs: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="IN...",
-            help="Photos, folders, or quoted patterns such as 'photos/**/*.jpg'.",
-            show_default=False,
-        ),
-    ],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="DIR",
-            help="Folder for the results. Names, formats and sub-folders stay (RAW: --raw-output).",
-            show_default=False,
-        ),
-    ],
-    remove: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAMES",
-            help="What to remove: person,car or ids such as 15,7 or all. Repeatable. "
-            "'cleanplate labels' lists them.",
-            show_default=False,
-        ),
-    ] = None,
-    like: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILE",
-            help="Remove the object that is marked in this photo, instead of --remove, wherever it "
-            "is found. Repeatable.",
-            show_default=False,
-        ),
-    ] = None,
-    like_mask: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILE",
-            help="The mask that marks it, white = the object; one for each --like.",
-            show_default=False,
-        ),
-    ] = None,
-    recursive: Annotated[bool, flag("--recursive", "-r", help="Include sub-folders.")] = False,
-    segmenter: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="What finds the objects.", show_default="deeplabv3plus_lite2.voc"
-        ),
-    ] = None,
-    inpainter: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="What fills the holes: edgeconnect.photos, telea or navier-stokes.",
-            show_default="edgeconnect.photos",
-        ),
-    ] = None,
-    device: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="What computes: auto, cpu, cuda, openvino, coreml or directml.",
-        ),
-    ] = "auto",
-    min_score: Annotated[
-        float | None,
-        typer.Option(
-            metavar="0..1",
-            min=0.0,
-            max=1.0,
-            help="Leave objects the segmenter is less sure of.",
-            show_default=SHOWN_MIN_SCORE,
-        ),
-    ] = None,
-    min_area: Annotated[
-        int | None,
-        typer.Option(metavar="PX", min=0, help="Leave objects of fewer pixels.", show_default="0"),
-    ] = None,
-    grow: Annotated[
-        int | None,
-        typer.Option(
-            metavar="PX",
-            min=0,
-            help="Margin to remove around each object.",
-            show_default="by its size",
-        ),
-    ] = None,
-    shadows: Annotated[
-        bool,
-        flag(
-            "--shadows", help="Remove shadows and mirror images on the ground too, where evident."
-        ),
-    ] = False,
-    verify: Annotated[
-        bool | None,
-        typer.Option(
-            "--verify/--no-verify",
-            metavar="",
-            help="Look at the filled holes again, and fill once more what is still found there.",
-            show_default="--verify",
-        ),
-    ] = None,
+    inputs: options.Inputs,
+    output: options.Output,
+    remove: options.Remove = None,
+    like: options.Like = None,
+    like_mask: options.LikeMask = None,
+    recursive: options.Recursive = False,
+    segmenter: options.SegmenterName = None,
+    inpainter: options.InpainterName = None,
+    device: options.Device = "auto",
+    min_score: options.MinScore = None,
+    min_area: rule_options.MinArea = None,
+    max_area: rule_options.MaxArea = None,
+    keep: rule_options.Keep = None,
+    background_people: rule_options.BackgroundPeople = False,
+    protect: rule_options.Protect = None,
+    only: rule_options.Only = None,
+    region: rule_options.InRegion = None,
+    grow: options.Grow = None,
+    shadows: options.Shadows = False,
+    verify: options.Verify = None,
     masks: Annotated[
         Path | None,
         typer.Option(
@@ -154,141 +68,92 @@ def run_command(
             show_default=False,
         ),
     ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write one line of JSON per photo there. Replaced if it exists.",
-            show_default=False,
-        ),
-    ] = None,
-    raw_output: Annotated[
-        str,
-        typer.Option(
-            metavar="tiff|jpeg",
-            help="What camera RAW photos are written as: tiff, of 16 bits, or jpeg. One in which "
-            "nothing is found is copied as it is.",
-        ),
-    ] = "tiff",
+    report: options.Report = None,
+    raw_output: options.RawOutputName = "tiff",
     dry_run: Annotated[
         bool, flag("--dry-run", help="Find and tell only; write no photo and no mask.")
     ] = False,
-    overwrite: Annotated[
-        bool, flag("--overwrite", help="Replace outputs and masks that exist.")
-    ] = False,
-    fail_fast: Annotated[
-        bool, flag("--fail-fast", help="Stop at the first photo that fails.")
-    ] = False,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=1, help="Processor cores to use.", show_default="all there are"
-        ),
-    ] = None,
-    verbose: Annotated[
-        bool,
-        flag("--verbose", "-v", help="Tell boxes, areas, notes and the time of each stage."),
-    ] = False,
-    quiet: Annotated[bool, flag("--quiet", "-q", help="Print errors only.")] = False,
+    overwrite: options.Overwrite = False,
+    fail_fast: options.FailFast = False,
+    threads: options.Threads = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Check the options, plan the run, load the models, do it; `RUN_HELP` is what users read."""
-    if quiet and verbose:
-        raise InputError("-q and -v exclude each other; give one of them")
+    view = make_view(quiet=quiet, verbose=verbose)
+    rules = rule_options.make_rules(
+        keep=keep,
+        background_people=background_people,
+        max_area=max_area,
+        protect=protect,
+        only=only,
+        region=region,
+        min_area=min_area,
+    )
     if like or like_mask:
         others = {"--remove": remove, "--mask": mask, "--segmenter": segmenter}
         check_like(like or [], like_mask or [], excluded=others, report=report)
-        remove = ["all"]  # of what the examples show
+        remove = [ALL]  # of what the examples show
     _check_remove_or_mask(
-        remove,
+        remove or (["person"] if background_people and mask is None else None),
         mask,
         unused={
             "--segmenter": segmenter,
             "--min-score": min_score,
             "--min-area": min_area,
+            **dict.fromkeys(rule_options.given_rules(rules), True),
             "--grow": grow,
             "--shadows": shadows or None,
             "--verify" if verify else "--no-verify": verify,
         },
     )
-    _check_inputs_are_no_labels(inputs, [] if like else remove or [])
-    view = RunView(quiet=quiet, verbose=verbose)
-    try:
-        with signals_interrupt():
-            from cleanplate import batch, inpainters, pipeline, segmenters
-            from cleanplate.images import RESULT_SUFFIXES, RawOutput
-            from cleanplate.models.runtime import DEVICES
+    check_inputs_are_no_labels(inputs, [] if like else remove or [])
+    with ending_well(view):
+        from cleanplate import batch, inpainters, pipeline, segmenters
+        from cleanplate.images import RESULT_SUFFIXES, RawOutput
+        from cleanplate.models.runtime import DEVICES
+        from cleanplate.selection import asked_labels
 
-            segmenter = segmenter or segmenters.DEFAULT_SEGMENTER
-            inpainter = inpainter or inpainters.DEFAULT_INPAINTER
-            # Checked here, as a run does not load what it does not need.
-            _check_name("device", device, DEVICES)
-            _check_name("segmenter", segmenter, segmenters.segmenter_names())
-            _check_name("inpainter", inpainter, inpainters.inpainter_names())
-            _check_name("raw output", raw_output, RESULT_SUFFIXES)
-            developed_as = cast("RawOutput", raw_output)
-            plan = batch.plan_photos(
-                inputs,
-                output,
-                recursive=recursive,
-                masks=masks,
-                own_masks=mask,
-                report=report,
-                raw_output=developed_as,
-            )
-            remover = pipeline.Remover(
-                segmenter=segmenter_of_examples(like, like_mask or []) if like else segmenter,
-                inpainter=inpainter,
-                device=device,
-                threads=threads,
-            )
-            job = batch.Job(
-                labels=resolve_labels(remove, remover.segmenter.labels) if remove else (),
-                min_score=pipeline.DEFAULT_MIN_SCORE if min_score is None else min_score,
-                min_area=min_area or 0,
-                grow=grow,
-                shadows=shadows,
-                verify=verify is not False,
-                own_masks=None if mask is None else batch.MaskFiles(mask),
-                masks=masks,
-                raw_output=developed_as,
-                dry_run=dry_run,
-                overwrite=overwrite,
-                fail_fast=fail_fast,
-            )
-            _run(plan, remover, job, view, report)
-    except KeyboardInterrupt as interrupt:
-        if view.done:
-            view.summarise()
-            print_error(
-                f"interrupted: {view.done} of {count_of(view.total, 'photo')} done, nothing "
-                "half-written; the same command without --overwrite does the rest"
-            )
-        else:
-            print_error("interrupted before the first photo was done, nothing half-written")
-        raise typer.Exit(exit_code_of(interrupt)) from None
-    if view.failed:
-        raise typer.Exit(1)
-
-
-def _run(plan: "Plan", remover: "Remover", job: "Job", view: RunView, report: Path | None) -> None:
-    from cleanplate.batch import ReportWriter, describe_models, run_plan
-
-    models = describe_models(remover, job)
-    view.total = len(plan.photos) + len(plan.unreadable)
-    if not view.quiet:
-        known = remover.segmenter.labels if job.labels else ()
-        everything = len(known) > 1 and job.labels == resolve_labels([ALL], known)
-        _introduce(plan, "all that can be found" if everything else ", ".join(job.labels), models)
-    with ExitStack() as stack:
-        writer = None
-        if report is not None:
-            known = remover.segmenter.labels if job.own_masks is None else ()
-            writer = stack.enter_context(ReportWriter(report, models, known))
-        stack.enter_context(view)
-        for outcome in run_plan(plan, remover, job, on_start=view.start_photo):
-            writer = _write_report(writer, outcome, view)
-            view.finish_photo(outcome)
-    view.summarise()
+        segmenter = segmenter or segmenters.DEFAULT_SEGMENTER
+        inpainter = inpainter or inpainters.DEFAULT_INPAINTER
+        check_name("device", device, DEVICES)
+        check_name("segmenter", segmenter, segmenters.segmenter_names())
+        check_name("inpainter", inpainter, inpainters.inpainter_names())
+        check_name("raw output", raw_output, RESULT_SUFFIXES)
+        developed_as = cast("RawOutput", raw_output)
+        plan = batch.plan_photos(
+            inputs,
+            output,
+            recursive=recursive,
+            masks=masks,
+            own_masks=mask,
+            report=report,
+            raw_output=developed_as,
+        )
+        rule_options.check_only(rules, len(plan.photos))
+        remover = pipeline.Remover(
+            segmenter=segmenter_of_examples(like, like_mask or []) if like else segmenter,
+            inpainter=inpainter,
+            device=device,
+            threads=threads,
+        )
+        job = batch.Job(
+            labels=() if mask else asked_labels(remove or (), rules, remover.segmenter.labels)[0],
+            min_score=pipeline.DEFAULT_MIN_SCORE if min_score is None else min_score,
+            min_area=min_area or 0,
+            rules=rules,
+            grow=grow,
+            shadows=shadows,
+            verify=verify is not False,
+            own_masks=None if mask is None else batch.MaskFiles(mask),
+            masks=masks,
+            raw_output=developed_as,
+            thumbnails=wants_page(report),
+            dry_run=dry_run,
+            overwrite=overwrite,
+            fail_fast=fail_fast,
+        )
+        run_job(plan, remover, job, view, report)
 
 
 def _check_remove_or_mask(
@@ -297,7 +162,7 @@ def _check_remove_or_mask(
     if mask is None:
         if not remove:
             raise InputError(
-                "nothing to remove; give --remove, such as --remove person,car, or --mask or --like"
+                "nothing to remove; give --remove, such as --remove person,car, or --mask"
             )
         return
     if remove:
@@ -311,53 +176,3 @@ def _check_remove_or_mask(
             f"{', '.join(given)} and --mask exclude each other: your masks are used as they are; "
             f"leave {'it' if len(given) == 1 else 'them'} away"
         )
-
-
-def _check_name(kind: str, name: str, known: Collection[str]) -> None:
-    if name not in known:
-        raise UnknownNameError(kind, name, known)
-
-
-def _check_inputs_are_no_labels(inputs: Sequence[Path], remove: Sequence[str]) -> None:
-    """Help those who write `--remove 3 15`, where 15 is read as a photo."""
-    for path in inputs:
-        if path.exists() or not remove:
-            continue
-        try:
-            resolve_labels([str(path)])
-        except InputError:
-            continue
-        names = [name.strip() for text in remove for name in text.split(",") if name.strip()]
-        raise InputError(
-            f"{path}: no such file or folder; if it names what to remove, write "
-            f"--remove {','.join([*names, str(path)])}"
-        )
-
-
-def _introduce(plan: "Plan", what: str, models: "ModelNames") -> None:
-    """Say once what will be done, by which models and on which device."""
-    running = [
-        f"{role} {name} on {models['provider'][role]}"
-        for role, name in models["models"].items()
-        if name is not None
-    ]
-    print_note(", ".join(running) or "dry run with your own masks, no model needed")
-    others = f", {count_of(plan.ignored, 'other file')} ignored" if plan.ignored else ""
-    removing = f", removing {what}" if what else ""
-    print_note(f"{count_of(len(plan.photos), 'photo')}{others}{removing}")
-    for note in plan.notes:
-        print_note(note)
-
-
-def _write_report(
-    writer: "ReportWriter | None", outcome: "Outcome", view: RunView
-) -> "ReportWriter | None":
-    """Write one line; a report that cannot be written is told once and does not stop the run."""
-    if writer is None:
-        return None
-    try:
-        writer.write(outcome)
-    except PhotoError as error:
-        view.fail(str(error))
-        return None
-    return writer

@@ -1,6 +1,6 @@
 """What is said about photos, in words; nothing here prints."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ def describe_details(outcome: "Outcome") -> list[str]:
     """Return the lines that `-v` adds: objects, stages, notes."""
     lines = [
         f"  {'removed' if thing.chosen else 'left'} {_describe_object(thing)}"
+        + (f" ({thing.reason})" if thing.reason else "")
         for thing in outcome.found
     ]
     lines += [f"  remains {_describe_object(thing)}" for thing in outcome.remaining]
@@ -41,6 +42,12 @@ def count_of(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {_PLURALS.get(noun, noun + 's')}"
 
 
+def list_counts(counts: Mapping[str, int]) -> str:
+    """Return "12 people, 3 cars", the most first."""
+    ordered = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+    return ", ".join(count_of(count, label) for label, count in ordered)
+
+
 def _describe_status(outcome: "Outcome") -> str:
     from cleanplate.batch.running import EMPTY_MASK
 
@@ -50,7 +57,7 @@ def _describe_status(outcome: "Outcome") -> str:
     remaining = _list_objects(outcome.remaining)
     if remaining:
         stays += f"; still looks like {remaining}"
-    nothing = "nothing above the limits" if left else "nothing found"
+    nothing = "nothing to remove" if left else "nothing found"
     if EMPTY_MASK in outcome.notes:
         nothing = EMPTY_MASK
     match outcome.status:

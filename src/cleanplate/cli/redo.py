@@ -1,0 +1,138 @@
+"""`cleanplate redo`: the photos that a person rejected, done again with other options."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cleanplate.cli import options
+from cleanplate.cli import rules as rule_options
+from cleanplate.cli.running import check_name, ending_well, make_view, run_job, wants_page
+from cleanplate.errors import InputError
+
+if TYPE_CHECKING:
+    from cleanplate.batch import Job
+
+REDO_HELP = (
+    "Do photos of a former run again, with other options, and replace their results.\n\n"
+    "The list is what the report's page saves, or any text file with a photo per line, named as in "
+    "the report. Inputs, places and options come from the report; what is given here replaces "
+    "them. Rules are replaced as a whole, if any is given."
+)
+
+
+def redo_command(
+    *,
+    output: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Folder of the results.", show_default=False)
+    ],
+    listed: Annotated[
+        Path,
+        typer.Option("--list", metavar="FILE", help="The photos to do again.", show_default=False),
+    ],
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="The report of the run, its lines.",
+            show_default="OUT/report.jsonl",
+        ),
+    ] = None,
+    remove: options.Remove = None,
+    segmenter: options.SegmenterName = None,
+    inpainter: options.InpainterName = None,
+    device: options.Device = "auto",
+    min_score: options.MinScore = None,
+    min_area: rule_options.MinArea = None,
+    max_area: rule_options.MaxArea = None,
+    keep: rule_options.Keep = None,
+    background_people: rule_options.BackgroundPeople = False,
+    protect: rule_options.Protect = None,
+    only: rule_options.Only = None,
+    region: rule_options.InRegion = None,
+    grow: options.Grow = None,
+    shadows: Annotated[
+        bool | None,
+        typer.Option(
+            "--shadows/--no-shadows",
+            metavar="",
+            help="Remove shadows and mirror images on the ground too, where evident.",
+            show_default="as before",
+        ),
+    ] = None,
+    verify: options.Verify = None,
+    report: options.Report = None,
+    fail_fast: options.FailFast = False,
+    threads: options.Threads = None,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Read the report, change the options, and run; `REDO_HELP` is what users read."""
+    view = make_view(quiet=quiet, verbose=verbose)
+    rules = rule_options.make_rules(
+        keep=keep,
+        background_people=background_people,
+        max_area=max_area,
+        protect=protect,
+        only=only,
+        region=region,
+        min_area=min_area,
+    )
+    changes: dict[str, Any] = {
+        "min_score": min_score,
+        "min_area": min_area,
+        "rules": rules if rule_options.given_rules(rules) else None,
+        "grow": grow,
+        "shadows": shadows,
+        "verify": verify,
+    }
+    changes = {name: value for name, value in changes.items() if value is not None}
+    with ending_well(view):
+        from cleanplate import batch, inpainters, pipeline, segmenters
+        from cleanplate.models.runtime import DEVICES
+        from cleanplate.selection import asked_labels
+
+        check_name("device", device, DEVICES)
+        check_name("segmenter", segmenter or "", ("", *segmenters.segmenter_names()))
+        check_name("inpainter", inpainter or "", ("", *inpainters.inpainter_names()))
+        source = source or output / "report.jsonl"
+        _check_report(report, source)
+        names = batch.read_list(listed)
+        plan, line = batch.plan_redo(names, batch.read_report(source), output, report=report)
+        job = batch.job_of(line["settings"])
+        rule_options.check_only(changes.get("rules", job.rules), len(plan.photos))
+        _check_finding(job, [*changes, *(["remove"] if remove else [])], segmenter)
+        models = line["models"]
+        remover = pipeline.Remover(
+            segmenter=segmenter or models["segmenter"] or segmenters.DEFAULT_SEGMENTER,
+            inpainter=inpainter or models["inpainter"] or inpainters.DEFAULT_INPAINTER,
+            device=device,
+            threads=threads,
+        )
+        job = replace(job, **changes, thumbnails=wants_page(report), fail_fast=fail_fast)
+        if job.own_masks is None and job.own_drafts is None:
+            known = remover.segmenter.labels
+            job = replace(job, labels=asked_labels(remove or job.labels, job.rules, known)[0])
+        run_job(plan, remover, job, view, report)
+
+
+def _check_report(report: Path | None, source: Path) -> None:
+    from cleanplate.batch import report_files
+
+    if report is not None and source.resolve() in [path.resolve() for path in report_files(report)]:
+        raise InputError(f"{report}: would replace the report of the former run; name another file")
+
+
+def _check_finding(job: "Job", changes: list[str], segmenter: str | None) -> None:
+    """Refuse options on finding for photos that were filled from masks."""
+    if job.own_masks is None and job.own_drafts is None:
+        return
+    given = [f"--{name.replace('_', '-')}" for name in changes]
+    given += ["--segmenter"] if segmenter is not None else []
+    if given:
+        raise InputError(
+            f"{', '.join(given)}: the photos were filled from masks, which are used again as they "
+            "are now; paint on them instead"
+        )

@@ -1,0 +1,63 @@
+"""Outlines as run lengths, in the form that the COCO data set and its tools use.
+
+The pixels of a mask are taken column by column; the lengths of the runs of equal ones are listed,
+the first of zeros (so it may be 0), the second of ones, and so on.
+
+Reference:
+    Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014; "uncompressed RLE" of its API.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cleanplate.errors import InputError
+from cleanplate.types import Box, Mask
+
+
+def encode_rle(box: Box, mask: Mask, size_hw: tuple[int, int]) -> list[int]:
+    """Return the run lengths of a mask in a photo.
+
+    Args:
+        box: where the mask lies in the photo.
+        mask: (bottom - top, right - left) bool.
+        size_hw: H and W of the photo.
+    """
+    height, width = size_hw
+    left, top = box[:2]
+    columns = np.pad(mask.T.astype(np.int8), ((0, 0), (1, 1)))  # (w, h + 2)
+    changes = np.diff(columns, axis=1)
+    place = np.arange(mask.shape[1])[:, None] + left
+    at = place * height + np.arange(mask.shape[0] + 1) + top
+    starts, ends = at[changes == 1], at[changes == -1]
+    joined = starts[1:] == ends[:-1]  # a run goes on at the top of the next column
+    starts = np.concatenate([starts[:1], starts[1:][~joined]])
+    ends = np.concatenate([ends[:-1][~joined], ends[-1:]])
+    edges = np.stack([starts, ends], axis=1).ravel()
+    lengths = np.diff(np.concatenate([[0], edges, [height * width]]))
+    return [int(length) for length in (lengths[:-1] if lengths[-1] == 0 else lengths)]
+
+
+def decode_rle(counts: Sequence[int], size_hw: tuple[int, int]) -> tuple[Box, Mask]:
+    """Return the tight box of a mask, and the mask inside it.
+
+    Raises:
+        InputError: the lengths do not add up to the photo, or there is no pixel.
+    """
+    height, width = size_hw
+    lengths = np.asarray(counts, np.int64)
+    if lengths.ndim != 1 or (lengths < 0).any() or lengths.sum() != height * width:
+        raise InputError(f"the run lengths do not add up to {width} x {height} px")
+    edges = np.concatenate([[0], np.cumsum(lengths)])
+    starts, ends = edges[1:-1:2], edges[2::2]
+    starts, ends = starts[starts < ends], ends[starts < ends]
+    if not starts.size:
+        raise InputError("the run lengths hold no pixel")
+    left, right = int(starts[0] // height), int((ends[-1] - 1) // height) + 1
+    steps = np.zeros((right - left) * height + 1, np.int8)
+    steps[starts - left * height] += 1
+    steps[ends - left * height] -= 1
+    near = np.cumsum(steps[:-1], dtype=np.int8).astype(np.bool_).reshape(right - left, height).T
+    rows = np.flatnonzero(near.any(axis=1))
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    return (left, top, right, bottom), np.ascontiguousarray(near[top:bottom])

@@ -1,0 +1,235 @@
+"""Drafts written to files, changed by a person, and read back."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cleanplate.batch import Job, MaskFiles, plan_of_masks, plan_photos, run_plan
+from cleanplate.batch.draft_files import segmenter_of_drafts
+from cleanplate.errors import InputError
+from cleanplate.pipeline import Remover
+from cleanplate.selection import Rules
+
+RED, GREEN, SKY = (250, 0, 0), (0, 250, 0), (120, 150, 190)
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def own_remover(fake_segmenter, fake_inpainter_class):
+    return Remover(segmenter=fake_segmenter, inpainter=fake_inpainter_class(64))
+
+
+@pytest.fixture
+def photo(rng):
+    """Write a noisy photo with a large and a small person and a dog; return its path."""
+    pixels = (np.array(SKY) + rng.integers(-9, 9, (120, 200, 1))).astype(np.uint8)
+    pixels[20:100, 20:70] = RED
+    pixels[60:100, 120:140] = RED
+    pixels[70:100, 73:95] = GREEN
+    pixels[98:108, 140:170] = np.array(SKY) // 2
+    Path("in/sub").mkdir(parents=True)
+    path = Path("in/sub/a.png")
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+    return path
+
+
+def draft(remover, job, **options):
+    plan = plan_of_masks(plan_photos([Path("in")], Path("masks"), recursive=True), Path("masks"))
+    return list(run_plan(plan, remover, Job(draft_only=True, **{**vars_of(job), **options})))
+
+
+def vars_of(job):
+    return {name: getattr(job, name) for name in job.__slots__ if name != "draft_only"}
+
+
+def fill(remover, out="filled"):
+    plan = plan_photos([Path("in")], Path(out), recursive=True)
+    return list(run_plan(plan, remover, Job(own_drafts=MaskFiles(Path("masks")), overwrite=True)))
+
+
+def pixels_of(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture).copy()
+
+
+def change(edit, path="masks/sub/a.json"):
+    content = json.loads(Path(path).read_text())
+    edit(content)
+    Path(path).write_text(json.dumps(content))
+
+
+JOBS = {
+    "plain": Job(labels=("person",)),
+    "rules": Job(labels=("person",), rules=Rules(keep=1, protect=("dog",)), grow=6),
+    "shadows": Job(labels=("person",), shadows=True, min_area="1%"),
+    "unverified": Job(labels=("person", "dog"), verify=False, min_score=0.1),
+    "nothing": Job(labels=("car",)),
+}
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_both_stages_give_exactly_what_a_run_gives(own_remover, photo, name):
+    plan = plan_photos([Path("in")], Path("out"), recursive=True)
+    (whole,) = run_plan(plan, own_remover, JOBS[name])
+    (first,) = draft(own_remover, JOBS[name])
+    (second,) = fill(own_remover)
+
+    assert Path("filled/sub/a.png").read_bytes() == Path("out/sub/a.png").read_bytes()
+    assert (second.status, second.found) == (whole.status, whole.found)
+    assert (second.remaining, second.refills) == (whole.remaining, whole.refills)
+    assert first.status == ("would-remove" if whole.status == "removed" else "would-copy")
+    assert first.found == whole.found
+
+
+def test_the_files_tell_what_was_found_and_chosen(own_remover, photo):
+    rules = Rules(keep=1, protect=("dog",))
+    job = Job(labels=("person",), rules=rules, min_score=0.25, min_area="1%", grow=3)
+    draft(own_remover, job)
+    content = json.loads(Path("masks/sub/a.json").read_text())
+    assert content["photo"] == "in/sub/a.png"
+    assert content["photo_sha256"] == hashlib.sha256(photo.read_bytes()).hexdigest()
+    assert content["size_wh"] == [200, 120]
+    assert content["models"] == {"segmenter": "fake"}
+    rules = content["settings"].pop("rules")
+    assert (rules["keep"], rules["protect"], rules["region"]) == (1, ["dog"], None)
+    assert content["settings"] == {
+        "labels": ["person"],
+        "min_score": 0.25,
+        "min_area_px": 240,
+        "grow": 3,
+        "shadows": False,
+        "verify": True,
+    }
+    told = [(x["id"], x["remove"], x["label"], x["reason"]) for x in content["objects"]]
+    assert told == [
+        (1, False, "person", "kept: largest"),
+        (2, True, "person", None),
+        (3, False, "dog", "protected"),
+    ]
+    assert content["outlines"].keys() == {"1", "2", "3"}
+    mask = pixels_of("masks/sub/a.png")
+    assert (mask.dtype, set(np.unique(mask))) == (np.uint8, {0, 255})
+    assert Path("masks/sub/a.json").read_text().count("\n") < 50  # short enough to be read
+
+
+def test_what_exists_is_left_alone(own_remover, photo):
+    draft(own_remover, JOBS["plain"])
+    (again,) = draft(own_remover, JOBS["plain"])
+    assert (again.status, again.target) == ("skipped", Path("masks/sub/a.png"))
+    assert draft(own_remover, JOBS["plain"], overwrite=True)[0].status == "would-remove"
+
+
+def test_a_person_paints_on_the_mask(own_remover, photo):
+    draft(own_remover, Job(labels=("person",), grow=0, verify=False))
+    mask = pixels_of("masks/sub/a.png")
+    mask[:50], mask[105:115, 5:15] = 0, 255
+    Image.fromarray(mask).save("masks/sub/a.png")
+    (outcome,) = fill(own_remover)
+    changed = (pixels_of("filled/sub/a.png") != pixels_of(photo)).any(axis=2)
+    assert outcome.mask_area_px == np.count_nonzero(mask)
+    assert not changed[mask == 0].any()
+    assert changed[60:90, 30:60].all()
+
+
+def test_a_person_switches_objects(own_remover, photo):
+    draft(own_remover, Job(labels=("person",), rules=Rules(protect=("dog",)), grow=4))
+
+    def switch(content):
+        for entry in content["objects"]:
+            entry["remove"] = entry["label"] == "dog"
+
+    change(switch)
+    (outcome,) = fill(own_remover)
+    before, after = pixels_of(photo), pixels_of("filled/sub/a.png")
+    assert [(x.label, x.chosen, x.reason) for x in outcome.found] == [
+        ("dog", True, ""),
+        ("person", False, "kept by hand"),
+        ("person", False, "kept by hand"),
+    ]
+    assert (after[70:100, 73:95] != GREEN).any(axis=2).all()
+    np.testing.assert_array_equal(after[20:100, 20:70], before[20:100, 20:70])
+
+
+def test_all_switched_off_is_a_copy(own_remover, photo):
+    draft(own_remover, JOBS["plain"])
+    change(lambda content: [entry.update(remove=False) for entry in content["objects"]])
+    assert fill(own_remover)[0].status == "untouched"
+    assert Path("filled/sub/a.png").read_bytes() == photo.read_bytes()
+
+
+def test_a_photo_that_changed_is_an_error_that_names_both(own_remover, photo):
+    draft(own_remover, JOBS["plain"])
+    Image.fromarray(pixels_of(photo)[::-1].copy()).save(photo)
+    (outcome,) = fill(own_remover)
+    assert outcome.status == "failed"
+    assert outcome.error.startswith("in/sub/a.png: masks/sub/a.json was made from another photo, ")
+    assert not Path("filled").exists()
+
+
+def test_a_mask_of_another_size_is_an_error(own_remover, photo):
+    draft(own_remover, JOBS["plain"])
+    Image.new("L", (20, 12), 255).save("masks/sub/a.png")
+    (outcome,) = fill(own_remover)
+    assert outcome.error.startswith(
+        "masks/sub/a.png: the mask is 20 x 12 px but its photo is 200 x 120 px; "
+    )
+    assert outcome.source == photo
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (lambda c: c.update(format=2), "its format is 2, not 1; make it again"),
+        (lambda c: c["objects"][0].update(remove="no"), 'remove must be true or false, got "no"'),
+        (lambda c: c["objects"][0].update(id="1"), 'id must be a whole number, got "1"'),
+        (lambda c: c["objects"].pop(), "object 2 is missing; to leave it, set its remove to false"),
+        (lambda c: c["outlines"].update({"1": [1, 2]}), "the run lengths do not add up to 200 x 1"),
+        (lambda c: c["objects"][0].update(box_xyxy=[0, 0, 9, 9]), "does not hold the outline"),
+        (lambda c: c["settings"].pop("grow"), r"not as 'cleanplate mask' writes it \(KeyError"),
+    ],
+)
+def test_json_that_cannot_be_understood_is_an_error(own_remover, photo, edit, told):
+    draft(own_remover, JOBS["plain"])
+    change(edit)
+    (outcome,) = fill(own_remover)
+    assert outcome.status == "failed"
+    assert outcome.error.startswith("masks/sub/a.json: ")
+    assert re.search(told, outcome.error), outcome.error
+
+
+def test_broken_or_absent_files_are_errors(own_remover, photo):
+    Path("masks").mkdir()
+    (outcome,) = fill(own_remover)
+    assert "its mask masks/sub/a.png does not exist" in outcome.error
+    draft(own_remover, JOBS["plain"])
+    Path("masks/sub/a.json").write_text("{")
+    assert "masks/sub/a.json: it is no JSON (" in fill(own_remover)[0].error
+    Path("masks/sub/a.json").unlink()
+    assert "masks/sub/a.json: there is no such file; make it with 'cleanplate mask'" in (
+        fill(own_remover)[0].error
+    )
+
+
+def test_another_segmenter_cannot_look_again(own_remover, photo, fake_segmenter):
+    draft(own_remover, JOBS["plain"])
+    fake_segmenter.name = "other"
+    (outcome,) = fill(own_remover)
+    assert "was made with the segmenter fake, and this run looks again with other" in outcome.error
+    plan = plan_photos([Path("in")], Path("out"), recursive=True)
+    assert segmenter_of_drafts(plan, MaskFiles(Path("masks"))) == "fake"
+    assert segmenter_of_drafts(plan, MaskFiles(Path("none"))) is None
+
+
+def test_masks_are_never_written_over_photos(photo):
+    plan = plan_photos([Path("in")], Path("out"), recursive=True)
+    with pytest.raises(InputError, match=r"in/sub/a\.png: would be overwritten by its own output"):
+        plan_of_masks(plan, Path("in"))

@@ -1,0 +1,127 @@
+"""`cleanplate redo`, and the page of a report."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(autouse=True)
+def done(tmp_path, monkeypatch, without_networks, make_photo, cli):
+    """Make a run of two photos, with its report in the output folder."""
+    monkeypatch.chdir(tmp_path)
+    make_photo("in/a.png", "person", "car")
+    make_photo("in/sub/b.png", "person")
+    report = ("--report", "out/report.html")
+    ran = cli("run", "in", "-r", "-o", "out", "--remove", "person,car", "--grow", 0, *report)
+    assert ran.code == 0, ran.err
+    Path("rejected.txt").write_text("# rejected\nin/a.png\n")
+
+
+def pixels_of(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture).copy()
+
+
+def digest(path):
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+REDO = ("redo", "out", "--list", "rejected.txt")
+
+
+def test_a_report_with_html_is_a_page_and_its_lines():
+    page = Path("out/report.html").read_text()
+    assert page.count("<script>row(") == 2
+    assert '"segmenter":"colours"' in page
+    assert '"labels":"car, person"' in page
+    told = [json.loads(text) for text in Path("out/report.jsonl").read_text().splitlines()]
+    assert [entry["photo"] for entry in told] == ["in/a.png", "in/sub/b.png"]
+    assert told[0]["settings"]["labels"] == ["car", "person"]
+    assert (told[0]["settings"]["grow"], told[0]["settings"]["min_score"]) == (0, 0.5)
+
+
+def test_the_rejected_are_done_again_with_other_options(cli):
+    before = digest("out/sub/b.png")
+    blue = pixels_of("in/a.png")[30, 60]
+    assert (pixels_of("out/a.png")[30, 60] == blue).all()  # the car was below --min-score
+
+    ran = cli(*REDO, "--min-score", 0, "--report", "again.jsonl")
+
+    assert ran.code == 0, ran.err
+    assert ran.out.splitlines()[0].startswith("in/a.png: removed 1 person (0.91) and 1 car (0.30)")
+    assert ran.err.splitlines()[1] == "1 photo, removing car, person"
+    assert (pixels_of("out/a.png")[30, 60] == 128).all()
+    assert digest("out/sub/b.png") == before
+    (again,) = map(json.loads, Path("again.jsonl").read_text().splitlines())
+    assert (again["settings"]["min_score"], again["settings"]["grow"]) == (0, 0)
+    assert cli(*REDO, "--from", "again.jsonl").out.startswith("in/a.png: removed 1 person (0.91) a")
+
+
+def test_without_other_options_the_same_comes_out(cli):
+    before = digest("out/a.png")
+    Path("out/a.png").write_bytes(b"spoilt")
+    assert cli(*REDO).code == 0
+    assert digest("out/a.png") == before
+
+
+def test_rules_are_replaced_and_labels_too(cli):
+    ran = cli(*REDO, "--remove", "person", "--keep", "largest", "-v")
+    assert "  left 1: person 0.91, box 10 20 30 40, 400 px (kept: largest)\n" in ran.out
+    assert digest("out/a.png") == digest("in/a.png")
+
+
+def test_what_was_filled_from_masks_is_filled_from_them_again(cli):
+    cli("mask", "in", "-r", "-o", "masks", "--remove", "person")
+    report = ("--report", "filled/report.jsonl")
+    cli("fill", "in", "-r", "--masks", "masks", "-o", "filled", *report)
+    mask = pixels_of("masks/a.png")
+    mask[50:60, 80:90] = 255
+    Image.fromarray(mask).save("masks/a.png")
+    redo = ("redo", "filled", "--list", "rejected.txt")
+    assert cli(*redo).code == 0
+    assert (pixels_of("filled/a.png")[50:60, 80:90] == 128).all()
+    ran = cli(*redo, "--min-score", 0.2, "--remove", "car")
+    assert ran.code == 2
+    assert "--min-score, --remove: the photos were filled from masks, which are used" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["redo", "out"], "Missing option '--list'"),
+        ([*REDO, "--list", "no.txt"], "no.txt: there is no such file"),
+        ([*REDO, "--from", "no.jsonl"], "no.jsonl: there is no such file"),
+        (["redo", "in", "--list", "rejected.txt", "--from", "out/report.jsonl"], "is not in in"),
+        ([*REDO, "--inpainter", "x"], "unknown inpainter 'x'; known: "),
+        ([*REDO, "--only", "0"], "--only takes object numbers from 1 on"),
+        ([*REDO, "--report", "out/report.jsonl"], "would replace the report of the former run"),
+        ([*REDO, "--report", "out/report.html"], "would replace the report of the former run"),
+        ([*REDO, "-q", "-v"], "-q and -v exclude each other"),
+    ],
+)
+def test_wrong_use_is_one_line_and_does_nothing(cli, args, told):
+    before = digest("out/a.png"), digest("out/report.jsonl")
+    ran = cli(*args)
+    assert ran.code in (1, 2)
+    assert ran.out == ""
+    assert re.fullmatch(rf"cleanplate: error: .*{told}.*\n", ran.err)
+    assert (digest("out/a.png"), digest("out/report.jsonl")) == before
+
+
+def test_the_page_must_not_lie_where_an_input_does(cli, make_photo):
+    make_photo("x.png").rename("page.html")  # a photo, whatever its name
+    ran = cli("run", "page.html", "-o", "o", "--remove", "person", "--report", "page.html")
+    assert ran.code == 2
+    assert "page.html: the report would overwrite an input" in ran.err
+
+
+def test_the_summary_counts_objects_and_names_doubtful_photos(cli, make_photo, monkeypatch):
+    ran = cli("run", "in", "-r", "-o", "o", "--remove", "person,car")
+    assert ran.out.splitlines()[-1] == "objects: removed 2 people; left 1 car"
+    ran = cli("run", "in", "-r", "-o", "o2", "--remove", "car", "--dry-run", "--min-score", 0)
+    assert ran.out.splitlines()[-1] == "objects: to remove 1 car"

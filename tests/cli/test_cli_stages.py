@@ -1,0 +1,125 @@
+"""`cleanplate mask` and `cleanplate fill`."""
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def hashes(folder):
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(Path(folder).rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.usefixtures("without_networks")
+class TestWithoutNetworks:
+    def test_both_together_are_a_run(self, cli, make_photo):
+        make_photo("in/a.png", "person", "car")
+        make_photo("in/a.jpg", "person")
+        make_photo("in/sub/b.png")
+        options = ("-r", "--remove", "person,car", "--min-score", 0, "--keep", "largest")
+        assert cli("run", "in", "-o", "out", *options).code == 0
+
+        masked = cli("mask", "in", "-o", "masks", *options, "--report", "masks.jsonl")
+        filled = cli("fill", "in", "-r", "--masks", "masks", "-o", "filled")
+
+        assert (masked.code, filled.code) == (0, 0)
+        assert list(hashes("masks")) == [
+            "a.jpg.json", "a.jpg.png", "a.png.json", "a.png.png", "sub/b.json", "sub/b.png",
+        ]  # fmt: skip
+        assert hashes("filled") == hashes("out")
+        assert masked.err.splitlines()[0] == "segmenter colours on NumPy"
+        assert masked.out.splitlines()[1] == (
+            "in/a.png: would remove 1 car (0.30); left 1 person (0.91)"
+        )
+        assert filled.err.splitlines()[0] == "segmenter colours on NumPy, inpainter grey on NumPy"
+        assert filled.out.splitlines()[1].startswith("in/a.png: removed 1 car (0.30), ")
+        first = json.loads(Path("masks.jsonl").read_text().splitlines()[0])
+        assert (first["output"], first["status"]) == ("masks/a.jpg.png", "would-copy")
+
+    def test_paint_and_switches_count(self, cli, make_photo):
+        make_photo("in/a.png", "person", "car")
+        cli("mask", "in", "-o", "masks", "--remove", "person,car", "--grow", 0, "--no-verify")
+        text = Path("masks/a.json").read_text()
+        assert text.count('"remove": true') == text.count('"remove": false') == 1
+        swapped = {"true": "false", "false": "true"}
+        Path("masks/a.json").write_text(
+            re.sub('(?<="remove": )(true|false)', lambda found: swapped[found[0]], text)
+        )
+        mask = np.asarray(Image.open("masks/a.png")).copy()
+        mask[50:60, 80:90] = 255
+        Image.fromarray(mask).save("masks/a.png")
+
+        ran = cli("fill", "in", "--masks", "masks", "-o", "out", "-v")
+
+        assert ran.code == 0
+        assert "  left 1: person 0.91, box 10 20 30 40, 400 px (kept by hand)\n" in ran.out
+        changed = (np.asarray(Image.open("out/a.png")) != np.asarray(Image.open("in/a.png"))).any(
+            axis=2
+        )
+        expected = np.zeros_like(changed)
+        expected[20:40, 50:70] = expected[50:60, 80:90] = True
+        np.testing.assert_array_equal(changed, expected)
+
+    def test_what_was_not_masked_fails_and_the_rest_is_done(self, cli, make_photo):
+        make_photo("in/a.png", "person")
+        cli("mask", "in", "-o", "masks", "--remove", "person")
+        make_photo("in/b.png", "person")
+        ran = cli("fill", "in", "--masks", "masks", "-o", "out")
+        assert ran.code == 1
+        assert "in/b.png: its mask masks/b.png does not exist" in ran.err
+        assert list(hashes("out")) == ["a.png"]
+
+    @pytest.mark.parametrize(
+        ("args", "told"),
+        [
+            (["mask", "in", "-o", "m"], "nothing to remove; give --remove, such as --remove pers"),
+            (["mask", "in", "-o", "in", "--remove", "car"], "in: is an input and --output too"),
+            (["mask", "in", "-o", "m", "--remove", "persn"], "unknown label 'persn'"),
+            (["mask", "in", "-o", "m", "--remove", "car", "-q", "-v"], "-q and -v exclude each"),
+            (["fill", "in", "-o", "out"], "Missing option '--masks'"),
+            (["fill", "in", "--masks", "m", "-o", "out"], "m: no such folder; 'cleanplate mask' m"),
+            (["fill", "in", "--masks", "in", "-o", "out"], "in: is an input and --mask too"),
+        ],
+    )
+    def test_wrong_use_is_one_line_and_does_nothing(self, cli, make_photo, args, told):
+        make_photo("in/a.png", "person")
+        before = hashes(".")
+        ran = cli(*args)
+        assert (ran.code, ran.out) == (2, "")
+        assert re.fullmatch(rf"cleanplate: error: .*{told}.*\n", ran.err)
+        assert hashes(".") == before
+
+
+@pytest.mark.slow
+def test_both_stages_in_processes_of_their_own_are_a_run(astronaut, rng):
+    Path("in").mkdir()
+    figure = Image.fromarray(astronaut[:340, 60:350]).resize((145, 170))
+    scene = Image.fromarray(rng.integers(90, 110, (220, 400, 3), np.uint8))
+    scene.paste(figure, (20, 50))
+    scene.paste(figure.resize((73, 85)), (300, 135))
+    scene.save("in/a.jpg", quality=92)
+    figure.save("in/b.png")
+
+    def call(*args):
+        subprocess.run([sys.executable, "-m", "cleanplate", *args, "-q"], check=True, timeout=120)
+
+    options = ("--remove", "person", "--shadows", "--keep", "1", "--device", "cpu")
+    call("run", "in", "-o", "out", *options)
+    call("mask", "in", "-o", "masks", *options)
+    call("fill", "in", "--masks", "masks", "-o", "filled", "--device", "cpu")
+    assert hashes("filled") == hashes("out")
