@@ -68,7 +68,7 @@ def test_the_marked_object_is_removed_from_the_photos_that_show_it(cli, files):
 def test_the_other_options_hold(cli, files):
     ran = cli(*RUN, "--dry-run", "--min-area", 10**6)
     assert ran.code == 0
-    assert "in/with.jpg: nothing above the limits, would be copied; left 1 example" in ran.out
+    assert "in/with.jpg: nothing to remove, would be copied; left 1 example" in ran.out
     assert not Path("out").exists()
     assert "removed 1 example" in cli(*RUN, "--grow", 9, "--shadows", "--no-verify").out
 

@@ -12,9 +12,9 @@ from PIL import Image
 from cleanplate import pipeline
 from cleanplate.cli import options
 from cleanplate.errors import MissingRuntimeError
-from cleanplate.inpainters import DEFAULT_INPAINTER, inpainter_names
+from cleanplate.inpainters import DEFAULT_INPAINTER, METHODS
 from cleanplate.models import DEVICES
-from cleanplate.segmenters import DEFAULT_SEGMENTER, segmenter_names
+from cleanplate.segmenters import DEFAULT_SEGMENTER
 from tiff_builders import dng
 
 pytestmark = pytest.mark.usefixtures("without_networks")
@@ -280,7 +280,7 @@ def test_the_help_tells_the_devices_and_defaults_there_are(cli, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     ran = cli("run", "--help")
     assert ran.code == 0
-    for word in (*DEVICES, *segmenter_names(), *inpainter_names()):
+    for word in (*DEVICES, *METHODS, "cleanplate models list"):
         assert word in ran.out
     for default in (DEFAULT_SEGMENTER, DEFAULT_INPAINTER):
         assert f"[default: ({default})]" in ran.out

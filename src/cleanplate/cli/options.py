@@ -72,7 +72,7 @@ SegmenterName = Annotated[
     typer.Option(
         "--segmenter",
         metavar="NAME",
-        help="What finds the objects.",
+        help="What finds the objects; 'cleanplate models list' names them.",
         show_default="deeplabv3plus_lite2.voc",
     ),
 ]
@@ -81,7 +81,8 @@ InpainterName = Annotated[
     typer.Option(
         "--inpainter",
         metavar="NAME",
-        help="What fills the holes: edgeconnect.photos, telea or navier-stokes.",
+        help="What fills the holes: telea, navier-stokes, or a network that 'cleanplate models "
+        "list' names.",
         show_default="edgeconnect.photos",
     ),
 ]
