@@ -433,7 +433,7 @@ def test_filling_loads_no_segmenter_and_finding_no_inpainter(
 def test_unknown_models_are_named_when_they_are_needed():
     remover = Remover(segmenter="deeplab", inpainter="lama")
     with pytest.raises(
-        UnknownNameError, match="unknown segmenter 'deeplab'; known: .*deeplabv3plus"
+        UnknownNameError, match=r"unknown segmenter 'deeplab'; known: .*deeplabv3plus"
     ):
         remover.find(photo_with(), "person")
     with pytest.raises(UnknownNameError, match=r"unknown inpainter 'lama'; known: .*edgeconnect"):
