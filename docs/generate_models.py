@@ -40,8 +40,8 @@ KINDS = {
 }
 
 ROW_HEAD = """\
-| Name | It finds or fills | Commercial use | MB to fetch | Seconds |
-|---|---|---|---|---|
+| Name | It finds or fills | Commercial use | MB to fetch |
+|---|---|---|---|
 """
 
 
@@ -63,10 +63,9 @@ def _row(model: Model) -> str:
         size = "built in"
     else:
         size = "not stated" if model.size_bytes is None else f"{model.size_bytes / 1e6:.0f}"
-    seconds = "" if model.seconds is None else f"{model.seconds:.2g}"
     licence = f"{model.licence.commercial} ({model.licence.spdx})"
     name = f"[`{model.name}`](#{_anchor(model)})"
-    return f"| {name} | {_what(model)} | {licence} | {size} | {seconds} |\n"
+    return f"| {name} | {_what(model)} | {licence} | {size} |\n"
 
 
 def _what(model: Model) -> str:

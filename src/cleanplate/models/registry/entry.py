@@ -67,9 +67,6 @@ class Model:
     choose: str  # when to choose it, in plain words, with its limits
     # {"data, size": {"metric_unit": value}}; who measured is told in the data's name
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: MappingProxyType({}))
-    # Seconds for one look, fill or preparation at its working size on two cores of a server
-    # processor, measured by benchmarks/models.py; None: not measured.
-    seconds: float | None = None
 
     @property
     def is_built_in(self) -> bool:
