@@ -71,6 +71,7 @@ class Remover:
         threads: int | None = None,
     ) -> None:
         self._segmenter, self._inpainter = segmenter, inpainter
+        self._named = (segmenter, inpainter)
         self._device, self._threads = device, threads
         self._loading = threading.Lock()
 
@@ -103,6 +104,22 @@ class Remover:
                     self._inpainter, device=self._device, threads=self._threads
                 )
             return self._inpainter
+
+    @property
+    def recipe(self) -> tuple[str, str, str] | None:
+        """What makes the like in another process: names of segmenter, inpainter and device.
+
+        None where one of the models was given as an instance.
+        """
+        segmenter, inpainter = self._named
+        if isinstance(segmenter, str) and isinstance(inpainter, str):
+            return segmenter, inpainter, self._device
+        return None
+
+    def release(self) -> None:
+        """Forget the loaded models that were given by name; they are loaded again when needed."""
+        with self._loading:
+            self._segmenter, self._inpainter = self._named
 
     def find(
         self,

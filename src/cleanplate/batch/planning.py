@@ -6,8 +6,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cleanplate.batch.selecting import Selection
+from cleanplate.batch.twins import are_one_file, find_twins
 from cleanplate.batch.walking import Parts, Walk, has_wildcard, walk_folder, walk_pattern
 from cleanplate.errors import InputError
+
+_EVERYTHING = Selection()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ def plan_photos(
     masks: Path | None = None,
     own_masks: Path | None = None,
     report: Path | None = None,
+    selection: Selection = _EVERYTHING,
+    may_be_empty: bool = False,
 ) -> Plan:
     """Return what to do with `inputs`, or raise if a file would be lost or written twice.
 
@@ -61,6 +67,8 @@ def plan_photos(
         masks: folder that masks will be saved to.
         own_masks: file or folder of the user's masks.
         report: file that the report will be written to.
+        selection: which of the photos to do.
+        may_be_empty: whether having no photo is fine, as some may come later.
 
     Raises:
         InputError: an input does not exist, there is no photo at all, or the run would write over
@@ -72,10 +80,21 @@ def plan_photos(
     excluded = {os.path.realpath(path) for path in used.values() if path is not None}
     walk = Walk()
     photos: dict[Path, PlannedPhoto] = {}
-    for source, relative in _expand(sources, walk, recursive=recursive, excluded=excluded):
+    left_out = 0
+    for source, relative in _expand(
+        sources, walk, recursive=recursive, excluded=excluded, may_be_empty=may_be_empty
+    ):
+        if not selection.takes(source, relative.parts):
+            left_out += 1
+            continue
         planned = PlannedPhoto(source, output / relative, relative)
         photos.setdefault(source.parent.resolve() / source.name, planned)
-    if not photos and not walk.unreadable:
+    if left_out and not photos and not may_be_empty:
+        raise InputError(
+            f"all {left_out} photos are left out by --include, --exclude, --min-size or "
+            "--max-size; give others"
+        )
+    if not photos and not walk.unreadable and not may_be_empty:
         raise InputError(_no_photos(sources, walk, recursive=recursive))
     plan = _mark_shared_stems(photos.values())
     _check_writes(plan, masks=masks, report=report)
@@ -83,7 +102,7 @@ def plan_photos(
         plan,
         tuple(UnreadableFolder(*folder) for folder in walk.unreadable),
         walk.ignored,
-        _notes(walk),
+        (*_notes(walk, left_out), *_check_twins(plan, output, masks)),
     )
 
 
@@ -99,7 +118,12 @@ def mask_name(photo: PlannedPhoto) -> Path:
 
 
 def _expand(
-    inputs: Sequence[Path], walk: Walk, *, recursive: bool, excluded: Collection[str]
+    inputs: Sequence[Path],
+    walk: Walk,
+    *,
+    recursive: bool,
+    excluded: Collection[str],
+    may_be_empty: bool,
 ) -> Iterator[tuple[Path, Path]]:
     """Yield (source, path below the output folder) of every photo that `inputs` mean."""
     for given in inputs:
@@ -115,7 +139,7 @@ def _expand(
         elif has_wildcard(str(given)):
             base, found = walk_pattern(given, walk, recursive=recursive, excluded=excluded)
             found = list(found) if _is_folder(base) else []
-            if not found and not walk.unreadable:
+            if not found and not walk.unreadable and not may_be_empty:
                 raise InputError(f"{given}: no photo matches this pattern; check its spelling")
         else:
             raise InputError(f"{given}: no such file or folder; check its spelling")
@@ -175,6 +199,28 @@ def _check_writes(
                 "name another place"
             )
         writers[real] = str(path)
+
+
+def _check_twins(
+    photos: Sequence[PlannedPhoto], output: Path, masks: Path | None
+) -> tuple[str, ...]:
+    """Refuse names that the disk takes for one; return notes on those that another disk would."""
+    notes = []
+    places = {output: [photo.relative for photo in photos]}
+    if masks is not None:
+        places[masks] = [mask_name(photo) for photo in photos]
+    for folder, names in places.items():
+        for first, second in find_twins(names):
+            if are_one_file(first, second, folder):
+                raise InputError(
+                    f"{first} and {second} would be one file in {folder}, whose disk ignores how "
+                    "they differ; rename one of the photos"
+                )
+            notes.append(
+                f"{folder / first} and {folder / second} will be one file on disks that ignore "
+                "upper and lower case or the Unicode form"
+            )
+    return tuple(notes)
 
 
 def _mode(path: Path) -> int | None:
@@ -239,8 +285,8 @@ def count_files(count: int) -> str:
     return f"{count} file" if count == 1 else f"{count} files"
 
 
-def _notes(walk: Walk) -> tuple[str, ...]:
-    left_out = [
+def _notes(walk: Walk, left_out: int) -> tuple[str, ...]:
+    ours = [
         f"{path}: used by this run itself, left out of the inputs"
         for path in dict.fromkeys(walk.excluded)
     ]
@@ -248,4 +294,6 @@ def _notes(walk: Walk) -> tuple[str, ...]:
         f"{path}: a link to a folder, not followed; name it as an input to include it"
         for path in dict.fromkeys(walk.links)
     ]
-    return (*left_out, *links)
+    deselected = "1 photo" if left_out == 1 else f"{left_out} photos"
+    selected = [f"{deselected} left out as the options ask"] if left_out else []
+    return (*ours, *links, *selected)

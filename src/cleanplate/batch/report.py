@@ -39,8 +39,11 @@ def describe_outcome(outcome: Outcome, models: ModelNames) -> dict[str, object]:
     - photo: path of the input as given; for a folder that could not be listed, the folder's.
     - output: path of the result; null for such a folder. Written only with the statuses removed and
       untouched.
-    - status: removed, untouched (copied byte for byte), skipped (the output existed), failed; in a
-      dry run would-remove and would-copy.
+    - status: removed, untouched (copied byte for byte), skipped (left alone), failed; in a dry run
+      would-remove and would-copy.
+    - skipped: why: exists (its output is there), done (before, from the same photo with the same
+      settings), other settings (its output was made with others), edited (its output was changed
+      since); null with every other status.
     - size_wh: width and height of the upright photo in px; null if it was not read.
     - found: the objects of the asked labels, largest first, those that stay last:
         - id: 1, 2, ... in this photo.
@@ -73,6 +76,7 @@ def describe_outcome(outcome: Outcome, models: ModelNames) -> dict[str, object]:
         "photo": str(outcome.source),
         "output": None if outcome.target is None else str(outcome.target),
         "status": outcome.status,
+        "skipped": outcome.skipped,
         "size_wh": None if size_hw is None else [size_hw[1], size_hw[0]],
         "found": [{**_describe_object(found), "removed": found.chosen} for found in outcome.found],
         "remaining": [_describe_object(found) for found in outcome.remaining],

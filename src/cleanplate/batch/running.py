@@ -1,21 +1,28 @@
-"""One photo after the other: read, find or fill, write. One that fails never stops the others."""
+"""One photo's work: read, find or fill, write. One that fails never stops the others."""
 
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from cleanplate.batch.mask_files import MaskFiles
-from cleanplate.batch.planning import Plan, PlannedPhoto, UnreadableFolder, mask_name
+from cleanplate.batch.planning import PlannedPhoto, UnreadableFolder, mask_name
 from cleanplate.errors import CleanplateError, PhotoError
-from cleanplate.images import Photo, copy_photo, read_mask, read_photo, write_mask, write_photo
+from cleanplate.images import (
+    Photo,
+    copy_photo,
+    link_photo,
+    read_mask,
+    read_photo,
+    write_mask,
+    write_photo,
+)
 from cleanplate.types import Box, Instance, Mask, Removal
 
 if TYPE_CHECKING:
@@ -28,12 +35,28 @@ Status = Literal["removed", "untouched", "skipped", "failed", "would-remove", "w
 
 removed       written without the objects
 untouched     nothing to remove; copied byte for byte
-skipped       its output exists and was left alone; the photo was not read
+skipped       left alone, see `Skipped`; the photo was not read
 failed        nothing was written; the error says why
 would-remove  dry run: there is something to remove
 would-copy    dry run: there is nothing to remove
 """
 
+Skipped = Literal["exists", "done", "other settings", "edited"]
+"""Why a photo was left alone:
+
+exists          its output is there, and no run is known to have made it
+done            made before from the same photo with the same settings
+other settings  its output was made with other settings
+edited          its output was changed after it was made
+"""
+
+Untouched = Literal["copy", "link", "skip"]
+"""What becomes of a photo that has nothing to remove:
+
+copy  a copy of its own, byte for byte
+link  a copy that shares its blocks where the disk can, else a hard link: one file, two names
+skip  nothing is written
+"""
 
 EMPTY_MASK = "the mask is empty"
 """The note on a photo that stays as it is because the user's mask shows nothing."""
@@ -51,6 +74,7 @@ class Job:
     verify: bool = True  # look at the filled holes again
     own_masks: MaskFiles | None = None  # the user's masks instead of the segmenter's
     masks: Path | None = None  # folder to save masks to
+    untouched: Untouched = "copy"  # what to do with a photo that has nothing to remove
     dry_run: bool = False  # write no photo and no mask
     overwrite: bool = False
     fail_fast: bool = False
@@ -80,8 +104,9 @@ class Outcome:
     remaining: tuple[Found, ...] = ()  # seen in the filled holes when they were looked at again
     refills: int = 0
     mask_area_px: int | None = None  # pixels filled; None where no mask was made
-    timings_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    timings_s: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    skipped: Skipped | None = None  # with the status "skipped" only
     error: str | None = None  # one line, with the file in it
     trace: str | None = None  # of an error nobody expected
 
@@ -93,36 +118,12 @@ class Outcome:
         return self.mask_area_px / (self.size_hw[0] * self.size_hw[1])
 
 
-def run_plan(
-    plan: Plan, remover: "Remover", job: Job, *, on_start: Callable[[Path], None] = lambda _: None
-) -> Iterator[Outcome]:
-    """Do the photos of `plan` in order and yield what became of each as soon as it is known.
-
-    Args:
-        plan: from `plan_photos`.
-        remover: its segmenter is used unless the job brings masks, its inpainter unless it is a
-            dry run.
-        job: the same for every photo.
-        on_start: called with each photo before it is read.
-    """
-    for folder in plan.unreadable:
-        yield _unreadable(folder)
-        if job.fail_fast:
-            return
-    for photo in plan.photos:
-        on_start(photo.source)
-        outcome = run_photo(photo, remover, job)
-        yield outcome
-        if job.fail_fast and outcome.status == "failed":
-            return
-
-
 def run_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> Outcome:
     """Do one photo. Whatever goes wrong with it is told in the outcome, never raised."""
     clock = _Clock()
     try:
         if _is_done(photo, job):
-            return Outcome(status="skipped", source=photo.source, target=photo.target)
+            return skipped_outcome(photo, "exists")
         with clock.stage("read"):
             picture = read_photo(photo.source)
         if job.dry_run:
@@ -132,7 +133,7 @@ def run_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> Outcome:
         with clock.stage("write"):
             notes = _save(photo, picture, removal, job)
     except Exception as error:
-        return _failure(photo, error, clock)
+        return failed_outcome(photo, error, clock.read())
     return _outcome(
         "removed" if removal.changed else "untouched",
         photo,
@@ -215,8 +216,12 @@ def _save(photo: PlannedPhoto, picture: Photo, removal: Removal, job: Job) -> tu
             write_mask(path, removal.mask)
     if removal.changed:
         write_photo(photo.target, picture, removal.image, removal.mask)
-    else:
+    elif job.untouched == "copy":
         copy_photo(photo.source, photo.target)
+    elif job.untouched == "link":
+        notes += link_photo(photo.source, photo.target)
+    elif photo.target.exists():  # with --overwrite: what it was before is no result any more
+        notes += (f"{photo.target} exists and was left alone",)
     return notes
 
 
@@ -254,7 +259,10 @@ def _outcome(
     )
 
 
-def _failure(photo: PlannedPhoto, error: Exception, clock: "_Clock") -> Outcome:
+def failed_outcome(
+    photo: PlannedPhoto, error: Exception, timings_s: Mapping[str, float] | None = None
+) -> Outcome:
+    """Return what is told of a photo that `error` stopped."""
     trace = None
     match error:
         case PhotoError():
@@ -274,13 +282,19 @@ def _failure(photo: PlannedPhoto, error: Exception, clock: "_Clock") -> Outcome:
         status="failed",
         source=photo.source,
         target=photo.target,
-        timings_s=clock.read(),
+        timings_s=timings_s or {},
         error=message,
         trace=trace,
     )
 
 
-def _unreadable(folder: UnreadableFolder) -> Outcome:
+def skipped_outcome(photo: PlannedPhoto, why: Skipped) -> Outcome:
+    """Return what is told of a photo that is left alone."""
+    return Outcome(status="skipped", source=photo.source, target=photo.target, skipped=why)
+
+
+def unreadable_outcome(folder: UnreadableFolder) -> Outcome:
+    """Return what is told of a folder that could not be listed."""
     return Outcome(
         status="failed",
         source=folder.source,
@@ -308,4 +322,4 @@ class _Clock:
         self._stages.update((name, spent) for name, spent in stages.items() if name != "total")
 
     def read(self) -> Mapping[str, float]:
-        return MappingProxyType(self._stages | {"total": time.perf_counter() - self._start})
+        return self._stages | {"total": time.perf_counter() - self._start}

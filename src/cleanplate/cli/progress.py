@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from cleanplate.batch import Outcome
 
+_SKIPPED = ("done", "exists", "other settings", "edited")
+
 
 class RunView:
     """Shows a run and counts what became of its photos.
@@ -30,6 +32,7 @@ class RunView:
         self.total = 0
         self.counts: Counter[str] = Counter()
         self._doubtful = 0  # photos that still show something in a filled hole
+        self._differences: Counter[str] = Counter()  # settings, then and now -> photos
         self._failures: list[str] = []
         self._progress: Progress | None = None
         self._start = time.perf_counter()
@@ -63,6 +66,12 @@ class RunView:
         if self._progress is not None:
             self._progress.stop()
 
+    def expect(self, photos: int) -> None:
+        """Count further photos as to be done."""
+        self.total += photos
+        if self._progress is not None:
+            self._progress.update(self._bar, total=self.total)
+
     def start_photo(self, source: Path) -> None:
         """Show that a photo is being worked on."""
         if self._progress is not None:
@@ -70,7 +79,9 @@ class RunView:
 
     def finish_photo(self, outcome: "Outcome") -> None:
         """Show and count what became of a photo."""
-        self.counts[outcome.status] += 1
+        self.counts[outcome.skipped or outcome.status] += 1
+        if outcome.skipped == "other settings":
+            self._differences.update(outcome.notes)
         self._doubtful += bool(outcome.remaining)
         if outcome.status == "failed":
             self.fail(cause_of(outcome))
@@ -97,7 +108,10 @@ class RunView:
             "untouched": "copied unchanged",
             "would-remove": "would be changed",
             "would-copy": "would be copied",
-            "skipped": "skipped (output exists; --overwrite replaces it)",
+            "done": "skipped (done before)",
+            "exists": "skipped (output exists; --overwrite replaces it)",
+            "other settings": "skipped (made with other settings)",
+            "edited": "skipped (changed since it was made; --overwrite replaces it)",
             "failed": "failed",
         }
         parts = [f"{self.counts[status]} {word}" for status, word in words.items()]
@@ -106,6 +120,11 @@ class RunView:
         told = ", ".join(part for part in parts if not part.startswith("0 "))
         spent = time.perf_counter() - self._start
         print_line(f"{count_of(self.total, 'photo')}: {told}; {spent:.1f} s, {self._rate()}")
+        for difference, count in self._differences.most_common():
+            print_line(
+                f"{count_of(count, 'photo')} left as made with other settings: {difference}; "
+                "--overwrite makes them anew"
+            )
         if self._doubtful:
             print_line(
                 f"{count_of(self._doubtful, 'photo')} may still show something that was to be "
@@ -117,7 +136,7 @@ class RunView:
                 print_note(f"  {cause}")
 
     def _rate(self) -> str:
-        worked = self.done - self.counts["skipped"]
+        worked = self.done - sum(self.counts[why] for why in _SKIPPED)
         return f"{worked / max(time.perf_counter() - self._start, 1e-6):.1f} photos/s"
 
     def _show(self, lines: list[str]) -> None:

@@ -1,31 +1,47 @@
 """`cleanplate run`: a folder of photos in, the same photos without the named objects out."""
 
+import functools
+import os
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
 from cleanplate.cli.console import print_error, print_note
 from cleanplate.cli.options import flag
+from cleanplate.cli.piping import PIPE, check_pipe, is_piped, run_pipe
 from cleanplate.cli.progress import RunView
+from cleanplate.cli.run_loop import run_plans, watch_plans
+from cleanplate.cli.run_options import (
+    ExcludeOption,
+    IncludeOption,
+    MaxMemoryOption,
+    MaxSizeOption,
+    MinSizeOption,
+    OutputOption,
+    UntouchedOption,
+    WatchOption,
+    WorkersOption,
+)
 from cleanplate.cli.signals import exit_code_of, signals_interrupt
 from cleanplate.cli.wording import count_of
-from cleanplate.errors import InputError, PhotoError, UnknownNameError
+from cleanplate.errors import InputError, UnknownNameError
 from cleanplate.labels import resolve_labels
 
 if TYPE_CHECKING:
-    from cleanplate.batch import Job, ModelNames, Outcome, Plan, ReportWriter
-    from cleanplate.pipeline import Remover
+    from cleanplate.batch import Untouched
 
+
+_MANY = 1_000_000  # photos that may come while watching
 
 SHOWN_MIN_SCORE = "0.5"  # pipeline.DEFAULT_MIN_SCORE, which is heavy to import
 
 RUN_HELP = (
     "Remove objects from photos and write the results to another folder.\n\n"
-    "Photos in which nothing is found are copied byte for byte. Results that exist are left alone, "
-    "so the same command goes on where it was stopped.\n\n"
+    "Photos in which nothing is found are copied byte for byte. The output folder keeps a journal: "
+    "the same command goes on where it was stopped, and does photos again that changed since. "
+    "Other results that exist are left alone.\n\n"
     "Exit code 0: all done. 1: some photo failed, the others are done; or a model is missing. "
     "2: wrong use, nothing was done. 130: stopped by Ctrl-C (143: by SIGTERM), nothing is "
     "half-written."
@@ -38,20 +54,12 @@ def run_command(
         list[Path],
         typer.Argument(
             metavar="IN...",
-            help="Photos, folders, or quoted patterns such as 'photos/**/*.jpg'.",
+            help="Photos, folders, or quoted patterns such as 'photos/**/*.jpg'; - for one from "
+            "standard input.",
             show_default=False,
         ),
     ],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="DIR",
-            help="Folder for the results. Names, formats and sub-folders stay.",
-            show_default=False,
-        ),
-    ],
+    output: OutputOption = None,
     remove: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,6 +70,10 @@ def run_command(
         ),
     ] = None,
     recursive: Annotated[bool, flag("--recursive", "-r", help="Include sub-folders.")] = False,
+    include: IncludeOption = None,
+    exclude: ExcludeOption = None,
+    min_size: MinSizeOption = None,
+    max_size: MaxSizeOption = None,
     segmenter: Annotated[
         str | None,
         typer.Option(
@@ -144,6 +156,8 @@ def run_command(
             show_default=False,
         ),
     ] = None,
+    untouched: UntouchedOption = "copy",
+    watch: WatchOption = False,
     dry_run: Annotated[
         bool, flag("--dry-run", help="Find and tell only; write no photo and no mask.")
     ] = False,
@@ -156,9 +170,11 @@ def run_command(
     threads: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help="Processor cores to use.", show_default="all there are"
+            metavar="N", min=1, help="Processor cores to use in all.", show_default="all there are"
         ),
     ] = None,
+    workers: WorkersOption = None,
+    max_memory: MaxMemoryOption = None,
     verbose: Annotated[
         bool,
         flag("--verbose", "-v", help="Tell boxes, areas, notes and the time of each stage."),
@@ -166,6 +182,14 @@ def run_command(
     quiet: Annotated[bool, flag("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
     """Check the options, plan the run, load the models, do it; `RUN_HELP` is what users read."""
+    piped = is_piped(inputs)
+    if piped:
+        check_pipe(
+            inputs, output, mask, unused={"--masks": masks, "--watch": watch, "-r": recursive}
+        )
+    elif output in (None, PIPE):
+        raise InputError("no folder for the results; give --output DIR")
+    folder = output or Path()
     if quiet and verbose:
         raise InputError("-q and -v exclude each other; give one of them")
     _check_remove_or_mask(
@@ -182,6 +206,9 @@ def run_command(
     )
     _check_inputs_are_no_labels(inputs, remove or [])
     view = RunView(quiet=quiet, verbose=verbose)
+    # Before NumPy is loaded: its matrices here are small, and threads would only wait for each
+    # other, while the networks and other workers want the cores.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         with signals_interrupt():
             from cleanplate import batch, inpainters, pipeline, segmenters
@@ -193,14 +220,25 @@ def run_command(
             _check_name("device", device, DEVICES)
             _check_name("segmenter", segmenter, segmenters.segmenter_names())
             _check_name("inpainter", inpainter, inpainters.inpainter_names())
-            plan = batch.plan_photos(
+            _check_name("kind of --untouched", untouched, get_args(batch.Untouched))
+            memory = None if max_memory is None else batch.parse_size(max_memory)
+            look = functools.partial(
+                batch.plan_photos,
                 inputs,
-                output,
+                folder,
                 recursive=recursive,
                 masks=masks,
                 own_masks=mask,
                 report=report,
+                selection=batch.Selection(
+                    include=tuple(include or ()),
+                    exclude=tuple(exclude or ()),
+                    min_size=min_size,
+                    max_size=max_size,
+                ),
+                may_be_empty=watch,
             )
+            plan = batch.Plan(()) if piped else look()
             remover = pipeline.Remover(
                 segmenter=segmenter, inpainter=inpainter, device=device, threads=threads
             )
@@ -213,12 +251,36 @@ def run_command(
                 verify=verify is not False,
                 own_masks=None if mask is None else batch.MaskFiles(mask),
                 masks=masks,
+                untouched=cast("Untouched", untouched),
                 dry_run=dry_run,
                 overwrite=overwrite,
                 fail_fast=fail_fast,
             )
-            _run(plan, remover, job, view, report)
+            if piped:
+                run_pipe(remover, job, view, report)
+            else:
+                resources = batch.Resources.for_run(
+                    _MANY if watch else len(plan.photos),
+                    workers=workers,
+                    threads=threads,
+                    max_memory=memory,
+                    by_name=remover.recipe is not None,
+                )
+                run_plans(
+                    remover,
+                    job,
+                    resources,
+                    view,
+                    plan=plan,
+                    later=watch_plans(look, view) if watch else None,
+                    output=folder,
+                    report=report,
+                )
     except KeyboardInterrupt as interrupt:
+        if watch and view.done:
+            view.summarise()
+            print_note("stopped watching, nothing half-written")
+            raise typer.Exit(exit_code_of(interrupt)) from None
         if view.done:
             view.summarise()
             print_error(
@@ -230,23 +292,6 @@ def run_command(
         raise typer.Exit(exit_code_of(interrupt)) from None
     if view.failed:
         raise typer.Exit(1)
-
-
-def _run(plan: "Plan", remover: "Remover", job: "Job", view: RunView, report: Path | None) -> None:
-    from cleanplate.batch import ReportWriter, describe_models, run_plan
-
-    models = describe_models(remover, job)
-    view.total = len(plan.photos) + len(plan.unreadable)
-    if not view.quiet:
-        everything = bool(job.labels) and len(job.labels) == len(remover.segmenter.labels)
-        _introduce(plan, "all that can be found" if everything else ", ".join(job.labels), models)
-    with ExitStack() as stack:
-        writer = None if report is None else stack.enter_context(ReportWriter(report, models))
-        stack.enter_context(view)
-        for outcome in run_plan(plan, remover, job, on_start=view.start_photo):
-            writer = _write_report(writer, outcome, view)
-            view.finish_photo(outcome)
-    view.summarise()
 
 
 def _check_remove_or_mask(
@@ -290,32 +335,3 @@ def _check_inputs_are_no_labels(inputs: Sequence[Path], remove: Sequence[str]) -
             f"{path}: no such file or folder; if it names what to remove, write "
             f"--remove {','.join([*names, str(path)])}"
         )
-
-
-def _introduce(plan: "Plan", what: str, models: "ModelNames") -> None:
-    """Say once what will be done, by which models and on which device."""
-    running = [
-        f"{role} {name} on {models['provider'][role]}"
-        for role, name in models["models"].items()
-        if name is not None
-    ]
-    print_note(", ".join(running) or "dry run with your own masks, no model needed")
-    others = f", {count_of(plan.ignored, 'other file')} ignored" if plan.ignored else ""
-    removing = f", removing {what}" if what else ""
-    print_note(f"{count_of(len(plan.photos), 'photo')}{others}{removing}")
-    for note in plan.notes:
-        print_note(note)
-
-
-def _write_report(
-    writer: "ReportWriter | None", outcome: "Outcome", view: RunView
-) -> "ReportWriter | None":
-    """Write one line; a report that cannot be written is told once and does not stop the run."""
-    if writer is None:
-        return None
-    try:
-        writer.write(outcome)
-    except PhotoError as error:
-        view.fail(str(error))
-        return None
-    return writer

@@ -6,6 +6,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cleanplate.batch import Found, Outcome
 
+_SKIPPED = {
+    "exists": "exists",
+    "done": "is done",
+    "other settings": "was made with other settings",
+    "edited": "was changed since it was made",
+}
 _PLURALS = {"bus": "buses", "person": "people", "sheep": "sheep"}
 
 
@@ -64,7 +70,7 @@ def _describe_status(outcome: "Outcome") -> str:
         case "would-copy":
             return f"{nothing}, would be copied{stays}"
         case "skipped":
-            return f"skipped, {outcome.target} exists"
+            return f"skipped, {outcome.target} {_SKIPPED[outcome.skipped or 'exists']}"
         case "failed":
             return "failed: " + cause_of(outcome).removeprefix(f"{outcome.source}: ")
 
