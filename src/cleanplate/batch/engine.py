@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from cleanplate.batch.journal import Journal
 from cleanplate.batch.memory import (
+    RUN_BYTES,
     WORKER_BYTES,
     default_max_memory,
     photo_need,
@@ -68,10 +69,12 @@ class Resources:
                 f"--workers {workers} are more than the {cores} processor cores to use; give at "
                 f"most {cores}"
             )
-        if limit < WORKER_BYTES * workers:
+        least = WORKER_BYTES * workers + (RUN_BYTES if workers > 1 else 0)
+        if max_memory is not None and limit < least:
             raise InputError(
-                f"--max-memory {shown_size(limit)} does not hold {workers} x "
-                f"{shown_size(WORKER_BYTES)}, what a worker takes without a photo; give more"
+                f"--max-memory {shown_size(limit)} is less than the {shown_size(least)} that "
+                f"{workers} worker{'s'[: workers - 1]} without a photo may take; give more, or "
+                "fewer --workers"
             )
         return cls(workers=workers, threads=max(1, cores // workers), max_memory=limit)
 
@@ -169,7 +172,7 @@ class Engine:
 
     def _at_once(self, photos: Iterable[PlannedPhoto], order: Order) -> Iterator[Outcome]:
         resources = self._resources
-        room = resources.max_memory - resources.workers * WORKER_BYTES  # for photos
+        room = resources.max_memory - RUN_BYTES - resources.workers * WORKER_BYTES  # for photos
         waiting = iter(photos)
         task: Task | None = None  # the next one, from when it was judged until it is started
         needs: dict[Worker, int] = {}  # bytes, of the photos in work
@@ -212,6 +215,9 @@ class Engine:
         return worker
 
     def _forget(self, worker: Worker, idle: "deque[Worker]") -> None:
+        """Let go of a worker that is dead."""
+        worker.end()
+        worker.wait()
         self._workers.remove(worker)
         with suppress(ValueError):
             idle.remove(worker)

@@ -12,6 +12,7 @@ from cleanplate.batch.walking import Parts, Walk, has_wildcard, walk_folder, wal
 from cleanplate.errors import InputError
 
 _EVERYTHING = Selection()
+_SHOWN_TWINS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,8 @@ def _check_writes(
     for photo in photos:
         target, real = photo.target, _real(photo.target)
         over = sources.get(real) or by_inode.get(_inode(target) or (0, 0))
+        if over is not None and _is_other_link(over, target):
+            over = None
         if over is not None:
             own = "its own output" if over == photo.source else f"the output of {photo.source}"
             raise InputError(f"{over}: would be overwritten by {own}; name another output folder")
@@ -220,7 +223,8 @@ def _check_twins(
                 f"{folder / first} and {folder / second} will be one file on disks that ignore "
                 "upper and lower case or the Unicode form"
             )
-    return tuple(notes)
+    more = len(notes) - _SHOWN_TWINS
+    return tuple(notes[:_SHOWN_TWINS]) + ((f"and {more} more such pairs",) if more > 0 else ())
 
 
 def _mode(path: Path) -> int | None:
@@ -249,6 +253,17 @@ def _inode(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return (found.st_dev, found.st_ino) if found.st_ino else None
+
+
+def _is_other_link(source: Path, target: Path) -> bool:
+    """Return whether both are hard links to one file from different folders.
+
+    Writing replaces the name `target` and leaves the file alone, which stays under the other name.
+    """
+    try:
+        return target.stat().st_nlink > 1 and not target.parent.samefile(source.parent)
+    except OSError:
+        return False
 
 
 def _mark_shared_stems(photos: Iterable[PlannedPhoto]) -> tuple[PlannedPhoto, ...]:

@@ -58,9 +58,8 @@ class Worker:
     def __init__(
         self, order: Order, answers: "queue.SimpleQueue[tuple[Worker, Done | None]]"
     ) -> None:
-        limits = dict.fromkeys(
-            ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(order.threads)
-        )
+        # NumPy's matrices are small here: more threads wait for each other, and change last bits.
+        limits = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             [sys.executable, "-c", _BOOT.format(path=sys.path)],
             stdin=subprocess.PIPE,

@@ -206,9 +206,8 @@ def run_command(
     )
     _check_inputs_are_no_labels(inputs, remove or [])
     view = RunView(quiet=quiet, verbose=verbose)
-    # Before NumPy is loaded: its matrices here are small, and threads would only wait for each
-    # other, while the networks and other workers want the cores.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # As in a worker, before NumPy is loaded, so that results do not depend on --workers.
+    os.environ.update({"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"})
     try:
         with signals_interrupt():
             from cleanplate import batch, inpainters, pipeline, segmenters
