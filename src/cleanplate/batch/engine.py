@@ -1,6 +1,7 @@
 """Many photos at once on one machine: as many workers as it carries, within its memory."""
 
 import queue
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -35,7 +36,7 @@ class Resources:
 
     workers: int  # 1: the photos are done one after the other in this process
     threads: int  # cores of each
-    max_memory: int  # bytes, of all together
+    max_memory: int | None  # bytes, of all together; None: no bound
 
     @classmethod
     def for_run(
@@ -168,11 +169,15 @@ class Engine:
                 overwrite=verdict.overwrite,
                 traced=self._journal is not None,
             )
+            limit = self._resources.max_memory
+            if limit is not None and (need := photo_need(photo.source)) > limit - WORKER_BYTES:
+                done = _with_note(done, need, limit - WORKER_BYTES)
             yield self._finish(photo, done)
 
     def _at_once(self, photos: Iterable[PlannedPhoto], order: Order) -> Iterator[Outcome]:
         resources = self._resources
-        room = resources.max_memory - RUN_BYTES - resources.workers * WORKER_BYTES  # for photos
+        # For photos, besides what the processes take.
+        room = (resources.max_memory or sys.maxsize) - RUN_BYTES - resources.workers * WORKER_BYTES
         waiting = iter(photos)
         task: Task | None = None  # the next one, from when it was judged until it is started
         needs: dict[Worker, int] = {}  # bytes, of the photos in work
@@ -264,7 +269,7 @@ def run_plan(
         job: the same for every photo.
         on_start: called with each photo before it is read.
     """
-    resources = Resources(workers=1, threads=1, max_memory=0)
+    resources = Resources(workers=1, threads=1, max_memory=None)
     with Engine(remover, job, resources, on_start=on_start) as engine:
         yield from engine.run(plan)
 

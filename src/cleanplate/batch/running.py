@@ -5,7 +5,7 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -34,7 +34,7 @@ Status = Literal["removed", "untouched", "skipped", "failed", "would-remove", "w
 """What became of a photo:
 
 removed       written without the objects
-untouched     nothing to remove; copied byte for byte
+untouched     nothing to remove; copied byte for byte, or what `Job.untouched` says
 skipped       left alone, see `Skipped`; the photo was not read
 failed        nothing was written; the error says why
 would-remove  dry run: there is something to remove
@@ -107,6 +107,7 @@ class Outcome:
     timings_s: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     skipped: Skipped | None = None  # with the status "skipped" only
+    kept_by: Untouched | None = None  # with the status "untouched" only
     error: str | None = None  # one line, with the file in it
     trace: str | None = None  # of an error nobody expected
 
@@ -134,7 +135,7 @@ def run_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> Outcome:
             notes = _save(photo, picture, removal, job)
     except Exception as error:
         return failed_outcome(photo, error, clock.read())
-    return _outcome(
+    outcome = _outcome(
         "removed" if removal.changed else "untouched",
         photo,
         picture,
@@ -145,6 +146,7 @@ def run_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> Outcome:
         timings_s=clock.read(),
         notes=(*removal.notes, *notes),
     )
+    return outcome if removal.changed else replace(outcome, kept_by=job.untouched)
 
 
 def _is_done(photo: PlannedPhoto, job: Job) -> bool:

@@ -79,7 +79,7 @@ class RunView:
 
     def finish_photo(self, outcome: "Outcome") -> None:
         """Show and count what became of a photo."""
-        self.counts[outcome.skipped or outcome.status] += 1
+        self.counts[outcome.skipped or outcome.kept_by or outcome.status] += 1
         if outcome.skipped == "other settings":
             self._differences.update(outcome.notes)
         self._doubtful += bool(outcome.remaining)
@@ -105,7 +105,9 @@ class RunView:
             return
         words = {
             "removed": "removed",
-            "untouched": "copied unchanged",
+            "copy": "copied unchanged",
+            "link": "linked unchanged",
+            "skip": "unchanged and not written",
             "would-remove": "would be changed",
             "would-copy": "would be copied",
             "done": "skipped (done before)",

@@ -12,6 +12,7 @@ _SKIPPED = {
     "other settings": "was made with other settings",
     "edited": "was changed since it was made",
 }
+_KEPT = {"copy": "copied", "link": "linked", "skip": "not written"}
 _PLURALS = {"bus": "buses", "person": "people", "sheep": "sheep"}
 
 
@@ -64,7 +65,7 @@ def _describe_status(outcome: "Outcome") -> str:
             what = f"removed {removed}" if removed else "filled the mask"
             return f"{what}, {_share(outcome)}, {outcome.timings_s['total']:.1f} s{stays}"
         case "untouched":
-            return f"{nothing}, copied{stays}"
+            return f"{nothing}, {_KEPT[outcome.kept_by or 'copy']}{stays}"
         case "would-remove":
             return (f"would remove {removed}" if removed else "would fill the mask") + stays
         case "would-copy":
