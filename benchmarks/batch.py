@@ -78,7 +78,7 @@ def watch(command: Sequence[str], count: int, told: Path) -> None:
             except psutil.NoSuchProcess:
                 break
             peak = max(peak, now)
-            done += sum(1 for _ in reader)
+            done = min(count, done + sum(1 for _ in reader))  # the last line is a summary
             if marks and done >= marks[0] * count:
                 spent = time.perf_counter() - start
                 print(

@@ -55,20 +55,6 @@ def test_workers_make_the_same_as_the_plain_loop(photos):
     assert [o.source.name for o in both if o.status == "failed"] == ["bad.png"]
 
 
-@pytest.mark.slow
-def test_the_networks_give_the_same_bits_in_workers(astronaut, rocket):
-    Path("in").mkdir()
-    for number, photo in enumerate((astronaut, rocket, astronaut[::2, ::2], rocket[:, ::-1])):
-        Image.fromarray(photo).save(f"in/{number}.png")
-    job = Job(labels=("person",), min_score=0.5)
-    plans = {workers: plan_photos([Path("in")], Path(f"out{workers}")) for workers in (1, 2)}
-    for workers, plan in plans.items():
-        resources = Resources(workers=workers, threads=1, max_memory=8 << 30)
-        with Engine(Remover(), job, resources) as busy:
-            assert {outcome.status for outcome in busy.run(plan)} == {"removed", "untouched"}
-    assert hashes("out1") == hashes("out2")
-
-
 def test_a_photo_larger_than_the_memory_is_done_alone_and_says_so(photos, monkeypatch):
     monkeypatch.setattr(engine, "photo_need", lambda path: (5 if path.stem == "3" else 1) << 30)
     outcomes = run("out", 2, max_memory=AT_REST + (4 << 30))

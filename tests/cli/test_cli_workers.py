@@ -125,3 +125,23 @@ def test_what_became_of_untouched_photos_is_told(kind, line, counted):
     assert f"in/00.png: {line}\n".encode() in ran.stdout
     assert f"60 photos: {counted}; ".encode() in ran.stdout
     assert len(results()) == (0 if kind == "skip" else PHOTOS)
+
+
+@pytest.mark.slow
+def test_the_networks_give_the_same_bits_whatever_works(astronaut, rocket):
+    Path("photos").mkdir()
+    for number, photo in enumerate((astronaut, rocket, astronaut[::2, ::2], astronaut[:, ::-1])):
+        Image.fromarray(photo).save(f"photos/{number}.png")
+    results = {}
+    for kind, options in {
+        "one thread": ("--workers", "1", "--threads", "1"),
+        "threads": ("--workers", "1", "--threads", "2"),
+        "processes": ("--workers", "2", "--threads", "2"),
+    }.items():
+        words = ["run", "photos", "-o", kind, "--remove", "person", "--device", "cpu", *options]
+        subprocess.run([*COMMAND[:3], *words], capture_output=True, check=True, timeout=300)
+        results[kind] = {path.name: path.read_bytes() for path in Path(kind).glob("*.png")}
+        assert len(results[kind]) == 4
+    assert results["threads"] == results["one thread"]
+    assert results["processes"] == results["one thread"]
+    assert results["processes"]["0.png"] != Path("photos/0.png").read_bytes()

@@ -156,6 +156,7 @@ class Engine:
                 return
 
     def _one_by_one(self, photos: Iterable[PlannedPhoto]) -> Iterator[Outcome]:
+        limit = self._resources.max_memory
         for photo in photos:
             verdict = self._judge(photo)
             if isinstance(verdict, Outcome):
@@ -169,9 +170,9 @@ class Engine:
                 overwrite=verdict.overwrite,
                 traced=self._journal is not None,
             )
-            limit = self._resources.max_memory
-            if limit is not None and (need := photo_need(photo.source)) > limit - WORKER_BYTES:
-                done = _with_note(done, need, limit - WORKER_BYTES)
+            if limit is not None:
+                need, room = photo_need(photo.source), max(0, limit - WORKER_BYTES)
+                done = _with_note(done, need, room) if need > room else done
             yield self._finish(photo, done)
 
     def _at_once(self, photos: Iterable[PlannedPhoto], order: Order) -> Iterator[Outcome]:

@@ -66,6 +66,8 @@ def run_plans(
             for outcome in engine.run(part):
                 writer = _write_report(writer, outcome, view)
                 view.finish_photo(outcome)
+            if job.fail_fast and view.failed:
+                break
     view.summarise()
 
 
