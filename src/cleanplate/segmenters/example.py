@@ -31,8 +31,8 @@ from cleanplate.matching import (
 )
 from cleanplate.types import Box, Instance, Mask, RGBImage, check_image, check_image_and_mask
 
-_PHOTO_SIDE = 1800  # px; larger photos are searched at this long side
-_PHOTO_FEATURES = 10_000
+_PHOTO_SIDE = 2400  # px; larger photos are searched at this long side
+_PHOTO_FEATURES = 16_000
 _THING_SIDE = 480.0  # px; long side of the object as it is searched for
 _THING_FEATURES = 1500
 _LEAST_FEATURES = 6
