@@ -47,7 +47,7 @@ DRAWN = ("plain disc", "plain triangle", "letter", "stamp", "watermark, 40 %", "
 _MOST_SIDE = 1400  # px of a photo that something is put into
 _LEAST_SCORE = 0.5  # the pipeline's default
 _FOUND_IOU = 0.5
-_DRAWN_PAIRS = 16
+_DRAWN_PAIRS = 24
 _CANVAS = 200  # px of a drawing
 
 

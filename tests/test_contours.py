@@ -61,8 +61,23 @@ def test_a_half_transparent_sign_at_its_place_is_steady(sign, rocket):
 
 
 def test_steadiness_holds_in_another_size_of_the_photo(sign, rocket):
-    small = cv2.resize(draw(rocket, (320, 250)), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    assert steadiness(sign, grey(small), scaling(0.5) @ shifting(250, 180)) > 0.4
+    photo = draw(rocket, (320, 250))
+    small = cv2.resize(photo, (480, 320), interpolation=cv2.INTER_AREA)
+    onto = scaling(480 / 640, 320 / 427) @ shifting(250, 180)
+    same = steadiness(sign, grey(photo), shifting(250, 180))
+    assert steadiness(sign, grey(small), onto) == pytest.approx(same, abs=0.03)
+    assert same > 0.3
+
+
+def test_waves_that_run_alike_are_not_steady(rng):
+    def waves(phase):
+        rows = 128 + 60 * np.sin(np.arange(300)[:, None] / 5 + phase)
+        return np.clip(rows + rng.normal(0, 6, (300, 400)), 0, 255).astype(np.uint8)
+
+    part = np.ascontiguousarray(waves(0)[100:200, 150:250])
+    mask = np.ones(part.shape, np.bool_)
+    thing = Thing(part, np.dstack([part] * 3), mask, convex_outline(mask))
+    assert steadiness(thing, waves(0), shifting(150, 100)) < 0.3
 
 
 def test_a_blank_thing_has_no_slopes_and_is_nowhere(sign, rocket):

@@ -29,6 +29,7 @@ _LEAST_CORRELATION = 0.25  # by chance, the best of a photo's places reaches thi
 _STEADY_PX = 3  # how far a thing at the same place in all photos may be from there
 _STEADY_SIDE_PX = 96.0
 _STEADY_DEVIATIONS = 3.3  # of what chance does around there
+_STEADY_AXES = 1.5  # how much more both together may agree than the worse direction
 _LEAST_SLOPES = 8.0  # px; fewer edges are none
 _PRODUCT = cv2.TM_CCORR
 
@@ -112,18 +113,22 @@ def steadiness(thing: Thing, photo: Luma, transform: Transform) -> float:
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REFLECT_101,
     )
-    likeness = (
-        cv2.matchTemplate(directions(np.asarray(seen, np.uint8)), own_slopes, _PRODUCT) / whole
-    )
+    seen_slopes = directions(np.asarray(seen, np.uint8))
+    likeness = cv2.matchTemplate(seen_slopes, own_slopes, _PRODUCT) / whole
     near = slice(around - _STEADY_PX, around + _STEADY_PX + 1)
-    here = float(likeness[near, near].max())
-    likeness[
-        around - height // 2 : around + height // 2 + 1,
-        around - width // 2 : around + width // 2 + 1,
-    ] = 0
+    best = np.unravel_index(int(likeness[near, near].argmax()), likeness[near, near].shape)
+    down, across = (around - _STEADY_PX + int(step) for step in best)
+    here = float(likeness[down, across])
+    rows = slice(around - height // 2, around + height // 2 + 1)
+    columns = slice(around - width // 2, around + width // 2 + 1)
+    likeness[rows, columns] = 0
     if here < _STEADY_DEVIATIONS * float(likeness.std()):
         return 0.0
-    return min(here, 1.0)
+    # Waves and horizons run alike in many photos: both directions have to agree.
+    part = seen_slopes[down : down + height, across : across + width]
+    wholes = (directions(own) * own_slopes).sum(axis=(0, 1))
+    axes = (part * own_slopes).sum(axis=(0, 1)) / np.maximum(wholes, 1e-6)
+    return max(0.0, min(here, _STEADY_AXES * float(axes.min()), 1.0))
 
 
 def slopes_of(thing: Thing) -> float:

@@ -31,8 +31,8 @@ from cleanplate.matching import (
 )
 from cleanplate.types import Box, Instance, Mask, RGBImage, check_image, check_image_and_mask
 
-_PHOTO_SIDE = 1800  # px; larger photos are searched at this long side
-_PHOTO_FEATURES = 10_000
+_PHOTO_SIDE = 2400  # px; larger photos are searched at this long side
+_PHOTO_FEATURES = 16_000
 _THING_SIDE = 480.0  # px; long side of the object as it is searched for
 _THING_FEATURES = 1500
 _LEAST_FEATURES = 6
@@ -44,10 +44,13 @@ _OVERLAP = 0.4  # share of an object that another, surer one may take from it
 _VISIBLE = 0.4  # share of the object that must lie inside the photo
 
 # Agreement from which on it is the object, by what led there; benchmarks/example.py measures.
-# Other things reach 0.25 where details led, and 0.30 at the same place.
+# Other things reach 0.25 where details led.
 _HOPEFUL = 0.25  # what alignment may improve
+_MOST_MOVED, _MOST_MOVED_THERE = 0.15, 0.03  # share of the side; there: at the same place
 _AGREE = 0.40
 _AGREE_FEW, _SOME_SUPPORT = 0.50, 5  # with fewer details than this
+_AGREE_THERE = 0.60  # at the same place; other things reach 0.53
+_STEADY = 0.45  # of edges at the same place; other things reach 0.3
 _COLOURS_MATCH = 0.72  # of a plain object; a smaller one inside it reaches 0.67, others 0.05
 _FEW_FEATURES = 40  # details of an object below which contours are tried
 _SAME_SHAPE = 0.01  # by which the ratio of the sides may differ from the example's
@@ -220,15 +223,15 @@ def _at_same_place(example: _Example, photo: RGBImage, luma: Luma) -> Iterator["
         return
     thing = example.thing
     transform = scaling(across, down) @ np.linalg.inv(example.onto_thing)
-    place = _aligned(example, luma, transform, perspective=False)
+    place = _aligned(example, luma, transform, perspective=False, most_share=_MOST_MOVED_THERE)
     steady = steadiness(thing, luma, transform)
-    if place.agreement >= max(_AGREE, steady):
+    if place.agreement >= max(_AGREE_THERE, steady):
         yield place
         return
     colours = colour_match(thing, photo, transform)
     if colours >= _COLOURS_MATCH:
         yield _Place(example, transform, max(steady, colours / _SCORE_PER_AGREEMENT))
-    elif steady >= _AGREE:
+    elif steady >= _STEADY:
         yield _Place(example, transform, steady)
 
 
@@ -253,14 +256,23 @@ class _Place:
     agreement: float  # [0, 1]
 
 
-def _aligned(example: _Example, luma: Luma, transform: Transform, *, perspective: bool) -> _Place:
+def _aligned(
+    example: _Example,
+    luma: Luma,
+    transform: Transform,
+    *,
+    perspective: bool,
+    most_share: float = _MOST_MOVED,
+) -> _Place:
     """Return a place moved to where the object agrees best; 0 where most of it is out of sight."""
     thing = example.thing
     found = agreement(thing, luma, transform)
     if found > _HOPEFUL:
         moved = align(thing, luma, transform, perspective=perspective)
         again = agreement(thing, luma, moved)
-        if again > found:
+        before, after = (project(one, thing.outline) for one in (transform, moved))
+        farthest = float(np.hypot(*(after - before).T).max())
+        if again > found and farthest <= most_share * float(np.ptp(before, axis=0).max()):
             transform, found = moved, again
     if visible_share(thing, luma.shape, transform) < _VISIBLE:
         found = 0.0
