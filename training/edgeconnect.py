@@ -22,11 +22,12 @@ from torch.nn import functional
 
 from training import losses
 from training.card import write_card
-from training.checkpoints import Parts, load_checkpoint, restore, save_checkpoint, update_average
-from training.config import EdgeConnectConfig, as_dict, from_dict, read_config
+from training.checkpoints import Parts, restore, update_average
+from training.config import EdgeConnectConfig, as_dict
 from training.export import export_edgeconnect, load_generator
+from training.loop import add_arguments, begin, describe_device, train
 from training.networks import Discriminator, Generator, colours_of, edges_of
-from training.photos import GREY_WEIGHTS, Batch, Batches, Photos, batches_from, load_silhouettes
+from training.photos import GREY_WEIGHTS, Batch, Batches, Photos, load_silhouettes
 from training.sheets import write_sheet
 
 EDGE_RIM_PX = 2  # known edges so near to the hole may be the object's own; as at inference
@@ -273,61 +274,16 @@ def fill_input(batch: Batch, edges: torch.Tensor, sees_mask: bool) -> torch.Tens
     return torch.cat([*planes, batch.hole] if sees_mask else planes, 1)
 
 
-def train(
-    trainer: Trainer,
-    batches: Batches,
-    output: Path,
-    *,
-    start: int = 0,
-    stop: int | None = None,
-) -> int:
-    """Train from step `start` up to `stop` (None: the configuration's) and return the last step."""
-    from torch.utils.tensorboard import SummaryWriter
-
-    config = trainer.config
-    output.mkdir(parents=True, exist_ok=True)
-    begun = time.perf_counter()
-    last = start
-    with SummaryWriter(str(output / "logs")) as log:
-        for step, batch in enumerate(batches_from(batches, start, config.run.workers), start):
-            if stop is not None and step >= stop:
-                break
-            told = trainer.step(batch.to(trainer.device), step)
-            last = step + 1
-            if last % config.run.log_every == 0 or last == config.run.steps:
-                for name, value in told.items():
-                    log.add_scalar(name, value, last)
-                speed = (last - start) * config.run.batch / (time.perf_counter() - begun)
-                shown = " ".join(f"{name} {value:.3f}" for name, value in told.items())
-                print(f"step {last}, {speed:.0f} crops/s: {shown}", flush=True)
-            if last % config.run.sample_every == 0 or last == config.run.steps:
-                write_sheet(output / f"sample_{last:06d}.jpg", trainer, batches[0])
-            if last % config.run.checkpoint_every == 0 or last == config.run.steps:
-                save_checkpoint(output / "checkpoint.pt", trainer.parts, last, as_dict(config))
-    return last
-
-
 def main() -> None:
     """Parse the command line, train, export."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", type=Path, help="TOML; not with --resume")
     parser.add_argument("--photos", type=Path, nargs="+", required=True, help="folders, or a pack")
     parser.add_argument("--silhouettes", type=Path, help="outlines for holes")
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--resume", type=Path, help="a checkpoint to go on from")
     parser.add_argument("--start", type=Path, nargs=2, metavar=("EDGES", "FILL"), help="ONNX files")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add_arguments(parser)
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
-    content = load_checkpoint(arguments.resume, device) if arguments.resume else None
-    if content is not None:
-        config = from_dict(EdgeConnectConfig, content["config"])
-    elif arguments.config:
-        config = read_config(arguments.config, EdgeConnectConfig)
-    else:
-        config = EdgeConnectConfig()
-    torch.manual_seed(config.run.seed)
-    torch.set_float32_matmul_precision("high")
+    config, content = begin(arguments, EdgeConnectConfig, device)
     trainer = Trainer(config, device, losses.PerceptualFeatures())
     first = 0
     if content is not None:
@@ -340,7 +296,13 @@ def main() -> None:
     batches = Batches(photos, load_silhouettes(arguments.silhouettes), config)
     print(f"{len(photos)} photos, from step {first} to {config.run.steps} on {device}", flush=True)
     begun = time.perf_counter()
-    last = train(trainer, batches, arguments.output, start=first)
+    last = train(
+        trainer,
+        batches,
+        arguments.output,
+        start=first,
+        show=lambda path: write_sheet(path, trainer, batches[0]),
+    )
     trained_s = time.perf_counter() - begun
     differences = export_edgeconnect(trainer.averages, config.fill.sees_mask, arguments.output)
     write_card(
@@ -352,7 +314,7 @@ def main() -> None:
             "photos": len(photos),
             "steps": last,
             "seconds of this run": round(trained_s),
-            "device": torch.cuda.get_device_name() if device.type == "cuda" else "CPU",
+            "device": describe_device(device),
             "largest difference of the ONNX files": max(differences.values()),
         },
     )

@@ -21,12 +21,12 @@ from torch import nn
 from torch.nn import functional
 
 from training.card import write_card
-from training.checkpoints import Parts, load_checkpoint, restore, save_checkpoint, update_average
-from training.config import SegmenterConfig, as_dict, from_dict, read_config
+from training.checkpoints import Parts, restore, update_average
+from training.config import SegmenterConfig, as_dict
 from training.deeplab import DeepLab
 from training.export import export_segmenter
+from training.loop import add_arguments, begin, describe_device, train
 from training.pairs import IGNORED, LabelledBatch, LabelledBatches, Pair, find_pairs
-from training.photos import batches_from
 
 _SIDE_MULTIPLE = 32  # px
 _VALIDATED_SIDE = 513  # px; long side, as the papers measure
@@ -71,7 +71,7 @@ class SegmenterTrainer:
             optimisers={"segmenter": self.optimiser},
         )
 
-    def step(self, batch: LabelledBatch, step: int) -> float:
+    def step(self, batch: LabelledBatch, step: int) -> dict[str, float]:
         """Train on one batch and return the loss."""
         share = step / max(1, self.config.run.steps)
         factor = (1 - share) ** 0.9 * min(1.0, (step + 1) / 100)  # polynomial, as in the paper
@@ -92,7 +92,7 @@ class SegmenterTrainer:
         nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
         self.optimiser.step()
         update_average(self.average, self.network, step, self.config.average)
-        return float(loss.detach())
+        return {"loss": float(loss.detach())}
 
 
 def hardest_cross_entropy(
@@ -144,57 +144,16 @@ def intersection_over_union(
     return torch.where(shown, hit / union, torch.nan).numpy()
 
 
-def train(
-    trainer: SegmenterTrainer,
-    batches: LabelledBatches,
-    output: Path,
-    *,
-    start: int = 0,
-    stop: int | None = None,
-) -> int:
-    """Train from step `start` up to `stop` (None: the configuration's) and return the last step."""
-    from torch.utils.tensorboard import SummaryWriter
-
-    config = trainer.config
-    output.mkdir(parents=True, exist_ok=True)
-    begun = time.perf_counter()
-    last = start
-    with SummaryWriter(str(output / "logs")) as log:
-        for step, batch in enumerate(batches_from(batches, start, config.run.workers), start):
-            if stop is not None and step >= stop:
-                break
-            loss = trainer.step(batch.to(trainer.device), step)
-            last = step + 1
-            if last % config.run.log_every == 0 or last == config.run.steps:
-                log.add_scalar("loss", loss, last)
-                speed = (last - start) * config.run.batch / (time.perf_counter() - begun)
-                print(f"step {last}, {speed:.0f} crops/s: loss {loss:.4f}", flush=True)
-            if last % config.run.checkpoint_every == 0 or last == config.run.steps:
-                save_checkpoint(output / "checkpoint.pt", trainer.parts, last, as_dict(config))
-    return last
-
-
 def main() -> None:
     """Parse the command line, train, measure, export."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", type=Path, help="TOML; not with --resume")
     parser.add_argument("--labelled", type=Path, nargs="*", default=[], help="made by people")
     parser.add_argument("--taught", type=Path, nargs="*", default=[], help="labelled by a teacher")
     parser.add_argument("--held-out", type=Path, help="pairs to measure on at the end")
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--resume", type=Path, help="a checkpoint to go on from")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add_arguments(parser)
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
-    content = load_checkpoint(arguments.resume, device) if arguments.resume else None
-    if content is not None:
-        config = from_dict(SegmenterConfig, content["config"])
-    elif arguments.config:
-        config = read_config(arguments.config, SegmenterConfig)
-    else:
-        config = SegmenterConfig()
-    torch.manual_seed(config.run.seed)
-    torch.set_float32_matmul_precision("high")
+    config, content = begin(arguments, SegmenterConfig, device)
     trainer = SegmenterTrainer(config, device, pretrained=content is None)
     first = restore(content, trainer.parts) if content is not None else 0
     labelled = [pair for folder in arguments.labelled for pair in find_pairs(folder)]
@@ -225,7 +184,7 @@ def main() -> None:
             "pairs by a teacher": len(taught),
             "steps": last,
             "seconds of this run": round(trained_s),
-            "device": torch.cuda.get_device_name() if device.type == "cuda" else "CPU",
+            "device": describe_device(device),
             "largest difference of the ONNX file": difference,
         },
         metrics=metrics,

@@ -44,7 +44,7 @@ class Colours:
 def on_colours():
     segmenter = Ade20kSegmenter.__new__(Ade20kSegmenter)
     segmenter._name, segmenter._labels = SEGFORMER, ADE20K_LABELS
-    segmenter._network = Colours()
+    segmenter._networks = {"segment": Colours()}
     return segmenter
 
 
@@ -68,7 +68,7 @@ def test_the_first_look_is_the_published_square_and_closer_ones_keep_the_aspect(
     photo = np.random.default_rng(0).integers(0, 120, (1200, 2400, 3), np.uint8)
     photo[300:360, 700:760] = (255, 0, 0)
     (person,) = on_colours.segment(photo, ["person"])
-    first, *closer = on_colours._network.shapes
+    first, *closer = on_colours._networks["segment"].shapes
     assert first == (1, 3, 512, 512)
     assert closer
     assert all(height % 32 == width % 32 == 0 for _, _, height, width in closer)

@@ -48,9 +48,9 @@ class Photo:
 @pytest.fixture
 def on_colours():
     segmenter = ClipSegSegmenter.__new__(ClipSegSegmenter)
-    segmenter._name = NAME
+    segmenter._name, segmenter._labels = NAME, ()
     segmenter._encoder = PhraseEncoder(b"r e\n")
-    segmenter._text, segmenter._photo = Text(segmenter._encoder), Photo()
+    segmenter._networks = {"text": Text(segmenter._encoder), "segment": Photo()}
     segmenter._embedding = segmenter._embed
     return segmenter
 
@@ -89,7 +89,7 @@ def test_asking_twice_is_asking_once_and_nothing_asked_nothing_found(on_colours,
 def test_many_phrases_are_looked_for_in_several_runs(on_colours, two_colours):
     phrases = [f"zebra {number}" for number in range(20)] + ["red"]
     assert [x.label for x in on_colours.segment(two_colours, phrases)] == ["red"]
-    assert on_colours._photo.runs == 3
+    assert on_colours._networks["segment"].runs == 3
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 300), (300, 2), (33, 31), (700, 500)])

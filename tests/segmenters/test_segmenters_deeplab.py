@@ -112,7 +112,7 @@ def test_a_small_cat_in_a_large_photo_is_found_thanks_to_tiles(deeplab, cat, gra
 def deeplab_once(deeplab, image):
     """Return the network's probability of a cat, from one run."""
     tensor = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32) / 255
-    logits = deeplab._network.run(tensor)[0]
+    logits = deeplab._networks["segment"].run(tensor)[0]
     odds = np.exp(logits - logits.max(axis=0))
     evidence = odds[VOC_LABELS.index("cat") + 1] / odds.sum(axis=0)
     return cv2.resize(evidence, image.shape[1::-1])
@@ -140,14 +140,14 @@ class ColourNetwork:
 def on_colours(deeplab):
     segmenter = DeepLabSegmenter.__new__(DeepLabSegmenter)
     segmenter._name, segmenter._labels = deeplab.name, deeplab.labels
-    segmenter._network = ColourNetwork()
+    segmenter._networks = {"segment": ColourNetwork()}
     return segmenter
 
 
 def test_the_network_gets_rgb_between_0_and_1_in_multiples_of_its_stride(on_colours):
     image = np.full((90, 130, 3), (255, 102, 0), np.uint8)
     on_colours.segment(image, VOC_LABELS)
-    for tensor in on_colours._network.given:
+    for tensor in on_colours._networks["segment"].given:
         assert (tensor.dtype, tensor.shape[:2]) == (np.float32, (1, 3))
         assert tensor.flags.c_contiguous
         assert tensor.shape[2] % SIDE_MULTIPLE == 0

@@ -13,7 +13,7 @@ from cleanplate.errors import ChecksumError, InputError, UnknownNameError, Weigh
 from cleanplate.labels.coco import COCO_IDS, COCO_LABELS
 from cleanplate.models.obtain import import_model
 from cleanplate.models.registry import get_model
-from cleanplate.segmenters import create_segmenter, maskrcnn
+from cleanplate.segmenters import create_segmenter, maskrcnn, networks
 from cleanplate.segmenters.instances import separate_instances
 from cleanplate.segmenters.regions import propose, without_overlaps
 
@@ -239,8 +239,8 @@ class AnySession:
 
 @pytest.fixture
 def anything(monkeypatch):
-    monkeypatch.setattr(maskrcnn, "Session", AnySession)
-    monkeypatch.setattr(maskrcnn, "read_file", lambda model, role: role.encode())
+    monkeypatch.setattr(networks, "Session", AnySession)
+    monkeypatch.setattr(networks, "read_file", lambda model, role: role.encode())
     monkeypatch.setattr(maskrcnn, "_SHORT_SIDE", 80)
     monkeypatch.setattr(maskrcnn, "_LONGEST_SIDE", 133)
     return create_segmenter(NAME)

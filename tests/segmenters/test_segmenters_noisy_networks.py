@@ -36,19 +36,20 @@ class Noisy:
 
 def rfdetr():
     segmenter = RfDetrSegmenter.__new__(RfDetrSegmenter)
-    segmenter._labels, segmenter._side, segmenter._network = COCO_LABELS, 312, Noisy()
+    segmenter._name, segmenter._labels = "rfdetr_seg_nano.coco", COCO_LABELS
+    segmenter._networks = {"segment": Noisy()}
     return segmenter, COCO_LABELS
 
 
 def ade20k():
     segmenter = Ade20kSegmenter.__new__(Ade20kSegmenter)
-    segmenter._labels, segmenter._network = ADE20K_LABELS, Noisy()
+    segmenter._labels, segmenter._networks = ADE20K_LABELS, {"segment": Noisy()}
     return segmenter, ADE20K_LABELS
 
 
 def clipseg():
     segmenter = ClipSegSegmenter.__new__(ClipSegSegmenter)
-    segmenter._photo = Noisy()
+    segmenter._networks = {"segment": Noisy()}
     segmenter._embedding = lambda phrase: np.zeros((1, 512), np.float32)
     return segmenter, ("red car", "a dog", "graffiti on the wall", "lamp")
 

@@ -32,8 +32,8 @@ class Answers:
 
 def with_answers(*answers):
     segmenter = RfDetrSegmenter.__new__(RfDetrSegmenter)
-    segmenter._name, segmenter._labels, segmenter._side = NAME, COCO_LABELS, SIDE
-    segmenter._network = Answers(*answers)
+    segmenter._name, segmenter._labels = NAME, COCO_LABELS
+    segmenter._networks = {"segment": Answers(*answers)}
     return segmenter
 
 
@@ -44,7 +44,7 @@ def test_the_photo_is_a_normalised_square_whatever_its_aspect():
     segmenter = with_answers()
     image = np.full((90, 130, 3), (255, 102, 0), np.uint8)
     assert segmenter.segment(image, ["person"]) == []
-    (pixels,) = segmenter._network.given
+    (pixels,) = segmenter._networks["segment"].given
     assert (pixels.shape, pixels.dtype) == ((1, 3, SIDE, SIDE), np.float32)
     expected = [(1 - 0.485) / 0.229, (0.4 - 0.456) / 0.224, -0.406 / 0.225]
     np.testing.assert_allclose(pixels.mean(axis=(0, 2, 3)), expected, atol=1e-4)
@@ -198,7 +198,7 @@ def test_the_whole_way_is_what_transformers_computes(shallow, astronaut):
     pixels = (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(deviation).view(3, 1, 1)
     with torch.no_grad():
         expected = network(pixels)
-    logits, masks = segmenter._network.run_all(pixels.numpy())
+    logits, masks = segmenter._networks["segment"].run_all(pixels.numpy())
     np.testing.assert_allclose(logits, expected.logits.numpy(), atol=1e-3)
     np.testing.assert_allclose(masks, expected.pred_masks.numpy(), atol=1e-2)
 

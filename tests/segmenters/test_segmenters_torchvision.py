@@ -138,9 +138,11 @@ def test_the_published_file_gives_what_torchvision_gives(home, cat, architecture
     manifest = import_model(name, [save(network, home / "any.pth")], own_weights=True)
     assert manifest.origin == "own"
     segmenter = create_segmenter(name, device="cpu")
-    said, run = [], segmenter._network.run
+    said, run = [], segmenter._networks["segment"].run
     monkeypatch.setattr(
-        segmenter._network, "run", lambda tensor: said.append(run(tensor)[0].copy()) or run(tensor)
+        segmenter._networks["segment"],
+        "run",
+        lambda tensor: said.append(run(tensor)[0].copy()) or run(tensor),
     )
 
     found = segmenter.segment(cat, VOC_LABELS)
@@ -204,9 +206,11 @@ def by_colour(tmp_path_factory):
 
 def counted(segmenter, monkeypatch):
     """Return a list that fills with the sizes of what the network is shown."""
-    shown, run = [], segmenter._network.run
+    shown, run = [], segmenter._networks["segment"].run
     monkeypatch.setattr(
-        segmenter._network, "run", lambda tensor: shown.append(tensor.shape[2:]) or run(tensor)
+        segmenter._networks["segment"],
+        "run",
+        lambda tensor: shown.append(tensor.shape[2:]) or run(tensor),
     )
     return shown
 

@@ -20,10 +20,12 @@ from training.config import (
     as_dict,
     from_dict,
 )
-from training.edgeconnect import Trainer, edge_input, fill_input, train
+from training.edgeconnect import Trainer, edge_input, fill_input
 from training.export import export_edgeconnect, load_generator
+from training.loop import train
 from training.networks import Discriminator, Generator, edges_of
 from training.photos import Batches, Photos
+from training.sheets import write_sheet
 
 from cleanplate.inpainters.edgeconnect import EdgeConnectInpainter
 from cleanplate.models import import_model
@@ -95,7 +97,11 @@ def test_losses_fall_on_one_batch(batches, networks):
 @pytest.mark.slow
 def test_a_run_goes_on_exactly_where_it_was_stopped(batches, tmp_path):
     whole = trainer_for(TINY)
-    assert train(whole, batches, tmp_path / "whole") == 6
+
+    def show(path: Path) -> None:
+        write_sheet(path, whole, batches[0])
+
+    assert train(whole, batches, tmp_path / "whole", show=show) == 6
     begun = trainer_for(TINY)
     assert train(begun, batches, tmp_path / "cut", stop=3) == 3
     content = load_checkpoint(tmp_path / "cut" / "checkpoint.pt", torch.device("cpu"))

@@ -9,23 +9,16 @@ References:
     2022, arXiv:2201.03545.
 """
 
-from collections.abc import Collection
-
-import numpy as np
-
-from cleanplate.models.registry import get_model
-from cleanplate.models.runtime import Session
-from cleanplate.models.store import read_file
-from cleanplate.segmenters.base import choose_labels
 from cleanplate.segmenters.instances import find_instances
+from cleanplate.segmenters.networks import NetworkSegmenter, softmax
 from cleanplate.segmenters.preparing import prepare
 from cleanplate.segmenters.pyramid import Evidence, find_evidence
-from cleanplate.types import Instance, RGBImage, check_image
+from cleanplate.types import Instance, RGBImage
 
 _SIDE = 512  # px; `size` in the preprocessor_config.json of all of them
 
 
-class Ade20kSegmenter:
+class Ade20kSegmenter(NetworkSegmenter):
     """Finds the 150 ADE20K classes in photos of any size.
 
     Args:
@@ -34,33 +27,7 @@ class Ade20kSegmenter:
         threads: CPU threads of one run; None takes every usable core.
     """
 
-    def __init__(self, name: str, *, device: str = "auto", threads: int | None = None) -> None:
-        model = get_model(name, "segmenter")
-        self._name, self._labels = model.name, model.labels
-        content = read_file(model, "segment")
-        self._network = Session(content, name=name, device=device, threads=threads)
-
-    @property
-    def name(self) -> str:
-        """Registered name."""
-        return self._name
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Canonical names of what can be found, in the order of the network's channels."""
-        return self._labels
-
-    @property
-    def provider(self) -> str:
-        """What runs the network."""
-        return self._network.provider
-
-    def segment(self, image: RGBImage, labels: Collection[str]) -> list[Instance]:
-        """Return the objects of the asked classes; see `Segmenter.segment`."""
-        check_image(image)
-        asked = choose_labels(labels, self._labels)
-        if not asked:
-            return []
+    def _find(self, image: RGBImage, asked: tuple[str, ...]) -> list[Instance]:
         channels = [self._labels.index(label) for label in asked]  # no channel is the background
 
         def look(part: RGBImage) -> Evidence:
@@ -80,7 +47,4 @@ class Ade20kSegmenter:
         Returns:
             (150, H/4, W/4) in [0, 1], 1 in all at each place.
         """
-        logits = self._network.run(prepare(part, size_hw))[0]
-        logits -= logits.max(axis=0)
-        np.exp(logits, out=logits)
-        return np.asarray(logits / logits.sum(axis=0), np.float32)
+        return softmax(self._networks["segment"].run(prepare(part, size_hw))[0])

@@ -13,20 +13,20 @@ import numpy.typing as npt
 
 from cleanplate.errors import InputError
 from cleanplate.models.registry import get_model
-from cleanplate.models.runtime import Session
 from cleanplate.models.store import read_file
 from cleanplate.segmenters.instances import find_instances
+from cleanplate.segmenters.networks import NetworkSegmenter
 from cleanplate.segmenters.phrases import PhraseEncoder
 from cleanplate.segmenters.preparing import prepare, sigmoid
 from cleanplate.segmenters.pyramid import Evidence
-from cleanplate.types import Instance, RGBImage, check_image
+from cleanplate.types import Instance, RGBImage
 
 _SIDE = 352  # px of the square the network was trained on and is published for
 _KNOWN_PHRASES = 256  # whose embeddings are kept, 2 kB each
 _PHRASES_AT_ONCE = 8  # more take more memory: each has a map of 352 x 352
 
 
-class ClipSegSegmenter:
+class ClipSegSegmenter(NetworkSegmenter):
     """Finds what phrases describe in photos of any size.
 
     Where several phrases claim a place, the one with the most evidence has it. The thresholds are
@@ -38,53 +38,18 @@ class ClipSegSegmenter:
         threads: CPU threads of one run; None takes every usable core.
     """
 
-    def __init__(
-        self,
-        name: str = "clipseg_rd64.phrasecut",
-        *,
-        device: str = "auto",
-        threads: int | None = None,
-    ) -> None:
-        model = get_model(name, "segmenter")
-        self._name = model.name
-        self._encoder = PhraseEncoder(read_file(model, "merges"))
-        self._text, self._photo = (
-            Session(read_file(model, role), name=f"{name} ({role})", device=device, threads=threads)
-            for role in ("text", "segment")
-        )
+    def __init__(self, name: str, *, device: str = "auto", threads: int | None = None) -> None:
+        super().__init__(name, device=device, threads=threads)
+        self._encoder = PhraseEncoder(read_file(get_model(name, "segmenter"), "merges"))
         self._embedding = functools.lru_cache(maxsize=_KNOWN_PHRASES)(self._embed)
 
-    @property
-    def name(self) -> str:
-        """Registered name."""
-        return self._name
+    def _choose(self, labels: Collection[str]) -> tuple[str, ...]:
+        """Return phrases, such as "red car": they are the labels of what is returned."""
+        return tuple(dict.fromkeys(labels))
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Empty: any words can be asked for."""
-        return ()
-
-    @property
-    def provider(self) -> str:
-        """What runs the network that looks at photos."""
-        return self._photo.provider
-
-    def segment(self, image: RGBImage, labels: Collection[str]) -> list[Instance]:
-        """Return what the phrases `labels` describe; see `Segmenter.segment`.
-
-        Args:
-            image: as there.
-            labels: phrases, such as "red car"; they are the labels of what is returned.
-
-        Raises:
-            InputError: `image` is not (H, W, 3) uint8, or a phrase is empty or too long.
-        """
-        check_image(image)
-        phrases = tuple(dict.fromkeys(labels))
-        if not phrases:
-            return []
-        embeddings = np.concatenate([self._embedding(phrase) for phrase in phrases])
-        return find_instances(self.look(image, embeddings), phrases, image.shape[:2])
+    def _find(self, image: RGBImage, asked: tuple[str, ...]) -> list[Instance]:
+        embeddings = np.concatenate([self._embedding(phrase) for phrase in asked])
+        return find_instances(self.look(image, embeddings), asked, image.shape[:2])
 
     def look(self, part: RGBImage, embeddings: npt.NDArray[np.float32]) -> Evidence:
         """Return the evidence for each phrase in an image or a part of one.
@@ -98,7 +63,7 @@ class ClipSegSegmenter:
         """
         pixels = prepare(part, (_SIDE, _SIDE))
         maps = [
-            self._photo.run(pixels, embeddings[start : start + _PHRASES_AT_ONCE])
+            self._networks["segment"].run(pixels, embeddings[start : start + _PHRASES_AT_ONCE])
             for start in range(0, len(embeddings), _PHRASES_AT_ONCE)
         ]
         return sigmoid(np.concatenate(maps))
@@ -108,4 +73,4 @@ class ClipSegSegmenter:
         if not isinstance(phrase, str):
             raise InputError(f"a phrase must be text, got {type(phrase).__name__}")
         ids = np.array([self._encoder.encode(phrase)], np.int64)
-        return np.asarray(self._text.run(ids), np.float32)
+        return np.asarray(self._networks["text"].run(ids), np.float32)

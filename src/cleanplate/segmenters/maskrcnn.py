@@ -5,18 +5,14 @@ Reference:
 """
 
 import math
-from collections.abc import Collection
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from cleanplate.labels.coco import COCO_IDS
-from cleanplate.models.registry import get_model
-from cleanplate.models.runtime import Session
-from cleanplate.models.store import read_file
-from cleanplate.segmenters.base import choose_labels
 from cleanplate.segmenters.instances import Candidate, separate_instances
+from cleanplate.segmenters.networks import NetworkSegmenter
 from cleanplate.segmenters.regions import (
     Boxes,
     Floats,
@@ -26,7 +22,7 @@ from cleanplate.segmenters.regions import (
     propose,
     without_overlaps,
 )
-from cleanplate.types import Instance, RGBImage, check_image
+from cleanplate.types import Instance, RGBImage
 
 # torchvision.models.detection.faster_rcnn.FasterRCNN: its defaults.
 _SHORT_SIDE, _LONGEST_SIDE = 800, 1333  # px
@@ -42,11 +38,11 @@ _DELTA_WEIGHTS = (10.0, 5.0)
 _INSIDE = 0.5  # probability from which a pixel is the object's; torchvision's documentation
 
 
-class MaskRCNNSegmenter:
+class MaskRCNNSegmenter(NetworkSegmenter):
     """Finds the objects of 80 COCO classes; those that touch stay apart.
 
     The photo is shown at a short side of 800 px, or a long one of 1,333 px if that is less, as its
-    publisher does it.
+    publisher does it. Objects of a score above 0.05 are returned, the 100 surest.
 
     Args:
         name: a registered model of this family.
@@ -54,52 +50,21 @@ class MaskRCNNSegmenter:
         threads: CPU threads of one run; None takes every usable core.
     """
 
-    def __init__(self, name: str, *, device: str = "auto", threads: int | None = None) -> None:
-        model = get_model(name, "segmenter")
-        self._name, self._labels = model.name, model.labels
-        self._propose, self._classify, self._outline = (
-            Session(read_file(model, role), name=name, device=device, threads=threads)
-            for role in ("propose", "classify", "outline")
-        )
-
-    @property
-    def name(self) -> str:
-        """Registered name."""
-        return self._name
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Canonical names of what can be found."""
-        return self._labels
-
-    @property
-    def provider(self) -> str:
-        """What runs the networks."""
-        return self._propose.provider
-
-    def segment(self, image: RGBImage, labels: Collection[str]) -> list[Instance]:
-        """Return the objects of the asked classes; see `Segmenter.segment`.
-
-        Those of a score above 0.05, the 100 surest.
-        """
-        check_image(image)
-        asked = choose_labels(labels, self._labels)
-        if not asked:
-            return []
+    def _find(self, image: RGBImage, asked: tuple[str, ...]) -> list[Instance]:
         tensor, shown_hw = prepared(image)
-        *features, objectness, deltas = self._propose.run_all(tensor)
+        *features, objectness, deltas = self._networks["propose"].run_all(tensor)
         grids_hw = [plane.shape[2:] for plane in features]
         # The coarsest level is every second cell of the one before.
         grids_hw.append(((grids_hw[-1][0] + 1) // 2, (grids_hw[-1][1] + 1) // 2))
         proposals = propose(objectness, deltas, grids_hw, tensor.shape[2:], shown_hw)
         if not len(proposals):
             return []
-        logits, deltas = self._classify.run_all(*features, proposals)
+        logits, deltas = self._networks["classify"].run_all(*features, proposals)
         classes = [COCO_IDS[label] for label in asked]
         boxes, scores, chosen = _detect(proposals, logits, deltas, classes, shown_hw)
         if not len(boxes):
             return []
-        cells = self._outline.run(*features, boxes, np.array(classes, np.int64)[chosen])
+        cells = self._networks["outline"].run(*features, boxes, np.array(classes, np.int64)[chosen])
         height, width = image.shape[:2]
         back = np.array((width / shown_hw[1], height / shown_hw[0]) * 2, np.float32)
         return separate_instances(

@@ -10,7 +10,6 @@ Reference:
 """
 
 import math
-from collections.abc import Collection
 from types import MappingProxyType
 
 import cv2
@@ -18,14 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.labels.coco import COCO_IDS
-from cleanplate.models.registry import get_model
-from cleanplate.models.runtime import Session
-from cleanplate.models.store import read_file
 from cleanplate.resampling import sample
-from cleanplate.segmenters.base import choose_labels
 from cleanplate.segmenters.instances import Candidate, separate_instances
+from cleanplate.segmenters.networks import NetworkSegmenter
 from cleanplate.segmenters.preparing import normalise, sigmoid
-from cleanplate.types import Instance, RGBImage, check_image
+from cleanplate.types import Instance, RGBImage
 
 _SIDES = MappingProxyType(
     {
@@ -40,7 +36,7 @@ _SIDES = MappingProxyType(
 _SURE = 0.5  # score above which a query is an object; the default of `RFDETR.predict`
 
 
-class RfDetrSegmenter:
+class RfDetrSegmenter(NetworkSegmenter):
     """Finds the objects of the 80 COCO classes in photos of any size.
 
     Args:
@@ -49,34 +45,8 @@ class RfDetrSegmenter:
         threads: CPU threads of one run; None takes every usable core.
     """
 
-    def __init__(self, name: str, *, device: str = "auto", threads: int | None = None) -> None:
-        model = get_model(name, "segmenter")
-        self._name, self._labels, self._side = model.name, model.labels, _SIDES[model.name]
-        content = read_file(model, "segment")
-        self._network = Session(content, name=name, device=device, threads=threads)
-
-    @property
-    def name(self) -> str:
-        """Registered name."""
-        return self._name
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Canonical names of what can be found."""
-        return self._labels
-
-    @property
-    def provider(self) -> str:
-        """What runs the network."""
-        return self._network.provider
-
-    def segment(self, image: RGBImage, labels: Collection[str]) -> list[Instance]:
-        """Return the objects of the asked classes; see `Segmenter.segment`."""
-        check_image(image)
-        asked = choose_labels(labels, self._labels)
-        if not asked:
-            return []
-        logits, masks = self._network.run_all(self._prepare(image))
+    def _find(self, image: RGBImage, asked: tuple[str, ...]) -> list[Instance]:
+        logits, masks = self._networks["segment"].run_all(self._prepare(image))
         # (Q, C) of the asked classes only; column i of the network is category id i.
         scores = sigmoid(logits[0][:, [COCO_IDS[label] for label in asked]])
         candidates = []
@@ -88,8 +58,8 @@ class RfDetrSegmenter:
         return separate_instances(candidates, image.shape[:2])
 
     def _prepare(self, image: RGBImage) -> npt.NDArray[np.float32]:
-        size_wh = (self._side, self._side)
-        scaled = cv2.resize(image, size_wh, interpolation=cv2.INTER_LINEAR)
+        side = _SIDES[self._name]
+        scaled = cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR)
         return normalise(np.asarray(scaled, np.uint8))
 
 

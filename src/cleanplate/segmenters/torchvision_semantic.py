@@ -10,18 +10,13 @@ References:
     2017, arXiv:1706.05587. Howard et al., Searching for MobileNetV3, ICCV 2019, arXiv:1905.02244.
 """
 
-from collections.abc import Collection
-
 import numpy as np
 from PIL import Image
 
-from cleanplate.models.registry import get_model
-from cleanplate.models.runtime import Session
-from cleanplate.models.store import read_file
-from cleanplate.segmenters.base import choose_labels
 from cleanplate.segmenters.instances import find_instances
+from cleanplate.segmenters.networks import NetworkSegmenter, softmax, unit_tensor
 from cleanplate.segmenters.pyramid import Evidence, find_evidence
-from cleanplate.types import Instance, RGBImage, check_image
+from cleanplate.types import Instance, RGBImage
 
 # torchvision.transforms._presets.SemanticSegmentation of the weights COCO_WITH_VOC_LABELS_V1.
 _SHORT_SIDE = 520  # px
@@ -29,7 +24,7 @@ _LONGEST_SIDE = 2080  # px; ours: photos narrower than 1:4 would take memory wit
 _LEAST_SIDE = 32  # px; ours, for those photos: the deepest layer's stride
 
 
-class TorchvisionSemanticSegmenter:
+class TorchvisionSemanticSegmenter(NetworkSegmenter):
     """Finds the 20 VOC classes in photos of any size.
 
     Args:
@@ -38,42 +33,11 @@ class TorchvisionSemanticSegmenter:
         threads: CPU threads of one run; None takes every usable core.
     """
 
-    def __init__(self, name: str, *, device: str = "auto", threads: int | None = None) -> None:
-        model = get_model(name, "segmenter")
-        self._name, self._labels = model.name, model.labels
-        content = read_file(model, "segment")
-        self._network = Session(content, name=name, device=device, threads=threads)
-
-    @property
-    def name(self) -> str:
-        """Registered name."""
-        return self._name
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Canonical names of what can be found, in the order of the network's channels 1 to 20."""
-        return self._labels
-
-    @property
-    def provider(self) -> str:
-        """What runs the network."""
-        return self._network.provider
-
-    def segment(self, image: RGBImage, labels: Collection[str]) -> list[Instance]:
-        """Return the objects of the asked classes; see `Segmenter.segment`."""
-        check_image(image)
-        asked = choose_labels(labels, self._labels)
-        if not asked:
-            return []
+    def _find(self, image: RGBImage, asked: tuple[str, ...]) -> list[Instance]:
         channels = [self._labels.index(label) + 1 for label in asked]  # channel 0: background
 
         def look(part: RGBImage) -> Evidence:
-            tensor = np.ascontiguousarray(part.transpose(2, 0, 1)[None], np.float32)
-            tensor /= 255
-            logits = self._network.run(tensor)[0]  # (21, h, w)
-            logits -= logits.max(axis=0)
-            np.exp(logits, out=logits)
-            return np.asarray(logits[channels] / logits.sum(axis=0), np.float32)
+            return softmax(self._networks["segment"].run(unit_tensor(part))[0], channels)
 
         whole = resized_as_published(image)
         evidence = find_evidence(image, look, seen=look(whole), seen_side=max(whole.shape[:2]))
