@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from cleanplate.errors import InputError
+from cleanplate.models.preparing import normalise
 from cleanplate.models.registry import get_model
 from cleanplate.models.runtime import Session
 from cleanplate.models.store import read_file
@@ -26,8 +27,6 @@ Scores = npt.NDArray[np.float32]
 """(4,) float32, the IoU that the network expects of each of the masks."""
 
 _SIDE = 1024  # px; both sides of what the networks see
-_MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # of ImageNet, R, G, B in [0, 1]
-_STD = np.array([0.229, 0.224, 0.225], np.float32)
 _BESIDE, _ON, _TOP_LEFT, _BOTTOM_RIGHT, _NO_POINT = 0, 1, 2, 3, -1  # labels of points
 # A mask is stable if it hardly changes when the logit that divides inside from outside does; from
 # the published configuration of SAM 2.
@@ -71,9 +70,9 @@ class SamPrompter:
         scaled = Image.fromarray(np.ascontiguousarray(image)).resize(
             (width, height), Image.Resampling.BILINEAR
         )
-        seen = np.zeros((_SIDE, _SIDE, 3), np.float32)
-        seen[:height, :width] = (np.asarray(scaled, np.float32) / 255 - _MEAN) / _STD
-        features = self._image.run_all(np.ascontiguousarray(seen.transpose(2, 0, 1)[None]))
+        seen = np.zeros((1, 3, _SIDE, _SIDE), np.float32)
+        seen[:, :, :height, :width] = normalise(np.asarray(scaled))
+        features = self._image.run_all(seen)
         return Prepared(self._name, size_hw, tuple(features))
 
     def outline(

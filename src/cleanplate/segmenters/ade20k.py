@@ -9,9 +9,9 @@ References:
     2022, arXiv:2201.03545.
 """
 
+from cleanplate.models.preparing import prepare, softmax
 from cleanplate.segmenters.instances import find_instances
-from cleanplate.segmenters.networks import NetworkSegmenter, softmax
-from cleanplate.segmenters.preparing import prepare
+from cleanplate.segmenters.networks import NetworkSegmenter
 from cleanplate.segmenters.pyramid import Evidence, find_evidence
 from cleanplate.types import Instance, RGBImage
 

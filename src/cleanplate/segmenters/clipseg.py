@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.errors import InputError
+from cleanplate.models.preparing import prepare, sigmoid
 from cleanplate.models.registry import get_model
 from cleanplate.models.store import read_file
 from cleanplate.segmenters.instances import find_instances
 from cleanplate.segmenters.networks import NetworkSegmenter
 from cleanplate.segmenters.phrases import PhraseEncoder
-from cleanplate.segmenters.preparing import prepare, sigmoid
 from cleanplate.segmenters.pyramid import Evidence
 from cleanplate.types import Instance, RGBImage
 

@@ -5,8 +5,9 @@ Reference:
     ECCV 2018, arXiv:1802.02611.
 """
 
+from cleanplate.models.preparing import softmax, unit_tensor
 from cleanplate.segmenters.instances import find_instances
-from cleanplate.segmenters.networks import NetworkSegmenter, softmax, unit_tensor
+from cleanplate.segmenters.networks import NetworkSegmenter
 from cleanplate.segmenters.pyramid import Evidence, find_evidence
 from cleanplate.types import Instance, RGBImage
 

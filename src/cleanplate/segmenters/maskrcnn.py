@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.labels.coco import COCO_IDS
+from cleanplate.models.preparing import IMAGENET_DEVIATION, IMAGENET_MEAN
 from cleanplate.segmenters.instances import Candidate, separate_instances
 from cleanplate.segmenters.networks import NetworkSegmenter
 from cleanplate.segmenters.regions import (
@@ -26,8 +27,6 @@ from cleanplate.types import Instance, RGBImage
 
 # torchvision.models.detection.faster_rcnn.FasterRCNN: its defaults.
 _SHORT_SIDE, _LONGEST_SIDE = 800, 1333  # px
-_MEAN = np.array((0.485, 0.456, 0.406), np.float32)  # of RGB in [0, 1]
-_STD = np.array((0.229, 0.224, 0.225), np.float32)
 _SIDE_MULTIPLE = 32  # px
 _LEAST_SCORE = 0.05
 _LEAST_PX = 1e-2
@@ -91,7 +90,7 @@ def prepared(image: RGBImage) -> tuple[Floats, tuple[int, int]]:
     scale = min(_SHORT_SIDE / min(height, width), _LONGEST_SIDE / max(height, width))
     # At least 1 px: torchvision refuses photos narrower than 1:1333.
     shown_hw = max(1, math.floor(height * scale)), max(1, math.floor(width * scale))
-    shown = (_resized(image, shown_hw) / np.float32(255) - _MEAN) / _STD
+    shown = (_resized(image, shown_hw) / np.float32(255) - IMAGENET_MEAN) / IMAGENET_DEVIATION
     padded_hw = [-(-side // _SIDE_MULTIPLE) * _SIDE_MULTIPLE for side in shown_hw]
     tensor = np.zeros((1, 3, *padded_hw), np.float32)
     tensor[0, :, : shown_hw[0], : shown_hw[1]] = shown.transpose(2, 0, 1)

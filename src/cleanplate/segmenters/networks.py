@@ -3,9 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 
-import numpy as np
-import numpy.typing as npt
-
 from cleanplate.models.registry import get_model
 from cleanplate.models.runtime import Session
 from cleanplate.models.store import read_file
@@ -61,24 +58,3 @@ class NetworkSegmenter(ABC):
     @abstractmethod
     def _find(self, image: RGBImage, asked: tuple[str, ...]) -> list[Instance]:
         """Return the objects of the labels `asked`, of which there is one at least."""
-
-
-def softmax(
-    logits: npt.NDArray[np.float32], channels: list[int] | slice = slice(None)
-) -> npt.NDArray[np.float32]:
-    """Return the probabilities of some channels among all.
-
-    Args:
-        logits: (C, h, w) float32; overwritten.
-        channels: those to return.
-    """
-    logits -= logits.max(axis=0)
-    np.exp(logits, out=logits)
-    return np.asarray(logits[channels] / logits.sum(axis=0), np.float32)
-
-
-def unit_tensor(image: RGBImage) -> npt.NDArray[np.float32]:
-    """Return an (H, W, 3) uint8 image as (1, 3, H, W) float32 in [0, 1]."""
-    tensor = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
-    tensor /= 255
-    return tensor

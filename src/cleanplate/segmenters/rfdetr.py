@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.labels.coco import COCO_IDS
+from cleanplate.models.preparing import normalise, sigmoid
 from cleanplate.resampling import sample
 from cleanplate.segmenters.instances import Candidate, separate_instances
 from cleanplate.segmenters.networks import NetworkSegmenter
-from cleanplate.segmenters.preparing import normalise, sigmoid
 from cleanplate.types import Instance, RGBImage
 
 _SIDES = MappingProxyType(

@@ -13,8 +13,9 @@ References:
 import numpy as np
 from PIL import Image
 
+from cleanplate.models.preparing import softmax, unit_tensor
 from cleanplate.segmenters.instances import find_instances
-from cleanplate.segmenters.networks import NetworkSegmenter, softmax, unit_tensor
+from cleanplate.segmenters.networks import NetworkSegmenter
 from cleanplate.segmenters.pyramid import Evidence, find_evidence
 from cleanplate.types import Instance, RGBImage
 

@@ -9,13 +9,10 @@ from torchvision.models import segmentation
 from cleanplate.models.convert import Conversion
 from cleanplate.models.convert.checkpoints import fill_network, load_state
 from cleanplate.models.convert.export import export_network
+from cleanplate.models.preparing import IMAGENET_DEVIATION, IMAGENET_MEAN
 from cleanplate.models.registry import Model
 
 _CLASSES = 21  # the background and VOC's 20
-
-# Of RGB in [0, 1]: torchvision.transforms._presets.SemanticSegmentation.
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
 
 
 class _Normalised(torch.nn.Module):
@@ -24,8 +21,8 @@ class _Normalised(torch.nn.Module):
     def __init__(self, network: torch.nn.Module) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1))
+        self.register_buffer("mean", torch.from_numpy(IMAGENET_MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.from_numpy(IMAGENET_DEVIATION).view(1, 3, 1, 1))
 
     def forward(self, rgb: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.network((rgb - self.mean) / self.std)["out"]
