@@ -11,7 +11,7 @@ import cleanplate
 ROOT = Path(cleanplate.__file__).parent
 
 LAYERS = {
-    "errors": 0, "types": 0, "labels": 0,
+    "errors": 0, "types": 0, "labels": 0, "algebra": 0,
     "images": 1, "masks": 1, "windows": 1,
     "resampling": 1, "compositing": 1, "synthesis": 1,
     "texture": 1, "metrics": 1, "guided": 1, "edges": 1, "shadows": 1, "subjects": 1, "rle": 1,

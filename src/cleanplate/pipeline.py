@@ -71,6 +71,7 @@ class Remover:
         threads: int | None = None,
     ) -> None:
         self._segmenter, self._inpainter = segmenter, inpainter
+        self._named = (segmenter, inpainter)
         self._device, self._threads = device, threads
         self._loading = threading.Lock()
 
@@ -103,6 +104,19 @@ class Remover:
                     self._inpainter, device=self._device, threads=self._threads
                 )
             return self._inpainter
+
+    @property
+    def recipe(self) -> "tuple[str | Segmenter, str | Inpainter, str]":
+        """Segmenter, inpainter and device as they were given, which make the like of this one.
+
+        Another process can make it too where they can be pickled: names, and `ExampleSegmenter`.
+        """
+        return *self._named, self._device
+
+    def release(self) -> None:
+        """Forget the loaded models that were given by name; they are loaded again when needed."""
+        with self._loading:
+            self._segmenter, self._inpainter = self._named
 
     def find(
         self,

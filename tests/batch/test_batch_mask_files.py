@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,12 @@ def test_finds_the_names_that_a_run_saves(touch):
         touch(f"masks/{mask_name(photo).as_posix()}")
     for photo in photos:
         assert MaskFiles(Path("masks")).find(photo) == Path("masks") / mask_name(photo)
+
+
+def test_masks_that_are_added_later_are_found(touch):
+    touch("in/a.jpg", "in/b.jpg", "masks/a.png")
+    masks = MaskFiles(Path("masks"))
+    assert masks.find(photo_at("a.jpg")) == Path("masks/a.png")
+    os.utime("masks", (1, 1))
+    touch("masks/b.png")
+    assert masks.find(photo_at("b.jpg")) == Path("masks/b.png")

@@ -124,11 +124,17 @@ def test_no_input_is_the_output_of_another(touch):
         plan("in", "out/sub", recursive=True)
 
 
-def test_an_input_under_another_name_of_the_same_file_is_not_overwritten(touch):
+def test_an_input_under_another_name_of_the_same_folder_is_not_overwritten(touch):
+    touch("in/a.jpg", "in/sub/b.jpg")
+    os.link("in/a.jpg", "in/b.jpg")  # as a.jpg and A.JPG are where case is ignored
+    with pytest.raises(InputError, match="overwritten by the output of in/sub/b"):
+        plan("in/sub/b.jpg", "in/a.jpg", output="in")
+
+
+def test_a_hard_link_to_the_input_is_an_output_like_any_other(touch):
     touch("in/a.jpg", "out/placeholder")
     os.link("in/a.jpg", "out/a.jpg")
-    with pytest.raises(InputError, match="would be overwritten by its own output"):
-        plan("in")
+    assert pairs(plan("in")) == [("in/a.jpg", "out/a.jpg")]
 
 
 def test_folders_of_the_run_inside_an_input_are_left_out_and_said(touch):

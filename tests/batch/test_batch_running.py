@@ -263,6 +263,7 @@ class TestReport:
             "photo": "in/a.png",
             "output": "out/a.png",
             "status": "removed",
+            "skipped": None,
             "size_wh": [40, 30],
             "found": [
                 {

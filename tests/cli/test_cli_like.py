@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -113,3 +115,17 @@ def test_wrong_use_is_one_line_and_does_nothing(cli, files, args, told, coffee):
     assert (ran.code, ran.out) == (2, "")
     assert re.fullmatch(rf"cleanplate: error: .*{told}.*\n", ran.err)
     assert not Path("out").exists()
+
+
+@pytest.mark.slow
+def test_workers_go_by_the_same_example(files):
+    for number in range(6):
+        Path(f"in/with{number}.jpg").write_bytes(Path("in/with.jpg").read_bytes())
+    results = []
+    for workers in ("1", "2"):
+        out = Path("out" + workers)
+        words = [*RUN[:2], "-o", str(out), *RUN[4:], "--threads", "2", "--workers", workers]
+        subprocess.run([sys.executable, "-m", "cleanplate", *words], check=True, timeout=120)
+        results.append({path.name: path.read_bytes() for path in out.iterdir() if path.is_file()})
+    assert len(results[0]) == 9
+    assert results[0] == results[1]

@@ -125,3 +125,11 @@ def test_the_summary_counts_objects_and_names_doubtful_photos(cli, make_photo, m
     assert ran.out.splitlines()[-1] == "objects: removed 2 people; left 1 car"
     ran = cli("run", "in", "-r", "-o", "o2", "--remove", "car", "--dry-run", "--min-score", 0)
     assert ran.out.splitlines()[-1] == "objects: to remove 1 car"
+
+
+def test_the_next_run_knows_what_was_done_again(cli):
+    cli(*REDO, "--min-score", 0, "--report", "again.jsonl")
+    run = ("run", "in", "-r", "-o", "out", "--remove", "person,car", "--grow", 0)
+    ran = cli(*run)
+    assert "1 skipped (done before), 1 skipped (made with other settings)" in ran.out
+    assert "1 photo left as made with other settings: --min-score 0.0, now 0.5" in ran.out

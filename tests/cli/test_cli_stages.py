@@ -21,7 +21,7 @@ def hashes(folder):
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(Path(folder).rglob("*"))
-        if path.is_file()
+        if path.is_file() and ".cleanplate" not in path.parts
     }
 
 
@@ -123,3 +123,30 @@ def test_both_stages_in_processes_of_their_own_are_a_run(astronaut, rng):
     call("mask", "in", "-o", "masks", *options)
     call("fill", "in", "--masks", "masks", "-o", "filled", "--device", "cpu")
     assert hashes("filled") == hashes("out")
+
+
+@pytest.mark.usefixtures("without_networks")
+class TestGoingOn:
+    def test_only_what_was_edited_is_filled_again(self, cli, make_photo):
+        make_photo("in/a.png", "person", "car")
+        make_photo("in/b.png", "person", "car")
+        cli("mask", "in", "-o", "masks", "--remove", "person,car", "--grow", 0, "--no-verify")
+        fill = ("fill", "in", "--masks", "masks", "-o", "out")
+        assert cli(*fill).code == 0
+        assert "2 skipped (done before)" in cli(*fill).out
+        text = Path("masks/b.json").read_text()
+        Path("masks/b.json").write_text(text.replace('"remove": true', '"remove": false'))
+        before = hashes("out")
+        again = cli(*fill).out
+        assert "1 skipped (done before)" in again
+        after = hashes("out")
+        assert [name for name in after if after[name] != before[name]] == ["b.png"]
+
+    def test_masks_that_were_painted_on_are_left_alone(self, cli, make_photo):
+        make_photo("in/a.png", "person")
+        mask = ("mask", "in", "-o", "masks", "--remove", "person")
+        cli(*mask)
+        painted = np.full((30, 40), 255, np.uint8)
+        Image.fromarray(painted).save("masks/a.png")
+        assert "1 skipped (output exists" in cli(*mask).out
+        assert (np.asarray(Image.open("masks/a.png")) == 255).all()

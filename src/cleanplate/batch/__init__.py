@@ -1,8 +1,14 @@
-"""Runs over many photos: plan first, refuse what would do harm, then one photo after the other."""
+"""Runs over many photos: plan first, refuse what would do harm, then as many at once as fit."""
 
 from cleanplate.batch.draft_files import plan_of_masks, segmenter_of_drafts
+from cleanplate.batch.engine import Engine, Resources, run_plan
+from cleanplate.batch.filtering import PhotoFilter
+from cleanplate.batch.journal import JOURNAL_FOLDER, Journal
 from cleanplate.batch.mask_files import MaskFiles
+from cleanplate.batch.memory import parse_size
+from cleanplate.batch.outcomes import Found, Outcome, Skipped, Status, Untouched
 from cleanplate.batch.page import PageWriter
+from cleanplate.batch.piping import run_bytes
 from cleanplate.batch.planning import (
     Plan,
     PlannedPhoto,
@@ -10,38 +16,48 @@ from cleanplate.batch.planning import (
     plan_photos,
     report_files,
 )
-from cleanplate.batch.redoing import (
-    describe_settings,
-    job_of,
-    plan_redo,
-    read_list,
-    read_report,
-)
+from cleanplate.batch.redoing import plan_redo, read_list, read_report
 from cleanplate.batch.report import ModelNames, ReportWriter, describe_models, describe_outcome
-from cleanplate.batch.running import Found, Job, Outcome, Status, run_plan
+from cleanplate.batch.running import Job, run_photo
+from cleanplate.batch.settings import describe_settings, job_of, settings_in_words
+from cleanplate.batch.watching import watch_photos
+from cleanplate.batch.worker import is_portable
 
 __all__ = [
+    "JOURNAL_FOLDER",
+    "Engine",
     "Found",
     "Job",
+    "Journal",
     "MaskFiles",
     "ModelNames",
     "Outcome",
     "PageWriter",
+    "PhotoFilter",
     "Plan",
     "PlannedPhoto",
     "ReportWriter",
+    "Resources",
+    "Skipped",
     "Status",
     "UnreadableFolder",
+    "Untouched",
     "describe_models",
     "describe_outcome",
     "describe_settings",
+    "is_portable",
     "job_of",
+    "parse_size",
     "plan_of_masks",
     "plan_photos",
     "plan_redo",
     "read_list",
     "read_report",
     "report_files",
+    "run_bytes",
+    "run_photo",
     "run_plan",
     "segmenter_of_drafts",
+    "settings_in_words",
+    "watch_photos",
 ]

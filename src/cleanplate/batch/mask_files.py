@@ -18,7 +18,8 @@ class MaskFiles:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._names: dict[Path, frozenset[str]] = {}  # by folder, each listed once
+        # By folder, listed once as long as nothing is added: when it changed, and its names.
+        self._names: dict[Path, tuple[int, frozenset[str]]] = {}
 
     def find(self, photo: PlannedPhoto) -> Path:
         """Return the mask of `photo`.
@@ -57,12 +58,14 @@ class MaskFiles:
         return None
 
     def _listing(self, folder: Path) -> frozenset[str]:
-        if folder not in self._names:
-            try:
-                self._names[folder] = frozenset(path.name for path in folder.iterdir())
-            except (FileNotFoundError, NotADirectoryError):
-                self._names[folder] = frozenset()
-            except OSError as error:
-                cause = f"folder of masks cannot be read ({error.strerror})"
-                raise PhotoError(folder, cause, "check its rights") from error
-        return self._names[folder]
+        try:
+            changed_ns = folder.stat().st_mtime_ns  # masks may be added while a run goes on
+            if self._names.get(folder, (None,))[0] != changed_ns:
+                names = frozenset(path.name for path in folder.iterdir())
+                self._names[folder] = (changed_ns, names)
+        except (FileNotFoundError, NotADirectoryError):
+            return frozenset()
+        except OSError as error:
+            cause = f"folder of masks cannot be read ({error.strerror})"
+            raise PhotoError(folder, cause, "check its rights") from error
+        return self._names[folder][1]

@@ -13,7 +13,7 @@ from typing import Self, TextIO
 from urllib.parse import quote
 
 from cleanplate import __version__
-from cleanplate.batch.running import Outcome
+from cleanplate.batch.outcomes import Outcome
 from cleanplate.batch.thumbnails import Thumbnails
 from cleanplate.errors import PhotoError
 

@@ -6,9 +6,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cleanplate.batch.filtering import PhotoFilter
+from cleanplate.batch.twins import are_one_file, find_twins
 from cleanplate.batch.walking import Parts, Walk, has_wildcard, walk_folder, walk_pattern
 from cleanplate.errors import InputError
 from cleanplate.images import RawOutput, result_name
+
+_EVERYTHING = PhotoFilter()
+_SHOWN_TWINS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,8 @@ def plan_photos(
     own_masks: Path | None = None,
     report: Path | None = None,
     raw_output: RawOutput = "tiff",
+    photo_filter: PhotoFilter = _EVERYTHING,
+    may_be_empty: bool = False,
 ) -> Plan:
     """Return what to do with `inputs`, or raise if a file would be lost or written twice.
 
@@ -77,6 +84,8 @@ def plan_photos(
         own_masks: file or folder of the user's masks.
         report: file that the report will be written to.
         raw_output: what camera RAW files are written as.
+        photo_filter: which of the photos to do.
+        may_be_empty: whether having no photo is fine, as some may come later.
 
     Raises:
         InputError: an input does not exist, there is no photo at all, or the run would write over
@@ -88,10 +97,21 @@ def plan_photos(
     excluded = {os.path.realpath(path) for path in used.values() if path is not None}
     walk = Walk()
     photos: dict[Path, PlannedPhoto] = {}
-    for source, relative in _expand(sources, walk, recursive=recursive, excluded=excluded):
+    left_out = 0
+    for source, relative in _expand(
+        sources, walk, recursive=recursive, excluded=excluded, may_be_empty=may_be_empty
+    ):
+        if not photo_filter.takes(source, relative.parts):
+            left_out += 1
+            continue
         planned = PlannedPhoto(source, output / relative, relative)
         photos.setdefault(source.parent.resolve() / source.name, planned)
-    if not photos and not walk.unreadable:
+    if left_out and not photos and not may_be_empty:
+        raise InputError(
+            f"all {left_out} photos are left out by --include, --exclude, --min-size or "
+            "--max-size; give others"
+        )
+    if not photos and not walk.unreadable and not may_be_empty:
         raise InputError(_no_photos(sources, walk, recursive=recursive))
     plan = _name_results(_mark_shared_stems(photos.values()), output, raw_output)
     check_writes(plan, masks=masks, report=report)
@@ -99,7 +119,7 @@ def plan_photos(
         plan,
         tuple(UnreadableFolder(*folder) for folder in walk.unreadable),
         walk.ignored,
-        _notes(walk),
+        (*_notes(walk, left_out), *_check_twins(plan, output, masks)),
     )
 
 
@@ -122,7 +142,12 @@ def report_files(report: Path) -> tuple[Path, ...]:
 
 
 def _expand(
-    inputs: Sequence[Path], walk: Walk, *, recursive: bool, excluded: Collection[str]
+    inputs: Sequence[Path],
+    walk: Walk,
+    *,
+    recursive: bool,
+    excluded: Collection[str],
+    may_be_empty: bool,
 ) -> Iterator[tuple[Path, Path]]:
     """Yield (source, path below the output folder) of every photo that `inputs` mean."""
     for given in inputs:
@@ -138,7 +163,7 @@ def _expand(
         elif has_wildcard(str(given)):
             base, found = walk_pattern(given, walk, recursive=recursive, excluded=excluded)
             found = list(found) if _is_folder(base) else []
-            if not found and not walk.unreadable:
+            if not found and not walk.unreadable and not may_be_empty:
                 raise InputError(f"{given}: no photo matches this pattern; check its spelling")
         else:
             raise InputError(f"{given}: no such file or folder; check its spelling")
@@ -179,7 +204,7 @@ def check_writes(
         for target in photo.targets:
             real = _real(target)
             over = sources.get(real) or by_inode.get(_inode(target) or (0, 0))
-            if over is not None:
+            if over is not None and not _is_other_link(over, target):
                 own = "its own output" if over == photo.source else f"the output of {photo.source}"
                 raise InputError(
                     f"{over}: would be overwritten by {own}; name another output folder"
@@ -205,6 +230,29 @@ def check_writes(
                 "name another place"
             )
         writers[real] = str(path)
+
+
+def _check_twins(
+    photos: Sequence[PlannedPhoto], output: Path, masks: Path | None
+) -> tuple[str, ...]:
+    """Refuse names that the disk takes for one; return notes on those that another disk would."""
+    notes = []
+    places = {output: [photo.relative for photo in photos]}
+    if masks is not None:
+        places[masks] = [mask_name(photo) for photo in photos]
+    for folder, names in places.items():
+        for first, second in find_twins(names):
+            if are_one_file(first, second, folder):
+                raise InputError(
+                    f"{first} and {second} would be one file in {folder}, whose disk ignores how "
+                    "they differ; rename one of the photos"
+                )
+            notes.append(
+                f"{folder / first} and {folder / second} will be one file on disks that ignore "
+                "upper and lower case or the Unicode form"
+            )
+    more = len(notes) - _SHOWN_TWINS
+    return tuple(notes[:_SHOWN_TWINS]) + ((f"and {more} more such pairs",) if more > 0 else ())
 
 
 def _mode(path: Path) -> int | None:
@@ -233,6 +281,17 @@ def _inode(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return (found.st_dev, found.st_ino) if found.st_ino else None
+
+
+def _is_other_link(source: Path, target: Path) -> bool:
+    """Return whether both are hard links to one file from different folders.
+
+    Writing replaces the name `target` and leaves the file alone, which stays under the other name.
+    """
+    try:
+        return target.stat().st_nlink > 1 and not target.parent.samefile(source.parent)
+    except OSError:
+        return False
 
 
 def _name_results(
@@ -289,8 +348,8 @@ def count_files(count: int) -> str:
     return f"{count} file" if count == 1 else f"{count} files"
 
 
-def _notes(walk: Walk) -> tuple[str, ...]:
-    left_out = [
+def _notes(walk: Walk, left_out: int) -> tuple[str, ...]:
+    ours = [
         f"{path}: used by this run itself, left out of the inputs"
         for path in dict.fromkeys(walk.excluded)
     ]
@@ -298,4 +357,6 @@ def _notes(walk: Walk) -> tuple[str, ...]:
         f"{path}: a link to a folder, not followed; name it as an input to include it"
         for path in dict.fromkeys(walk.links)
     ]
-    return (*left_out, *links)
+    deselected = "1 photo" if left_out == 1 else f"{left_out} photos"
+    selected = [f"{deselected} left out as the options ask"] if left_out else []
+    return (*ours, *links, *selected)

@@ -3,68 +3,18 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cleanplate.batch.mask_files import MaskFiles
 from cleanplate.batch.planning import Plan, PlannedPhoto, check_writes
-from cleanplate.batch.running import Job
 from cleanplate.errors import InputError, PhotoError
 from cleanplate.images import result_name
 from cleanplate.images.atomic import reading_error
-from cleanplate.selection import Rules
 
 Line = Mapping[str, Any]
 """One line of a report."""
 
 _DONE = ("removed", "untouched", "skipped", "failed")  # the others are of runs that wrote no photo
-
-
-def describe_settings(job: Job) -> dict[str, object]:
-    """Return what a report says about the options of a run, from which it can be done again."""
-    return {
-        "labels": list(job.labels),
-        "min_score": job.min_score,
-        "min_area": job.min_area,
-        "rules": asdict(job.rules),
-        "grow": job.grow,
-        "shadows": job.shadows,
-        "verify": job.verify,
-        "raw_output": job.raw_output,
-        "mask": None if job.own_masks is None else str(job.own_masks.path),
-        "drafts": None if job.own_drafts is None else str(job.own_drafts.path),
-    }
-
-
-def job_of(settings: Mapping[str, Any]) -> Job:
-    """Return the job that `describe_settings` described, set to replace what exists.
-
-    Raises:
-        InputError: it cannot be understood.
-    """
-    try:
-        rules = dict(settings["rules"])
-        for name in ("protect", "only", "region"):
-            rules[name] = None if rules[name] is None else tuple(rules[name])
-        mask, drafts = settings["mask"], settings["drafts"]
-        return Job(
-            labels=tuple(settings["labels"]),
-            min_score=float(settings["min_score"]),
-            min_area=settings["min_area"],
-            rules=Rules(**rules),
-            grow=settings["grow"],
-            shadows=bool(settings["shadows"]),
-            verify=bool(settings["verify"]),
-            raw_output=settings["raw_output"],
-            own_masks=None if mask is None else MaskFiles(Path(mask)),
-            own_drafts=None if drafts is None else MaskFiles(Path(drafts)),
-            overwrite=True,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"the report's settings are not understood ({error}); give the options to 'run' anew"
-        ) from error
 
 
 def read_list(path: Path) -> list[str]:

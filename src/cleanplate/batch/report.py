@@ -7,7 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
-from cleanplate.batch.running import Found, Job, Outcome
+from cleanplate.batch.outcomes import Found, Outcome
+from cleanplate.batch.running import Job
 from cleanplate.errors import PhotoError
 from cleanplate.labels import VOC_LABELS, label_id
 
@@ -42,8 +43,11 @@ def describe_outcome(
     - photo: path of the input as given; for a folder that could not be listed, the folder's.
     - output: path of the result; null for such a folder. Written only with the statuses removed and
       untouched.
-    - status: removed, untouched (copied byte for byte), skipped (the output existed), failed; in a
-      dry run would-remove and would-copy.
+    - status: removed, untouched (copied byte for byte), skipped (left alone), failed; in a dry run
+      would-remove and would-copy.
+    - skipped: why it was left alone: exists (its output is there), done (before, from the same
+      photo with the same settings; status and all the rest are then those of that time), other
+      settings (its output was made with others), edited (its output was changed since); else null.
     - size_wh: width and height of the upright photo in px; null if it was not read.
     - found: the objects of the asked labels, largest first, those that stay last:
         - id: 1, 2, ... in this photo.
@@ -79,6 +83,7 @@ def describe_outcome(
         "photo": str(outcome.source),
         "output": None if outcome.target is None else str(outcome.target),
         "status": outcome.status,
+        "skipped": outcome.skipped,
         "size_wh": None if size_hw is None else [size_hw[1], size_hw[0]],
         "found": [
             {

@@ -2,52 +2,45 @@
 
 import logging
 import time
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cleanplate.batch.draft_files import read_draft, write_draft
 from cleanplate.batch.mask_files import MaskFiles
-from cleanplate.batch.planning import Plan, PlannedPhoto, UnreadableFolder, mask_name
+from cleanplate.batch.outcomes import (
+    EMPTY_MASK,
+    Found,
+    Outcome,
+    Status,
+    Untouched,
+    failed_outcome,
+    skipped_outcome,
+)
+from cleanplate.batch.planning import PlannedPhoto, mask_name
 from cleanplate.batch.thumbnails import Thumbnails, make_thumbnails
-from cleanplate.errors import CleanplateError, PhotoError
+from cleanplate.errors import PhotoError
 from cleanplate.images import (
     Photo,
     RawOutput,
     copy_photo,
+    link_photo,
     read_mask,
     read_photo,
     write_mask,
     write_photo,
 )
 from cleanplate.selection import Area, Rules, notes_on
-from cleanplate.types import Box, Instance, Mask, Removal
+from cleanplate.types import Instance, Mask, Removal
 
 if TYPE_CHECKING:
     from cleanplate.pipeline import Remover
 
 logger = logging.getLogger(__name__)
-
-Status = Literal["removed", "untouched", "skipped", "failed", "would-remove", "would-copy"]
-"""What became of a photo:
-
-removed       written without the objects
-untouched     nothing to remove; copied byte for byte
-skipped       its output exists and was left alone; the photo was not read
-failed        nothing was written; the error says why
-would-remove  dry run: there is something to remove
-would-copy    dry run: there is nothing to remove
-"""
-
-
-EMPTY_MASK = "the mask is empty"
-"""The note on a photo that stays as it is because the user's mask shows nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +57,7 @@ class Job:
     raw_output: RawOutput = "tiff"  # what camera RAW files are written as
     own_masks: MaskFiles | None = None  # the user's masks instead of the segmenter's
     masks: Path | None = None  # folder to save masks to
+    untouched: Untouched = "copy"  # what to do with a photo that has nothing to remove
     draft_only: bool = False  # the first stage: write drafts to the targets, no photo
     own_drafts: MaskFiles | None = None  # the second stage: fill these drafts
     thumbnails: bool = False  # make small pictures for the report's page
@@ -72,76 +66,12 @@ class Job:
     fail_fast: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """An object in a photo, without its mask."""
-
-    id: int
-    label: str
-    score: float
-    box_xyxy: Box
-    area_px: int
-    chosen: bool  # False: it stays
-    reason: str = ""  # why it stays
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What became of one photo, or of a folder that could not be listed (then `target` is None)."""
-
-    status: Status
-    source: Path
-    target: Path | None
-    size_hw: tuple[int, int] | None = None
-    found: tuple[Found, ...] = ()
-    remaining: tuple[Found, ...] = ()  # seen in the filled holes when they were looked at again
-    refills: int = 0
-    mask_area_px: int | None = None  # pixels filled; None where no mask was made
-    timings_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    notes: tuple[str, ...] = ()
-    error: str | None = None  # one line, with the file in it
-    trace: str | None = None  # of an error nobody expected
-    thumbnails: Thumbnails | None = None  # if the job asks for them
-
-    @property
-    def mask_share(self) -> float | None:
-        """Share of the photo's pixels that were filled, [0, 1]."""
-        if self.size_hw is None or self.mask_area_px is None:
-            return None
-        return self.mask_area_px / (self.size_hw[0] * self.size_hw[1])
-
-
-def run_plan(
-    plan: Plan, remover: "Remover", job: Job, *, on_start: Callable[[Path], None] = lambda _: None
-) -> Iterator[Outcome]:
-    """Do the photos of `plan` in order and yield what became of each as soon as it is known.
-
-    Args:
-        plan: from `plan_photos`.
-        remover: its segmenter is used unless the job brings masks, its inpainter unless it is a
-            dry run.
-        job: the same for every photo.
-        on_start: called with each photo before it is read.
-    """
-    for folder in plan.unreadable:
-        yield _unreadable(folder)
-        if job.fail_fast:
-            return
-    for photo in plan.photos:
-        on_start(photo.source)
-        outcome = run_photo(photo, remover, job)
-        yield outcome
-        if job.fail_fast and outcome.status == "failed":
-            return
-
-
 def run_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> Outcome:
     """Do one photo. Whatever goes wrong with it is told in the outcome, never raised."""
     clock = _Clock()
     try:
-        done = _find_result(photo)
-        if done is not None and not job.overwrite:
-            return Outcome(status="skipped", source=photo.source, target=done)
+        if _find_result(photo) is not None and not job.overwrite:
+            return skipped_outcome(photo, "exists")
         with clock.stage("read"):
             picture = read_photo(photo.source, raw_output=job.raw_output)
         if job.draft_only:
@@ -154,8 +84,8 @@ def run_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> Outcome:
             notes = _save(photo, picture, removal, job)
         thumbnails = make_thumbnails(picture.pixels, removal) if job.thumbnails else None
     except Exception as error:
-        return _failure(photo, error, clock)
-    return _outcome(
+        return failed_outcome(photo, error, clock.read())
+    outcome = _outcome(
         "removed" if removal.changed else "untouched",
         photo,
         picture,
@@ -167,6 +97,7 @@ def run_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> Outcome:
         notes=(*removal.notes, *notes),
         thumbnails=thumbnails,
     )
+    return outcome if removal.changed else replace(outcome, kept_by=job.untouched)
 
 
 def _find_result(photo: PlannedPhoto) -> Path | None:
@@ -297,9 +228,13 @@ def _save(photo: PlannedPhoto, picture: Photo, removal: Removal, job: Job) -> tu
             write_mask(path, removal.mask)
     if removal.changed:
         write_photo(photo.target, picture, removal.image, removal.mask)
-    else:
+    elif job.untouched == "copy":
         copy_photo(photo.source, photo.copy_target)
-    written = photo.target if removal.changed else photo.copy_target
+    elif job.untouched == "link":
+        notes += link_photo(photo.source, photo.copy_target)
+    written = None if job.untouched == "skip" else photo.copy_target
+    if removal.changed:
+        written = photo.target
     left = (target for target in photo.targets if target != written and target.exists())
     return (*notes, *(f"{target}, of a former run, was left there" for target in left))
 
@@ -342,41 +277,6 @@ def _outcome(
     )
 
 
-def _failure(photo: PlannedPhoto, error: Exception, clock: "_Clock") -> Outcome:
-    trace = None
-    match error:
-        case PhotoError():
-            message = str(error)
-        case CleanplateError():
-            message = f"{photo.source}: {error}"
-        case MemoryError():
-            message = f"{photo.source}: not enough memory for a photo of this size; make it smaller"
-        case OSError():
-            message = f"{error.filename or photo.source}: {error.strerror or error}"
-        case _:
-            trace = "".join(traceback.format_exception(error))
-            logger.debug("%s failed", photo.source, exc_info=error)
-            cause = " ".join(f"{type(error).__name__}: {error}".split())
-            message = f"{photo.source}: internal error ({cause}); please report it"
-    return Outcome(
-        status="failed",
-        source=photo.source,
-        target=photo.target,
-        timings_s=clock.read(),
-        error=message,
-        trace=trace,
-    )
-
-
-def _unreadable(folder: UnreadableFolder) -> Outcome:
-    return Outcome(
-        status="failed",
-        source=folder.source,
-        target=None,
-        error=f"{folder.source}: folder cannot be read ({folder.cause}); check its rights",
-    )
-
-
 class _Clock:
     """Seconds by stage, and since it was made."""
 
@@ -396,4 +296,4 @@ class _Clock:
         self._stages.update((name, spent) for name, spent in stages.items() if name != "total")
 
     def read(self) -> Mapping[str, float]:
-        return MappingProxyType(self._stages | {"total": time.perf_counter() - self._start})
+        return self._stages | {"total": time.perf_counter() - self._start}

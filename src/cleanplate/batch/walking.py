@@ -54,12 +54,16 @@ def walk_pattern(
 
     def take(parts: Parts) -> bool:
         folders = range(1, len(parts)) if recursive else (len(parts) - 1,)
-        return _matches(parts, wanted) or any(_matches(parts[:k], wanted) for k in folders if k)
+        return matches_pattern(parts, wanted) or any(
+            matches_pattern(parts[:k], wanted) for k in folders if k
+        )
 
     def enter(parts: Parts) -> bool:
         # A file in this folder may match, or the folder (or with -r one above) does.
         above = range(1, len(parts) + 1) if recursive else (len(parts),)
-        return _may_match_below(parts, wanted) or any(_matches(parts[:k], wanted) for k in above)
+        return _may_match_below(parts, wanted) or any(
+            matches_pattern(parts[:k], wanted) for k in above
+        )
 
     base = Path(*names[:first])
     return base, _walk(base, (), walk, excluded, enter=enter, take=take)
@@ -122,13 +126,13 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return True
 
 
-def _matches(parts: Parts, pattern: Parts) -> bool:
-    """Return whether the whole of `parts` matches the whole of `pattern`."""
+def matches_pattern(parts: Parts, pattern: Parts) -> bool:
+    """Return whether the whole of `parts` matches the whole of `pattern`, name by name."""
     if not pattern:
         return not parts
     if pattern[0] == "**":
-        return any(_matches(parts[skip:], pattern[1:]) for skip in range(len(parts) + 1))
-    return bool(parts) and fnmatch(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
+        return any(matches_pattern(parts[skip:], pattern[1:]) for skip in range(len(parts) + 1))
+    return bool(parts) and fnmatch(parts[0], pattern[0]) and matches_pattern(parts[1:], pattern[1:])
 
 
 def _may_match_below(parts: Parts, pattern: Parts) -> bool:

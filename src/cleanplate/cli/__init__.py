@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from cleanplate import __version__
+from cleanplate.algebra import ONE_THREAD
 from cleanplate.cli.console import print_error, print_line, survive_any_file_name
 from cleanplate.cli.doctor import doctor_command
 from cleanplate.cli.evaluate import evaluate_command
@@ -72,6 +73,7 @@ def main(args: Sequence[str] | None = None) -> int:
         args: what follows the program's name; None takes it from `sys.argv`.
     """
     survive_any_file_name()
+    os.environ.update(ONE_THREAD)  # as in workers, so that results do not depend on their number
     words = list(sys.argv[1:] if args is None else args) or ["--help"]
     try:
         status = app(args=words, prog_name="cleanplate", standalone_mode=False)

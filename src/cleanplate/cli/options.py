@@ -21,6 +21,15 @@ Inputs = Annotated[
         show_default=False,
     ),
 ]
+InputsOrPipe = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="IN...",
+        help="Photos, folders, or quoted patterns such as 'photos/**/*.jpg'; - for one from "
+        "standard input.",
+        show_default=False,
+    ),
+]
 Output = Annotated[
     Path,
     typer.Option(
@@ -28,6 +37,17 @@ Output = Annotated[
         "-o",
         metavar="DIR",
         help="Folder for the results. Names, formats and sub-folders stay (RAW: --raw-output).",
+        show_default=False,
+    ),
+]
+OutputOrPipe = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="DIR",
+        help="Folder for the results. Names, formats and sub-folders stay (RAW: --raw-output). "
+        "With - as the photo, the result goes to standard output.",
         show_default=False,
     ),
 ]
@@ -138,7 +158,68 @@ Overwrite = Annotated[bool, flag("--overwrite", help="Replace outputs and masks 
 FailFast = Annotated[bool, flag("--fail-fast", help="Stop at the first photo that fails.")]
 Threads = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, help="Processor cores to use.", show_default="all there are"),
+    typer.Option(
+        metavar="N", min=1, help="Processor cores to use in all.", show_default="all there are"
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Photos to work on at once; they share the processor cores.",
+        show_default="by cores, memory and photos",
+    ),
+]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="Memory to use at most, such as 800M or 4G. A photo that needs more is done alone.",
+        show_default="3/4 of what is free",
+    ),
+]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="GLOB",
+        help="Do only photos whose name, or path below the input, matches: '*.jpg', 'a/**'. "
+        "Repeatable.",
+        show_default=False,
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="GLOB",
+        help="Leave out photos whose name, folder or path matches. Repeatable.",
+        show_default=False,
+    ),
+]
+MinSize = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PX", min=1, help="Leave out photos with a shorter long side.", show_default=False
+    ),
+]
+MaxSize = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PX", min=1, help="Leave out photos with a longer long side.", show_default=False
+    ),
+]
+Untouched = Annotated[
+    str,
+    typer.Option(
+        metavar="copy|link|skip",
+        help="What to do with a photo in which nothing is found: copy it; link it, which takes no "
+        "room (where the disk cannot share blocks, editing one in place edits both); or write "
+        "nothing.",
+    ),
+]
+Watch = Annotated[
+    bool,
+    flag("--watch", help="Go on looking for new and changed photos until Ctrl-C."),
 ]
 Verbose = Annotated[
     bool, flag("--verbose", "-v", help="Tell boxes, areas, notes and the time of each stage.")

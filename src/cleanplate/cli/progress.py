@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cleanplate.batch import Outcome
 
 
+_SKIPPED = ("done", "exists", "other settings", "edited")
 _MOST_NAMES = 5  # of doubtful photos in the summary; the report has them all
 
 
@@ -40,6 +41,7 @@ class RunView:
         self._removed: Counter[str] = Counter()  # objects by label
         self._left: Counter[str] = Counter()
         self._doubtful: list[str] = []  # photos that still show something in a filled hole
+        self._differences: Counter[str] = Counter()  # settings, then and now -> photos
         self._failures: list[str] = []
         self._progress: Progress | None = None
         self._start = time.perf_counter()
@@ -73,6 +75,12 @@ class RunView:
         if self._progress is not None:
             self._progress.stop()
 
+    def expect(self, photos: int) -> None:
+        """Count further photos as to be done."""
+        self.total += photos
+        if self._progress is not None:
+            self._progress.update(self._bar, total=self.total)
+
     def start_photo(self, source: Path) -> None:
         """Show that a photo is being worked on."""
         if self._progress is not None:
@@ -80,11 +88,14 @@ class RunView:
 
     def finish_photo(self, outcome: "Outcome") -> None:
         """Show and count what became of a photo."""
-        self.counts[outcome.status] += 1
-        for thing in outcome.found:
-            (self._removed if thing.chosen else self._left)[thing.label] += 1
-        if outcome.remaining:
-            self._doubtful.append(str(outcome.source))
+        self.counts[outcome.skipped or outcome.kept_by or outcome.status] += 1
+        if outcome.skipped == "other settings":
+            self._differences.update(outcome.notes)
+        if outcome.skipped is None:
+            for thing in outcome.found:
+                (self._removed if thing.chosen else self._left)[thing.label] += 1
+            if outcome.remaining:
+                self._doubtful.append(str(outcome.source))
         if outcome.status == "failed":
             self.fail(cause_of(outcome))
         if self._progress is not None:
@@ -107,10 +118,15 @@ class RunView:
             return
         words = {
             "removed": "removed",
-            "untouched": "copied unchanged",
+            "copy": "copied unchanged",
+            "link": "linked unchanged",
+            "skip": "unchanged and not written",
             "would-remove": "would be changed",
             "would-copy": "would be copied",
-            "skipped": "skipped (output exists; --overwrite replaces it)",
+            "done": "skipped (done before)",
+            "exists": "skipped (output exists; --overwrite replaces it)",
+            "other settings": "skipped (made with other settings)",
+            "edited": "skipped (changed since it was made; --overwrite replaces it)",
             "failed": "failed",
         }
         parts = [f"{self.counts[status]} {word}" for status, word in words.items()]
@@ -121,6 +137,11 @@ class RunView:
         print_line(f"{count_of(self.total, 'photo')}: {told}; {spent:.1f} s, {self._rate()}")
         if self.total > 1:  # of one photo, its own line says as much
             self._tell_objects()
+        for difference, count in self._differences.most_common():
+            print_line(
+                f"{count_of(count, 'photo')} left as made with other settings: {difference}; "
+                "--overwrite makes them anew"
+            )
         if self._doubtful:
             shown = ", ".join(self._doubtful[:_MOST_NAMES])
             more = len(self._doubtful) - _MOST_NAMES
@@ -146,7 +167,7 @@ class RunView:
             print_line("objects: " + "; ".join(told))
 
     def _rate(self) -> str:
-        worked = self.done - self.counts["skipped"]
+        worked = self.done - sum(self.counts[why] for why in _SKIPPED)
         return f"{worked / max(time.perf_counter() - self._start, 1e-6):.1f} photos/s"
 
     def _show(self, lines: list[str]) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from cleanplate.cli import options
 from cleanplate.cli import rules as rule_options
-from cleanplate.cli.running import check_name, ending_well, make_view, run_job, wants_page
+from cleanplate.cli.running import Share, check_name, ending_well, make_view, run_job, wants_page
 from cleanplate.errors import InputError
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def redo_command(
     report: options.Report = None,
     fail_fast: options.FailFast = False,
     threads: options.Threads = None,
+    workers: options.Workers = None,
+    max_memory: options.MaxMemory = None,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -115,7 +117,9 @@ def redo_command(
         if job.own_masks is None and job.own_drafts is None:
             known = remover.segmenter.labels
             job = replace(job, labels=asked_labels(remove or job.labels, job.rules, known)[0])
-        run_job(plan, remover, job, view, report)
+        share = Share(workers=workers, threads=threads, max_memory=max_memory)
+        resources = share.resources(len(plan.photos), remover)
+        run_job(plan, remover, job, view, report, resources=resources, journal_in=output)
 
 
 def _check_report(report: Path | None, source: Path) -> None:

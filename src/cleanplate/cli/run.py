@@ -1,8 +1,10 @@
 """`cleanplate run`: a folder of photos in, the same photos without the named objects out."""
 
-from collections.abc import Mapping, Sequence
+import functools
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
@@ -10,10 +12,14 @@ from cleanplate.cli import options
 from cleanplate.cli import rules as rule_options
 from cleanplate.cli.like import check_like, segmenter_of_examples
 from cleanplate.cli.options import flag
+from cleanplate.cli.piping import PIPE, check_pipe, is_piped, run_pipe
+from cleanplate.cli.progress import RunView
 from cleanplate.cli.running import (
+    Share,
     check_inputs_are_no_labels,
     check_name,
     ending_well,
+    make_filter,
     make_view,
     run_job,
     wants_page,
@@ -21,10 +27,16 @@ from cleanplate.cli.running import (
 from cleanplate.errors import InputError
 from cleanplate.labels import ALL
 
+if TYPE_CHECKING:
+    from cleanplate.batch import Plan
+
+_MANY = 1_000_000  # photos that may come while watching
+
 RUN_HELP = (
     "Remove objects from photos and write the results to another folder.\n\n"
-    "Photos in which nothing is found are copied byte for byte. Results that exist are left alone, "
-    "so the same command goes on where it was stopped.\n\n"
+    "Photos in which nothing is found are copied byte for byte. The output folder keeps a journal: "
+    "the same command goes on where it was stopped, and does photos again that changed since. "
+    "Other results that exist are left alone.\n\n"
     "Exit code 0: all done. 1: some photo failed, the others are done; or a model is missing. "
     "2: wrong use, nothing was done. 130: stopped by Ctrl-C (143: by SIGTERM), nothing is "
     "half-written."
@@ -33,12 +45,16 @@ RUN_HELP = (
 
 def run_command(
     *,
-    inputs: options.Inputs,
-    output: options.Output,
+    inputs: options.InputsOrPipe,
+    output: options.OutputOrPipe = None,
     remove: options.Remove = None,
     like: options.Like = None,
     like_mask: options.LikeMask = None,
     recursive: options.Recursive = False,
+    include: options.Include = None,
+    exclude: options.Exclude = None,
+    min_size: options.MinSize = None,
+    max_size: options.MaxSize = None,
     segmenter: options.SegmenterName = None,
     inpainter: options.InpainterName = None,
     device: options.Device = "auto",
@@ -70,17 +86,28 @@ def run_command(
     ] = None,
     report: options.Report = None,
     raw_output: options.RawOutputName = "tiff",
+    untouched: options.Untouched = "copy",
+    watch: options.Watch = False,
     dry_run: Annotated[
         bool, flag("--dry-run", help="Find and tell only; write no photo and no mask.")
     ] = False,
     overwrite: options.Overwrite = False,
     fail_fast: options.FailFast = False,
     threads: options.Threads = None,
+    workers: options.Workers = None,
+    max_memory: options.MaxMemory = None,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Check the options, plan the run, load the models, do it; `RUN_HELP` is what users read."""
     view = make_view(quiet=quiet, verbose=verbose)
+    piped = is_piped(inputs)
+    if piped:
+        unused = {"--masks": masks, "--watch": watch, "-r": recursive}
+        check_pipe(inputs, output, mask, unused=unused)
+    elif output in (None, PIPE):
+        raise InputError("no folder for the results; give --output DIR")
+    folder = output or Path()
     rules = rule_options.make_rules(
         keep=keep,
         background_people=background_people,
@@ -108,7 +135,7 @@ def run_command(
         },
     )
     check_inputs_are_no_labels(inputs, [] if like else remove or [])
-    with ending_well(view):
+    with ending_well(view, watching=watch):
         from cleanplate import batch, inpainters, pipeline, segmenters
         from cleanplate.images import RESULT_SUFFIXES, RawOutput
         from cleanplate.models.runtime import DEVICES
@@ -120,17 +147,23 @@ def run_command(
         check_name("segmenter", segmenter, segmenters.segmenter_names())
         check_name("inpainter", inpainter, inpainters.inpainter_names())
         check_name("raw output", raw_output, RESULT_SUFFIXES)
+        check_name("kind of --untouched", untouched, get_args(batch.Untouched))
         developed_as = cast("RawOutput", raw_output)
-        plan = batch.plan_photos(
+        share = Share(workers=workers, threads=threads, max_memory=max_memory)
+        look = functools.partial(
+            batch.plan_photos,
             inputs,
-            output,
+            folder,
             recursive=recursive,
             masks=masks,
             own_masks=mask,
             report=report,
             raw_output=developed_as,
+            photo_filter=make_filter(include, exclude, min_size, max_size),
+            may_be_empty=watch,
         )
-        rule_options.check_only(rules, len(plan.photos))
+        plan = batch.Plan(()) if piped else look()
+        rule_options.check_only(rules, 1 if piped else len(plan.photos))
         remover = pipeline.Remover(
             segmenter=segmenter_of_examples(like, like_mask or []) if like else segmenter,
             inpainter=inpainter,
@@ -148,12 +181,43 @@ def run_command(
             own_masks=None if mask is None else batch.MaskFiles(mask),
             masks=masks,
             raw_output=developed_as,
+            untouched=cast("batch.Untouched", untouched),
             thumbnails=wants_page(report),
             dry_run=dry_run,
             overwrite=overwrite,
             fail_fast=fail_fast,
         )
-        run_job(plan, remover, job, view, report)
+        if piped:
+            run_pipe(remover, job, view, report)
+            return
+        run_job(
+            plan,
+            remover,
+            job,
+            view,
+            report,
+            resources=share.resources(_MANY if watch else len(plan.photos), remover),
+            journal_in=None if dry_run else folder,
+            later=_watch(look, view) if watch else None,
+        )
+
+
+def _watch(look: "Callable[[], Plan]", view: RunView) -> "Iterator[Plan]":
+    """Yield what is new, for ever; what cannot be planned is told once and left for later."""
+    from cleanplate import batch
+
+    told = set()
+
+    def look_again() -> "Plan | None":
+        try:
+            return look()
+        except InputError as error:
+            if str(error) not in told:
+                told.add(str(error))
+                view.fail(str(error))
+            return None
+
+    return batch.watch_photos(look_again, wait=time.sleep)
 
 
 def _check_remove_or_mask(

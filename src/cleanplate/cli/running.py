@@ -1,22 +1,23 @@
 """What the commands that work on photos share: checks, the run itself, and its end."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import typer
 
 from cleanplate.cli.console import print_error, print_note
 from cleanplate.cli.progress import RunView
+from cleanplate.cli.report_files import ReportFiles
 from cleanplate.cli.signals import exit_code_of, signals_interrupt
 from cleanplate.cli.wording import count_of
-from cleanplate.errors import InputError, PhotoError, UnknownNameError
+from cleanplate.errors import InputError, UnknownNameError
 from cleanplate.labels import ALL, resolve_labels
 
 if TYPE_CHECKING:
-    from cleanplate.batch import Job, ModelNames, Outcome, Plan
+    from cleanplate.batch import Job, ModelNames, PhotoFilter, Plan, Resources
     from cleanplate.pipeline import Remover
 
 
@@ -32,13 +33,21 @@ def make_view(*, quiet: bool, verbose: bool) -> RunView:
 
 
 @contextmanager
-def ending_well(view: RunView) -> Iterator[None]:
-    """Tell what an interrupt left done, and give the exit code of a run with failures."""
+def ending_well(view: RunView, *, watching: bool = False) -> Iterator[None]:
+    """Tell what an interrupt left done, and give the exit code of a run with failures.
+
+    Args:
+        view: of the run.
+        watching: whether an interrupt is the way to end it.
+    """
     try:
         with signals_interrupt():
             yield
     except KeyboardInterrupt as interrupt:
-        if view.done:
+        if watching and view.done:
+            view.summarise()
+            print_note("stopped watching, nothing half-written")
+        elif view.done:
             view.summarise()
             print_error(
                 f"interrupted: {view.done} of {count_of(view.total, 'photo')} done, nothing "
@@ -51,30 +60,104 @@ def ending_well(view: RunView) -> Iterator[None]:
         raise typer.Exit(1)
 
 
+def make_filter(
+    include: Sequence[str] | None,
+    exclude: Sequence[str] | None,
+    min_size: int | None,
+    max_size: int | None,
+) -> "PhotoFilter":
+    """Return which photos the options of these names let through.
+
+    Raises:
+        InputError: no size lies between the two.
+    """
+    from cleanplate.batch import PhotoFilter
+
+    return PhotoFilter(
+        include=tuple(include or ()),
+        exclude=tuple(exclude or ()),
+        min_size=min_size,
+        max_size=max_size,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What the options say on how much of the machine a run takes; None: by what there is."""
+
+    workers: int | None
+    threads: int | None
+    max_memory: str | None
+
+    def resources(self, photos: int, remover: "Remover") -> "Resources":
+        """Return what a run of so many photos takes.
+
+        Raises:
+            InputError: the options ask for more than there is, or less than is needed.
+        """
+        from cleanplate import batch
+
+        return batch.Resources.for_run(
+            photos,
+            workers=self.workers,
+            threads=self.threads,
+            max_memory=None if self.max_memory is None else batch.parse_size(self.max_memory),
+            portable=batch.is_portable(remover),
+        )
+
+
 def run_job(
     plan: "Plan",
     remover: "Remover",
     job: "Job",
     view: RunView,
     report: Path | None,
+    *,
+    resources: "Resources",
+    journal_in: Path | None,
+    later: "Iterator[Plan] | None" = None,
 ) -> None:
-    """Do a planned run, show it, and write its report."""
-    from cleanplate.batch import describe_models, run_plan
+    """Do a planned run, show it, and write its report.
 
-    models = describe_models(remover, job)
-    view.total = len(plan.photos) + len(plan.unreadable)
+    Args:
+        plan: what there is to do; told at the start.
+        remover: does it, or tells the workers which models to load.
+        job: the same for every photo.
+        view: shows and counts what becomes of the photos.
+        report: what `--report` names, or None.
+        resources: from `Share.resources`.
+        journal_in: folder of the results, where the journal lies; None keeps none.
+        later: plans to do in the place of `plan`, as they come; None: `plan` is all.
+    """
+    from cleanplate import batch
+
+    models = batch.describe_models(remover, job)
+    known = remover.segmenter.labels if job.own_masks is None else ()
     if not view.quiet:
-        known = remover.segmenter.labels if job.labels else ()
         everything = len(known) > 1 and job.labels == resolve_labels([ALL], known)
         _introduce(plan, "all that can be found" if everything else ", ".join(job.labels), models)
-    known = remover.segmenter.labels if job.own_masks is None else ()
-    writer = _Report(report, models, job, view, known)
+    if resources.workers > 1:
+        remover.release()  # the workers have models of their own
     with ExitStack() as stack:
-        stack.enter_context(writer)
+        journal = None
+        if journal_in is not None:
+            journal = stack.enter_context(
+                batch.Journal(journal_in, batch.settings_in_words(job, models))
+            )
+        writer = stack.enter_context(ReportFiles(report, models, job, view, known))
+        engine = stack.enter_context(
+            batch.Engine(remover, job, resources, journal=journal, on_start=view.start_photo)
+        )
         stack.enter_context(view)
-        for outcome in run_plan(plan, remover, job, on_start=view.start_photo):
-            writer.write(outcome)
-            view.finish_photo(outcome)
+        for part in (plan,) if later is None else later:
+            view.expect(len(part.photos) + len(part.unreadable))
+            if journal is not None:
+                journal.remove_leftovers(part, job.masks)
+            for outcome in engine.run(part):
+                writer.write(outcome)
+                view.finish_photo(outcome)
+            if job.fail_fast and view.failed:
+                break
     view.summarise()
 
 
@@ -128,70 +211,3 @@ def _introduce(plan: "Plan", what: str, models: "ModelNames") -> None:
     print_note(f"{count_of(len(plan.photos), 'photo')}{others}{removing}")
     for note in plan.notes:
         print_note(note)
-
-
-class _Report:
-    """The files that `--report` names; one that cannot be written on is told once."""
-
-    def __init__(
-        self,
-        report: Path | None,
-        models: "ModelNames",
-        job: "Job",
-        view: RunView,
-        known: Collection[str],
-    ) -> None:
-        from cleanplate.batch import PageWriter, ReportWriter, describe_settings, report_files
-
-        self._view = view
-        self._lines: ReportWriter | None = None
-        self._page: PageWriter | None = None
-        if report is None:
-            return
-        *pages, lines = report_files(report)
-        settings = describe_settings(job)
-        self._lines = ReportWriter(lines, models, known, settings=settings)
-        for page in pages:
-            self._page = PageWriter(page, _about(models, settings))
-
-    def __enter__(self) -> Self:
-        """Make the files."""
-        self._stack = ExitStack()
-        for writer in (self._lines, self._page):
-            if writer is not None:
-                self._stack.enter_context(writer)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the files."""
-        self._stack.close()
-
-    def write(self, outcome: "Outcome") -> None:
-        """Write what became of one photo; a full disk does not stop the run."""
-        if self._lines is None:
-            return
-        try:
-            line = self._lines.write(outcome)
-            if self._page is not None:
-                self._page.write(outcome, line)
-        except PhotoError as error:
-            self._view.fail(str(error))
-            self._lines = None
-
-
-def _about(models: "ModelNames", settings: Mapping[str, object]) -> dict[str, str]:
-    """Return what the page says about the whole run."""
-    about = {role: name for role, name in models["models"].items() if name is not None}
-    for name, value in settings.items():
-        values = value.items() if isinstance(value, dict) else [(name, value)]
-        about.update((key, _plain(it)) for key, it in values if it or (key == "grow" and it == 0))
-    return about
-
-
-def _plain(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

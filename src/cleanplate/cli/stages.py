@@ -8,9 +8,11 @@ import typer
 from cleanplate.cli import options
 from cleanplate.cli import rules as rule_options
 from cleanplate.cli.running import (
+    Share,
     check_inputs_are_no_labels,
     check_name,
     ending_well,
+    make_filter,
     make_view,
     run_job,
     wants_page,
@@ -45,6 +47,10 @@ def mask_command(
     ],
     remove: options.Remove = None,
     recursive: options.Recursive = False,
+    include: options.Include = None,
+    exclude: options.Exclude = None,
+    min_size: options.MinSize = None,
+    max_size: options.MaxSize = None,
     segmenter: options.SegmenterName = None,
     device: options.Device = "auto",
     min_score: options.MinScore = None,
@@ -62,6 +68,8 @@ def mask_command(
     overwrite: options.Overwrite = False,
     fail_fast: options.FailFast = False,
     threads: options.Threads = None,
+    workers: options.Workers = None,
+    max_memory: options.MaxMemory = None,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -87,7 +95,14 @@ def mask_command(
         segmenter = segmenter or segmenters.DEFAULT_SEGMENTER
         check_name("device", device, DEVICES)
         check_name("segmenter", segmenter, segmenters.segmenter_names())
-        plan = batch.plan_photos(inputs, output, recursive=recursive, report=report)
+        share = Share(workers=workers, threads=threads, max_memory=max_memory)
+        plan = batch.plan_photos(
+            inputs,
+            output,
+            recursive=recursive,
+            report=report,
+            photo_filter=make_filter(include, exclude, min_size, max_size),
+        )
         plan = batch.plan_of_masks(plan, output, report=report)
         rule_options.check_only(rules, len(plan.photos))
         remover = pipeline.Remover(segmenter=segmenter, device=device, threads=threads)
@@ -104,7 +119,8 @@ def mask_command(
             overwrite=overwrite,
             fail_fast=fail_fast,
         )
-        run_job(plan, remover, job, view, report)
+        resources = share.resources(len(plan.photos), remover)
+        run_job(plan, remover, job, view, report, resources=resources, journal_in=None)
 
 
 def fill_command(
@@ -118,6 +134,10 @@ def fill_command(
     ],
     output: options.Output,
     recursive: options.Recursive = False,
+    include: options.Include = None,
+    exclude: options.Exclude = None,
+    min_size: options.MinSize = None,
+    max_size: options.MaxSize = None,
     inpainter: options.InpainterName = None,
     device: options.Device = "auto",
     report: options.Report = None,
@@ -125,6 +145,8 @@ def fill_command(
     overwrite: options.Overwrite = False,
     fail_fast: options.FailFast = False,
     threads: options.Threads = None,
+    workers: options.Workers = None,
+    max_memory: options.MaxMemory = None,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -142,6 +164,7 @@ def fill_command(
         inpainter = inpainter or inpainters.DEFAULT_INPAINTER
         check_name("device", device, DEVICES)
         check_name("inpainter", inpainter, inpainters.inpainter_names())
+        share = Share(workers=workers, threads=threads, max_memory=max_memory)
         plan = batch.plan_photos(
             inputs,
             output,
@@ -149,6 +172,7 @@ def fill_command(
             own_masks=masks,
             report=report,
             raw_output=developed_as,
+            photo_filter=make_filter(include, exclude, min_size, max_size),
         )
         drafts = batch.MaskFiles(masks)
         segmenter = batch.segmenter_of_drafts(plan, drafts) or segmenters.DEFAULT_SEGMENTER
@@ -162,4 +186,5 @@ def fill_command(
             overwrite=overwrite,
             fail_fast=fail_fast,
         )
-        run_job(plan, remover, job, view, report)
+        resources = share.resources(len(plan.photos), remover)
+        run_job(plan, remover, job, view, report, resources=resources, journal_in=output)

@@ -6,6 +6,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cleanplate.batch import Found, Outcome
 
+_SKIPPED = {
+    "exists": "exists",
+    "done": "is done",
+    "other settings": "was made with other settings",
+    "edited": "was changed since it was made",
+}
+_KEPT = {"copy": "copied", "link": "linked", "skip": "not written"}
 _PLURALS = {"bus": "buses", "person": "people", "sheep": "sheep"}
 
 
@@ -49,7 +56,7 @@ def list_counts(counts: Mapping[str, int]) -> str:
 
 
 def _describe_status(outcome: "Outcome") -> str:
-    from cleanplate.batch.running import EMPTY_MASK
+    from cleanplate.batch.outcomes import EMPTY_MASK
 
     removed = _list_objects(thing for thing in outcome.found if thing.chosen)
     left = _list_objects(thing for thing in outcome.found if not thing.chosen)
@@ -60,19 +67,19 @@ def _describe_status(outcome: "Outcome") -> str:
     nothing = "nothing to remove" if left else "nothing found"
     if EMPTY_MASK in outcome.notes:
         nothing = EMPTY_MASK
+    if outcome.skipped is not None:
+        return f"skipped, {outcome.target} {_SKIPPED[outcome.skipped]}"
     match outcome.status:
         case "removed":
             what = f"removed {removed}" if removed else "filled the mask"
             return f"{what}, {_share(outcome)}, {outcome.timings_s['total']:.1f} s{stays}"
         case "untouched":
-            return f"{nothing}, copied{stays}"
+            return f"{nothing}, {_KEPT[outcome.kept_by or 'copy']}{stays}"
         case "would-remove":
             return (f"would remove {removed}" if removed else "would fill the mask") + stays
         case "would-copy":
             return f"{nothing}, would be copied{stays}"
-        case "skipped":
-            return f"skipped, {outcome.target} exists"
-        case "failed":
+        case _:
             return "failed: " + cause_of(outcome).removeprefix(f"{outcome.source}: ")
 
 

@@ -2,8 +2,11 @@
 
 import errno
 import os
+import re
 import secrets
 import shutil
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +15,11 @@ from typing import IO
 from cleanplate.errors import PhotoError
 
 TEMPORARY_SUFFIX = ".cleanplate-tmp"
+
+_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}" + re.escape(TEMPORARY_SUFFIX), re.DOTALL)
+
+_opening = threading.RLock()  # a signal's handler may need it while its thread has it
+_open_files: set[Path] = set()  # temporary files of this process that are not renamed yet
 
 _NAME_CHARS = 40  # of the target's name in the temporary one, to stay below 255 bytes in UTF-8
 
@@ -71,6 +79,13 @@ def copy_photo(source: Path, target: Path) -> None:
                 os.utime(copy.name, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
+def temporary_beside(target: Path) -> Path:
+    """Return a name that is not taken, for a file that will be renamed to `target`."""
+    return target.with_name(
+        f".{target.name[:_NAME_CHARS]}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
+    )
+
+
 def reading_error(path: str | Path, error: OSError) -> PhotoError:
     """Return what to tell the user about a file that cannot be opened or read."""
     cause, advice = {
@@ -87,18 +102,49 @@ def reading_error(path: str | Path, error: OSError) -> PhotoError:
     return PhotoError(path, cause, advice)
 
 
+def abandon_writing() -> None:
+    """Remove the temporary files of all threads and let none be made any more.
+
+    For a process that ends at once, whatever its threads are doing.
+    """
+    _opening.acquire()  # for ever
+    for path in tuple(_open_files):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, *, older_than_s: float = 0.0) -> int:
+    """Remove what killed processes left in a folder, and return how many files that were.
+
+    Args:
+        folder: nobody else may be writing photos to it now; its sub-folders are not looked at.
+        older_than_s: leave temporary files that were changed within this time.
+    """
+    removed = 0
+    newest = time.time() - older_than_s
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _TEMPORARY.fullmatch(entry.name):
+                with suppress(OSError):
+                    if entry.stat(follow_symlinks=False).st_mtime <= newest:
+                        os.unlink(entry.path)  # noqa: PTH108 - the entry's own path
+                        removed += 1
+    return removed
+
+
 @contextmanager
 def _whole_or_nothing(target: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `target`; rename it on success, remove it on any error."""
-    temporary = target.with_name(
-        f".{target.name[:_NAME_CHARS]}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
-    )
+    temporary = temporary_beside(target)
     try:
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("xb") as stream:
+            with _opening:
+                _open_files.add(temporary)
+                stream = temporary.open("xb")
+            with stream:
                 yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -107,6 +153,8 @@ def _whole_or_nothing(target: Path) -> Iterator[IO[bytes]]:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
+        finally:
+            _open_files.discard(temporary)
     except PhotoError:
         raise
     except OSError as error:

@@ -1,0 +1,98 @@
+"""One photo's work with what a journal keeps of its files: sizes, times and hashes."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cleanplate.batch.outcomes import Outcome
+from cleanplate.batch.planning import PlannedPhoto
+from cleanplate.batch.running import Job, run_photo
+from cleanplate.errors import PhotoError
+
+if TYPE_CHECKING:
+    from cleanplate.pipeline import Remover
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """A file as it was at one moment, or several files one after the other."""
+
+    size: int  # bytes
+    mtime_ns: int  # of several files: the sum
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of one photo, with the states of the files that a journal was to keep."""
+
+    outcome: Outcome
+    source: FileState | None = None  # as it was before it was read
+    mask: FileState | None = None  # the user's own, or draft
+    output: FileState | None = None  # None: not written
+
+
+def do_photo(
+    photo: PlannedPhoto, remover: "Remover", job: Job, *, overwrite: bool, traced: bool
+) -> Done:
+    """Do one photo.
+
+    Args:
+        photo: what to do.
+        remover: does it.
+        job: as for `run_photo`.
+        overwrite: whether its outputs may be replaced, whatever the job says.
+        traced: whether to look at the files for a journal.
+    """
+    if overwrite and not job.overwrite:
+        job = replace(job, overwrite=True)
+    if not traced:
+        return Done(run_photo(photo, remover, job))
+    # Before it is read: whoever changes it meanwhile makes it another one for the next run.
+    source, mask = state_of(photo.source), state_of(*own_masks_of(photo, job))
+    outcome = run_photo(photo, remover, job)
+    written = outcome.status in ("removed", "untouched") and outcome.kept_by != "skip"
+    output = state_of(outcome.target) if written and outcome.target is not None else None
+    return Done(outcome, source, mask, output)
+
+
+def own_masks_of(photo: PlannedPhoto, job: Job) -> tuple[Path, ...]:
+    """Return the files that say what is filled in a photo: a mask, or both files of a draft.
+
+    None where there are none, which the work itself will tell.
+    """
+    files = job.own_drafts or job.own_masks
+    if files is None:
+        return ()
+    try:
+        mask = files.find(photo)
+    except PhotoError:
+        return ()
+    return (mask,) if job.own_drafts is None else (mask, mask.with_suffix(".json"))
+
+
+def state_of(*paths: Path) -> FileState | None:
+    """Return the state of a file, or of several as of one; None without any that can be read."""
+    if not paths:
+        return None
+    stats, digest = [], hashlib.sha256()
+    try:
+        for path in paths:
+            with path.open("rb") as stream:
+                stats.append(os.fstat(stream.fileno()))
+                while block := stream.read(_BLOCK):
+                    digest.update(block)
+    except (OSError, ValueError):
+        return None
+    return FileState(*size_and_time(stats), digest.hexdigest())
+
+
+def size_and_time(stats: Iterable[os.stat_result]) -> tuple[int, int]:
+    """Return the bytes of some files, and a number that changes with any of their times."""
+    stats = tuple(stats)
+    return sum(stat.st_size for stat in stats), sum(stat.st_mtime_ns for stat in stats)

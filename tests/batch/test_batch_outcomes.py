@@ -1,0 +1,63 @@
+"""What became of a photo, packed for the journal and unpacked again."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cleanplate.batch.outcomes import Found, Outcome, pack_outcome, unpack_outcome
+from cleanplate.batch.planning import PlannedPhoto
+from cleanplate.batch.thumbnails import Thumbnails
+
+PHOTO = PlannedPhoto(Path("in/a.png"), Path("out/a.png"), Path("a.png"))
+RAW = PlannedPhoto(Path("in/a.nef"), Path("out/a.tif"), Path("a.nef"), copy=Path("out/a.nef"))
+WHOLE = st.integers(0, 1 << 40)
+FOUND = st.builds(
+    Found,
+    id=WHOLE,
+    label=st.text(),
+    score=st.floats(0, 1),
+    box_xyxy=st.tuples(WHOLE, WHOLE, WHOLE, WHOLE),
+    area_px=WHOLE,
+    chosen=st.booleans(),
+    reason=st.text(),
+)
+
+
+@given(
+    found=st.lists(FOUND, max_size=3).map(tuple),
+    notes=st.lists(st.text(), max_size=3).map(tuple),
+    size_hw=st.none() | st.tuples(WHOLE, WHOLE),
+    thumbnails=st.none() | st.builds(Thumbnails, st.binary(), st.none() | st.binary()),
+)
+def test_it_comes_back_as_it_was(found, notes, size_hw, thumbnails):
+    outcome = Outcome(
+        status="removed",
+        source=PHOTO.source,
+        target=PHOTO.target,
+        size_hw=size_hw,
+        found=found,
+        remaining=found[:1],
+        refills=1,
+        mask_area_px=12,
+        timings_s={"fill": 0.5, "total": 1.0},
+        notes=notes,
+        thumbnails=thumbnails,
+    )
+    assert unpack_outcome(pack_outcome(outcome), PHOTO) == outcome
+
+
+def test_paths_are_those_of_today():
+    moved = replace(PHOTO, source=Path("elsewhere/a.png"))
+    outcome = Outcome(status="removed", source=PHOTO.source, target=PHOTO.target)
+    assert unpack_outcome(pack_outcome(outcome), moved).source == moved.source
+    copied = Outcome(status="untouched", source=RAW.source, target=RAW.copy, kept_by="copy")
+    assert unpack_outcome(pack_outcome(copied), RAW).target == RAW.copy
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"status": "removed"}'])
+def test_what_is_none_is_refused(text):
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        unpack_outcome(text, PHOTO)

@@ -1,0 +1,128 @@
+"""One photo through pipes, and photos that arrive while the command runs."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+COMMAND = (sys.executable, "-m", "cleanplate", "run")
+TELEA = ("--mask", "mask.png", "--inpainter", "telea")
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path, monkeypatch, make_photo):
+    monkeypatch.chdir(tmp_path)
+    make_photo("in/a.png", "person")
+    mask = np.zeros((64, 96), np.uint8)
+    mask[18:42, 8:32] = 255
+    Image.fromarray(mask).save("mask.png")
+    Image.new("L", (96, 64)).save("empty.png")
+
+
+def call(*words, given=b"", **options):
+    done = subprocess.run(
+        [*COMMAND, *words], input=given, capture_output=True, timeout=60, check=False, **options
+    )
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+def test_the_photo_comes_back_as_a_run_would_write_it():
+    assert call("in", "-o", "out", *TELEA)[0] == 0
+    code, out, err = call("-", *TELEA, given=Path("in/a.png").read_bytes())
+    assert (code, out) == (0, Path("out/a.png").read_bytes())
+    assert err.startswith("standard input: filled the mask, ")
+    code, out, err = call("-", "-o", "-", "-q", *TELEA, given=Path("in/a.png").read_bytes())
+    assert (code, out, err) == (0, Path("out/a.png").read_bytes(), "")
+
+
+def test_the_very_same_bytes_come_back_if_there_is_nothing_to_do():
+    photo = Path("in/a.png").read_bytes()
+    code, out, err = call("-", "--mask", "empty.png", "--inpainter", "telea", given=photo)
+    assert (code, out) == (0, photo)
+    assert err == "standard input: the mask is empty, copied\n"
+
+
+def test_a_dry_run_and_a_report_write_no_photo_to_the_pipe():
+    photo = Path("in/a.png").read_bytes()
+    code, out, err = call("-", *TELEA, "--dry-run", "--report", "r.jsonl", given=photo)
+    assert (code, out, err) == (0, b"", "standard input: would fill the mask\n")
+    assert '"status": "would-remove"' in Path("r.jsonl").read_text()
+
+
+@pytest.mark.parametrize("content", [b"no photo", b"", b"\x89PNG\r\n\x1a\n cut off"])
+def test_a_failure_writes_nothing_and_is_exit_1(content):
+    code, out, err = call("-", *TELEA, given=content)
+    assert (code, out) == (1, b"")
+    assert err.startswith("cleanplate: error: standard input: ")
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["-", "in"], "- takes one photo from standard input; leave the other inputs away"),
+        (["-", "-o", "out"], "--output out: with - the result goes to standard output; leave"),
+        (["-", "--watch"], "--watch and - exclude each other; name files or folders"),
+        (["-", "--masks", "m", "-r"], "--masks, -r and - exclude each other"),
+        (["-", "--mask", "in"], "in: is a folder; with - --mask takes one file"),
+    ],
+)
+def test_what_makes_no_sense_with_one_photo_is_refused(words, told):
+    code, out, err = call(*words, *(() if "--mask" in words else TELEA))
+    assert (code, out) == (2, b"")
+    assert told in err
+
+
+@pytest.mark.parametrize("end", ["stdin", "stdout"])
+def test_a_terminal_is_no_place_for_a_photo(end):
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, end: theirs}
+    done = subprocess.run(
+        [*COMMAND, "-", *TELEA], stderr=subprocess.PIPE, timeout=60, check=False, **options
+    )
+    os.close(ours)
+    os.close(theirs)
+    assert done.returncode == 2
+    assert b" is a terminal; write " in done.stderr
+
+
+def read_until(stream, word):
+    for line in iter(stream.readline, b""):
+        if word in line:
+            return
+    raise AssertionError(f"the process never said {word!r}")
+
+
+@pytest.mark.slow
+def test_photos_that_arrive_are_done_until_ctrl_c(make_photo):
+    process = subprocess.Popen(
+        [*COMMAND, "in", "-o", "out", "-r", *TELEA, "--watch"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        read_until(process.stdout, b"in/a.png: filled")
+        whole = make_photo("b.png", "person").read_bytes()
+        Path("in/sub").mkdir()
+        with Path("in/sub/b.png").open("wb") as slow:
+            for start in range(0, len(whole), 1 + len(whole) // 5):
+                slow.write(whole[start : start + 1 + len(whole) // 5])
+                slow.flush()
+                time.sleep(0.7)
+        read_until(process.stdout, b"in/sub/b.png: filled")
+        make_photo("in/a.png")
+        read_until(process.stdout, b"in/a.png: filled")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert b"stopped watching, nothing half-written" in err
+    assert b"error" not in err

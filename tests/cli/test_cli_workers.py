@@ -1,0 +1,147 @@
+"""`cleanplate run` with several workers, through the real door."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+COMMAND = (sys.executable, "-m", "cleanplate", "run", "in", "-r", "-o", "out")
+TELEA = ("--mask", "mask.png", "--inpainter", "telea")
+PHOTOS = 60
+HEARS = (  # also where the tests run with Ctrl-C ignored, as under nohup
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from cleanplate.cli import main; sys.exit(main())"
+)
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path, monkeypatch, rng):
+    monkeypatch.chdir(tmp_path)
+    Path("in/sub").mkdir(parents=True)
+    for number in range(PHOTOS):
+        pixels = rng.integers(0, 255, (64, 96, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(f"in/{'sub/' * (number % 2)}{number:02}.png")
+    mask = np.zeros((64, 96), np.uint8)
+    mask[8:56, 8:88] = 255
+    Image.fromarray(mask).save("mask.png")
+
+
+def results():
+    return {p.relative_to("out").as_posix() for p in Path("out").rglob("*.png")}
+
+
+def leftovers():
+    return list(Path("out").rglob("*.cleanplate-tmp"))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_it_ends_its_workers_and_leaves_whole_files(number, code):
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            HEARS,
+            *COMMAND[3:],
+            *TELEA,
+            "--workers",
+            "2",
+            "--threads",
+            "2",
+            "--report",
+            "report.jsonl",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.readline()
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)  # the pipes close when the workers have ended too
+    assert process.returncode == code
+    assert b"nothing half-written" in err
+    assert b"Traceback" not in err
+    assert leftovers() == []
+    done = results()
+    assert len(done) < PHOTOS
+    for name in done:
+        with Image.open(Path("out") / name) as photo:
+            photo.load()
+    told = [json.loads(line) for line in Path("report.jsonl").read_text().splitlines()]
+    assert {Path(line["output"]).relative_to("out").as_posix() for line in told} <= done
+
+    again = subprocess.run([*COMMAND, *TELEA], capture_output=True, check=True, timeout=60)
+    assert f"{len(done)} skipped (done before)".encode() in again.stdout
+    assert b"output exists" not in again.stdout
+    assert len(results()) == PHOTOS
+
+
+def test_fail_fast_stops_all_workers():
+    Path("in/00.png").write_text("no photo")
+    words = (*COMMAND, *TELEA, "--workers", "2", "--threads", "2", "--fail-fast")
+    ran = subprocess.run(words, capture_output=True, check=False, timeout=60)
+    assert ran.returncode == 1
+    assert b" not tried; " in ran.stdout
+    assert b"1 failed:\n  in/00.png: " in ran.stderr
+    assert leftovers() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--workers", "0"), "'--workers'"),
+        (("--workers", "3", "--threads", "2"), "--workers 3 are more than the 2 processor cores"),
+        (("--max-memory", "lots"), "'lots' is no amount of memory; write 800M or 4G"),
+        (("--max-memory", "1M"), "--max-memory 1 MB is less than the 480 MB that"),
+        (("--untouched", "move"), "unknown kind of --untouched 'move'; known: copy, link, skip"),
+        (("--min-size", "9", "--max-size", "5"), "--min-size 9 is above --max-size 5"),
+    ],
+)
+def test_wrong_use_does_nothing(words, told):
+    ran = subprocess.run(
+        [*COMMAND, *TELEA, *words], capture_output=True, check=False, timeout=60, text=True
+    )
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert told in ran.stderr
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "counted"),
+    [
+        ("copy", "the mask is empty, copied", "60 copied unchanged"),
+        ("link", "the mask is empty, linked", "60 linked unchanged"),
+        ("skip", "the mask is empty, not written", "60 unchanged and not written"),
+    ],
+)
+def test_what_became_of_untouched_photos_is_told(kind, line, counted):
+    Image.new("L", (96, 64)).save("mask.png")
+    ran = subprocess.run(
+        [*COMMAND, *TELEA, "--untouched", kind], capture_output=True, check=True, timeout=60
+    )
+    assert f"in/00.png: {line}\n".encode() in ran.stdout
+    assert f"60 photos: {counted}; ".encode() in ran.stdout
+    assert len(results()) == (0 if kind == "skip" else PHOTOS)
+
+
+@pytest.mark.slow
+def test_the_networks_give_the_same_bits_whatever_works(astronaut, rocket):
+    Path("photos").mkdir()
+    for number, photo in enumerate((astronaut, rocket, astronaut[::2, ::2], astronaut[:, ::-1])):
+        Image.fromarray(photo).save(f"photos/{number}.png")
+    results = {}
+    for kind, options in {
+        "one thread": ("--workers", "1", "--threads", "1"),
+        "threads": ("--workers", "1", "--threads", "2"),
+        "processes": ("--workers", "2", "--threads", "2"),
+    }.items():
+        words = ["run", "photos", "-o", kind, "--remove", "person", "--device", "cpu", *options]
+        subprocess.run([*COMMAND[:3], *words], capture_output=True, check=True, timeout=300)
+        results[kind] = {path.name: path.read_bytes() for path in Path(kind).glob("*.png")}
+        assert len(results[kind]) == 4
+    assert results["threads"] == results["one thread"]
+    assert results["processes"] == results["one thread"]
+    assert results["processes"]["0.png"] != Path("photos/0.png").read_bytes()
