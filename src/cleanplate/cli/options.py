@@ -8,9 +8,19 @@ import typer
 SHOWN_MIN_SCORE = "0.5"  # pipeline.DEFAULT_MIN_SCORE, which is heavy to import
 
 
-def flag(*names: str, help: str) -> Any:
+WHAT, PHOTOS, HOW, RESULTS, WORK = (
+    "What is removed",
+    "Which photos",
+    "How",
+    "Results",
+    "The run",
+)
+"""Headings that `--help` groups options under."""
+
+
+def flag(*names: str, panel: str | None = None, help: str) -> Any:
     """Return an option that is on or off; its type says nothing, so the help leaves it out."""
-    return typer.Option(*names, help=help, metavar="")
+    return typer.Option(*names, rich_help_panel=panel, help=help, metavar="")
 
 
 Inputs = Annotated[
@@ -36,6 +46,7 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="DIR",
+        rich_help_panel=RESULTS,
         help="Folder for the results. Names, formats and sub-folders stay (RAW: --raw-output).",
         show_default=False,
     ),
@@ -46,6 +57,7 @@ OutputOrPipe = Annotated[
         "--output",
         "-o",
         metavar="DIR",
+        rich_help_panel=RESULTS,
         help="Folder for the results. Names, formats and sub-folders stay (RAW: --raw-output). "
         "With - as the photo, the result goes to standard output.",
         show_default=False,
@@ -55,6 +67,7 @@ Remove = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAMES",
+        rich_help_panel=WHAT,
         help="What to remove: person,car or ids such as 15,7 or all. Repeatable. "
         "'cleanplate labels' lists them.",
         show_default=False,
@@ -64,6 +77,7 @@ Like = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="FILE",
+        rich_help_panel=WHAT,
         help="Remove the object that is marked in this photo, instead of --remove, wherever it "
         "is found. Repeatable.",
         show_default=False,
@@ -73,6 +87,7 @@ LikeMask = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="FILE",
+        rich_help_panel=WHAT,
         help="The mask that marks it, white = the object; one for each --like.",
         show_default=False,
     ),
@@ -82,16 +97,18 @@ RawOutputName = Annotated[
     typer.Option(
         "--raw-output",
         metavar="tiff|jpeg",
+        rich_help_panel=RESULTS,
         help="What camera RAW photos are written as: tiff, of 16 bits, or jpeg. One in which "
         "nothing is found is copied as it is.",
     ),
 ]
-Recursive = Annotated[bool, flag("--recursive", "-r", help="Include sub-folders.")]
+Recursive = Annotated[bool, flag("--recursive", "-r", panel=PHOTOS, help="Include sub-folders.")]
 SegmenterName = Annotated[
     str | None,
     typer.Option(
         "--segmenter",
         metavar="NAME",
+        rich_help_panel=HOW,
         help="What finds the objects; 'cleanplate models list' names them.",
         show_default="deeplabv3plus_lite2.voc",
     ),
@@ -101,6 +118,7 @@ InpainterName = Annotated[
     typer.Option(
         "--inpainter",
         metavar="NAME",
+        rich_help_panel=HOW,
         help="What fills the holes: telea, navier-stokes, or a network that 'cleanplate models "
         "list' names.",
         show_default="edgeconnect.photos",
@@ -110,6 +128,7 @@ Device = Annotated[
     str,
     typer.Option(
         metavar="NAME",
+        rich_help_panel=HOW,
         help="What computes: auto, cpu, cuda, openvino, coreml or directml.",
     ),
 ]
@@ -119,6 +138,7 @@ MinScore = Annotated[
         metavar="0..1",
         min=0.0,
         max=1.0,
+        rich_help_panel=WHAT,
         help="Leave objects the segmenter is less sure of.",
         show_default=SHOWN_MIN_SCORE,
     ),
@@ -128,19 +148,25 @@ Grow = Annotated[
     typer.Option(
         metavar="PX",
         min=0,
+        rich_help_panel=HOW,
         help="Margin to remove around each object.",
         show_default="by its size",
     ),
 ]
 Shadows = Annotated[
     bool,
-    flag("--shadows", help="Remove shadows and mirror images on the ground too, where evident."),
+    flag(
+        "--shadows",
+        panel=HOW,
+        help="Remove shadows and mirror images on the ground too, where evident.",
+    ),
 ]
 Verify = Annotated[
     bool | None,
     typer.Option(
         "--verify/--no-verify",
         metavar="",
+        rich_help_panel=HOW,
         help="Look at the filled holes again, and fill once more what is still found there.",
         show_default="--verify",
     ),
@@ -149,17 +175,26 @@ Report = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
+        rich_help_panel=RESULTS,
         help="Write one line of JSON per photo there. With a name that ends in .html: a page with "
         "thumbnails to look through, and the lines beside it. Replaced if it exists.",
         show_default=False,
     ),
 ]
-Overwrite = Annotated[bool, flag("--overwrite", help="Replace outputs and masks that exist.")]
-FailFast = Annotated[bool, flag("--fail-fast", help="Stop at the first photo that fails.")]
+Overwrite = Annotated[
+    bool, flag("--overwrite", panel=RESULTS, help="Replace outputs and masks that exist.")
+]
+FailFast = Annotated[
+    bool, flag("--fail-fast", panel=WORK, help="Stop at the first photo that fails.")
+]
 Threads = Annotated[
     int | None,
     typer.Option(
-        metavar="N", min=1, help="Processor cores to use in all.", show_default="all there are"
+        metavar="N",
+        min=1,
+        rich_help_panel=WORK,
+        help="Processor cores to use in all.",
+        show_default="all there are",
     ),
 ]
 Workers = Annotated[
@@ -167,6 +202,7 @@ Workers = Annotated[
     typer.Option(
         metavar="N",
         min=1,
+        rich_help_panel=WORK,
         help="Photos to work on at once; they share the processor cores.",
         show_default="by cores, memory and photos",
     ),
@@ -175,6 +211,7 @@ MaxMemory = Annotated[
     str | None,
     typer.Option(
         metavar="SIZE",
+        rich_help_panel=WORK,
         help="Memory to use at most, such as 800M or 4G. A photo that needs more is done alone.",
         show_default="3/4 of what is free",
     ),
@@ -183,6 +220,7 @@ Include = Annotated[
     list[str] | None,
     typer.Option(
         metavar="GLOB",
+        rich_help_panel=PHOTOS,
         help="Do only photos whose name, or path below the input, matches: '*.jpg', 'a/**'. "
         "Repeatable.",
         show_default=False,
@@ -192,6 +230,7 @@ Exclude = Annotated[
     list[str] | None,
     typer.Option(
         metavar="GLOB",
+        rich_help_panel=PHOTOS,
         help="Leave out photos whose name, folder or path matches. Repeatable.",
         show_default=False,
     ),
@@ -199,19 +238,28 @@ Exclude = Annotated[
 MinSize = Annotated[
     int | None,
     typer.Option(
-        metavar="PX", min=1, help="Leave out photos with a shorter long side.", show_default=False
+        metavar="PX",
+        min=1,
+        rich_help_panel=PHOTOS,
+        help="Leave out photos with a shorter long side.",
+        show_default=False,
     ),
 ]
 MaxSize = Annotated[
     int | None,
     typer.Option(
-        metavar="PX", min=1, help="Leave out photos with a longer long side.", show_default=False
+        metavar="PX",
+        min=1,
+        rich_help_panel=PHOTOS,
+        help="Leave out photos with a longer long side.",
+        show_default=False,
     ),
 ]
 Untouched = Annotated[
     str,
     typer.Option(
         metavar="copy|link|skip",
+        rich_help_panel=RESULTS,
         help="What to do with a photo in which nothing is found: copy it; link it, which takes no "
         "room (where the disk cannot share blocks, editing one in place edits both); or write "
         "nothing.",
@@ -219,9 +267,12 @@ Untouched = Annotated[
 ]
 Watch = Annotated[
     bool,
-    flag("--watch", help="Go on looking for new and changed photos until Ctrl-C."),
+    flag("--watch", panel=PHOTOS, help="Go on looking for new and changed photos until Ctrl-C."),
 ]
 Verbose = Annotated[
-    bool, flag("--verbose", "-v", help="Tell boxes, areas, notes and the time of each stage.")
+    bool,
+    flag(
+        "--verbose", "-v", panel=WORK, help="Tell boxes, areas, notes and the time of each stage."
+    ),
 ]
-Quiet = Annotated[bool, flag("--quiet", "-q", help="Print errors only.")]
+Quiet = Annotated[bool, flag("--quiet", "-q", panel=WORK, help="Print errors only.")]

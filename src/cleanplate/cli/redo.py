@@ -29,13 +29,20 @@ def redo_command(
     ],
     listed: Annotated[
         Path,
-        typer.Option("--list", metavar="FILE", help="The photos to do again.", show_default=False),
+        typer.Option(
+            "--list",
+            metavar="FILE",
+            rich_help_panel=options.PHOTOS,
+            help="The photos to do again.",
+            show_default=False,
+        ),
     ],
     source: Annotated[
         Path | None,
         typer.Option(
             "--from",
             metavar="FILE",
+            rich_help_panel=options.PHOTOS,
             help="The report of the run, its lines.",
             show_default="OUT/report.jsonl",
         ),
@@ -58,6 +65,7 @@ def redo_command(
         typer.Option(
             "--shadows/--no-shadows",
             metavar="",
+            rich_help_panel=options.HOW,
             help="Remove shadows and mirror images on the ground too, where evident.",
             show_default="as before",
         ),

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cleanplate.cli.options import flag
+from cleanplate.cli.options import WHAT, flag
 from cleanplate.errors import InputError
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ MinArea = Annotated[
     str | None,
     typer.Option(
         metavar="PX|%",
+        rich_help_panel=WHAT,
         help="Leave smaller objects: pixels, or a share of the photo such as 1%.",
         show_default="0",
     ),
@@ -22,6 +23,7 @@ MaxArea = Annotated[
     str | None,
     typer.Option(
         metavar="PX|%",
+        rich_help_panel=WHAT,
         help="Leave larger objects: pixels, or a share of the photo such as 5%.",
         show_default="no limit",
     ),
@@ -30,6 +32,7 @@ Keep = Annotated[
     str | None,
     typer.Option(
         metavar="largest|N",
+        rich_help_panel=WHAT,
         help="Leave the largest of the objects, or the N largest.",
         show_default=False,
     ),
@@ -38,6 +41,7 @@ BackgroundPeople = Annotated[
     bool,
     flag(
         "--background-people",
+        panel=WHAT,
         help="Remove people, but leave the main subject: who is large, sharp and in the middle, "
         "and who stands with them.",
     ),
@@ -46,6 +50,7 @@ Protect = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAMES",
+        rich_help_panel=WHAT,
         help="Objects that are never filled, not even by a margin: dog,cat. Repeatable.",
         show_default=False,
     ),
@@ -54,6 +59,7 @@ Only = Annotated[
     str | None,
     typer.Option(
         metavar="NUMBERS",
+        rich_help_panel=WHAT,
         help="Remove only these objects of one photo, such as 1,3: the numbers of a dry run with "
         "-v, or of a report.",
         show_default=False,
@@ -63,6 +69,7 @@ InRegion = Annotated[
     str | None,
     typer.Option(
         metavar="X,Y,W,H",
+        rich_help_panel=WHAT,
         help="Leave objects that lie mostly outside this part of the photo; pixels or shares, such "
         "as 50%,0,50%,100% for the right half.",
         show_default=False,

@@ -72,13 +72,17 @@ def run_command(
     masks: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Save masks there as PNG, white = removed.", show_default=False
+            metavar="DIR",
+            rich_help_panel=options.RESULTS,
+            help="Save masks there as PNG, white = removed.",
+            show_default=False,
         ),
     ] = None,
     mask: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR|FILE",
+            rich_help_panel=options.WHAT,
             help="Remove what your own masks show in white, instead of --remove: one file for all "
             "photos, or a folder with a.png for a.jpg.",
             show_default=False,
@@ -89,7 +93,10 @@ def run_command(
     untouched: options.Untouched = "copy",
     watch: options.Watch = False,
     dry_run: Annotated[
-        bool, flag("--dry-run", help="Find and tell only; write no photo and no mask.")
+        bool,
+        flag(
+            "--dry-run", panel=options.WORK, help="Find and tell only; write no photo and no mask."
+        ),
     ] = False,
     overwrite: options.Overwrite = False,
     fail_fast: options.FailFast = False,

@@ -41,6 +41,7 @@ def mask_command(
             "--output",
             "-o",
             metavar="DIR",
+            rich_help_panel=options.RESULTS,
             help="Folder for the masks. Sub-folders stay.",
             show_default=False,
         ),
@@ -129,7 +130,10 @@ def fill_command(
     masks: Annotated[
         Path,
         typer.Option(
-            metavar="DIR", help="Folder that 'mask' wrote its masks to.", show_default=False
+            metavar="DIR",
+            rich_help_panel=options.WHAT,
+            help="Folder that 'mask' wrote its masks to.",
+            show_default=False,
         ),
     ],
     output: options.Output,
