@@ -1,6 +1,14 @@
 """Runs over many photos: plan first, refuse what would do harm, then one photo after the other."""
 
-from cleanplate.batch.draft_files import plan_of_masks, segmenter_of_drafts
+from cleanplate.batch.draft_files import maker_of_drafts, plan_of_masks
+from cleanplate.batch.examples import (
+    Example,
+    check_examples_stay,
+    check_unchanged,
+    examples_of_run,
+    open_examples,
+    segmenter_of_examples,
+)
 from cleanplate.batch.mask_files import MaskFiles
 from cleanplate.batch.page import PageWriter
 from cleanplate.batch.planning import (
@@ -21,6 +29,7 @@ from cleanplate.batch.report import ModelNames, ReportWriter, describe_models, d
 from cleanplate.batch.running import Found, Job, Outcome, Status, run_plan
 
 __all__ = [
+    "Example",
     "Found",
     "Job",
     "MaskFiles",
@@ -32,10 +41,15 @@ __all__ = [
     "ReportWriter",
     "Status",
     "UnreadableFolder",
+    "check_examples_stay",
+    "check_unchanged",
     "describe_models",
     "describe_outcome",
     "describe_settings",
+    "examples_of_run",
     "job_of",
+    "maker_of_drafts",
+    "open_examples",
     "plan_of_masks",
     "plan_photos",
     "plan_redo",
@@ -43,5 +57,5 @@ __all__ = [
     "read_report",
     "report_files",
     "run_plan",
-    "segmenter_of_drafts",
+    "segmenter_of_examples",
 ]

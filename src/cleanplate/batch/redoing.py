@@ -25,6 +25,8 @@ def describe_settings(job: Job) -> dict[str, object]:
     """Return what a report says about the options of a run, from which it can be done again."""
     return {
         "labels": list(job.labels),
+        "like": [str(example.photo) for example in job.examples],
+        "like_mask": [str(example.mask) for example in job.examples],
         "min_score": job.min_score,
         "min_area": job.min_area,
         "rules": asdict(job.rules),
@@ -39,6 +41,8 @@ def describe_settings(job: Job) -> dict[str, object]:
 
 def job_of(settings: Mapping[str, Any]) -> Job:
     """Return the job that `describe_settings` described, set to replace what exists.
+
+    Its examples are left out: see `examples_of_run`.
 
     Raises:
         InputError: it cannot be understood.

@@ -8,7 +8,7 @@ import typer
 
 from cleanplate.cli import options
 from cleanplate.cli import rules as rule_options
-from cleanplate.cli.like import check_like, segmenter_of_examples
+from cleanplate.cli.like import check_like
 from cleanplate.cli.options import flag
 from cleanplate.cli.running import (
     check_inputs_are_no_labels,
@@ -131,8 +131,10 @@ def run_command(
             raw_output=developed_as,
         )
         rule_options.check_only(rules, len(plan.photos))
+        examples = batch.open_examples(like or [], like_mask or [])
+        batch.check_examples_stay(plan, examples, masks=masks)
         remover = pipeline.Remover(
-            segmenter=segmenter_of_examples(like, like_mask or []) if like else segmenter,
+            segmenter=batch.segmenter_of_examples(examples) if examples else segmenter,
             inpainter=inpainter,
             device=device,
             threads=threads,
@@ -147,6 +149,7 @@ def run_command(
             verify=verify is not False,
             own_masks=None if mask is None else batch.MaskFiles(mask),
             masks=masks,
+            examples=examples,
             raw_output=developed_as,
             thumbnails=wants_page(report),
             dry_run=dry_run,
