@@ -29,6 +29,7 @@ import cv2
 import numpy as np
 
 from cleanplate import Remover
+from cleanplate.errors import WeightsError
 from cleanplate.inpainters import DEFAULT_INPAINTER, METHODS
 from cleanplate.models import MODELS, import_model, is_here
 from cleanplate.models.store import HOME_VARIABLE, find_file
@@ -41,6 +42,7 @@ PHOTO_WH = (1600, 1200)
 HOLE_WH = (300, 400)  # an oval of a person's size
 THREADS = 2
 REPEATS = 7
+SEEDS = 4  # of weights that are tried
 POINT = (800.0, 600.0, True)
 
 Run = Callable[[], object]
@@ -66,28 +68,38 @@ def make_hole() -> Mask:
     return mask > 0
 
 
-def can_be_made(name: str) -> bool:
-    """Return whether random weights can be made for a model that is not here."""
-    model = MODELS[name]
-    return bool(model.checkpoints) or name in OWN
-
-
 OWN = {"deeplabv3plus.own": DEFAULT_SEGMENTER, "edgeconnect.own": DEFAULT_INPAINTER}
 """Users' own training -> the built-in model of that architecture."""
 
 
 def install(name: str) -> None:
     """Install a model with weights that mean nothing, or a built-in one's."""
-    model = MODELS[name]
-    with tempfile.TemporaryDirectory() as folder:
-        if name in OWN:
-            like = MODELS[OWN[name]]
-            paths = [find_file(like, file.role) for file in like.files]
-        else:
-            from random_checkpoints import write_checkpoints
+    if name in OWN:
+        like = MODELS[OWN[name]]
+        import_model(name, [find_file(like, file.role) for file in like.files], own_weights=True)
+        return
+    from random_checkpoints import write_checkpoints
 
-            paths = write_checkpoints(model, Path(folder))
-        import_model(name, paths, own_weights=True)
+    for seed in range(SEEDS):
+        with tempfile.TemporaryDirectory() as folder:
+            paths = write_checkpoints(MODELS[name], Path(folder), seed=seed)
+            try:
+                import_model(name, paths, own_weights=True)
+            except WeightsError:
+                if seed == SEEDS - 1:
+                    raise
+            else:
+                return
+
+
+def make_available(name: str, home: Path) -> bool:
+    """Let a model be found: on this machine, or in `home`, where it is made if it can be."""
+    if is_here(MODELS[name]):
+        return True
+    os.environ[HOME_VARIABLE] = str(home)
+    if not is_here(MODELS[name]) and (MODELS[name].checkpoints or name in OWN):
+        install(name)
+    return is_here(MODELS[name])
 
 
 def runner(name: str, photo: RGBImage, hole: Mask) -> Run:
@@ -115,22 +127,28 @@ def seconds_of(run: Run) -> float:
     return time.perf_counter() - start
 
 
-def measure(names: Sequence[str], repeats: int) -> dict[str, dict[str, object]]:
-    """Return what each model takes, beside the built-in one of its kind."""
+def measure(names: Sequence[str], repeats: int, home: Path) -> dict[str, dict[str, object]]:
+    """Return what each model takes, beside the built-in one of its kind.
+
+    Args:
+        names: of models and methods.
+        repeats: runs of each.
+        home: folder for models that are not on this machine.
+    """
     cv2.setNumThreads(THREADS)
     photo, hole = make_photo(), make_hole()
     references = {
         name: runner(name, photo, hole) for name in (DEFAULT_SEGMENTER, DEFAULT_INPAINTER)
     }
     measured: dict[str, dict[str, object]] = {}
+    users_home = os.environ.get(HOME_VARIABLE, "")  # empty: as if it were not set
     for name in names:
+        os.environ[HOME_VARIABLE] = users_home
         fills = name in METHODS or MODELS[name].kind == "inpainter"
         reference = DEFAULT_INPAINTER if fills else DEFAULT_SEGMENTER
-        if name not in METHODS and not is_here(MODELS[name]):
-            if not can_be_made(name):
-                print(f"{name:<38} not here, and published as ONNX only: not measured", flush=True)
-                continue
-            install(name)
+        if name not in METHODS and not make_available(name, home):
+            print(f"{name:<38} not here, and published as ONNX only: not measured", flush=True)
+            continue
         run = references.get(name) or runner(name, photo, hole)
         pairs = [(seconds_of(references[reference]), seconds_of(run)) for _ in range(repeats)]
         theirs, own = (statistics.median(column) for column in zip(*pairs, strict=True))
@@ -161,8 +179,7 @@ def main() -> None:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(everything)}")
     os.environ["CLEANPLATE_OFFLINE"] = "1"
     with tempfile.TemporaryDirectory() as folder:
-        os.environ[HOME_VARIABLE] = str(args.home or folder)
-        measured = measure(args.names or everything, args.repeats)
+        measured = measure(args.names or everything, args.repeats, args.home or Path(folder))
     known = json.loads(TARGET.read_text(encoding="utf-8"))["models"] if args.names else {}
     known |= measured
     content = {

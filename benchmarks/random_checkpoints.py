@@ -26,16 +26,19 @@ from cleanplate.models.convert import (
 )
 
 _SURELY = 20.0  # logits; the probability of anything else is 1e-8
+_HARDLY = 6.0  # the same where more would round away what queries differ by
 
 
-def write_checkpoints(model: Model, folder: Path) -> list[Path]:
+def write_checkpoints(model: Model, folder: Path, *, seed: int = 0) -> list[Path]:
     """Write files of random weights for a model into a folder, in the order of its checkpoints.
 
     Args:
         model: one with a converter.
         folder: exists; its files may be replaced.
+        seed: of the weights. With some RF-DETR ranks cells alike, and rounding tells which of them
+            become queries: its converter, which compares every answer, refuses those weights.
     """
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     with torch.no_grad():
         return _WRITERS[model.converter or ""](model, folder)
 
@@ -63,7 +66,7 @@ def _rfdetr(model: Model, folder: Path) -> list[Path]:
     network = RfDetrForInstanceSegmentation(rfdetr._configure(rfdetr._SIZES[model.name]))
     for parameter in network.parameters():  # some are 0, and its queries would be all alike
         parameter.add_(0.02 * torch.randn_like(parameter))
-    network.model.class_embed.bias.fill_(-_SURELY)
+    network.model.class_embed.bias.fill_(-_HARDLY)
     network.save_pretrained(folder)  # under the names of the package `rfdetr`
     content = {"model": load_file(folder / "model.safetensors"), "args": argparse.Namespace()}
     return [_saved(content, folder / "checkpoint.pth")]

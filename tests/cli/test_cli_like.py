@@ -108,7 +108,10 @@ def test_mask_and_fill_give_exactly_what_run_gives(cli, files):
             lambda: Path("marked/cup.png").unlink(),
             r"marked/cup.png: is missing, .*\(--like\); put ",
         ),
-        (lambda: Image.new("L", (600, 400), 9).save("marked/cup.png"), "marked/cup.png: .* was changed "),
+        (
+            lambda: Image.new("L", (600, 400), 9).save("marked/cup.png"),
+            "marked/cup.png: .* was changed ",
+        ),
     ],
 )
 def test_fill_needs_the_example_as_it_was(cli, files, break_it, told):
