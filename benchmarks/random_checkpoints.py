@@ -24,6 +24,7 @@ from cleanplate.models.convert import (
     rfdetr,
     torchvision_detection,
 )
+from sam_names import metas_name
 
 _SURELY = 20.0  # logits; the probability of anything else is 1e-8
 _HARDLY = 6.0  # the same where more would round away what queries differ by
@@ -85,7 +86,7 @@ def _clipseg(_: Model, folder: Path) -> list[Path]:
 
     config = clipseg.published_config()
     network = CLIPSegForImageSegmentation(config)
-    network.decoder.transposed_convolution[-1].bias.fill_(-_SURELY)
+    _always(network.decoder.transposed_convolution[-1], 0, -_SURELY)
     network.save_pretrained(folder)
     pairs = config.text_config.vocab_size - clipseg._MARKS
     lines = ["#version: 0.2", *(f"{number} {number}" for number in range(pairs))]
@@ -117,7 +118,9 @@ def _sam2(_: Model, folder: Path) -> list[Path]:
 
 
 def _mobilesam(_: Model, folder: Path) -> list[Path]:
-    return [_saved(mobilesam.MobileSam().state_dict(), folder / "checkpoint.pth")]
+    state = mobilesam.MobileSam().state_dict()
+    named = {metas_name(name): value for name, value in state.items()}
+    return [_saved(named, folder / "checkpoint.pth")]
 
 
 _WRITERS = MappingProxyType[str, Callable[[Model, Path], list[Path]]](
@@ -136,11 +139,11 @@ _WRITERS = MappingProxyType[str, Callable[[Model, Path], list[Path]]](
 """Converter -> what writes checkpoints that it reads."""
 
 
-def _always(layer: nn.Module, channel: int) -> None:
-    """Let a last layer be sure of one class, whatever it is given."""
+def _always(layer: nn.Module, channel: int, logit: float = _SURELY) -> None:
+    """Let a last layer say the same of a class, whatever it is given, and 0 of the others."""
     layer.weight.zero_()
     layer.bias.zero_()
-    layer.bias[channel] = _SURELY
+    layer.bias[channel] = logit
 
 
 def _saved(content: object, path: Path) -> Path:
