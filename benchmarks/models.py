@@ -22,7 +22,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -46,6 +46,8 @@ SEEDS = 4  # of weights that are tried
 POINT = (800.0, 600.0, True)
 
 Run = Callable[[], object]
+Measured = Mapping[str, object]
+"""Seconds, the reference, and the ratio of both times."""
 
 
 def make_photo() -> RGBImage:
@@ -127,8 +129,8 @@ def seconds_of(run: Run) -> float:
     return time.perf_counter() - start
 
 
-def measure(names: Sequence[str], repeats: int, home: Path) -> dict[str, dict[str, object]]:
-    """Return what each model takes, beside the built-in one of its kind.
+def measure(names: Sequence[str], repeats: int, home: Path) -> Iterator[tuple[str, Measured]]:
+    """Yield what each model takes, beside the built-in one of its kind.
 
     Args:
         names: of models and methods.
@@ -140,7 +142,6 @@ def measure(names: Sequence[str], repeats: int, home: Path) -> dict[str, dict[st
     references = {
         name: runner(name, photo, hole) for name in (DEFAULT_SEGMENTER, DEFAULT_INPAINTER)
     }
-    measured: dict[str, dict[str, object]] = {}
     users_home = os.environ.get(HOME_VARIABLE, "")  # empty: as if it were not set
     for name in names:
         os.environ[HOME_VARIABLE] = users_home
@@ -154,17 +155,23 @@ def measure(names: Sequence[str], repeats: int, home: Path) -> dict[str, dict[st
         theirs, own = (statistics.median(column) for column in zip(*pairs, strict=True))
         ratios = sorted(own_s / their_s for their_s, own_s in pairs)
         ratio = 1.0 if name == reference else statistics.median(ratios)
-        measured[name] = {
-            "seconds": round(own, 3),
-            "reference": reference,
-            "ratio": round(ratio, 3),
-        }
         print(
             f"{name:<38} {own:7.2f} s  {ratio:6.2f} x {reference} ({theirs:.2f} s)  "
             f"ratios {ratios[0]:.2f} to {ratios[-1]:.2f}",
             flush=True,
         )
-    return measured
+        yield name, {"seconds": round(own, 3), "reference": reference, "ratio": round(ratio, 3)}
+
+
+def write(names: Sequence[str], known: Mapping[str, Measured]) -> None:
+    """Write what is known of some models, in this order."""
+    content = {
+        "photo_wh": PHOTO_WH,
+        "hole_wh": HOLE_WH,
+        "threads": THREADS,
+        "models": {name: known[name] for name in names},
+    }
+    TARGET.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -178,17 +185,12 @@ def main() -> None:
     if unknown := set(args.names) - set(everything):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(everything)}")
     os.environ["CLEANPLATE_OFFLINE"] = "1"
-    with tempfile.TemporaryDirectory() as folder:
-        measured = measure(args.names or everything, args.repeats, args.home or Path(folder))
     known = json.loads(TARGET.read_text(encoding="utf-8"))["models"] if args.names else {}
-    known |= measured
-    content = {
-        "photo_wh": PHOTO_WH,
-        "hole_wh": HOLE_WH,
-        "threads": THREADS,
-        "models": {name: known[name] for name in everything if name in known},
-    }
-    TARGET.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        home = args.home or Path(folder)
+        for name, measured in measure(args.names or everything, args.repeats, home):
+            known[name] = measured
+            write([name for name in everything if name in known], known)
     print(f"written: {TARGET}", file=sys.stderr)
 
 
