@@ -185,7 +185,11 @@ def main() -> None:
     if unknown := set(args.names) - set(everything):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(everything)}")
     os.environ["CLEANPLATE_OFFLINE"] = "1"
-    known = json.loads(TARGET.read_text(encoding="utf-8"))["models"] if args.names else {}
+    known = (
+        json.loads(TARGET.read_text(encoding="utf-8"))["models"]
+        if args.names and TARGET.exists()
+        else {}
+    )
     with tempfile.TemporaryDirectory() as folder:
         home = args.home or Path(folder)
         for name, measured in measure(args.names or everything, args.repeats, home):

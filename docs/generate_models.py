@@ -29,8 +29,9 @@ large ones.
 *Speed* is a model's time over that of the built-in one of its kind (of prompters: the built-in
 segmenter), run in turn on {threads} cores with a photo of {size}. A segmenter finds
 nothing in it: what is found is looked at more closely, which takes more. An inpainter fills
-{hole}. Weights do not matter for time: where the published ones were not at hand, random ones of the same
-architecture were measured. A GPU changes all of it; `python benchmarks/models.py` measures yours.
+{hole}. Weights do not matter for time: where the published ones were
+not at hand, random ones of the same architecture were measured. A GPU changes all of it; `python
+benchmarks/models.py` measures yours.
 
 *Commercial use* is what the publisher of the **weights** says, not of the code. "unclear": nothing
 is stated for the weights, or it contradicts the terms of the photos they saw. `cleanplate models
