@@ -23,10 +23,10 @@ Two networks lie inside the package and work offline. All others are fetched onc
 nothing is ever downloaded while photos are done. [Getting models](getting_models.md) tells about
 mirrors, machines without network, conversion and own weights.
 
-Without a network work the inpainters {methods} (OpenCV): quick, good for thin holes, smooth in
-large ones.
+Without a network work the inpainters {methods} (OpenCV): quick
+({times} of the built-in's time), good for thin holes, smooth in large ones.
 
-*Speed* is a model's time over that of the built-in one of its kind (of prompters: the built-in
+*Time* is that of a model over that of the built-in one of its kind (of prompters: the built-in
 segmenter), run in turn on {threads} cores with a photo of {size}. A segmenter finds
 nothing in it: what is found is looked at more closely, which takes more. An inpainter fills
 {hole}. Weights do not matter for time: where the published ones were
@@ -49,7 +49,7 @@ KINDS = {
 }
 
 ROW_HEAD = """\
-| Name | It finds or fills | Commercial use | MB to fetch | Speed |
+| Name | It finds or fills | Commercial use | MB to fetch | Time |
 |---|---|---|---|---|
 """
 
@@ -58,7 +58,8 @@ def render() -> str:
     """Return the whole page."""
     width, height = SPEEDS["photo_wh"]
     page = HEAD.format(
-        methods=" and ".join(f"`{method}` ({_speed(method)})" for method in METHODS),
+        methods=" and ".join(f"`{method}`" for method in METHODS),
+        times=" and ".join(map(_time, METHODS)),
         threads=SPEEDS["threads"],
         size=f"{width} x {height} px",
         hole="an oval of {} x {} px".format(*SPEEDS["hole_wh"]),
@@ -80,11 +81,11 @@ def _row(model: Model) -> str:
         size = "not stated" if model.size_bytes is None else f"{model.size_bytes / 1e6:.0f}"
     licence = f"{model.licence.commercial} ({model.licence.spdx})"
     name = f"[`{model.name}`](#{_anchor(model)})"
-    return f"| {name} | {_what(model)} | {licence} | {size} | {_speed(model.name)} |\n"
+    return f"| {name} | {_what(model)} | {licence} | {size} | {_time(model.name)} |\n"
 
 
-def _speed(name: str) -> str:
-    """Return what is known of a model's or method's speed."""
+def _time(name: str) -> str:
+    """Return what was measured of a model or method."""
     measured = SPEEDS["models"].get(name)
     if measured is None:
         return "not measured"
