@@ -1,5 +1,6 @@
-"""Write docs/models.md from the registry of models."""
+"""Write docs/models.md from the registry of models, and from what benchmarks/models.py measured."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from cleanplate.models.download import checksum_of
 from cleanplate.models.store import how_to_get
 
 TARGET = Path(__file__).with_name("models.md")
+SPEEDS = json.loads(Path(__file__).with_name("model_speeds.json").read_text(encoding="utf-8"))
 
 HEAD = """\
 # Models
@@ -21,8 +23,15 @@ Two networks lie inside the package and work offline. All others are fetched onc
 nothing is ever downloaded while photos are done. [Getting models](getting_models.md) tells about
 mirrors, machines without network, conversion and own weights.
 
-Without a network work the inpainters {methods} (OpenCV): quick, good for thin holes, smooth in
-large ones.
+Without a network work the inpainters {methods} (OpenCV): quick
+({times} of the built-in's time), good for thin holes, smooth in large ones.
+
+*Time* is that of a model over that of the built-in one of its kind (of prompters: the built-in
+segmenter), run in turn on {threads} cores with a photo of {size}. A segmenter finds
+nothing in it: what is found is looked at more closely, which takes more. An inpainter fills
+{hole}. Weights do not matter for time: where the published ones were
+not at hand, random ones of the same architecture were measured. A GPU changes all of it; `python
+benchmarks/models.py` measures yours.
 
 *Commercial use* is what the publisher of the **weights** says, not of the code. "unclear": nothing
 is stated for the weights, or it contradicts the terms of the photos they saw. `cleanplate models
@@ -40,14 +49,21 @@ KINDS = {
 }
 
 ROW_HEAD = """\
-| Name | It finds or fills | Commercial use | MB to fetch |
-|---|---|---|---|
+| Name | It finds or fills | Commercial use | MB to fetch | Time |
+|---|---|---|---|---|
 """
 
 
 def render() -> str:
     """Return the whole page."""
-    page = HEAD.format(methods=" and ".join(f"`{method}`" for method in METHODS))
+    width, height = SPEEDS["photo_wh"]
+    page = HEAD.format(
+        methods=" and ".join(f"`{method}`" for method in METHODS),
+        times=" and ".join(map(_time, METHODS)),
+        threads=SPEEDS["threads"],
+        size=f"{width} x {height} px",
+        hole="an oval of {} x {} px".format(*SPEEDS["hole_wh"]),
+    )
     for kind, (title, purpose) in KINDS.items():
         models = [model for model in MODELS.values() if model.kind == kind]
         if not models:
@@ -65,7 +81,17 @@ def _row(model: Model) -> str:
         size = "not stated" if model.size_bytes is None else f"{model.size_bytes / 1e6:.0f}"
     licence = f"{model.licence.commercial} ({model.licence.spdx})"
     name = f"[`{model.name}`](#{_anchor(model)})"
-    return f"| {name} | {_what(model)} | {licence} | {size} |\n"
+    return f"| {name} | {_what(model)} | {licence} | {size} | {_time(model.name)} |\n"
+
+
+def _time(name: str) -> str:
+    """Return what was measured of a model or method."""
+    measured = SPEEDS["models"].get(name)
+    if measured is None:
+        return "not measured"
+    ratio, reference = measured["ratio"], measured["reference"]
+    beside = "" if name != reference else f" ({measured['seconds']:.1f} s)"
+    return (f"{ratio:.0f} x" if ratio >= 10 else f"{ratio:.2g} x") + beside
 
 
 def _what(model: Model) -> str:

@@ -58,6 +58,20 @@ def test_unknown_name_may_suggest_what_it_does_not_list():
     assert message == "unknown label 'kittn'; known: cat. Did you mean 'kitten'?"
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("persn", ". Did you mean 'person'?"),
+        ("red car", ". Did you mean 'car'? Take another"),
+        ("unicorn", ". Take another"),
+    ],
+)
+def test_what_to_do_otherwise_is_told_unless_it_is_a_misspelling(name, told):
+    error = UnknownNameError("label", name, ["car", "person"], otherwise="Take another")
+    assert str(error) == f"unknown label {name!r}; known: car, person{told}"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
 def test_photo_error_names_file_cause_and_advice(tmp_path):
     error = PhotoError(tmp_path / "a.jpg", "the file is empty", "take another one")
     assert str(error) == f"{tmp_path / 'a.jpg'}: the file is empty; take another one"

@@ -245,6 +245,31 @@ def test_objects_that_are_left_are_not_touched(remover):
     np.testing.assert_array_equal(removal.image[90:150, 140:200], image[90:150, 140:200])
 
 
+class Knowing:
+    """Fills a hole with what is really there, at the size that it is given."""
+
+    name, provider, working_size, reach_px = "knowing", "OpenCV", 256, None
+
+    def __init__(self, truth: np.ndarray, *, is_sharp: bool) -> None:
+        self.truth, self.is_sharp = truth, is_sharp
+
+    def inpaint(self, image, mask):
+        size_wh = mask.shape[1], mask.shape[0]
+        there = cv2.resize(self.truth, size_wh, interpolation=cv2.INTER_AREA)
+        return np.where(mask[..., None], there, image)
+
+
+@pytest.mark.parametrize(("is_sharp", "side_px"), [(True, 256), (False, 256), (True, 300)])
+def test_texture_is_carried_into_smooth_and_enlarged_fills_only(gravel, is_sharp, side_px):
+    truth = np.ascontiguousarray(gravel[:side_px, :side_px])  # in one window
+    mask = np.zeros(truth.shape[:2], np.bool_)
+    mask[60:190, 60:190] = True
+    photo = np.where(mask[..., None], np.uint8(0), truth)
+    filled = Remover(inpainter=Knowing(truth, is_sharp=is_sharp)).fill(photo, mask).image
+    assert np.array_equal(filled, truth) == (is_sharp and side_px == 256)
+    assert filled[mask].std() > 0.7 * truth[mask].std()  # there is texture in any case
+
+
 def test_nothing_found_gives_an_equal_copy(remover, fake_inpainter):
     image = photo_with(((20, 20, 60, 60), BLUE))
     removal = remover.remove(image, "person")

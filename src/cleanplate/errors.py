@@ -45,18 +45,41 @@ class UnknownNameError(InputError):
     """No registered entry has this name."""
 
     def __init__(
-        self, kind: str, name: str, known: Iterable[str], *, also: Iterable[str] = ()
+        self,
+        kind: str,
+        name: str,
+        known: Iterable[str],
+        *,
+        also: Iterable[str] = (),
+        otherwise: str = "",
     ) -> None:
-        """Compose the message; `also` are names that may be suggested but are not listed."""
+        """Compose the message.
+
+        Args:
+            kind: what has names, such as "label".
+            name: the unknown one.
+            known: those there are.
+            also: names that may be suggested but are not listed.
+            otherwise: what to do if the name is no misspelling of a known one, as a sentence
+                without its full stop.
+        """
         self.kind, self.name, self.known, self.also = kind, name, sorted(known), tuple(also)
-        close = difflib.get_close_matches(name, [*self.known, *self.also], n=1)
+        self.otherwise = otherwise
+        usable = [*self.known, *self.also]
+        close = difflib.get_close_matches(name, usable, n=1)
         hint = f". Did you mean {close[0]!r}?" if close else ""
+        if otherwise and not difflib.get_close_matches(name, usable, cutoff=_MISSPELT):
+            hint = f"{hint or '.'} {otherwise}"
         super().__init__(f"unknown {kind} {name!r}; known: {', '.join(self.known)}{hint}")
 
     def __reduce__(
         self,
     ) -> tuple[Callable[..., object], tuple[object, ...]]:  # to pass between processes
-        return partial(type(self), also=self.also), (self.kind, self.name, self.known)
+        restore = partial(type(self), also=self.also, otherwise=self.otherwise)
+        return restore, (self.kind, self.name, self.known)
+
+
+_MISSPELT = 0.8  # difflib's ratio: 'persn' has 0.91 to 'person', 'red car' 0.6 to 'car'
 
 
 class DeviceError(InputError):

@@ -13,8 +13,8 @@ from cleanplate.compositing import paste
 from cleanplate.drafts import Draft, draft_mask, shaped, with_outlines
 from cleanplate.errors import InputError
 from cleanplate.inpainters import DEFAULT_INPAINTER, Inpainter, create_inpainter
-from cleanplate.inpainters.base import reach_of
-from cleanplate.inpainters.fitting import inpaint_scaled
+from cleanplate.inpainters.base import is_sharp, reach_of
+from cleanplate.inpainters.fitting import inpaint_scaled, scale_for
 from cleanplate.masks import box_of, painted, touching
 from cleanplate.segmenters import DEFAULT_SEGMENTER, Segmenter, create_segmenter
 from cleanplate.selection import Area, Rules, Selection, area_px, asked_labels, notes_on, select
@@ -349,7 +349,9 @@ class Remover:
             filled = inpaint_scaled(inpainter.inpaint, part, unseen, long_side)
             # Objects of other windows, not yet removed, must not shine in.
             known = np.where(unseen[..., None], filled, part)
-            if size is not None:  # a network's fill is smooth at the photo's resolution
+            enlarged = scale_for(unseen, long_side) < 1
+            if size is not None and (enlarged or not is_sharp(inpainter)):
+                # A network's fill is smooth at the photo's resolution.
                 filled = carry_texture(known, filled, window.mask, sources[window.slices])
             part[window.mask] = paste(known, filled, window.mask)[window.mask]
             unknown &= ~window.mask

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from cleanplate.errors import InputError
+from cleanplate.errors import InputError, UnknownNameError
 from cleanplate.labels import resolve_labels
 from cleanplate.subjects import find_subjects
 from cleanplate.types import Box, Instance, RGBImage
@@ -91,19 +91,41 @@ def asked_labels(
 
     Raises:
         InputError: no label at all, or only protected ones.
-        UnknownNameError: not one of `known`.
+        UnknownNameError: not one of `known`; the message tells which segmenter takes any words.
     """
     names = [labels] if isinstance(labels, str) else list(labels)
-    protected = resolve_labels(rules.protect, known) if rules.protect else ()
     if rules.background_people:
         names.append(PERSON)
-    asked = resolve_labels(names, known)
+    try:
+        protected = resolve_labels(rules.protect, known) if rules.protect else ()
+        asked = resolve_labels(names, known)
+    except UnknownNameError as error:
+        raise _with_advice(error) from None
     wanted = tuple(label for label in asked if label not in protected)
     if not wanted:
         raise InputError(
             f"{', '.join(asked)}: is to be removed and protected; protect something else"
         )
     return wanted, protected
+
+
+def _with_advice(error: UnknownNameError) -> UnknownNameError:
+    """Return the error with what to do if words are meant that no list of labels has."""
+    if not any(character.isalpha() for character in error.name):
+        return error
+    from cleanplate.models.registry import MODELS
+    from cleanplate.models.store import how_to_get, is_here
+
+    takes_any = [it for it in MODELS.values() if it.kind == "segmenter" and not it.labels]
+    model = next((it for it in takes_any if is_here(it)), takes_any[0])
+    got = "it is here" if is_here(model) else f"to get it {how_to_get(model)}"
+    return UnknownNameError(
+        error.kind,
+        error.name,
+        error.known,
+        also=error.also,
+        otherwise=f"Any words can be given to --segmenter {model.name} ({got})",
+    )
 
 
 def select(

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from cleanplate.batch import Job, MaskFiles, plan_of_masks, plan_photos, run_plan
-from cleanplate.batch.draft_files import segmenter_of_drafts
+from cleanplate.batch.draft_files import maker_of_drafts
+from cleanplate.batch.examples import FoundBy
 from cleanplate.errors import InputError
 from cleanplate.pipeline import Remover
 from cleanplate.selection import Rules
@@ -225,8 +226,8 @@ def test_another_segmenter_cannot_look_again(own_remover, photo, fake_segmenter)
     (outcome,) = fill(own_remover)
     assert "was made with the segmenter fake, and this run looks again with other" in outcome.error
     plan = plan_photos([Path("in")], Path("out"), recursive=True)
-    assert segmenter_of_drafts(plan, MaskFiles(Path("masks"))) == "fake"
-    assert segmenter_of_drafts(plan, MaskFiles(Path("none"))) is None
+    assert maker_of_drafts(plan, MaskFiles(Path("masks"))) == FoundBy("fake")
+    assert maker_of_drafts(plan, MaskFiles(Path("none"))) is None
 
 
 def test_masks_are_never_written_over_photos(photo):

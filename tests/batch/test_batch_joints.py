@@ -9,6 +9,7 @@ import pytest
 
 from cleanplate.batch import (
     Engine,
+    Example,
     Job,
     Journal,
     Resources,
@@ -133,3 +134,15 @@ def test_names_that_are_no_text_are_adopted(remover, make_photo):
         with Engine(remover, PERSON, ALONE) as engine:
             list(engine.run(plan))
     assert [outcome.skipped for outcome in run(remover)] == ["done"]
+
+
+def test_examples_count_by_their_contents():
+    def words(name, photo_sha256):
+        example = Example(
+            photo=Path(name), mask=Path("m.png"), photo_sha256=photo_sha256, mask_sha256="b" * 64
+        )
+        return settings_in_words(Job(labels=("example",), examples=(example,)), MODELS)
+
+    assert words("a.jpg", "a" * 64) == words("moved/a.jpg", "a" * 64)
+    assert words("a.jpg", "a" * 64) != words("a.jpg", "c" * 64)
+    assert words("a.jpg", "a" * 64)["--like"] == "aaaaaaaaaaaa bbbbbbbbbbbb"

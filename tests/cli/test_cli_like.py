@@ -1,4 +1,4 @@
-"""`cleanplate run --like`: an example instead of a name, with real files from end to end."""
+"""`--like`: an example instead of a name, with real files from end to end."""
 
 import json
 import re
@@ -84,6 +84,113 @@ def test_examples_are_as_many_as_there_are_masks(cli, files, cat):
     assert ran.code == 0
     assert "in/cat.png: would remove 1 example" in ran.out
     assert "in/with.jpg: would remove 1 example" in ran.out
+
+
+def results(folder):
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir() if path.is_file()}
+
+
+def test_mask_and_fill_give_exactly_what_run_gives(cli, files):
+    assert cli(*RUN).code == 0
+    masked = cli("mask", "in", "-o", "masks", *LIKE)
+    filled = cli("fill", "in", "--masks", "masks", "-o", "filled", "--inpainter", "telea")
+
+    assert (masked.code, filled.code) == (0, 0), masked.err + filled.err
+    assert masked.err.splitlines()[0] == "segmenter example on OpenCV"
+    assert filled.err.splitlines()[0] == "segmenter example on OpenCV, inpainter telea on OpenCV"
+    assert results("filled") == results("out")
+    (example,) = json.loads(Path("masks/with.json").read_text())["like"]
+    assert (example["photo"], example["mask"]) == ("marked/cup.jpg", "marked/cup.png")
+
+
+@pytest.mark.parametrize(
+    ("break_it", "told"),
+    [
+        (
+            lambda: Path("marked/cup.png").unlink(),
+            r"marked/cup.png: is missing, .*\(--like\); put ",
+        ),
+        (
+            lambda: Image.new("L", (600, 400), 9).save("marked/cup.png"),
+            "marked/cup.png: .* was changed ",
+        ),
+    ],
+)
+def test_fill_needs_the_example_as_it_was(cli, files, break_it, told):
+    cli("mask", "in", "-o", "masks", *LIKE)
+    break_it()
+    ran = cli("fill", "in", "--masks", "masks", "-o", "filled")
+    assert (ran.code, ran.out) == (2, "")
+    assert re.fullmatch(f"cleanplate: error: {told}.*\n", ran.err)
+    assert not Path("filled").exists()
+
+
+def test_masks_by_other_examples_are_filled_in_runs_of_their_own(cli, files, coffee):
+    cli("mask", "in", "-o", "masks", *LIKE)
+    mask = np.zeros(coffee.shape[:2], np.uint8)
+    mask[60:330, 130:470] = 255
+    Image.fromarray(mask).save("marked/more.png")
+    again = ("--like", "marked/cup.jpg", "--like-mask", "marked/more.png", "--overwrite")
+    cli("mask", "in/with.jpg", "-o", "masks", *again)
+    ran = cli("fill", "in", "--masks", "masks", "-o", "out", "--inpainter", "telea")
+    assert ran.code == 1
+    assert "in/with.jpg: its mask was made by other examples than those that this run " in ran.err
+
+
+def test_redo_goes_by_the_same_example_or_by_what_is_given(cli, files):
+    cli(*RUN, "--report", "out/report.jsonl")
+    before = Path("out/with.jpg").read_bytes()
+    Path("out/with.jpg").write_bytes(b"spoilt")
+    Path("list.txt").write_text("in/with.jpg\n")
+    redo = ("redo", "out", "--list", "list.txt")
+
+    ran = cli(*redo)
+    assert ran.code == 0, ran.err
+    assert ran.err.splitlines()[1] == "1 photo, removing example"
+    assert Path("out/with.jpg").read_bytes() == before
+
+    ran = cli(*redo, *LIKE, "--min-area", 10**6)
+    assert "in/with.jpg: nothing to remove, copied; left 1 example" in ran.out
+    ran = cli(*redo, "--remove", "dog")
+    assert ran.err.splitlines()[0].startswith("segmenter deeplabv3plus_lite2.voc on ")
+
+    ran = cli(*redo, "--segmenter", "deeplabv3plus_lite2.voc")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--segmenter: the photos were done by an example (--like); say with --remove" in ran.err
+    Path("marked/cup.jpg").unlink()
+    ran = cli(*redo)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("cleanplate: error: marked/cup.jpg: is missing, it says what was re")
+
+
+def test_redo_of_what_was_filled_after_an_example_is_filled_so_again(cli, files):
+    cli("mask", "in", "-o", "masks", *LIKE)
+    report = ("--report", "filled/report.jsonl")
+    cli("fill", "in", "--masks", "masks", "-o", "filled", "--inpainter", "telea", *report)
+    before = Path("filled/with.jpg").read_bytes()
+    Path("filled/with.jpg").write_bytes(b"spoilt")
+    Path("list.txt").write_text("in/with.jpg\n")
+    assert cli("redo", "filled", "--list", "list.txt").code == 0
+    assert Path("filled/with.jpg").read_bytes() == before
+    ran = cli("redo", "filled", "--list", "list.txt", *LIKE)
+    assert "--like: the photos were filled from masks" in ran.err
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("run", "in", "-o", "marked", "--overwrite"),
+        ("run", "in", "-o", "out", "--masks", "marked"),
+        ("mask", "in", "-o", "marked", "--overwrite"),
+    ],
+)
+def test_an_example_is_never_written_over(cli, files, cat, args):
+    Image.fromarray(cat).save("in/cup.png")
+    before = results("marked")
+    ran = cli(*args, *LIKE)
+    assert (ran.code, ran.out) == (2, "")
+    assert "marked/cup.png: the example would be overwritten by what is made of in/cup" in ran.err
+    assert results("marked") == before
 
 
 BLANK_AT = (slice(20, 90), slice(20, 90))

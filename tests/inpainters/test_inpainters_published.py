@@ -8,7 +8,7 @@ from skimage.feature import canny
 
 from cleanplate.errors import ChecksumError, WeightsError
 from cleanplate.inpainters import create_inpainter
-from cleanplate.inpainters.base import DEFAULT_REACH_PX, reach_of
+from cleanplate.inpainters.base import DEFAULT_REACH_PX, is_sharp, reach_of
 from cleanplate.models import import_model
 from cleanplate.models.registry import get_model
 from cleanplate.pipeline import Remover
@@ -226,6 +226,14 @@ def test_reach_is_32_px_unless_an_inpainter_says_otherwise(standin, fake_inpaint
     assert reach_of(standin("edgeconnect.psv")) == 32
     for name in ("lama.places", "big_lama.places", "migan.places2"):
         assert reach_of(standin(name)) is None
+
+
+def test_fills_count_as_smooth_unless_an_inpainter_says_otherwise(standin, fake_inpainter_class):
+    assert not is_sharp(fake_inpainter_class())
+    assert not is_sharp(standin("edgeconnect.psv"))
+    assert not is_sharp(create_inpainter(device="cpu"))
+    for name in ("lama.places", "big_lama.places", "migan.places2"):
+        assert is_sharp(standin(name))
 
 
 @pytest.mark.parametrize(("reach_px", "expected"), [(32.0, 128), (None, 256), (100.0, 375)])

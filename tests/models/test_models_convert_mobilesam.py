@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from sam_names import metas_name  # noqa: E402
+from benchmarks.sam_names import metas_name  # noqa: E402
 from transformers import SamImageProcessor  # noqa: E402
 
 from cleanplate.errors import WeightsError  # noqa: E402

@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 import cv2  # noqa: E402
+from benchmarks.sam_names import metas_name  # noqa: E402
 from safetensors.torch import save, save_file  # noqa: E402
-from sam_names import metas_name  # noqa: E402
 from transformers import (  # noqa: E402
     Sam2ImageProcessor,
     Sam2Model,

@@ -1,7 +1,15 @@
 """Runs over many photos: plan first, refuse what would do harm, then as many at once as fit."""
 
-from cleanplate.batch.draft_files import plan_of_masks, segmenter_of_drafts
+from cleanplate.batch.draft_files import maker_of_drafts, plan_of_masks
 from cleanplate.batch.engine import Engine, Resources, run_plan
+from cleanplate.batch.examples import (
+    Example,
+    check_examples_stay,
+    check_unchanged,
+    examples_of_run,
+    open_examples,
+    segmenter_of_examples,
+)
 from cleanplate.batch.filtering import PhotoFilter
 from cleanplate.batch.journal import JOURNAL_FOLDER, Journal
 from cleanplate.batch.mask_files import MaskFiles
@@ -26,6 +34,7 @@ from cleanplate.batch.worker import is_portable
 __all__ = [
     "JOURNAL_FOLDER",
     "Engine",
+    "Example",
     "Found",
     "Job",
     "Journal",
@@ -42,11 +51,16 @@ __all__ = [
     "Status",
     "UnreadableFolder",
     "Untouched",
+    "check_examples_stay",
+    "check_unchanged",
     "describe_models",
     "describe_outcome",
     "describe_settings",
+    "examples_of_run",
     "is_portable",
     "job_of",
+    "maker_of_drafts",
+    "open_examples",
     "parse_size",
     "plan_of_masks",
     "plan_photos",
@@ -57,7 +71,7 @@ __all__ = [
     "run_bytes",
     "run_photo",
     "run_plan",
-    "segmenter_of_drafts",
+    "segmenter_of_examples",
     "settings_in_words",
     "watch_photos",
 ]

@@ -5,7 +5,6 @@ second stage needs; docs/usage.md tells its fields. Of these, "remove" of each o
 be edited.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, replace
@@ -15,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from cleanplate import __version__
+from cleanplate.batch.checksums import sha256_of
+from cleanplate.batch.examples import FoundBy, describe_examples, parse_examples
 from cleanplate.batch.mask_files import MaskFiles
 from cleanplate.batch.planning import Plan, PlannedPhoto, check_writes, mask_name
 from cleanplate.drafts import Draft, draft_mask, edit_draft
@@ -49,7 +50,7 @@ def write_draft(
     source: Path,
     draft: Draft,
     *,
-    segmenter: str,
+    found_by: FoundBy,
     known: Collection[str] = VOC_LABELS,
     rules: Rules | None = None,
 ) -> None:
@@ -59,7 +60,7 @@ def write_draft(
         path: the mask; the JSON goes beside it.
         source: the photo's file, which is read once more for its SHA-256.
         draft: of that photo.
-        segmenter: registered name of what found the objects.
+        found_by: what found the objects.
         known: its labels.
         rules: what they were chosen by.
 
@@ -75,7 +76,8 @@ def write_draft(
         "photo": str(source),
         "photo_sha256": sha256_of(source),
         "size_wh": [width, height],
-        "models": {"segmenter": segmenter},
+        "models": {"segmenter": found_by.segmenter},
+        "like": describe_examples(found_by.examples),
         "settings": {
             "labels": list(draft.labels),
             "min_score": draft.min_score,
@@ -111,11 +113,18 @@ def write_draft(
     write_mask(path, draft.mask)
 
 
-def read_draft(photo: PlannedPhoto, picture: Photo, masks: MaskFiles) -> tuple[Draft, str]:
-    """Return the draft of a photo, as a person may have changed it, and its segmenter's name.
+def read_draft(photo: PlannedPhoto, picture: Photo, masks: MaskFiles, *, again: FoundBy) -> Draft:
+    """Return the draft of a photo, as a person may have changed it.
+
+    Args:
+        photo: whose draft it is.
+        picture: the same, read.
+        masks: where drafts lie.
+        again: what will look at the filled holes again.
 
     Raises:
-        PhotoError: there is none, it is not of this photo, or it cannot be understood.
+        PhotoError: there is none, it is not of this photo, or it cannot be understood; or it is to
+            be looked at again by what found its objects, and that is another one.
     """
     path = masks.find(photo)
     described = path.with_suffix(".json")
@@ -132,37 +141,39 @@ def read_draft(photo: PlannedPhoto, picture: Photo, masks: MaskFiles) -> tuple[D
     mask = read_mask(path, size_hw)
     try:
         draft, remove = _parse(content, picture)
-        return edit_draft(picture.pixels, draft, remove=remove, mask=mask), str(
-            content["models"]["segmenter"]
+        draft, found_by = (
+            edit_draft(picture.pixels, draft, remove=remove, mask=mask),
+            _found_by(content),
         )
     except InputError as error:
         raise PhotoError(described, str(error), f"mend it, or {_REMAKE}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         cause = f"it is not as 'cleanplate mask' writes it ({type(error).__name__}: {error})"
         raise PhotoError(described, cause, f"mend it, or {_REMAKE}") from error
+    if draft.verify and found_by != again:
+        made, looks = found_by.segmenter, again.segmenter
+        raise PhotoError(
+            photo.source,
+            f"its mask was made with the segmenter {made}, and this run looks again with {looks}"
+            if made != looks
+            else "its mask was made by other examples than those that this run looks again by",
+            "fill such masks in a run of their own",
+        )
+    return draft
 
 
-def segmenter_of_drafts(plan: Plan, masks: MaskFiles) -> str | None:
-    """Return the segmenter that the first readable draft of a plan names, None without any."""
+def maker_of_drafts(plan: Plan, masks: MaskFiles) -> FoundBy | None:
+    """Return what the first readable draft of a plan says was used, None without any."""
     for photo in plan.photos:
         try:
-            return str(_load(masks.find(photo).with_suffix(".json"))["models"]["segmenter"])
+            return _found_by(_load(masks.find(photo).with_suffix(".json")))
         except (PhotoError, KeyError, TypeError):
             continue
     return None
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal.
-
-    Raises:
-        PhotoError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise reading_error(path, error) from error
+def _found_by(content: Mapping[str, Any]) -> FoundBy:
+    return FoundBy(str(content["models"]["segmenter"]), parse_examples(content["like"]))
 
 
 def _lines(start: str, entries: list[Any] | dict[str, Any], end: str) -> str:

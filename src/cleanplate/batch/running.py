@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cleanplate.batch.draft_files import read_draft, write_draft
+from cleanplate.batch.examples import Example, FoundBy
 from cleanplate.batch.mask_files import MaskFiles
 from cleanplate.batch.outcomes import (
     EMPTY_MASK,
@@ -60,6 +61,7 @@ class Job:
     untouched: Untouched = "copy"  # what to do with a photo that has nothing to remove
     draft_only: bool = False  # the first stage: write drafts to the targets, no photo
     own_drafts: MaskFiles | None = None  # the second stage: fill these drafts
+    examples: tuple[Example, ...] = ()  # what the segmenter goes by, if it goes by such
     thumbnails: bool = False  # make small pictures for the report's page
     dry_run: bool = False  # write no photo and no mask
     overwrite: bool = False
@@ -112,7 +114,9 @@ def _find_result(photo: PlannedPhoto) -> Path | None:
 
 def _remove(photo: PlannedPhoto, picture: Photo, remover: "Remover", job: Job) -> Removal:
     if job.own_drafts is not None:
-        return _fill_draft(photo, picture, remover, job.own_drafts)
+        again = FoundBy(remover.segmenter.name, job.examples)
+        draft = read_draft(photo, picture, job.own_drafts, again=again)
+        return remover.fill(picture.pixels, draft)
     if job.own_masks is None:
         return remover.remove(
             picture.pixels,
@@ -183,9 +187,11 @@ def _draft(
     clock.add(draft.timings_s)
     removal = Removal(picture.pixels, draft.mask)
     with clock.stage("write"):
-        name = remover.segmenter.name
+        found_by = FoundBy(remover.segmenter.name, job.examples)
         known = remover.segmenter.labels
-        write_draft(photo.target, photo.source, draft, segmenter=name, known=known, rules=job.rules)
+        write_draft(
+            photo.target, photo.source, draft, found_by=found_by, known=known, rules=job.rules
+        )
     return _outcome(
         "would-remove" if draft.mask.any() else "would-copy",
         photo,
@@ -196,21 +202,6 @@ def _draft(
         notes=notes_on(draft.left),
         thumbnails=make_thumbnails(picture.pixels, removal) if job.thumbnails else None,
     )
-
-
-def _fill_draft(
-    photo: PlannedPhoto, picture: Photo, remover: "Remover", drafts: MaskFiles
-) -> Removal:
-    """Do the second stage of a photo."""
-    draft, segmenter = read_draft(photo, picture, drafts)
-    if draft.verify and segmenter != remover.segmenter.name:
-        raise PhotoError(
-            photo.source,
-            f"its mask was made with the segmenter {segmenter}, and this run looks again with "
-            f"{remover.segmenter.name}",
-            "fill such masks in a run of their own",
-        )
-    return remover.fill(picture.pixels, draft)
 
 
 def _own_mask(photo: PlannedPhoto, picture: Photo, own_masks: MaskFiles) -> Mask:

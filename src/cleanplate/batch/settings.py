@@ -16,8 +16,8 @@ from cleanplate.selection import Rules
 _OPTIONS = {"labels": "--remove", "drafts": "--masks"}
 """Settings that are called otherwise on the command line."""
 
-_WITHOUT_EFFECT = ("untouched",)
-"""Settings that change neither what is filled nor how."""
+_WITHOUT_EFFECT = ("untouched", "like", "like_mask")
+"""Settings that change neither what is filled nor how; of examples, the contents do."""
 
 _ALWAYS_TOLD = ("min_score",)
 """Settings whose default on the command line is not that of `Job`."""
@@ -29,6 +29,8 @@ def describe_settings(job: Job) -> dict[str, object]:
     """Return what a report says about the options of a run, from which it can be done again."""
     return {
         "labels": list(job.labels),
+        "like": [str(example.photo) for example in job.examples],
+        "like_mask": [str(example.mask) for example in job.examples],
         "min_score": job.min_score,
         "min_area": job.min_area,
         "rules": asdict(job.rules),
@@ -44,6 +46,8 @@ def describe_settings(job: Job) -> dict[str, object]:
 
 def job_of(settings: Mapping[str, Any]) -> Job:
     """Return the job that `describe_settings` described, set to replace what exists.
+
+    Its examples are left out: see `examples_of_run`.
 
     Raises:
         InputError: it cannot be understood.
@@ -88,6 +92,11 @@ def settings_in_words(job: Job, models: ModelNames) -> Mapping[str, str]:
         for name, value in _flat(describe_settings(job)).items()
         if name not in _WITHOUT_EFFECT and (value != default[name] or name in _ALWAYS_TOLD)
     }
+    if job.examples:
+        words["--like"] = ", ".join(
+            f"{example.photo_sha256[:_HASH_DIGITS]} {example.mask_sha256[:_HASH_DIGITS]}"
+            for example in job.examples
+        )
     for role, model in models["models"].items():
         if model is not None:
             words[f"--{role}"] = _with_hash(model)

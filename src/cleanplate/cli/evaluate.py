@@ -10,7 +10,6 @@ import typer
 from cleanplate.cli.console import print_error, print_line
 from cleanplate.cli.wording import count_of
 from cleanplate.errors import InputError
-from cleanplate.labels import resolve_labels
 
 if TYPE_CHECKING:
     from cleanplate.evaluation import Evaluation, Pictures
@@ -89,9 +88,10 @@ def evaluate_command(
     from cleanplate.images import write_bytes_atomic
     from cleanplate.models.features import FeatureExtractor
     from cleanplate.segmenters import DEFAULT_SEGMENTER, create_segmenter
+    from cleanplate.selection import Rules, asked_labels
 
     looker = create_segmenter(segmenter or DEFAULT_SEGMENTER) if remove else None
-    labels = resolve_labels(remove, looker.labels) if remove and looker else ()
+    labels = asked_labels(remove, Rules(), looker.labels)[0] if remove and looker else ()
     done: list[Evaluation] = []
     rows: list[tuple[float, list[RGBImage]]] = []
     for one, pictures in evaluation.evaluate_folders(

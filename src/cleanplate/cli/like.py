@@ -3,12 +3,8 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from cleanplate.errors import InputError, PhotoError
-
-if TYPE_CHECKING:
-    from cleanplate.segmenters.example import ExampleSegmenter
+from cleanplate.errors import InputError
 
 
 def check_like(
@@ -43,26 +39,3 @@ def check_like(
     for path in (*like, *like_mask):
         if report is not None and os.path.realpath(report) == os.path.realpath(path):
             raise InputError(f"{path}: the report would overwrite it; name another place")
-
-
-def segmenter_of_examples(like: Sequence[Path], like_mask: Sequence[Path]) -> "ExampleSegmenter":
-    """Return what finds the objects that are marked in some photos.
-
-    Raises:
-        InputError: a file cannot be read, or what is marked cannot be recognised.
-    """
-    from cleanplate.images import read_mask, read_photo
-    from cleanplate.segmenters.example import ExampleSegmenter
-
-    segmenters = []
-    for path, mask_path in zip(like, like_mask, strict=True):
-        try:
-            photo = read_photo(path)
-            mask = read_mask(mask_path, photo.size_hw)
-        except PhotoError as error:
-            raise InputError(str(error)) from error
-        try:
-            segmenters.append(ExampleSegmenter(photo.pixels, mask))
-        except InputError as error:
-            raise InputError(f"{mask_path}: {error}") from error
-    return ExampleSegmenter.joined(segmenters)

@@ -8,11 +8,14 @@ import typer
 
 from cleanplate.cli import options
 from cleanplate.cli import rules as rule_options
+from cleanplate.cli.like import check_like
 from cleanplate.cli.running import Share, check_name, ending_well, make_view, run_job, wants_page
 from cleanplate.errors import InputError
+from cleanplate.labels import ALL
 
 if TYPE_CHECKING:
-    from cleanplate.batch import Job
+    from cleanplate.batch import Example, Job
+    from cleanplate.batch.redoing import Line
 
 REDO_HELP = (
     "Do photos of a former run again, with other options, and replace their results.\n\n"
@@ -48,6 +51,8 @@ def redo_command(
         ),
     ] = None,
     remove: options.Remove = None,
+    like: options.Like = None,
+    like_mask: options.LikeMask = None,
     segmenter: options.SegmenterName = None,
     inpainter: options.InpainterName = None,
     device: options.Device = "auto",
@@ -90,6 +95,9 @@ def redo_command(
         region=region,
         min_area=min_area,
     )
+    if like or like_mask:
+        others = {"--remove": remove, "--segmenter": segmenter}
+        check_like(like or [], like_mask or [], excluded=others, report=report)
     changes: dict[str, Any] = {
         "min_score": min_score,
         "min_area": min_area,
@@ -113,15 +121,30 @@ def redo_command(
         plan, line = batch.plan_redo(names, batch.read_report(source), output, report=report)
         job = batch.job_of(line["settings"])
         rule_options.check_only(changes.get("rules", job.rules), len(plan.photos))
-        _check_finding(job, [*changes, *(["remove"] if remove else [])], segmenter)
+        what: dict[str, object] = {"remove": remove, "like": like, "segmenter": segmenter}
+        _check_finding(job, [*changes, *(name for name, value in what.items() if value)])
         models = line["models"]
+        if like:
+            examples, remove = batch.open_examples(like, like_mask or []), [ALL]
+        else:
+            examples = () if remove else _former_examples(line, segmenter)
+        batch.check_examples_stay(plan, examples)
+        former = None if _went_by_examples(line) else models["segmenter"]
         remover = pipeline.Remover(
-            segmenter=segmenter or models["segmenter"] or segmenters.DEFAULT_SEGMENTER,
+            segmenter=batch.segmenter_of_examples(examples)
+            if examples
+            else segmenter or former or segmenters.DEFAULT_SEGMENTER,
             inpainter=inpainter or models["inpainter"] or inpainters.DEFAULT_INPAINTER,
             device=device,
             threads=threads,
         )
-        job = replace(job, **changes, thumbnails=wants_page(report), fail_fast=fail_fast)
+        job = replace(
+            job,
+            **changes,
+            examples=examples,
+            thumbnails=wants_page(report),
+            fail_fast=fail_fast,
+        )
         if job.own_masks is None and job.own_drafts is None:
             known = remover.segmenter.labels
             job = replace(job, labels=asked_labels(remove or job.labels, job.rules, known)[0])
@@ -137,12 +160,29 @@ def _check_report(report: Path | None, source: Path) -> None:
         raise InputError(f"{report}: would replace the report of the former run; name another file")
 
 
-def _check_finding(job: "Job", changes: list[str], segmenter: str | None) -> None:
+def _went_by_examples(line: "Line") -> bool:
+    return bool(line["settings"].get("like"))
+
+
+def _former_examples(line: "Line", segmenter: str | None) -> "tuple[Example, ...]":
+    """Return the examples that photos were done by, as they are now; none if by something else."""
+    from cleanplate.batch import examples_of_run
+
+    if not _went_by_examples(line):
+        return ()
+    if segmenter is not None:
+        raise InputError(
+            "--segmenter: the photos were done by an example (--like); say with --remove what this "
+            "segmenter is to find"
+        )
+    return examples_of_run(line["settings"]["like"], line["settings"]["like_mask"])
+
+
+def _check_finding(job: "Job", changes: list[str]) -> None:
     """Refuse options on finding for photos that were filled from masks."""
     if job.own_masks is None and job.own_drafts is None:
         return
     given = [f"--{name.replace('_', '-')}" for name in changes]
-    given += ["--segmenter"] if segmenter is not None else []
     if given:
         raise InputError(
             f"{', '.join(given)}: the photos were filled from masks, which are used again as they "

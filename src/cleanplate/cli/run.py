@@ -10,7 +10,7 @@ import typer
 
 from cleanplate.cli import options
 from cleanplate.cli import rules as rule_options
-from cleanplate.cli.like import check_like, segmenter_of_examples
+from cleanplate.cli.like import check_like
 from cleanplate.cli.options import flag
 from cleanplate.cli.piping import PIPE, check_pipe, is_piped, run_pipe
 from cleanplate.cli.progress import RunView
@@ -171,8 +171,10 @@ def run_command(
         )
         plan = batch.Plan(()) if piped else look()
         rule_options.check_only(rules, 1 if piped else len(plan.photos))
+        examples = batch.open_examples(like or [], like_mask or [])
+        batch.check_examples_stay(plan, examples, masks=masks)
         remover = pipeline.Remover(
-            segmenter=segmenter_of_examples(like, like_mask or []) if like else segmenter,
+            segmenter=batch.segmenter_of_examples(examples) if examples else segmenter,
             inpainter=inpainter,
             device=device,
             threads=threads,
@@ -187,6 +189,7 @@ def run_command(
             verify=verify is not False,
             own_masks=None if mask is None else batch.MaskFiles(mask),
             masks=masks,
+            examples=examples,
             raw_output=developed_as,
             untouched=cast("batch.Untouched", untouched),
             thumbnails=wants_page(report),

@@ -7,6 +7,7 @@ import typer
 
 from cleanplate.cli import options
 from cleanplate.cli import rules as rule_options
+from cleanplate.cli.like import check_like
 from cleanplate.cli.running import (
     Share,
     check_inputs_are_no_labels,
@@ -18,6 +19,7 @@ from cleanplate.cli.running import (
     wants_page,
 )
 from cleanplate.errors import InputError
+from cleanplate.labels import ALL
 
 MASK_HELP = (
     "Find the objects and write masks, for 'fill' to fill.\n\n"
@@ -47,6 +49,8 @@ def mask_command(
         ),
     ],
     remove: options.Remove = None,
+    like: options.Like = None,
+    like_mask: options.LikeMask = None,
     recursive: options.Recursive = False,
     include: options.Include = None,
     exclude: options.Exclude = None,
@@ -85,9 +89,13 @@ def mask_command(
         region=region,
         min_area=min_area,
     )
+    if like or like_mask:
+        others = {"--remove": remove, "--segmenter": segmenter}
+        check_like(like or [], like_mask or [], excluded=others, report=report)
+        remove = [ALL]  # of what the examples show
     if not (remove or background_people):
         raise InputError("nothing to remove; give --remove, such as --remove person,car")
-    check_inputs_are_no_labels(inputs, remove or [])
+    check_inputs_are_no_labels(inputs, [] if like else remove or [])
     with ending_well(view):
         from cleanplate import batch, pipeline, segmenters
         from cleanplate.models.runtime import DEVICES
@@ -106,7 +114,13 @@ def mask_command(
         )
         plan = batch.plan_of_masks(plan, output, report=report)
         rule_options.check_only(rules, len(plan.photos))
-        remover = pipeline.Remover(segmenter=segmenter, device=device, threads=threads)
+        examples = batch.open_examples(like or [], like_mask or [])
+        batch.check_examples_stay(plan, examples)
+        remover = pipeline.Remover(
+            segmenter=batch.segmenter_of_examples(examples) if examples else segmenter,
+            device=device,
+            threads=threads,
+        )
         job = batch.Job(
             labels=asked_labels(remove or (), rules, remover.segmenter.labels)[0],
             min_score=pipeline.DEFAULT_MIN_SCORE if min_score is None else min_score,
@@ -116,6 +130,7 @@ def mask_command(
             shadows=shadows,
             verify=verify is not False,
             draft_only=True,
+            examples=examples,
             thumbnails=wants_page(report),
             overwrite=overwrite,
             fail_fast=fail_fast,
@@ -179,12 +194,19 @@ def fill_command(
             photo_filter=make_filter(include, exclude, min_size, max_size),
         )
         drafts = batch.MaskFiles(masks)
-        segmenter = batch.segmenter_of_drafts(plan, drafts) or segmenters.DEFAULT_SEGMENTER
+        made_by = batch.maker_of_drafts(plan, drafts)
+        examples = () if made_by is None else made_by.examples
+        batch.check_unchanged(examples)
+        segmenter = segmenters.DEFAULT_SEGMENTER if made_by is None else made_by.segmenter
         remover = pipeline.Remover(
-            segmenter=segmenter, inpainter=inpainter, device=device, threads=threads
+            segmenter=batch.segmenter_of_examples(examples) if examples else segmenter,
+            inpainter=inpainter,
+            device=device,
+            threads=threads,
         )
         job = batch.Job(
             own_drafts=drafts,
+            examples=examples,
             raw_output=developed_as,
             thumbnails=wants_page(report),
             overwrite=overwrite,

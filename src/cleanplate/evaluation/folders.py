@@ -9,20 +9,15 @@ import numpy as np
 from cleanplate.batch import MaskFiles, PlannedPhoto
 from cleanplate.batch.walking import Walk, walk_folder
 from cleanplate.errors import CleanplateError, InputError, PhotoError
+from cleanplate.evaluation.changes import changed_mask
 from cleanplate.evaluation.scoring import FillScorer, LookScore, TruthScore
 from cleanplate.images import read_mask, read_photo
-from cleanplate.masks import drop_specks, grow, painted
+from cleanplate.masks import painted
 from cleanplate.models.features import FeatureExtractor
 from cleanplate.pipeline import DEFAULT_MIN_SCORE
 from cleanplate.segmenters import Segmenter
 from cleanplate.types import Mask, RGBImage
 from cleanplate.verification import find_remaining
-
-# Where no mask is given it is taken from what changed: a JPEG that was encoded again changes by up
-# to 9 levels away from a hole, a filled object by far more.
-_CHANGED_LEVELS = 24
-_CHANGED_GROWN_PX = 2.0
-_LEAST_CHANGE_PX = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +120,7 @@ def _read(photo: PlannedPhoto, sources: Sources, masks: MaskFiles | None) -> Pic
     if masks is not None:
         mask = read_mask(masks.find(photo), (result.shape[0], result.shape[1]))
     elif before is not None:
-        mask = _changed(before, result)
+        mask = changed_mask(before, result)
     return Pictures(result, mask, before, truth)
 
 
@@ -148,12 +143,6 @@ def _read_other(folder: Path | None, photo: PlannedPhoto, result: RGBImage) -> R
             "compare pictures of one size",
         )
     return pixels
-
-
-def _changed(before: RGBImage, result: RGBImage) -> Mask:
-    """Return where a photo was changed by more than being encoded again."""
-    apart = np.abs(before.astype(np.int16) - result).max(axis=2) > _CHANGED_LEVELS
-    return grow(drop_specks(apart, least_px=_LEAST_CHANGE_PX), _CHANGED_GROWN_PX)
 
 
 def _evaluate(name: str, pictures: Pictures, features: FeatureExtractor) -> Evaluation:

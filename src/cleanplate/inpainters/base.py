@@ -14,7 +14,7 @@ class Inpainter(Protocol):
     An implementation owns its network's padding, normalisation and mask polarity: callers only ever
     see RGB uint8 and True = remove. `inpaint` may be called from several threads at once.
 
-    It may have a property `reach_px` besides, see `reach_of`.
+    It may have the properties `reach_px` and `is_sharp` besides, see the functions below.
     """
 
     @property
@@ -57,3 +57,13 @@ def reach_of(inpainter: Inpainter) -> float | None:
     """
     reach_px: float | None = getattr(inpainter, "reach_px", DEFAULT_REACH_PX)
     return reach_px
+
+
+def is_sharp(inpainter: Inpainter) -> bool:
+    """Return whether an inpainter's fills are as sharp as the image that it is given.
+
+    Where such a fill is not enlarged, it is left as it is; into all others the photo's own texture
+    is carried. An inpainter states it as `is_sharp`; without that property its fills are smooth.
+    """
+    sharp: bool = getattr(inpainter, "is_sharp", False)
+    return sharp

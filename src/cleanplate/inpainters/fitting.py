@@ -52,6 +52,11 @@ def planes_of(image: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     return np.ascontiguousarray(image.transpose(2, 0, 1)[None])
 
 
+def scale_for(mask: Mask, long_side: int | None) -> float:
+    """Return the scale, in (0, 1], at which `inpaint_scaled` inpaints; 1: nothing is scaled."""
+    return 1.0 if long_side is None else min(1.0, long_side / max(mask.shape))
+
+
 def inpaint_scaled(
     inpaint: Callable[[RGBImage, Mask], RGBImage],
     image: RGBImage,
@@ -70,8 +75,8 @@ def inpaint_scaled(
         (H, W, 3) uint8, as smooth as the smaller image, outside the mask too.
     """
     height, width = mask.shape
-    scale = 1.0 if long_side is None else long_side / max(height, width)
-    if scale >= 1:
+    scale = scale_for(mask, long_side)
+    if scale == 1:
         return inpaint(image, mask)
     size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.uint8)

@@ -39,6 +39,11 @@ class LamaInpainter(NetworkInpainter):
         """Every pixel sees the whole image: deep holes need not be filled at a smaller size."""
         return
 
+    @property
+    def is_sharp(self) -> bool:
+        """It was trained to fill with detail, at the very size that it is given."""
+        return True
+
     def _inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
         height, width = (
             rounded_up(side, multiple=_SIDE_MULTIPLE, least=_LEAST_SIDE) for side in mask.shape

@@ -32,6 +32,11 @@ class MIGANInpainter(NetworkInpainter):
         """The file works at 512 px whatever it is given: a smaller size only loses detail."""
         return
 
+    @property
+    def is_sharp(self) -> bool:
+        """It fills with detail, up to 512 px."""
+        return True
+
     def _inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
         # The file blends what it is given into the hole's first few px, where the object would
         # remain as an outline: it is given the surroundings, continued smoothly.
