@@ -279,6 +279,12 @@ def test_networks_share_one_arena(install):
     assert fake.options.enable_cpu_mem_arena
 
 
+def test_waiting_threads_leave_the_core_to_others(install):
+    fake = install([CPU], [CPU])
+    Session(b"x", name="edges", device="cpu")
+    assert vars(fake.options)["session.intra_op.allow_spinning"] == "0"
+
+
 def test_a_process_that_has_its_own_arena_keeps_it(monkeypatch):
     import onnxruntime
 
