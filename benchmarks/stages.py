@@ -87,6 +87,7 @@ class Networks:
         Session.run_all = run_all
 
     def know(self, model: Any) -> None:
+        """Take a segmenter's or inpainter's networks into account."""
         for role, session in model._networks.items():
             self._roles[id(session)] = role
 
