@@ -20,8 +20,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flops import best_rate, flops_of, node_events
-
 import cleanplate.drafts
 import cleanplate.pipeline
 import cleanplate.texture
@@ -30,6 +28,7 @@ from cleanplate.images import encode_photo, read_photo
 from cleanplate.models.registry import MODELS
 from cleanplate.models.runtime import Session, usable_cores
 from cleanplate.models.store import read_file
+from flops import best_rate, flops_of, node_events
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
 STAGES = (
