@@ -28,6 +28,11 @@ DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 TRACEBACK_VARIABLE = "CLEANPLATE_TRACEBACK"
 """Environment variable; with any value, an internal error shows where it happened."""
 
+# What numpy's libraries of linear algebra read when they are loaded. Our products of matrices are so
+# small that a second thread gains 3 % of what they are part of, and where something else wants a
+# core, they wait for each other: seven times as long, and all that time computing.
+_ONE_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
 # Typer carries its own copy of click in some versions and not in others; this is UsageError in all.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
@@ -72,6 +77,8 @@ def main(args: Sequence[str] | None = None) -> int:
         args: what follows the program's name; None takes it from `sys.argv`.
     """
     survive_any_file_name()
+    for variable in _ONE_THREAD_VARIABLES:
+        os.environ.setdefault(variable, "1")
     words = list(sys.argv[1:] if args is None else args) or ["--help"]
     try:
         status = app(args=words, prog_name="cleanplate", standalone_mode=False)
