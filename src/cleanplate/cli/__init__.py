@@ -28,7 +28,7 @@ DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 TRACEBACK_VARIABLE = "CLEANPLATE_TRACEBACK"
 """Environment variable; with any value, an internal error shows where it happened."""
 
-# What numpy's libraries of linear algebra read when they are loaded. Our products of matrices are so
+# What numpy's libraries of linear algebra read as they load. Our products of matrices are so
 # small that a second thread gains 3 % of what they are part of, and where something else wants a
 # core, they wait for each other: seven times as long, and all that time computing.
 _ONE_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
