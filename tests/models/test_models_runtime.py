@@ -3,7 +3,7 @@
 import builtins
 import logging
 import sys
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -265,6 +265,13 @@ def test_a_missing_runtime_says_in_one_line_what_to_install(use):
     with pytest.raises(MissingRuntimeError, match=match) as caught:
         use()
     assert "\n" not in str(caught.value)
+
+
+def test_half_a_runtime_says_how_to_repair_it(monkeypatch):
+    # What is left when one of two packages that share the module is uninstalled.
+    monkeypatch.setitem(sys.modules, "onnxruntime", ModuleType("onnxruntime"))
+    with pytest.raises(MissingRuntimeError, match="installed in part only; run 'pip install --for"):
+        Session(b"", name="edges")
 
 
 @pytest.mark.usefixtures("no_runtime")

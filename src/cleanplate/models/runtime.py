@@ -184,6 +184,13 @@ def _import_runtime() -> ModuleType:
             "ONNX Runtime is not installed; run 'pip install onnxruntime', or on a machine with "
             "an NVIDIA GPU 'pip install \"onnxruntime-gpu[cuda,cudnn]\"'"
         ) from error
+    if not hasattr(onnxruntime, "InferenceSession"):
+        # Its packages lie in one folder: uninstalling one of two takes files from the other.
+        raise MissingRuntimeError(
+            "ONNX Runtime is installed in part only; run 'pip install --force-reinstall --no-deps' "
+            "with the one package of it that you use: onnxruntime, onnxruntime-gpu, "
+            "onnxruntime-openvino or onnxruntime-directml"
+        )
     return cast("ModuleType", onnxruntime)
 
 
