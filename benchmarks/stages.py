@@ -5,7 +5,8 @@
 Each photo is read, its objects removed, and the result encoded, as `cleanplate run` does. A stage's
 time is its own: what another stage does inside it counts there. For networks, the multiplications
 and additions of their graphs at the sizes that were met are set against the rate that a large
-product of matrices reaches on the same threads, just before and just after. Needs the package onnx.
+product of matrices reaches on the same threads, just before and just after. On a machine that does
+other things besides, compare the CPU seconds. Needs the package onnx.
 `--operators` lists where the networks' time goes.
 """
 
@@ -48,22 +49,31 @@ class Stopwatch:
     """Times of stages that may lie inside each other; each keeps only what is its own."""
 
     spent_s: Counter[str] = field(default_factory=Counter)
-    _inside_s: list[float] = field(default_factory=list)
+    cpu_s: Counter[str] = field(default_factory=Counter)  # of all the process's threads
+    _inside_s: list[tuple[float, float]] = field(default_factory=list)
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.spent_s.clear()
+        self.cpu_s.clear()
 
     def timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return `function`, with its time counted."""
 
         @functools.wraps(function)
         def call(*arguments: Any, **options: Any) -> Any:
-            self._inside_s.append(0.0)
-            start = time.perf_counter()
+            self._inside_s.append((0.0, 0.0))
+            start, start_cpu = time.perf_counter(), time.process_time()
             try:
                 return function(*arguments, **options)
             finally:
-                spent = time.perf_counter() - start
-                self.spent_s[stage] += spent - self._inside_s.pop()
+                spent, cpu = time.perf_counter() - start, time.process_time() - start_cpu
+                inside, inside_cpu = self._inside_s.pop()
+                self.spent_s[stage] += spent - inside
+                self.cpu_s[stage] += cpu - inside_cpu
                 if self._inside_s:
-                    self._inside_s[-1] += spent
+                    inside, inside_cpu = self._inside_s[-1]
+                    self._inside_s[-1] = (inside + spent, inside_cpu + cpu)
 
         return call
 
@@ -137,17 +147,19 @@ def main() -> None:
     segmenter: Any = remover.segmenter
     segmenter.segment = watch.timed("find: rest", segmenter.segment)
     spent: Counter[str] = Counter()
+    cpu: Counter[str] = Counter()
     megapixels, changed = 0.0, 0
     one_photo(remover, watch, paths[0], labels)  # warms up
     for path in paths:
         repeats = []
         for turn in range(options.times):
-            watch.spent_s.clear()
+            watch.clear()
             networks.counts = turn == 0
             is_changed, size = watch.timed("rest", one_photo)(remover, watch, path, labels)
-            repeats.append(watch.spent_s.copy())
+            repeats.append((watch.spent_s.copy(), watch.cpu_s.copy()))
         for stage in STAGES:
-            spent[stage] += statistics.median(repeat[stage] for repeat in repeats)
+            spent[stage] += statistics.median(repeat[stage] for repeat, _ in repeats)
+            cpu[stage] += statistics.median(repeat[stage] for _, repeat in repeats)
         megapixels += size / 1e6
         changed += is_changed
     rates.append(best_rate(options.threads))
@@ -159,7 +171,7 @@ def main() -> None:
         "segmenter": f"{remover.segmenter.name} on {remover.segmenter.provider}",
         "inpainter": f"{remover.inpainter.name} on {remover.inpainter.provider}",
         "best_gflops_per_s": [round(rate / 1e9, 1) for rate in rates],
-        "stages": table(spent, networks.runs, max(rates)),
+        "stages": table(spent, cpu, networks.runs, max(rates)),
     }
     show(told)
     if options.operators:
@@ -182,6 +194,7 @@ def one_photo(
 
 def table(
     spent: Counter[str],
+    cpu: Counter[str],
     runs: dict[str, Counter[tuple[tuple[int, ...], ...]]],
     best_rate_per_s: float,
 ) -> list[dict[str, Any]]:
@@ -205,6 +218,7 @@ def table(
             "stage": stage,
             "seconds": round(spent[stage], 3),
             "share": round(spent[stage] / total, 3),
+            "cpu_seconds": round(cpu[stage], 3),
         }
         if stage in work and spent[stage]:
             flops, count = work[stage]
@@ -216,7 +230,8 @@ def table(
                 "share_of_best_rate": round(rate / best_rate_per_s, 2),
             }
         rows.append(row)
-    return [*rows, {"stage": "total", "seconds": round(total, 3), "share": 1.0}]
+    whole = {"stage": "total", "seconds": round(total, 3), "share": 1.0}
+    return [*rows, {**whole, "cpu_seconds": round(sum(cpu.values()), 3)}]
 
 
 def show(told: dict[str, Any]) -> None:
@@ -226,10 +241,11 @@ def show(told: dict[str, Any]) -> None:
         f"changed; {told['segmenter']}, {told['inpainter']}, {told['threads']} threads\n"
         f"best rate of a matrix product: {first:.0f} GFLOP/s before, {last:.0f} after\n"
     )
-    print("| Stage | Time, s | Share | GFLOP | GFLOP/s | Of the best rate |")
-    print("|---|---|---|---|---|---|")
+    print("| Stage | Time, s | Share | CPU, s | GFLOP | GFLOP/s | Of the best rate |")
+    print("|---|---|---|---|---|---|---|")
     for row in told["stages"]:
         cells = [row["stage"], f"{row['seconds']:.2f}", f"{row['share']:.1%}"]
+        cells.append(f"{row['cpu_seconds']:.2f}")
         if "gflop" in row:
             cells += [
                 f"{row['gflop']:.0f}",

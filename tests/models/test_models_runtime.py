@@ -30,6 +30,7 @@ from cleanplate.models.store import read_file
 from cleanplate.segmenters import create_segmenter
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+OPENVINO = "OpenVINOExecutionProvider"
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,8 @@ class FakeRuntime:
     def InferenceSession(self, content, options, providers):  # noqa: N802
         self.calls.append("InferenceSession")
         self.content, self.options, self.asked = content, options, providers
-        running = [name for name in providers if name in self.working]
+        names = [one if isinstance(one, str) else one[0] for one in providers]
+        running = [name for name in names if name in self.working]
         return SimpleNamespace(
             get_providers=lambda: running, get_inputs=lambda: [SimpleNamespace(name="planes")]
         )
@@ -145,7 +147,7 @@ def test_an_unknown_device_brings_the_known_ones(edges_file, device, match):
     ("device", "advice"),
     [
         ("cuda", r'needs an NVIDIA GPU, and .*onnxruntime-gpu\[cuda,cudnn\]"'),
-        ("openvino", "needs 'pip install onnxruntime-openvino'"),
+        ("openvino", "'pip uninstall onnxruntime' and then 'pip install onnxruntime-openvino'"),
         ("coreml", "needs macOS"),
         ("directml", "needs Windows and 'pip install onnxruntime-directml'"),
     ],
@@ -181,6 +183,35 @@ def test_asks_for_the_devices_provider_first(install, device, asked):
     assert session.provider == asked[0]
     preloads = ["preload_dlls"] if CUDA in asked else []
     assert fake.calls == [*preloads, "InferenceSession"]
+
+
+@pytest.mark.parametrize(("threads", "told"), [(3, "3"), (None, str(usable_cores()))])
+def test_openvino_is_told_threads_and_to_keep_the_precision(install, threads, told):
+    fake = install([OPENVINO, CPU], [OPENVINO, CPU])
+    session = Session(b"x", name="edges", device="openvino", threads=threads)
+    (name, options), rest = fake.asked
+    assert (name, rest, session.provider) == (OPENVINO, CPU, OPENVINO)
+    assert options == {"device_type": "CPU", "precision": "ACCURACY", "num_of_threads": told}
+
+
+@pytest.mark.skipif(
+    OPENVINO not in available_providers(), reason="needs the package onnxruntime-openvino"
+)
+@pytest.mark.parametrize(
+    ("model", "role", "planes"),
+    [
+        ("deeplabv3plus_lite2.voc", "segment", 3),
+        ("edgeconnect.photos", "edges", 3),
+        ("edgeconnect.photos", "fill", 4),
+    ],
+)
+def test_openvino_computes_what_the_cpu_does(model, role, planes):
+    content = read_file(MODELS[model], role)
+    tensor = np.random.default_rng(0).random((1, planes, 64, 96), dtype=np.float32)
+    expected, found = (
+        Session(content, name=role, device=device).run(tensor) for device in ("cpu", "openvino")
+    )
+    np.testing.assert_allclose(found, expected, atol=2e-3)
 
 
 def test_a_device_whose_libraries_do_not_load_is_an_error(install):

@@ -42,7 +42,8 @@ _INSTALL = MappingProxyType(
     {
         "cuda": "needs an NVIDIA GPU, and 'pip install \"onnxruntime-gpu[cuda,cudnn]\"' instead of "
         "onnxruntime",
-        "openvino": "needs 'pip install onnxruntime-openvino' instead of onnxruntime",
+        "openvino": "needs 'pip uninstall onnxruntime' and then 'pip install "
+        "onnxruntime-openvino', for both bring the same module",
         "coreml": "needs macOS",
         "directml": "needs Windows and 'pip install onnxruntime-directml' instead of onnxruntime",
     }
@@ -82,7 +83,9 @@ class Session:
         if "CUDAExecutionProvider" in wanted and hasattr(runtime, "preload_dlls"):
             runtime.preload_dlls()  # finds the CUDA and cuDNN libraries that pip installed
         try:
-            self._session = runtime.InferenceSession(content, options, providers=wanted)
+            self._session = runtime.InferenceSession(
+                content, options, providers=[_with_options(name, threads) for name in wanted]
+            )
         except Exception as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise WeightsError(
@@ -205,6 +208,15 @@ def _wanted_providers(device: str, available: tuple[str, ...]) -> list[str]:
         raise DeviceError(device, f"{cause}; it {_INSTALL[device]}")
     # Operators that an accelerator lacks run on the CPU, as ONNX Runtime intends.
     return [provider] if device == "cpu" else [provider, _PROVIDERS["cpu"]]
+
+
+def _with_options(provider: str, threads: int | None) -> str | tuple[str, dict[str, str]]:
+    """Return a provider with what it has to be told, as ONNX Runtime takes it."""
+    if provider != _PROVIDERS["openvino"]:
+        return provider
+    # "ACCURACY" keeps the file's precision, also where the processor could take half of it.
+    told = {"device_type": "CPU", "precision": "ACCURACY"}
+    return provider, {**told, "num_of_threads": str(threads or usable_cores())}
 
 
 def absence_of(device: str, content: bytes) -> str | None:
