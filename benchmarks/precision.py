@@ -11,6 +11,7 @@ CPU seconds are of the networks alone, of all threads together.
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -19,11 +20,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import numpy as np
-import onnxruntime
-
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: as the command line does
 sys.path.insert(0, str(Path(__file__).parent / "quality"))
 
+import numpy as np
+import onnxruntime
 from cases import Case, cut_silhouettes, make_cases, read_folder
 
 from cleanplate import Remover

@@ -13,6 +13,7 @@ other things besides, compare the CPU seconds. Needs the package onnx.
 import argparse
 import functools
 import json
+import os
 import statistics
 import time
 from collections import Counter, defaultdict
@@ -20,6 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: as the command line does
 
 import cleanplate.drafts
 import cleanplate.pipeline
