@@ -263,6 +263,27 @@ def test_threads_reach_the_runtime(install, threads, expected):
     assert fake.options.intra_op_num_threads == expected
 
 
+@pytest.mark.parametrize(
+    ("told", "most"),
+    [
+        ("max 100000", None),
+        ("150000 100000", 2),
+        ("100000 100000", 1),
+        ("10000 100000", 1),
+        ("", None),
+        ("5 0", None),
+    ],
+)
+def test_a_containers_share_of_the_cores_counts(tmp_path, monkeypatch, told, most):
+    unlimited = tmp_path / "absent"
+    monkeypatch.setattr(runtime, "_CGROUP_CORES", unlimited)
+    cores = usable_cores()
+    path = tmp_path / "cpu.max"
+    path.write_text(told)
+    monkeypatch.setattr(runtime, "_CGROUP_CORES", path)
+    assert usable_cores() == min(cores, most or cores)
+
+
 # --- not installed
 
 

@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import logging
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,6 +49,8 @@ _INSTALL = MappingProxyType(
         "directml": "needs Windows and 'pip install onnxruntime-directml' instead of onnxruntime",
     }
 )
+
+_CGROUP_CORES = Path("/sys/fs/cgroup/cpu.max")  # microseconds of computing per so many
 
 
 class Session:
@@ -173,10 +176,25 @@ def _share_arena() -> bool:
 
 
 def usable_cores() -> int:
-    """Return how many processor cores this process may run on."""
+    """Return how many processor cores this process may keep busy.
+
+    A container that is given two of a server's cores may run on all of them, but only two at a
+    time; more threads than that are stopped in the middle of their work.
+    """
     if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, min(cores, _cores_of_group() or cores))
+
+
+def _cores_of_group() -> int | None:
+    """Return the cores that the process's control group (version 2) may use; None if not told."""
+    try:
+        quota, period = _CGROUP_CORES.read_text(encoding="ascii").split()
+        return math.ceil(int(quota) / int(period))
+    except (OSError, ValueError, ZeroDivisionError):  # no such group, or "max"
+        return None
 
 
 def _import_runtime() -> ModuleType:
