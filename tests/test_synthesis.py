@@ -108,3 +108,21 @@ def test_says_so_where_no_known_patch_is_whole():
     hole = np.zeros((40, 40), np.bool_)
     hole[10:20, 10:20] = True
     assert synthesise(guide, hole, usable) is None
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_hole_at_the_pictures_edge_is_painted_from_its_own_surroundings(turns):
+    # Patches that would reach beyond the picture have no say; another hole's once had.
+    rng = np.random.default_rng(0)
+    guide = rng.uniform(0, 0.1, (64, 64, 3)).astype(np.float32)
+    guide[:40, :, 0] += 0.8  # red above, blue below
+    guide[40:, :, 2] += 0.8
+    hole = np.zeros((64, 64), np.bool_)
+    hole[:8, 20:32] = True
+    hole[52:60, 40:52] = True
+    guide, hole = (np.ascontiguousarray(np.rot90(one, turns)) for one in (guide, hole))
+    painted = synthesise(guide, hole, ~hole)
+    assert painted is not None
+    above = np.rot90(painted.image, -turns)[:8, 20:32]
+    assert above[..., 0].min() > 0.6
+    assert above[..., 2].max() < 0.2

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cleanplate import texture
 from cleanplate.compositing import paste
 from cleanplate.metrics import seam_ratio, sharpness_ratio
 from cleanplate.texture import RIM_PX, carry_texture
@@ -128,3 +129,13 @@ def test_copied_grain_meets_the_photo_without_a_seam(gravel):
 
     assert seam_ratio(result, hole) < 1.1
     assert 0.8 < sharpness_ratio(result, hole) < 1.2
+
+
+def test_copying_in_blocks_is_copying_at_once(gravel, monkeypatch):
+    photo, hole, fill = gravel
+    in_blocks = carry_texture(photo, fill, hole, ~hole).astype(int)
+    monkeypatch.setattr(texture, "_LEAST_BLOCK_PX", 10_000)
+    at_once = carry_texture(photo, fill, hole, ~hole)
+    difference = np.abs(in_blocks - at_once)
+    assert difference.max() <= 3  # positions are rounded from another origin
+    assert np.count_nonzero(difference) < 0.01 * hole.sum()

@@ -74,6 +74,53 @@ def halve_weights(path: Path) -> None:
     onnx.save(model, path)
 
 
+def fold_padding(path: Path) -> int:
+    """Give convolutions of stride 2 the zeros around their input themselves; return how many.
+
+    TensorFlow's "same" padding depends on the size, so that exporters write a chain of operators
+    which works out how many zeros to add, and copies the whole picture to add them. At even sizes
+    it is always the same: kernel - 2 in all, the smaller half at the top and left. The file
+    computes the same to the bit, and no longer takes odd sizes anywhere before such a convolution.
+    """
+    model = onnx.load(path)
+    graph = model.graph
+    padded = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Pad"}
+    folded = 0
+    for node in graph.node:
+        if node.op_type != "Conv" or node.input[0] not in padded:
+            continue
+        facts = {attribute.name: list(attribute.ints) for attribute in node.attribute}
+        if facts.get("strides") != [2, 2] or any(facts.get("pads", [])):
+            continue
+        before = [(side - 2) // 2 for side in facts["kernel_shape"]]
+        after = [side - 2 - less for side, less in zip(facts["kernel_shape"], before, strict=True)]
+        kept = [attribute for attribute in node.attribute if attribute.name != "pads"]
+        del node.attribute[:]
+        node.attribute.extend([*kept, helper.make_attribute("pads", before + after)])
+        node.input[0] = padded[node.input[0]]
+        folded += 1
+    _drop_unused(graph)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    return folded
+
+
+def _drop_unused(graph: onnx.GraphProto) -> None:
+    needed = {output.name for output in graph.output}
+    nodes = []
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            nodes.append(node)
+            needed.update(node.input)
+    tensors = [tensor for tensor in graph.initializer if tensor.name in needed]
+    shapes = [value for value in graph.value_info if value.name in needed]
+    for field, kept in (
+        (graph.node, nodes[::-1]), (graph.initializer, tensors), (graph.value_info, shapes)
+    ):  # fmt: skip
+        del field[:]
+        field.extend(kept)
+
+
 def load_generator(generator: nn.Module, path: Path) -> None:
     """Load the weights of an exported generator, to train on from them.
 
@@ -128,5 +175,6 @@ def export_segmenter(network: nn.Module, path: Path) -> float:
         dynamic={"rgb": (0, 2, 3)},
         trials=trials[1:],
     )
+    fold_padding(path)
     halve_weights(path)
     return largest_difference(network, path, trials, tolerance=HALF_TOLERANCE)

@@ -186,29 +186,32 @@ class _Level:
         """Return better sources than these (N,) for the picture as it is now."""
         wanted = self._wanted()
         best = _Matches(sources.copy(), self._distance(sources, wanted))
-        everything = np.arange(len(sources))
+        height, width = (side + _FRAME_PX for side in self.hole.shape)
         for _ in range(_ROUNDS):
             for which, beside, move in self.passes:
                 # What suits the place beside, moved along.
                 self._try(best, wanted, best.sources[beside] - move, which)
             radius = max(self.hole.shape) // 2
             while radius >= 1:
-                tried = self.to_yx(best.sources)
-                tried += rng.integers(-radius, radius + 1, size=tried.shape)
-                height, width = self.hole.shape
-                inside = (tried >= 0).all(axis=1) & (tried < (height, width)).all(axis=1)
-                self._try(best, wanted, self._from_yx(tried[inside]), everything[inside])
+                y, x = np.divmod(best.sources, self.framed.shape[1])
+                moves = rng.integers(-radius, radius + 1, size=(len(y), 2))
+                y += moves[:, 0]
+                x += moves[:, 1]
+                inside = (y >= _FRAME_PX) & (y < height) & (x >= _FRAME_PX) & (x < width)
+                which = np.flatnonzero(inside)
+                self._try(best, wanted, y[which] * self.framed.shape[1] + x[which], which)
                 radius //= 2
         return best
 
     def _try(self, best: "_Matches", wanted: Field, tried: Places, which: Places) -> None:
         """Take the sources that are tried for the places `which` where they suit better."""
-        fits = self.allowed[tried] & (tried != best.sources[which])
+        fits = np.flatnonzero(self.allowed[tried] & (tried != best.sources[which]))
         tried, which = tried[fits], which[fits]
-        distance = self._distance(tried, wanted[which])
-        nearer = distance < best.distance[which]
-        best.sources[which[nearer]] = tried[nearer]
-        best.distance[which[nearer]] = distance[nearer]
+        distance = self._distance(tried, _rows(wanted, which))
+        nearer = np.flatnonzero(distance < best.distance[which])
+        which = which[nearer]
+        best.sources[which] = tried[nearer]
+        best.distance[which] = distance[nearer]
 
     def _wanted(self) -> Field:
         """Return (N, D), the places' descriptors in the picture as it is now."""
@@ -217,7 +220,7 @@ class _Level:
         )
 
     def _distance(self, sources: Places, wanted: Field) -> Field:
-        difference = self.features[sources]
+        difference = _rows(self.features, sources)
         difference -= wanted
         return np.asarray(np.einsum("ij,ij->i", difference, difference))
 
@@ -226,16 +229,22 @@ class _Level:
         sources, distance = matches.sources, matches.distance
         scale = max(1e-6, float(np.quantile(distance, _LIKELY_QUANTILE)))
         weight = np.exp(-distance * sharpness / (2 * scale)) * self.confidence + 1e-12
-        colours = self.framed.reshape(-1, 3)
+        # A fourth channel of ones sums up the weights; of every framed pixel, so that there is one
+        # look-up less: its patch's source and weight.
+        colours = np.ones((self.index.size, 4), np.float32)
+        colours[:, :3] = self.framed.reshape(-1, 3)
+        source_of = np.zeros(self.index.size, np.int64)
+        source_of[self.places] = sources
+        weight_of = np.zeros((self.index.size, 1), np.float32)
+        weight_of[self.places, 0] = weight
         painted = np.flatnonzero(_framed(self.hole.view(np.uint8)))
-        sums = np.zeros((len(painted), 3), np.float32)
-        totals = np.zeros((len(painted), 1), np.float32)
+        sums = np.zeros((len(painted), 4), np.float32)
         for move in _moves_of_patch(self.framed.shape[1]):
-            patch = self.index[painted - move]  # the one that has the pixel `move` off its middle
-            share = weight[patch, None]
-            sums += colours[sources[patch] + move] * share
-            totals += share
-        self.image[self.hole] = sums / totals
+            middle = painted - move  # of the patch that has the pixel `move` off it
+            shown = _rows(colours, source_of[middle] + move)
+            shown *= weight_of[middle]
+            sums += shown
+        self.image[self.hole] = sums[:, :3] / sums[:, 3:]
         self.framed = _mirrored(self.image)
 
     def to_yx(self, pixels: Places) -> npt.NDArray[np.int64]:
@@ -289,8 +298,30 @@ def _moves_of_patch(width: int) -> list[int]:
 
 def _patches(framed: Field, at: Places) -> Field:
     """Return (N, patch): the colours of the patches around N places."""
-    moves = np.array(_moves_of_patch(framed.shape[1]))
-    return np.asarray(framed.reshape(-1, 3)[at[:, None] + moves].reshape(len(at), -1))
+    side, row = 2 * _REACH_PX + 1, framed.shape[1]
+    colours = framed.reshape(-1, 3)
+    first = at - _REACH_PX * (row + 1)
+    patches = np.empty((len(at), side, 3 * side), np.float32)
+    for down in range(side):
+        patches[:, down] = _rows(colours, first + down * row, 3 * side)
+    return patches.reshape(len(at), -1)
+
+
+def _rows(table: Field, at: Places, count: int | None = None) -> Field:
+    """Return (M, count): as many values as that, beginning at each of M rows of a table.
+
+    Each is copied in one go, which takes half the time of `table[at]`.
+
+    Args:
+        table: (N, D), contiguous.
+        at: (M,) rows.
+        count: None takes the row itself, D.
+    """
+    depth = table.shape[1]
+    count = depth if count is None else count
+    starts = (table.size - count) // depth + 1
+    pieces = np.ndarray((starts,), np.dtype((np.void, 4 * count)), table, strides=(4 * depth,))
+    return pieces[at].view(np.float32).reshape(-1, count)
 
 
 def _basis_of(patches: Field) -> Field:

@@ -58,6 +58,8 @@ RIM_PX = 2  # of the surroundings, painted to be compared with the photo
 _NOISE_PX = 1.0  # detail that a blur of this takes away is the finest
 _NOISE_BLOCK_PX = 16
 _STRIP_PX = 500_000  # pixels of the photo that are worked on at a time
+_BLOCK_PX = 24  # in blocks of which a strip is copied: most regions are not in most of them ...
+_LEAST_BLOCK_PX = 96  # ... and no less than this in px of the window
 
 
 def carry_texture(image: RGBImage, fill: RGBImage, hole: Mask, sources: Mask) -> RGBImage:
@@ -150,7 +152,8 @@ def _plan(smooth: Field, hole: Mask, usable: Mask, offsets: Offsets) -> _Plan:
             slice(frame + top + down, frame + bottom + down),
             slice(frame + left + across, frame + right + across),
         )
-        cost = ((colours[moved] - here) ** 2).sum(axis=2)
+        difference = colours[moved] - here
+        cost = np.einsum("ijk,ijk->ij", difference, difference)  # a sum over 3 takes numpy longer
         known = allowed[moved]
         cost[~known] = _UNKNOWN_COST
         cost = cv2.boxFilter(cost, -1, (_BOX_PX, _BOX_PX))
@@ -204,8 +207,10 @@ def _copy(window: _Window, hole: Mask, plan: _Plan) -> RGBImage:
         here = slice(strip[1], strip[3]), slice(left, right)
         detail = np.zeros((strip[3] - row, right - left, 3), np.float32)
         weight = np.zeros(detail.shape[:2], np.float32)
-        for region in regions:
-            region.add_to(strip, detail, weight, window)
+        for block in _blocks(strip, hole, scale):
+            there = _within(strip, block)
+            for region in regions:
+                region.add_to(block, detail[there], weight[there], window)
         detail /= np.maximum(weight, 1e-6)[..., None]
         share = (_sampled(trust, start_yx, scale, strip) * (weight > 1e-4))[..., None]
         own = guide[here] - 255 * _sampled(small, (0, 0), scale, strip)
@@ -300,39 +305,62 @@ class _Region:
             scale=scale,
         )
 
-    def add_to(self, strip: Box, detail: Field, weight: Field, window: "_Window") -> None:
-        """Add what the region copies inside `strip` beyond the small size to sums of its size."""
+    def add_to(self, block: Box, detail: Field, weight: Field, window: "_Window") -> None:
+        """Add what the region copies inside `block` beyond the small size to sums of its size."""
         guide, sources, small = window.guide, window.sources, window.small
         down, across = self.move
-        left, top, right, bottom = self._box_within(strip)
-        left, top = max(left, strip[0], -across), max(top, strip[1], -down)
-        right = min(right, strip[2], guide.shape[1] - across)
-        bottom = min(bottom, strip[3], guide.shape[0] - down)
+        left, top, right, bottom = self._box_within(block)
+        left, top = max(left, block[0], -across), max(top, block[1], -down)
+        right = min(right, block[2], guide.shape[1] - across)
+        bottom = min(bottom, block[3], guide.shape[0] - down)
         if right <= left or bottom <= top:
             return
         share = _sampled(self.share, self.start_yx, self.scale, (left, top, right, bottom))
         source = slice(top + down, bottom + down), slice(left + across, right + across)
         share = share ** np.float32(_TRANSITION) * sources[source]
-        there = slice(top - strip[1], bottom - strip[1]), slice(left - strip[0], right - strip[0])
+        there = _within(block, (left, top, right, bottom))
         origin = (left + across, top + down, right + across, bottom + down)
         beyond = guide[source] - 255 * _sampled(small, (0, 0), self.scale, origin)
         detail[there] += beyond * share[..., None]
         weight[there] += share
 
-    def _box_within(self, strip: Box) -> Box:
-        """Return the box of what the region has in a strip, in px of the window; may be empty."""
-        first = max(0, int(strip[1] / self.scale[0]) - self.start_yx[0] - 1)
-        last = max(0, int(strip[3] / self.scale[0]) - self.start_yx[0] + 2)
-        rows, columns = np.nonzero(self.share[first:last] > _LEAST_SHARE)
+    def _box_within(self, block: Box) -> Box:
+        """Return the box of what the region has in a block, in px of the window; may be empty."""
+        (above, before), (down, across) = self.start_yx, self.scale
+        first = max(0, int(block[1] / down) - above - 1)
+        last = max(0, int(block[3] / down) - above + 2)
+        left = max(0, int(block[0] / across) - before - 1)
+        right = max(0, int(block[2] / across) - before + 2)
+        rows, columns = np.nonzero(self.share[first:last, left:right] > _LEAST_SHARE)
         if len(rows) == 0:
             return 0, 0, 0, 0
         # One small px more on each side, where the share fades out.
         return (
-            int((self.start_yx[1] + columns.min() - 1) * self.scale[1]),
-            int((self.start_yx[0] + first + rows.min() - 1) * self.scale[0]),
-            int((self.start_yx[1] + columns.max() + 2) * self.scale[1]) + 1,
-            int((self.start_yx[0] + first + rows.max() + 2) * self.scale[0]) + 1,
+            int((before + left + columns.min() - 1) * across),
+            int((above + first + rows.min() - 1) * down),
+            int((before + left + columns.max() + 2) * across) + 1,
+            int((above + first + rows.max() + 2) * down) + 1,
         )
+
+
+def _blocks(strip: Box, hole: Mask, scale: tuple[float, float]) -> list[Box]:
+    """Return the blocks of a strip that have something of the hole, in px of the window."""
+    down, across = (max(_LEAST_BLOCK_PX, round(_BLOCK_PX * one)) for one in scale)
+    return [
+        (left, top, right, bottom)
+        for top in range(strip[1], strip[3], down)
+        for left in range(strip[0], strip[2], across)
+        for right, bottom in ((min(left + across, strip[2]), min(top + down, strip[3])),)
+        if hole[top:bottom, left:right].any()
+    ]
+
+
+def _within(outer: Box, inner: Box) -> tuple[slice, slice]:
+    """Return where a box lies in another one."""
+    return (
+        slice(inner[1] - outer[1], inner[3] - outer[1]),
+        slice(inner[0] - outer[0], inner[2] - outer[0]),
+    )
 
 
 def _sampled(

@@ -3,7 +3,7 @@
 import builtins
 import logging
 import sys
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,6 +30,7 @@ from cleanplate.models.store import read_file
 from cleanplate.segmenters import create_segmenter
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+OPENVINO = "OpenVINOExecutionProvider"
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,8 @@ class FakeRuntime:
     def InferenceSession(self, content, options, providers):  # noqa: N802
         self.calls.append("InferenceSession")
         self.content, self.options, self.asked = content, options, providers
-        running = [name for name in providers if name in self.working]
+        names = [one if isinstance(one, str) else one[0] for one in providers]
+        running = [name for name in names if name in self.working]
         return SimpleNamespace(
             get_providers=lambda: running, get_inputs=lambda: [SimpleNamespace(name="planes")]
         )
@@ -145,7 +147,7 @@ def test_an_unknown_device_brings_the_known_ones(edges_file, device, match):
     ("device", "advice"),
     [
         ("cuda", r'needs an NVIDIA GPU, and .*onnxruntime-gpu\[cuda,cudnn\]"'),
-        ("openvino", "needs 'pip install onnxruntime-openvino'"),
+        ("openvino", "'pip uninstall onnxruntime' and then 'pip install onnxruntime-openvino'"),
         ("coreml", "needs macOS"),
         ("directml", "needs Windows and 'pip install onnxruntime-directml'"),
     ],
@@ -181,6 +183,35 @@ def test_asks_for_the_devices_provider_first(install, device, asked):
     assert session.provider == asked[0]
     preloads = ["preload_dlls"] if CUDA in asked else []
     assert fake.calls == [*preloads, "InferenceSession"]
+
+
+@pytest.mark.parametrize(("threads", "told"), [(3, "3"), (None, str(usable_cores()))])
+def test_openvino_is_told_threads_and_to_keep_the_precision(install, threads, told):
+    fake = install([OPENVINO, CPU], [OPENVINO, CPU])
+    session = Session(b"x", name="edges", device="openvino", threads=threads)
+    (name, options), rest = fake.asked
+    assert (name, rest, session.provider) == (OPENVINO, CPU, OPENVINO)
+    assert options == {"device_type": "CPU", "precision": "ACCURACY", "num_of_threads": told}
+
+
+@pytest.mark.skipif(
+    OPENVINO not in available_providers(), reason="needs the package onnxruntime-openvino"
+)
+@pytest.mark.parametrize(
+    ("model", "role", "planes"),
+    [
+        ("deeplabv3plus_lite2.voc", "segment", 3),
+        ("edgeconnect.photos", "edges", 3),
+        ("edgeconnect.photos", "fill", 4),
+    ],
+)
+def test_openvino_computes_what_the_cpu_does(model, role, planes):
+    content = read_file(MODELS[model], role)
+    tensor = np.random.default_rng(0).random((1, planes, 64, 96), dtype=np.float32)
+    expected, found = (
+        Session(content, name=role, device=device).run(tensor) for device in ("cpu", "openvino")
+    )
+    np.testing.assert_allclose(found, expected, atol=2e-3)
 
 
 def test_a_device_whose_libraries_do_not_load_is_an_error(install):
@@ -232,6 +263,27 @@ def test_threads_reach_the_runtime(install, threads, expected):
     assert fake.options.intra_op_num_threads == expected
 
 
+@pytest.mark.parametrize(
+    ("told", "most"),
+    [
+        ("max 100000", None),
+        ("150000 100000", 2),
+        ("100000 100000", 1),
+        ("10000 100000", 1),
+        ("", None),
+        ("5 0", None),
+    ],
+)
+def test_a_containers_share_of_the_cores_counts(tmp_path, monkeypatch, told, most):
+    unlimited = tmp_path / "absent"
+    monkeypatch.setattr(runtime, "_CGROUP_CORES", unlimited)
+    cores = usable_cores()
+    path = tmp_path / "cpu.max"
+    path.write_text(told)
+    monkeypatch.setattr(runtime, "_CGROUP_CORES", path)
+    assert usable_cores() == min(cores, most or cores)
+
+
 # --- not installed
 
 
@@ -267,6 +319,13 @@ def test_a_missing_runtime_says_in_one_line_what_to_install(use):
     assert "\n" not in str(caught.value)
 
 
+def test_half_a_runtime_says_how_to_repair_it(monkeypatch):
+    # What is left when one of two packages that share the module is uninstalled.
+    monkeypatch.setitem(sys.modules, "onnxruntime", ModuleType("onnxruntime"))
+    with pytest.raises(MissingRuntimeError, match="installed in part only; run 'pip install --for"):
+        Session(b"", name="edges")
+
+
 @pytest.mark.usefixtures("no_runtime")
 def test_methods_without_a_model_need_no_runtime():
     assert create_inpainter("telea").provider == "OpenCV"
@@ -277,6 +336,12 @@ def test_networks_share_one_arena(install):
     Session(b"x", name="edges", device="cpu")
     assert vars(fake.options)["session.use_env_allocators"] == "1"
     assert fake.options.enable_cpu_mem_arena
+
+
+def test_waiting_threads_leave_the_core_to_others(install):
+    fake = install([CPU], [CPU])
+    Session(b"x", name="edges", device="cpu")
+    assert vars(fake.options)["session.intra_op.allow_spinning"] == "0"
 
 
 def test_a_process_that_has_its_own_arena_keeps_it(monkeypatch):

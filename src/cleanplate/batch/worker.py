@@ -74,12 +74,12 @@ class Worker:
     def __init__(
         self, order: Order, answers: "queue.SimpleQueue[tuple[Worker, Done | None]]"
     ) -> None:
-        limits = {**ONE_THREAD, "OMP_NUM_THREADS": str(order.threads)}
+        limits = {"OMP_NUM_THREADS": str(order.threads)}
         self._process = subprocess.Popen(
             [sys.executable, "-c", _BOOT.format(path=sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **limits},
+            env={**ONE_THREAD, **os.environ, **limits},
             # A group of its own, as Ctrl-C is the run's to hear.
             process_group=None if sys.platform == "win32" else 0,
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),

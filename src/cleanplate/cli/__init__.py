@@ -73,7 +73,8 @@ def main(args: Sequence[str] | None = None) -> int:
         args: what follows the program's name; None takes it from `sys.argv`.
     """
     survive_any_file_name()
-    os.environ.update(ONE_THREAD)  # as in workers, so that results do not depend on their number
+    for variable, value in ONE_THREAD.items():
+        os.environ.setdefault(variable, value)
     words = list(sys.argv[1:] if args is None else args) or ["--help"]
     try:
         status = app(args=words, prog_name="cleanplate", standalone_mode=False)

@@ -34,8 +34,8 @@ ENTRIES = (
             ModelFile(
                 role="segment",
                 filename="deeplabv3plus_lite2_voc.onnx",
-                sha256="79fb983cbd4d9f55aef77085bc30711746a4dd1b0e4619888f82b5eb11fb8ba1",
-                size_bytes=10_053_232,
+                sha256="e4ba5d3012eace2b6f156324059ada1708fbabb7e878b63dd94dc77d5b0109c2",
+                size_bytes=9_987_047,
             ),
         ),
         labels=VOC_LABELS,

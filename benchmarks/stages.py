@@ -1,0 +1,278 @@
+"""Times real photos stage by stage, and says how far the networks are from the machine's limit.
+
+    python benchmarks/stages.py --photos DIR [--remove person,car,...] [--json FILE]
+
+Each photo is read, its objects removed, and the result encoded, as `cleanplate run` does. A stage's
+time is its own: what another stage does inside it counts there. For networks, the multiplications
+and additions of their graphs at the sizes that were met are set against the rate that a large
+product of matrices reaches on the same threads, just before and just after. On a machine that does
+other things besides, compare the CPU seconds. Needs the package onnx.
+`--operators` lists where the networks' time goes.
+"""
+
+import argparse
+import functools
+import json
+import os
+import statistics
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: as the command line does
+
+import cleanplate.drafts
+import cleanplate.pipeline
+import cleanplate.texture
+from cleanplate import Remover
+from cleanplate.images import encode_photo, read_photo
+from cleanplate.models.registry import MODELS
+from cleanplate.models.runtime import Session, usable_cores
+from cleanplate.models.store import read_file
+from flops import best_rate, flops_of, node_events
+
+PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
+STAGES = (
+    "decode", "find: network", "find: rest", "outlines", "mask", "windows", "fill: edges network",
+    "fill: completion network", "fill: rest", "texture: matching", "texture: copying", "composite",
+    "look again: rest", "encode", "rest",
+)  # fmt: skip
+_NETWORK_STAGES = {
+    "segment": "find: network",
+    "edges": "fill: edges network",
+    "fill": "fill: completion network",
+}
+
+
+@dataclass
+class Stopwatch:
+    """Times of stages that may lie inside each other; each keeps only what is its own."""
+
+    spent_s: Counter[str] = field(default_factory=Counter)
+    cpu_s: Counter[str] = field(default_factory=Counter)  # of all the process's threads
+    _inside_s: list[tuple[float, float]] = field(default_factory=list)
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.spent_s.clear()
+        self.cpu_s.clear()
+
+    def timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `function`, with its time counted."""
+
+        @functools.wraps(function)
+        def call(*arguments: Any, **options: Any) -> Any:
+            self._inside_s.append((0.0, 0.0))
+            start, start_cpu = time.perf_counter(), time.process_time()
+            try:
+                return function(*arguments, **options)
+            finally:
+                spent, cpu = time.perf_counter() - start, time.process_time() - start_cpu
+                inside, inside_cpu = self._inside_s.pop()
+                self.spent_s[stage] += spent - inside
+                self.cpu_s[stage] += cpu - inside_cpu
+                if self._inside_s:
+                    inside, inside_cpu = self._inside_s[-1]
+                    self._inside_s[-1] = (inside + spent, inside_cpu + cpu)
+
+        return call
+
+
+class Networks:
+    """Names the networks' runs, and counts them by their inputs' shapes."""
+
+    def __init__(self, watch: Stopwatch) -> None:
+        self.runs: dict[str, Counter[tuple[tuple[int, ...], ...]]] = defaultdict(Counter)
+        self.counts = False
+        self._roles: dict[int, str] = {}
+        original = Session.run_all
+
+        def run_all(session: Session, *tensors: Any) -> Any:
+            role = self._roles[id(session)]
+            if self.counts:
+                self.runs[role][tuple(tensor.shape for tensor in tensors)] += 1
+            return watch.timed(_NETWORK_STAGES[role], original)(session, *tensors)
+
+        Session.run_all = run_all
+
+    def know(self, model: Any) -> None:
+        """Take a segmenter's or inpainter's networks into account."""
+        for role, session in model._networks.items():
+            self._roles[id(session)] = role
+
+
+def watch_stages(watch: Stopwatch) -> None:
+    """Put the stopwatch around the functions that do one stage each."""
+    for module, name, stage in (
+        (cleanplate.drafts, "follow_edges", "outlines"),
+        (cleanplate.pipeline, "draft_mask", "mask"),
+        (cleanplate.pipeline, "plan_windows", "windows"),
+        (cleanplate.pipeline, "inpaint_scaled", "fill: rest"),
+        (cleanplate.texture, "synthesise", "texture: matching"),
+        (cleanplate.pipeline, "carry_texture", "texture: copying"),
+        (cleanplate.pipeline, "paste", "composite"),
+        (cleanplate.pipeline, "find_remaining", "look again: rest"),
+    ):
+        setattr(module, name, watch.timed(stage, getattr(module, name)))
+
+
+def main() -> None:
+    """Time the photos and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--remove", default="person,car,dog,bird,boat,aeroplane")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=usable_cores())
+    parser.add_argument("--times", type=int, default=3, help="of each photo; the median counts")
+    parser.add_argument("--most", type=int, help="photos at most, evenly chosen")
+    parser.add_argument("--json", type=Path, help="write what was measured there, too")
+    parser.add_argument("--operators", action="store_true", help="list the networks' operators")
+    options = parser.parse_args()
+
+    paths = sorted(p for p in options.photos.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
+    if options.most and len(paths) > options.most:
+        paths = [paths[index * len(paths) // options.most] for index in range(options.most)]
+    if not paths:
+        parser.error(f"{options.photos}: no photos in it")
+    labels = options.remove.split(",")
+    watch = Stopwatch()
+    networks = Networks(watch)
+    watch_stages(watch)
+    rates = [best_rate(options.threads)]
+    remover = Remover(device=options.device, threads=options.threads)
+    for model in (remover.segmenter, remover.inpainter):
+        networks.know(model)
+    segmenter: Any = remover.segmenter
+    segmenter.segment = watch.timed("find: rest", segmenter.segment)
+    spent: Counter[str] = Counter()
+    cpu: Counter[str] = Counter()
+    megapixels, changed = 0.0, 0
+    one_photo(remover, watch, paths[0], labels)  # warms up
+    for path in paths:
+        repeats = []
+        for turn in range(options.times):
+            watch.clear()
+            networks.counts = turn == 0
+            is_changed, size = watch.timed("rest", one_photo)(remover, watch, path, labels)
+            repeats.append((watch.spent_s.copy(), watch.cpu_s.copy()))
+        for stage in STAGES:
+            spent[stage] += statistics.median(repeat[stage] for repeat, _ in repeats)
+            cpu[stage] += statistics.median(repeat[stage] for _, repeat in repeats)
+        megapixels += size / 1e6
+        changed += is_changed
+    rates.append(best_rate(options.threads))
+    told = {
+        "photos": len(paths),
+        "changed": changed,
+        "megapixels": round(megapixels, 2),
+        "threads": options.threads,
+        "segmenter": f"{remover.segmenter.name} on {remover.segmenter.provider}",
+        "inpainter": f"{remover.inpainter.name} on {remover.inpainter.provider}",
+        "best_gflops_per_s": [round(rate / 1e9, 1) for rate in rates],
+        "stages": table(spent, cpu, networks.runs, max(rates)),
+    }
+    show(told)
+    if options.operators:
+        for role, runs in networks.runs.items():
+            show_operators(role, runs.most_common(1)[0][0], options.threads)
+    if options.json:
+        options.json.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+
+
+def one_photo(
+    remover: Remover, watch: Stopwatch, path: Path, labels: list[str]
+) -> tuple[bool, int]:
+    """Do all that `cleanplate run` does with a photo, but the writing."""
+    photo = watch.timed("decode", read_photo)(path)
+    removal = remover.remove(photo.pixels, labels)
+    if removal.changed:
+        watch.timed("encode", encode_photo)(photo, removal.image, removal.mask)
+    return removal.changed, removal.mask.size
+
+
+def table(
+    spent: Counter[str],
+    cpu: Counter[str],
+    runs: dict[str, Counter[tuple[tuple[int, ...], ...]]],
+    best_rate_per_s: float,
+) -> list[dict[str, Any]]:
+    """Return a row for each stage."""
+    models = {
+        file.role: (model, file.role)
+        for model in (MODELS["deeplabv3plus_lite2.voc"], MODELS["edgeconnect.photos"])
+        for file in model.files
+    }
+    work = {}
+    for role, shapes in runs.items():
+        content = read_file(*models[role])
+        work[_NETWORK_STAGES[role]] = (
+            sum(flops_of(content, shape) * count for shape, count in shapes.items()),
+            sum(shapes.values()),
+        )
+    total = sum(spent.values())
+    rows = []
+    for stage in STAGES:
+        row: dict[str, Any] = {
+            "stage": stage,
+            "seconds": round(spent[stage], 3),
+            "share": round(spent[stage] / total, 3),
+            "cpu_seconds": round(cpu[stage], 3),
+        }
+        if stage in work and spent[stage]:
+            flops, count = work[stage]
+            rate = flops / spent[stage]
+            row |= {
+                "runs": count,
+                "gflop": round(flops / 1e9, 1),
+                "gflops_per_s": round(rate / 1e9, 1),
+                "share_of_best_rate": round(rate / best_rate_per_s, 2),
+            }
+        rows.append(row)
+    whole = {"stage": "total", "seconds": round(total, 3), "share": 1.0}
+    return [*rows, {**whole, "cpu_seconds": round(sum(cpu.values()), 3)}]
+
+
+def show(told: dict[str, Any]) -> None:
+    first, last = told["best_gflops_per_s"]
+    print(
+        f"{told['photos']} photos, {told['megapixels']} megapixels in all, {told['changed']} "
+        f"changed; {told['segmenter']}, {told['inpainter']}, {told['threads']} threads\n"
+        f"best rate of a matrix product: {first:.0f} GFLOP/s before, {last:.0f} after\n"
+    )
+    print("| Stage | Time, s | Share | CPU, s | GFLOP | GFLOP/s | Of the best rate |")
+    print("|---|---|---|---|---|---|---|")
+    for row in told["stages"]:
+        cells = [row["stage"], f"{row['seconds']:.2f}", f"{row['share']:.1%}"]
+        cells.append(f"{row['cpu_seconds']:.2f}")
+        if "gflop" in row:
+            cells += [
+                f"{row['gflop']:.0f}",
+                f"{row['gflops_per_s']:.0f}",
+                f"{row['share_of_best_rate']:.0%}",
+            ]
+        else:
+            cells += ["", "", ""]
+        print(f"| {' | '.join(cells)} |")
+
+
+def show_operators(role: str, shapes: tuple[tuple[int, ...], ...], threads: int) -> None:
+    """Print where a network's time goes, at the sizes that were met most often."""
+    model = MODELS["deeplabv3plus_lite2.voc" if role == "segment" else "edgeconnect.photos"]
+    runs = 5
+    spent: Counter[str] = Counter()
+    for event in node_events(
+        read_file(model, role), shapes, threads=threads, optimised=True, runs=runs
+    ):
+        spent[event["args"]["op_name"]] += event["dur"] / runs / 1000
+    print(f"\n{role} at {shapes}: ms by operator, on the CPU")
+    for operator, milliseconds in spent.most_common(8):
+        print(f"  {operator:<24}{milliseconds:8.2f}")
+
+
+if __name__ == "__main__":
+    main()
