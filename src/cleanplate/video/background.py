@@ -23,6 +23,7 @@ from cleanplate.matching import Transform, project, shifting
 from cleanplate.types import Box, Mask, RGBImage
 from cleanplate.video.colour import DEEP_UNIT, Picture, eight_bit
 from cleanplate.video.motion import extent_of
+from cleanplate.video.warping import inverse, resampled, warped
 
 Fill = Callable[[RGBImage, Mask], RGBImage]
 """Fills the True pixels of a mask, as `Remover.fill` does."""
@@ -104,10 +105,7 @@ class Plate:
     def need(self, mask: Mask, to_key: Transform) -> None:
         """Ask for the background of a hole, (H, W), and of its surroundings."""
         near = grow(mask, _RING_PX).view(np.uint8)
-        seen = cv2.warpPerspective(
-            near, self._to_plate(to_key), self.size_hw[::-1], flags=cv2.INTER_LINEAR
-        )
-        self._needed |= seen > 0
+        self._needed |= warped(near, self._to_plate(to_key), self.size_hw) > 0
 
     def add(self, picture: Picture, mask: Mask, to_key: Transform) -> npt.NDArray[np.float32]:
         """Take what a frame shows outside its hole.
@@ -158,12 +156,12 @@ class Plate:
             to_key: from its px to the key frame's.
             gain: what `add` returned for it.
         """
-        from_plate = np.linalg.inv(self._to_plate(to_key))
+        from_plate = inverse(self._to_plate(to_key))
         is_still = np.array_equal(to_key, np.eye(3))
-        size_wh = (mask.shape[1], mask.shape[0])
+        height, width = mask.shape
         flags = cv2.INTER_NEAREST if is_still else cv2.INTER_CUBIC
-        plate = cv2.warpPerspective(self.picture, from_plate, size_wh, flags=flags)
-        source = cv2.warpPerspective(self.source, from_plate, size_wh, flags=cv2.INTER_NEAREST)
+        plate = warped(self.picture, from_plate, (height, width), flags)
+        source = warped(self.source, from_plate, (height, width), cv2.INTER_NEAREST)
         if (gain != 1).any():
             highest = 255 * self._unit
             exposed = np.clip(np.rint(plate / gain), 0, highest)
@@ -215,8 +213,7 @@ class Plate:
             use = (one > low) & (one < high) & (two > low) & (two < high)
             if use.sum() >= _LEAST_FOR_GAIN:
                 gain[channel] = np.clip(np.median(one[use] / two[use]), *_GAIN_RANGE)
-        gain[np.abs(gain - 1) < _GAIN_STILL] = 1
-        return gain
+        return np.where(np.abs(gain - 1) < _GAIN_STILL, np.float32(1), gain)
 
     def _lay(self, picture: Picture, away: Mask, to_plate: Transform) -> None:
         """Lay a frame under the plate, where nothing lies yet: surroundings for the fill."""
@@ -228,11 +225,10 @@ class Plate:
         if self._laid is not None and np.abs(view - self._laid).max() < _SEEN_AGAIN_PX:
             return
         self._laid = view
-        size_wh = self.size_hw[::-1]
-        free = cv2.warpPerspective(away.view(np.uint8) * 255, to_plate, size_wh) > 250
-        new = np.asarray(free & ~self._seen)
+        free = warped(away.view(np.uint8) * np.uint8(255), to_plate, self.size_hw) > 250
+        new = np.asarray(free & ~self._seen, np.bool_)
         if new.any():
-            seen = cv2.warpPerspective(picture, to_plate, size_wh)
+            seen = warped(picture, to_plate, self.size_hw)
             self.picture[new] = self._exposed(seen[new])
             self._seen |= new
 
@@ -245,13 +241,12 @@ class Plate:
         whole_px = np.allclose(to_plate[:2, :2], np.eye(2), atol=1e-9) and np.allclose(
             to_plate[:2, 2], np.rint(to_plate[:2, 2]), atol=1e-9
         )
-        at = project(np.linalg.inv(to_plate), xy)
+        at = project(inverse(to_plate), xy)
         near = np.rint(at).astype(np.int32)
         limit = np.array([away.shape[1], away.shape[0]])
         rim = 0 if whole_px else 2  # cubic interpolation reaches so far
-        free = ((near >= rim) & (near < limit - rim)).all(axis=1)
-        free[free] = away[near[free, 1], near[free, 0]]
-        which = np.flatnonzero(free)
+        which = np.flatnonzero(((near >= rim) & (near < limit - rim)).all(axis=1))
+        which = which[away[near[which, 1], near[which, 0]]]
         if not which.size:
             return
         if whole_px:
@@ -270,8 +265,8 @@ class Plate:
     def _exposed(self, values: Picture) -> Picture:
         if (self._gain == 1).all():
             return values
-        exposed = np.clip(np.rint(values * self._gain), 0, 255 * self._unit)
-        return exposed.astype(self.picture.dtype)
+        exposed = np.clip(np.rint(values.astype(np.float32) * self._gain), 0, 255 * self._unit)
+        return np.asarray(exposed, self.picture.dtype)
 
     def _medians(self) -> tuple[Picture, npt.NDArray[np.float32]]:
         """Return (P, 3) medians, and (P,) median deviations of the brightness, in 8-bit levels."""
@@ -323,8 +318,7 @@ def _interpolated(picture: Picture, xy: npt.NDArray[np.float32]) -> Picture:
     """Return (N, 3) colours at (N, 2) places."""
     short = -len(xy) % _ROW
     grid = np.pad(xy, ((0, short), (0, 0)), mode="edge").reshape(-1, _ROW, 2)
-    values = cv2.remap(picture, grid, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    values = np.asarray(values).reshape(-1, 3)[: len(xy)]
+    values = resampled(picture, grid, cv2.INTER_CUBIC).reshape(-1, 3)[: len(xy)]
     highest = 255 * DEEP_UNIT
     return values if picture.dtype == np.uint8 else np.minimum(values, highest)
 

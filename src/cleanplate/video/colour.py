@@ -125,10 +125,11 @@ class Coding:
     def _samples(self, rgb: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
         black, luma_span, middle, chroma_span = self._scales
         red, blue = LUMA_COEFFICIENTS[self.matrix]
-        r, g, b = (rgb[..., channel] / (255 * self.unit) for channel in range(3))
+        r, g, b = (rgb[..., channel] / np.float32(255 * self.unit) for channel in range(3))
         y = red * r + (1 - red - blue) * g + blue * b
         cb, cr = (b - y) / (2 * (1 - blue)), (r - y) / (2 * (1 - red))
-        return [black + luma_span * y, middle + chroma_span * cb, middle + chroma_span * cr]
+        samples = black + luma_span * y, middle + chroma_span * cb, middle + chroma_span * cr
+        return [np.asarray(values, np.float32) for values in samples]
 
     def _rounded(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.generic]:
         highest = (1 << self.bits) - 1

@@ -1,12 +1,12 @@
 """How much a filled hole flickers: what changes in it from frame to frame, the motion taken out."""
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from cleanplate.errors import InputError, ShapeMismatchError
 from cleanplate.matching import Luma, Transform
 from cleanplate.types import Mask
+from cleanplate.video.warping import inverse, warped
 
 _RIM = 2  # px at a warped frame's border that are not compared
 
@@ -33,18 +33,16 @@ def flicker(before: Luma, after: Luma, to_before: Transform, mask: Mask) -> tupl
         raise InputError(f"frames must be (H, W) of one size, got {before.shape}, {after.shape}")
     if mask.shape != after.shape:
         raise ShapeMismatchError(after.shape, mask.shape)
-    size_wh = (after.shape[1], after.shape[0])
-    flags = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
     there = np.zeros(after.shape, np.uint8)
     there[_RIM : after.shape[0] - _RIM, _RIM : after.shape[1] - _RIM] = 1
     if np.array_equal(to_before, np.eye(3)):
-        warped, seen = before, there
+        moved, seen = before, there
     else:
-        warped = np.asarray(cv2.warpPerspective(before, to_before, size_wh, flags=flags), np.uint8)
-        seen = np.asarray(cv2.warpPerspective(there, to_before, size_wh, flags=flags), np.uint8)
+        from_before = inverse(to_before)
+        moved, seen = (warped(x, from_before, after.shape) for x in (before, there))
     compared = mask & (seen > 0)
     count = int(np.count_nonzero(compared))
     if not count:
         return float("nan"), 0
-    change: npt.NDArray[np.int16] = np.abs(after[compared].astype(np.int16) - warped[compared])
+    change: npt.NDArray[np.int16] = np.abs(after[compared].astype(np.int16) - moved[compared])
     return float(change.mean()), count

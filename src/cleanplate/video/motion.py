@@ -11,7 +11,8 @@ References:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from functools import partial
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -164,7 +165,11 @@ def _find_corners(luma: Luma, away: Mask) -> npt.NDArray[np.float32]:
         max(3.0, _CORNER_APART * max(luma.shape)),
         mask=away.astype(np.uint8),
     )
-    return np.zeros((0, 2), np.float32) if corners is None else corners.reshape(-1, 2)
+    return (
+        np.zeros((0, 2), np.float32)
+        if corners is None
+        else np.asarray(corners, np.float32).reshape(-1, 2)
+    )
 
 
 def _flow(
@@ -189,14 +194,14 @@ def _flow(
     corners, guess = corners[seen], guess[seen]
     if len(corners) < _LEAST_CORNERS:
         return none, none
-    options = {"winSize": (_WINDOW_PX, _WINDOW_PX), "maxLevel": _LEVELS}
-    flags = cv2.OPTFLOW_USE_INITIAL_FLOW
-    found, there, _ = cv2.calcOpticalFlowPyrLK(
-        before, luma, corners, guess.copy(), flags=flags, **options
+    follow: Any = partial(  # its stub lacks None for what it makes itself
+        cv2.calcOpticalFlowPyrLK,
+        winSize=(_WINDOW_PX, _WINDOW_PX),
+        maxLevel=_LEVELS,
+        flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
     )
-    back, again, _ = cv2.calcOpticalFlowPyrLK(
-        luma, before, found, corners.copy(), flags=flags, **options
-    )
+    found, there, _ = follow(before, luma, corners, guess.copy())
+    back, again, _ = follow(luma, before, found, corners.copy())
     good = (there.ravel() > 0) & (again.ravel() > 0) & _inside(found, size_wh)
     good &= np.hypot(*(back - corners).T) < _THERE_AND_BACK_PX
     at = np.clip(np.rint(found[good]).astype(int), 0, (size_wh[0] - 1, size_wh[1] - 1))

@@ -33,6 +33,7 @@ from cleanplate.video.mask_store import MaskStore
 from cleanplate.video.motion import CameraTracker
 from cleanplate.video.reading import Clip, Frame, frames_and_packets, frames_of, read_clip
 from cleanplate.video.steadying import MaskSteadier
+from cleanplate.video.warping import inverse
 from cleanplate.video.writing import CRF_RANGE, DEFAULT_CRF, ClipWriter, check_storable
 
 Progress = Callable[[str, int, int | None], None]
@@ -119,7 +120,7 @@ class _Flicker:
         luma = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
         if self._before is not None and mask.any():
             before, hole, key = self._before
-            to_before = np.linalg.inv(key) @ to_key
+            to_before = inverse(key) @ to_key
             around = grown(mask, _AROUND_PX) & ~mask & ~hole
             for number, region in enumerate((mask, around)):
                 change, count = flicker(before, luma, to_before, region)

@@ -4,7 +4,9 @@ import math
 from collections.abc import Collection
 from dataclasses import asdict
 
+from cleanplate.inpainters import Inpainter
 from cleanplate.pipeline import Remover
+from cleanplate.segmenters import Segmenter
 from cleanplate.selection import Area, Rules
 from cleanplate.video.removing import VideoRemoval
 
@@ -14,7 +16,10 @@ def describe_video(
 ) -> dict[str, object]:
     """Return what the report says about a clip, ready for JSON; docs/video.md tells the fields."""
     clip = result.clip
-    models = {"segmenter": remover.segmenter, "inpainter": remover.inpainter}
+    models: dict[str, Segmenter | Inpainter] = {
+        "segmenter": remover.segmenter,
+        "inpainter": remover.inpainter,
+    }
 
     def rounded(value: float | None) -> float | None:
         return None if value is None or not math.isfinite(value) else round(value, 4)

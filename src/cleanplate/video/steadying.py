@@ -12,19 +12,22 @@ Reference:
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from cleanplate.types import Mask, RGBImage
+from cleanplate.video.warping import resampled
 
 REACH = 3
 """Frames on either side that count: an object missed in so many in a row is still filled in."""
 
 _SIDE_PX = 360  # long side at which the flow is found
 _LEAST_SIDE_PX = 16  # below which there is no flow to find
+_OUTLINE_SHARE = 0.008  # of the long side: what outlines tremble by
+_AGREED_SHARE = 0.3  # of a missing part
 _MISSED_SHARE = 0.3  # of a mask: so much carried into it counts as steadied
 
 
@@ -56,7 +59,7 @@ class MaskSteadier:
 
     def __init__(self) -> None:
         self._window: deque[_Seen] = deque()
-        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self._at = 0  # of the next frame to give back, in the window
 
     def add(
@@ -97,8 +100,8 @@ class MaskSteadier:
         """Find the flow between two frames."""
         if min(before.luma.shape) < _LEAST_SIDE_PX:
             return
-        after.from_before = _places(self._flow.calc(after.luma, before.luma, None))
-        before.from_after = _places(self._flow.calc(before.luma, after.luma, None))
+        after.from_before = self._places(after.luma, before.luma)
+        before.from_after = self._places(before.luma, after.luma)
 
     def _settle(self) -> Steadied:
         own = self._window[self._at]
@@ -106,16 +109,20 @@ class MaskSteadier:
         after, full_after = self._carried(+1)
         mask = own.mask
         carried = False
-        if full_before and full_after:
-            both = np.minimum(before[0], after[0])
-        else:  # near the ends of a shot one side is cut short: two frames anywhere have to agree
-            both = np.sort(np.stack([*before, *after]), axis=0)[-2]
-            both = np.maximum(both, np.minimum(before[0], after[0]))
-        if float(both.max(initial=0)) > 0.5:
-            large = cv2.resize(both, (mask.shape[1], mask.shape[0]), interpolation=cv2.INTER_LINEAR)
-            more = np.asarray(large > 0.5) & ~mask
-            carried = np.count_nonzero(more) > _MISSED_SHARE * max(np.count_nonzero(mask), 1)
-            mask = mask | more
+        either = np.maximum(before[0], after[0])
+        both = np.minimum(before[0], after[0])
+        if not (full_before and full_after):
+            # Near the ends of a shot one side is cut short: any two frames have to agree.
+            both = np.maximum(both, np.sort(np.stack([*before, *after]), axis=0)[-2])
+        more = _belonging(own.small > 0.5, either > 0.5, both > 0.5)
+        if more.any():
+            field = more.astype(np.float32)
+            large = cv2.resize(
+                field, (mask.shape[1], mask.shape[0]), interpolation=cv2.INTER_LINEAR
+            )
+            added = np.asarray(large > 0.5) & ~mask
+            carried = int(added.sum()) > _MISSED_SHARE * max(int(mask.sum()), 1)
+            mask = mask | added
         if own.kept is not None:
             mask = mask & ~own.kept
         self._at += 1
@@ -147,18 +154,41 @@ class MaskSteadier:
             if not field.any():
                 continue
             for places in reversed(flows):
-                field = cv2.remap(
-                    field, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
-                )
+                field = resampled(field, places, cv2.INTER_LINEAR)
             most[1] = np.maximum(most[1], np.minimum(most[0], field))
             np.maximum(most[0], field, out=most[0])
         return most, True
 
+    def _places(
+        self, here: npt.NDArray[np.uint8], there: npt.NDArray[np.uint8]
+    ) -> npt.NDArray[np.float32]:
+        """Return (h, w, 2): where each pixel of one frame lies in another, in px."""
+        height, width = here.shape
+        flow: Any = self._flow
+        places: npt.NDArray[np.float32] = flow.calc(here, there, None)
+        places[..., 0] += np.arange(width, dtype=np.float32)
+        places[..., 1] += np.arange(height, dtype=np.float32)[:, None]
+        return places
 
-def _places(flow: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return (h, w, 2): where each pixel comes from, in px."""
-    height, width = flow.shape[:2]
-    places = np.empty((height, width, 2), np.float32)
-    places[..., 0] = np.arange(width, dtype=np.float32) + flow[..., 0]
-    places[..., 1] = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1]
-    return places
+
+def _belonging(own: Mask, either: Mask, both: Mask) -> Mask:
+    """Return what neighbouring frames add to a mask, all (h, w).
+
+    Wherever both sides agree; and the whole of a part that is missing here and on which they agree
+    by a good share: the flow of plain things is not exact.
+
+    Args:
+        own: what the frame itself shows.
+        either: what one side or the other shows.
+        both: what both show.
+    """
+    thin = 2 * max(1, round(_OUTLINE_SHARE * max(own.shape))) + 1
+    missing = (either & ~own).view(np.uint8)
+    missing = np.asarray(cv2.morphologyEx(missing, cv2.MORPH_OPEN, np.ones((thin, thin))), np.uint8)
+    count, parts = cv2.connectedComponents(missing, connectivity=8)
+    agreed = np.bincount(parts[both], minlength=count)
+    total = np.maximum(np.bincount(parts.ravel(), minlength=count), 1)
+    belongs = agreed > _AGREED_SHARE * total
+    belongs[0] = False
+    whole = cv2.dilate(belongs[parts].astype(np.uint8), np.ones((thin, thin))) > 0
+    return np.asarray(both | (whole & either))
