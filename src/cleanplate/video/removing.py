@@ -18,14 +18,15 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.compositing import paste
+from cleanplate.drafts import shaped
 from cleanplate.errors import InputError
 from cleanplate.images.atomic import copy_photo
 from cleanplate.masks import grow as grown
 from cleanplate.masks import painted
 from cleanplate.matching import Luma, Transform
 from cleanplate.pipeline import DEFAULT_MIN_SCORE, NO_RULES, Remover
-from cleanplate.selection import Area, Rules
-from cleanplate.types import Mask, RGBImage
+from cleanplate.selection import SCORE_BELOW, Area, Rules
+from cleanplate.types import Instance, Mask, RGBImage
 from cleanplate.video.background import Applied, Plate
 from cleanplate.video.colour import Picture, eight_bit
 from cleanplate.video.flicker import flicker
@@ -39,6 +40,7 @@ from cleanplate.video.writing import CRF_RANGE, DEFAULT_CRF, ClipWriter, check_s
 Progress = Callable[[str, int, int | None], None]
 """Called after each frame with the stage ("look" or "fill"), the frames done, and their number."""
 
+_WEAK_SHARE = 0.4  # of the least score: lower ones are never taken
 _AROUND_PX = 24  # of a hole, where the flicker of the background itself is measured
 
 
@@ -85,6 +87,7 @@ class _Drafted:
     """What was found in a frame."""
 
     mask: Mask  # (H, W), what goes
+    weak: Mask | None  # (H, W), what was found with too low a score
     kept: Mask | None  # (H, W), what must stay
     goes: frozenset[str]  # labels
     stays: frozenset[str]
@@ -200,8 +203,10 @@ def remove_from_video(
         kept = None
         if made.guarded:
             kept = painted((x for x in made.left if x.id in made.guarded), made.mask.shape)
+        weak = [x for x in made.left if _is_weak(x, min_score)]
+        hint = shaped(weak, made.mask.shape, grow) if weak else None
         goes, stays = (frozenset(x.label for x in things) for things in (made.objects, made.left))
-        return _Drafted(made.mask, kept, goes, stays)
+        return _Drafted(made.mask, hint, kept, goes, stays)
 
     with MaskStore(clip.size_hw) as masks:
         looked = _look(work, masks, draft)
@@ -275,7 +280,9 @@ def _look(work: _Work, masks: MaskStore, draft: Draft) -> _Looked:
         looked.to_key.append(placed.to_key)
         result.shots += placed.cut
         result.frames += 1
-        for steady in steadier.add(image, drafted.mask, kept=drafted.kept, cut=placed.cut):
+        for steady in steadier.add(
+            image, drafted.mask, weak=drafted.weak, kept=drafted.kept, cut=placed.cut
+        ):
             keep(steady.mask, steady.carried)
         work.tell("look", result.frames, clip.frames)
     for steady in steadier.finish():
@@ -283,6 +290,11 @@ def _look(work: _Work, masks: MaskStore, draft: Draft) -> _Looked:
     result.segments = len(looked.segments)
     result.found, result.left = dict(found), dict(left)
     return looked
+
+
+def _is_weak(thing: Instance, min_score: float) -> bool:
+    """Return whether an object stays for its score alone, which is not far too low."""
+    return thing.reason.startswith(SCORE_BELOW) and thing.score >= _WEAK_SHARE * min_score
 
 
 def _write(work: _Work, looked: _Looked) -> None:

@@ -3,7 +3,8 @@
 A segmenter looks at each frame alone. It misses an object now and then, and its outlines tremble.
 Here, what was found in the frames just before and just after is carried into each frame along the
 optical flow, with the object's own motion; where both sides agree, it belongs to the frame too.
-What a frame shows by itself always stays: too much mask costs little, as the background is known.
+What was found with too low a score counts where a neighbour shows the object. What a frame shows by
+itself always stays: too much mask costs little, as the background is known.
 
 Reference:
     Kroeger et al., Fast Optical Flow using Dense Inverse Search, ECCV 2016, as OpenCV's DIS.
@@ -21,13 +22,14 @@ import numpy.typing as npt
 from cleanplate.types import Mask, RGBImage
 from cleanplate.video.warping import resampled
 
-REACH = 3
+REACH = 5
 """Frames on either side that count: an object missed in so many in a row is still filled in."""
 
 _SIDE_PX = 360  # long side at which the flow is found
 _LEAST_SIDE_PX = 16  # below which there is no flow to find
 _OUTLINE_SHARE = 0.008  # of the long side: what outlines tremble by
 _AGREED_SHARE = 0.3  # of a missing part
+_LINKED_SHARE = 0.5  # of what was found with a low score: so much has to be carried there
 _MISSED_SHARE = 0.3  # of a mask: so much carried into it counts as steadied
 
 
@@ -35,7 +37,8 @@ _MISSED_SHARE = 0.3  # of a mask: so much carried into it counts as steadied
 class _Seen:
     """A frame in the window."""
 
-    mask: Mask  # (H, W), as it was found
+    mask: Mask  # (H, W), as it was found, and what is linked to it
+    weak: Mask | None  # (H, W), what was found with too low a score; None if nothing
     kept: Mask | None  # (H, W), what may not be filled; None if nothing
     luma: npt.NDArray[np.uint8]  # (h, w)
     small: npt.NDArray[np.float32]  # (h, w), the mask
@@ -63,13 +66,20 @@ class MaskSteadier:
         self._at = 0  # of the next frame to give back, in the window
 
     def add(
-        self, image: RGBImage, mask: Mask, *, kept: Mask | None = None, cut: bool = False
+        self,
+        image: RGBImage,
+        mask: Mask,
+        *,
+        weak: Mask | None = None,
+        kept: Mask | None = None,
+        cut: bool = False,
     ) -> Iterator[Steadied]:
         """Take a frame; yield the frames that are settled by it.
 
         Args:
             image: (H, W, 3) uint8.
             mask: (H, W) bool, what was found in it.
+            weak: (H, W) bool, what was found with too low a score.
             kept: (H, W) bool, what must not be filled.
             cut: a shot begins here: nothing is carried across.
         """
@@ -79,8 +89,13 @@ class MaskSteadier:
         luma = cv2.resize(
             cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), size_wh, interpolation=cv2.INTER_AREA
         )
-        small = cv2.resize(mask.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA)
-        seen = _Seen(mask, kept, cast("npt.NDArray[np.uint8]", luma), np.asarray(small, np.float32))
+        seen = _Seen(
+            mask,
+            weak,
+            kept,
+            cast("npt.NDArray[np.uint8]", luma),
+            _shrunk(mask, size_wh[::-1]),
+        )
         if cut:
             yield from self.finish()
         if self._window:
@@ -109,11 +124,18 @@ class MaskSteadier:
         after, full_after = self._carried(+1)
         mask = own.mask
         carried = False
-        either = np.maximum(before[0], after[0])
+        either = np.maximum(before[2], after[2])
+        linked = _linked(own.weak, either > 0.5)
+        if linked is not None:
+            # From here on it is as good as found: the frames to come build on it.
+            own.mask = mask = mask | linked
+            own.small = np.maximum(own.small, _shrunk(linked, own.small.shape))
+            carried = True
         both = np.minimum(before[0], after[0])
         if not (full_before and full_after):
             # Near the ends of a shot one side is cut short: any two frames have to agree.
-            both = np.maximum(both, np.sort(np.stack([*before, *after]), axis=0)[-2])
+            both = np.sort(np.stack([*before[:2], *after[:2]]), axis=0)[-2]
+            either = both
         more = _belonging(own.small > 0.5, either > 0.5, both > 0.5)
         if more.any():
             field = more.astype(np.float32)
@@ -121,7 +143,7 @@ class MaskSteadier:
                 field, (mask.shape[1], mask.shape[0]), interpolation=cv2.INTER_LINEAR
             )
             added = np.asarray(large > 0.5) & ~mask
-            carried = int(added.sum()) > _MISSED_SHARE * max(int(mask.sum()), 1)
+            carried |= int(added.sum()) > _MISSED_SHARE * max(int(mask.sum()), 1)
             mask = mask | added
         if own.kept is not None:
             mask = mask & ~own.kept
@@ -134,13 +156,14 @@ class MaskSteadier:
     def _carried(self, step: int) -> tuple[npt.NDArray[np.float32], bool]:
         """Return what the frames on one side show, carried here, and whether all are there.
 
-        The first is (2, h, w): the largest and the second largest of them at each px.
+        The first is (3, h, w): the largest and the second largest of them at each px, and what the
+        nearest shows that shows anything.
 
         Args:
             step: -1 for those before, +1 for those after.
         """
         own = self._window[self._at].small
-        most = np.zeros((2, *own.shape), np.float32)
+        most = np.zeros((3, *own.shape), np.float32)
         at = self._at
         flows: list[npt.NDArray[np.float32]] = []
         for _ in range(REACH):
@@ -155,6 +178,8 @@ class MaskSteadier:
                 continue
             for places in reversed(flows):
                 field = resampled(field, places, cv2.INTER_LINEAR)
+            if not most[2].any():
+                most[2] = field
             most[1] = np.maximum(most[1], np.minimum(most[0], field))
             np.maximum(most[0], field, out=most[0])
         return most, True
@@ -169,6 +194,26 @@ class MaskSteadier:
         places[..., 0] += np.arange(width, dtype=np.float32)
         places[..., 1] += np.arange(height, dtype=np.float32)[:, None]
         return places
+
+
+def _linked(weak: Mask | None, carried: Mask) -> Mask | None:
+    """Return the parts of `weak`, (H, W), that lie where something is carried, (h, w)."""
+    if weak is None or not carried.any():
+        return None
+    count, parts = cv2.connectedComponents(weak.view(np.uint8), connectivity=8)
+    size_wh = (weak.shape[1], weak.shape[0])
+    there = cv2.resize(carried.view(np.uint8), size_wh, interpolation=cv2.INTER_NEAREST) > 0
+    covered = np.bincount(parts[there], minlength=count) / np.bincount(parts.ravel())
+    chosen = covered >= _LINKED_SHARE
+    chosen[0] = False
+    return np.asarray(chosen[parts]) if chosen.any() else None
+
+
+def _shrunk(mask: Mask, size_hw: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    size_wh = (size_hw[1], size_hw[0])
+    return np.asarray(
+        cv2.resize(mask.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA), np.float32
+    )
 
 
 def _belonging(own: Mask, either: Mask, both: Mask) -> Mask:
