@@ -81,6 +81,7 @@ class Frame:
     pts: int  # in the clip's time base
     duration: int  # the same; 0 if unknown
     planes: Planes  # stored, not turned
+    damaged: bool = False  # the decoder guessed a part of it
 
     def picture(self, clip: Clip) -> Picture:
         """Return the upright colours."""
@@ -211,7 +212,9 @@ def _frame(clip: Clip, frame: "av.VideoFrame", index: int) -> Frame:
     _check(clip.path, not frame.interlaced_frame, f"it is interlaced {place}", _DEINTERLACE)
     _check(clip.path, frame.pts is not None, f"it has no time {place}", _CONVERT)
     planes = [_plane(clip, frame.planes[number]) for number in range(3)]
-    return Frame(index, frame.pts or 0, int(frame.duration or 0), (planes[0], planes[1], planes[2]))
+    duration, damaged = int(frame.duration or 0), bool(frame.is_corrupt)
+    stored = (planes[0], planes[1], planes[2])
+    return Frame(index, frame.pts or 0, duration, stored, damaged)
 
 
 def _plane(clip: Clip, plane: "av.video.plane.VideoPlane") -> npt.NDArray[np.generic]:
@@ -231,10 +234,12 @@ def _only_video(
     if not videos:
         raise PhotoError(path, "there is no video in it", "check the file")
     _check(path, len(videos) == 1, f"there are {len(videos)} videos in it", "extract one of them")
+    chapters = len(container.chapters())  # MP4 holds them in a stream, too; they come back
     notes = tuple(
         f"{what} is not carried over"
         for stream in container.streams
         if (what := not_carried(stream)) is not None
+        and not (chapters and stream.frames == chapters)
     )
     return videos[0], notes
 
@@ -243,8 +248,8 @@ def not_carried(stream: "av.stream.Stream") -> str | None:
     """Return what a stream is that cannot be written again; None if it can."""
     if stream.type in ("audio", "subtitle", "video", "attachment"):
         return None
-    tag = "".join(c for c in stream.codec_tag if c.isprintable()) if stream.codec_tag else ""
-    return f"stream {stream.index} ({stream.type} {tag})".replace(" )", ")")
+    kind = stream.metadata.get("handler_name") or stream.type
+    return f"stream {stream.index} ({kind.strip()}: neither picture, sound nor text)"
 
 
 def _coding(path: Path, codec: str, stream: "av.VideoStream", frame: "av.VideoFrame") -> Coding:

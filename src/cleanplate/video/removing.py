@@ -40,6 +40,7 @@ from cleanplate.video.writing import CRF_RANGE, DEFAULT_CRF, ClipWriter, check_s
 Progress = Callable[[str, int, int | None], None]
 """Called after each frame with the stage ("look" or "fill"), the frames done, and their number."""
 
+_MISSING_S = 1.0  # that the pictures may end before the file; sound is often a little longer
 _WEAK_SHARE = 0.4  # of the least score: lower ones are never taken
 _AROUND_PX = 24  # of a hole, where the flicker of the background itself is measured
 
@@ -266,9 +267,11 @@ def _look(work: _Work, masks: MaskStore, draft: Draft) -> _Looked:
         result.frames_filled += bool(mask.any())
         result.frames_steadied += carried
 
-    segment = -1
+    segment, damaged, end_s = -1, 0, 0.0
     for frame in frames_of(clip, threads=work.threads):
         image = eight_bit(frame.picture(clip))
+        damaged += frame.damaged
+        end_s = float((frame.pts + frame.duration) * clip.time_base)
         drafted = draft(image)
         found.update(drafted.goes)
         left.update(drafted.stays)
@@ -287,6 +290,13 @@ def _look(work: _Work, masks: MaskStore, draft: Draft) -> _Looked:
         work.tell("look", result.frames, clip.frames)
     for steady in steadier.finish():
         keep(steady.mask, steady.carried)
+    if damaged:
+        result.notes += (f"{damaged} of {result.frames} frames are damaged in the clip itself",)
+    if clip.duration_s is not None and clip.duration_s - end_s > _MISSING_S:
+        result.notes += (
+            f"the file states {clip.duration_s:.1f} s and its pictures end after {end_s:.1f} s; "
+            "it may be cut off",
+        )
     result.segments = len(looked.segments)
     result.found, result.left = dict(found), dict(left)
     return looked
