@@ -113,7 +113,8 @@ def write(path: Path, frames: Iterable[RGBImage], crf: int) -> None:
         stream = output.add_stream("libx264", rate=30, options={"crf": str(crf)})
         stream.pix_fmt = "yuv420p"
         for number, image in enumerate(frames):
-            stream.height, stream.width = image.shape[:2]
+            if not number:
+                stream.height, stream.width = image.shape[:2]
             frame = av.VideoFrame.from_ndarray(image)
             frame.pts, frame.time_base = number, Fraction(1, 30)
             output.mux(stream.encode(frame))

@@ -12,11 +12,13 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cleanplate import pipeline
 from cleanplate.compositing import paste
 from cleanplate.drafts import shaped
 from cleanplate.errors import InputError
@@ -24,7 +26,7 @@ from cleanplate.images.atomic import copy_photo
 from cleanplate.masks import grow as grown
 from cleanplate.masks import painted
 from cleanplate.matching import Luma, Transform
-from cleanplate.pipeline import DEFAULT_MIN_SCORE, NO_RULES, Remover
+from cleanplate.pipeline import DEFAULT_MIN_SCORE, NO_RULES
 from cleanplate.selection import SCORE_BELOW, Area, Rules
 from cleanplate.types import Instance, Mask, RGBImage
 from cleanplate.video.background import Applied, Plate
@@ -36,6 +38,9 @@ from cleanplate.video.reading import Clip, Frame, frames_and_packets, frames_of,
 from cleanplate.video.steadying import MaskSteadier
 from cleanplate.video.warping import inverse
 from cleanplate.video.writing import CRF_RANGE, DEFAULT_CRF, ClipWriter, check_storable
+
+if TYPE_CHECKING:
+    from cleanplate.pipeline import Remover
 
 Progress = Callable[[str, int, int | None], None]
 """Called after each frame with the stage ("look" or "fill"), the frames done, and their number."""
@@ -103,7 +108,7 @@ class _Work:
     """What all of it needs."""
 
     clip: Clip
-    remover: Remover
+    remover: "Remover"
     result: VideoRemoval
     tell: Progress
     threads: int | None
@@ -146,7 +151,7 @@ def remove_from_video(
     target: str | Path,
     labels: Collection[str] | str,
     *,
-    remover: Remover | None = None,
+    remover: "Remover | None" = None,
     min_score: float = DEFAULT_MIN_SCORE,
     min_area: Area = 0,
     grow: float | None = None,
@@ -187,7 +192,7 @@ def remove_from_video(
     result = VideoRemoval(clip=clip, target=target, notes=clip.notes, crf=crf)
     remover = remover or Remover()
     tell = on_progress or (lambda stage, done, total: None)
-    work = _Work(clip, remover or Remover(), result, tell, threads)
+    work = _Work(clip, remover or pipeline.Remover(), result, tell, threads)
     start = time.perf_counter()
 
     def draft(image: RGBImage) -> _Drafted:

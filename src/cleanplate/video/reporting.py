@@ -3,16 +3,19 @@
 import math
 from collections.abc import Collection
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from cleanplate.inpainters import Inpainter
-from cleanplate.pipeline import Remover
 from cleanplate.segmenters import Segmenter
 from cleanplate.selection import Area, Rules
 from cleanplate.video.removing import VideoRemoval
 
+if TYPE_CHECKING:
+    from cleanplate.pipeline import Remover
+
 
 def describe_video(
-    result: VideoRemoval, remover: Remover, settings: dict[str, object]
+    result: VideoRemoval, remover: "Remover", settings: dict[str, object]
 ) -> dict[str, object]:
     """Return what the report says about a clip, ready for JSON; docs/video.md tells the fields."""
     clip = result.clip
