@@ -34,6 +34,7 @@ VIDEO_HELP = (
 )
 
 _NOTE_EVERY_S = 30.0  # where there is no terminal
+_LEAST_SHARE = 0.005  # of the holes; less is not told
 _STAGES = {"look": "looking", "fill": "filling"}
 
 
@@ -193,7 +194,9 @@ def _tell(result: "VideoRemoval", *, verbose: bool) -> None:
             (result.by_frame_px, "by the inpainter, frame by frame"),
         ]
         filled = ", ".join(
-            f"{100 * result.share(pixels):.0f} % {how}" for pixels, how in parts if pixels
+            f"{100 * result.share(pixels):.0f} % {how}"
+            for pixels, how in parts
+            if result.share(pixels) >= _LEAST_SHARE
         )
         print_line(
             f"{result.clip.path}: removed {_frames_with(result.found)}, filled "

@@ -27,6 +27,7 @@ REACH = 5
 
 _SIDE_PX = 360  # long side at which the flow is found
 _LEAST_SIDE_PX = 16  # below which there is no flow to find
+_ENOUGH = 2  # frames on either side that are carried, of those that show anything
 _OUTLINE_SHARE = 0.008  # of the long side: what outlines tremble by
 _AGREED_SHARE = 0.3  # of a missing part
 _LINKED_SHARE = 0.5  # of what was found with a low score: so much has to be carried there
@@ -124,17 +125,20 @@ class MaskSteadier:
         after, full_after = self._carried(+1)
         mask = own.mask
         carried = False
-        either = np.maximum(before[2], after[2])
+        nothing = np.zeros_like(own.small)
+        either = np.maximum.reduce([nothing, *before[:1], *after[:1]])
         linked = _linked(own.weak, either > 0.5)
         if linked is not None:
             # From here on it is as good as found: the frames to come build on it.
             own.mask = mask = mask | linked
             own.small = np.maximum(own.small, _shrunk(linked, own.small.shape))
             carried = True
-        both = np.minimum(before[0], after[0])
-        if not (full_before and full_after):
-            # Near the ends of a shot one side is cut short: any two frames have to agree.
-            both = np.sort(np.stack([*before[:2], *after[:2]]), axis=0)[-2]
+        if full_before and full_after:
+            both = np.minimum(
+                np.maximum.reduce([nothing, *before]), np.maximum.reduce([nothing, *after])
+            )
+        else:  # near the ends of a shot, where one side is cut short, any two frames have to agree
+            both = np.sort(np.stack([nothing, nothing, *before, *after]), axis=0)[-2]
             either = both
         more = _belonging(own.small > 0.5, either > 0.5, both > 0.5)
         if more.any():
@@ -153,36 +157,31 @@ class MaskSteadier:
             self._at -= 1
         return Steadied(mask, bool(carried))
 
-    def _carried(self, step: int) -> tuple[npt.NDArray[np.float32], bool]:
-        """Return what the frames on one side show, carried here, and whether all are there.
-
-        The first is (3, h, w): the largest and the second largest of them at each px, and what the
-        nearest shows that shows anything.
+    def _carried(self, step: int) -> tuple[list[npt.NDArray[np.float32]], bool]:
+        """Return what the nearest two frames of one side show that show anything, carried here.
 
         Args:
             step: -1 for those before, +1 for those after.
+
+        Returns:
+            (h, w) fields, the nearest first; and whether that side is not cut short.
         """
-        own = self._window[self._at].small
-        most = np.zeros((3, *own.shape), np.float32)
         at = self._at
         flows: list[npt.NDArray[np.float32]] = []
+        shown: list[npt.NDArray[np.float32]] = []
         for _ in range(REACH):
             frame = self._window[at]
             flow = frame.from_before if step < 0 else frame.from_after
             at += step
             if not 0 <= at < len(self._window) or flow is None:
-                return most, False
+                return shown, False
             flows.append(flow)
             field = self._window[at].small
-            if not field.any():
-                continue
-            for places in reversed(flows):
-                field = resampled(field, places, cv2.INTER_LINEAR)
-            if not most[2].any():
-                most[2] = field
-            most[1] = np.maximum(most[1], np.minimum(most[0], field))
-            np.maximum(most[0], field, out=most[0])
-        return most, True
+            if len(shown) < _ENOUGH and field.any():
+                for places in reversed(flows):
+                    field = resampled(field, places, cv2.INTER_LINEAR)
+                shown.append(field)
+        return shown, True
 
     def _places(
         self, here: npt.NDArray[np.uint8], there: npt.NDArray[np.uint8]
