@@ -202,6 +202,41 @@ def test_sound_times_titles_and_chapters_come_back(tmp_path, remover, rng):
         assert made.streams.audio[0].language == given.streams.audio[0].language
 
 
+def test_subtitles_attachments_and_languages_come_back(tmp_path, remover, rng):
+    plain = write_clip(tmp_path / "plain.mkv", panned(rng, frames=12)[0], sound="flac")
+    source = tmp_path / "in.mkv"
+    with av.open(str(plain)) as given, av.open(str(source), "w") as output:
+        taken = {stream.index: output.add_stream_from_template(stream) for stream in given.streams}
+        taken[1].metadata["language"] = "fre"
+        words = output.add_mux_stream("subrip")
+        words.time_base = Fraction(1, 1000)
+        words.metadata["language"] = "ger"
+        output.add_attachment("font.ttf", "font/ttf", b"not really a font")
+        packet = av.Packet(b"Guten Tag")
+        packet.stream, packet.time_base = words, Fraction(1, 1000)
+        packet.pts = packet.dts = 100
+        packet.duration = 150
+        output.mux(packet)
+        for packet in given.demux():
+            if packet.size:
+                packet.stream = taken[packet.stream.index]
+                output.mux(packet)
+
+    result = remove_from_video(source, tmp_path / "out.mkv", ["person"], remover=remover)
+
+    assert result.changed
+    assert result.notes == ()
+    assert packets_of(tmp_path / "out.mkv", "subtitle") == [(100, 150, b"Guten Tag")]
+    assert packets_of(tmp_path / "out.mkv", "audio") == packets_of(source, "audio")
+    with av.open(str(tmp_path / "out.mkv")) as made:
+        assert [stream.type for stream in made.streams] == [
+            "video", "audio", "subtitle", "attachment",
+        ]  # fmt: skip
+        assert made.streams[1].metadata["language"] == "fre"
+        assert made.streams[2].metadata["language"] == "ger"
+        assert made.streams[3].data == b"not really a font"
+
+
 @pytest.mark.parametrize("rotation", [90, -90, 180])
 def test_a_portrait_clip_is_seen_upright_and_stays_turned(tmp_path, red_segmenter, rng, rotation):
     sizes = set()
@@ -235,6 +270,7 @@ def test_a_portrait_clip_is_seen_upright_and_stays_turned(tmp_path, red_segmente
     "kind",
     [
         (".mp4", "libx264", "yuv444p", "aac"),
+        (".m4v", "libx264", "yuvj420p", "aac"),
         (".mp4", "libx264", "yuv420p10le", None),
         (".mov", "libx265", "yuv420p10le", "pcm_s16le"),
         (".mkv", "libx264", "yuv422p", "flac"),
@@ -247,6 +283,7 @@ def test_codec_pixels_and_colour_tags_stay(tmp_path, remover, rng, kind):
     suffix, codec, pixel_format, sound = kind
     shown, _ = panned(rng, frames=12, step_px=10)
     tags = {"color_primaries": 1, "color_trc": 1, "colorspace": 1, "color_range": 1}
+    tags["color_range"] = 2 if "j" in pixel_format else 1
     source = write_clip(
         tmp_path / f"in{suffix}",
         shown,

@@ -48,6 +48,7 @@ _GAIN_STILL = 0.008  # a gain nearer to 1 is none
 _LEVELS_USED = (16.0, 240.0)  # of the samples that tell a gain
 _LEAST_FOR_GAIN = 60
 _RING_DIFFERENCE = 11.0  # grey levels, median; more: the plate does not belong there
+_CHUNK = 1 << 18  # places that are worked on at once
 _ROW = 4096  # places that one call of OpenCV's remap takes in a row
 
 
@@ -234,29 +235,32 @@ class Plate:
 
     def _sample(self, picture: Picture, away: Mask, to_plate: Transform) -> None:
         """Keep the frame's samples of the places that are needed."""
-        places = self._places
-        if places is None or not len(places):
+        if self._places is None:
             return
-        xy = places[:, ::-1].astype(np.float64)
         whole_px = np.allclose(to_plate[:2, :2], np.eye(2), atol=1e-9) and np.allclose(
             to_plate[:2, 2], np.rint(to_plate[:2, 2]), atol=1e-9
         )
-        at = project(inverse(to_plate), xy)
-        near = np.rint(at).astype(np.int32)
-        limit = np.array([away.shape[1], away.shape[0]])
+        from_plate = inverse(to_plate)
         rim = 0 if whole_px else 2  # cubic interpolation reaches so far
-        which = np.flatnonzero(((near >= rim) & (near < limit - rim)).all(axis=1))
-        which = which[away[near[which, 1], near[which, 0]]]
-        if not which.size:
-            return
-        if whole_px:
-            values = picture[near[which, 1], near[which, 0]]
-        else:
-            values = _interpolated(picture, at[which].astype(np.float32))
-        values = self._exposed(values)
+        limit = np.array([away.shape[1], away.shape[0]]) - rim
+        draw = self._rng.random()  # one for all: neighbours keep samples of the same frames
+        for start in range(0, len(self._places), _CHUNK):
+            at = project(from_plate, self._places[start : start + _CHUNK, ::-1].astype(np.float64))
+            near = np.rint(at).astype(np.int32)
+            which = np.flatnonzero(((near >= rim) & (near < limit)).all(axis=1))
+            which = which[away[near[which, 1], near[which, 0]]]
+            if not which.size:
+                continue
+            if whole_px:
+                values = picture[near[which, 1], near[which, 0]]
+            else:
+                values = _interpolated(picture, at[which].astype(np.float32))
+            self._keep(which + start, self._exposed(values), draw)
+
+    def _keep(self, which: npt.NDArray[np.intp], values: Picture, draw: float) -> None:
+        """Keep one more sample of some places: of all that come, each is as likely to stay."""
         count = self._count[which]
-        # One draw for all: neighbours keep samples of the same frames.
-        slot = np.minimum((self._rng.random() * (count + 1.0)).astype(np.intp), count)
+        slot = np.minimum((draw * (count + 1.0)).astype(np.intp), count)
         slot[count < SAMPLES] = count[count < SAMPLES]
         taken = slot < SAMPLES
         self._samples[slot[taken], which[taken]] = values[taken]
@@ -273,8 +277,8 @@ class Plate:
         count = np.minimum(self._count, SAMPLES).astype(np.intp)
         median = np.zeros((len(count), 3), self.picture.dtype)
         spread = np.zeros(len(count), np.float32)
-        for start in range(0, len(count), 1 << 18):
-            part = slice(start, start + (1 << 18))
+        for start in range(0, len(count), _CHUNK):
+            part = slice(start, start + _CHUNK)
             samples = self._samples[:, part].astype(np.float32)
             used = np.arange(SAMPLES)[:, None] < count[part]
             middle = _median(samples, used[..., None], count[part][:, None])

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cleanplate.masks import grow
 from cleanplate.types import Mask, RGBImage
 from cleanplate.video.warping import resampled
 
@@ -27,10 +28,11 @@ REACH = 5
 
 _SIDE_PX = 360  # long side at which the flow is found
 _LEAST_SIDE_PX = 16  # below which there is no flow to find
-_ENOUGH = 2  # frames on either side that are carried, of those that show anything
+_NEAR = 2  # frames on either side that decide where one side is cut short
 _OUTLINE_SHARE = 0.008  # of the long side: what outlines tremble by
 _AGREED_SHARE = 0.3  # of a missing part
 _LINKED_SHARE = 0.5  # of what was found with a low score: so much has to be carried there
+_CARRIED_MARGIN = 0.005  # of the long side, around what is carried into a frame
 _MISSED_SHARE = 0.3  # of a mask: so much carried into it counts as steadied
 
 
@@ -38,11 +40,11 @@ _MISSED_SHARE = 0.3  # of a mask: so much carried into it counts as steadied
 class _Seen:
     """A frame in the window."""
 
-    mask: Mask  # (H, W), as it was found, and what is linked to it
+    mask: Mask  # (H, W), as it was found
     weak: Mask | None  # (H, W), what was found with too low a score; None if nothing
     kept: Mask | None  # (H, W), what may not be filled; None if nothing
     luma: npt.NDArray[np.uint8]  # (h, w)
-    small: npt.NDArray[np.float32]  # (h, w), the mask
+    small: npt.NDArray[np.float32]  # (h, w), the mask, and what was added to it since
     from_before: npt.NDArray[np.float32] | None = None  # (h, w, 2): each px's place one earlier
     from_after: npt.NDArray[np.float32] | None = None  # the same, one later
 
@@ -129,16 +131,16 @@ class MaskSteadier:
         either = np.maximum.reduce([nothing, *before[:1], *after[:1]])
         linked = _linked(own.weak, either > 0.5)
         if linked is not None:
-            # From here on it is as good as found: the frames to come build on it.
-            own.mask = mask = mask | linked
+            mask = mask | linked
             own.small = np.maximum(own.small, _shrunk(linked, own.small.shape))
             carried = True
         if full_before and full_after:
             both = np.minimum(
                 np.maximum.reduce([nothing, *before]), np.maximum.reduce([nothing, *after])
             )
-        else:  # near the ends of a shot, where one side is cut short, any two frames have to agree
-            both = np.sort(np.stack([nothing, nothing, *before, *after]), axis=0)[-2]
+        else:  # near the ends of a shot, where one side is cut short, two near frames have to agree
+            near = [*before[:_NEAR], *after[:_NEAR]]
+            both = np.sort(np.stack([nothing, nothing, *near]), axis=0)[-2]
             either = both
         more = _belonging(own.small > 0.5, either > 0.5, both > 0.5)
         if more.any():
@@ -148,7 +150,11 @@ class MaskSteadier:
             )
             added = np.asarray(large > 0.5) & ~mask
             carried |= int(added.sum()) > _MISSED_SHARE * max(int(mask.sum()), 1)
+            if carried:  # its outline is not as exact as one that was seen
+                added = grow(added, _CARRIED_MARGIN * max(mask.shape))
             mask = mask | added
+        if carried:  # from here on it is as good as found: the frames to come build on it
+            own.small = np.maximum(own.small, _shrunk(mask, own.small.shape))
         if own.kept is not None:
             mask = mask & ~own.kept
         self._at += 1
@@ -158,7 +164,7 @@ class MaskSteadier:
         return Steadied(mask, bool(carried))
 
     def _carried(self, step: int) -> tuple[list[npt.NDArray[np.float32]], bool]:
-        """Return what the nearest two frames of one side show that show anything, carried here.
+        """Return what the frames of one side show that show anything, carried here.
 
         Args:
             step: -1 for those before, +1 for those after.
@@ -177,7 +183,7 @@ class MaskSteadier:
                 return shown, False
             flows.append(flow)
             field = self._window[at].small
-            if len(shown) < _ENOUGH and field.any():
+            if field.any():
                 for places in reversed(flows):
                     field = resampled(field, places, cv2.INTER_LINEAR)
                 shown.append(field)

@@ -9,7 +9,7 @@ picture: that cannot be avoided, and `DEFAULT_CRF` keeps it small.
 import os
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -108,20 +108,20 @@ class ClipWriter:
             PhotoError: that is not possible.
         """
         self._library = load_av()
-        with self._failure_told():
+        with ExitStack() as undo, self._failure_told():
             self._target.parent.mkdir(parents=True, exist_ok=True)
             self._source = self._library.open(str(self._clip.path), "r", metadata_errors="replace")
+            undo.callback(self._source.close)
+            undo.callback(self._temporary.unlink, missing_ok=True)
             self._output = self._library.open(
                 str(self._temporary),
                 "w",
                 format=CONTAINERS[self._target.suffix.lower()],
                 container_options=self._container_options(),
             )
-            try:
-                self._add_streams()
-            except BaseException:
-                self.__exit__(KeyboardInterrupt, None, None)
-                raise
+            undo.callback(self._output.close)
+            self._add_streams()
+            undo.pop_all()
         return self
 
     def __exit__(
@@ -137,7 +137,7 @@ class ClipWriter:
                     self._mux(self._video.encode(None))
                     self._output.close()
                     self.notes = self._missing()
-                    with self._temporary.open("rb") as stream:
+                    with self._temporary.open("r+b") as stream:
                         os.fsync(stream.fileno())
                     self._temporary.replace(self._target)
         finally:
