@@ -154,9 +154,9 @@ class WhereItWas:
         self._number = 0
 
     def segment(self, image: RGBImage, labels: Collection[str]) -> list[Instance]:
-        """Return one person, who moves by 5 px a frame."""
+        """Return one person, who moves by 31 px a frame."""
         height, width = image.shape[:2]
-        left = (self._number * 5) % (width - 120)
+        left = (self._number * 31) % (width - 120)  # everywhere within 38 frames
         self._number += 1
         box = (left, height - 200, left + 100, height)
         return [Instance(1, "person", 1.0, box, np.ones((200, 100), bool))]
@@ -168,7 +168,7 @@ def one_length(frames: int) -> None:
 
     def views() -> Iterator[RGBImage]:
         for number in range(frames):
-            left = round(150 + 150 * math.sin(number / 20))
+            left = round(150 + 150 * math.sin(number / 6))
             yield np.ascontiguousarray(backdrop[100:820, left : left + 1280])
 
     with tempfile.TemporaryDirectory() as name:

@@ -8,6 +8,7 @@ import av
 import cv2
 import numpy as np
 
+from cleanplate.metrics import psnr_db
 from cleanplate.types import Mask, RGBImage
 
 TICKS = Fraction(1, 90000)
@@ -153,3 +154,15 @@ def red(image: RGBImage) -> Mask:
     """Return where there is something of the thing."""
     strong = image.astype(int)
     return np.asarray((strong[..., 0] > 120) & (strong[..., 1] < 70) & (strong[..., 2] < 70))
+
+
+def holes(frames: Sequence[RGBImage]) -> list[Mask]:
+    """Return where the thing is in each frame."""
+    return [red(frame) for frame in frames]
+
+
+def mean_psnr(
+    result: Sequence[RGBImage], truth: Sequence[RGBImage], masks: Sequence[Mask]
+) -> float:
+    """Return the mean over the frames, in dB, where the masks are True."""
+    return float(np.mean([psnr_db(*three) for three in zip(result, truth, masks, strict=True)]))

@@ -43,6 +43,7 @@ _UNSPECIFIED = 2  # of primaries, transfer and matrix alike
 _CONTAINERS_OWN = frozenset({  # metadata that the container's writer sets itself
     "major_brand", "minor_version", "compatible_brands", "encoder", "ENCODER", "DURATION",
 })  # fmt: skip
+_NO_TIME = "1970-01-01T00:00:00.000000Z"  # how MP4 says that it is not known
 _STREAMS_OWN = frozenset({"vendor_id", "encoder", "ENCODER", "DURATION", "rotate"})
 
 
@@ -51,7 +52,7 @@ def check_storable(clip: Clip, target: Path) -> None:
 
     Raises:
         InputError: the target's ending is of another kind.
-        PhotoError: there is sound or text of a codec that can be read and not written; named.
+        PhotoError: sound or text can be read and not written, or there is no encoder; named.
     """
     library = load_av()
     suffix = target.suffix.lower()
@@ -64,6 +65,12 @@ def check_storable(clip: Clip, target: Path) -> None:
         raise InputError(
             f"{target}: the container stays as it is; name the result "
             f"{target.with_suffix(clip.path.suffix).name}"
+        )
+    if ENCODERS[clip.codec] not in library.codecs_available:
+        raise PhotoError(
+            clip.path,
+            f"this build of PyAV cannot write {clip.codec}, it lacks {ENCODERS[clip.codec]}",
+            "install PyAV's own wheel with pip install --force-reinstall av",
         )
     with library.open(str(clip.path), "r", metadata_errors="replace") as container:
         kinds = {
@@ -182,12 +189,13 @@ class ClipWriter:
             taken = [stream for stream in self._source.streams if not_carried(stream) is None]
             for old, new in zip(taken, made.streams, strict=False):
                 pairs.append((old.metadata, new.metadata, _STREAMS_OWN))
-            return tuple(
-                f"metadata {name} is not carried over"
+            lost = [
+                name
                 for old, new, own in pairs
                 for name, value in old.items()
-                if name not in own and name not in new and value
-            )
+                if name not in own and name not in new and value not in ("", _NO_TIME)
+            ]
+            return tuple(f"metadata {name} is not carried over" for name in dict.fromkeys(lost))
 
     def _container_options(self) -> dict[str, str]:
         if CONTAINERS[self._target.suffix.lower()] not in ("mp4", "mov"):
