@@ -157,5 +157,5 @@ def test_without_the_extra_the_command_to_install_is_told(tmp_path, monkeypatch,
     for name in [name for name in sys.modules if name == "av" or name.startswith("av.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(builtins, "__import__", without_av)
-    with pytest.raises(MissingExtraError, match=r"pip install 'cleanplate\[video\]'"):
+    with pytest.raises(MissingExtraError, match=r'install it: pip install "cleanplate\[video\]"'):
         read_clip(path)

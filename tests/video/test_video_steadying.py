@@ -39,7 +39,7 @@ def test_every_frame_comes_back_once_and_keeps_what_it_has(scene):
         assert not (mask & ~steady.mask).any()
 
 
-@pytest.mark.parametrize("gap", [(8,), (8, 9), (7, 8, 9), (0,), (17,)], ids=str)
+@pytest.mark.parametrize("gap", [(8,), (8, 9), (6, 7, 8, 9, 10), (0,), (17,)], ids=str)
 def test_gaps_are_closed(scene, gap):
     frames, masks = scene
     result = steadied(frames, without(masks, *gap))

@@ -100,7 +100,7 @@ def load_av() -> Any:
         import av.error
     except ImportError as error:
         raise MissingExtraError(
-            "video needs PyAV, which is not installed; pip install 'cleanplate[video]'"
+            'video needs the package av; install it: pip install "cleanplate[video]"'
         ) from error
     av.logging.set_level(None)  # what goes wrong is raised
     return av

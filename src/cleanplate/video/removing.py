@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -23,20 +22,18 @@ from cleanplate.compositing import paste
 from cleanplate.drafts import shaped
 from cleanplate.errors import InputError
 from cleanplate.images.atomic import copy_photo
-from cleanplate.masks import grow as grown
 from cleanplate.masks import painted
-from cleanplate.matching import Luma, Transform
+from cleanplate.matching import Transform
 from cleanplate.pipeline import DEFAULT_MIN_SCORE, NO_RULES
 from cleanplate.selection import SCORE_BELOW, Area, Rules
 from cleanplate.types import Instance, Mask, RGBImage
 from cleanplate.video.background import Applied, Plate
 from cleanplate.video.colour import Picture, eight_bit
-from cleanplate.video.flicker import flicker
+from cleanplate.video.flicker import FlickerMeter
 from cleanplate.video.mask_store import MaskStore
 from cleanplate.video.motion import CameraTracker
 from cleanplate.video.reading import Clip, Frame, frames_and_packets, frames_of, read_clip
 from cleanplate.video.steadying import MaskSteadier
-from cleanplate.video.warping import inverse
 from cleanplate.video.writing import CRF_RANGE, DEFAULT_CRF, ClipWriter, check_storable
 
 if TYPE_CHECKING:
@@ -47,7 +44,6 @@ Progress = Callable[[str, int, int | None], None]
 
 _MISSING_S = 1.0  # that the pictures may end before the file; sound is often a little longer
 _WEAK_SHARE = 0.4  # of the least score: lower ones are never taken
-_AROUND_PX = 24  # of a hole, where the flicker of the background itself is measured
 
 
 @dataclass(slots=True, eq=False)
@@ -112,38 +108,6 @@ class _Work:
     result: VideoRemoval
     tell: Progress
     threads: int | None
-
-
-class _Flicker:
-    """Sums of changes from frame to frame."""
-
-    def __init__(self) -> None:
-        self._before: tuple[Luma, Mask, Transform] | None = None
-        self._sums = [0.0, 0.0]
-        self._counts = [0, 0]
-
-    def restart(self) -> None:
-        self._before = None
-
-    def add(self, image: RGBImage, mask: Mask, to_key: Transform) -> None:
-        luma = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
-        if self._before is not None and mask.any():
-            before, hole, key = self._before
-            to_before = inverse(key) @ to_key
-            around = grown(mask, _AROUND_PX) & ~mask & ~hole
-            for number, region in enumerate((mask, around)):
-                change, count = flicker(before, luma, to_before, region)
-                if count:
-                    self._sums[number] += change * count
-                    self._counts[number] += count
-        self._before = luma, mask, to_key
-
-    def means(self) -> tuple[float | None, float | None]:
-        inside, around = (
-            total / count if count else None
-            for total, count in zip(self._sums, self._counts, strict=True)
-        )
-        return inside, around
 
 
 def remove_from_video(
@@ -317,7 +281,7 @@ def _write(work: _Work, looked: _Looked) -> None:
     clip, result, threads = work.clip, work.result, work.threads
     ahead = frames_of(clip, threads=threads)
     behind = frames_and_packets(clip, threads=threads)
-    unsteady = _Flicker()
+    unsteady = FlickerMeter()
     writer = ClipWriter(clip, result.target, crf=result.crf, threads=threads)
     with writer:
         for first, end in looked.segments:
