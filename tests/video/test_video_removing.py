@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from video_builders import (
+    RED,
     decoded,
     holes,
     mean_psnr,
@@ -72,6 +73,31 @@ def test_what_no_frame_shows_is_filled_once(tmp_path, remover, rng):
     ]
     assert result.by_network_px == result.filled_px > 0
     assert max(changes) < 1.5
+
+
+@pytest.mark.parametrize("kind", ["one", "last", "tiny", "odd", "all of it", "flash", "whip"])
+def test_unusual_clips_are_cleaned_too(tmp_path, remover, rng, kind):
+    ground = world(rng)
+    image = ground[:120, :160]
+    walk = [with_thing(ground[:121, :159], (30 + 6 * number, 60)) for number in range(8)]
+    frames = {
+        "one": [with_thing(image, (60, 60))],
+        "last": [*[image] * 6, with_thing(image, (60, 60))],
+        "tiny": [with_thing(ground[:16, :16], (8, 8), (6, 6))] * 3,
+        "odd": walk,
+        "all of it": [np.full((60, 80, 3), RED, np.uint8)] * 3,
+        "flash": [*walk[:4], np.full_like(walk[0], 250), *walk[4:]],
+        "whip": [with_thing(view(ground, 20 * n, 0, (120, 160)), (40, 60)) for n in range(8)],
+    }[kind]
+    codec = "libvpx-vp9" if frames[0].shape[0] % 2 else "libx264"  # the latter has no odd sizes
+    source = write_clip(tmp_path / "in.mkv", frames, codec=codec)
+
+    result = remove_from_video(source, tmp_path / "out.mkv", ["person"], remover=remover)
+
+    made = decoded(tmp_path / "out.mkv")
+    assert [frame.shape for frame in made] == [frame.shape for frame in frames]
+    assert result.frames == len(frames)
+    assert not any(red(frame).any() for frame in made)
 
 
 def test_each_shot_has_a_background_of_its_own(tmp_path, remover, rng):
