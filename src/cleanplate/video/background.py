@@ -47,7 +47,8 @@ _GAIN_RANGE = (0.4, 2.5)
 _GAIN_STILL = 0.008  # a gain nearer to 1 is none
 _LEVELS_USED = (16.0, 240.0)  # of the samples that tell a gain
 _LEAST_FOR_GAIN = 60
-_RING_DIFFERENCE = 11.0  # grey levels, median; more: the plate does not belong there
+_RING_SHARE = 0.35  # of the ring that has to agree: a shadow or a foot may lie in the rest
+_RING_DIFFERENCE = 9.0  # grey levels; if it differs by more, the plate does not belong there
 _CHUNK = 1 << 18  # places that are worked on at once
 _ROW = 4096  # places that one call of OpenCV's remap takes in a row
 
@@ -181,7 +182,7 @@ class Plate:
         for part in range(1, count):
             inside = parts == part
             around = difference[of_part == part]
-            if around.size and float(np.median(around)) > _RING_DIFFERENCE:
+            if around.size and float(np.quantile(around, _RING_SHARE)) > _RING_DIFFERENCE:
                 continue
             accepted |= inside & holds
         result = picture.copy()
