@@ -21,6 +21,7 @@ LAYERS = {
     "drafts": 3,
     "pipeline": 4, "api": 4,
     "batch": 5, "datasets": 5, "ray": 5, "doctor": 5, "evaluation": 5,
+    "video": 5,
     "cli": 6, "web": 6, "__main__": 6,
 }  # fmt: skip
 

@@ -28,6 +28,10 @@ Region = tuple[Area, Area, Area, Area]
 """Left, top, width and height: pixels, or shares of the photo's width and height such as "25%"."""
 
 
+SCORE_BELOW = "score below"
+"""How the reason begins of objects that stay for their score."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """What stays though it was asked for. The defaults let everything go.
@@ -171,7 +175,7 @@ def select(
     asked = [thing for thing in found if thing.label not in protected]
     doubtful = [thing for thing in asked if thing.score < min_score]
     small = [thing for thing in asked if thing.area_px < least_px]
-    stay(doubtful, f"score below {min_score:g}", guard=False)
+    stay(doubtful, f"{SCORE_BELOW} {min_score:g}", guard=False)
     stay(small, f"area below {least_px} px", guard=False)
     sure = [thing for thing in asked if thing.id not in reasons]
     if rules.max_area is not None:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import typer
-from PIL import Image
+from PIL import Image, ImageDraw
 
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -38,9 +38,12 @@ def figure(astronaut) -> Image.Image:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/python.md", "docs/getting_models.md", "docs/like.md"]
+    "page",
+    ["README.md", "docs/python.md", "docs/getting_models.md", "docs/like.md", "docs/video.md"],
 )
-def test_python_examples_run(page, figure, marked, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("marked", "beach")
+def test_python_examples_run(page, figure, tmp_path, monkeypatch):
+    check_extra(page)
     monkeypatch.chdir(tmp_path)
     figure.save("photo.jpg", quality=90)
     figure.save("beach.jpg", quality=90)
@@ -51,6 +54,34 @@ def test_python_examples_run(page, figure, marked, tmp_path, monkeypatch):
         # Empty lines in front, so that a traceback shows the page's own line.
         code = compile("\n" * (line - 1) + source, str(ROOT / page), "exec", dont_inherit=True)
         exec(code, namespace)
+
+
+@pytest.fixture
+def beach(figure, coffee, tmp_path) -> None:
+    """Make the clip that docs/video.md speaks of, if there is PyAV: the one person crosses it."""
+    try:
+        import av
+    except ImportError:
+        return
+    outline = Image.new("L", figure.size)
+    draw = ImageDraw.Draw(outline)
+    draw.ellipse((47, 8, 121, 74), fill=255)
+    shoulders = [(30, 85), (60, 70), (108, 70), (116, 98), (145, 118), (145, 170), (0, 170)]
+    draw.polygon([*shoulders, (2, 122), (28, 106)], fill=255)
+    with av.open(str(tmp_path / "beach.mp4"), "w") as output:
+        stream = output.add_stream("libx264", rate=25, options={"crf": "10"})
+        stream.width, stream.height, stream.pix_fmt = 360, 200, "yuv420p"
+        for number in range(8):
+            image = Image.fromarray(coffee[100:300, :360])
+            image.paste(figure, (5 + 29 * number, 30), outline)
+            output.mux(stream.encode(av.VideoFrame.from_image(image)))
+        output.mux(stream.encode(None))
+
+
+def check_extra(page: str) -> None:
+    """Leave out a page that needs what is not installed."""
+    if page == "docs/video.md":
+        pytest.importorskip("av")
 
 
 @pytest.fixture
@@ -105,12 +136,13 @@ def dialogue(block: str) -> list[tuple[list[str], str]]:
     ("page", "line", "block"),
     [
         pytest.param(page, *block, id=f"{page}:{block[0]}")
-        for page in ("docs/usage.md", "docs/like.md")
+        for page in ("docs/usage.md", "docs/like.md", "docs/video.md")
         for block in blocks(page, "console")
     ],
 )
-@pytest.mark.usefixtures("marked")
+@pytest.mark.usefixtures("marked", "beach")
 def test_commands_do_and_print_what_the_page_shows(page, line, block, photos):
+    check_extra(page)
     code = 0
     for words, shown in dialogue(block):
         if words == ["echo", "$?"]:

@@ -21,6 +21,7 @@ from cleanplate.cli.models import models_app
 from cleanplate.cli.redo import REDO_HELP, redo_command
 from cleanplate.cli.run import RUN_HELP, run_command
 from cleanplate.cli.stages import FILL_HELP, MASK_HELP, fill_command, mask_command
+from cleanplate.cli.video import VIDEO_HELP, video_command
 from cleanplate.errors import CleanplateError, InputError
 
 DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -42,6 +43,7 @@ app.command("run", help=RUN_HELP)(run_command)
 app.command("mask", help=MASK_HELP)(mask_command)
 app.command("fill", help=FILL_HELP)(fill_command)
 app.command("redo", help=REDO_HELP)(redo_command)
+app.command("video", help=VIDEO_HELP)(video_command)
 app.command("labels")(labels_command)
 app.command("evaluate")(evaluate_command)
 app.command("doctor")(doctor_command)

@@ -1,0 +1,381 @@
+"""A clip's way through: look at every frame, put each shot's background together, write.
+
+The clip is decoded three times, always from the first frame to the last. The first time every
+frame is looked at: its objects, and how the camera moved. The second time one segment of a shot
+after the other gives its clean plate; the third time, right behind, its frames are filled from it
+and written. Nothing of a frame is held longer than the few that masks are steadied over.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from cleanplate import pipeline
+from cleanplate.compositing import paste
+from cleanplate.drafts import shaped
+from cleanplate.errors import InputError
+from cleanplate.images.atomic import copy_photo
+from cleanplate.masks import painted
+from cleanplate.matching import Transform
+from cleanplate.pipeline import DEFAULT_MIN_SCORE, NO_RULES
+from cleanplate.selection import SCORE_BELOW, Area, Rules
+from cleanplate.types import Instance, Mask, RGBImage
+from cleanplate.video.background import Applied, Plate
+from cleanplate.video.colour import Picture, eight_bit
+from cleanplate.video.flicker import FlickerMeter
+from cleanplate.video.mask_store import MaskStore
+from cleanplate.video.motion import CameraTracker
+from cleanplate.video.reading import Clip, Frame, frames_and_packets, frames_of, read_clip
+from cleanplate.video.steadying import MaskSteadier
+from cleanplate.video.writing import CRF_RANGE, DEFAULT_CRF, ClipWriter, check_storable
+
+if TYPE_CHECKING:
+    from cleanplate.pipeline import Remover
+
+Progress = Callable[[str, int, int | None], None]
+"""Called after each frame with the stage ("look" or "fill"), the frames done, and their number."""
+
+_MISSING_S = 1.0  # that the pictures may end before the file; sound is often a little longer
+_WEAK_SHARE = 0.4  # of the least score: lower ones are never taken
+
+
+@dataclass(slots=True, eq=False)
+class VideoRemoval:
+    """What became of a clip."""
+
+    clip: Clip
+    target: Path
+    changed: bool = False  # if not, nothing was found, and the clip was copied byte for byte
+    frames: int = 0
+    frames_filled: int = 0
+    frames_steadied: int = 0  # in which a good part of the mask was found in the neighbours only
+    found: dict[str, int] = field(default_factory=dict)  # frames in which a label was to go
+    left: dict[str, int] = field(default_factory=dict)  # ... and in which one was left, by a rule
+    shots: int = 0
+    segments: int = 0  # of the shots, each with a key frame of its own
+    filled_px: int = 0  # summed over the frames
+    from_frames_px: int = 0  # of these, what other frames show
+    by_network_px: int = 0  # filled on a plate, once for all its frames
+    by_frame_px: int = 0  # filled in each frame anew, since the plate did not agree with it
+    flicker: float | None = None  # grey levels from frame to frame in the holes, motion taken out
+    flicker_around: float | None = None  # the same beside them, for comparison
+    crf: int = 0
+    timings_s: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def share(self, pixels: int) -> float:
+        """Return pixels as a share of all that was filled."""
+        return pixels / self.filled_px if self.filled_px else 0.0
+
+
+@dataclass(slots=True, eq=False)
+class _Looked:
+    """What the first pass found out."""
+
+    masks: MaskStore
+    to_key: list[Transform] = field(default_factory=list)
+    segments: list[tuple[int, int]] = field(default_factory=list)  # first and last + 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Drafted:
+    """What was found in a frame."""
+
+    mask: Mask  # (H, W), what goes
+    weak: Mask | None  # (H, W), what was found with too low a score
+    kept: Mask | None  # (H, W), what must stay
+    goes: frozenset[str]  # labels
+    stays: frozenset[str]
+
+
+Draft = Callable[[RGBImage], _Drafted]
+Gains = list[npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Work:
+    """What all of it needs."""
+
+    clip: Clip
+    remover: "Remover"
+    result: VideoRemoval
+    tell: Progress
+    threads: int | None
+
+
+def remove_from_video(
+    source: str | Path,
+    target: str | Path,
+    labels: Collection[str] | str,
+    *,
+    remover: "Remover | None" = None,
+    min_score: float = DEFAULT_MIN_SCORE,
+    min_area: Area = 0,
+    grow: float | None = None,
+    shadows: bool = False,
+    rules: Rules = NO_RULES,
+    crf: int | None = None,
+    threads: int | None = None,
+    overwrite: bool = False,
+    on_progress: Progress | None = None,
+) -> VideoRemoval:
+    """Write a clip without the objects of the given classes.
+
+    Args:
+        source: the clip. Not modified.
+        target: the file to make, with the ending of the source.
+        labels: as for `Remover.remove`, like the following five.
+        remover: what to use instead of the default models.
+        min_score: [0, 1].
+        min_area: px, or a share of the picture such as "5%".
+        grow: px, >= 0; None scales it with each object.
+        shadows: remove evident shadows and mirror images, too.
+        rules: what else stays, frame by frame; `only` has no meaning here.
+        crf: constant rate factor of the encoder; None takes `DEFAULT_CRF` of the clip's codec.
+        threads: of decoder and encoder; None takes every core.
+        overwrite: replace the target if it exists.
+        on_progress: told after each frame.
+
+    Raises:
+        InputError: an option or a target that cannot be used.
+        UnknownNameError: the segmenter does not know a label.
+        PhotoError: the clip cannot be read, would not come back as it was, or cannot be written.
+        MissingExtraError: PyAV is not installed.
+        MissingRuntimeError, WeightsError: the models cannot be loaded.
+    """
+    source, target = Path(source), Path(target)
+    clip = check_video(source, target, crf=crf, overwrite=overwrite, rules=rules)
+    crf = DEFAULT_CRF[clip.codec] if crf is None else crf
+    result = VideoRemoval(clip=clip, target=target, notes=clip.notes, crf=crf)
+    remover = remover or Remover()
+    tell = on_progress or (lambda stage, done, total: None)
+    work = _Work(clip, remover or pipeline.Remover(), result, tell, threads)
+    start = time.perf_counter()
+
+    def draft(image: RGBImage) -> _Drafted:
+        made = work.remover.draft(
+            image,
+            labels,
+            min_score=min_score,
+            min_area=min_area,
+            grow=grow,
+            shadows=shadows,
+            verify=False,
+            rules=rules,
+        )
+        kept = None
+        if made.guarded:
+            kept = painted((x for x in made.left if x.id in made.guarded), made.mask.shape)
+        weak = [x for x in made.left if _is_weak(x, min_score)]
+        hint = shaped(weak, made.mask.shape, grow) if weak else None
+        goes, stays = (frozenset(x.label for x in things) for things in (made.objects, made.left))
+        return _Drafted(made.mask, hint, kept, goes, stays)
+
+    with MaskStore(clip.size_hw) as masks:
+        looked = _look(work, masks, draft)
+        result.timings_s["look"] = time.perf_counter() - start
+        if result.frames_filled:
+            result.changed = True
+            _write(work, looked)
+            result.timings_s["fill"] = time.perf_counter() - start - result.timings_s["look"]
+        else:
+            copy_photo(source, target)
+    result.timings_s["total"] = time.perf_counter() - start
+    return result
+
+
+def check_video(
+    source: Path,
+    target: Path,
+    *,
+    crf: int | None = None,
+    overwrite: bool = False,
+    rules: Rules = NO_RULES,
+) -> Clip:
+    """Refuse what can be refused before any work is done; return what is known of the clip.
+
+    Raises:
+        InputError, PhotoError, MissingExtraError: as `remove_from_video`.
+    """
+    if rules.only:
+        raise InputError("objects have other numbers in every frame; leave 'only' away")
+    clip = read_clip(source)
+    with suppress(OSError):
+        if target.samefile(source):
+            raise InputError(f"{target}: that is the clip itself; name another file")
+    if target.is_dir():
+        raise InputError(f"{target}: that is a folder; name a file, such as {source.name}")
+    if target.exists() and not overwrite:
+        raise InputError(f"{target}: it exists; --overwrite replaces it")
+    check_storable(clip, target)
+    if crf is not None and not 0 <= crf <= CRF_RANGE[clip.codec]:
+        raise InputError(
+            f"crf must be in 0..{CRF_RANGE[clip.codec]} for {clip.codec}, got {crf}; "
+            f"{DEFAULT_CRF[clip.codec]} is what is used otherwise"
+        )
+    return clip
+
+
+def _look(work: _Work, masks: MaskStore, draft: Draft) -> _Looked:
+    """Find objects and the camera's motion in every frame."""
+    clip, result = work.clip, work.result
+    looked = _Looked(masks)
+    tracker, steadier = CameraTracker(), MaskSteadier()
+    found: Counter[str] = Counter()
+    left: Counter[str] = Counter()
+
+    def keep(mask: Mask, carried: bool) -> None:
+        masks.append(mask)
+        result.frames_filled += bool(mask.any())
+        result.frames_steadied += carried
+
+    segment, damaged, end_s = -1, 0, 0.0
+    for frame in frames_of(clip, threads=work.threads):
+        image = eight_bit(frame.picture(clip))
+        damaged += frame.damaged
+        end_s = float((frame.pts + frame.duration) * clip.time_base)
+        drafted = draft(image)
+        found.update(drafted.goes)
+        left.update(drafted.stays)
+        placed = tracker.add(image, drafted.mask)
+        if placed.segment != segment:
+            looked.segments.append((frame.index, frame.index))
+            segment = placed.segment
+        looked.segments[-1] = (looked.segments[-1][0], frame.index + 1)
+        looked.to_key.append(placed.to_key)
+        result.shots += placed.cut
+        result.frames += 1
+        for steady in steadier.add(
+            image, drafted.mask, weak=drafted.weak, kept=drafted.kept, cut=placed.cut
+        ):
+            keep(steady.mask, steady.carried)
+        work.tell("look", result.frames, clip.frames)
+    for steady in steadier.finish():
+        keep(steady.mask, steady.carried)
+    if damaged:
+        result.notes += (f"{damaged} of {result.frames} frames are damaged in the clip itself",)
+    if clip.duration_s is not None and clip.duration_s - end_s > _MISSING_S:
+        result.notes += (
+            f"the file states {clip.duration_s:.1f} s and its pictures end after {end_s:.1f} s; "
+            "it may be cut off",
+        )
+    result.segments = len(looked.segments)
+    result.found, result.left = dict(found), dict(left)
+    return looked
+
+
+def _is_weak(thing: Instance, min_score: float) -> bool:
+    """Return whether an object stays for its score alone, which is not far too low."""
+    return thing.reason.startswith(SCORE_BELOW) and thing.score >= _WEAK_SHARE * min_score
+
+
+def _write(work: _Work, looked: _Looked) -> None:
+    """Fill and write every frame, segment by segment."""
+    clip, result, threads = work.clip, work.result, work.threads
+    ahead = frames_of(clip, threads=threads)
+    behind = frames_and_packets(clip, threads=threads)
+    unsteady = FlickerMeter()
+    writer = ClipWriter(clip, result.target, crf=result.crf, threads=threads)
+    with writer:
+        for first, end in looked.segments:
+            plate, gains = _make_plate(work, looked, (first, end), ahead)
+            unsteady.restart()
+            for frame in _passing_on(behind, writer, end - first):
+                if plate is None or looked.masks.box(frame.index) is None:
+                    writer.write_frame(frame, frame.planes)
+                    unsteady.restart()
+                else:
+                    hole = looked.masks.read(frame.index)
+                    to_key = looked.to_key[frame.index]
+                    picture = frame.picture(clip)
+                    applied = plate.apply(picture, hole, to_key, gains[frame.index - first])
+                    picture = _filled(work, picture, applied)
+                    turns = -clip.quarter_turns
+                    stored = np.rot90(picture, turns), np.rot90(hole, turns)
+                    writer.write_frame(frame, clip.coding.write_hole(frame.planes, *stored))
+                    unsteady.add(eight_bit(picture), hole, to_key)
+                work.tell("fill", writer.frames, result.frames)
+        for item in behind:
+            if not isinstance(item, Frame):
+                writer.write_packet(item)
+    result.flicker, result.flicker_around = unsteady.means()
+    result.notes += writer.notes
+
+
+def _passing_on(items: Iterator[object], writer: ClipWriter, count: int) -> Iterator[Frame]:
+    """Yield some frames, and write the packets that lie between them."""
+    while count:
+        item = next(items)
+        if isinstance(item, Frame):
+            count -= 1
+            yield item
+        else:
+            writer.write_packet(item)
+
+
+def _make_plate(
+    work: _Work, looked: _Looked, segment: tuple[int, int], frames: Iterator[Frame]
+) -> tuple[Plate | None, Gains]:
+    """Return the completed plate of a segment, and the gain of each of its frames."""
+    clip = work.clip
+    first, end = segment
+    masks, to_key = looked.masks, looked.to_key
+    holes = [(index, box) for index in range(first, end) if (box := masks.box(index)) is not None]
+    gains: Gains = []
+    if not holes:
+        for _ in range(first, end):
+            next(frames)
+        return None, gains
+    plate = Plate(
+        clip.size_hw,
+        [to_key[index] for index, _ in holes],
+        [box for _, box in holes],
+        unit=clip.coding.unit,
+    )
+    for index, _ in holes:
+        plate.need(masks.read(index), to_key[index])
+    for index in range(first, end):
+        frame = next(frames)
+        gains.append(plate.add(frame.picture(clip), masks.read(index), to_key[index]))
+    plate.complete(lambda image, mask: work.remover.fill(image, mask).image)
+    return plate, gains
+
+
+def _filled(work: _Work, picture: Picture, applied: Applied) -> Picture:
+    """Return a frame without what was to go: the plate's part, and what it does not agree with."""
+    result, unit = work.result, work.clip.coding.unit
+    filled = _pasted(picture, applied.picture, applied.accepted, unit)
+    accepted_px, refused_px = (
+        int(np.count_nonzero(part)) for part in (applied.accepted, applied.refused)
+    )
+    if refused_px:
+        again = work.remover.fill(eight_bit(filled), applied.refused).image
+        filled[applied.refused] = again[applied.refused].astype(filled.dtype) * unit
+    result.filled_px += accepted_px + refused_px
+    result.from_frames_px += applied.from_frames
+    result.by_network_px += accepted_px - applied.from_frames
+    result.by_frame_px += refused_px
+    return filled
+
+
+def _pasted(picture: Picture, fill: Picture, mask: Mask, unit: int) -> Picture:
+    """Return `picture` with a fill in a mask, whose border does not show."""
+    if not mask.any():
+        return picture.copy()
+    made = eight_bit(fill)
+    seamless = paste(eight_bit(picture), made, mask)
+    if unit == 1:
+        return seamless
+    # The fill keeps its depth; what it is shifted by at the seam has steps of 8 bits.
+    shift = seamless[mask].astype(np.int32) - made[mask]
+    result = picture.copy()
+    shifted = fill[mask].astype(np.int32) + shift * unit
+    result[mask] = np.clip(shifted, 0, 255 * unit).astype(picture.dtype)
+    return result

@@ -1,0 +1,78 @@
+"""The report on a clip: one JSON object."""
+
+import math
+from collections.abc import Collection
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from cleanplate.inpainters import Inpainter
+from cleanplate.segmenters import Segmenter
+from cleanplate.selection import Area, Rules
+from cleanplate.video.removing import VideoRemoval
+
+if TYPE_CHECKING:
+    from cleanplate.pipeline import Remover
+
+
+def describe_video(
+    result: VideoRemoval, remover: "Remover", settings: dict[str, object]
+) -> dict[str, object]:
+    """Return what the report says about a clip, ready for JSON; docs/video.md tells the fields."""
+    clip = result.clip
+    models: dict[str, Segmenter | Inpainter] = {
+        "segmenter": remover.segmenter,
+        "inpainter": remover.inpainter,
+    }
+
+    def rounded(value: float | None) -> float | None:
+        return None if value is None or not math.isfinite(value) else round(value, 4)
+
+    return {
+        "video": str(clip.path),
+        "output": str(result.target),
+        "status": "removed" if result.changed else "untouched",
+        "size_wh": [clip.size_hw[1], clip.size_hw[0]],
+        "codec": clip.codec,
+        "pixel_format": clip.pixel_format,
+        "frames": result.frames,
+        "frames_filled": result.frames_filled,
+        "frames_steadied": result.frames_steadied,
+        "found": result.found,
+        "left": result.left,
+        "shots": result.shots,
+        "segments": result.segments,
+        "mask_share": rounded(
+            result.filled_px / max(1, result.frames * clip.size_hw[0] * clip.size_hw[1])
+        ),
+        "from_other_frames": rounded(result.share(result.from_frames_px)),
+        "by_network": rounded(result.share(result.by_network_px)),
+        "by_network_each_frame": rounded(result.share(result.by_frame_px)),
+        "flicker": rounded(result.flicker),
+        "flicker_around": rounded(result.flicker_around),
+        "crf": result.crf if result.changed else None,
+        "timings_s": {stage: round(spent, 2) for stage, spent in result.timings_s.items()},
+        "provider": {role: model.provider for role, model in models.items()},
+        "models": {role: model.name for role, model in models.items()},
+        "settings": settings,
+        "notes": list(result.notes),
+    }
+
+
+def describe_video_settings(
+    labels: Collection[str],
+    *,
+    min_score: float,
+    min_area: Area,
+    grow: float | None,
+    shadows: bool,
+    rules: Rules,
+) -> dict[str, object]:
+    """Return the options of a run, as its report has them."""
+    return {
+        "labels": list(labels),
+        "min_score": min_score,
+        "min_area": min_area,
+        "rules": asdict(rules),
+        "grow": grow,
+        "shadows": shadows,
+    }
