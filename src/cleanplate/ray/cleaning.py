@@ -18,7 +18,7 @@ from cleanplate.batch.planning import PlannedPhoto
 from cleanplate.batch.settings import difference_in_words
 from cleanplate.batch.tracing import FileState
 from cleanplate.errors import PhotoError
-from cleanplate.ray.grouping import END, FAILED
+from cleanplate.ray.grouping import END, FAILED, LOST
 from cleanplate.ray.isolated import Result
 from cleanplate.ray.judging import judge, mark_of, targets_of
 from cleanplate.ray.ledger import Key, Mark, marks_of, read_started, write_started
@@ -43,6 +43,9 @@ Row = Mapping[str, Any]
 
 TOLD = ("photo", "output", "status", "skipped", "error", "notes")
 """Columns of a row that the run is told of every photo."""
+
+TRIES = 3
+"""How often a group is begun; then it is done photo by photo, and each of them so often."""
 
 _AT_ONCE = 8  # looks at the store, readings and writings of one actor at the same time
 _AHEAD = 2  # photos read while one is worked on
@@ -98,15 +101,21 @@ class Cleaner:
         if name in (END, FAILED):
             return pa.table({"name": [name], "told": pa.array([keys], pa.binary())})
         rows = self._do_group(name, pickle.loads(keys))
+        if rows is None:
+            name, rows = LOST, ()
         told = pickle.dumps([{column: row[column] for column in TOLD} for row in rows])
         return pa.table({"name": [name], "told": pa.array([told], pa.binary())})
 
-    def _do_group(self, name: str, keys: Sequence[Key]) -> Sequence[Row]:
+    def _do_group(self, name: str, keys: Sequence[Key]) -> Sequence[Row] | None:
         output = self._job.output
         if output.stat(f"{REPORT_FOLDER}/{name}.parquet") is not None:
             return read_part(output, name, TOLD)  # an actor did it and was killed before it told
         before = read_started(output, name)
+        tries = 1
         if before is not None:  # an actor began it and was killed
+            tries = before["tries"] + 1
+            if tries > TRIES:
+                return None
             marks = {relative: marks_of(it) for relative, it in before["photos"].items()}
             keys = [
                 key if key.begun else replace(key, begun=marks.get(valid_text(key.listed.relative)))
@@ -115,9 +124,9 @@ class Cleaner:
         looks = list(self._pool.map(self._look, keys))
         pairs = list(zip(keys, looks, strict=True))
         to_do = [(key, look) for key, look in pairs if look.is_to_do]
-        if to_do and before is None:
+        if to_do:
             begun = {key.listed.relative: key.begun or look.found for key, look in to_do}
-            write_started(output, name, begun)
+            write_started(output, name, begun, tries=tries)
         rows = [self._left_alone(key, look) for key, look in pairs if not look.is_to_do]
         rows += self._do_photos([key for key, _ in to_do])
         write_part(output, name, rows)

@@ -11,7 +11,6 @@ from typing import Any
 from cleanplate.errors import CleanplateError, InputError, MissingExtraError
 from cleanplate.ray.tasks import Workers
 
-_TASK_RETRIES = 3  # of a group whose actor is killed, by Ray itself
 _IN_FLIGHT = 2  # groups at each actor; what a dead one holds waits until it is placed again
 _CAUSE = re.compile(r"cleanplate\.errors\.\w+: (.+)")
 
@@ -47,6 +46,7 @@ def connected(address: str | None) -> Iterator[None]:
         InputError: there is no cluster at that address.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     ray = import_ray()
     try:
         # The dashboard is a server that a run does not need.
@@ -92,8 +92,9 @@ def here_only(work: Callable[..., Any], *arguments: object) -> list[Any]:
 def actor_options(workers: Workers) -> dict[str, Any]:
     """Return the options of `map_batches` for a class whose actors are those workers.
 
-    A killed actor is started again, and Ray gives its groups to it anew, some times. Groups that
-    get lost all the same do not end the run, see `small_blocks`.
+    A killed actor is started again, where there is room, and Ray gives its groups to it anew, as
+    often as need be; `Cleaner` counts. Groups that get lost all the same do not end the run, see
+    `small_blocks`.
     """
     from ray.data import ActorPoolStrategy
 
@@ -108,8 +109,6 @@ def actor_options(workers: Workers) -> dict[str, Any]:
         "compute": pool,
         "num_cpus": workers.cpus,
         "num_gpus": workers.gpus,
-        "max_restarts": -1,
-        "max_task_retries": _TASK_RETRIES,
     }
 
 

@@ -23,6 +23,9 @@ END = "end"
 FAILED = "failed"
 """Name of a row in the place of `END`: `keys` then holds why the listing ended early."""
 
+LOST = "lost"
+"""Name of a row in the place of a group over which one actor after the other was killed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:

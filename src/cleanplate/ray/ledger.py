@@ -161,7 +161,7 @@ class Ledger:
 
 
 def read_started(output: Place, name: str) -> dict[str, Any] | None:
-    """Return {"time": ..., "photos": {relative: {target: mark}}}; None if there is no such file."""
+    """Return {"time", "tries", "photos": {relative: {target: mark}}}; None if there is no such."""
     try:
         content: dict[str, Any] = json.loads(output.read(f"{STARTED_FOLDER}/{name}.json"))
     except (OSError, ValueError):
@@ -169,14 +169,16 @@ def read_started(output: Place, name: str) -> dict[str, Any] | None:
     return content
 
 
-def write_started(output: Place, name: str, marks: Mapping[str, Mapping[str, Mark]]) -> None:
-    """Note that photos are going to be worked on, and what lies in their outputs' places.
+def write_started(
+    output: Place, name: str, marks: Mapping[str, Mapping[str, Mark]], *, tries: int
+) -> None:
+    """Note that photos are begun, for the how-manieth time, and what lay in their outputs' places.
 
     Raises:
         OSError: it cannot be written.
     """
     photos = {valid_text(relative): places for relative, places in marks.items()}
-    content = json.dumps({"time": time.time(), "photos": photos})
+    content = json.dumps({"time": time.time(), "tries": tries, "photos": photos})
     output.write(f"{STARTED_FOLDER}/{name}.json", content.encode())
 
 

@@ -278,6 +278,8 @@ class Place:
             )
             for page in pages:
                 for found in page.get("Contents", ()):
+                    if found["Key"].endswith("/"):
+                        continue  # stands for a folder
                     time_s = found["LastModified"].timestamp()
                     key = found["Key"][base:]
                     yield Listed(key, found["Size"], round(time_s * 1000) * 1_000_000)

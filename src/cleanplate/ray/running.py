@@ -22,7 +22,7 @@ from cleanplate.batch.outcomes import failed_outcome
 from cleanplate.batch.planning import PlannedPhoto
 from cleanplate.errors import CleanplateError, InputError, PhotoError
 from cleanplate.pipeline import Remover
-from cleanplate.ray.cleaning import TOLD, Cleaner, make_row
+from cleanplate.ray.cleaning import TOLD, TRIES, Cleaner, make_row
 from cleanplate.ray.cluster import (
     actor_options,
     first_cause,
@@ -31,7 +31,7 @@ from cleanplate.ray.cluster import (
     import_ray,
     small_blocks,
 )
-from cleanplate.ray.grouping import END, EVERYTHING, FAILED, Listing
+from cleanplate.ray.grouping import END, EVERYTHING, FAILED, LOST, Listing
 from cleanplate.ray.judging import targets_of
 from cleanplate.ray.lines import STARTED_FOLDER, write_part
 from cleanplate.ray.places import Place, name_of
@@ -41,7 +41,7 @@ from cleanplate.ray.tasks import Actor, ClusterJob, Workers
 DEFAULT_GROUP = 32
 """Photos given to a worker at once. Of a worker that is killed, so many are begun anew at most."""
 
-_TOURS = 3  # passes over the input: the second and third do what got lost, photo by photo
+_TOURS = 2  # passes over the input: the second does what got lost, photo by photo
 _ROWS_GIVEN_UP = 1000  # rows in one file
 _ONE_WORKER = Workers()
 
@@ -100,7 +100,7 @@ def run_cluster(
         seen = _Seen()
         try:
             for name, content in _rows(listing, cluster_job, actor, workers):
-                if name not in (END, FAILED):
+                if name not in (END, FAILED, LOST):
                     yield from content
                 seen.count(name, content)
         except ray.exceptions.RayError as error:
@@ -149,7 +149,7 @@ class _Seen:
             self.expected = content
         elif name == FAILED:
             self.failure = content
-        else:
+        elif name != LOST:
             self.groups += 1
 
 
@@ -241,7 +241,7 @@ def _give_up(listing: Listing, job: ClusterJob) -> list[Told]:
     for key in listing.photos():
         relative = key.listed.relative
         name = Path(name_of(relative))
-        cause = f"the workers that had it were killed, in {_TOURS} passes"
+        cause = f"every worker that had it was killed, {_TOURS * TRIES} in all"
         error = PhotoError(name, cause, "look for memory running short on the machines")
         outcome = failed_outcome(PlannedPhoto(name, name, name), error)
         rows.append(make_row(job, relative, outcome, targets_of(relative, job.job)[0]))
