@@ -68,7 +68,9 @@ def s3(nodes_environment) -> Iterator[str]:
 def bucket(s3) -> Iterator[object]:
     """Return an empty bucket "photos" as a pyarrow file system sees it."""
     fs = pytest.importorskip("pyarrow.fs")
-    store, _ = fs.FileSystem.from_uri(f"s3://photos{s3}&allow_bucket_creation=true&allow_bucket_deletion=true")
+    store, _ = fs.FileSystem.from_uri(
+        f"s3://photos{s3}&allow_bucket_creation=true&allow_bucket_deletion=true"
+    )
     store.create_dir("photos")
     yield store
     store.delete_dir("photos")

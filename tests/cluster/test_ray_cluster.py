@@ -2,9 +2,6 @@
 
 import hashlib
 import json
-import subprocess
-import sys
-import time
 from collections import Counter
 
 import pytest

@@ -93,17 +93,23 @@ class Cleaner:
             group: one row: its name, and `keys`, a pickled list of `Key`.
 
         Returns:
-            One row: the name, and `told`, pickled: of each photo a dict of the columns `TOLD`.
+            One row: the name, and `told`, pickled: of each photo a dict of the columns `TOLD`. With
+            the name `LOST` it is why the group could not be finished, or nothing if actors died.
         """
         import pyarrow as pa
 
         [name], [keys] = group["name"].to_pylist(), group["keys"].to_pylist()
         if name in (END, FAILED):
             return pa.table({"name": [name], "told": pa.array([keys], pa.binary())})
-        rows = self._do_group(name, pickle.loads(keys))
-        if rows is None:
-            name, rows = LOST, ()
-        told = pickle.dumps([{column: row[column] for column in TOLD} for row in rows])
+        told: object
+        try:
+            rows = self._do_group(name, pickle.loads(keys))
+        except Exception as error:  # whatever a store's library raises
+            name, told = LOST, " ".join(f"{type(error).__name__}: {error}".split())
+        else:
+            told = [{column: row[column] for column in TOLD} for row in rows or ()]
+            name = LOST if rows is None else name
+        told = pickle.dumps(told)
         return pa.table({"name": [name], "told": pa.array([told], pa.binary())})
 
     def _do_group(self, name: str, keys: Sequence[Key]) -> Sequence[Row] | None:

@@ -42,6 +42,7 @@ DEFAULT_GROUP = 32
 """Photos given to a worker at once. Of a worker that is killed, so many are begun anew at most."""
 
 _TOURS = 2  # passes over the input: the second does what got lost, photo by photo
+_MOST_ERRORS = 20  # groups in a row that cannot be finished, before the run is; a store is gone
 _ROWS_GIVEN_UP = 1000  # rows in one file
 _ONE_WORKER = Workers()
 
@@ -103,6 +104,8 @@ def run_cluster(
                 if name not in (END, FAILED, LOST):
                     yield from content
                 seen.count(name, content)
+                if seen.failure is not None:
+                    break
         except ray.exceptions.RayError as error:
             raise first_cause(error) from error
         if seen.failure is not None:
@@ -139,6 +142,7 @@ class _Seen:
     groups: int = 0
     expected: int | None = None  # None: the listing has not ended
     failure: str | None = None
+    errors: int = 0  # groups in a row that no actor could finish
 
     @property
     def is_whole(self) -> bool:
@@ -150,7 +154,11 @@ class _Seen:
         elif name == FAILED:
             self.failure = content
         elif name != LOST:
-            self.groups += 1
+            self.groups, self.errors = self.groups + 1, 0
+        elif content:
+            self.errors += 1
+            if self.errors >= _MOST_ERRORS:
+                self.failure = f"{self.errors} groups of photos one after the other: {content}"
 
 
 def _check_job(remover: Remover, job: Job, photo_filter: PhotoFilter) -> None:
@@ -202,11 +210,15 @@ def _rows(
     """Yield the name of each group that comes back, and what is told of its photos."""
     from ray.data import read_datasource
 
-    from cleanplate.ray.datasource import ListingSource
+    from cleanplate.ray.datasource import Counter, ListingSource
 
+    counter = import_ray().remote(num_cpus=0, label_selector=here())(Counter).remote()
     with small_blocks():
         groups = read_datasource(
-            ListingSource(listing), num_cpus=0, override_num_blocks=1, label_selector=here()
+            ListingSource(listing, counter),
+            num_cpus=0,
+            override_num_blocks=1,
+            label_selector=here(),
         )
         rows = groups.map_batches(
             Cleaner,
@@ -217,6 +229,7 @@ def _rows(
         )
         for table in rows.iter_batches(batch_size=None, batch_format="pyarrow"):
             for row in table.to_pylist():
+                counter.add.remote()
                 yield row["name"], pickle.loads(row["told"])
 
 
