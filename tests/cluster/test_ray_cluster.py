@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import subprocess
+import sys
+import time
 from collections import Counter
 
 import pytest
@@ -148,6 +151,37 @@ def test_models_travel_once_to_every_node_that_lacks_them(cluster, make_photo, t
         mine = [path for path in came if path.is_relative_to(home / "cluster")]
         assert len(mine) == len(own.files)
     assert len(came) == 2 * len(own.files)
+
+
+def test_a_run_that_is_killed_goes_on_where_it_was(cluster, make_photo, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(24):
+        (folder / f"{number:02}.png").write_bytes(make_photo(None, seed=number))
+    words = ["ray", "in", "out", "--remove", "person", "--inpainter", "telea", "--workers", "2"]
+    command = [sys.executable, "-m", "cleanplate", *words, "--photos-at-a-time", "4"]
+    command += ["--address", cluster.address]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and len(read_all(Place(str(tmp_path / "out")))) < 9:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    time.sleep(3)  # until Ray has ended the workers of that run
+    output = Place(str(tmp_path / "out"))
+    made, known = read_all(output), {row["relative"] for row in rows_of(output)}
+    assert 9 <= len(made) < 24
+    assert known < set(made)
+
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert again.returncode == 0, again.stderr
+    counts = f"24 photos: {24 - len(known)} unchanged, {len(known)} skipped (done before);"
+    assert counts in again.stdout
+    assert read_all(output) == {path.name: path.read_bytes() for path in folder.iterdir()}
+    done = Counter(row["relative"] for row in rows_of(output) if row["skipped"] is None)
+    assert set(done.values()) == {1}
+    assert not list(output.list(".cleanplate/started"))
 
 
 def test_a_node_that_is_killed_and_a_photo_that_kills_cost_nothing_else(

@@ -176,6 +176,9 @@ class Cleaner:
 
     def _fetch(self, key: Key) -> _Fetched:
         start, relative = time.perf_counter(), key.listed.relative
+        if key.begun is not None:
+            for place in targets_of(relative, self._job.job):
+                self._job.output.remove_leftovers(place)
         result, copy = targets_of(relative, self._job.job)[0], relative
         if result != copy and self._job.source.stat(result) is not None:
             raise PhotoError(

@@ -1,9 +1,10 @@
 """Where photos come from and results go: folders of disks and of object stores, by URL."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
@@ -11,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from cleanplate.errors import InputError, MissingExtraError, PhotoError
 from cleanplate.images import write_bytes_atomic
+from cleanplate.images.atomic import TEMPORARY_SUFFIX
 
 _OBJECT_STORES = ("s3", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memory")
 """Schemes under which an object appears whole when its writing ends, or not at all."""
@@ -19,7 +21,8 @@ _ARROW = ("s3", "gs", "hdfs")
 """Schemes that pyarrow knows by itself; fsspec is asked for the others."""
 
 _S3_PAGE = 1000  # keys in one answer, the most S3 gives
-_TEMPORARY_SUFFIX = ".cleanplate-tmp"
+_TEMPORARY_CHARS = 40  # of a target's name in that of its temporary file
+_LEFTOVER_AGE_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +43,17 @@ class Place:
     """
 
     given: str
+    root: str = field(init=False)  # as its file system names it, without a slash at the end
 
     def __post_init__(self) -> None:
-        """Check the URL.
+        """Check the URL, and settle here what a relative path means.
 
         Raises:
             InputError: it names no bucket or holds a password.
         """
-        if self.scheme == "file":
+        if self.is_local:
+            root = os.path.abspath(self.given.removeprefix("file://"))  # noqa: PTH100
+            object.__setattr__(self, "root", root)
             return
         parts = urlsplit(self.given)
         if "@" in parts.netloc:
@@ -57,6 +63,7 @@ class Place:
             )
         if not parts.netloc and self.scheme != "memory":
             raise InputError(f"{self.given}: names no bucket; write {self.scheme}://BUCKET/FOLDER")
+        object.__setattr__(self, "root", (parts.netloc + parts.path).strip("/"))
 
     @property
     def scheme(self) -> str:
@@ -68,14 +75,6 @@ class Place:
     def is_local(self) -> bool:
         """Whether it is a folder of this machine, or of a disk that all machines have there."""
         return self.scheme == "file"
-
-    @cached_property
-    def root(self) -> str:
-        """The folder as its file system names it, without a slash at the end."""
-        if self.is_local:
-            return os.path.abspath(self.given.removeprefix("file://"))  # noqa: PTH100
-        parts = urlsplit(self.given)
-        return (parts.netloc + parts.path).strip("/")
 
     @property
     def shown(self) -> str:
@@ -128,7 +127,7 @@ class Place:
             return
         folder, _, name = path.rpartition("/")
         self._files.create_dir(folder, recursive=True)
-        temporary = f"{folder}/.{name[:40]}.{os.urandom(4).hex()}{_TEMPORARY_SUFFIX}"
+        temporary = f"{folder}/.{name[:_TEMPORARY_CHARS]}.{os.urandom(4).hex()}{TEMPORARY_SUFFIX}"
         try:
             self._write_stream(temporary, content)
             self._files.move(temporary, path)
@@ -141,6 +140,24 @@ class Place:
         """Delete a file of the run's own; one that is not there is none to delete."""
         with suppress(OSError):
             self._files.delete_file(f"{self.root}/{relative}")
+
+    def remove_leftovers(self, relative: str) -> None:
+        """Remove what processes that were killed while they wrote a file of a disk left beside it.
+
+        Nobody else may be writing that file now.
+        """
+        if not self.is_local:
+            return
+        target = Path(self.root, relative)
+        start = f".{target.name[:_TEMPORARY_CHARS]}."
+        unique = len(target.name) <= _TEMPORARY_CHARS  # or it may be another's, at work
+        newest = time.time() - (0 if unique else _LEFTOVER_AGE_S)
+        with suppress(OSError), os.scandir(target.parent) as entries:
+            for entry in entries:
+                if entry.name.startswith(start) and entry.name.endswith(TEMPORARY_SUFFIX):
+                    with suppress(OSError):
+                        if entry.stat().st_mtime <= newest:
+                            Path(entry.path).unlink()
 
     def stat(self, relative: str) -> Listed | None:
         """Return what is known of a file; None if there is none.
@@ -222,7 +239,7 @@ class Place:
 
     def __getstate__(self) -> dict[str, str]:
         """Leave connections behind."""
-        return {"given": self.given}
+        return {"given": self.given, "root": self.root}
 
     def _real(self) -> str:
         return os.path.realpath(self.root) if self.is_local else self.root

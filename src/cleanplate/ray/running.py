@@ -21,6 +21,7 @@ from cleanplate.batch import (
 from cleanplate.batch.outcomes import failed_outcome
 from cleanplate.batch.planning import PlannedPhoto
 from cleanplate.errors import CleanplateError, InputError, PhotoError
+from cleanplate.images.atomic import TEMPORARY_SUFFIX
 from cleanplate.pipeline import Remover
 from cleanplate.ray.cleaning import TOLD, TRIES, Cleaner, make_row
 from cleanplate.ray.cluster import (
@@ -33,7 +34,7 @@ from cleanplate.ray.cluster import (
 )
 from cleanplate.ray.grouping import END, EVERYTHING, FAILED, LOST, Listing
 from cleanplate.ray.judging import targets_of
-from cleanplate.ray.lines import STARTED_FOLDER, write_part
+from cleanplate.ray.lines import REPORT_FOLDER, STARTED_FOLDER, write_part
 from cleanplate.ray.places import Place, name_of
 from cleanplate.ray.shipping import hashes_of, pack_models
 from cleanplate.ray.tasks import Actor, ClusterJob, Workers
@@ -265,6 +266,8 @@ def _give_up(listing: Listing, job: ClusterJob) -> list[Told]:
 
 
 def _tidy(output: Place) -> None:
-    """Remove the notes of what was begun: all of it has its row by now."""
-    for listed in list(output.list(STARTED_FOLDER)):
-        output.remove(listed.relative)
+    """Remove the notes of what was begun, as all of it has its row by now, and half files."""
+    for folder in (STARTED_FOLDER, REPORT_FOLDER):
+        for listed in output.list(folder):
+            if folder == STARTED_FOLDER or listed.relative.endswith(TEMPORARY_SUFFIX):
+                output.remove(listed.relative)
