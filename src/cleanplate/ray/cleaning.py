@@ -86,6 +86,11 @@ class Cleaner:
         self._remover = actor.start()
         self._pool = ThreadPoolExecutor(_AT_ONCE)
 
+    def close(self) -> None:
+        """End the worker process; an actor's ends with the actor."""
+        self._pool.shutdown()
+        self._remover.close()
+
     def __call__(self, group: "pyarrow.Table") -> "pyarrow.Table":
         """Do one group.
 

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from cleanplate.batch.outcomes import Outcome, failed_outcome
 from cleanplate.batch.piping import pass_bytes
@@ -41,16 +39,7 @@ class IsolatedRemover:
         self._answers: queue.SimpleQueue[tuple[Worker, Done | None]] = queue.SimpleQueue()
         self._worker = Worker(order, self._answers)
 
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """End the worker."""
         self._worker.end()
         self._worker.wait()
@@ -88,8 +77,7 @@ class IsolatedRemover:
                     done = replace(done, outcome=replace(done.outcome, notes=notes))
                 return done
             failure = self._worker.failure()
-            self._worker.end()
-            self._worker.wait()
+            self.close()
             self._worker = Worker(self._order, self._answers)
             photo.target.unlink(missing_ok=True)
         return failure
