@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from cleanplate.errors import InputError, MissingExtraError, PhotoError
 from cleanplate.images import write_bytes_atomic
@@ -218,12 +218,13 @@ class Place:
             raise _missing("pyarrow") from error
         if self.is_local:
             return fs.LocalFileSystem()
-        query = urlsplit(self.given).query
         if self.scheme in _ARROW:
+            options = self._options
+            if self.scheme == "s3":  # one request to write a file, instead of three
+                options.setdefault("allow_delayed_open", "true")
+            query = f"?{urlencode(options)}" if options else ""
             bucket = self.root.partition("/")[0]
-            return fs.FileSystem.from_uri(
-                f"{self.scheme}://{bucket}" + (f"?{query}" if query else "")
-            )[0]
+            return fs.FileSystem.from_uri(f"{self.scheme}://{bucket}{query}")[0]
         import fsspec
 
         try:
