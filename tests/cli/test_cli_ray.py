@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-pytest.importorskip("pyarrow")
+from cleanplate.cli import main
 
 
 def call(*words, cwd):
@@ -40,4 +40,13 @@ def test_wrong_use_is_told_in_a_line_and_nothing_is_done(words, message, tmp_pat
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("cleanplate: error: ")
     assert message in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_without_the_extra_the_way_to_get_it_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    assert main(["ray", "in", "out", "--remove", "person"]) == 1
+    assert "Ray is not installed; run 'pip install \"cleanplate[ray]\"'" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["in"]

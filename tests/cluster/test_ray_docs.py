@@ -1,6 +1,5 @@
 """The Python examples of docs/cluster.md work as they stand."""
 
-import os
 import re
 import sys
 from pathlib import Path
@@ -67,7 +66,7 @@ def test_the_recipe_for_spark_runs(photos, monkeypatch):
     try:
         for code in examples(spark=True):
             exec(code, namespace)
-        rows = {os.path.basename(row.path): row for row in namespace["done"].collect()}
+        rows = {Path(row.path).name: row for row in namespace["done"].collect()}
     finally:
         spark.stop()
     assert set(rows) == {"lake.jpg", "wall.png"}

@@ -95,11 +95,16 @@ def ray_command(
         ),
     ] = None,
     cpus_per_worker: Annotated[
-        float, typer.Option(metavar="N", help="Processor cores of each worker; also its threads.")
+        float,
+        typer.Option(
+            metavar="N", help="Processor cores of each worker; also its threads.", show_default="1"
+        ),
     ] = 1.0,
     gpus_per_worker: Annotated[
         float,
-        typer.Option(metavar="N", help="GPUs of each worker; 0.25 lets four share one."),
+        typer.Option(
+            metavar="N", help="GPUs of each worker; 0.25 lets four share one.", show_default="0"
+        ),
     ] = 0.0,
     group: Annotated[
         int,
@@ -109,6 +114,7 @@ def ray_command(
             min=1,
             help="Photos given to a worker at once, and rows in each file of the report. So many "
             "are begun anew at most when a worker is killed.",
+            show_default="32",
         ),
     ] = 32,
     quiet: options.Quiet = False,
