@@ -48,5 +48,15 @@ def test_without_the_extra_the_way_to_get_it_is_told(tmp_path, monkeypatch, caps
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in").mkdir()
     assert main(["ray", "in", "out", "--remove", "person"]) == 1
-    assert "Ray is not installed; run 'pip install \"cleanplate[ray]\"'" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "Ray is not installed" in told
+    assert "run 'pip install \"cleanplate[ray]\"'" in told
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_an_address_at_which_nothing_listens_is_told_at_once(tmp_path):
+    pytest.importorskip("ray.data")
+    (tmp_path / "in").mkdir()
+    done = call("in", "out", "--remove", "person", "--address", "127.0.0.1:1", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--address 127.0.0.1:1: no Ray cluster there" in done.stderr

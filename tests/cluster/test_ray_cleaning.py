@@ -8,7 +8,7 @@ from cluster_standins import ColourSegmenter
 
 from cleanplate.batch import Job
 from cleanplate.ray.cleaning import TRIES, Cleaner
-from cleanplate.ray.grouping import END, LOST, Listing
+from cleanplate.ray.grouping import END, FAILED, LOST, Listing
 from cleanplate.ray.ledger import write_started
 from cleanplate.ray.lines import read_part
 from cleanplate.ray.places import Place
@@ -122,3 +122,14 @@ def test_the_output_inside_the_input_is_passed_over(job, make_photo):
     [group, _] = groups(inner)
     keys = pickle.loads(group["keys"][0].as_py())
     assert [key.listed.relative for key in keys] == ["a.png"]
+
+
+def test_an_actor_that_cannot_load_its_models_says_so_with_its_first_group(job, make_photo):
+    job.source.write("a.png", make_photo(None))
+    [group, end] = groups(job)
+    broken = Cleaner(job, Actor(recipe=("nosuch", "telea", "cpu"), job=job.job, threads=1))
+    name, why = told(broken(group))
+    assert name == FAILED
+    assert "no photo can be done there" in why
+    assert told(broken(end)) == (END, 1)
+    broken.close()

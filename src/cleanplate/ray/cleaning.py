@@ -19,7 +19,7 @@ from cleanplate.batch.settings import difference_in_words
 from cleanplate.batch.tracing import FileState
 from cleanplate.errors import PhotoError
 from cleanplate.ray.grouping import END, FAILED, LOST
-from cleanplate.ray.isolated import Result
+from cleanplate.ray.isolated import IsolatedRemover, Result
 from cleanplate.ray.judging import judge, mark_of, targets_of
 from cleanplate.ray.ledger import Key, Mark, marks_of, read_started, write_started
 from cleanplate.ray.lines import (
@@ -83,13 +83,19 @@ class Cleaner:
 
     def __init__(self, job: ClusterJob, actor: Actor) -> None:
         self._job = job
-        self._remover = actor.start()
+        self._remover: IsolatedRemover | None = None
+        self._trouble = ""  # told with the first group, as Ray would print pages of it
+        try:
+            self._remover = actor.start()
+        except Exception as error:
+            self._trouble = " ".join(str(error).split()) or type(error).__name__
         self._pool = ThreadPoolExecutor(_AT_ONCE)
 
     def close(self) -> None:
         """End the worker process; an actor's ends with the actor."""
         self._pool.shutdown()
-        self._remover.close()
+        if self._remover is not None:
+            self._remover.close()
 
     def __call__(self, group: "pyarrow.Table") -> "pyarrow.Table":
         """Do one group.
@@ -99,25 +105,31 @@ class Cleaner:
 
         Returns:
             One row: the name, and `told`, pickled: of each photo a dict of the columns `TOLD`. With
-            the name `LOST` it is why the group could not be finished, or nothing if actors died.
+            the name `LOST` it is why the group could not be finished, or nothing if actors died;
+            with the name `FAILED`, why this actor cannot do any.
         """
         import pyarrow as pa
 
         [name], [keys] = group["name"].to_pylist(), group["keys"].to_pylist()
         if name in (END, FAILED):
             return pa.table({"name": [name], "told": pa.array([keys], pa.binary())})
-        told: object
+        if self._remover is None:
+            told = pickle.dumps(self._trouble)
+            return pa.table({"name": [FAILED], "told": pa.array([told], pa.binary())})
+        answer: object
         try:
-            rows = self._do_group(name, pickle.loads(keys))
+            rows = self._do_group(name, pickle.loads(keys), self._remover)
         except Exception as error:  # whatever a store's library raises
-            name, told = LOST, " ".join(f"{type(error).__name__}: {error}".split())
+            name, answer = LOST, " ".join(f"{type(error).__name__}: {error}".split())
         else:
-            told = [{column: row[column] for column in TOLD} for row in rows or ()]
+            answer = [{column: row[column] for column in TOLD} for row in rows or ()]
             name = LOST if rows is None else name
-        told = pickle.dumps(told)
+        told = pickle.dumps(answer)
         return pa.table({"name": [name], "told": pa.array([told], pa.binary())})
 
-    def _do_group(self, name: str, keys: Sequence[Key]) -> Sequence[Row] | None:
+    def _do_group(
+        self, name: str, keys: Sequence[Key], remover: IsolatedRemover
+    ) -> Sequence[Row] | None:
         output = self._job.output
         if output.stat(f"{REPORT_FOLDER}/{name}.parquet") is not None:
             return read_part(output, name, TOLD)  # an actor did it and was killed before it told
@@ -139,7 +151,7 @@ class Cleaner:
             begun = {key.listed.relative: key.begun or look.found for key, look in to_do}
             write_started(output, name, begun, tries=tries)
         rows = [self._left_alone(key, look) for key, look in pairs if not look.is_to_do]
-        rows += self._do_photos([key for key, _ in to_do])
+        rows += self._do_photos([key for key, _ in to_do], remover)
         write_part(output, name, rows)
         if to_do:
             output.remove(f"{STARTED_FOLDER}/{name}.json")
@@ -159,7 +171,7 @@ class Cleaner:
         except OSError as error:
             return _Look(found, error=error)
 
-    def _do_photos(self, keys: Sequence[Key]) -> list[Row]:
+    def _do_photos(self, keys: Sequence[Key], remover: IsolatedRemover) -> list[Row]:
         """Do photos one after the other, while the next are read and the last is written."""
         waiting, coming = deque(keys), deque[tuple[Key, Future[_Fetched]]]()
         rows: list[Future[Row]] = []
@@ -171,7 +183,7 @@ class Cleaner:
             fetched = None
             try:
                 fetched = fetching.result()
-                result = self._remover.do(fetched.content, name_of(key.listed.relative))
+                result = remover.do(fetched.content, name_of(key.listed.relative))
             except Exception as error:
                 result = Result(_failed(key, error), None, None)
             rows.append(self._pool.submit(self._store, key, fetched, result))
