@@ -52,11 +52,3 @@ def test_without_the_extra_the_way_to_get_it_is_told(tmp_path, monkeypatch, caps
     assert "Ray is not installed" in told
     assert "run 'pip install \"cleanplate[ray]\"'" in told
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
-
-
-def test_an_address_at_which_nothing_listens_is_told_at_once(tmp_path):
-    pytest.importorskip("ray.data")
-    (tmp_path / "in").mkdir()
-    done = call("in", "out", "--remove", "person", "--address", "127.0.0.1:1", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "--address 127.0.0.1:1: no Ray cluster there" in done.stderr

@@ -3,7 +3,6 @@
 import logging
 import os
 import re
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
@@ -13,7 +12,6 @@ from cleanplate.errors import CleanplateError, InputError, MissingExtraError
 from cleanplate.ray.tasks import Workers
 
 _IN_FLIGHT = 2  # groups at each actor; what a dead one holds waits until it is placed again
-_LISTENS_WITHIN_S = 10.0
 _CAUSE = re.compile(r"cleanplate\.errors\.\w+: (.+)")
 
 
@@ -51,7 +49,6 @@ def connected(address: str | None) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     ray = import_ray()
-    _check_listens(address)
     try:
         # The dashboard is a server that a run does not need.
         ray.init(
@@ -142,20 +139,6 @@ def first_cause(error: Exception) -> CleanplateError:
         return CleanplateError(str(told[-1]).strip())
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return CleanplateError(f"Ray ended the run: {lines[-1] if lines else type(error).__name__}")
-
-
-def _check_listens(address: str | None) -> None:
-    """Refuse an address at which nothing listens; Ray itself would go on trying for minutes."""
-    host, colon, port = (address or "").rpartition(":")
-    if not colon or "/" in host or not port.isdecimal():
-        return
-    try:
-        socket.create_connection((host, int(port)), _LISTENS_WITHIN_S).close()
-    except (OSError, OverflowError) as error:
-        raise InputError(
-            f"--address {address}: no Ray cluster there ({error}); start one with 'ray start "
-            "--head', or leave --address away"
-        ) from error
 
 
 def _room_for(workers: Workers) -> int:
