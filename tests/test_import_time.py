@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ("onnxruntime", "cv2", "PIL", "numpy", "torch", "scipy", "skimage")
+HEAVY = ("onnxruntime", "cv2", "PIL", "numpy", "torch", "scipy", "skimage", "ray", "pyarrow")
 
 
 def loaded_after(code: str) -> set[str]:
@@ -21,10 +21,12 @@ def test_importing_the_package_loads_nothing_heavy():
     assert loaded_after("import cleanplate; dir(cleanplate); cleanplate.__version__") == set()
 
 
-@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["--version"], ["labels"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["run", "--help"], ["ray", "--help"], ["--version"], ["labels"]]
+)
 def test_help_loads_no_network_runtime_and_no_arrays(words):
     code = f"from cleanplate.cli import main\nassert main({words!r}) == 0"
-    assert not loaded_after(code) & {"onnxruntime", "cv2", "numpy", "torch"}
+    assert not loaded_after(code) & {"onnxruntime", "cv2", "numpy", "torch", "ray", "pyarrow"}
 
 
 def test_types_load_numpy_only():

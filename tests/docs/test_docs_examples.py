@@ -166,7 +166,7 @@ def test_commands_do_and_print_what_the_page_shows(page, line, block, photos):
     assert code == 0, f"{place}: exit code {code} is not shown"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/usage.md", "docs/like.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/usage.md", "docs/like.md", "docs/cluster.md"])
 def test_commands_have_only_options_that_exist(page):
     from cleanplate.cli import app
 

@@ -27,6 +27,7 @@ from cleanplate.batch.outcomes import (
 )
 from cleanplate.batch.planning import Plan, PlannedPhoto
 from cleanplate.batch.running import Job
+from cleanplate.batch.settings import difference_in_words
 from cleanplate.batch.tracing import Done, FileState, own_masks_of, size_and_time, state_of
 from cleanplate.errors import InputError, PhotoError
 from cleanplate.images import remove_leftovers
@@ -180,12 +181,7 @@ class Journal:
             "SELECT content FROM photos JOIN settings ON settings = fingerprint WHERE relative = ?",
             (os.fsencode(photo.relative),),
         ).fetchone()
-        then, now = json.loads(content), self._settings
-        names = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
-        return ", ".join(
-            f"{name} {then.get(name, 'not given')}, now {now.get(name, 'not given')}"
-            for name in names
-        )
+        return difference_in_words(json.loads(content), self._settings)
 
     def former_outcome(self, photo: PlannedPhoto) -> Outcome:
         """Return what became of a photo that is done, when it was done."""

@@ -103,6 +103,14 @@ def settings_in_words(job: Job, models: ModelNames) -> Mapping[str, str]:
     return words
 
 
+def difference_in_words(then: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Return how two results of `settings_in_words` differ."""
+    names = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
+    return ", ".join(
+        f"{name} {then.get(name, 'not given')}, now {now.get(name, 'not given')}" for name in names
+    )
+
+
 def _flat(settings: Mapping[str, object]) -> dict[str, object]:
     flat: dict[str, object] = {}
     for name, value in settings.items():

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +35,7 @@ class Done:
     source: FileState | None = None  # as it was before it was read
     mask: FileState | None = None  # the user's own, or draft
     output: FileState | None = None  # None: not written
+    provider: Mapping[str, str | None] | None = None  # what ran each model, if a worker tells it
 
 
 def do_photo(

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, cast
 
 from cleanplate.algebra import ONE_THREAD
@@ -44,6 +44,7 @@ class Order:
     threads: int
     job: Job
     traced: bool
+    tells_provider: bool = False  # whether `Done.provider` is filled, which loads all models
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,7 @@ def _receive(tasks: "queue.SimpleQueue[Task]") -> None:
 def _work(order: Order, tasks: "queue.SimpleQueue[Task]", answers: IO[bytes]) -> None:
     import cv2
 
+    from cleanplate.batch.report import describe_models
     from cleanplate.pipeline import Remover
 
     cv2.setNumThreads(order.threads)
@@ -182,5 +184,7 @@ def _work(order: Order, tasks: "queue.SimpleQueue[Task]", answers: IO[bytes]) ->
         done = do_photo(
             task.photo, remover, order.job, overwrite=task.overwrite, traced=order.traced
         )
+        if order.tells_provider and done.outcome.status != "failed":
+            done = replace(done, provider=describe_models(remover, order.job)["provider"])
         pickle.dump(done, answers)
         answers.flush()

@@ -18,6 +18,7 @@ from cleanplate.cli.doctor import doctor_command
 from cleanplate.cli.evaluate import evaluate_command
 from cleanplate.cli.labels import labels_command
 from cleanplate.cli.models import models_app
+from cleanplate.cli.ray import RAY_HELP, ray_command
 from cleanplate.cli.redo import REDO_HELP, redo_command
 from cleanplate.cli.run import RUN_HELP, run_command
 from cleanplate.cli.stages import FILL_HELP, MASK_HELP, fill_command, mask_command
@@ -44,6 +45,7 @@ app.command("mask", help=MASK_HELP)(mask_command)
 app.command("fill", help=FILL_HELP)(fill_command)
 app.command("redo", help=REDO_HELP)(redo_command)
 app.command("video", help=VIDEO_HELP)(video_command)
+app.command("ray", help=RAY_HELP)(ray_command)
 app.command("labels")(labels_command)
 app.command("evaluate")(evaluate_command)
 app.command("doctor")(doctor_command)

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Self
 
 from cleanplate.cli.console import can_move_cursor, one_line, print_error, print_line, print_note
 from cleanplate.cli.wording import (
+    COUNTED,
     cause_of,
     count_of,
     describe_details,
     describe_photo,
     list_counts,
+    told_difference,
 )
 
 if TYPE_CHECKING:
@@ -116,20 +118,7 @@ class RunView:
         """Print the counts, the time, and every failure with its cause."""
         if self.quiet:
             return
-        words = {
-            "removed": "removed",
-            "copy": "copied unchanged",
-            "link": "linked unchanged",
-            "skip": "unchanged and not written",
-            "would-remove": "would be changed",
-            "would-copy": "would be copied",
-            "done": "skipped (done before)",
-            "exists": "skipped (output exists; --overwrite replaces it)",
-            "other settings": "skipped (made with other settings)",
-            "edited": "skipped (changed since it was made; --overwrite replaces it)",
-            "failed": "failed",
-        }
-        parts = [f"{self.counts[status]} {word}" for status, word in words.items()]
+        parts = [f"{self.counts[status]} {word}" for status, word in COUNTED.items()]
         if self.done < self.total:
             parts.append(f"{self.total - self.done} not tried")
         told = ", ".join(part for part in parts if not part.startswith("0 "))
@@ -138,10 +127,7 @@ class RunView:
         if self.total > 1:  # of one photo, its own line says as much
             self._tell_objects()
         for difference, count in self._differences.most_common():
-            print_line(
-                f"{count_of(count, 'photo')} left as made with other settings: {difference}; "
-                "--overwrite makes them anew"
-            )
+            print_line(told_difference(count, difference))
         if self._doubtful:
             shown = ", ".join(self._doubtful[:_MOST_NAMES])
             more = len(self._doubtful) - _MOST_NAMES

@@ -12,6 +12,22 @@ _SKIPPED = {
     "other settings": "was made with other settings",
     "edited": "was changed since it was made",
 }
+COUNTED = {
+    "removed": "removed",
+    "copy": "copied unchanged",
+    "link": "linked unchanged",
+    "skip": "unchanged and not written",
+    "untouched": "unchanged",
+    "would-remove": "would be changed",
+    "would-copy": "would be copied",
+    "done": "skipped (done before)",
+    "exists": "skipped (output exists; --overwrite replaces it)",
+    "other settings": "skipped (made with other settings)",
+    "edited": "skipped (changed since it was made; --overwrite replaces it)",
+    "failed": "failed",
+}
+"""What became of photos, in the words of a summary and in its order."""
+
 _KEPT = {"copy": "copied", "link": "linked", "skip": "not written"}
 _PLURALS = {"bus": "buses", "person": "people", "sheep": "sheep"}
 
@@ -47,6 +63,14 @@ def cause_of(outcome: "Outcome") -> str:
 def count_of(count: int, noun: str) -> str:
     """Return "1 photo", "2 photos", "3 buses"."""
     return f"{count} {noun}" if count == 1 else f"{count} {_PLURALS.get(noun, noun + 's')}"
+
+
+def told_difference(count: int, difference: str) -> str:
+    """Return what to say about photos that were made with other settings."""
+    return (
+        f"{count_of(count, 'photo')} left as made with other settings: {difference}; --overwrite "
+        "makes them anew"
+    )
 
 
 def list_counts(counts: Mapping[str, int]) -> str:

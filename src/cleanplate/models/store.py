@@ -23,7 +23,9 @@ HOME_VARIABLE = "CLEANPLATE_HOME"
 """Environment variable: the folder for downloaded and converted models."""
 
 _BUILT_IN = Path(__file__).parent / "data"
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
+"""Name of the file in a model's folder that tells which files it has."""
+
 _CHUNK_BYTES = 1 << 20
 
 
@@ -91,7 +93,7 @@ def read_manifest(model: Model) -> Manifest:
     Raises:
         WeightsError: it is not installed, or its manifest is damaged.
     """
-    path = model_folder(model) / _MANIFEST
+    path = model_folder(model) / MANIFEST
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -202,7 +204,7 @@ def install(
         largest_difference=largest_difference,
         versions=versions,
     )
-    _write(folder / _MANIFEST, json.dumps(asdict(manifest), indent=1).encode())
+    _write(folder / MANIFEST, json.dumps(asdict(manifest), indent=1).encode())
     kept = {file.filename for file in read_manifest(model).files.values()}  # another's, if it came
     for file in former:
         if file.filename not in kept:

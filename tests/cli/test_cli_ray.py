@@ -1,0 +1,54 @@
+"""`cleanplate ray` through its door: what it refuses before a cluster is needed."""
+
+import subprocess
+import sys
+
+import pytest
+
+from cleanplate.cli import main
+
+
+def call(*words, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "cleanplate", "ray", *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["in", "out"], "nothing to remove"),
+        (["in", "out", "--remove", "persn"], "Did you mean 'person'?"),
+        (["in", "in/../in", "--remove", "person"], "is input and output"),
+        (["s3://b/a/in", "s3://b/a", "--remove", "person"], "lies in the output s3://b/a"),
+        (["s3://i:p@b/in", "out", "--remove", "person"], "would stand in the report"),
+        (["in", "out", "--remove", "person", "--untouched", "link"], "known: copy, skip"),
+        (["in", "out", "--remove", "person", "--gpus-per-worker", "1.5"], "a fraction of 1"),
+        (["in", "out", "--remove", "person", "--device", "tpu"], "unknown device 'tpu'"),
+    ],
+)
+def test_wrong_use_is_told_in_a_line_and_nothing_is_done(words, message, tmp_path):
+    (tmp_path / "in").mkdir()
+    done = call(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("cleanplate: error: ")
+    assert message in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_without_the_extra_the_way_to_get_it_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    assert main(["ray", "in", "out", "--remove", "person"]) == 1
+    told = capsys.readouterr().err
+    assert "Ray is not installed" in told
+    assert "run 'pip install \"cleanplate[ray]\"'" in told
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]

@@ -1,0 +1,230 @@
+"""Runs on a cluster of two nodes, with an S3 server; nothing is simulated but the network."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+from cluster_standins import ColourSegmenter
+
+pytest.importorskip("ray.data")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray's own warnings
+
+import ray  # noqa: E402
+
+from cleanplate.batch import Job  # noqa: E402
+from cleanplate.pipeline import Remover  # noqa: E402
+from cleanplate.ray import Place, Workers, remove_dataset, run_cluster  # noqa: E402
+from cleanplate.ray.cluster import connected  # noqa: E402
+
+STORE_BYTES = 100 << 20
+JOB = Job(labels=("person",), min_score=0.5, verify=False)
+
+
+@pytest.fixture(scope="module")
+def cluster(nodes_environment, tmp_path_factory):
+    """Return a cluster of two nodes with one core and models of their own, not connected to."""
+    from ray.cluster_utils import Cluster
+
+    homes = [tmp_path_factory.mktemp(name) for name in ("first", "second")]
+    first, second = (
+        {
+            "num_cpus": 1,
+            "object_store_memory": STORE_BYTES,
+            "env_vars": {"CLEANPLATE_HOME": str(home)},
+        }
+        for home in homes
+    )
+    made = Cluster(initialize_head=True, head_node_args={**first, "include_dashboard": False})
+    made.homes = homes
+    made.second = made.add_node(**second)
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+def remover(pause_s: float = 0.0) -> Remover:
+    return Remover(segmenter=ColourSegmenter(pause_s), inpainter="telea")
+
+
+def put(store, contents: dict[str, bytes]) -> None:
+    for path, content in contents.items():
+        with store.open_output_stream(path) as stream:
+            stream.write(content)
+
+
+def read_all(place: Place) -> dict[str, bytes]:
+    return {
+        it.relative: place.read(it.relative)
+        for it in place.list()
+        if not it.relative.startswith(".cleanplate/")
+    }
+
+
+def rows_of(place: Place) -> list[dict]:
+    import io
+
+    from pyarrow import parquet
+
+    return [
+        row
+        for it in place.list(".cleanplate/report")
+        for row in parquet.read_table(io.BytesIO(place.read(it.relative))).to_pylist()
+    ]
+
+
+def test_a_dataset_gets_results_and_reports_and_survives_a_deadly_photo(cluster, make_photo):
+    contents = [make_photo("person"), make_photo(None), make_photo("killer"), b"no photo"]
+    table = [{"id": number, "bytes": content} for number, content in enumerate(contents)]
+    with connected(cluster.address):
+        done = remove_dataset(
+            ray.data.from_items(table),
+            ["person"],
+            remover=remover(),
+            verify=False,
+            workers=Workers(count=1),
+        )
+        rows = sorted(done.take_all(), key=lambda row: row["id"])
+    reports = [row["report"] for row in rows]
+    assert [it["status"] for it in reports] == ["removed", "untouched", "failed", "failed"]
+    assert [it["error"] is None for it in reports] == [True, True, False, False]
+    assert reports[0]["found"][0]["label"] == "person"
+    assert reports[0]["provider"] == {"segmenter": "NumPy", "inpainter": "OpenCV"}
+    assert rows[0]["result"] not in (None, contents[0])
+    assert rows[1]["result"] == contents[1]
+    assert rows[2]["result"] is rows[3]["result"] is None
+    assert json.loads(reports[0]["settings"])["labels"] == ["person"]
+
+
+def test_a_photo_that_kills_its_actor_too_fails_alone(cluster, make_photo, tmp_path):
+    folder = tmp_path / "in" / "sub"
+    folder.mkdir(parents=True)
+    for number in range(12):
+        (folder / f"{number:02}.png").write_bytes(make_photo("person", seed=number))
+    (folder / "05b.png").write_bytes(make_photo("assassin"))
+    with connected(cluster.address):
+        told = list(
+            run_cluster(
+                str(tmp_path / "in"),
+                str(tmp_path / "out"),
+                remover(),
+                JOB,
+                workers=Workers(count=2),
+                group=3,
+            )
+        )
+    assert Counter(line["status"] for line in told) == {"removed": 12, "failed": 1}
+    [failed] = [line for line in told if line["status"] == "failed"]
+    assert failed["photo"].endswith("/sub/05b.png")
+    assert "every worker that had it was killed" in failed["error"]
+    assert len(read_all(Place(str(tmp_path / "out")))) == 12
+
+
+def test_models_travel_once_to_every_node_that_lacks_them(cluster, make_photo, tmp_path):
+    from cleanplate.models import store
+    from cleanplate.models.registry import get_model
+
+    own, built_in = get_model("edgeconnect.own"), get_model("edgeconnect.photos")
+    files = {file.role: store.find_file(built_in, file.role) for file in built_in.files}
+    store.install(own, {file.role: files[file.role] for file in own.files}, origin="own")
+    (tmp_path / "in").mkdir()
+    for number in range(8):
+        (tmp_path / "in" / f"{number}.png").write_bytes(make_photo("person", seed=number))
+    before = {path for home in cluster.homes for path in home.rglob("*.onnx")}
+    with connected(cluster.address):
+        told = list(
+            run_cluster(
+                str(tmp_path / "in"),
+                str(tmp_path / "out"),
+                Remover(segmenter=ColourSegmenter(0.1), inpainter="edgeconnect.own"),
+                JOB,
+                workers=Workers(count=2),
+                group=1,
+            )
+        )
+    assert Counter(line["status"] for line in told) == {"removed": 8}
+    came = {path for home in cluster.homes for path in home.rglob("*.onnx")} - before
+    for home in cluster.homes:
+        mine = [path for path in came if path.is_relative_to(home / "cluster")]
+        assert len(mine) == len(own.files)
+    assert len(came) == 2 * len(own.files)
+
+
+def test_a_run_that_is_killed_goes_on_where_it_was(cluster, make_photo, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(24):
+        (folder / f"{number:02}.png").write_bytes(make_photo(None, seed=number))
+    words = ["ray", "in", "out", "--remove", "person", "--inpainter", "telea", "--workers", "2"]
+    command = [sys.executable, "-m", "cleanplate", *words, "--photos-at-a-time", "4"]
+    command += ["--address", cluster.address]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and len(read_all(Place(str(tmp_path / "out")))) < 9:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    time.sleep(3)  # until Ray has ended the workers of that run
+    output = Place(str(tmp_path / "out"))
+    made, known = read_all(output), {row["relative"] for row in rows_of(output)}
+    assert 9 <= len(made) < 24
+    assert known < set(made)
+
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert again.returncode == 0, again.stderr
+    counts = f"24 photos: {24 - len(known)} unchanged, {len(known)} skipped (done before);"
+    assert counts in again.stdout
+    assert read_all(output) == {path.name: path.read_bytes() for path in folder.iterdir()}
+    done = Counter(row["relative"] for row in rows_of(output) if row["skipped"] is None)
+    assert set(done.values()) == {1}
+    assert not list(output.list(".cleanplate/started"))
+
+
+def test_a_node_that_is_killed_and_a_photo_that_kills_cost_nothing_else(
+    cluster, s3, bucket, make_photo
+):
+    photos = {
+        f"photos/in/sub{number % 3}/{number:03}.png": make_photo(
+            "person" if number % 2 else None, seed=number
+        )
+        for number in range(60)
+    }
+    photos["photos/in/sub1/deadly.png"] = make_photo("killer")
+    put(bucket, photos)
+    source, output = Place(f"s3://photos/in{s3}"), Place(f"s3://photos/out{s3}")
+    told = []
+    with connected(cluster.address):
+        nodes_before = len([node for node in ray.nodes() if node["Alive"]])
+        for line in run_cluster(
+            source, output, remover(0.25), JOB, workers=Workers(count=2), group=4
+        ):
+            told.append(line)
+            if len(told) == 12:
+                cluster.remove_node(cluster.second, allow_graceful=False)
+        nodes_after = len([node for node in ray.nodes() if node["Alive"]])
+    assert (nodes_before, nodes_after) == (2, 1)
+
+    assert Counter(line["status"] for line in told) == {"removed": 30, "untouched": 30, "failed": 1}
+    [failed] = [line for line in told if line["status"] == "failed"]
+    assert failed["photo"] == "s3://photos/in/sub1/deadly.png"
+    assert "the process that worked on it ended with code 3" in failed["error"]
+    results = read_all(output)
+    assert set(results) == {path.removeprefix("photos/in/") for path in photos} - {
+        "sub1/deadly.png"
+    }
+    for number in range(0, 60, 2):
+        name = f"sub{number % 3}/{number:03}.png"
+        assert results[name] == photos[f"photos/in/{name}"]
+    rows = rows_of(output)
+    assert Counter(row["relative"] for row in rows) == Counter(
+        path.removeprefix("photos/in/") for path in photos
+    )
+    for row in rows:
+        if row["status"] != "failed":
+            digest = hashlib.sha256(results[row["relative"]]).hexdigest()
+            assert row["output_sha256"] == digest
+    assert not list(output.list(".cleanplate/started"))
