@@ -2,6 +2,7 @@
 
 import importlib.resources
 import ipaddress
+import itertools
 import os
 import socket
 from collections.abc import Collection, Iterator
@@ -169,10 +170,14 @@ def _is_outside(address: object) -> bool:
         return host not in ("", "localhost")
 
 
+_HOMES = itertools.count()
+
+
 @pytest.fixture(autouse=True)
 def no_models_of_the_users(monkeypatch, tmp_path_factory) -> None:
     """Let no test see or change what is installed on this machine."""
-    monkeypatch.setenv("CLEANPLATE_HOME", str(tmp_path_factory.getbasetemp() / "home"))
+    home = tmp_path_factory.getbasetemp() / f"home{next(_HOMES)}"  # of each test, made if used
+    monkeypatch.setenv("CLEANPLATE_HOME", str(home))
     for variable in ("CLEANPLATE_MIRROR", "CLEANPLATE_OFFLINE"):
         monkeypatch.delenv(variable, raising=False)
 

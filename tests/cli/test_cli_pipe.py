@@ -13,6 +13,10 @@ from PIL import Image
 
 COMMAND = (sys.executable, "-m", "cleanplate", "run")
 TELEA = ("--mask", "mask.png", "--inpainter", "telea")
+HEARS = (  # also where the tests run with Ctrl-C ignored, as under nohup
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from cleanplate.cli import main; sys.exit(main())"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +107,7 @@ def read_until(stream, word):
 @pytest.mark.slow
 def test_photos_that_arrive_are_done_until_ctrl_c(make_photo):
     process = subprocess.Popen(
-        [*COMMAND, "in", "-o", "out", "-r", *TELEA, "--watch"],
+        [sys.executable, "-c", HEARS, "run", "in", "-o", "out", "-r", *TELEA, "--watch"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -123,6 +127,7 @@ def test_photos_that_arrive_are_done_until_ctrl_c(make_photo):
         _, err = process.communicate(timeout=20)
     finally:
         process.kill()
+        process.communicate()
     assert process.returncode == 130
     assert b"stopped watching, nothing half-written" in err
     assert b"error" not in err
