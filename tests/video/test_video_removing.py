@@ -58,6 +58,13 @@ def test_the_hole_flickers_no_more_than_what_is_around_it(tmp_path, remover, rng
     assert result.flicker < 1.3 * result.flicker_around + 0.3
 
 
+def test_without_a_remover_the_default_models_are_used(tmp_path, rng):
+    source = write_clip(tmp_path / "in.mp4", [world(rng)[:120, :160]] * 3)
+    result = remove_from_video(source, tmp_path / "out.mp4", ["person"])
+    assert not result.changed
+    assert (tmp_path / "out.mp4").read_bytes() == source.read_bytes()
+
+
 def test_what_no_frame_shows_is_filled_once(tmp_path, remover, rng):
     image = world(rng)[:120, :160]
     frames = [with_thing(image, (80, 60)) for _ in range(8)]

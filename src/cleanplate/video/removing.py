@@ -154,7 +154,6 @@ def remove_from_video(
     clip = check_video(source, target, crf=crf, overwrite=overwrite, rules=rules)
     crf = DEFAULT_CRF[clip.codec] if crf is None else crf
     result = VideoRemoval(clip=clip, target=target, notes=clip.notes, crf=crf)
-    remover = remover or Remover()
     tell = on_progress or (lambda stage, done, total: None)
     work = _Work(clip, remover or pipeline.Remover(), result, tell, threads)
     start = time.perf_counter()
