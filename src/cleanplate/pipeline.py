@@ -106,7 +106,7 @@ class Remover:
             return self._inpainter
 
     @property
-    def recipe(self) -> "tuple[str | Segmenter, str | Inpainter, str]":
+    def recipe(self) -> tuple[str | Segmenter, str | Inpainter, str]:
         """Segmenter, inpainter and device as they were given, which make the like of this one.
 
         Another process can make it too where they can be pickled: names, and `ExampleSegmenter`.

@@ -1,5 +1,6 @@
 """The command line called in this process, with models that know colours instead of networks."""
 
+import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,16 @@ from cleanplate.types import Instance, Mask, RGBImage
 
 COLOURS = {"person": (220, 20, 20), "car": (20, 20, 220)}
 SCORES = {"person": 0.91, "car": 0.3}
+
+
+@pytest.fixture
+def hearing() -> list[str]:
+    """Start the command line so that it hears Ctrl-C, also where tests have it ignored ("&")."""
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from cleanplate.cli import main; sys.exit(main())"
+    )
+    return [sys.executable, "-c", code]
 
 
 class ColourSegmenter:

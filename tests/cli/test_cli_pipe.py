@@ -13,10 +13,6 @@ from PIL import Image
 
 COMMAND = (sys.executable, "-m", "cleanplate", "run")
 TELEA = ("--mask", "mask.png", "--inpainter", "telea")
-HEARS = (  # also where the tests run with Ctrl-C ignored, as under nohup
-    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from cleanplate.cli import main; sys.exit(main())"
-)
 
 
 @pytest.fixture(autouse=True)
@@ -105,9 +101,9 @@ def read_until(stream, word):
 
 
 @pytest.mark.slow
-def test_photos_that_arrive_are_done_until_ctrl_c(make_photo):
+def test_photos_that_arrive_are_done_until_ctrl_c(make_photo, hearing):
     process = subprocess.Popen(
-        [sys.executable, "-c", HEARS, "run", "in", "-o", "out", "-r", *TELEA, "--watch"],
+        [*hearing, "run", "in", "-o", "out", "-r", *TELEA, "--watch"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

@@ -13,10 +13,6 @@ from PIL import Image
 COMMAND = (sys.executable, "-m", "cleanplate", "run", "in", "-r", "-o", "out")
 TELEA = ("--mask", "mask.png", "--inpainter", "telea")
 PHOTOS = 60
-HEARS = (  # also where the tests run with Ctrl-C ignored, as under nohup
-    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from cleanplate.cli import main; sys.exit(main())"
-)
 
 
 @pytest.fixture(autouse=True)
@@ -40,12 +36,10 @@ def leftovers():
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted_it_ends_its_workers_and_leaves_whole_files(number, code):
+def test_interrupted_it_ends_its_workers_and_leaves_whole_files(number, code, hearing):
     process = subprocess.Popen(
         [
-            sys.executable,
-            "-c",
-            HEARS,
+            *hearing,
             *COMMAND[3:],
             *TELEA,
             "--workers",

@@ -27,7 +27,7 @@ from cleanplate.batch.planning import (
 from cleanplate.batch.redoing import plan_redo, read_list, read_report
 from cleanplate.batch.report import ModelNames, ReportWriter, describe_models, describe_outcome
 from cleanplate.batch.running import Job, run_photo
-from cleanplate.batch.settings import describe_settings, job_of, settings_in_words
+from cleanplate.batch.settings import describe_settings, flat_settings, job_of, settings_in_words
 from cleanplate.batch.watching import watch_photos
 from cleanplate.batch.worker import is_portable
 
@@ -57,6 +57,7 @@ __all__ = [
     "describe_outcome",
     "describe_settings",
     "examples_of_run",
+    "flat_settings",
     "is_portable",
     "job_of",
     "maker_of_drafts",

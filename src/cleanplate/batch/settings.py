@@ -86,10 +86,10 @@ def settings_in_words(job: Job, models: ModelNames) -> Mapping[str, str]:
         job: what is done with every photo.
         models: from `describe_models`.
     """
-    default = _flat(describe_settings(Job()))
+    default = flat_settings(describe_settings(Job()))
     words = {
         _OPTIONS.get(name, "--" + name.replace("_", "-")): _in_words(name, value)
-        for name, value in _flat(describe_settings(job)).items()
+        for name, value in flat_settings(describe_settings(job)).items()
         if name not in _WITHOUT_EFFECT and (value != default[name] or name in _ALWAYS_TOLD)
     }
     if job.examples:
@@ -111,7 +111,8 @@ def difference_in_words(then: Mapping[str, str], now: Mapping[str, str]) -> str:
     )
 
 
-def _flat(settings: Mapping[str, object]) -> dict[str, object]:
+def flat_settings(settings: Mapping[str, object]) -> dict[str, object]:
+    """Return settings with the rules among them, each under its own name."""
     flat: dict[str, object] = {}
     for name, value in settings.items():
         flat.update(value if isinstance(value, dict) else {name: value})

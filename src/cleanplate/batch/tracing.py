@@ -15,8 +15,6 @@ from cleanplate.errors import PhotoError
 if TYPE_CHECKING:
     from cleanplate.pipeline import Remover
 
-_BLOCK = 1 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class FileState:
@@ -86,8 +84,7 @@ def state_of(*paths: Path) -> FileState | None:
         for path in paths:
             with path.open("rb") as stream:
                 stats.append(os.fstat(stream.fileno()))
-                while block := stream.read(_BLOCK):
-                    digest.update(block)
+                hashlib.file_digest(stream, lambda: digest)  # goes on with that of the file before
     except (OSError, ValueError):
         return None
     return FileState(*size_and_time(stats), digest.hexdigest())

@@ -11,7 +11,7 @@ from cleanplate.cli import options
 from cleanplate.cli import rules as rule_options
 from cleanplate.cli.console import print_error, print_line, print_note
 from cleanplate.cli.options import flag
-from cleanplate.cli.running import check_name, make_filter
+from cleanplate.cli.running import check_models, check_name, make_filter
 from cleanplate.cli.signals import exit_code_of, signals_interrupt
 from cleanplate.cli.wording import COUNTED, count_of, told_difference
 from cleanplate.errors import InputError
@@ -73,14 +73,18 @@ def ray_command(
         str,
         typer.Option(
             metavar="copy|skip",
+            rich_help_panel=options.RESULTS,
             help="What to do with a photo in which nothing is found: copy it, or write nothing.",
         ),
     ] = "copy",
-    overwrite: Annotated[bool, flag("--overwrite", help="Replace outputs that exist.")] = False,
+    overwrite: Annotated[
+        bool, flag("--overwrite", panel=options.RESULTS, help="Replace outputs that exist.")
+    ] = False,
     address: Annotated[
         str | None,
         typer.Option(
             metavar="ADDRESS",
+            rich_help_panel=options.WORK,
             help="The cluster, such as 10.0.0.1:6379 or auto for the one this machine is part of.",
             show_default="RAY_ADDRESS, else one is started on this machine alone",
         ),
@@ -90,6 +94,7 @@ def ray_command(
         typer.Option(
             metavar="N",
             min=1,
+            rich_help_panel=options.WORK,
             help="Photos to work on at once, on all machines together.",
             show_default="as many as the cluster carries, also when it grows",
         ),
@@ -97,13 +102,19 @@ def ray_command(
     cpus_per_worker: Annotated[
         float,
         typer.Option(
-            metavar="N", help="Processor cores of each worker; also its threads.", show_default="1"
+            metavar="N",
+            rich_help_panel=options.WORK,
+            help="Processor cores of each worker; also its threads.",
+            show_default="1",
         ),
     ] = 1.0,
     gpus_per_worker: Annotated[
         float,
         typer.Option(
-            metavar="N", help="GPUs of each worker; 0.25 lets four share one.", show_default="0"
+            metavar="N",
+            rich_help_panel=options.WORK,
+            help="GPUs of each worker; 0.25 lets four share one.",
+            show_default="0",
         ),
     ] = 0.0,
     group: Annotated[
@@ -112,6 +123,7 @@ def ray_command(
             "--photos-at-a-time",
             metavar="N",
             min=1,
+            rich_help_panel=options.WORK,
             help="Photos given to a worker at once, and rows in each file of the report. So many "
             "are begun anew at most when a worker is killed.",
             show_default="32",
@@ -134,7 +146,6 @@ def ray_command(
     from cleanplate import inpainters, pipeline, segmenters
     from cleanplate.batch import Job
     from cleanplate.images import RESULT_SUFFIXES
-    from cleanplate.models.runtime import DEVICES
     from cleanplate.ray import Place, Workers, run_cluster
     from cleanplate.ray.cluster import connected
     from cleanplate.ray.running import check_places
@@ -142,9 +153,7 @@ def ray_command(
 
     segmenter = segmenter or segmenters.DEFAULT_SEGMENTER
     inpainter = inpainter or inpainters.DEFAULT_INPAINTER
-    check_name("device", device, DEVICES)
-    check_name("segmenter", segmenter, segmenters.segmenter_names())
-    check_name("inpainter", inpainter, inpainters.inpainter_names())
+    check_models(device=device, segmenter=segmenter, inpainter=inpainter)
     check_name("raw output", raw_output, RESULT_SUFFIXES)
     check_name("kind of --untouched", untouched, ("copy", "skip"))
     share = Workers(count=workers, cpus=cpus_per_worker, gpus=gpus_per_worker)

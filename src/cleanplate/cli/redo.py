@@ -9,7 +9,7 @@ import typer
 from cleanplate.cli import options
 from cleanplate.cli import rules as rule_options
 from cleanplate.cli.like import check_like
-from cleanplate.cli.running import Share, check_name, ending_well, make_view, run_job, wants_page
+from cleanplate.cli.running import Share, check_models, ending_well, make_view, run_job, wants_page
 from cleanplate.errors import InputError
 from cleanplate.labels import ALL
 
@@ -109,12 +109,9 @@ def redo_command(
     changes = {name: value for name, value in changes.items() if value is not None}
     with ending_well(view):
         from cleanplate import batch, inpainters, pipeline, segmenters
-        from cleanplate.models.runtime import DEVICES
         from cleanplate.selection import asked_labels
 
-        check_name("device", device, DEVICES)
-        check_name("segmenter", segmenter or "", ("", *segmenters.segmenter_names()))
-        check_name("inpainter", inpainter or "", ("", *inpainters.inpainter_names()))
+        check_models(device=device, segmenter=segmenter, inpainter=inpainter)
         source = source or output / "report.jsonl"
         _check_report(report, source)
         names = batch.read_list(listed)

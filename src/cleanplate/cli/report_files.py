@@ -69,10 +69,12 @@ class ReportFiles:
 
 def _about(models: "ModelNames", settings: Mapping[str, object]) -> dict[str, str]:
     """Return what the page says about the whole run."""
+    from cleanplate.batch import flat_settings
+
     about = {role: name for role, name in models["models"].items() if name is not None}
-    for name, value in settings.items():
-        values = value.items() if isinstance(value, dict) else [(name, value)]
-        about.update((key, _plain(it)) for key, it in values if it or (key == "grow" and it == 0))
+    for name, value in flat_settings(settings).items():
+        if value or (name == "grow" and value == 0):
+            about[name] = _plain(value)
     return about
 
 

@@ -17,6 +17,7 @@ from cleanplate.cli.progress import RunView
 from cleanplate.cli.running import (
     Share,
     check_inputs_are_no_labels,
+    check_models,
     check_name,
     ending_well,
     make_filter,
@@ -145,14 +146,11 @@ def run_command(
     with ending_well(view, watching=watch):
         from cleanplate import batch, inpainters, pipeline, segmenters
         from cleanplate.images import RESULT_SUFFIXES, RawOutput
-        from cleanplate.models.runtime import DEVICES
         from cleanplate.selection import asked_labels
 
         segmenter = segmenter or segmenters.DEFAULT_SEGMENTER
         inpainter = inpainter or inpainters.DEFAULT_INPAINTER
-        check_name("device", device, DEVICES)
-        check_name("segmenter", segmenter, segmenters.segmenter_names())
-        check_name("inpainter", inpainter, inpainters.inpainter_names())
+        check_models(device=device, segmenter=segmenter, inpainter=inpainter)
         check_name("raw output", raw_output, RESULT_SUFFIXES)
         check_name("kind of --untouched", untouched, get_args(batch.Untouched))
         developed_as = cast("RawOutput", raw_output)

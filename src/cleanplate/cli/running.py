@@ -178,6 +178,24 @@ def check_name(kind: str, name: str, known: Collection[str]) -> None:
         raise UnknownNameError(kind, name, known)
 
 
+def check_models(
+    *, device: str, segmenter: str | None = None, inpainter: str | None = None
+) -> None:
+    """Raise unless what is to compute is known; None is not looked at.
+
+    Raises:
+        UnknownNameError: a name is not; the message lists those that are.
+    """
+    from cleanplate import inpainters, segmenters
+    from cleanplate.models.runtime import DEVICES
+
+    check_name("device", device, DEVICES)
+    if segmenter is not None:
+        check_name("segmenter", segmenter, segmenters.segmenter_names())
+    if inpainter is not None:
+        check_name("inpainter", inpainter, inpainters.inpainter_names())
+
+
 def check_inputs_are_no_labels(inputs: Sequence[Path], remove: Sequence[str]) -> None:
     """Help those who write `--remove 3 15`, where 15 is read as a photo.
 

@@ -11,6 +11,7 @@ from cleanplate.cli.like import check_like
 from cleanplate.cli.running import (
     Share,
     check_inputs_are_no_labels,
+    check_models,
     check_name,
     ending_well,
     make_filter,
@@ -98,12 +99,10 @@ def mask_command(
     check_inputs_are_no_labels(inputs, [] if like else remove or [])
     with ending_well(view):
         from cleanplate import batch, pipeline, segmenters
-        from cleanplate.models.runtime import DEVICES
         from cleanplate.selection import asked_labels
 
         segmenter = segmenter or segmenters.DEFAULT_SEGMENTER
-        check_name("device", device, DEVICES)
-        check_name("segmenter", segmenter, segmenters.segmenter_names())
+        check_models(device=device, segmenter=segmenter)
         share = Share(workers=workers, threads=threads, max_memory=max_memory)
         plan = batch.plan_photos(
             inputs,
@@ -176,13 +175,11 @@ def fill_command(
     with ending_well(view):
         from cleanplate import batch, inpainters, pipeline, segmenters
         from cleanplate.images import RESULT_SUFFIXES, RawOutput
-        from cleanplate.models.runtime import DEVICES
 
         check_name("raw output", raw_output, RESULT_SUFFIXES)
         developed_as = cast("RawOutput", raw_output)
         inpainter = inpainter or inpainters.DEFAULT_INPAINTER
-        check_name("device", device, DEVICES)
-        check_name("inpainter", inpainter, inpainters.inpainter_names())
+        check_models(device=device, inpainter=inpainter)
         share = Share(workers=workers, threads=threads, max_memory=max_memory)
         plan = batch.plan_photos(
             inputs,

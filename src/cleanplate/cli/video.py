@@ -14,7 +14,7 @@ from cleanplate.cli import options
 from cleanplate.cli import rules as rule_options
 from cleanplate.cli.console import can_move_cursor, one_line, print_error, print_line, print_note
 from cleanplate.cli.like import check_like
-from cleanplate.cli.running import check_inputs_are_no_labels, check_name
+from cleanplate.cli.running import check_inputs_are_no_labels, check_models
 from cleanplate.cli.signals import exit_code_of, signals_interrupt
 from cleanplate.cli.wording import count_of
 from cleanplate.errors import InputError, PhotoError
@@ -118,14 +118,11 @@ def video_command(
     try:
         with signals_interrupt():
             from cleanplate import batch, inpainters, pipeline, segmenters, video
-            from cleanplate.models.runtime import DEVICES
             from cleanplate.selection import asked_labels
 
             segmenter = segmenter or segmenters.DEFAULT_SEGMENTER
             inpainter = inpainter or inpainters.DEFAULT_INPAINTER
-            check_name("device", device, DEVICES)
-            check_name("segmenter", segmenter, segmenters.segmenter_names())
-            check_name("inpainter", inpainter, inpainters.inpainter_names())
+            check_models(device=device, segmenter=segmenter, inpainter=inpainter)
             video.check_video(source, target, crf=crf, overwrite=overwrite)
             examples = batch.open_examples(like or [], like_mask or [])
             remover = pipeline.Remover(

@@ -7,7 +7,6 @@ picture: that cannot be avoided, and `DEFAULT_CRF` keeps it small.
 """
 
 import os
-import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from cleanplate.errors import InputError, PhotoError
-from cleanplate.images.atomic import TEMPORARY_SUFFIX
+from cleanplate.images.atomic import temporary_beside
 from cleanplate.video.colour import Planes
 from cleanplate.video.reading import CONTAINERS, ENCODERS, Clip, Frame, load_av, not_carried
 
@@ -101,9 +100,7 @@ class ClipWriter:
 
     def __init__(self, clip: Clip, target: Path, *, crf: int, threads: int | None = None) -> None:
         self._clip, self._target, self._crf, self._threads = clip, target, crf, threads
-        self._temporary = target.with_name(
-            f".{target.stem[:40]}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
-        )
+        self._temporary = temporary_beside(target)
         self._durations: dict[int, int] = {}  # of the frames within the encoder, by their time
         self.frames = 0
         self.notes: tuple[str, ...] = ()  # on what did not come along
