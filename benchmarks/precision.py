@@ -31,9 +31,10 @@ from cleanplate import Remover
 from cleanplate.evaluation.scoring import FillScorer
 from cleanplate.masks import painted
 from cleanplate.models import runtime
+from cleanplate.models.devices import available_providers
 from cleanplate.models.features import FeatureExtractor
 from cleanplate.models.registry import MODELS
-from cleanplate.models.runtime import Session, available_providers
+from cleanplate.models.runtime import Session
 from cleanplate.models.store import read_file
 from cleanplate.types import RGBImage
 
@@ -55,8 +56,8 @@ def whole() -> Sessions:
 
 def half() -> Sessions:
     """Return the networks in bf16."""
-    options = ("OpenVINOExecutionProvider", {"device_type": "CPU", "load_config": _HALF})
-    with mock.patch.object(runtime, "_with_options", return_value=options):
+    told = ("OpenVINOExecutionProvider", {"device_type": "CPU", "load_config": _HALF})
+    with mock.patch.object(runtime, "providers_for", return_value=[told]):
         return {role: Session(_file(role), name=role, device="openvino") for role in _ROLES}
 
 

@@ -25,12 +25,14 @@ from typing import Any
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: as the command line does
 
 import cleanplate.drafts
+import cleanplate.filling
 import cleanplate.pipeline
 import cleanplate.texture
 from cleanplate import Remover
 from cleanplate.images import encode_photo, read_photo
+from cleanplate.models.devices import usable_cores
 from cleanplate.models.registry import MODELS
-from cleanplate.models.runtime import Session, usable_cores
+from cleanplate.models.runtime import Session
 from cleanplate.models.store import read_file
 from flops import best_rate, flops_of, node_events
 
@@ -109,11 +111,11 @@ def watch_stages(watch: Stopwatch) -> None:
     for module, name, stage in (
         (cleanplate.drafts, "follow_edges", "outlines"),
         (cleanplate.pipeline, "draft_mask", "mask"),
-        (cleanplate.pipeline, "plan_windows", "windows"),
-        (cleanplate.pipeline, "inpaint_scaled", "fill: rest"),
+        (cleanplate.filling, "plan_windows", "windows"),
+        (cleanplate.filling, "inpaint_scaled", "fill: rest"),
         (cleanplate.texture, "synthesise", "texture: matching"),
-        (cleanplate.pipeline, "carry_texture", "texture: copying"),
-        (cleanplate.pipeline, "paste", "composite"),
+        (cleanplate.filling, "carry_texture", "texture: copying"),
+        (cleanplate.filling, "paste", "composite"),
         (cleanplate.pipeline, "find_remaining", "look again: rest"),
     ):
         setattr(module, name, watch.timed(stage, getattr(module, name)))

@@ -5,6 +5,7 @@ import ipaddress
 import itertools
 import os
 import socket
+import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from cleanplate.errors import UnknownNameError
+from cleanplate.models import devices
 from cleanplate.types import Instance, Mask, RGBImage, check_image, check_image_and_mask
+from runtime_standins import FakeRuntime, PretendedCuda
 
 settings.register_profile(
     "cleanplate",
@@ -203,3 +206,38 @@ def no_network() -> Iterator[None]:
         patch.setattr(socket.socket, "connect", guarded_connect)
         patch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
         yield
+
+
+@pytest.fixture
+def fake_runtime(monkeypatch):
+    """Return a function that puts a `FakeRuntime` in ONNX Runtime's place."""
+
+    def install(built_with: list[str], working: list[str]) -> FakeRuntime:
+        fake = FakeRuntime(built_with, working)
+        _replace_runtime(monkeypatch, fake)
+        return fake
+
+    yield install
+    _forget_devices()
+
+
+@pytest.fixture
+def pretended_cuda(monkeypatch):
+    """Let the CPU go by the name of CUDA."""
+    pretended = PretendedCuda()
+    _replace_runtime(monkeypatch, pretended)
+    monkeypatch.setattr("cleanplate.models.devices._absence_of_cuda", lambda: None)
+    yield pretended
+    _forget_devices()
+
+
+def _replace_runtime(monkeypatch, runtime) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
+    monkeypatch.setattr("cleanplate.models.runtime._share_arena", lambda: True)
+    _forget_devices()
+
+
+def _forget_devices() -> None:
+    for look in (devices._absence_of_cuda, devices._cuda_works):
+        if hasattr(look, "cache_clear"):
+            look.cache_clear()

@@ -8,7 +8,7 @@ from PIL import Image
 from cleanplate import __version__, doctor
 from cleanplate.doctor import diagnose
 from cleanplate.errors import ChecksumError, MissingRuntimeError, PhotoError, UnknownNameError
-from cleanplate.models.runtime import DEVICES, usable_cores
+from cleanplate.models.devices import DEVICES, usable_cores
 
 
 def test_tells_versions_machine_devices_and_models():

@@ -11,7 +11,7 @@ import cleanplate
 ROOT = Path(cleanplate.__file__).parent
 
 LAYERS = {
-    "errors": 0, "types": 0, "labels": 0, "algebra": 0,
+    "errors": 0, "types": 0, "labels": 0, "algebra": 0, "lanes": 0,
     "images": 1, "masks": 1, "windows": 1,
     "resampling": 1, "compositing": 1, "synthesis": 1,
     "texture": 1, "metrics": 1, "guided": 1, "edges": 1, "shadows": 1, "subjects": 1, "rle": 1,
@@ -19,7 +19,7 @@ LAYERS = {
     "models": 2,
     "segmenters": 3, "inpainters": 3, "prompters": 3, "verification": 3, "selection": 3,
     "drafts": 3,
-    "pipeline": 4, "api": 4,
+    "filling": 4, "pipeline": 4, "api": 4,
     "batch": 5, "datasets": 5, "ray": 5, "doctor": 5, "evaluation": 5,
     "video": 5,
     "cli": 6, "web": 6, "__main__": 6,

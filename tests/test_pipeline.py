@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cleanplate import pipeline
+from cleanplate import filling, pipeline
 from cleanplate.errors import InputError, ShapeMismatchError, UnknownNameError
 from cleanplate.inpainters import create_inpainter
 from cleanplate.inpainters.fitting import inpaint_scaled
@@ -207,7 +207,7 @@ def test_objects_that_stay_are_no_texture_to_copy(
         seen.append(sources)
         return filled
 
-    monkeypatch.setattr(pipeline, "carry_texture", record)
+    monkeypatch.setattr(filling, "carry_texture", record)
     remover = Remover(segmenter=fake_segmenter, inpainter=fake_inpainter_class(64))
     image = photo_with(((80, 40, 140, 140), RED), ((160, 60, 180, 120), DIM_RED))
     removal = remover.remove(image, "person", grow=0, verify=False)

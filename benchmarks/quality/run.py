@@ -84,7 +84,7 @@ def _ours(remover: Remover, off: Sequence[str]) -> Fill:
             for step in off:
                 # Both take the photo first and the fill second.
                 stack.enter_context(
-                    mock.patch(f"cleanplate.pipeline.{step}", lambda _, filled, *__: filled)
+                    mock.patch(f"cleanplate.filling.{step}", lambda _, filled, *__: filled)
                 )
             return remover.fill(image, mask).image
 

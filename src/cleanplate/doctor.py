@@ -16,9 +16,10 @@ import numpy as np
 from cleanplate import __version__
 from cleanplate.errors import CleanplateError, MissingRuntimeError, WeightsError
 from cleanplate.images import encode_photo, read_photo
+from cleanplate.models.devices import DEVICES, usable_cores
 from cleanplate.models.download import MIRROR_VARIABLE, OFFLINE_VARIABLE
 from cleanplate.models.registry import MODELS
-from cleanplate.models.runtime import DEVICES, absence_of, usable_cores
+from cleanplate.models.runtime import absence_of
 from cleanplate.models.store import HOME_VARIABLE, is_installed, read_file, verify_file
 from cleanplate.pipeline import Remover
 
@@ -77,7 +78,7 @@ def diagnose(photo: Path | None = None, *, device: str = "auto", timed: bool = T
 
     Args:
         photo: the photo to time; None makes one of 800x600 px.
-        device: what computes while timing, one of `cleanplate.models.runtime.DEVICES`.
+        device: what computes while timing, one of `cleanplate.models.DEVICES`.
         timed: False leaves the timing out.
 
     Raises:

@@ -6,19 +6,13 @@ import time
 from collections.abc import Collection
 from dataclasses import replace
 
-import cv2
-import numpy as np
-
-from cleanplate.compositing import paste
 from cleanplate.drafts import Draft, draft_mask, shaped, with_outlines
 from cleanplate.errors import InputError
+from cleanplate.filling import fill_holes
 from cleanplate.inpainters import DEFAULT_INPAINTER, Inpainter, create_inpainter
-from cleanplate.inpainters.base import is_sharp, reach_of
-from cleanplate.inpainters.fitting import inpaint_scaled, scale_for
-from cleanplate.masks import box_of, painted, touching
+from cleanplate.masks import painted, touching
 from cleanplate.segmenters import DEFAULT_SEGMENTER, Segmenter, create_segmenter
 from cleanplate.selection import Area, Rules, Selection, area_px, asked_labels, notes_on, select
-from cleanplate.texture import carry_texture
 from cleanplate.types import (
     Instance,
     Mask,
@@ -28,7 +22,6 @@ from cleanplate.types import (
     check_image_and_mask,
 )
 from cleanplate.verification import find_remaining
-from cleanplate.windows import Window, plan_windows
 
 DEFAULT_MIN_SCORE = 0.5
 """Objects below this mean probability stay. True finds on real photos are mostly above 0.6, false
@@ -36,15 +29,6 @@ ones below 0.5; figures against the light are near it."""
 
 NO_RULES = Rules()
 """All that was asked for goes."""
-
-_CONTEXT = 0.7  # the hole's mean side, on every side of it
-_JOIN = 0.15  # holes nearer than this share of the larger one's side may share a window
-_NATIVE_LEAST_PX = 64  # context for methods that work at the photo's own resolution
-
-# Limits of the size at which a window is inpainted; chosen, like the reach, by looking at sheets.
-_COARSEST = 0.5  # of the inpainter's working size
-_FINEST = 2.0  # ... for windows that would be shrunk to less than a third, which shows
-_FINE_SHRINKAGE = 3.0
 
 _MOST_REFILLS = 2  # of what is found again; after that it is only told
 
@@ -58,7 +42,7 @@ class Remover:
     Args:
         segmenter: an instance, or one of `cleanplate.segmenters.segmenter_names()`.
         inpainter: an instance, or one of `cleanplate.inpainters.inpainter_names()`.
-        device: one of `cleanplate.models.runtime.DEVICES`, for models given by name.
+        device: one of `cleanplate.models.DEVICES`, for models given by name.
         threads: CPU threads of one network run; None takes every usable core.
     """
 
@@ -319,61 +303,15 @@ class Remover:
         return replace(removal, remaining=tuple(remaining))
 
     def _fill(self, image: RGBImage, mask: Mask, draft: Draft | None = None) -> Removal:
-        """Fill `mask`; a draft's objects that stay are no texture to copy.
-
-        Those that stay on purpose are hidden from the inpainter, too, or it would go on with them.
-        """
+        """Fill `mask`; what a draft says of objects that stay is heeded."""
         if not mask.any():
             return Removal(image=image.copy(), mask=mask.copy())
         notes: tuple[str, ...] = ()
         if mask.all():
             notes = ("the mask covers the whole photo: there is nothing to continue it from",)
-        inpainter = self.inpainter
-        size = inpainter.working_size
-        result = image.copy()
-        sources = ~mask
-        hidden = None
-        if draft is not None:
-            sources &= ~painted(draft.left, mask.shape)
-            if draft.guarded:
-                hidden = painted((x for x in draft.left if x.id in draft.guarded), mask.shape)
-        waiting = mask.copy()  # holes not yet filled: no window may copy from them
-        for window in plan_windows(
-            mask, context=_CONTEXT, min_size=size or _NATIVE_LEAST_PX, join=_JOIN
-        ):
-            part, unknown = result[window.slices], waiting[window.slices]
-            unseen = unknown if hidden is None else unknown | hidden[window.slices]
-            if unseen.all():
-                unseen = unknown
-            long_side = _working_size(window, size, reach_of(inpainter))
-            filled = inpaint_scaled(inpainter.inpaint, part, unseen, long_side)
-            # Objects of other windows, not yet removed, must not shine in.
-            known = np.where(unseen[..., None], filled, part)
-            enlarged = scale_for(unseen, long_side) < 1
-            if size is not None and (enlarged or not is_sharp(inpainter)):
-                # A network's fill is smooth at the photo's resolution.
-                filled = carry_texture(known, filled, window.mask, sources[window.slices])
-            part[window.mask] = paste(known, filled, window.mask)[window.mask]
-            unknown &= ~window.mask
-        return Removal(image=result, mask=mask.copy(), notes=notes)
+        filled = fill_holes(image, mask, self.inpainter, draft)
+        return Removal(image=filled, mask=mask.copy(), notes=notes)
 
 
 def _area(instances: Collection[Instance]) -> int:
     return sum(instance.area_px for instance in instances)
-
-
-def _working_size(window: Window, size: int | None, reach_px: float | None) -> int | None:
-    """Return the long side in px at which to inpaint a window; None for its own.
-
-    Networks continue stripes and stems crisply across what they can reach, and invent shapes in the
-    middle of what they cannot. So it follows from the window's hole, such that this is nowhere
-    deeper than `reach_px`, within limits; where that does not matter it is `size`.
-    """
-    if size is None or reach_px is None:
-        return size
-    long_side = int(max(window.mask.shape))
-    left, top, right, bottom = box_of(window.mask)
-    inside = np.pad(window.mask[top:bottom, left:right], 1).astype(np.uint8)
-    depth_px = float(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
-    finest = _FINEST if long_side >= _FINE_SHRINKAGE * size else 1.0
-    return round(min(max(reach_px * long_side / depth_px, _COARSEST * size), finest * size))

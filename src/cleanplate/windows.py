@@ -75,6 +75,26 @@ def plan_windows(mask: Mask, *, context: float, min_size: int, join: float) -> l
     return sorted(windows, key=lambda window: -int(np.count_nonzero(window.mask)))
 
 
+def in_rounds(windows: Sequence[Window]) -> list[list[Window]]:
+    """Return windows in rounds whose windows can be filled at the same time.
+
+    Windows of a round do not overlap, and one that overlaps another comes in a later round than the
+    one that was before it: the result is that of filling them one after the other.
+    """
+    rounds: list[list[Window]] = []
+    for window in windows:
+        after = (
+            number
+            for number, earlier in enumerate(rounds, start=1)
+            if any(_gap(window.box_xyxy, other.box_xyxy) < 0 for other in earlier)
+        )
+        number = max(after, default=0)
+        if number == len(rounds):
+            rounds.append([])
+        rounds[number].append(window)
+    return rounds
+
+
 def tile_spans(length: int, *, largest: int, overlap: int, multiple: int) -> list[tuple[int, int]]:
     """Return starts and ends of the fewest equal tiles that cover `length` px.
 

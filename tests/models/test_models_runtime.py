@@ -3,89 +3,25 @@
 import builtins
 import logging
 import sys
-from types import ModuleType, SimpleNamespace
+from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 
 import numpy as np
 import pytest
 
-from cleanplate.errors import (
-    DeviceError,
-    InputError,
-    MissingRuntimeError,
-    UnknownNameError,
-    WeightsError,
-)
+from cleanplate.errors import DeviceError, InputError, MissingRuntimeError, WeightsError
 from cleanplate.inpainters import create_inpainter
-from cleanplate.models import runtime
+from cleanplate.models.devices import available_providers, usable_cores
 from cleanplate.models.registry import MODELS
-from cleanplate.models.runtime import (
-    DEVICES,
-    Session,
-    _share_arena,
-    absence_of,
-    available_providers,
-    usable_cores,
-)
+from cleanplate.models.runtime import Session, _share_arena
 from cleanplate.models.store import read_file
 from cleanplate.segmenters import create_segmenter
-
-CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-OPENVINO = "OpenVINOExecutionProvider"
+from runtime_standins import CPU, CUDA, OPENVINO
 
 
 @pytest.fixture(scope="module")
 def edges_file() -> bytes:
     return read_file(MODELS["edgeconnect.photos"], "edges")
-
-
-class FakeOptions(SimpleNamespace):
-    """Session options that remember what is set."""
-
-    def add_session_config_entry(self, key: str, value: str) -> None:
-        setattr(self, key, value)
-
-
-class FakeRuntime:
-    """ONNX Runtime as it behaves elsewhere.
-
-    Args:
-        built_with: the providers it has.
-        working: those whose libraries load; it falls back to the others in silence.
-    """
-
-    __version__ = "9.9"
-    GraphOptimizationLevel = SimpleNamespace(ORT_ENABLE_ALL=99)
-    SessionOptions = FakeOptions
-
-    def __init__(self, built_with: list[str], working: list[str]) -> None:
-        self.built_with, self.working = built_with, working
-        self.calls: list[str] = []
-
-    def get_available_providers(self) -> list[str]:
-        return self.built_with
-
-    def preload_dlls(self) -> None:
-        self.calls.append("preload_dlls")
-
-    def InferenceSession(self, content, options, providers):  # noqa: N802
-        self.calls.append("InferenceSession")
-        self.content, self.options, self.asked = content, options, providers
-        names = [one if isinstance(one, str) else one[0] for one in providers]
-        running = [name for name in names if name in self.working]
-        return SimpleNamespace(
-            get_providers=lambda: running, get_inputs=lambda: [SimpleNamespace(name="planes")]
-        )
-
-
-@pytest.fixture
-def install(monkeypatch):
-    def make(built_with: list[str], working: list[str]) -> FakeRuntime:
-        fake = FakeRuntime(built_with, working)
-        monkeypatch.setitem(sys.modules, "onnxruntime", fake)
-        monkeypatch.setattr("cleanplate.models.runtime._share_arena", lambda: True)
-        return fake
-
-    return make
 
 
 # --- the real one
@@ -122,76 +58,114 @@ def test_a_broken_file_names_model_and_cause(content):
         Session(content, name="edges", device="cpu")
 
 
-def test_cores_are_counted():
-    assert usable_cores() >= 1
-
-
 # --- devices
 
 
-@pytest.mark.parametrize(
-    ("device", "match"),
-    [
-        ("gpu", "unknown device 'gpu'; known: auto, coreml, cpu, cuda, directml, openvino"),
-        ("cudda", r"unknown device 'cudda'; .*\. Did you mean 'cuda'\?"),
-        ("CPU", "unknown device 'CPU'"),
-        ("", "unknown device ''"),
-    ],
-)
-def test_an_unknown_device_brings_the_known_ones(edges_file, device, match):
-    with pytest.raises(UnknownNameError, match=match):
-        Session(edges_file, name="edges", device=device)
-
-
-@pytest.mark.parametrize(
-    ("device", "advice"),
-    [
-        ("cuda", r'needs an NVIDIA GPU, and .*onnxruntime-gpu\[cuda,cudnn\]"'),
-        ("openvino", "'pip uninstall onnxruntime' and then 'pip install onnxruntime-openvino'"),
-        ("coreml", "needs macOS"),
-        ("directml", "needs Windows and 'pip install onnxruntime-directml'"),
-    ],
-)
-def test_a_device_it_was_not_built_with_is_an_error_with_the_way_out(install, device, advice):
-    fake = install([CPU], [CPU])
-    match = f"device '{device}' cannot be used: the installed ONNX Runtime has no .*{advice}"
-    with pytest.raises(DeviceError, match=match) as caught:
-        Session(b"", name="edges", device=device)
-    assert str(caught.value).endswith("or use --device cpu")
-    assert fake.calls == []
-
-
-def test_every_device_but_cpu_and_auto_has_its_advice():
-    assert set(DEVICES) - {"auto", "cpu"} == set(runtime._INSTALL)
-
-
 @pytest.mark.parametrize("create", [create_segmenter, create_inpainter])
-def test_models_by_name_do_not_fall_back(create, install):
-    install([CPU], [CPU])
+def test_models_by_name_do_not_fall_back(create, fake_runtime):
+    fake_runtime([CPU], [CPU])
     with pytest.raises(DeviceError, match="device 'cuda' cannot be used"):
         create(device="cuda")
 
 
-@pytest.mark.parametrize(
-    ("device", "asked"),
-    [("cuda", [CUDA, CPU]), ("auto", [CUDA, CPU]), ("cpu", [CPU])],
-)
-def test_asks_for_the_devices_provider_first(install, device, asked):
-    fake = install([CUDA, CPU], [CUDA, CPU])
-    session = Session(b"x", name="edges", device=device)
-    assert fake.asked == asked
-    assert session.provider == asked[0]
-    preloads = ["preload_dlls"] if CUDA in asked else []
-    assert fake.calls == [*preloads, "InferenceSession"]
+@pytest.fixture
+def broken_cuda(fake_runtime, monkeypatch):
+    """Let CUDA be there, and refuse the network "not on CUDA"."""
+    fake = fake_runtime([CUDA, CPU], [CUDA, CPU])
+    monkeypatch.setattr("cleanplate.models.devices._absence_of_cuda", lambda: None)
+    return fake
 
 
-@pytest.mark.parametrize(("threads", "told"), [(3, "3"), (None, str(usable_cores()))])
-def test_openvino_is_told_threads_and_to_keep_the_precision(install, threads, told):
-    fake = install([OPENVINO, CPU], [OPENVINO, CPU])
-    session = Session(b"x", name="edges", device="openvino", threads=threads)
-    (name, options), rest = fake.asked
-    assert (name, rest, session.provider) == (OPENVINO, CPU, OPENVINO)
-    assert options == {"device_type": "CPU", "precision": "ACCURACY", "num_of_threads": told}
+def test_asks_for_the_devices_provider_first(broken_cuda):
+    for device, first in (("cuda", CUDA), ("auto", CUDA), ("cpu", CPU)):
+        assert Session(b"x", name="edges", device=device).provider == first
+        names = [one if isinstance(one, str) else one[0] for one in broken_cuda.asked]
+        assert names == ([CUDA, CPU] if first == CUDA else [CPU])
+
+
+def test_a_device_that_cannot_load_a_good_network_is_to_blame(broken_cuda):
+    match = r"device 'cuda' cannot be used: it cannot load edges \(CUDA failure 2: out of memory\)"
+    with pytest.raises(DeviceError, match=match):
+        Session(b"not on CUDA", name="edges", device="cuda")
+
+
+def test_a_network_that_nothing_can_load_is_to_blame_itself(broken_cuda):
+    with pytest.raises(WeightsError, match=r"edges: ONNX Runtime 9\.9 cannot load it"):
+        Session(b"no network", name="edges", device="cuda")
+
+
+def test_auto_goes_on_with_the_cpu_where_the_gpu_cannot_load_it(broken_cuda, caplog):
+    with caplog.at_level(logging.WARNING):
+        session = Session(b"not on CUDA", name="edges", device="auto")
+    assert session.provider == CPU
+    assert "cuda is not used: it cannot load edges (CUDA failure 2" in caplog.text
+    assert "; the CPU runs edges" in caplog.text
+
+
+def test_a_runtime_that_falls_back_in_silence_is_an_error(fake_runtime, monkeypatch):
+    fake_runtime([CUDA, CPU], [CPU])
+    monkeypatch.setattr("cleanplate.models.devices._absence_of_cuda", lambda: None)
+    with pytest.raises(DeviceError, match="does not say why it was not used; it needs an NVIDIA"):
+        Session(b"x", name="edges", device="cuda")
+
+
+# --- a device of which there is one
+
+
+def test_the_gpu_computes_what_the_cpu_does_with_inputs_kept_on_it(edges_file, pretended_cuda):
+    planes = np.random.default_rng(0).random((4, 1, 3, 32, 48), dtype=np.float32)
+    alone, bound = (Session(edges_file, name="edges", device=d) for d in ("cpu", "cuda"))
+    expected = [alone.run(tensor) for tensor in planes]
+    before = planes.copy()
+    for tensor, right in zip(planes, expected, strict=True):
+        np.testing.assert_array_equal(bound.run(tensor), right)
+    np.testing.assert_array_equal(planes, before)
+    other = np.zeros((1, 3, 64, 32), np.float32)[:, :, :, ::2].repeat(2, axis=3)
+    np.testing.assert_array_equal(bound.run(other), alone.run(other))
+    assert [session.get_providers()[0] for session in pretended_cuda.sessions] == [CPU, CUDA]
+    assert len(pretended_cuda.sessions[1].ran) == 5
+
+
+def test_calls_from_threads_are_computed_together(edges_file, pretended_cuda):
+    session = Session(edges_file, name="edges", device="cuda")
+    alone = Session(edges_file, name="edges", device="cpu")
+    planes = np.random.default_rng(0).random((24, 1, 3, 32, 32), dtype=np.float32)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(session.run, planes))
+    for tensor, drawn in zip(planes, found, strict=True):
+        np.testing.assert_allclose(drawn, alone.run(tensor), atol=1e-5)
+    batches = [shapes[0][0] for shapes in pretended_cuda.sessions[0].ran]
+    assert sum(batches) == 24
+    assert max(batches) > 1
+    assert session.lanes > 1
+    assert alone.lanes == 1
+
+
+def test_values_inside_the_graph_come_out_of_the_gpu_too(edges_file, pretended_cuda):
+    import onnx
+
+    graph = onnx.load_model_from_string(edges_file).graph
+    inner = next(node.output[0] for node in graph.node if node.op_type == "Relu")
+    tensor = np.random.default_rng(0).random((1, 3, 32, 32), dtype=np.float32)
+    on_cpu, on_gpu = (
+        Session(edges_file, name="edges", device=device, inner=[inner]).run_all(tensor)
+        for device in ("cpu", "cuda")
+    )
+    assert len(on_gpu) == 2
+    for one, other in zip(on_cpu, on_gpu, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_gpu_whose_memory_does_not_suffice_is_told_with_the_size(edges_file, pretended_cuda):
+    session = Session(edges_file, name="edges", device="cuda")
+
+    def fail(_):
+        raise RuntimeError("CUDA failure 2: out of memory ; GPU=0 ; hostname=x")
+
+    pretended_cuda.sessions[0].run_with_iobinding = fail
+    match = "'cuda' cannot be used: its memory does not suffice for edges on 1x3x32x32 values, or"
+    with pytest.raises(DeviceError, match=match):
+        session.run(np.zeros((1, 3, 32, 32), np.float32))
 
 
 @pytest.mark.skipif(
@@ -214,39 +188,6 @@ def test_openvino_computes_what_the_cpu_does(model, role, planes):
     np.testing.assert_allclose(found, expected, atol=2e-3)
 
 
-def test_a_device_whose_libraries_do_not_load_is_an_error(install):
-    install([CUDA, CPU], [CPU])
-    with pytest.raises(DeviceError, match="'cuda' cannot be used: its libraries could not be load"):
-        Session(b"x", name="edges", device="cuda")
-
-
-def test_auto_goes_on_with_the_cpu_and_says_so(install, caplog):
-    install([CUDA, CPU], [CPU])
-    with caplog.at_level(logging.WARNING):
-        session = Session(b"x", name="edges", device="auto")
-    assert session.provider == CPU
-    told = f"{CUDA} is not used: its libraries could not be loaded; {CPU} runs edges"
-    assert told in caplog.text
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="words of the loader of Linux")
-def test_a_library_that_is_missing_is_named(install, tmp_path):
-    fake = install([CUDA, CPU], [CPU])
-    fake.__file__ = str(tmp_path / "__init__.py")
-    (tmp_path / "capi").mkdir()
-    (tmp_path / "capi" / "libonnxruntime_providers_cuda.so").write_bytes(b"no library")
-    with pytest.raises(
-        DeviceError, match=r"could not be loaded \(.*providers_cuda\.so: .*\); it needs"
-    ):
-        Session(b"x", name="edges", device="cuda")
-
-
-def test_absence_is_told_or_none(edges_file, install):
-    assert absence_of("cpu", edges_file) is None
-    install([CPU], [CPU])
-    assert "has no CUDAExecutionProvider" in (absence_of("cuda", b"") or "")
-
-
 # --- threads and options
 
 
@@ -257,31 +198,10 @@ def test_less_than_one_thread_is_refused(edges_file, threads):
 
 
 @pytest.mark.parametrize(("threads", "expected"), [(1, 1), (3, 3), (None, usable_cores())])
-def test_threads_reach_the_runtime(install, threads, expected):
-    fake = install([CPU], [CPU])
+def test_threads_reach_the_runtime(fake_runtime, threads, expected):
+    fake = fake_runtime([CPU], [CPU])
     Session(b"x", name="edges", device="cpu", threads=threads)
     assert fake.options.intra_op_num_threads == expected
-
-
-@pytest.mark.parametrize(
-    ("told", "most"),
-    [
-        ("max 100000", None),
-        ("150000 100000", 2),
-        ("100000 100000", 1),
-        ("10000 100000", 1),
-        ("", None),
-        ("5 0", None),
-    ],
-)
-def test_a_containers_share_of_the_cores_counts(tmp_path, monkeypatch, told, most):
-    unlimited = tmp_path / "absent"
-    monkeypatch.setattr(runtime, "_CGROUP_CORES", unlimited)
-    cores = usable_cores()
-    path = tmp_path / "cpu.max"
-    path.write_text(told)
-    monkeypatch.setattr(runtime, "_CGROUP_CORES", path)
-    assert usable_cores() == min(cores, most or cores)
 
 
 # --- not installed
@@ -331,15 +251,15 @@ def test_methods_without_a_model_need_no_runtime():
     assert create_inpainter("telea").provider == "OpenCV"
 
 
-def test_networks_share_one_arena(install):
-    fake = install([CPU], [CPU])
+def test_networks_share_one_arena(fake_runtime):
+    fake = fake_runtime([CPU], [CPU])
     Session(b"x", name="edges", device="cpu")
     assert vars(fake.options)["session.use_env_allocators"] == "1"
     assert fake.options.enable_cpu_mem_arena
 
 
-def test_waiting_threads_leave_the_core_to_others(install):
-    fake = install([CPU], [CPU])
+def test_waiting_threads_leave_the_core_to_others(fake_runtime):
+    fake = fake_runtime([CPU], [CPU])
     Session(b"x", name="edges", device="cpu")
     assert vars(fake.options)["session.intra_op.allow_spinning"] == "0"
 

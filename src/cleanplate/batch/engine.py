@@ -25,7 +25,9 @@ from cleanplate.batch.running import Job
 from cleanplate.batch.tracing import Done, do_photo
 from cleanplate.batch.worker import Order, Task, Worker, is_portable
 from cleanplate.errors import InputError
-from cleanplate.models.runtime import usable_cores
+from cleanplate.models.devices import is_shared, usable_cores
+from cleanplate.models.runtime import load_network
+from cleanplate.models.serving import Server
 
 if TYPE_CHECKING:
     from cleanplate.pipeline import Remover
@@ -86,7 +88,8 @@ class Engine:
 
     With one worker the photos are done in this process by the remover itself, one after the other.
     With several, each worker is a process with models of its own, and the order of the outcomes is
-    that in which they finish; their content does not depend on the number of workers.
+    that in which they finish; their content does not depend on the number of workers. Where a GPU
+    computes, the networks are this process's, and those of several photos are computed together.
 
     Args:
         remover: as for `run_photo`. With several workers it only tells which models they load.
@@ -114,6 +117,7 @@ class Engine:
         self._workers: list[Worker] = []
         self._answers: queue.SimpleQueue[tuple[Worker, Done | None]] = queue.SimpleQueue()
         self._order: Order | None = None
+        self._server: Server | None = None
         if resources.workers > 1:
             if not is_portable(remover):
                 raise InputError(
@@ -142,6 +146,9 @@ class Engine:
         for worker in self._workers:
             worker.wait()
         self._workers.clear()
+        if self._server is not None:
+            self._server.close()
+            self._server = None
 
     def run(self, plan: Plan) -> Iterator[Outcome]:
         """Do the photos of `plan`, started in its order, and yield what became of each."""
@@ -217,6 +224,10 @@ class Engine:
             yield self._finish(worker.photo, done)
 
     def _start_worker(self, order: Order) -> Worker:
+        if self._server is None and is_shared(self._remover.recipe[-1]):
+            self._server = Server(load_network)
+        if self._server is not None:
+            order = replace(order, server=self._server.address)
         worker = Worker(order, self._answers)
         self._workers.append(worker)
         return worker

@@ -26,6 +26,7 @@ from cleanplate.batch.running import Job
 from cleanplate.batch.tracing import Done, do_photo
 from cleanplate.errors import PhotoError
 from cleanplate.images import abandon_writing
+from cleanplate.models.serving import Address, use_server
 
 if TYPE_CHECKING:
     from cleanplate.inpainters import Inpainter
@@ -44,6 +45,7 @@ class Order:
     threads: int
     job: Job
     traced: bool
+    server: Address | None = None  # where the networks are computed; None: in the worker itself
     tells_provider: bool = False  # whether `Done.provider` is filled, which loads all models
 
 
@@ -175,6 +177,7 @@ def _work(order: Order, tasks: "queue.SimpleQueue[Task]", answers: IO[bytes]) ->
     from cleanplate.pipeline import Remover
 
     cv2.setNumThreads(order.threads)
+    use_server(order.server)
     segmenter, inpainter, device = order.recipe
     remover = Remover(
         segmenter=segmenter, inpainter=inpainter, device=device, threads=order.threads

@@ -187,7 +187,7 @@ def check_models(
         UnknownNameError: a name is not; the message lists those that are.
     """
     from cleanplate import inpainters, segmenters
-    from cleanplate.models.runtime import DEVICES
+    from cleanplate.models import DEVICES
 
     check_name("device", device, DEVICES)
     if segmenter is not None:

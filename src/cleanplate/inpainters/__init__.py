@@ -39,7 +39,7 @@ def create_inpainter(
 
     Args:
         name: one of `inpainter_names()`.
-        device: one of `cleanplate.models.runtime.DEVICES`; the methods without a model run on the
+        device: one of `cleanplate.models.DEVICES`; the methods without a model run on the
             CPU whatever it is.
         threads: CPU threads of one run; None takes every usable core.
 

@@ -14,7 +14,7 @@ class Inpainter(Protocol):
     An implementation owns its network's padding, normalisation and mask polarity: callers only ever
     see RGB uint8 and True = remove. `inpaint` may be called from several threads at once.
 
-    It may have the properties `reach_px` and `is_sharp` besides, see the functions below.
+    It may have the properties `reach_px`, `is_sharp` and `lanes` besides, see the functions below.
     """
 
     @property
@@ -67,3 +67,12 @@ def is_sharp(inpainter: Inpainter) -> bool:
     """
     sharp: bool = getattr(inpainter, "is_sharp", False)
     return sharp
+
+
+def lanes_of(inpainter: Inpainter) -> int:
+    """Return how many windows at a time are worth giving to an inpainter, from threads.
+
+    An inpainter states it as `lanes`; without that property it is 1.
+    """
+    lanes: int = getattr(inpainter, "lanes", 1)
+    return lanes

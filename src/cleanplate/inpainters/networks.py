@@ -13,7 +13,7 @@ class NetworkInpainter(ABC):
 
     Args:
         name: a registered model.
-        device: one of `cleanplate.models.runtime.DEVICES`.
+        device: one of `cleanplate.models.DEVICES`.
         threads: CPU threads of one run; None takes every usable core.
     """
 
@@ -36,6 +36,11 @@ class NetworkInpainter(ABC):
     def provider(self) -> str:
         """What runs the networks."""
         return self._networks["fill"].provider
+
+    @property
+    def lanes(self) -> int:
+        """How many windows at a time are worth it: several on a GPU."""
+        return self._networks["fill"].lanes
 
     def inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
         """Return `image` with the hole filled; see `Inpainter.inpaint`."""

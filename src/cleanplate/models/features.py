@@ -29,7 +29,7 @@ class FeatureExtractor:
     """EfficientNet-Lite2, trained on ImageNet and then as the built-in segmenter's encoder.
 
     Args:
-        device: one of `cleanplate.models.runtime.DEVICES`.
+        device: one of `cleanplate.models.DEVICES`.
         threads: CPU threads of one run; None takes every usable core.
 
     Raises:

@@ -1,65 +1,47 @@
-"""The one place that knows ONNX Runtime: sessions, their options, and the device that runs them."""
+"""ONNX Runtime's sessions: how a network is loaded, with which options, and run."""
 
-import ctypes
 import functools
 import logging
-import math
-import os
+import threading
 from collections.abc import Sequence
-from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import ModuleType
 from typing import Any, cast
 
-import numpy.typing as npt
+import numpy as np
 
-from cleanplate.errors import (
-    DeviceError,
-    InputError,
-    MissingRuntimeError,
-    UnknownNameError,
-    WeightsError,
+from cleanplate.errors import CleanplateError, DeviceError, InputError, WeightsError
+from cleanplate.models import serving
+from cleanplate.models.batching import Batcher
+from cleanplate.models.devices import (
+    CPU,
+    CUDA,
+    INSTALL,
+    OPENVINO,
+    import_runtime,
+    provider_of,
+    providers_for,
+    resolve_device,
+    usable_cores,
 )
+from cleanplate.models.half import in_half_precision
+from cleanplate.models.network import Network, Run, Tensor
 
 logger = logging.getLogger(__name__)
 
-Tensor = npt.NDArray[Any]
-"""An input or output of a network, of the dtype its file names."""
-
-_PROVIDERS = MappingProxyType(
-    {
-        "cpu": "CPUExecutionProvider",
-        "cuda": "CUDAExecutionProvider",
-        "openvino": "OpenVINOExecutionProvider",
-        "coreml": "CoreMLExecutionProvider",
-        "directml": "DmlExecutionProvider",
-    }
-)
-
-DEVICES = ("auto", *_PROVIDERS)
-"""What `--device` takes. "auto" is CUDA where it works, the CPU otherwise."""
-
-# What brings each provider, for the message when it is absent.
-_INSTALL = MappingProxyType(
-    {
-        "cuda": "needs an NVIDIA GPU, and 'pip install \"onnxruntime-gpu[cuda,cudnn]\"' instead of "
-        "onnxruntime",
-        "openvino": "needs 'pip uninstall onnxruntime' and then 'pip install "
-        "onnxruntime-openvino', for both bring the same module",
-        "coreml": "needs macOS",
-        "directml": "needs Windows and 'pip install onnxruntime-directml' instead of onnxruntime",
-    }
-)
-
-_CGROUP_CORES = Path("/sys/fs/cgroup/cpu.max")  # microseconds of computing per so many
+_HALF = "cuda-fp16"
+_LANES = 8  # of a photo's tiles or windows, on a device that takes batches
+_OUT_OF_MEMORY = ("out of memory", "failed to allocate", "bad_alloc", "alloc_failed")  # lower case
 
 
 class Session:
     """One network, loaded and ready to run; safe to call from several threads.
 
+    In a worker process whose run shares a GPU, the process that owns the GPU runs it.
+
     Args:
         content: bytes of an ONNX file.
         name: what to call it in messages.
-        device: one of `DEVICES`.
+        device: one of `cleanplate.models.DEVICES`.
         threads: threads of one run on the CPU; None takes every core this process may use.
         inner: names of values inside the graph to return as well, after the file's own outputs.
 
@@ -79,40 +61,36 @@ class Session:
         threads: int | None = None,
         inner: Sequence[str] = (),
     ) -> None:
-        runtime = _import_runtime()
+        if threads is not None and threads < 1:
+            raise InputError(f"threads must be at least 1, got {threads}")
         content += b"".join(_extra_output(value) for value in inner)
-        wanted = _wanted_providers(device, available_providers())
-        options = _session_options(runtime, threads)
-        if "CUDAExecutionProvider" in wanted and hasattr(runtime, "preload_dlls"):
-            runtime.preload_dlls()  # finds the CUDA and cuDNN libraries that pip installed
-        try:
-            self._session = runtime.InferenceSession(
-                content, options, providers=[_with_options(name, threads) for name in wanted]
-            )
-        except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise WeightsError(
-                f"{name}: ONNX Runtime {runtime.__version__} cannot load it ({reason}); "
-                "run 'cleanplate models verify'"
-            ) from error
-        self.provider: str = self._session.get_providers()[0]
-        if self.provider != wanted[0]:  # ONNX Runtime only logs it when a library is missing
-            cause = _loading_failure(runtime, wanted[0])
-            if device != "auto":
-                raise DeviceError(device, f"{cause}; it {_INSTALL[device]}")
-            logger.warning("%s is not used: %s; %s runs %s", wanted[0], cause, self.provider, name)
-        inputs = self._session.get_inputs()
-        self._inputs = tuple(node.name for node in inputs)
-        # What the file says of each input: a number, or a name where any size will do.
-        self.input_shapes: tuple[tuple[int | str, ...], ...] = tuple(
-            tuple(getattr(node, "shape", ())) for node in inputs
-        )
+        client = serving.connected_client()
+        open_network = load_network if client is None else client.load
+        self._network = open_network(content, name, device, threads)
+
+    @property
+    def provider(self) -> str:
+        """What runs it, e.g. "CPUExecutionProvider"."""
+        return self._network.provider
+
+    @property
+    def input_shapes(self) -> tuple[tuple[int | str, ...], ...]:
+        """What the file says of each input: a number, or a name where any size will do."""
+        return self._network.input_shapes
+
+    @property
+    def lanes(self) -> int:
+        """How many calls at once are worth it: 1 where one call keeps the device busy."""
+        return self._network.lanes
 
     def run(self, *tensors: Tensor) -> Tensor:
         """Return the network's first output for its inputs, given in the file's order.
 
         Args:
             tensors: mostly (N, C, H, W) float32; the caller knows the network's dtypes and ranges.
+
+        Raises:
+            DeviceError: the device's memory does not suffice.
         """
         return self.run_all(*tensors)[0]
 
@@ -121,9 +99,139 @@ class Session:
 
         Args:
             tensors: as for `run`.
+
+        Raises:
+            DeviceError: as for `run`.
         """
-        feeds = dict(zip(self._inputs, tensors, strict=True))
-        return cast("list[Tensor]", self._session.run(None, feeds))
+        return self._network.run(tensors)
+
+
+def load_network(content: bytes, name: str, device: str, threads: int | None) -> Network:
+    """Load a network into this process; arguments and errors are those of `Session`."""
+    chosen = resolve_device(device)
+    try:
+        return _load(content, name, chosen, threads)
+    except DeviceError as error:
+        if device != "auto" or chosen == "cpu":
+            raise
+        logger.warning("%s is not used: %s; the CPU runs %s", chosen, error.reason, name)
+        return _load(content, name, "cpu", threads)
+
+
+def _load(content: bytes, name: str, device: str, threads: int | None) -> Network:
+    runtime = import_runtime()
+    provider = provider_of(device)
+    try:
+        session = runtime.InferenceSession(
+            in_half_precision(content, device=device) if device == _HALF else content,
+            _session_options(runtime, threads),
+            providers=providers_for(device, threads or usable_cores()),
+            enable_fallback=0,  # to other providers, which it would only print
+        )
+    except CleanplateError:
+        raise
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if provider != CPU and _loads_on_the_cpu(runtime, content):
+            raise DeviceError(device, f"it cannot load {name} ({reason})") from error
+        raise WeightsError(
+            f"{name}: ONNX Runtime {runtime.__version__} cannot load it ({reason}); "
+            "run 'cleanplate models verify'"
+        ) from error
+    if session.get_providers()[0] != provider:  # ONNX Runtime only logs it
+        cause = "ONNX Runtime does not say why it was not used"
+        raise DeviceError(device, f"{cause}; it {INSTALL[device]}")
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    names = tuple(node.name for node in inputs)
+    compute = (
+        _Binding(runtime, session, names, "cuda") if provider == CUDA else _plain(session, names)
+    )
+    run = _with_plain_words(compute, device, name)
+    batched = provider not in (CPU, OPENVINO) and _takes_batches([*inputs, *outputs])
+    return Network(
+        provider=provider,
+        input_shapes=tuple(tuple(getattr(node, "shape", ())) for node in inputs),
+        lanes=_LANES if batched else 1,
+        run=Batcher(run) if batched else run,
+    )
+
+
+def _loads_on_the_cpu(runtime: ModuleType, content: bytes) -> bool:
+    try:
+        runtime.InferenceSession(content, _session_options(runtime, 1), providers=[CPU])
+    except Exception:
+        return False
+    return True
+
+
+def _takes_batches(nodes: Sequence[Any]) -> bool:
+    """Return whether the file calls the first axis of all inputs and outputs by the same name."""
+    axes = {(node.shape or [None])[0] for node in nodes}
+    return len(axes) == 1 and isinstance(axes.pop(), str)
+
+
+def _plain(session: Any, names: Sequence[str]) -> Run:
+    def run(tensors: Sequence[Tensor]) -> list[Tensor]:
+        feeds = dict(zip(names, tensors, strict=True))
+        return cast("list[Tensor]", session.run(None, feeds))
+
+    return run
+
+
+class _Binding:
+    """Runs a network with its inputs in memory of the device that is kept from call to call.
+
+    Args:
+        runtime: the module.
+        session: its session.
+        names: of the inputs.
+        where: the device's memory, as ONNX Runtime calls it.
+    """
+
+    def __init__(self, runtime: ModuleType, session: Any, names: Sequence[str], where: str) -> None:
+        self._runtime, self._session, self._names, self._where = runtime, session, names, where
+        self._outputs = [node.name for node in session.get_outputs()]
+        self._kept: dict[str, tuple[object, Any]] = {}  # name -> (shape and dtype, value)
+        self._one_at_a_time = threading.Lock()
+
+    def __call__(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        with self._one_at_a_time:
+            binding = self._session.io_binding()
+            for name, tensor in zip(self._names, tensors, strict=True):
+                value = self._on_device(name, np.ascontiguousarray(tensor))
+                binding.bind_ortvalue_input(name, value)
+            for name in self._outputs:
+                binding.bind_output(name, self._where)
+            self._session.run_with_iobinding(binding)
+            return cast("list[Tensor]", binding.copy_outputs_to_cpu())
+
+    def _on_device(self, name: str, tensor: Tensor) -> Any:
+        kind = (tensor.shape, tensor.dtype)
+        if name in self._kept and self._kept[name][0] == kind:
+            value = self._kept[name][1]
+            value.update_inplace(tensor)
+            return value
+        value = self._runtime.OrtValue.ortvalue_from_numpy(tensor, self._where)
+        self._kept[name] = (kind, value)
+        return value
+
+
+def _with_plain_words(run: Run, device: str, name: str) -> Run:
+    """Return `run` with the errors that a user can do something about in words for them."""
+
+    def run_it(tensors: Sequence[Tensor]) -> list[Tensor]:
+        try:
+            return run(tensors)
+        except Exception as error:
+            text = str(error)
+            if not any(words in text.lower() for words in _OUT_OF_MEMORY):
+                raise
+            sizes = " and ".join("x".join(map(str, tensor.shape)) for tensor in tensors)
+            raise DeviceError(
+                device, f"its memory does not suffice for {name} on {sizes} values"
+            ) from error
+
+    return run_it
 
 
 def _extra_output(value: str) -> bytes:
@@ -146,15 +254,6 @@ def _varint(number: int) -> bytes:
     return bytes([*groups, number])
 
 
-def available_providers() -> tuple[str, ...]:
-    """Return the providers that the installed ONNX Runtime was built with.
-
-    Raises:
-        MissingRuntimeError: ONNX Runtime is not installed.
-    """
-    return tuple(_import_runtime().get_available_providers())
-
-
 @functools.cache
 def _share_arena() -> bool:
     """Let all networks of this process take turns in one arena instead of each keeping its own.
@@ -162,7 +261,7 @@ def _share_arena() -> bool:
     Measured with the three built-in networks: 346 instead of 505 MB at 256 px, 629 instead of 1,007
     at 512 px, at the same speed.
     """
-    runtime = _import_runtime()
+    runtime = import_runtime()
     memory = runtime.OrtMemoryInfo(
         "Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT
     )
@@ -173,68 +272,6 @@ def _share_arena() -> bool:
         logger.info("the networks keep arenas of their own: %s", error)
         return False
     return True
-
-
-def usable_cores() -> int:
-    """Return how many processor cores this process may keep busy.
-
-    A container that is given two of a server's cores may run on all of them, but only two at a
-    time; more threads than that are stopped in the middle of their work.
-    """
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    return max(1, min(cores, _cores_of_group() or cores))
-
-
-def _cores_of_group() -> int | None:
-    """Return the cores that the process's control group (version 2) may use; None if not told."""
-    try:
-        quota, period = _CGROUP_CORES.read_text(encoding="ascii").split()
-        return math.ceil(int(quota) / int(period))
-    except (OSError, ValueError, ZeroDivisionError):  # no such group, or "max"
-        return None
-
-
-def _import_runtime() -> ModuleType:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingRuntimeError(
-            "ONNX Runtime is not installed; run 'pip install onnxruntime', or on a machine with "
-            "an NVIDIA GPU 'pip install \"onnxruntime-gpu[cuda,cudnn]\"'"
-        ) from error
-    if not hasattr(onnxruntime, "InferenceSession"):
-        # Its packages lie in one folder: uninstalling one of two takes files from the other.
-        raise MissingRuntimeError(
-            "ONNX Runtime is installed in part only; run 'pip install --force-reinstall --no-deps' "
-            "with the one package of it that you use: onnxruntime, onnxruntime-gpu, "
-            "onnxruntime-openvino or onnxruntime-directml"
-        )
-    return cast("ModuleType", onnxruntime)
-
-
-def _wanted_providers(device: str, available: tuple[str, ...]) -> list[str]:
-    if device not in DEVICES:
-        raise UnknownNameError("device", device, DEVICES)
-    if device == "auto":
-        return [p for p in (_PROVIDERS["cuda"], _PROVIDERS["cpu"]) if p in available]
-    provider = _PROVIDERS[device]
-    if provider not in available:
-        cause = f"the installed ONNX Runtime has no {provider}"
-        raise DeviceError(device, f"{cause}; it {_INSTALL[device]}")
-    # Operators that an accelerator lacks run on the CPU, as ONNX Runtime intends.
-    return [provider] if device == "cpu" else [provider, _PROVIDERS["cpu"]]
-
-
-def _with_options(provider: str, threads: int | None) -> str | tuple[str, dict[str, str]]:
-    """Return a provider with what it has to be told, as ONNX Runtime takes it."""
-    if provider != _PROVIDERS["openvino"]:
-        return provider
-    # "ACCURACY" keeps the file's precision, also where the processor could take half of it.
-    told = {"device_type": "CPU", "precision": "ACCURACY"}
-    return provider, {**told, "num_of_threads": str(threads or usable_cores())}
 
 
 def absence_of(device: str, content: bytes) -> str | None:
@@ -254,24 +291,7 @@ def absence_of(device: str, content: bytes) -> str | None:
     return None
 
 
-def _loading_failure(runtime: ModuleType, provider: str) -> str:
-    """Return why the libraries of a provider do not load, naming the first that is missing."""
-    stem = provider.removesuffix("ExecutionProvider").lower()
-    folder = Path(getattr(runtime, "__file__", None) or "").parent / "capi"
-    for library in sorted(folder.glob(f"*providers_{stem}*")):
-        try:
-            # The library leans on this one for a symbol; ONNX Runtime loads it first too.
-            for shared in folder.glob("libonnxruntime_providers_shared*"):
-                ctypes.CDLL(str(shared), mode=getattr(ctypes, "RTLD_GLOBAL", 0))
-            ctypes.CDLL(str(library))
-        except OSError as error:
-            return f"its libraries could not be loaded ({error})"
-    return "its libraries could not be loaded"
-
-
 def _session_options(runtime: ModuleType, threads: int | None) -> Any:
-    if threads is not None and threads < 1:
-        raise InputError(f"threads must be at least 1, got {threads}")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads or usable_cores()
     options.inter_op_num_threads = 1  # the graphs are chains; there is nothing to run side by side

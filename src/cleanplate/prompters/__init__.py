@@ -51,7 +51,7 @@ def create_prompter(
 
     Args:
         name: one of `prompter_names()`.
-        device: one of `cleanplate.models.runtime.DEVICES`.
+        device: one of `cleanplate.models.DEVICES`.
         threads: CPU threads of one run; None takes every usable core.
 
     Raises:

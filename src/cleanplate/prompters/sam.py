@@ -39,7 +39,7 @@ class SamPrompter:
 
     Args:
         name: a registered model of this architecture.
-        device: one of `cleanplate.models.runtime.DEVICES`.
+        device: one of `cleanplate.models.DEVICES`.
         threads: CPU threads of one run; None takes every usable core.
     """
 

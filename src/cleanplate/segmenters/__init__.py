@@ -36,7 +36,7 @@ def create_segmenter(
 
     Args:
         name: one of `segmenter_names()`.
-        device: one of `cleanplate.models.runtime.DEVICES`.
+        device: one of `cleanplate.models.DEVICES`.
         threads: CPU threads of one run; None takes every usable core.
 
     Raises:

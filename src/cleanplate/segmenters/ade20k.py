@@ -23,7 +23,7 @@ class Ade20kSegmenter(NetworkSegmenter):
 
     Args:
         name: a registered model of this family.
-        device: one of `cleanplate.models.runtime.DEVICES`.
+        device: one of `cleanplate.models.DEVICES`.
         threads: CPU threads of one run; None takes every usable core.
     """
 
@@ -34,7 +34,8 @@ class Ade20kSegmenter(NetworkSegmenter):
             return self.look(part, part.shape[:2])[channels]
 
         whole = self.look(image, (_SIDE, _SIDE))[channels]
-        evidence = find_evidence(image, look, seen=whole, seen_side=_SIDE)
+        lanes = self._networks["segment"].lanes
+        evidence = find_evidence(image, look, seen=whole, seen_side=_SIDE, lanes=lanes)
         return find_instances(evidence, asked, image.shape[:2])
 
     def look(self, part: RGBImage, size_hw: tuple[int, int]) -> Evidence:

@@ -34,7 +34,7 @@ class ClipSegSegmenter(NetworkSegmenter):
 
     Args:
         name: a registered model of this architecture.
-        device: one of `cleanplate.models.runtime.DEVICES`.
+        device: one of `cleanplate.models.DEVICES`.
         threads: CPU threads of one run; None takes every usable core.
     """
 

@@ -17,14 +17,17 @@ class DeepLabSegmenter(NetworkSegmenter):
 
     Args:
         name: a registered model of this architecture.
-        device: one of `cleanplate.models.runtime.DEVICES`.
+        device: one of `cleanplate.models.DEVICES`.
         threads: CPU threads of one run; None takes every usable core.
     """
 
     def _find(self, image: RGBImage, asked: tuple[str, ...]) -> list[Instance]:
         channels = [self._labels.index(label) + 1 for label in asked]  # channel 0: background
 
-        def look(part: RGBImage) -> Evidence:
-            return softmax(self._networks["segment"].run(unit_tensor(part))[0], channels)
+        network = self._networks["segment"]
 
-        return find_instances(find_evidence(image, look), asked, image.shape[:2])
+        def look(part: RGBImage) -> Evidence:
+            return softmax(network.run(unit_tensor(part))[0], channels)
+
+        evidence = find_evidence(image, look, lanes=network.lanes)
+        return find_instances(evidence, asked, image.shape[:2])

@@ -45,7 +45,7 @@ class MaskRCNNSegmenter(NetworkSegmenter):
 
     Args:
         name: a registered model of this family.
-        device: one of `cleanplate.models.runtime.DEVICES`.
+        device: one of `cleanplate.models.DEVICES`.
         threads: CPU threads of one run; None takes every usable core.
     """
 

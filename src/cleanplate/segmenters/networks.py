@@ -15,7 +15,7 @@ class NetworkSegmenter(ABC):
 
     Args:
         name: a registered model.
-        device: one of `cleanplate.models.runtime.DEVICES`.
+        device: one of `cleanplate.models.DEVICES`.
         threads: CPU threads of one run; None takes every usable core.
     """
 

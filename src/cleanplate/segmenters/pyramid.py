@@ -9,6 +9,7 @@ A network that is too costly for that gives its first look at the whole photo it
 suspected parts of large photos are looked at again, within a budget, and nothing is enlarged.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cleanplate.lanes import in_lanes
 from cleanplate.resampling import sample
 from cleanplate.types import Box, RGBImage
 from cleanplate.windows import area_of, cover_boxes, tile_spans
@@ -73,7 +75,12 @@ class _Level:
 
 
 def find_evidence(
-    image: RGBImage, look: Look, *, seen: Evidence | None = None, seen_side: int = WHOLE_SIDE
+    image: RGBImage,
+    look: Look,
+    *,
+    seen: Evidence | None = None,
+    seen_side: int = WHOLE_SIDE,
+    lanes: int = 1,
 ) -> Evidence:
     """Return the evidence for each class over the whole photo.
 
@@ -84,6 +91,7 @@ def find_evidence(
             photos over 1,000 px it is then shown suspected parts. None shows the photo here, and
             all of a large one again.
         seen_side: px; the photo's long side as it was shown for `seen`.
+        lanes: how many looks at a time; the evidence does not depend on it.
 
     Returns:
         (C, h, w) float32 in [0, 1]; cell (i, j) covers H/h x W/w px of the photo.
@@ -102,16 +110,30 @@ def find_evidence(
         if not level.scan:
             budget_px -= sum(area_of(tile) for tile in tiles)
         scaled = _resized(image, level.size_hw) if level.shrinks and tiles else None
-        for tile in tiles:
-            left, top, right, bottom = tile
-            if scaled is None:
-                part = _enlarged(image, level.size_hw, tile)
-            else:
-                part = scaled[top:bottom, left:right]
-                if not _has_detail(part):
-                    continue
-            _merge(merged, latest, look(part), tile, level.size_hw)
+        looked = functools.partial(_look_at, image, scaled, level.size_hw, look)
+        for tile, evidence in zip(tiles, in_lanes(looked, tiles, lanes), strict=True):
+            if evidence is not None:
+                _merge(merged, latest, evidence, tile, level.size_hw)
     return merged
+
+
+def _look_at(
+    image: RGBImage, scaled: RGBImage | None, level_hw: tuple[int, int], look: Look, tile: Box
+) -> Evidence | None:
+    """Return the evidence in one tile of a level; None if there is nothing in it to look at.
+
+    Args:
+        image: the photo.
+        scaled: all of the level, if it was made as a whole.
+        level_hw: its size.
+        look: the network.
+        tile: in px of the level.
+    """
+    if scaled is None:
+        return look(_enlarged(image, level_hw, tile))
+    left, top, right, bottom = tile
+    part = scaled[top:bottom, left:right]
+    return look(part) if _has_detail(part) else None
 
 
 def _grid_hw(size_hw: tuple[int, int], classes: int) -> tuple[int, int]:

@@ -41,7 +41,7 @@ class RfDetrSegmenter(NetworkSegmenter):
 
     Args:
         name: a registered model of this family.
-        device: one of `cleanplate.models.runtime.DEVICES`.
+        device: one of `cleanplate.models.DEVICES`.
         threads: CPU threads of one run; None takes every usable core.
     """
 

@@ -30,18 +30,22 @@ class TorchvisionSemanticSegmenter(NetworkSegmenter):
 
     Args:
         name: a registered model of this family.
-        device: one of `cleanplate.models.runtime.DEVICES`.
+        device: one of `cleanplate.models.DEVICES`.
         threads: CPU threads of one run; None takes every usable core.
     """
 
     def _find(self, image: RGBImage, asked: tuple[str, ...]) -> list[Instance]:
         channels = [self._labels.index(label) + 1 for label in asked]  # channel 0: background
 
+        network = self._networks["segment"]
+
         def look(part: RGBImage) -> Evidence:
-            return softmax(self._networks["segment"].run(unit_tensor(part))[0], channels)
+            return softmax(network.run(unit_tensor(part))[0], channels)
 
         whole = resized_as_published(image)
-        evidence = find_evidence(image, look, seen=look(whole), seen_side=max(whole.shape[:2]))
+        evidence = find_evidence(
+            image, look, seen=look(whole), seen_side=max(whole.shape[:2]), lanes=network.lanes
+        )
         return find_instances(evidence, asked, image.shape[:2])
 
 

@@ -1,0 +1,104 @@
+"""Holes of a photo, filled window by window: what the inpainter sees of each, and what is kept."""
+
+import functools
+
+import cv2
+import numpy as np
+
+from cleanplate.compositing import paste
+from cleanplate.drafts import Draft
+from cleanplate.inpainters import Inpainter
+from cleanplate.inpainters.base import is_sharp, lanes_of, reach_of
+from cleanplate.inpainters.fitting import inpaint_scaled, scale_for
+from cleanplate.lanes import in_lanes
+from cleanplate.masks import box_of, painted
+from cleanplate.texture import carry_texture
+from cleanplate.types import Mask, RGBImage
+from cleanplate.windows import Window, in_rounds, plan_windows
+
+_CONTEXT = 0.7  # the hole's mean side, on every side of it
+_JOIN = 0.15  # holes nearer than this share of the larger one's side may share a window
+_NATIVE_LEAST_PX = 64  # context for methods that work at the photo's own resolution
+
+# Limits of the size at which a window is inpainted; chosen, like the reach, by looking at sheets.
+_COARSEST = 0.5  # of the inpainter's working size
+_FINEST = 2.0  # ... for windows that would be shrunk to less than a third, which shows
+_FINE_SHRINKAGE = 3.0
+
+
+def fill_holes(
+    image: RGBImage, mask: Mask, inpainter: Inpainter, draft: Draft | None = None
+) -> RGBImage:
+    """Return a photo with its holes filled at its own resolution.
+
+    Args:
+        image: (H, W, 3) uint8, RGB. Not modified.
+        mask: (H, W) bool, True = fill.
+        inpainter: what invents the content.
+        draft: what the mask was made from. Of its objects that stay no texture is copied; those
+            that stay on purpose are hidden from the inpainter, too, or it would go on with them.
+
+    Returns:
+        (H, W, 3) uint8, RGB. Equal to `image` wherever `mask` is False.
+    """
+    least_px = inpainter.working_size or _NATIVE_LEAST_PX
+    windows = plan_windows(mask, context=_CONTEXT, min_size=least_px, join=_JOIN)
+    canvas = _Canvas(image, mask, draft)
+    fill = functools.partial(canvas.fill, inpainter)
+    for together in in_rounds(windows):
+        for _ in in_lanes(fill, together, lanes_of(inpainter)):
+            pass
+    return canvas.result
+
+
+class _Canvas:
+    """A photo on its way to its clean plate.
+
+    Args: see `fill_holes`.
+    """
+
+    def __init__(self, image: RGBImage, mask: Mask, draft: Draft | None) -> None:
+        self.result = image.copy()
+        self._sources = ~mask  # what texture may be copied from
+        self._waiting = mask.copy()  # holes not yet filled: no window may copy from them
+        self._hidden: Mask | None = None
+        if draft is not None:
+            self._sources &= ~painted(draft.left, mask.shape)
+            if draft.guarded:
+                guarded = (thing for thing in draft.left if thing.id in draft.guarded)
+                self._hidden = painted(guarded, mask.shape)
+
+    def fill(self, inpainter: Inpainter, window: Window) -> None:
+        """Fill the holes that a window is for; safe for windows that do not overlap, in threads."""
+        size = inpainter.working_size
+        part, unknown = self.result[window.slices], self._waiting[window.slices]
+        unseen = unknown if self._hidden is None else unknown | self._hidden[window.slices]
+        if unseen.all():
+            unseen = unknown
+        long_side = _working_size(window, size, reach_of(inpainter))
+        filled = inpaint_scaled(inpainter.inpaint, part, unseen, long_side)
+        # Objects of other windows, not yet removed, must not shine in.
+        known = np.where(unseen[..., None], filled, part)
+        enlarged = scale_for(unseen, long_side) < 1
+        if size is not None and (enlarged or not is_sharp(inpainter)):
+            # A network's fill is smooth at the photo's resolution.
+            filled = carry_texture(known, filled, window.mask, self._sources[window.slices])
+        part[window.mask] = paste(known, filled, window.mask)[window.mask]
+        unknown &= ~window.mask
+
+
+def _working_size(window: Window, size: int | None, reach_px: float | None) -> int | None:
+    """Return the long side in px at which to inpaint a window; None for its own.
+
+    Networks continue stripes and stems crisply across what they can reach, and invent shapes in the
+    middle of what they cannot. So it follows from the window's hole, such that this is nowhere
+    deeper than `reach_px`, within limits; where that does not matter it is `size`.
+    """
+    if size is None or reach_px is None:
+        return size
+    long_side = int(max(window.mask.shape))
+    left, top, right, bottom = box_of(window.mask)
+    inside = np.pad(window.mask[top:bottom, left:right], 1).astype(np.uint8)
+    depth_px = float(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
+    finest = _FINEST if long_side >= _FINE_SHRINKAGE * size else 1.0
+    return round(min(max(reach_px * long_side / depth_px, _COARSEST * size), finest * size))

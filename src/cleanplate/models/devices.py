@@ -1,0 +1,217 @@
+"""What can compute here: the devices by name, what ONNX Runtime calls them, and why one is absent.
+
+The one place that imports ONNX Runtime.
+"""
+
+import ctypes
+import functools
+import io
+import logging
+import math
+import os
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import cast
+
+from cleanplate.errors import DeviceError, MissingRuntimeError, UnknownNameError
+
+logger = logging.getLogger(__name__)
+
+CPU, CUDA, OPENVINO = "CPUExecutionProvider", "CUDAExecutionProvider", "OpenVINOExecutionProvider"
+
+_PROVIDERS = MappingProxyType(
+    {
+        "cpu": CPU,
+        "cuda": CUDA,
+        "cuda-fp16": CUDA,
+        "openvino": OPENVINO,
+        "coreml": "CoreMLExecutionProvider",
+        "directml": "DmlExecutionProvider",
+    }
+)
+
+DEVICES = ("auto", *_PROVIDERS)
+"""What `--device` takes. "auto" is CUDA where it works, the CPU otherwise; "cuda-fp16" is CUDA with
+the networks in half precision."""
+
+_ACCELERATORS = ("cuda", "cuda-fp16", "coreml", "directml")
+"""Devices of which a machine has one or a few, whatever the number of its processor cores."""
+
+# What brings each provider, for the message when it is absent.
+_CUDA_INSTALL = (
+    "needs an NVIDIA GPU, and 'pip install \"onnxruntime-gpu[cuda,cudnn]\"' instead of onnxruntime"
+)
+INSTALL = MappingProxyType(
+    {
+        "cuda": _CUDA_INSTALL,
+        "cuda-fp16": f"{_CUDA_INSTALL}, and 'pip install onnx'",
+        "openvino": "needs 'pip uninstall onnxruntime' and then 'pip install "
+        "onnxruntime-openvino', for both bring the same module",
+        "coreml": "needs macOS",
+        "directml": "needs Windows and 'pip install onnxruntime-directml' instead of onnxruntime",
+    }
+)
+
+_DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+
+# For CUDA: an algorithm is chosen by rule and not by trying all of them, since the sizes of windows
+# and tiles differ from photo to photo and every new one would be tried; memory grows by what is
+# asked for and not by powers of two, since a GPU has less of it.
+_CUDA_OPTIONS = MappingProxyType(
+    {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"}
+)
+
+_CGROUP_CORES = Path("/sys/fs/cgroup/cpu.max")  # microseconds of computing per so many
+
+
+def import_runtime() -> ModuleType:
+    """Return the module `onnxruntime`.
+
+    Raises:
+        MissingRuntimeError: it is not installed, or in part only.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingRuntimeError(
+            "ONNX Runtime is not installed; run 'pip install onnxruntime', or on a machine with "
+            "an NVIDIA GPU 'pip install \"onnxruntime-gpu[cuda,cudnn]\"'"
+        ) from error
+    if not hasattr(onnxruntime, "InferenceSession"):
+        # Its packages lie in one folder: uninstalling one of two takes files from the other.
+        raise MissingRuntimeError(
+            "ONNX Runtime is installed in part only; run 'pip install --force-reinstall --no-deps' "
+            "with the one package of it that you use: onnxruntime, onnxruntime-gpu, "
+            "onnxruntime-openvino or onnxruntime-directml"
+        )
+    return cast("ModuleType", onnxruntime)
+
+
+def available_providers() -> tuple[str, ...]:
+    """Return the providers that the installed ONNX Runtime was built with.
+
+    Raises:
+        MissingRuntimeError: ONNX Runtime is not installed.
+    """
+    return tuple(import_runtime().get_available_providers())
+
+
+def resolve_device(device: str) -> str:
+    """Return what computes, for "auto": CUDA where it works, else the CPU, which is logged.
+
+    Args:
+        device: one of `DEVICES`.
+
+    Raises:
+        MissingRuntimeError: ONNX Runtime is not installed.
+        UnknownNameError: `device` is none of `DEVICES`.
+        DeviceError: the device was asked for and cannot be used, as far as can be told without a
+            network.
+    """
+    if device not in DEVICES:
+        raise UnknownNameError("device", device, DEVICES)
+    available = available_providers()
+    if device == "auto":
+        return "cuda" if CUDA in available and _cuda_works() else "cpu"
+    provider = _PROVIDERS[device]
+    cause = None
+    if provider not in available:
+        cause = f"the installed ONNX Runtime has no {provider}"
+    elif provider == CUDA:
+        cause = _absence_of_cuda()
+    if cause is not None:
+        raise DeviceError(device, f"{cause}; it {INSTALL[device]}")
+    return device
+
+
+def is_shared(device: str) -> bool:
+    """Return whether several processes do better to share one user of a device than to be several.
+
+    Args:
+        device: one of `DEVICES`; one that cannot be used is not shared: who loads a network for it
+            will be told why.
+    """
+    try:
+        return resolve_device(device) in _ACCELERATORS
+    except (MissingRuntimeError, DeviceError):
+        return False
+
+
+def provider_of(device: str) -> str:
+    """Return the name of the execution provider for a device other than "auto"."""
+    return _PROVIDERS[device]
+
+
+def providers_for(device: str, threads: int) -> list[str | tuple[str, dict[str, str]]]:
+    """Return the providers for a device other than "auto", as ONNX Runtime takes them.
+
+    Operators that an accelerator lacks run on the CPU, as ONNX Runtime intends.
+    """
+    provider = _PROVIDERS[device]
+    if provider == CPU:
+        return [CPU]
+    if provider == CUDA:
+        return [(CUDA, dict(_CUDA_OPTIONS)), CPU]
+    if provider == OPENVINO:
+        # "ACCURACY" keeps the file's precision, also where the processor could take half of it.
+        told = {"device_type": "CPU", "precision": "ACCURACY", "num_of_threads": str(threads)}
+        return [(OPENVINO, told), CPU]
+    return [provider, CPU]
+
+
+@functools.cache
+def _cuda_works() -> bool:
+    """Return whether CUDA can be used; say once why it cannot though it is installed."""
+    cause = _absence_of_cuda()
+    if cause is not None:
+        logger.warning("the GPU is not used: %s; the networks run on the CPU", cause)
+    return cause is None
+
+
+@functools.cache
+def _absence_of_cuda() -> str | None:
+    """Return why CUDA cannot be used on this machine, naming what is missing; None if it can."""
+    runtime = import_runtime()
+    if hasattr(runtime, "preload_dlls"):
+        with redirect_stdout(io.StringIO()):  # it prints what it does not find
+            runtime.preload_dlls()  # finds the CUDA and cuDNN libraries that pip installed
+    try:
+        driver = ctypes.CDLL(_DRIVER)
+    except OSError as error:
+        return f"NVIDIA's driver is not installed ({error})"
+    if (code := driver.cuInit(0)) != 0:
+        return f"NVIDIA's driver finds no GPU that it can use (cuInit: error {code})"
+    folder = Path(getattr(runtime, "__file__", None) or "").parent / "capi"
+    for library in sorted(folder.glob("*providers_cuda*")):
+        try:
+            # The library leans on this one for a symbol; ONNX Runtime loads it first too.
+            for shared in folder.glob("libonnxruntime_providers_shared*"):
+                ctypes.CDLL(str(shared), mode=getattr(ctypes, "RTLD_GLOBAL", 0))
+            ctypes.CDLL(str(library))
+        except OSError as error:
+            return f"its libraries could not be loaded ({error})"
+    return None
+
+
+def usable_cores() -> int:
+    """Return how many processor cores this process may keep busy.
+
+    A container that is given two of a server's cores may run on all of them, but only two at a
+    time; more threads than that are stopped in the middle of their work.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, min(cores, _cores_of_group() or cores))
+
+
+def _cores_of_group() -> int | None:
+    """Return the cores that the process's control group (version 2) may use; None if not told."""
+    try:
+        quota, period = _CGROUP_CORES.read_text(encoding="ascii").split()
+        return math.ceil(int(quota) / int(period))
+    except (OSError, ValueError, ZeroDivisionError):  # no such group, or "max"
+        return None

@@ -1,0 +1,206 @@
+"""Networks that one process computes for others on the same machine.
+
+A GPU is used best by one process: each one more costs it hundreds of megabytes for the same
+networks, and only calls that meet in one process can be computed together. So the process that
+started the workers owns the networks, and they send it tensors.
+"""
+
+import hashlib
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import connection as connections
+from multiprocessing.connection import Connection, Listener
+from typing import Any
+
+import numpy as np
+
+from cleanplate.errors import CleanplateError, DeviceError
+from cleanplate.models.network import Network, Tensor
+
+Load = Callable[[bytes, str, str, int | None], Network]
+"""Loads a network: content, name, device, threads; see `cleanplate.models.runtime.load_network`."""
+
+
+_SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server listens, and the secret that it asks for."""
+
+    place: Any  # as `multiprocessing.connection` gives it
+    secret: bytes
+
+
+class Server:
+    """Computes networks for the processes that connect; each connection has a thread of its own.
+
+    Args:
+        load: how to load what they ask for. A network that several ask for is loaded once.
+    """
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._networks: dict[str, Network] = {}
+        self._loading = threading.Lock()
+        self._listener = Listener()
+        self._open = True
+        self.address = Address(self._listener.address, secrets.token_bytes(_SECRET_BYTES))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Listen no more, and let the networks go."""
+        self._open = False
+        with suppress(OSError):  # `accept` waits for one
+            connections.Client(self.address.place).close()
+        self._listener.close()
+        self._networks.clear()
+
+    def _accept(self) -> None:
+        while self._open:
+            try:
+                connection = self._listener.accept()
+            except OSError:  # one that broke off, or the end
+                continue
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: Connection) -> None:
+        with connection, suppress(EOFError, OSError):  # the other end is gone
+            if not secrets.compare_digest(
+                connection.recv_bytes(_SECRET_BYTES), self.address.secret
+            ):
+                return  # nothing that it sends is to be unpickled
+            while True:
+                order, *details = connection.recv()
+                answer = self._load_for if order == "load" else self._run_for
+                try:
+                    answer(connection, *details)
+                except (EOFError, OSError):
+                    raise
+                except Exception as error:
+                    connection.send(_sendable(error))
+
+    def _load_for(
+        self, connection: Connection, key: str, name: str, device: str, threads: int | None
+    ) -> None:
+        with self._loading:
+            network = self._networks.get(key)
+            if network is None:
+                connection.send("content")
+                network = self._load(connection.recv_bytes(), name, device, threads)
+                self._networks[key] = network
+        connection.send((network.provider, network.input_shapes, network.lanes))
+
+    def _run_for(self, connection: Connection, key: str, count: int) -> None:
+        tensors = [_receive(connection) for _ in range(count)]
+        outputs = self._networks[key].run(tensors)
+        connection.send(len(outputs))
+        for output in outputs:
+            _send(connection, output)
+
+
+class Client:
+    """The other end, in a process that lets its networks be computed.
+
+    Args:
+        address: of the server.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._idle: list[Connection] = []  # one for each thread that is not waiting for an answer
+
+    def load(self, content: bytes, name: str, device: str, threads: int | None) -> Network:
+        """Return a network that the server computes; arguments and errors are those of `Load`.
+
+        Raises:
+            DeviceError: the server is gone.
+        """
+        key = f"{hashlib.sha256(content).hexdigest()} {device} {threads}"
+        with self._connection(device) as connection:
+            connection.send(("load", key, name, device, threads))
+            answer = connection.recv()
+            if answer == "content":
+                connection.send_bytes(content)
+                answer = connection.recv()
+        if isinstance(answer, Exception):
+            raise answer
+
+        def run(tensors: Sequence[Tensor]) -> list[Tensor]:
+            with self._connection(device) as connection:
+                connection.send(("run", key, len(tensors)))
+                for tensor in tensors:
+                    _send(connection, tensor)
+                answer = connection.recv()
+                if not isinstance(answer, Exception):
+                    return [_receive(connection) for _ in range(answer)]
+            raise answer
+
+        provider, input_shapes, lanes = answer
+        return Network(provider, input_shapes, lanes, run)
+
+    @contextmanager
+    def _connection(self, device: str) -> Iterator[Connection]:
+        """Yield a connection that no other thread uses; it is kept if all went well."""
+        connection = None
+        try:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = _connect(self._address)
+            yield connection
+        except (EOFError, OSError) as error:
+            cause = "the process that computes the networks does not answer"
+            raise DeviceError(device, f"{cause} ({type(error).__name__})") from error
+        else:
+            self._idle.append(connection)
+            connection = None
+        finally:
+            if connection is not None:
+                connection.close()
+
+
+_client: Client | None = None  # of this process
+
+
+def use_server(address: Address | None) -> None:
+    """Let all networks that this process loads from now on be computed by a server; None: here."""
+    global _client  # noqa: PLW0603  # a process has one place where its networks are computed
+    _client = None if address is None else Client(address)
+
+
+def connected_client() -> Client | None:
+    """Return what `use_server` made; None if the networks are computed here."""
+    return _client
+
+
+def _connect(address: Address) -> Connection:
+    connection = connections.Client(address.place)
+    connection.send_bytes(address.secret)
+    return connection
+
+
+def _send(connection: Connection, tensor: Tensor) -> None:
+    connection.send((tensor.dtype.str, tensor.shape))
+    connection.send_bytes(_bytes_of(np.ascontiguousarray(tensor)))
+
+
+def _receive(connection: Connection) -> Tensor:
+    dtype, shape = connection.recv()
+    tensor = np.empty(shape, dtype)
+    connection.recv_bytes_into(_bytes_of(tensor))
+    return tensor
+
+
+def _bytes_of(tensor: Tensor) -> memoryview:
+    return tensor.reshape(-1).view(np.uint8).data
+
+
+def _sendable(error: Exception) -> Exception:
+    """Return an error that the other end can make again, whatever it has imported."""
+    if isinstance(error, CleanplateError | ValueError):
+        return error
+    return RuntimeError(f"{type(error).__name__}: {error}")

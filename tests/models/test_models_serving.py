@@ -1,0 +1,170 @@
+"""Networks computed by another process: the same answers, the same errors, and an end."""
+
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from cleanplate.errors import DeviceError, WeightsError
+from cleanplate.models.network import Network
+from cleanplate.models.runtime import Session, load_network
+from cleanplate.models.serving import Address, Client, Server, connected_client, use_server
+
+
+@pytest.fixture
+def served():
+    """Let a server in this process compute what the test loads."""
+    server = Server(load_network)
+    use_server(server.address)
+    yield server
+    use_server(None)
+    server.close()
+
+
+def echo(content, name, device, threads):
+    def run(tensors):
+        if any(tensor.size == 13 for tensor in tensors):
+            raise OverflowError("thirteen")
+        return list(tensors)
+
+    return Network(f"{name} on {device}", ((1, "H"),), 3, run)
+
+
+@pytest.fixture
+def echoing():
+    server = Server(echo)
+    yield Client(server.address)
+    server.close()
+
+
+def test_a_served_session_is_like_one_of_ones_own(network_file, served):
+    tensor = np.random.default_rng(0).random((1, 3, 32, 48), dtype=np.float32)
+    session = Session(network_file, name="edges", device="cpu")
+    drawn = session.run(tensor)
+    use_server(None)
+    own = Session(network_file, name="edges", device="cpu")
+    np.testing.assert_array_equal(drawn, own.run(tensor))
+    assert (session.provider, session.input_shapes, session.lanes) == (
+        own.provider,
+        own.input_shapes,
+        own.lanes,
+    )
+
+
+def test_its_errors_are_those_of_ones_own(network_file, served):
+    with pytest.raises(WeightsError, match=r"edges: ONNX Runtime .* cannot load it"):
+        Session(b"no network", name="edges", device="cpu")
+    with pytest.raises(DeviceError, match="the installed ONNX Runtime has no"):
+        Session(network_file, name="edges", device="coreml")
+    session = Session(network_file, name="edges", device="cpu")
+    with pytest.raises(ValueError, match="zip"):
+        session.run()
+    assert session.run(np.zeros((1, 3, 32, 32), np.float32)).shape == (1, 1, 32, 32)
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        np.zeros((0, 4), np.float32),
+        np.float64(3.5).reshape(()),
+        np.arange(24, dtype=np.int64).reshape(2, 3, 4).transpose(2, 0, 1),
+        np.array([[True, False]]),
+        np.random.default_rng(0).random((1, 3, 700, 700), dtype=np.float32),
+    ],
+    ids=["nothing", "a number", "not contiguous", "bool", "larger than a pipe"],
+)
+def test_tensors_of_every_kind_arrive_as_they_were(echoing, tensor):
+    (found,) = echoing.load(b"x", "echo", "cpu", None).run([tensor])
+    np.testing.assert_array_equal(found, tensor)
+    assert (found.dtype, found.shape) == (tensor.dtype, tensor.shape)
+
+
+def test_an_error_that_only_the_server_knows_keeps_its_words(echoing):
+    network = echoing.load(b"x", "echo", "cpu", None)
+    with pytest.raises(RuntimeError, match="OverflowError: thirteen"):
+        network.run([np.zeros(13)])
+    assert network.run([np.ones(2)])[0].sum() == 2
+
+
+def test_a_network_is_sent_and_loaded_once():
+    loads = []
+
+    def load(content, name, device, threads):
+        loads.append((content, device))
+        return echo(content, name, device, threads)
+
+    server = Server(load)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            asked = [(b"a", "cpu"), (b"b", "cpu"), (b"a", "cuda")] * 4
+            list(pool.map(lambda one: Client(server.address).load(one[0], "x", one[1], 1), asked))
+    finally:
+        server.close()
+    assert sorted(loads) == [(b"a", "cpu"), (b"a", "cuda"), (b"b", "cpu")]
+
+
+def test_threads_do_not_take_each_others_answers(echoing):
+    network = echoing.load(b"x", "echo", "cpu", None)
+    with ThreadPoolExecutor(8) as pool:
+        numbers = list(range(200))
+        found = list(pool.map(lambda n: network.run([np.full((50, 50), n)])[0], numbers))
+    assert [int(tensor.mean()) for tensor in found] == numbers
+    assert all((tensor == tensor[0, 0]).all() for tensor in found)
+
+
+def test_who_does_not_know_the_secret_gets_nothing_and_disturbs_nobody(echoing):
+    address = echoing._address
+    for guess in (b"guessed", b"x" * 32, b"x" * 1000):
+        with pytest.raises(DeviceError, match="does not answer"):
+            Client(Address(address.place, guess)).load(b"x", "echo", "cpu", None)
+    assert echoing.load(b"x", "echo", "cpu", None).provider == "echo on cpu"
+
+
+def test_a_server_that_is_gone_is_told(echoing):
+    server = Server(echo)
+    client = Client(server.address)
+    server.close()
+    with pytest.raises(DeviceError, match="the process that computes the networks does not answer"):
+        client.load(b"x", "echo", "cpu", None)
+
+
+def test_a_closed_server_leaves_no_thread_that_listens():
+    before = set(threading.enumerate())
+    server = Server(echo)
+    (listening,) = set(threading.enumerate()) - before
+    server.close()
+    listening.join(10)
+    assert not listening.is_alive()
+
+
+def test_a_process_that_lets_others_compute_needs_no_onnx_runtime(network_file, served, tmp_path):
+    (tmp_path / "network.onnx").write_bytes(network_file)
+    code = (
+        "import sys, pickle\n"
+        "from cleanplate.models.serving import use_server\n"
+        "from cleanplate.models.runtime import Session\n"
+        "import numpy as np\n"
+        "use_server(pickle.load(sys.stdin.buffer))\n"
+        "content = open('network.onnx', 'rb').read()\n"
+        "drawn = Session(content, name='edges').run(np.zeros((1, 3, 32, 32), np.float32))\n"
+        "print(drawn.shape, 'onnxruntime' in sys.modules)\n"
+    )
+    import pickle
+
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        input=pickle.dumps(served.address),
+        capture_output=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+    assert ran.stdout.decode().strip() == "(1, 1, 32, 32) False", ran.stderr.decode()
+
+
+def test_nothing_is_served_unless_it_is_said():
+    assert connected_client() is None
