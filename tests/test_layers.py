@@ -89,7 +89,7 @@ def test_nothing_but_the_command_line_imports_the_root_for_its_names():
     assert all(layer_of(module) >= 5 for module in users)
 
 
-def test_onnxruntime_is_imported_in_one_place_and_training_frameworks_where_checkpoints_are():
+def test_onnxruntime_is_imported_where_devices_are_and_training_frameworks_where_checkpoints_are():
     users = {
         (module, name.split(".")[0])
         for module, names in IMPORTS.items()
@@ -97,7 +97,11 @@ def test_onnxruntime_is_imported_in_one_place_and_training_frameworks_where_chec
         if name.split(".")[0] in FRAMEWORKS
         and not module.startswith("cleanplate.models.convert.")  # imported when converting only
     }
-    assert users == {("cleanplate.models.runtime", "onnxruntime")}
+    assert users == {
+        ("cleanplate.models.devices", "onnxruntime"),
+        ("cleanplate.models.half", "onnx"),  # to halve networks for a GPU
+        ("cleanplate.models.half", "onnxruntime"),
+    }
 
 
 def test_no_star_imports_and_no_drawers_for_odds_and_ends():

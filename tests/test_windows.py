@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.measure import label as connected_parts
 
-from cleanplate.windows import cover_boxes, plan_windows, tile_spans
+from cleanplate.windows import Window, cover_boxes, in_rounds, plan_windows, tile_spans
 
 
 @st.composite
@@ -285,3 +285,43 @@ def test_near_boxes_share_a_tile():
 def test_a_box_that_is_too_large_is_left_out():
     assert cover_boxes([(0, 0, 101, 5), (0, 0, 5, 5)], (400, 400), 100, 0) == [(0, 0, 5, 5)]
     assert cover_boxes([], (400, 400), 100, 0) == []
+
+
+# --- in_rounds
+
+
+def overlap(first, second):
+    canvas = np.zeros((90, 90), np.int64)
+    for window in (first, second):
+        canvas[window.slices] += 1
+    return canvas.max() == 2
+
+
+@given(
+    corners=st.lists(
+        st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(1, 30), st.integers(1, 30)),
+        max_size=12,
+    )
+)
+def test_rounds_change_nothing_but_who_is_filled_together(corners):
+    windows = [
+        Window((left, top, left + width, top + height), np.ones((height, width), np.bool_))
+        for left, top, width, height in corners
+    ]
+    rounds = in_rounds(windows)
+    assert sorted(map(id, itertools.chain(*rounds))) == sorted(map(id, windows))
+    for together in rounds:
+        assert together
+        assert not any(overlap(*pair) for pair in itertools.combinations(together, 2))
+    number = {id(window): n for n, together in enumerate(rounds) for window in together}
+    for earlier, later in itertools.combinations(windows, 2):
+        if overlap(earlier, later):
+            assert number[id(earlier)] < number[id(later)]
+    # None waits for nothing: each has one before it that it had to wait for.
+    for n, together in enumerate(rounds[1:]):
+        assert all(any(overlap(window, other) for other in rounds[n]) for window in together)
+
+
+def test_windows_that_only_touch_are_filled_together():
+    windows = [Window((left, 0, left + 10, 10), np.ones((10, 10), np.bool_)) for left in (0, 10, 5)]
+    assert in_rounds(windows) == [windows[:2], windows[2:]]

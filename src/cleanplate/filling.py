@@ -24,6 +24,7 @@ _NATIVE_LEAST_PX = 64  # context for methods that work at the photo's own resolu
 _COARSEST = 0.5  # of the inpainter's working size
 _FINEST = 2.0  # ... for windows that would be shrunk to less than a third, which shows
 _FINE_SHRINKAGE = 3.0
+_SIZE_STEP = 32  # px; windows of the same size can be computed together, and most of them are
 
 
 def fill_holes(
@@ -101,4 +102,5 @@ def _working_size(window: Window, size: int | None, reach_px: float | None) -> i
     inside = np.pad(window.mask[top:bottom, left:right], 1).astype(np.uint8)
     depth_px = float(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
     finest = _FINEST if long_side >= _FINE_SHRINKAGE * size else 1.0
-    return round(min(max(reach_px * long_side / depth_px, _COARSEST * size), finest * size))
+    wanted = min(max(reach_px * long_side / depth_px, _COARSEST * size), finest * size)
+    return max(1, round(wanted / _SIZE_STEP)) * _SIZE_STEP

@@ -12,6 +12,7 @@ from PIL import Image
 from cleanplate.batch import Engine, Job, MaskFiles, Resources, engine, memory, plan_photos
 from cleanplate.batch.memory import parse_size, photo_need, shown_size, worker_count
 from cleanplate.errors import InputError
+from cleanplate.models.runtime import load_network
 from cleanplate.pipeline import Remover
 
 AT_REST = memory.RUN_BYTES + 2 * memory.WORKER_BYTES
@@ -184,3 +185,37 @@ class TestMemory:
     def test_a_container_has_less_than_its_machine(self, monkeypatch):
         monkeypatch.setattr(memory, "_free_of_group", lambda: 1 << 20)
         assert memory.default_max_memory() == 3 << 18
+
+
+# --- a GPU, of which there is one
+
+
+def networks_run(out, workers):
+    plan = plan_photos([Path("in")], Path(out))
+    resources = Resources(workers=workers, threads=1, max_memory=None)
+    with Engine(Remover(device="cpu"), TELEA, resources) as busy:
+        return list(busy.run(plan)), busy
+
+
+def test_workers_that_share_a_device_let_this_process_compute(photos, monkeypatch):
+    loaded = []
+
+    def load(content, name, device, threads):
+        loaded.append((name, device))
+        return load_network(content, name, device, threads)
+
+    networks_run("one", 1)
+    monkeypatch.setattr(engine, "is_shared", lambda device: device == "cpu")
+    monkeypatch.setattr(engine, "load_network", load)
+    outcomes, busy = networks_run("two", 2)
+    assert [outcome.status for outcome in outcomes] == ["removed"] * 8
+    assert hashes("one") == hashes("two")
+    assert loaded == [("edgeconnect.photos", "cpu")] * 2  # its two networks, once for both
+    assert busy._server is None
+
+
+def test_methods_without_a_network_need_no_device(photos, monkeypatch):
+    plan = plan_photos([Path("in")], Path("out"))
+    resources = Resources(workers=2, threads=1, max_memory=None)
+    with Engine(Remover(inpainter="telea", device="cuda"), TELEA, resources) as busy:
+        assert {outcome.status for outcome in busy.run(plan)} == {"removed"}

@@ -135,7 +135,8 @@ def test_a_server_that_is_gone_is_told(echoing):
 def test_a_closed_server_leaves_no_thread_that_listens():
     before = set(threading.enumerate())
     server = Server(echo)
-    (listening,) = set(threading.enumerate()) - before
+    new = set(threading.enumerate()) - before
+    (listening,) = (thread for thread in new if "_accept" in thread.name)
     server.close()
     listening.join(10)
     assert not listening.is_alive()

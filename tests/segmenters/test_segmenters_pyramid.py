@@ -246,3 +246,13 @@ def test_suspected_parts_of_a_large_photo_are_looked_at_smoothed_and_not_enlarge
     assert np.abs(np.diff(part[..., 0].astype(int), axis=1)).max() < 100, "stripes show"
     assert evidence[:, 275, 400].min() > 0.69
     assert evidence[:, 700:].max() == 0
+
+
+@pytest.mark.parametrize("size_hw", [(400, 500), (1100, 1300), (1500, 2000)])
+def test_looks_at_the_same_time_see_what_one_by_one_see(size_hw):
+    image = blotted(size_hw, (100, 50, 220, 170))
+    image[::7, ::5] = np.minimum(image[::7, ::5], 60)
+    one, several = (Look(lambda look, part: redness(part) * 0.2) for _ in range(2))
+    expected = find_evidence(image, one)
+    np.testing.assert_array_equal(find_evidence(image, several, lanes=4), expected)
+    assert sorted(part.shape for part in one.parts) == sorted(part.shape for part in several.parts)

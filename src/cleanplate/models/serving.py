@@ -65,6 +65,9 @@ class Server:
                 connection = self._listener.accept()
             except OSError:  # one that broke off, or the end
                 continue
+            if not self._open:
+                connection.close()
+                return
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: Connection) -> None:

@@ -1,0 +1,88 @@
+"""Holes filled window by window: several at a time give what one by one gives."""
+
+import threading
+
+import cv2
+import numpy as np
+import pytest
+
+from cleanplate.filling import fill_holes
+from cleanplate.inpainters import create_inpainter
+
+
+class Counting:
+    """Fills by diffusion, and counts how many do so at a time."""
+
+    name, provider = "counting", "OpenCV"
+
+    def __init__(self, lanes: int, working_size: int | None = None) -> None:
+        self.lanes, self.working_size = lanes, working_size
+        self.inside = self.most = 0
+        self.lock = threading.Lock()
+
+    def inpaint(self, image, mask):
+        with self.lock:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+        threading.Event().wait(0.02)
+        filled = cv2.inpaint(image, mask.astype(np.uint8), 3, cv2.INPAINT_TELEA)
+        with self.lock:
+            self.inside -= 1
+        return np.where(mask[..., None], filled, image)
+
+
+@pytest.fixture
+def scene(rng):
+    """Return a photo and a mask with far holes, and near ones whose windows overlap."""
+    smooth = cv2.GaussianBlur(rng.integers(0, 255, (500, 900, 3)).astype(np.float32), (0, 0), 4)
+    photo = np.clip((smooth - 127) * 6 + 127, 0, 255).astype(np.uint8)
+    mask = np.zeros((500, 900), np.bool_)
+    for left, top, side in (
+        (30, 40, 50),
+        (150, 60, 40),
+        (700, 60, 60),
+        (60, 380, 30),
+        (800, 400, 45),
+    ):
+        mask[top : top + side, left : left + side] = True
+    return photo, mask
+
+
+@pytest.mark.parametrize("working_size", [None, 64])
+def test_several_windows_at_a_time_give_what_one_by_one_gives(scene, working_size):
+    photo, mask = scene
+    before = photo.copy()
+    alone, several = Counting(1, working_size), Counting(4, working_size)
+    expected, found = (fill_holes(photo, mask, inpainter) for inpainter in (alone, several))
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(found[~mask], photo[~mask])
+    np.testing.assert_array_equal(photo, before)
+    assert (alone.most, several.most > 1) == (1, True)
+
+
+def test_the_windows_of_a_photo_meet_on_the_gpu(rng, pretended_cuda):
+    photo = rng.integers(0, 255, (260, 1900, 3)).astype(np.uint8)
+    mask = np.zeros((260, 1900), np.bool_)
+    for left in range(100, 1900, 300):
+        mask[100 : 130 + left // 100, left : left + 40] = True
+    expected = fill_holes(photo, mask, create_inpainter(device="cpu"))
+    found = fill_holes(photo, mask, create_inpainter(device="cuda"))
+    batches = [shapes[0][0] for session in pretended_cuda.sessions for shapes in session.ran]
+    assert max(batches) > 1
+    assert np.abs(found.astype(int) - expected).max() <= 3
+    np.testing.assert_array_equal(found[~mask], photo[~mask])
+
+
+@pytest.mark.parametrize("depth", [20, 31, 37, 44, 52, 61, 70])
+def test_windows_are_inpainted_at_few_sizes(depth, fake_inpainter_class):
+    asked = []
+
+    class Asked(fake_inpainter_class):
+        def inpaint(self, image, mask):
+            asked.append(max(mask.shape))
+            return super().inpaint(image, mask)
+
+    mask = np.zeros((700, 700), np.bool_)
+    mask[300 : 300 + 2 * depth, 200:500] = True
+    fill_holes(np.full((700, 700, 3), 90, np.uint8), mask, Asked(256))
+    assert asked[0] % 32 == 0

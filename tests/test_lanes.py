@@ -1,0 +1,56 @@
+"""Work in threads: the results in order, no more at a time than said, the first error."""
+
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cleanplate.lanes import in_lanes
+
+
+@given(things=st.lists(st.integers(), max_size=20), lanes=st.integers(1, 5))
+def test_the_results_are_in_the_things_order(things, lanes):
+    assert list(in_lanes(lambda thing: thing * 2, things, lanes)) == [n * 2 for n in things]
+
+
+def test_so_many_at_a_time_and_no_more():
+    met = threading.Barrier(3, timeout=10)
+    lock, inside, most = threading.Lock(), 0, 0
+
+    def work(_):
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        met.wait()
+        with lock:
+            inside -= 1
+
+    assert len(list(in_lanes(work, range(9), 3))) == 9
+    assert most == 3
+
+
+def test_one_lane_works_here_and_only_when_it_is_asked_to():
+    done = []
+    results = in_lanes(lambda n: done.append((n, threading.current_thread())), [1, 2, 3], 1)
+    assert done == []
+    next(results)
+    assert done == [(1, threading.current_thread())]
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_an_error_ends_it_and_what_was_not_begun_is_left_out(lanes):
+    begun = []
+
+    def work(number):
+        begun.append(number)
+        if number == 1:
+            raise ValueError("one")
+        return number
+
+    results = in_lanes(work, range(1000), lanes)
+    assert next(results) == 0
+    with pytest.raises(ValueError, match="one"):
+        list(results)
+    assert len(begun) < 1000
