@@ -94,7 +94,7 @@ def test_a_library_that_is_missing_is_named(fake_runtime, driver, tmp_path):
     fake.__file__ = str(tmp_path / "__init__.py")
     (tmp_path / "capi").mkdir()
     (tmp_path / "capi" / "libonnxruntime_providers_cuda.so").write_bytes(b"no library")
-    match = r"its libraries could not be loaded \(.*providers_cuda\.so: .*\); it needs"
+    match = r"its libraries could not be loaded \(.*providers_cuda\.so: .*\); 'pip install "
     with pytest.raises(DeviceError, match=match):
         resolve_device("cuda")
 

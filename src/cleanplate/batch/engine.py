@@ -224,10 +224,13 @@ class Engine:
             yield self._finish(worker.photo, done)
 
     def _start_worker(self, order: Order) -> Worker:
-        if self._server is None and is_shared(self._remover.recipe[-1]):
+        segmenter, inpainter, device = order.recipe
+        if self._server is None and is_shared(device):
             self._server = Server(load_network)
         if self._server is not None:
             order = replace(order, server=self._server.address)
+        elif device == "auto":  # which is the CPU, as was found and told here
+            order = replace(order, recipe=(segmenter, inpainter, "cpu"))
         worker = Worker(order, self._answers)
         self._workers.append(worker)
         return worker

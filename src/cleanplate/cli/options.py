@@ -129,7 +129,7 @@ Device = Annotated[
     typer.Option(
         metavar="NAME",
         rich_help_panel=HOW,
-        help="What computes: auto, cpu, cuda, openvino, coreml or directml.",
+        help="What computes: auto, cpu, cuda, cuda-fp16, openvino, coreml or directml.",
     ),
 ]
 MinScore = Annotated[

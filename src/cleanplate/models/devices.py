@@ -116,13 +116,11 @@ def resolve_device(device: str) -> str:
     if device == "auto":
         return "cuda" if CUDA in available and _cuda_works() else "cpu"
     provider = _PROVIDERS[device]
-    cause = None
     if provider not in available:
-        cause = f"the installed ONNX Runtime has no {provider}"
-    elif provider == CUDA:
-        cause = _absence_of_cuda()
-    if cause is not None:
-        raise DeviceError(device, f"{cause}; it {INSTALL[device]}")
+        reason = f"the installed ONNX Runtime has no {provider}; it {INSTALL[device]}"
+        raise DeviceError(device, reason)
+    if provider == CUDA and (cause := _absence_of_cuda()) is not None:
+        raise DeviceError(device, cause)
     return device
 
 
@@ -180,7 +178,7 @@ def _absence_of_cuda() -> str | None:
     try:
         driver = ctypes.CDLL(_DRIVER)
     except OSError as error:
-        return f"NVIDIA's driver is not installed ({error})"
+        return f"NVIDIA's driver is not installed ({error}); it needs an NVIDIA GPU and that"
     if (code := driver.cuInit(0)) != 0:
         return f"NVIDIA's driver finds no GPU that it can use (cuInit: error {code})"
     folder = Path(getattr(runtime, "__file__", None) or "").parent / "capi"
@@ -191,7 +189,10 @@ def _absence_of_cuda() -> str | None:
                 ctypes.CDLL(str(shared), mode=getattr(ctypes, "RTLD_GLOBAL", 0))
             ctypes.CDLL(str(library))
         except OSError as error:
-            return f"its libraries could not be loaded ({error})"
+            return (
+                f"its libraries could not be loaded ({error}); 'pip install "
+                '"onnxruntime-gpu[cuda,cudnn]"\' brings those of CUDA and cuDNN'
+            )
     return None
 
 
