@@ -5,8 +5,10 @@
 OBJECTS are photos with something to find: the masks of the reduced segmenter are compared with
 those of the whole one. SCENES show nothing to remove: object-shaped holes in them are filled by
 both, and compared with what is there. bf16 is measured with OpenVINO, where it is installed; int8
-with ONNX Runtime's static quantisation of all convolutions, calibrated on every fourth photo.
-CPU seconds are of the networks alone, of all threads together.
+with ONNX Runtime's static quantisation of all convolutions, calibrated on every fourth photo; fp16
+is what a GPU does with `--device cuda-fp16`, computed here in single precision and rounded after
+every operator, so that its time says nothing. CPU seconds are of the networks alone, of all threads
+together. Needs the package onnx.
 """
 
 import argparse
@@ -37,6 +39,7 @@ from cleanplate.models.registry import MODELS
 from cleanplate.models.runtime import Session
 from cleanplate.models.store import read_file
 from cleanplate.types import RGBImage
+from rounding import largest_value, rounded_to_half
 
 _ROLES = {
     "segment": "deeplabv3plus_lite2.voc",
@@ -59,6 +62,11 @@ def half() -> Sessions:
     told = ("OpenVINOExecutionProvider", {"device_type": "CPU", "load_config": _HALF})
     with mock.patch.object(runtime, "providers_for", return_value=[told]):
         return {role: Session(_file(role), name=role, device="openvino") for role in _ROLES}
+
+
+def rounded() -> Sessions:
+    """Return the networks as they are in fp16, in which only the time differs."""
+    return {role: Session(rounded_to_half(_file(role)), name=role, device="cpu") for role in _ROLES}
 
 
 def quarter(inputs: dict[str, list[np.ndarray]]) -> Sessions:
@@ -171,6 +179,8 @@ def main() -> None:
     if "OpenVINOExecutionProvider" in available_providers():
         meters["bf16"] = Meter()
         removers["bf16"] = remover_of(half(), meters["bf16"])
+    meters["fp16"] = Meter()
+    removers["fp16"] = remover_of(rounded(), meters["fp16"])
     for meter in meters.values():
         meter.cpu_s = dict.fromkeys(_ROLES, 0.0)
     masks = {
@@ -184,7 +194,7 @@ def main() -> None:
     for name, meter in meters.items():
         overlaps = [_iou(a, b) for a, b in zip(masks["float32"], masks[name], strict=True)]
         perceptual, psnr = np.mean(scores[name], axis=0)
-        spent = " | ".join(f"{meter.cpu_s[role]:.2f}" for role in _ROLES)
+        spent = " | ".join("" if name == "fp16" else f"{meter.cpu_s[role]:.2f}" for role in _ROLES)
         print(
             f"| {name} | {spent} | {np.mean(overlaps):.3f} | {np.min(overlaps):.3f} "
             f"| {perceptual:.3f} | {psnr:.2f} |",
@@ -196,6 +206,27 @@ def main() -> None:
             f"{name}: perceptually worse by {worse.mean():+.3f} (standard error "
             f"{worse.std() / np.sqrt(len(worse)):.3f}), worse in {np.mean(worse > 0):.0%} of "
             f"{len(worse)}"
+        )
+
+    _print_differences(meters["float32"].inputs)
+
+
+def _print_differences(inputs: dict[str, list[np.ndarray]]) -> None:
+    """Tell how far the networks' own outputs are off in fp16, on what they were given."""
+    print(
+        "\n| fp16 | inputs | largest value inside | largest difference | mean "
+        "| values off by > 0.01 |"
+    )
+    print("|---|---|---|---|---|---|")
+    exact, half_ones = whole(), rounded()
+    for role, tensors in inputs.items():
+        off = np.concatenate(
+            [np.abs(exact[role].run(one) - half_ones[role].run(one)).ravel() for one in tensors]
+        )
+        largest = largest_value(_file(role), tensors[:: max(1, len(tensors) // 8)])
+        print(
+            f"| {role} | {len(tensors)} | {largest:.0f} | {off.max():.4f} | {off.mean():.6f} "
+            f"| {np.mean(off > 0.01):.4%} |"
         )
 
 

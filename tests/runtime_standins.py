@@ -106,6 +106,9 @@ class PretendedBinding:
     def __init__(self, real) -> None:
         self.real, self.shapes = real, []
 
+    def __getattr__(self, name):
+        return getattr(self.real, name)
+
     def bind_ortvalue_input(self, name, value) -> None:
         self.shapes.append(tuple(value.shape()))
         self.real.bind_ortvalue_input(name, value)
@@ -113,9 +116,6 @@ class PretendedBinding:
     def bind_output(self, name, device) -> None:
         assert device == "cuda"
         self.real.bind_output(name, "cpu")
-
-    def copy_outputs_to_cpu(self):
-        return self.real.copy_outputs_to_cpu()
 
 
 def _on_the_device(tensor, device):

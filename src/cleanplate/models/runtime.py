@@ -202,7 +202,9 @@ class _Binding:
                 binding.bind_ortvalue_input(name, value)
             for name in self._outputs:
                 binding.bind_output(name, self._where)
+            binding.synchronize_inputs()
             self._session.run_with_iobinding(binding)
+            binding.synchronize_outputs()
             return cast("list[Tensor]", binding.copy_outputs_to_cpu())
 
     def _on_device(self, name: str, tensor: Tensor) -> Any:
