@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cleanplate.errors import DeviceError
 from cleanplate.models.batching import Batcher
 
 
@@ -83,6 +84,27 @@ def test_a_batch_has_its_limit():
     answers = call_all(batcher, run, [value(number) for number in range(10)])
     assert [answer.result()[0][0, 0] for answer in answers] == [2 * n for n in range(10)]
     assert run.batches == [1, 4, 4, 1]
+
+
+def test_a_batch_that_was_too_large_is_not_tried_again():
+    class Small(Doubling):
+        def __call__(self, tensors):
+            doubled = super().__call__(tensors)
+            if len(tensors[0]) > 3:
+                raise DeviceError("cuda", "its memory does not suffice")
+            return doubled
+
+    run = Small(held=True)
+    batcher = Batcher(run)
+    for answer in call_all(batcher, run, [value(number) for number in range(7)]):
+        assert len(answer.result()) == 1
+    assert run.batches == [1, 6, *[1] * 6]
+    run.gate.clear()
+    run.entered = threading.Semaphore(0)
+    run.batches.clear()
+    for answer in call_all(batcher, run, [value(number) for number in range(7)]):
+        assert len(answer.result()) == 1
+    assert run.batches == [1, 3, 3]
 
 
 def test_large_inputs_are_computed_alone(monkeypatch):

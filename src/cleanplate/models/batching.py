@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cleanplate.errors import DeviceError
 from cleanplate.models.network import Run, Tensor
 
 logger = logging.getLogger(__name__)
@@ -18,7 +19,7 @@ logger = logging.getLogger(__name__)
 MOST_IN_BATCH = 32
 """Calls that are computed together."""
 
-_MOST_VALUES = 32_000_000  # of a batch's inputs: 128 MB in single precision
+_MOST_VALUES = 8_000_000  # of a batch's inputs: 30 windows of 256x256 px, 4 tiles of 768x768 px
 
 
 class _Call:
@@ -27,6 +28,7 @@ class _Call:
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         self.tensors = tensors
         self.shapes = tuple((tensor.shape, tensor.dtype) for tensor in tensors)
+        self.values = sum(tensor.size for tensor in tensors)
         self.outputs: list[Tensor] | None = None
         self.error: Exception | None = None
 
@@ -46,6 +48,7 @@ class Batcher:
 
     def __init__(self, run: Run, *, most: int = MOST_IN_BATCH) -> None:
         self._run, self._most = run, most
+        self._most_values = _MOST_VALUES
         self._waiting: list[_Call] = []
         self._busy = False
         self._changed = threading.Condition()
@@ -76,8 +79,7 @@ class Batcher:
 
     def _take(self, first: _Call) -> list[_Call]:
         """Return a call and the oldest that can be computed with it, which wait no longer."""
-        size = sum(tensor.size for tensor in first.tensors)
-        room = max(1, min(self._most, _MOST_VALUES // max(1, size)))
+        room = max(1, min(self._most, self._most_values // max(1, first.values)))
         others = [call for call in self._waiting if call is not first]
         batch = [first, *[call for call in others if call.shapes == first.shapes][: room - 1]]
         self._waiting = [call for call in self._waiting if call not in batch]
@@ -99,7 +101,9 @@ class Batcher:
             if len(batch) == 1:
                 batch[0].error = error
                 return
-            # Too much memory, perhaps; and one caller's fault must not be the others'.
+            # One caller's fault must not be the others', and alone each takes less memory.
             logger.info("a batch of %d failed (%s); its calls run one by one", len(batch), error)
+            if isinstance(error, DeviceError):  # such a batch is too large for its memory
+                self._most_values = batch[0].values * len(batch) // 2
             for call in batch:
                 self._compute([call])
