@@ -3,6 +3,7 @@
 import builtins
 import logging
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 
@@ -139,6 +140,47 @@ def test_calls_from_threads_are_computed_together(edges_file, pretended_cuda):
     assert max(batches) > 1
     assert session.lanes > 1
     assert alone.lanes == 1
+
+
+def network_of(operator, shape):
+    """Return a file with one operator from `values` to `results`."""
+    from onnx import TensorProto, helper
+
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name in ("values", "results")
+    ]
+    node = helper.make_node(operator, ["values"], ["results"])
+    model = helper.make_model(
+        helper.make_graph([node], "graph", ends[:1], ends[1:]),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    return model.SerializeToString()
+
+
+def test_a_number_stays_a_number_on_the_gpu(pretended_cuda):
+    session = Session(network_of("Neg", []), name="negative", device="cuda")
+    assert session.run(np.float32(2.5).reshape(())).shape == ()
+
+
+def test_a_network_that_takes_no_batches_runs_once_at_a_time(pretended_cuda, monkeypatch):
+    inside, most = [], []
+
+    def run(tensors):
+        inside.append(1)
+        most.append(len(inside))
+        threading.Event().wait(0.01)
+        inside.pop()
+        return list(tensors)
+
+    # DirectML's sessions must not run twice at once, and have no binding of ours.
+    monkeypatch.setattr("cleanplate.models.runtime._Binding", lambda *_: run)
+    session = Session(network_of("Neg", [1, 3]), name="negative", device="cuda")
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(session.run, np.ones((12, 1, 3), np.float32)))
+    assert session.lanes == 1
+    assert set(most) == {1}
 
 
 def test_values_inside_the_graph_come_out_of_the_gpu_too(edges_file, pretended_cuda):

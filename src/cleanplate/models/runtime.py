@@ -11,7 +11,7 @@ import numpy as np
 
 from cleanplate.errors import CleanplateError, DeviceError, InputError, WeightsError
 from cleanplate.models import serving
-from cleanplate.models.batching import Batcher
+from cleanplate.models.batching import MOST_IN_BATCH, Batcher
 from cleanplate.models.devices import (
     CPU,
     CUDA,
@@ -147,12 +147,13 @@ def _load(content: bytes, name: str, device: str, threads: int | None) -> Networ
         _Binding(runtime, session, names, "cuda") if provider == CUDA else _plain(session, names)
     )
     run = _with_plain_words(compute, device, name)
-    batched = provider not in (CPU, OPENVINO) and _takes_batches([*inputs, *outputs])
+    one_user = provider not in (CPU, OPENVINO)  # DirectML's sessions must not run twice at once
+    batched = one_user and _takes_batches([*inputs, *outputs])
     return Network(
         provider=provider,
         input_shapes=tuple(tuple(getattr(node, "shape", ())) for node in inputs),
         lanes=_LANES if batched else 1,
-        run=Batcher(run) if batched else run,
+        run=Batcher(run, most=MOST_IN_BATCH if batched else 1) if one_user else run,
     )
 
 
@@ -198,7 +199,7 @@ class _Binding:
         with self._one_at_a_time:
             binding = self._session.io_binding()
             for name, tensor in zip(self._names, tensors, strict=True):
-                value = self._on_device(name, np.ascontiguousarray(tensor))
+                value = self._on_device(name, np.asarray(tensor, order="C"))
                 binding.bind_ortvalue_input(name, value)
             for name in self._outputs:
                 binding.bind_output(name, self._where)
