@@ -84,10 +84,11 @@ def test_asks_for_the_devices_provider_first(broken_cuda):
         assert names == ([CUDA, CPU] if first == CUDA else [CPU])
 
 
-def test_a_device_that_cannot_load_a_good_network_is_to_blame(broken_cuda):
+def test_a_device_that_cannot_load_a_good_network_is_to_blame(broken_cuda, capsys):
     match = r"device 'cuda' cannot be used: it cannot load edges \(CUDA failure 2: out of memory\)"
     with pytest.raises(DeviceError, match=match):
         Session(b"not on CUDA", name="edges", device="cuda")
+    assert capsys.readouterr().out == ""
 
 
 def test_a_network_that_nothing_can_load_is_to_blame_itself(broken_cuda):

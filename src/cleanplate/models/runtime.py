@@ -122,11 +122,10 @@ def _load(content: bytes, name: str, device: str, threads: int | None) -> Networ
     runtime = import_runtime()
     provider = provider_of(device)
     try:
-        session = runtime.InferenceSession(
+        session = _without_fallback(runtime.InferenceSession)(
             in_half_precision(content, device=device) if device == _HALF else content,
             _session_options(runtime, threads),
             providers=providers_for(device, threads or usable_cores()),
-            enable_fallback=0,  # to other providers, which it would only print
         )
     except CleanplateError:
         raise
@@ -157,9 +156,21 @@ def _load(content: bytes, name: str, device: str, threads: int | None) -> Networ
     )
 
 
+@functools.cache
+def _without_fallback(session_type: Any) -> Any:
+    """Return ONNX Runtime's class of sessions, but not falling back to other providers.
+
+    It prints that it does, on standard output. Older versions, 1.21 among them, take no argument
+    against that, and set the attribute themselves.
+    """
+    never = property(lambda _: False, lambda *_: None)
+    return type(session_type.__name__, (session_type,), {"_enable_fallback": never})
+
+
 def _loads_on_the_cpu(runtime: ModuleType, content: bytes) -> bool:
     try:
-        runtime.InferenceSession(content, _session_options(runtime, 1), providers=[CPU])
+        session_type = _without_fallback(runtime.InferenceSession)
+        session_type(content, _session_options(runtime, 1), providers=[CPU])
     except Exception:
         return False
     return True
