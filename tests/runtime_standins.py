@@ -72,7 +72,10 @@ class FakeRuntime:
         if content == b"no network":
             raise RuntimeError("[ONNXRuntimeError] : 7 : INVALID_PROTOBUF\nmore")
         if content == b"not on CUDA" and names[0] == CUDA:
-            raise RuntimeError("CUDA failure 2: out of memory")
+            raise RuntimeError(
+                "/src/cuda_call.cc:154 void CudaCall(ERRTYPE) [with ERRTYPE = cudaError] "
+                "CUDA failure 2: out of memory ; GPU=-1 ; hostname=x ; expr=cudaSetDevice(0); "
+            )
         return [name for name in names if name in self.working]
 
 

@@ -100,8 +100,8 @@ def test_auto_goes_on_with_the_cpu_where_the_gpu_cannot_load_it(broken_cuda, cap
     with caplog.at_level(logging.WARNING):
         session = Session(b"not on CUDA", name="edges", device="auto")
     assert session.provider == CPU
-    assert "cuda is not used: it cannot load edges (CUDA failure 2" in caplog.text
-    assert "; the CPU runs edges" in caplog.text
+    told = "cuda is not used: it cannot load edges (CUDA failure 2: out of memory); the CPU runs"
+    assert told in caplog.text
 
 
 def test_a_runtime_that_falls_back_in_silence_is_an_error(fake_runtime, monkeypatch):
@@ -197,6 +197,19 @@ def test_values_inside_the_graph_come_out_of_the_gpu_too(edges_file, pretended_c
     assert len(on_gpu) == 2
     for one, other in zip(on_cpu, on_gpu, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_gpu_that_fails_is_told_without_the_names_of_source_files(edges_file, pretended_cuda):
+    session = Session(edges_file, name="edges", device="cuda")
+
+    def fail(_):
+        text = "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running Conv"
+        raise RuntimeError(f"{text} CUDA failure 209: no kernel image ; GPU=0 ; hostname=x")
+
+    pretended_cuda.sessions[0].run_with_iobinding = fail
+    match = r"'cuda' cannot be used: it cannot run edges \(CUDA failure 209: no kernel image\), or"
+    with pytest.raises(DeviceError, match=match):
+        session.run(np.zeros((1, 3, 32, 32), np.float32))
 
 
 def test_a_gpu_whose_memory_does_not_suffice_is_told_with_the_size(edges_file, pretended_cuda):

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import re
 import threading
 from collections.abc import Sequence
 from types import ModuleType
@@ -31,6 +32,9 @@ logger = logging.getLogger(__name__)
 _HALF = "cuda-fp16"
 _LANES = 8  # of a photo's tiles or windows, on a device that takes batches
 _OUT_OF_MEMORY = ("out of memory", "failed to allocate", "bad_alloc", "alloc_failed")  # lower case
+
+# Such as "CUDA failure 35: driver is too old", amid the names of source files and C++ types.
+_FAILURE = re.compile(r"\b(?:CUDA|CUDNN|CUBLAS|CUFFT|CURAND)\w* failure [^;\n]*")
 
 
 class Session:
@@ -90,7 +94,7 @@ class Session:
             tensors: mostly (N, C, H, W) float32; the caller knows the network's dtypes and ranges.
 
         Raises:
-            DeviceError: the device's memory does not suffice.
+            DeviceError: the device's memory does not suffice, or the device fails.
         """
         return self.run_all(*tensors)[0]
 
@@ -130,7 +134,9 @@ def _load(content: bytes, name: str, device: str, threads: int | None) -> Networ
     except CleanplateError:
         raise
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        found = _FAILURE.search(str(error))
+        lines = str(error).splitlines() or [type(error).__name__]
+        reason = found[0].strip() if found else lines[0]
         if provider != CPU and _loads_on_the_cpu(runtime, content):
             raise DeviceError(device, f"it cannot load {name} ({reason})") from error
         raise WeightsError(
@@ -238,12 +244,15 @@ def _with_plain_words(run: Run, device: str, name: str) -> Run:
             return run(tensors)
         except Exception as error:
             text = str(error)
-            if not any(words in text.lower() for words in _OUT_OF_MEMORY):
+            found = _FAILURE.search(text)
+            if any(words in text.lower() for words in _OUT_OF_MEMORY):
+                sizes = " and ".join("x".join(map(str, tensor.shape)) for tensor in tensors)
+                cause = f"its memory does not suffice for {name} on {sizes} values"
+            elif found:
+                cause = f"it cannot run {name} ({found[0].strip()})"
+            else:
                 raise
-            sizes = " and ".join("x".join(map(str, tensor.shape)) for tensor in tensors)
-            raise DeviceError(
-                device, f"its memory does not suffice for {name} on {sizes} values"
-            ) from error
+            raise DeviceError(device, cause) from error
 
     return run_it
 
