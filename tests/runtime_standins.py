@@ -39,20 +39,44 @@ class FakeRuntime:
         print("Failed to load libnothing.so")
         self.calls.append("preload_dlls")
 
-    def InferenceSession(self, content, options, providers, enable_fallback=1):  # noqa: N802
+    @property
+    def InferenceSession(self) -> type:  # noqa: N802
+        runtime = self
+
+        class InferenceSession:
+            def __init__(self, content, options, providers) -> None:
+                self._enable_fallback = True  # as version 1.21 does, whatever it is told
+                try:
+                    self._running = runtime.load(content, options, providers)
+                except RuntimeError as error:
+                    if not self._enable_fallback:
+                        raise
+                    print(f"EP Error {error}")
+                    self._running = runtime.load(content, options, [CPU])
+
+            def get_providers(self) -> list[str]:
+                return self._running
+
+            def get_inputs(self) -> list[SimpleNamespace]:
+                return [SimpleNamespace(name="planes", shape=["N", 3])]
+
+            get_outputs = get_inputs
+
+        return InferenceSession
+
+    def load(self, content, options, providers) -> list[str]:
+        """Return what runs a network."""
         self.calls.append("InferenceSession")
         self.content, self.options, self.asked = content, options, providers
-        assert not enable_fallback or providers == [CPU]
         names = [one if isinstance(one, str) else one[0] for one in providers]
         if content == b"no network":
             raise RuntimeError("[ONNXRuntimeError] : 7 : INVALID_PROTOBUF\nmore")
         if content == b"not on CUDA" and names[0] == CUDA:
-            raise RuntimeError("CUDA failure 2: out of memory")
-        running = [name for name in names if name in self.working]
-        node = SimpleNamespace(name="planes", shape=["N", 3])
-        return SimpleNamespace(
-            get_providers=lambda: running, get_inputs=lambda: [node], get_outputs=lambda: [node]
-        )
+            raise RuntimeError(
+                "/src/cuda_call.cc:154 void CudaCall(ERRTYPE) [with ERRTYPE = cudaError] "
+                "CUDA failure 2: out of memory ; GPU=-1 ; hostname=x ; expr=cudaSetDevice(0); "
+            )
+        return [name for name in names if name in self.working]
 
 
 class PretendedCuda:
@@ -74,10 +98,16 @@ class PretendedCuda:
     def get_available_providers(self) -> list[str]:
         return [CUDA, CPU]
 
-    def InferenceSession(self, content, options, providers, **_):  # noqa: N802
-        session = PretendedSession(content, options, providers)
-        self.sessions.append(session)
-        return session
+    @property
+    def InferenceSession(self) -> type:  # noqa: N802
+        sessions = self.sessions
+
+        class InferenceSession(PretendedSession):
+            def __init__(self, content, options, providers) -> None:
+                super().__init__(content, options, providers)
+                sessions.append(self)
+
+        return InferenceSession
 
 
 class PretendedSession:

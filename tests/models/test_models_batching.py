@@ -79,6 +79,15 @@ def test_only_calls_of_the_same_shape_and_dtype_are_computed_together():
     assert sorted(run.batches) == [1, 1, 1, 2]
 
 
+def test_calls_may_bring_batches_themselves():
+    batcher = Batcher(run := Doubling(held=True))
+    tensors = [np.arange(6, dtype=np.float32).reshape(2, 3) + 10 * number for number in range(4)]
+    answers = call_all(batcher, run, tensors)
+    for tensor, answer in zip(tensors, answers, strict=True):
+        np.testing.assert_array_equal(answer.result()[0], tensor * 2)
+    assert run.batches == [2, 6]
+
+
 def test_a_batch_has_its_limit():
     batcher = Batcher(run := Doubling(held=True), most=4)
     answers = call_all(batcher, run, [value(number) for number in range(10)])

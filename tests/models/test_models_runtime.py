@@ -3,6 +3,7 @@
 import builtins
 import logging
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 
@@ -83,10 +84,11 @@ def test_asks_for_the_devices_provider_first(broken_cuda):
         assert names == ([CUDA, CPU] if first == CUDA else [CPU])
 
 
-def test_a_device_that_cannot_load_a_good_network_is_to_blame(broken_cuda):
+def test_a_device_that_cannot_load_a_good_network_is_to_blame(broken_cuda, capsys):
     match = r"device 'cuda' cannot be used: it cannot load edges \(CUDA failure 2: out of memory\)"
     with pytest.raises(DeviceError, match=match):
         Session(b"not on CUDA", name="edges", device="cuda")
+    assert capsys.readouterr().out == ""
 
 
 def test_a_network_that_nothing_can_load_is_to_blame_itself(broken_cuda):
@@ -98,8 +100,8 @@ def test_auto_goes_on_with_the_cpu_where_the_gpu_cannot_load_it(broken_cuda, cap
     with caplog.at_level(logging.WARNING):
         session = Session(b"not on CUDA", name="edges", device="auto")
     assert session.provider == CPU
-    assert "cuda is not used: it cannot load edges (CUDA failure 2" in caplog.text
-    assert "; the CPU runs edges" in caplog.text
+    told = "cuda is not used: it cannot load edges (CUDA failure 2: out of memory); the CPU runs"
+    assert told in caplog.text
 
 
 def test_a_runtime_that_falls_back_in_silence_is_an_error(fake_runtime, monkeypatch):
@@ -141,6 +143,47 @@ def test_calls_from_threads_are_computed_together(edges_file, pretended_cuda):
     assert alone.lanes == 1
 
 
+def network_of(operator, shape):
+    """Return a file with one operator from `values` to `results`."""
+    from onnx import TensorProto, helper
+
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name in ("values", "results")
+    ]
+    node = helper.make_node(operator, ["values"], ["results"])
+    model = helper.make_model(
+        helper.make_graph([node], "graph", ends[:1], ends[1:]),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    return model.SerializeToString()
+
+
+def test_a_number_stays_a_number_on_the_gpu(pretended_cuda):
+    session = Session(network_of("Neg", []), name="negative", device="cuda")
+    assert session.run(np.float32(2.5).reshape(())).shape == ()
+
+
+def test_a_network_that_takes_no_batches_runs_once_at_a_time(pretended_cuda, monkeypatch):
+    inside, most = [], []
+
+    def run(tensors):
+        inside.append(1)
+        most.append(len(inside))
+        threading.Event().wait(0.01)
+        inside.pop()
+        return list(tensors)
+
+    # DirectML's sessions must not run twice at once, and have no binding of ours.
+    monkeypatch.setattr("cleanplate.models.runtime._Binding", lambda *_: run)
+    session = Session(network_of("Neg", [1, 3]), name="negative", device="cuda")
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(session.run, np.ones((12, 1, 3), np.float32)))
+    assert session.lanes == 1
+    assert set(most) == {1}
+
+
 def test_values_inside_the_graph_come_out_of_the_gpu_too(edges_file, pretended_cuda):
     import onnx
 
@@ -154,6 +197,19 @@ def test_values_inside_the_graph_come_out_of_the_gpu_too(edges_file, pretended_c
     assert len(on_gpu) == 2
     for one, other in zip(on_cpu, on_gpu, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_gpu_that_fails_is_told_without_the_names_of_source_files(edges_file, pretended_cuda):
+    session = Session(edges_file, name="edges", device="cuda")
+
+    def fail(_):
+        text = "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running Conv"
+        raise RuntimeError(f"{text} CUDA failure 209: no kernel image ; GPU=0 ; hostname=x")
+
+    pretended_cuda.sessions[0].run_with_iobinding = fail
+    match = r"'cuda' cannot be used: it cannot run edges \(CUDA failure 209: no kernel image\), or"
+    with pytest.raises(DeviceError, match=match):
+        session.run(np.zeros((1, 3, 32, 32), np.float32))
 
 
 def test_a_gpu_whose_memory_does_not_suffice_is_told_with_the_size(edges_file, pretended_cuda):

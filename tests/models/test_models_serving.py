@@ -1,6 +1,7 @@
 """Networks computed by another process: the same answers, the same errors, and an end."""
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -29,6 +30,8 @@ def echo(content, name, device, threads):
     def run(tensors):
         if any(tensor.size == 13 for tensor in tensors):
             raise OverflowError("thirteen")
+        if any(tensor.size == 14 for tensor in tensors):
+            raise FileNotFoundError("fourteen")
         return list(tensors)
 
     return Network(f"{name} on {device}", ((1, "H"),), 3, run)
@@ -87,6 +90,8 @@ def test_an_error_that_only_the_server_knows_keeps_its_words(echoing):
     network = echoing.load(b"x", "echo", "cpu", None)
     with pytest.raises(RuntimeError, match="OverflowError: thirteen"):
         network.run([np.zeros(13)])
+    with pytest.raises(RuntimeError, match="FileNotFoundError: fourteen"):
+        network.run([np.zeros(14)])
     assert network.run([np.ones(2)])[0].sum() == 2
 
 
@@ -140,6 +145,86 @@ def test_a_closed_server_leaves_no_thread_that_listens():
     server.close()
     listening.join(10)
     assert not listening.is_alive()
+
+
+def test_closing_waits_for_what_is_being_computed():
+    entered, gate, happened = threading.Event(), threading.Event(), []
+
+    def load(*_):
+        def run(tensors):
+            entered.set()
+            assert gate.wait(10)
+            happened.append("computed")
+            return list(tensors)
+
+        return Network("x", (), 1, run)
+
+    server = Server(load)
+    network = Client(server.address).load(b"x", "x", "cpu", None)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(network.run, [np.ones(3)])
+        assert entered.wait(10)
+        threading.Timer(0.1, gate.set).start()
+        server.close()
+        happened.append("closed")
+        assert answer.result()[0].sum() == 3
+    assert happened == ["computed", "closed"]
+    with pytest.raises(DeviceError, match="does not answer"):
+        network.run([np.ones(3)])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its pipes have no queue")
+def test_many_may_connect_at_once():
+    server = Server(echo)
+    callers = [socket.socket(socket.AF_UNIX) for _ in range(60)]
+    try:
+        for caller in callers:
+            caller.setblocking(False)
+            caller.connect(server.address.place)
+    finally:
+        for caller in callers:
+            caller.close()
+        server.close()
+
+
+def test_a_long_path_to_the_temporary_files_does_not_matter(tmp_path):
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    code = (
+        "import numpy as np\n"
+        "from cleanplate.models.network import Network\n"
+        "from cleanplate.models.serving import Client, Server\n"
+        "server = Server(lambda *_: Network('x', (), 1, list))\n"
+        "network = Client(server.address).load(b'x', 'x', 'cpu', None)\n"
+        "print(network.run([np.ones(3)])[0].sum())\n"
+        "server.close()\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(folder)},
+        check=False,
+    )
+    assert ran.stdout.decode().strip() == "3.0", ran.stderr.decode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such limit")
+def test_a_low_limit_of_open_files_is_raised_for_many_workers():
+    code = (
+        "import resource\n"
+        "most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (40, most))\n"
+        "from cleanplate.models.serving import Server\n"
+        "Server(None).close()\n"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 40)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+    assert ran.stdout.decode().strip() == "True", ran.stderr.decode()
 
 
 def test_a_process_that_lets_others_compute_needs_no_onnx_runtime(network_file, served, tmp_path):

@@ -5,6 +5,7 @@ call that finds the network idle is computed at once, and what has come in the m
 batch, which one of the waiting threads computes for all in it.
 """
 
+import itertools
 import logging
 import threading
 from collections.abc import Sequence
@@ -54,7 +55,7 @@ class Batcher:
         self._changed = threading.Condition()
 
     def __call__(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """Return the outputs for inputs whose first axis has the length 1.
+        """Return the outputs for inputs whose first axes have the same length, mostly 1.
 
         Raises:
             Exception: what `run` raises for these inputs alone.
@@ -95,8 +96,9 @@ class Batcher:
                 for tensors in zip(*(call.tensors for call in batch), strict=True)
             ]
             outputs = self._run(together)
-            for index, call in enumerate(batch):
-                call.outputs = [output[index : index + 1] for output in outputs]
+            length = len(batch[0].tensors[0])
+            for start, call in zip(itertools.count(step=length), batch, strict=False):
+                call.outputs = [output[start : start + length] for output in outputs]
         except Exception as error:
             if len(batch) == 1:
                 batch[0].error = error

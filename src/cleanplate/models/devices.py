@@ -1,6 +1,6 @@
 """What can compute here: the devices by name, what ONNX Runtime calls them, and why one is absent.
 
-The one place that imports ONNX Runtime.
+The one place that imports ONNX Runtime; of its tools, `half` has one.
 """
 
 import ctypes

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import re
 import threading
 from collections.abc import Sequence
 from types import ModuleType
@@ -11,7 +12,7 @@ import numpy as np
 
 from cleanplate.errors import CleanplateError, DeviceError, InputError, WeightsError
 from cleanplate.models import serving
-from cleanplate.models.batching import Batcher
+from cleanplate.models.batching import MOST_IN_BATCH, Batcher
 from cleanplate.models.devices import (
     CPU,
     CUDA,
@@ -31,6 +32,9 @@ logger = logging.getLogger(__name__)
 _HALF = "cuda-fp16"
 _LANES = 8  # of a photo's tiles or windows, on a device that takes batches
 _OUT_OF_MEMORY = ("out of memory", "failed to allocate", "bad_alloc", "alloc_failed")  # lower case
+
+# Such as "CUDA failure 35: driver is too old", amid the names of source files and C++ types.
+_FAILURE = re.compile(r"\b(?:CUDA|CUDNN|CUBLAS|CUFFT|CURAND)\w* failure [^;\n]*")
 
 
 class Session:
@@ -90,7 +94,7 @@ class Session:
             tensors: mostly (N, C, H, W) float32; the caller knows the network's dtypes and ranges.
 
         Raises:
-            DeviceError: the device's memory does not suffice.
+            DeviceError: the device's memory does not suffice, or the device fails.
         """
         return self.run_all(*tensors)[0]
 
@@ -122,16 +126,17 @@ def _load(content: bytes, name: str, device: str, threads: int | None) -> Networ
     runtime = import_runtime()
     provider = provider_of(device)
     try:
-        session = runtime.InferenceSession(
+        session = _without_fallback(runtime.InferenceSession)(
             in_half_precision(content, device=device) if device == _HALF else content,
             _session_options(runtime, threads),
             providers=providers_for(device, threads or usable_cores()),
-            enable_fallback=0,  # to other providers, which it would only print
         )
     except CleanplateError:
         raise
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        found = _FAILURE.search(str(error))
+        lines = str(error).splitlines() or [type(error).__name__]
+        reason = found[0].strip() if found else lines[0]
         if provider != CPU and _loads_on_the_cpu(runtime, content):
             raise DeviceError(device, f"it cannot load {name} ({reason})") from error
         raise WeightsError(
@@ -147,18 +152,31 @@ def _load(content: bytes, name: str, device: str, threads: int | None) -> Networ
         _Binding(runtime, session, names, "cuda") if provider == CUDA else _plain(session, names)
     )
     run = _with_plain_words(compute, device, name)
-    batched = provider not in (CPU, OPENVINO) and _takes_batches([*inputs, *outputs])
+    one_user = provider not in (CPU, OPENVINO)  # DirectML's sessions must not run twice at once
+    batched = one_user and _takes_batches([*inputs, *outputs])
     return Network(
         provider=provider,
         input_shapes=tuple(tuple(getattr(node, "shape", ())) for node in inputs),
         lanes=_LANES if batched else 1,
-        run=Batcher(run) if batched else run,
+        run=Batcher(run, most=MOST_IN_BATCH if batched else 1) if one_user else run,
     )
+
+
+@functools.cache
+def _without_fallback(session_type: Any) -> Any:
+    """Return ONNX Runtime's class of sessions, but not falling back to other providers.
+
+    It prints that it does, on standard output. Older versions, 1.21 among them, take no argument
+    against that, and set the attribute themselves.
+    """
+    never = property(lambda _: False, lambda *_: None)
+    return type(session_type.__name__, (session_type,), {"_enable_fallback": never})
 
 
 def _loads_on_the_cpu(runtime: ModuleType, content: bytes) -> bool:
     try:
-        runtime.InferenceSession(content, _session_options(runtime, 1), providers=[CPU])
+        session_type = _without_fallback(runtime.InferenceSession)
+        session_type(content, _session_options(runtime, 1), providers=[CPU])
     except Exception:
         return False
     return True
@@ -198,7 +216,7 @@ class _Binding:
         with self._one_at_a_time:
             binding = self._session.io_binding()
             for name, tensor in zip(self._names, tensors, strict=True):
-                value = self._on_device(name, np.ascontiguousarray(tensor))
+                value = self._on_device(name, np.asarray(tensor, order="C"))
                 binding.bind_ortvalue_input(name, value)
             for name in self._outputs:
                 binding.bind_output(name, self._where)
@@ -226,12 +244,15 @@ def _with_plain_words(run: Run, device: str, name: str) -> Run:
             return run(tensors)
         except Exception as error:
             text = str(error)
-            if not any(words in text.lower() for words in _OUT_OF_MEMORY):
+            found = _FAILURE.search(text)
+            if any(words in text.lower() for words in _OUT_OF_MEMORY):
+                sizes = " and ".join("x".join(map(str, tensor.shape)) for tensor in tensors)
+                cause = f"its memory does not suffice for {name} on {sizes} values"
+            elif found:
+                cause = f"it cannot run {name} ({found[0].strip()})"
+            else:
                 raise
-            sizes = " and ".join("x".join(map(str, tensor.shape)) for tensor in tensors)
-            raise DeviceError(
-                device, f"its memory does not suffice for {name} on {sizes} values"
-            ) from error
+            raise DeviceError(device, cause) from error
 
     return run_it
 

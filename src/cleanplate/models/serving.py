@@ -7,6 +7,7 @@ started the workers owns the networks, and they send it tensors.
 
 import hashlib
 import secrets
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,8 +24,10 @@ from cleanplate.models.network import Network, Tensor
 Load = Callable[[bytes, str, str, int | None], Network]
 """Loads a network: content, name, device, threads; see `cleanplate.models.runtime.load_network`."""
 
-
 _SECRET_BYTES = 32
+_BACKLOG = 128  # connections not yet accepted; macOS refuses what is beyond
+_OPEN_FILES = 8192  # each connection is one: some ten for every worker
+_ENDS_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +49,23 @@ class Server:
         self._load = load
         self._networks: dict[str, Network] = {}
         self._loading = threading.Lock()
-        self._listener = Listener()
+        _permit_open_files()
+        self._listener = _listener()
         self._open = True
+        self._in_work = 0  # orders
+        self._changed = threading.Condition()
         self.address = Address(self._listener.address, secrets.token_bytes(_SECRET_BYTES))
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Listen no more, and let the networks go."""
-        self._open = False
+        """Listen no more, wait for what is being computed, and let the networks go."""
+        with self._changed:
+            self._open = False
         with suppress(OSError):  # `accept` waits for one
             connections.Client(self.address.place).close()
         self._listener.close()
+        with self._changed:  # or the process is aborted, if it ends while ONNX Runtime computes
+            self._changed.wait_for(lambda: not self._in_work, _ENDS_WITHIN_S)
         self._networks.clear()
 
     def _accept(self) -> None:
@@ -78,13 +87,17 @@ class Server:
                 return  # nothing that it sends is to be unpickled
             while True:
                 order, *details = connection.recv()
-                answer = self._load_for if order == "load" else self._run_for
+                with self._changed:
+                    if not self._open:
+                        return
+                    self._in_work += 1
                 try:
+                    answer = self._load_for if order == "load" else self._run_for
                     answer(connection, *details)
-                except (EOFError, OSError):
-                    raise
-                except Exception as error:
-                    connection.send(_sendable(error))
+                finally:
+                    with self._changed:
+                        self._in_work -= 1
+                        self._changed.notify_all()
 
     def _load_for(
         self, connection: Connection, key: str, name: str, device: str, threads: int | None
@@ -93,13 +106,22 @@ class Server:
             network = self._networks.get(key)
             if network is None:
                 connection.send("content")
-                network = self._load(connection.recv_bytes(), name, device, threads)
+                content = connection.recv_bytes()
+                try:
+                    network = self._load(content, name, device, threads)
+                except Exception as error:
+                    connection.send(_sendable(error))
+                    return
                 self._networks[key] = network
         connection.send((network.provider, network.input_shapes, network.lanes))
 
     def _run_for(self, connection: Connection, key: str, count: int) -> None:
         tensors = [_receive(connection) for _ in range(count)]
-        outputs = self._networks[key].run(tensors)
+        try:
+            outputs = self._networks[key].run(tensors)
+        except Exception as error:
+            connection.send(_sendable(error))
+            return
         connection.send(len(outputs))
         for output in outputs:
             _send(connection, output)
@@ -178,6 +200,32 @@ def use_server(address: Address | None) -> None:
 def connected_client() -> Client | None:
     """Return what `use_server` made; None if the networks are computed here."""
     return _client
+
+
+def _listener() -> Listener:
+    try:
+        return Listener(backlog=_BACKLOG)
+    except OSError:  # the folder for temporary files is missing, or its path too long for a socket
+        nowhere = f"\0cleanplate-{secrets.token_hex(8)}"  # Linux has names that are no files
+        place = nowhere if sys.platform == "linux" else ("127.0.0.1", 0)
+        return Listener(place, backlog=_BACKLOG)
+
+
+def _permit_open_files() -> None:
+    """Let this process have more files open, if the system allows it.
+
+    Who connects and is not accepted would wait for ever, and the usual limit, 1,024, is reached
+    with a hundred workers.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows, which has no such limit
+        return
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if most == resource.RLIM_INFINITY else min(_OPEN_FILES, most)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _connect(address: Address) -> Connection:
