@@ -1,5 +1,6 @@
 """What the journal lets be, does again and never touches."""
 
+import errno
 import os
 import sqlite3
 import subprocess
@@ -185,6 +186,19 @@ def test_a_second_run_on_the_same_output_is_refused_until_the_first_is_dead(tmp_
             Journal(Path("out"), {})
         other.kill()
     Journal(Path("out"), {}).close()
+
+
+def test_a_lock_holds_on_a_full_disk(tmp_path, monkeypatch):
+    write = os.write
+
+    def refuse(descriptor, content):
+        if content.strip() == str(os.getpid()).encode():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, content)
+
+    monkeypatch.setattr(os, "write", refuse)
+    with Journal(Path("out"), {}), pytest.raises(InputError, match="out: another run writes to it"):
+        Journal(Path("out"), {})
 
 
 def test_a_journal_that_is_none_is_said(tmp_path):
