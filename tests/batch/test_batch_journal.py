@@ -81,6 +81,18 @@ def test_a_mask_that_changed_counts_as_a_change_of_its_photo(remover, make_photo
     assert run(remover, job) == {"a.png": "removed"}
 
 
+def test_masks_instead_of_names_are_other_settings_and_so_is_the_reverse(remover, make_photo):
+    make_photo(Path("in/a.png"), "person")
+    make_photo(Path("masks/a.png"))
+    masked = Job(own_masks=MaskFiles(Path("masks")))
+    assert run(remover) == {"a.png": "removed"}
+    assert run(remover, masked) == {"a.png": "other settings"}
+    assert run(remover, replace(masked, overwrite=True)) == {"a.png": "removed"}
+    assert run(remover) == {"a.png": "other settings"}
+    Path("masks/a.png").unlink()
+    assert run(remover, masked) == {"a.png": "failed"}
+
+
 def test_an_output_that_is_gone_is_made_again(remover, make_photo):
     make_photo(Path("in/a.png"), "person")
     run(remover)
