@@ -13,6 +13,7 @@ import pytest
 from cleanplate.batch import Engine, Job, Journal, MaskFiles, Resources, plan_photos
 from cleanplate.batch.settings import settings_in_words
 from cleanplate.errors import InputError, PhotoError
+from cleanplate.images import links
 
 MODELS = {"models": {"segmenter": "colours", "inpainter": "telea"}, "provider": {}}
 PERSON = Job(labels=("person",), min_score=0.5)
@@ -241,6 +242,21 @@ class TestUntouched:
         assert run(remover, job) == {"a.png": "done"}
         assert run(remover) == {"a.png": "untouched"}  # now a copy is wanted
         assert Path("out/a.png").read_bytes() == Path("in/a.png").read_bytes()
+
+    def test_a_copy_in_the_place_of_a_link_is_told_as_one(self, remover, make_photo, monkeypatch):
+        def refuse(*_):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+        monkeypatch.setattr(links, "_share_blocks", refuse)
+        monkeypatch.setattr(links, "_hard_link", refuse)
+        make_photo(Path("in/a.png"))
+        plan = plan_photos([Path("in")], Path("out"))
+        with Engine(remover, replace(PERSON, untouched="link"), ALONE) as engine:
+            [outcome] = engine.run(plan)
+        assert outcome.kept_by == "copy"
+        assert outcome.notes == (
+            "it could not be linked there, as on another disk, and was copied",
+        )
 
     def test_a_linked_photo_that_changes_is_done_again(self, remover, make_photo):
         make_photo(Path("in/a.png"))
