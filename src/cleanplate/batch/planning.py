@@ -222,10 +222,13 @@ def check_writes(
                     "run them into different output folders, or give the folder above them with -r"
                 )
             writers[real] = str(photo.source)
-    extra = [("mask", masks / mask_name(photo)) for photo in photos] if masks is not None else []
+    masked: dict[str, Path] = {}  # real path of a mask -> its photo
+    extra: list[tuple[str, Path, Path | None]] = []
+    if masks is not None:
+        extra.extend(("mask", masks / mask_name(photo), photo.source) for photo in photos)
     if report is not None:
-        extra.extend(("report", path) for path in report_files(report))
-    for kind, path in extra:
+        extra.extend(("report", path, None) for path in report_files(report))
+    for kind, path, photo_of_mask in extra:
         real = _real(path)
         if real in sources:
             raise InputError(f"{path}: the {kind} would overwrite an input; name another place")
@@ -234,7 +237,14 @@ def check_writes(
                 f"{path}: the {kind} would be written over what {writers[real]} becomes; "
                 "name another place"
             )
-        writers[real] = str(path)
+        if real in masked:
+            other = "the report" if photo_of_mask is None else f"that of {photo_of_mask}"
+            raise InputError(
+                f"the mask of {masked[real]} and {other} would both be written to {path}; rename "
+                "one of them"
+            )
+        if photo_of_mask is not None:
+            masked[real] = photo_of_mask
     if report is not None:
         check_report(report)
 
