@@ -1,5 +1,6 @@
 """What the journal lets be, does again and never touches."""
 
+import errno
 import os
 import sqlite3
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from cleanplate.batch import Engine, Job, Journal, MaskFiles, Resources, plan_photos
 from cleanplate.batch.settings import settings_in_words
 from cleanplate.errors import InputError, PhotoError
+from cleanplate.images import links
 
 MODELS = {"models": {"segmenter": "colours", "inpainter": "telea"}, "provider": {}}
 PERSON = Job(labels=("person",), min_score=0.5)
@@ -78,6 +80,18 @@ def test_a_mask_that_changed_counts_as_a_change_of_its_photo(remover, make_photo
     assert run(remover, job) == {"a.png": "done"}
     make_photo(Path("masks/a.png"), "person")
     assert run(remover, job) == {"a.png": "removed"}
+
+
+def test_masks_instead_of_names_are_other_settings_and_so_is_the_reverse(remover, make_photo):
+    make_photo(Path("in/a.png"), "person")
+    make_photo(Path("masks/a.png"))
+    masked = Job(own_masks=MaskFiles(Path("masks")))
+    assert run(remover) == {"a.png": "removed"}
+    assert run(remover, masked) == {"a.png": "other settings"}
+    assert run(remover, replace(masked, overwrite=True)) == {"a.png": "removed"}
+    assert run(remover) == {"a.png": "other settings"}
+    Path("masks/a.png").unlink()
+    assert run(remover, masked) == {"a.png": "failed"}
 
 
 def test_an_output_that_is_gone_is_made_again(remover, make_photo):
@@ -187,6 +201,19 @@ def test_a_second_run_on_the_same_output_is_refused_until_the_first_is_dead(tmp_
     Journal(Path("out"), {}).close()
 
 
+def test_a_lock_holds_on_a_full_disk(tmp_path, monkeypatch):
+    write = os.write
+
+    def refuse(descriptor, content):
+        if content.strip() == str(os.getpid()).encode():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, content)
+
+    monkeypatch.setattr(os, "write", refuse)
+    with Journal(Path("out"), {}), pytest.raises(InputError, match="out: another run writes to it"):
+        Journal(Path("out"), {})
+
+
 def test_a_journal_that_is_none_is_said(tmp_path):
     Path("out/.cleanplate").mkdir(parents=True)
     Path("out/.cleanplate/journal.sqlite").write_text("no database" * 99)
@@ -215,6 +242,21 @@ class TestUntouched:
         assert run(remover, job) == {"a.png": "done"}
         assert run(remover) == {"a.png": "untouched"}  # now a copy is wanted
         assert Path("out/a.png").read_bytes() == Path("in/a.png").read_bytes()
+
+    def test_a_copy_in_the_place_of_a_link_is_told_as_one(self, remover, make_photo, monkeypatch):
+        def refuse(*_):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+        monkeypatch.setattr(links, "_share_blocks", refuse)
+        monkeypatch.setattr(links, "_hard_link", refuse)
+        make_photo(Path("in/a.png"))
+        plan = plan_photos([Path("in")], Path("out"))
+        with Engine(remover, replace(PERSON, untouched="link"), ALONE) as engine:
+            [outcome] = engine.run(plan)
+        assert outcome.kept_by == "copy"
+        assert outcome.notes == (
+            "it could not be linked there, as on another disk, and was copied",
+        )
 
     def test_a_linked_photo_that_changes_is_done_again(self, remover, make_photo):
         make_photo(Path("in/a.png"))

@@ -5,7 +5,7 @@ import pytest
 
 from cleanplate.batch import MaskFiles, plan_photos
 from cleanplate.batch.planning import mask_name
-from cleanplate.errors import PhotoError
+from cleanplate.errors import InputError, PhotoError
 
 
 @pytest.fixture(autouse=True)
@@ -73,3 +73,16 @@ def test_masks_that_are_added_later_are_found(touch):
     os.utime("masks", (1, 1))
     touch("masks/b.png")
     assert masks.find(photo_at("b.jpg")) == Path("masks/b.png")
+
+
+def test_no_mask_is_written_over(touch):
+    touch("in/a.png", "in/b.png", "out/a.png", "out/a.json")
+    masks, planned = MaskFiles(Path("out")), plan_photos([Path("in")], Path("out"))
+    with pytest.raises(InputError, match=r"out/a\.png: the mask .* by what is made of in/a\.png"):
+        masks.check_stay(planned)
+    elsewhere = plan_photos([Path("in")], Path("elsewhere"))
+    masks.check_stay(elsewhere, masks=Path("m"), report=Path("out/a.json"))
+    with pytest.raises(InputError, match=r"out/a\.png: the mask would be overwritten"):
+        masks.check_stay(elsewhere, masks=Path("out"))
+    with pytest.raises(InputError, match=r"out/a\.json: the report would overwrite it"):
+        masks.check_stay(elsewhere, report=Path("out/a.json"), are_drafts=True)

@@ -74,6 +74,11 @@ def test_a_list_holds_a_name_per_line():
     ]  # fmt: skip
 
 
+def test_a_list_may_begin_with_a_byte_order_mark():
+    Path("list.txt").write_bytes(b"\xef\xbb\xbfin/a.jpg\r\nin/b.jpg\r\n")
+    assert read_list(Path("list.txt")) == ["in/a.jpg", "in/b.jpg"]
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

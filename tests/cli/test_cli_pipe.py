@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 COMMAND = (sys.executable, "-m", "cleanplate", "run")
+needs_sh = pytest.mark.skipif(not Path("/bin/sh").exists(), reason="closes streams by the shell")
 TELEA = ("--mask", "mask.png", "--inpainter", "telea")
 
 
@@ -71,6 +72,8 @@ def test_a_failure_writes_nothing_and_is_exit_1(content):
         (["-", "--watch"], "--watch and - exclude each other; name files or folders"),
         (["-", "--masks", "m", "-r"], "--masks, -r and - exclude each other"),
         (["-", "--mask", "in"], "in: is a folder; with - --mask takes one file"),
+        (["-", "--untouched", "skip"], "--untouched skip and - exclude each other"),
+        (["-", "--report", "mask.png"], "mask.png: the report would replace a photo or mask"),
     ],
 )
 def test_what_makes_no_sense_with_one_photo_is_refused(words, told):
@@ -91,6 +94,53 @@ def test_a_terminal_is_no_place_for_a_photo(end):
     os.close(theirs)
     assert done.returncode == 2
     assert b" is a terminal; write " in done.stderr
+
+
+def call_closing(streams, *words):
+    script = f'"$@" {streams}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, "sh", *COMMAND, *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stderr.decode()
+
+
+@needs_sh
+@pytest.mark.parametrize(("closed", "name"), [("<&-", "input"), (">&-", "output")])
+def test_a_closed_pipe_is_told(closed, name):
+    code, err = call_closing(closed, "-", *TELEA)
+    assert (code, err) == (
+        2,
+        f"cleanplate: error: standard {name} is closed; open it, or name files\n",
+    )
+
+
+@needs_sh
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_needs_no_stream(make_photo, workers):
+    make_photo("in/b.png", "person")
+    code, _ = call_closing("<&- >&- 2>&-", "in", "-o", "out", *TELEA, "--workers", str(workers))
+    assert code == 0
+    assert sorted(path.name for path in Path("out").glob("*.png")) == ["a.png", "b.png"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+@pytest.mark.parametrize("given", ["-", "in"])
+def test_an_output_that_takes_nothing_is_named(given):
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*COMMAND, given, *TELEA, *(() if given == "-" else ("-o", "out"))],
+            input=Path("in/a.png").read_bytes(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.endswith(b"cleanplate: error: standard output: No space left on device\n")
 
 
 def read_until(stream, word):

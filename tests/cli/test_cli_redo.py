@@ -85,6 +85,9 @@ def test_what_was_filled_from_masks_is_filled_from_them_again(cli):
     redo = ("redo", "filled", "--list", "rejected.txt")
     assert cli(*redo).code == 0
     assert (pixels_of("filled/a.png")[50:60, 80:90] == 128).all()
+    ran = cli(*redo, "--report", "masks/a.json")
+    assert ran.code == 2
+    assert "masks/a.json: the report would overwrite it" in ran.err
     ran = cli(*redo, "--min-score", 0.2, "--remove", "car")
     assert ran.code == 2
     assert "--min-score, --remove: the photos were filled from masks, which are used" in ran.err
@@ -101,6 +104,7 @@ def test_what_was_filled_from_masks_is_filled_from_them_again(cli):
         ([*REDO, "--only", "0"], "--only takes object numbers from 1 on"),
         ([*REDO, "--report", "out/report.jsonl"], "would replace the report of the former run"),
         ([*REDO, "--report", "out/report.html"], "would replace the report of the former run"),
+        ([*REDO, "--report", "rejected.txt"], "would replace the list of photos; name another"),
         ([*REDO, "-q", "-v"], "-q and -v exclude each other"),
     ],
 )

@@ -1,7 +1,9 @@
 """`cleanplate run`, called in this process."""
 
+import errno
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 
@@ -197,7 +199,7 @@ def test_verbose_shows_where_an_internal_error_happened(cli, make_photo, monkeyp
         (["in"], "no folder for the results; give --output DIR"),
         (["in", "-o", "-", "--remove", "car"], "no folder for the results; give --output DIR"),
         (["in", "-o", "out"], "nothing to remove; give --remove, such as --remove person,car, or"),
-        (["in", "-o", "out", "--remove", ""], "no label given"),
+        (["in", "-o", "out", "--remove", ","], "no label given"),
         (["in", "-o", "out", "--remove", "persn"], "unknown label 'persn'; known: .*'person'"),
         (["in", "-o", "out", "--remove", "21"], "unknown label '21'; known: "),
         (["in", "-o", "out", "--remove", "0"], "label '0' is the background"),
@@ -215,15 +217,56 @@ def test_verbose_shows_where_an_internal_error_happened(cli, make_photo, monkeyp
         (["in", "-o", "out", "--remove", "car", "-q", "-v"], "-q and -v exclude each other"),
         (["in", "-o", "out", "--remove", "car", "-x"], "No such option:? '?-x"),
         (["in", "-o", "out", "--remove", "car", "--report", "in/a.png"], "report would overwrite"),
+        (["in", "-o", "", "--remove", "car"], "an argument is empty; is a variable of the shell"),
+        (["", "-o", "out", "--remove", "car"], "an argument is empty"),
+        (["in", "--output=", "--remove", "car"], "an argument is empty"),
+        (["in", "-o", "out", "--remove", "car", "--report", "x.png"], "replace a photo or mask"),
+        (["in", "-o", "out", "--mask", "x.png", "--report", "x.png"], "replace a photo or mask"),
+        (["in", "-o", "out", "--mask", "m.j", "--report", "m.j"], "m.j: the report would overwr"),
+        (["in", "-o", "out", "--mask", "out/a.png", "--overwrite"], "out/a.png: the mask would be"),
+        (["in", "-o", "out", "--mask", "m", "--masks", "m"], "m: holds your masks and is --masks"),
+        (["in", "-o", "m", "--mask", "m"], "m: holds your masks and is --output too"),
     ],
 )
 def test_wrong_use_is_one_line_and_does_nothing(cli, make_photo, args, told):
     make_photo("in/a.png", "person")
+    make_photo("out/a.png")
+    make_photo("m/a.png")
+    make_photo("x.png").rename("m.j")
+    make_photo("x.png")
     before = hashes(".")
     ran = cli("run", *args)
     assert (ran.code, ran.out) == (2, "")
     assert re.fullmatch(rf"cleanplate: error: .*{told}.*\n", ran.err)
     assert hashes(".") == before
+
+
+def test_a_photo_in_a_closed_folder_is_not_taken_for_a_wrong_label(cli, make_photo, monkeypatch):
+    make_photo("in/a.png", "person")
+    look = Path.stat
+
+    def refuse(self, **options):
+        if self.name == "a.png":
+            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(self))
+        return look(self, **options)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    ran = cli("run", "in/a.png", "-o", "out", "--remove", "person")
+    assert ran.code == 2
+    assert "in/a.png: may not be looked at; check the rights of its folder" in ran.err
+
+
+def test_masks_that_a_later_run_does_not_make_are_told(cli, make_photo):
+    make_photo("in/a.png", "person")
+    make_photo("in/b.png")
+    run = ("run", "in", "-o", "out", "--remove", "person")
+    assert "not saved" not in cli(*run, "--masks", "m").out
+    assert "not saved" not in cli(*run, "--masks", "m").out
+    Path("m/a.png").unlink()
+    told = "1 mask not saved, for photos that were left alone; --overwrite does them anew\n"
+    assert told in cli(*run, "--masks", "m").out
+    assert "2 masks not saved, " in cli(*run, "--masks", "other").out
+    assert "not saved" not in cli(*run, "--masks", "other", "--overwrite").out
 
 
 def test_all_labels_are_not_listed_one_by_one(cli, make_photo):

@@ -105,6 +105,24 @@ class TestWithoutNetworks:
         assert hashes(".") == before
 
 
+@pytest.mark.usefixtures("without_networks")
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["-o", "masks"], "masks: holds your masks and is --output too"),
+        (["-o", "o", "--report", "masks/a.json"], "masks/a.json: the report would overwrite it"),
+    ],
+)
+def test_drafts_are_never_overwritten(cli, make_photo, options, told):
+    make_photo("in/a.png", "person")
+    cli("mask", "in", "-o", "masks", "--remove", "person")
+    before = hashes(".")
+    ran = cli("fill", "in", "--masks", "masks", "--overwrite", *options)
+    assert ran.code == 2
+    assert told in ran.err
+    assert hashes(".") == before
+
+
 @pytest.mark.slow
 def test_both_stages_in_processes_of_their_own_are_a_run(astronaut, rng):
     Path("in").mkdir()

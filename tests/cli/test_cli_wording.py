@@ -34,6 +34,11 @@ def found(label, score, *, chosen=True):
             "removed 2 buses (0.90, 0.70) and 1 cat (0.80), under 0.1 % of the photo, 1.3 s",
         ),
         (
+            outcome("untouched", skipped="done", kept_by="skip"),
+            "skipped, done before: nothing found, not written",
+        ),
+        (outcome("untouched", skipped="done", kept_by="copy"), "skipped, out/a.jpg is done"),
+        (
             outcome("would-remove", *map(found, ("cow", "sheep", "dog"), (0.9, 0.8, 0.7))),
             "would remove 1 cow (0.90), 1 sheep (0.80) and 1 dog (0.70)",
         ),

@@ -243,8 +243,12 @@ class Journal:
         """Return the verdict on a photo whose output is as it was written."""
         masks, sources = own_masks_of(photo, job), (photo.source,)
         source_state, mask_state = _state(row, "source"), _state(row, "mask")
+        uses_masks = job.own_masks is not None or job.own_drafts is not None
         unchanged = _is_same(sources, _stats(sources), source_state) and (
-            (not masks and mask_state is None) or _is_same(masks, _stats(masks), mask_state)
+            # By masks now and by a segmenter then, or the reverse: no mask changed.
+            uses_masks != (mask_state is not None)
+            or not uses_masks
+            or _is_same(masks, _stats(masks), mask_state)
         )
         if not unchanged:
             # The photo of another folder that would get the same name is no new version of it.

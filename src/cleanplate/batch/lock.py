@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from cleanplate.errors import InputError, PhotoError
@@ -35,8 +36,9 @@ class OutputLock:
                 f"{folder}: another run writes to it{known}; wait for its end, or name another "
                 "folder"
             )
-        os.ftruncate(self._descriptor, 0)
-        os.write(self._descriptor, f" {os.getpid()}\n".encode("ascii"))  # byte 0 is the lock's
+        with suppress(OSError):  # the disk is full; the lock holds all the same
+            os.ftruncate(self._descriptor, 0)
+            os.write(self._descriptor, f" {os.getpid()}\n".encode("ascii"))  # byte 0 is the lock's
 
     def release(self) -> None:
         """Let others in."""

@@ -1,9 +1,11 @@
 """The user's own masks: which file belongs to which photo."""
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
-from cleanplate.batch.planning import PlannedPhoto
-from cleanplate.errors import PhotoError
+from cleanplate.batch.planning import Plan, PlannedPhoto, mask_name, report_files
+from cleanplate.errors import InputError, PhotoError
 from cleanplate.images import PHOTO_SUFFIXES
 
 
@@ -48,6 +50,43 @@ class MaskFiles:
             )
         return loose
 
+    def check_stay(
+        self,
+        plan: Plan,
+        *,
+        masks: Path | None = None,
+        report: Path | None = None,
+        are_drafts: bool = False,
+    ) -> None:
+        """Refuse a run that would write over one of the masks.
+
+        Args:
+            plan: what will be written.
+            masks: the folder that masks are saved to.
+            report: file that the report will be written to.
+            are_drafts: whether a JSON file belongs to each mask.
+
+        Raises:
+            InputError: that is so; the message names both files.
+        """
+        owned: dict[str, Path] = {}
+        for photo in plan.photos:
+            with suppress(PhotoError):  # the photo's own failure
+                mask = self.find(photo)
+                files = (mask, mask.with_suffix(".json")) if are_drafts else (mask,)
+                owned.update((_real(path), path) for path in files)
+        for photo in plan.photos:
+            saved = () if masks is None else (masks / mask_name(photo),)
+            for target in (*photo.targets, *saved):
+                if (own := owned.get(_real(target))) is not None:
+                    raise InputError(
+                        f"{own}: the mask would be overwritten by what is made of {photo.source}; "
+                        "name another output folder"
+                    )
+        for path in () if report is None else report_files(report):
+            if (own := owned.get(_real(path))) is not None:
+                raise InputError(f"{own}: the report would overwrite it; name another place")
+
     def _look(self, folder: Path, start: str) -> Path | None:
         """Return the first file in `folder` named `start` plus a photo suffix, .png before all."""
         names = self._listing(folder)
@@ -69,3 +108,7 @@ class MaskFiles:
             cause = f"folder of masks cannot be read ({error.strerror})"
             raise PhotoError(folder, cause, "check its rights") from error
         return self._names[folder][1]
+
+
+def _real(path: Path) -> str:
+    return os.path.normcase(os.path.realpath(path))

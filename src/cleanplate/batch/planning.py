@@ -10,7 +10,7 @@ from cleanplate.batch.filtering import PhotoFilter
 from cleanplate.batch.twins import are_one_file, find_twins
 from cleanplate.batch.walking import Parts, Walk, has_wildcard, walk_folder, walk_pattern
 from cleanplate.errors import InputError
-from cleanplate.images import RawOutput, result_name
+from cleanplate.images import RawOutput, is_photo_name, result_name
 
 _EVERYTHING = PhotoFilter()
 _SHOWN_TWINS = 3
@@ -182,6 +182,13 @@ def _check_folders(inputs: Sequence[Path], used: Mapping[str, Path | None]) -> N
     own_masks = used["--mask"]
     if own_masks is not None and _mode(own_masks) is None:
         raise InputError(f"{own_masks}: no such file or folder; --mask takes a mask or a folder")
+    for option in ("--output", "--masks"):
+        written = used[option]
+        if own_masks is not None and written is not None and _real(written) == _real(own_masks):
+            raise InputError(
+                f"{own_masks}: holds your masks and is {option} too, where results would be taken "
+                "for masks; name another folder"
+            )
     folders = {os.path.realpath(path): path for path in inputs if _is_folder(path)}
     for option, path in used.items():
         given = folders.get(os.path.realpath(path)) if path is not None else None
@@ -215,12 +222,13 @@ def check_writes(
                     "run them into different output folders, or give the folder above them with -r"
                 )
             writers[real] = str(photo.source)
-    extra = [("mask", masks / mask_name(photo)) for photo in photos] if masks is not None else []
-    for path in () if report is None else report_files(report):
-        if _is_folder(path):
-            raise InputError(f"{path}: is a folder; --report takes a file")
-        extra.append(("report", path))
-    for kind, path in extra:
+    masked: dict[str, Path] = {}  # real path of a mask -> its photo
+    extra: list[tuple[str, Path, Path | None]] = []
+    if masks is not None:
+        extra.extend(("mask", masks / mask_name(photo), photo.source) for photo in photos)
+    if report is not None:
+        extra.extend(("report", path, None) for path in report_files(report))
+    for kind, path, photo_of_mask in extra:
         real = _real(path)
         if real in sources:
             raise InputError(f"{path}: the {kind} would overwrite an input; name another place")
@@ -229,7 +237,29 @@ def check_writes(
                 f"{path}: the {kind} would be written over what {writers[real]} becomes; "
                 "name another place"
             )
-        writers[real] = str(path)
+        if real in masked:
+            other = "the report" if photo_of_mask is None else f"that of {photo_of_mask}"
+            raise InputError(
+                f"the mask of {masked[real]} and {other} would both be written to {path}; rename "
+                "one of them"
+            )
+        if photo_of_mask is not None:
+            masked[real] = photo_of_mask
+    if report is not None:
+        check_report(report)
+
+
+def check_report(report: Path) -> None:
+    """Refuse a report in the place of a folder, or of a file that is a photo or mask by its name.
+
+    Raises:
+        InputError: that is so.
+    """
+    for path in report_files(report):
+        if _is_folder(path):
+            raise InputError(f"{path}: is a folder; --report takes a file")
+        if is_photo_name(path) and _mode(path) is not None:
+            raise InputError(f"{path}: the report would replace a photo or mask; name another file")
 
 
 def _check_twins(

@@ -28,7 +28,7 @@ def read_list(path: Path) -> list[str]:
         InputError: there is no name in it, or a line is no JSON string.
     """
     try:
-        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        text = path.read_bytes().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     except OSError as error:
         raise reading_error(path, error) from error
     names = []

@@ -26,6 +26,7 @@ from cleanplate.batch.planning import PlannedPhoto, mask_name
 from cleanplate.batch.thumbnails import Thumbnails, make_thumbnails
 from cleanplate.errors import PhotoError
 from cleanplate.images import (
+    COPIED_INSTEAD,
     Photo,
     RawOutput,
     copy_photo,
@@ -99,7 +100,8 @@ def run_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> Outcome:
         notes=(*removal.notes, *notes),
         thumbnails=thumbnails,
     )
-    return outcome if removal.changed else replace(outcome, kept_by=job.untouched)
+    kept_by: Untouched = "copy" if COPIED_INSTEAD in notes else job.untouched
+    return outcome if removal.changed else replace(outcome, kept_by=kept_by)
 
 
 def _find_result(photo: PlannedPhoto) -> Path | None:

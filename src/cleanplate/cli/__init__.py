@@ -13,7 +13,12 @@ import typer
 
 from cleanplate import __version__
 from cleanplate.algebra import ONE_THREAD
-from cleanplate.cli.console import print_error, print_line, survive_any_file_name
+from cleanplate.cli.console import (
+    occupy_closed_streams,
+    print_error,
+    print_line,
+    survive_any_file_name,
+)
 from cleanplate.cli.doctor import doctor_command
 from cleanplate.cli.evaluate import evaluate_command
 from cleanplate.cli.labels import labels_command
@@ -76,11 +81,13 @@ def main(args: Sequence[str] | None = None) -> int:
     Args:
         args: what follows the program's name; None takes it from `sys.argv`.
     """
+    occupy_closed_streams()
     survive_any_file_name()
     for variable, value in ONE_THREAD.items():
         os.environ.setdefault(variable, value)
     words = list(sys.argv[1:] if args is None else args) or ["--help"]
     try:
+        _check_words(words)
         status = app(args=words, prog_name="cleanplate", standalone_mode=False)
     except _UsageError as error:
         print_error(_usage_message(error))
@@ -105,8 +112,19 @@ def main(args: Sequence[str] | None = None) -> int:
     return status if isinstance(status, int) else DONE
 
 
+def _check_words(words: Sequence[str]) -> None:
+    """Refuse empty ones: as a path they would mean the folder that the command is given in.
+
+    Raises:
+        InputError: there is one.
+    """
+    if any(not word or (word.startswith("--") and word.endswith("=")) for word in words):
+        raise InputError("an argument is empty; is a variable of the shell not set?")
+
+
 def _usage_message(error: Exception) -> str:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "cleanplate"
     message = error.format_message() if hasattr(error, "format_message") else str(error)
-    return f"{message.rstrip('.')}. See '{command} --help'."
+    end = "" if message.endswith("?") else "."
+    return f"{message.rstrip('.')}{end} See '{command} --help'."

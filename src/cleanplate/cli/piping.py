@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cleanplate.cli.console import print_note
+from cleanplate.cli.console import is_terminal, naming, print_note
 from cleanplate.cli.progress import RunView
 from cleanplate.cli.report_files import ReportFiles
 from cleanplate.cli.wording import describe_details, describe_photo
@@ -28,15 +28,18 @@ def check_pipe(
     inputs: Sequence[Path],
     output: Path | None,
     mask: Path | None,
+    report: Path | None,
     *,
     unused: Mapping[str, object | None],
 ) -> None:
     """Refuse what has no sense with a single photo that has no name.
 
     Raises:
-        InputError: more inputs, an output folder, a folder of masks, one of `unused`, or a terminal
-            at either end.
+        InputError: more inputs, an output folder, a folder of masks, a report over a photo, one of
+            `unused`, or a terminal or nothing at either end.
     """
+    from cleanplate.batch import check_report
+
     if len(inputs) > 1:
         raise InputError("- takes one photo from standard input; leave the other inputs away")
     if output not in (None, PIPE):
@@ -49,9 +52,14 @@ def check_pipe(
         raise InputError(f"{', '.join(given)} and - exclude each other; name files or folders")
     if mask is not None and mask.is_dir():
         raise InputError(f"{mask}: is a folder; with - --mask takes one file")
-    if sys.stdin.isatty():
+    if report is not None:
+        check_report(report)
+    for stream, name in ((sys.stdin, "input"), (sys.stdout, "output")):
+        if stream is None:
+            raise InputError(f"standard {name} is closed; open it, or name files")
+    if is_terminal(sys.stdin):
         raise InputError("standard input is a terminal; write < photo.jpg")
-    if sys.stdout.isatty():
+    if is_terminal(sys.stdout):
         raise InputError("standard output is a terminal; write > result.jpg")
 
 
@@ -74,5 +82,6 @@ def run_pipe(remover: "Remover", job: "Job", view: RunView, report: Path | None)
         for line in lines:
             print_note(line)
     if content is not None:
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
+        with naming(sys.stdout):
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()

@@ -7,7 +7,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from cleanplate.cli.console import can_move_cursor, one_line, print_error, print_line, print_note
+from cleanplate.cli.console import (
+    can_move_cursor,
+    is_terminal,
+    one_line,
+    print_error,
+    print_line,
+    print_note,
+)
 from cleanplate.cli.wording import (
     COUNTED,
     cause_of,
@@ -40,6 +47,7 @@ class RunView:
         self.quiet, self.verbose = quiet, verbose
         self.total = 0
         self.counts: Counter[str] = Counter()
+        self.unsaved_masks = 0  # asked for, but not made, as their photos were left alone
         self._removed: Counter[str] = Counter()  # objects by label
         self._left: Counter[str] = Counter()
         self._doubtful: list[str] = []  # photos that still show something in a filled hole
@@ -128,6 +136,11 @@ class RunView:
             self._tell_objects()
         for difference, count in self._differences.most_common():
             print_line(told_difference(count, difference))
+        if self.unsaved_masks:
+            print_line(
+                f"{count_of(self.unsaved_masks, 'mask')} not saved, for photos that were left "
+                "alone; --overwrite does them anew"
+            )
         if self._doubtful:
             shown = ", ".join(self._doubtful[:_MOST_NAMES])
             more = len(self._doubtful) - _MOST_NAMES
@@ -157,7 +170,7 @@ class RunView:
         return f"{worked / max(time.perf_counter() - self._start, 1e-6):.1f} photos/s"
 
     def _show(self, lines: list[str]) -> None:
-        above_bar = self._progress is not None and sys.stdout.isatty()
+        above_bar = self._progress is not None and is_terminal(sys.stdout)
         for line in lines:
             if not above_bar:
                 print_line(line)

@@ -14,7 +14,7 @@ from cleanplate.errors import InputError
 from cleanplate.labels import ALL
 
 if TYPE_CHECKING:
-    from cleanplate.batch import Example, Job
+    from cleanplate.batch import Example, Job, Plan
     from cleanplate.batch.redoing import Line
 
 REDO_HELP = (
@@ -113,10 +113,11 @@ def redo_command(
 
         check_models(device=device, segmenter=segmenter, inpainter=inpainter)
         source = source or output / "report.jsonl"
-        _check_report(report, source)
+        _check_report(report, source, listed)
         names = batch.read_list(listed)
         plan, line = batch.plan_redo(names, batch.read_report(source), output, report=report)
         job = batch.job_of(line["settings"])
+        _check_masks_stay(job, plan, report)
         rule_options.check_only(changes.get("rules", job.rules), len(plan.photos))
         what: dict[str, object] = {"remove": remove, "like": like, "segmenter": segmenter}
         _check_finding(job, [*changes, *(name for name, value in what.items() if value)])
@@ -150,11 +151,20 @@ def redo_command(
         run_job(plan, remover, job, view, report, resources=resources, journal_in=output)
 
 
-def _check_report(report: Path | None, source: Path) -> None:
+def _check_report(report: Path | None, source: Path, listed: Path) -> None:
     from cleanplate.batch import report_files
 
-    if report is not None and source.resolve() in [path.resolve() for path in report_files(report)]:
+    written = [] if report is None else [path.resolve() for path in report_files(report)]
+    if source.resolve() in written:
         raise InputError(f"{report}: would replace the report of the former run; name another file")
+    if listed.resolve() in written:
+        raise InputError(f"{report}: would replace the list of photos; name another file")
+
+
+def _check_masks_stay(job: "Job", plan: "Plan", report: Path | None) -> None:
+    files = job.own_drafts or job.own_masks
+    if files is not None:
+        files.check_stay(plan, report=report, are_drafts=job.own_drafts is not None)
 
 
 def _went_by_examples(line: "Line") -> bool:

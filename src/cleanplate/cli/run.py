@@ -1,6 +1,5 @@
 """`cleanplate run`: a folder of photos in, the same photos without the named objects out."""
 
-import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -111,8 +110,13 @@ def run_command(
     view = make_view(quiet=quiet, verbose=verbose)
     piped = is_piped(inputs)
     if piped:
-        unused = {"--masks": masks, "--watch": watch, "-r": recursive}
-        check_pipe(inputs, output, mask, unused=unused)
+        unused = {
+            "--masks": masks,
+            "--watch": watch,
+            "-r": recursive,
+            f"--untouched {untouched}": untouched != "copy",
+        }
+        check_pipe(inputs, output, mask, report, unused=unused)
     elif output in (None, PIPE):
         raise InputError("no folder for the results; give --output DIR")
     folder = output or Path()
@@ -155,18 +159,25 @@ def run_command(
         check_name("kind of --untouched", untouched, get_args(batch.Untouched))
         developed_as = cast("RawOutput", raw_output)
         share = Share(workers=workers, threads=threads, max_memory=max_memory)
-        look = functools.partial(
-            batch.plan_photos,
-            inputs,
-            folder,
-            recursive=recursive,
-            masks=masks,
-            own_masks=mask,
-            report=report,
-            raw_output=developed_as,
-            photo_filter=make_filter(include, exclude, min_size, max_size),
-            may_be_empty=watch,
-        )
+        own_masks = None if mask is None else batch.MaskFiles(mask)
+        photo_filter = make_filter(include, exclude, min_size, max_size)
+
+        def look() -> batch.Plan:
+            plan = batch.plan_photos(
+                inputs,
+                folder,
+                recursive=recursive,
+                masks=masks,
+                own_masks=mask,
+                report=report,
+                raw_output=developed_as,
+                photo_filter=photo_filter,
+                may_be_empty=watch,
+            )
+            if own_masks is not None:
+                own_masks.check_stay(plan, masks=masks, report=report)
+            return plan
+
         plan = batch.Plan(()) if piped else look()
         rule_options.check_only(rules, 1 if piped else len(plan.photos))
         examples = batch.open_examples(like or [], like_mask or [])
@@ -185,7 +196,7 @@ def run_command(
             grow=grow,
             shadows=shadows,
             verify=verify is not False,
-            own_masks=None if mask is None else batch.MaskFiles(mask),
+            own_masks=own_masks,
             masks=masks,
             examples=examples,
             raw_output=developed_as,

@@ -1,5 +1,6 @@
 """What the commands that work on photos share: checks, the run itself, and its end."""
 
+import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -150,12 +151,18 @@ def run_job(
         )
         stack.enter_context(view)
         for part in (plan,) if later is None else later:
+            masks = {}
+            if job.masks is not None and not job.dry_run:
+                masks = {photo.source: job.masks / batch.mask_name(photo) for photo in part.photos}
             view.expect(len(part.photos) + len(part.unreadable))
             if journal is not None:
                 journal.remove_leftovers(part, job.masks)
             for outcome in engine.run(part):
                 writer.write(outcome)
                 view.finish_photo(outcome)
+                mask = masks.get(outcome.source)
+                if outcome.skipped is not None and mask is not None and not mask.exists():
+                    view.unsaved_masks += 1
             if job.fail_fast and view.failed:
                 break
     view.summarise()
@@ -203,7 +210,7 @@ def check_inputs_are_no_labels(inputs: Sequence[Path], remove: Sequence[str]) ->
         InputError: that is so.
     """
     for path in inputs:
-        if path.exists() or not remove:
+        if not remove or os.path.exists(path):  # noqa: PTH110 - never raises, unlike Path.exists
             continue
         try:
             resolve_labels([str(path)])

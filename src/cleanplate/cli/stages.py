@@ -191,6 +191,7 @@ def fill_command(
             photo_filter=make_filter(include, exclude, min_size, max_size),
         )
         drafts = batch.MaskFiles(masks)
+        drafts.check_stay(plan, report=report, are_drafts=True)
         made_by = batch.maker_of_drafts(plan, drafts)
         examples = () if made_by is None else made_by.examples
         batch.check_unchanged(examples)

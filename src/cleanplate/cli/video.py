@@ -173,9 +173,14 @@ def video_command(
 
 
 def _check_report(report: Path | None, source: Path, target: Path) -> None:
+    from cleanplate.batch import check_report
+
+    if report is None:
+        return
     for path in (source, target):
-        if report is not None and os.path.realpath(report) == os.path.realpath(path):
+        if os.path.realpath(report) == os.path.realpath(path):
             raise InputError(f"{path}: the report would overwrite it; name another place")
+    check_report(report)
 
 
 def _tell(result: "VideoRemoval", *, verbose: bool) -> None:

@@ -92,7 +92,10 @@ def _describe_status(outcome: "Outcome") -> str:
     if EMPTY_MASK in outcome.notes:
         nothing = EMPTY_MASK
     if outcome.skipped is not None:
-        return f"skipped, {outcome.target} {_SKIPPED[outcome.skipped]}"
+        told = f"{outcome.target} {_SKIPPED[outcome.skipped]}"
+        if outcome.kept_by == "skip":
+            told = f"done before: {nothing}, {_KEPT['skip']}"
+        return f"skipped, {told}"
     match outcome.status:
         case "removed":
             what = f"removed {removed}" if removed else "filled the mask"

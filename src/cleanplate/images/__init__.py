@@ -12,7 +12,7 @@ from cleanplate.images.atomic import (
 )
 from cleanplate.images.files import encode_photo, read_photo, write_photo
 from cleanplate.images.header import read_size
-from cleanplate.images.links import link_photo
+from cleanplate.images.links import COPIED_INSTEAD, link_photo
 from cleanplate.images.masks import read_mask, write_mask
 from cleanplate.images.photo import (
     MAX_PIXELS,
@@ -26,6 +26,7 @@ from cleanplate.images.photo import (
 from cleanplate.images.pil import photo_from_pil, pil_from_photo
 
 __all__ = [
+    "COPIED_INSTEAD",
     "MAX_PIXELS",
     "PHOTO_SUFFIXES",
     "RESULT_SUFFIXES",

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from cleanplate.images.atomic import copy_photo, temporary_beside
 
+COPIED_INSTEAD = "it could not be linked there, as on another disk, and was copied"
+"""What `link_photo` notes where it made a copy."""
+
 _FICLONE = 0x40049409  # linux/fs.h: share all blocks of one file with another (Btrfs, XFS)
 
 
@@ -44,7 +47,7 @@ def link_photo(source: Path, target: Path) -> tuple[str, ...]:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
     copy_photo(source, target)
-    return ("it could not be linked there, as on another disk, and was copied",)
+    return (COPIED_INSTEAD,)
 
 
 def _hard_link(source: Path, target: Path) -> None:

@@ -32,7 +32,7 @@ def check_pixel_count(size_hw: tuple[int, int], max_pixels: int) -> None:
     if height * width > max_pixels:
         raise RefusalError(
             f"{width} x {height} = {height * width} pixels are more than the limit of {max_pixels}",
-            "scale or split it, or raise max_pixels if the file can be trusted",
+            "scale or split it",
         )
 
 
