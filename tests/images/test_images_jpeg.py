@@ -159,16 +159,57 @@ def test_exif_orientation_is_applied_once(photo_image, orientation, subsampling)
     np.testing.assert_array_equal(photo.pixels, np.asarray(expected))
 
     mask = box_mask(photo.size_hw, 20, 40, 100, 130)
-    after = opened(encode_photo(photo, smooth_fill(photo, mask), mask))
-    assert after.size == expected.size
-    assert after.getexif()[0x0112] == 1
+    red = np.full_like(photo.pixels, (200, 30, 30))
+    written = encode_photo(photo, red, mask)
+    after = opened(written)
+    stored_hw = photo.size_hw if after.getexif()[0x0112] < 5 else photo.size_hw[::-1]
+    assert after.size == stored_hw[::-1]
     details = after.getexif().get_ifd(0x8769)
-    assert (details[0xA002], details[0xA003]) == expected.size
-    change = np.abs(np.asarray(after).astype(int) - np.asarray(expected))[~mask]
-    assert change.mean() < (0.2 if orientation == 1 else 3)  # mirrored partial blocks move the grid
-    if orientation in (5, 6, 7, 8):
-        table = np.array(opened(data).quantization[0]).reshape(8, 8)
-        np.testing.assert_array_equal(np.array(after.quantization[0]).reshape(8, 8), table.T)
+    assert (details[0xA002], details[0xA003]) == after.size
+    again = read_photo(written)
+    assert again.size_hw == photo.size_hw
+    change = np.abs(again.pixels.astype(int) - photo.pixels)
+    far = ~cv2.dilate(mask.astype(np.uint8), np.ones((33, 33), np.uint8)).astype(bool)
+    assert change[~mask].mean() < 0.3
+    assert (change[far] == 0).mean() > 0.9
+    inside = again.pixels[24:36, 106:124].astype(int)
+    assert np.abs(inside - (200, 30, 30)).mean() < 6  # the fill is in its place
+
+
+@pytest.mark.parametrize(
+    ("orientation", "size_wh", "subsampling", "comes_out"),
+    [
+        (6, (320, 240), "4:2:0", 1),  # whole blocks
+        (6, (320, 248), "4:2:0", 6),  # the last row's half blocks would become the first
+        (6, (320, 248), "4:4:4", 1),
+        (8, (328, 240), "4:2:0", 8),
+        (3, (320, 248), "4:2:0", 3),
+        (3, (320, 240), "4:2:0", 1),
+        (6, (320, 240), "4:2:2", 6),  # 4:4:0 cannot be written
+        (5, (301, 239), "4:4:4", 5),
+        (1, (301, 239), "4:2:0", 1),
+    ],
+)
+def test_a_photo_is_written_upright_unless_that_would_cut_its_blocks_anew(
+    photo_image, orientation, size_wh, subsampling, comes_out
+):
+    xmp = b"http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation='%d'/>" % orientation
+    blocks = segment(0xE1, b"Exif\0\0" + exif_block(orientation=orientation, size_wh=size_wh))
+    image = photo_image.resize(size_wh)
+    plain = saved(image, "JPEG", quality=85, subsampling=subsampling)
+    data = with_segments(plain, blocks + segment(0xE1, xmp))
+    photo = read_photo(data)
+    mask = box_mask(photo.size_hw, 20, 40, 60, 70)
+    after = encode_photo(photo, smooth_fill(photo, mask), mask)
+    assert opened(after).getexif()[0x0112] == comes_out
+    assert b"tiff:Orientation='%d'" % comes_out in after
+    far = ~cv2.dilate(mask.astype(np.uint8), np.ones((33, 33), np.uint8)).astype(bool)
+    change = np.abs(read_photo(after).pixels.astype(int) - photo.pixels)[far]
+    assert (change == 0).mean() > 0.9
+    assert change.max() <= 3
+    turned = comes_out != orientation and orientation >= 5
+    table, own = (np.array(opened(d).quantization[0]).reshape(8, 8) for d in (data, after))
+    np.testing.assert_array_equal(own, table.T if turned else table)
 
 
 def test_a_turned_photo_of_whole_blocks_drifts_no_more_than_an_upright_one(photo_image):

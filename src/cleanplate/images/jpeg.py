@@ -11,6 +11,7 @@ nothing changed. Three things make unchanged blocks come out with the coefficien
 
 Limits: quality 100 (tables of ones) and saturated blocks may still change by a level or two, as
 decoded samples are rounded and clipped. When Exif turns the picture, tables are transposed with it.
+Where that would move the grid of blocks against the picture, the file stays turned as it was.
 """
 
 import io
@@ -35,7 +36,7 @@ from cleanplate.images.jpeg_markers import (
 )
 from cleanplate.images.photo import Decoded
 from cleanplate.images.refusal import RefusalError, check_pixel_count, damage_is_refused
-from cleanplate.images.samples import Plane, Samples, as_gray, as_rgb, turn_upright
+from cleanplate.images.samples import Plane, Samples, as_gray, as_rgb, turn_back, turn_upright
 from cleanplate.types import Mask, RGBImage
 
 if TYPE_CHECKING:
@@ -77,15 +78,20 @@ def read_jpeg(data: bytes, max_pixels: int) -> Decoded:
     stored: npt.NDArray[np.uint8] = np.asarray(picture)
     tables = picture.quantization  # type: ignore[attr-defined]
     picture.close()
-    upright = turn_upright(stored, carried.orientation)
+    orientation = carried.orientation
+    upright = turn_upright(stored, orientation)
     pixels = as_rgb(upright) if coding.is_gray else np.ascontiguousarray(upright)
     notes = list(carried.notes)
     if coding.subsampling is None:
         notes.append("its unusual chroma subsampling is written as 4:4:4")
+    stays_turned = orientation != 1 and not coding.can_be_turned(frame.size_hw, orientation)
+    if stays_turned:
+        carried = carry_over(stream, keep_orientation=True)
     container = JpegContainer(
         stream=bare,
         carried=carried.segments,
-        orientation=carried.orientation,
+        orientation=orientation,
+        stays_turned=stays_turned,
         tables=tuple(tuple(tables[c[3]]) for c in frame.components if c[3] in tables),
         coding=coding,
     )
@@ -134,6 +140,16 @@ class _Coding:
                 mcu_hw = (8 * max(vertical), 8 * max(horizontal))
         return cls(len(components) == 1, is_rgb, subsampling, mcu_hw, kept)
 
+    def can_be_turned(self, size_hw: tuple[int, int], orientation: int) -> bool:
+        """Return whether the blocks of the upright picture are those of the stored one, turned.
+
+        A side that is no whole number of them ends in a part of one, which would be the first when
+        it is reversed. And 4:2:2 turned by 90 degrees cannot be written.
+        """
+        if orientation in (5, 6, 7, 8) and self.subsampling == 1:
+            return False
+        return not (size_hw[0] % self.mcu_hw[0] or size_hw[1] % self.mcu_hw[1])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JpegContainer:
@@ -142,12 +158,16 @@ class JpegContainer:
     stream: Stream  # without metadata
     carried: tuple[Segment, ...]
     orientation: int
+    stays_turned: bool  # the orientation is stated again, instead of turning the samples
     tables: tuple[tuple[int, ...], ...]  # one per component, row by row
     coding: _Coding
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
         """Return the edited JPEG; see the module for what stays identical."""
         del samples, pixels  # the stored samples are decoded again, exactly
+        if self.stays_turned:
+            filled = np.ascontiguousarray(turn_back(filled, self.orientation))
+            mask = np.ascontiguousarray(turn_back(mask, self.orientation))
         canvas = self._stored_samples()
         _paste(canvas, filled, mask)
         encoded = take_apart(self._compress(canvas))
@@ -161,7 +181,10 @@ class JpegContainer:
         return put_together(segments, encoded.scans)
 
     def _stored_samples(self) -> "Image.Image":
-        """Return the upright picture in the file's colour space, padded where that is possible."""
+        """Return the picture in the file's colour space, upright unless it stays turned.
+
+        Where that is possible it is padded.
+        """
         coding, size_hw = self.coding, self.stream.frame.size_hw
         if coding.is_rgb:
             canvas = _decode(self.stream, "RGB")
@@ -172,7 +195,7 @@ class JpegContainer:
                 self.stream,
                 None if coding.is_gray else coding.subsampling,
             )
-        if self.orientation != 1:
+        if self.orientation != 1 and not self.stays_turned:
             from PIL import Image
 
             if canvas.size != size_hw[::-1]:
@@ -197,9 +220,8 @@ class JpegContainer:
         """Return a JPEG of `canvas` with the original's tables, subsampling and scan type."""
         tables = [np.array(table).reshape(8, 8) for table in self.tables]
         subsampling = self.coding.subsampling or 0
-        if self.orientation in (5, 6, 7, 8):
+        if self.orientation in (5, 6, 7, 8) and not self.stays_turned:
             tables = [table.T for table in tables]
-            subsampling = 0 if subsampling == 1 else subsampling  # Pillow cannot write 1x2
         unique = tables[:2] if len(tables) == 3 and (tables[1] == tables[2]).all() else tables
         if all((table == unique[0]).all() for table in unique):
             unique = unique[:1]

@@ -160,11 +160,15 @@ def with_size(segments: tuple[Segment, ...], size_hw: tuple[int, int]) -> tuple[
     )
 
 
-def carry_over(stream: Stream) -> Carried:
+def carry_over(stream: Stream, *, keep_orientation: bool = False) -> Carried:
     """Choose the segments that may go into the edited file, and clean them.
 
     Kept: JFIF (without its thumbnail), Exif, XMP, ICC, Photoshop resources with IPTC, APP12 text,
     Adobe's marker, comments. Anything else may show what was removed, or be untrue after it.
+
+    Args:
+        stream: the file.
+        keep_orientation: leave orientation and size as they are, for a picture that is not turned.
     """
     kept: list[Segment] = []
     notes: list[str] = []
@@ -181,12 +185,14 @@ def carry_over(stream: Stream) -> Carried:
             continue
         if marker == APP1 and payload.startswith(EXIF_ID):
             if not exif_done:
-                cleaned = clean_exif(exif, size_hw=stream.frame.size_hw)
+                cleaned = clean_exif(
+                    exif, size_hw=stream.frame.size_hw, keep_orientation=keep_orientation
+                )
                 orientation, exif_done = cleaned.orientation, True
                 notes += cleaned.notes
                 kept += _split(APP1, EXIF_ID, cleaned.data)
             continue
-        clean, note = _clean_segment(segment)
+        clean, note = _clean_segment(segment, keep_orientation=keep_orientation)
         notes += note
         if clean is not None:
             kept.append(clean)
@@ -198,14 +204,16 @@ def carry_over(stream: Stream) -> Carried:
     return Carried(tuple(kept), orientation, tuple(dict.fromkeys(notes)))
 
 
-def _clean_segment(segment: Segment) -> tuple[Segment | None, tuple[str, ...]]:
+def _clean_segment(
+    segment: Segment, *, keep_orientation: bool
+) -> tuple[Segment | None, tuple[str, ...]]:
     """Return what may be written of an APPn or COM segment, and what to say about it."""
     marker, payload = segment.marker, segment.payload
     if marker == APP0 and payload.startswith(b"JFIF\x00") and len(payload) >= 14:
         notes = ("its JFIF thumbnail is not carried over",) if len(payload) > 14 else ()
         return Segment(APP0, payload[:12] + b"\x00\x00"), notes
     if marker == APP1 and payload.startswith(_XMP_ID):
-        xmp = clean_xmp(payload[len(_XMP_ID) :])
+        xmp = clean_xmp(payload[len(_XMP_ID) :], keep_orientation=keep_orientation)
         return (Segment(APP1, _XMP_ID + xmp.data) if xmp.data else None), xmp.notes
     if marker == APP13 and payload.startswith(_PHOTOSHOP_ID):
         resources = clean_resources(payload[len(_PHOTOSHOP_ID) :])
