@@ -24,7 +24,10 @@ _NATIVE_LEAST_PX = 64  # context for methods that work at the photo's own resolu
 _COARSEST = 0.5  # of the inpainter's working size
 _FINEST = 2.0  # ... for windows that would be shrunk to less than a third, which shows
 _FINE_SHRINKAGE = 3.0
-_SIZE_STEP = 32  # px; windows of the same size can be computed together, and most of them are
+
+# Where windows of the same size are computed together, their sizes are in steps, in px. On the
+# average of 60 holes that is 0.3 % farther from the truth (standard error 0.2 %).
+_SIZE_STEP = 32
 
 
 def fill_holes(
@@ -76,7 +79,7 @@ class _Canvas:
         unseen = unknown if self._hidden is None else unknown | self._hidden[window.slices]
         if unseen.all():
             unseen = unknown
-        long_side = _working_size(window, size, reach_of(inpainter))
+        long_side = _working_size(window, inpainter)
         filled = inpaint_scaled(inpainter.inpaint, part, unseen, long_side)
         # Objects of other windows, not yet removed, must not shine in.
         known = np.where(unseen[..., None], filled, part)
@@ -88,13 +91,14 @@ class _Canvas:
         unknown &= ~window.mask
 
 
-def _working_size(window: Window, size: int | None, reach_px: float | None) -> int | None:
+def _working_size(window: Window, inpainter: Inpainter) -> int | None:
     """Return the long side in px at which to inpaint a window; None for its own.
 
     Networks continue stripes and stems crisply across what they can reach, and invent shapes in the
     middle of what they cannot. So it follows from the window's hole, such that this is nowhere
-    deeper than `reach_px`, within limits; where that does not matter it is `size`.
+    deeper than they reach, within limits; where that does not matter it is the working size.
     """
+    size, reach_px = inpainter.working_size, reach_of(inpainter)
     if size is None or reach_px is None:
         return size
     long_side = int(max(window.mask.shape))
@@ -103,4 +107,5 @@ def _working_size(window: Window, size: int | None, reach_px: float | None) -> i
     depth_px = float(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
     finest = _FINEST if long_side >= _FINE_SHRINKAGE * size else 1.0
     wanted = min(max(reach_px * long_side / depth_px, _COARSEST * size), finest * size)
-    return max(1, round(wanted / _SIZE_STEP)) * _SIZE_STEP
+    step = _SIZE_STEP if lanes_of(inpainter) > 1 else 1
+    return max(1, round(wanted / step)) * step
