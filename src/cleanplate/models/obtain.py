@@ -180,7 +180,13 @@ def _identify(
 
 def _check_loads(files: Mapping[str, Path]) -> None:
     for path in files.values():
-        Session(path.read_bytes(), name=str(path), device="cpu")
+        try:
+            Session(path.read_bytes(), name=str(path), device="cpu")
+        except WeightsError as error:
+            reason = str(error.__cause__).splitlines()[0]
+            raise WeightsError(
+                f"{path}: ONNX Runtime cannot load it ({reason}); give an ONNX file"
+            ) from error
 
 
 def _convert(model: Model, paths: Sequence[Path], folder: Path, origin: Origin) -> Manifest:
