@@ -178,7 +178,7 @@ def _absence_of_cuda() -> str | None:
     try:
         driver = ctypes.CDLL(_DRIVER)
     except OSError as error:
-        return f"NVIDIA's driver is not installed ({error}); it needs an NVIDIA GPU and that"
+        return f"NVIDIA's driver is not installed ({error}); CUDA needs it, and an NVIDIA GPU"
     if (code := driver.cuInit(0)) != 0:
         return f"NVIDIA's driver finds no GPU that it can use (cuInit: error {code})"
     folder = Path(getattr(runtime, "__file__", None) or "").parent / "capi"
