@@ -1,13 +1,12 @@
 """Examples of `--like` as files: whose they are, and what finds their objects in photos."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cleanplate.batch.checksums import sha256_of
-from cleanplate.batch.planning import Plan, mask_name
+from cleanplate.batch.planning import Plan, check_stay
 from cleanplate.errors import InputError, PhotoError
 
 if TYPE_CHECKING:
@@ -88,15 +87,8 @@ def check_examples_stay(
     Raises:
         InputError: that is so; the message names both files.
     """
-    owned = {os.path.realpath(path): path for it in examples for path in (it.photo, it.mask)}
-    for photo in plan.photos if owned else ():
-        saved = () if masks is None else (masks / mask_name(photo),)
-        for target in (*photo.targets, *saved):
-            if (own := owned.get(os.path.realpath(target))) is not None:
-                raise InputError(
-                    f"{own}: the example would be overwritten by what is made of {photo.source}; "
-                    "name another output folder"
-                )
+    files = [path for example in examples for path in (example.photo, example.mask)]
+    check_stay(plan, "example", files, masks=masks)
 
 
 def describe_examples(examples: Sequence[Example]) -> list[dict[str, str]]:

@@ -246,8 +246,7 @@ class Journal:
         uses_masks = job.own_masks is not None or job.own_drafts is not None
         unchanged = _is_same(sources, _stats(sources), source_state) and (
             # By masks now and by a segmenter then, or the reverse: no mask changed.
-            uses_masks != (mask_state is not None)
-            or not uses_masks
+            not (uses_masks and mask_state is not None)
             or _is_same(masks, _stats(masks), mask_state)
         )
         if not unchanged:

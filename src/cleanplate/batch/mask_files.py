@@ -1,11 +1,9 @@
 """The user's own masks: which file belongs to which photo."""
 
-import os
-from contextlib import suppress
 from pathlib import Path
 
-from cleanplate.batch.planning import Plan, PlannedPhoto, mask_name, report_files
-from cleanplate.errors import InputError, PhotoError
+from cleanplate.batch.planning import Plan, PlannedPhoto, check_report, check_stay
+from cleanplate.errors import PhotoError
 from cleanplate.images import PHOTO_SUFFIXES
 
 
@@ -50,6 +48,14 @@ class MaskFiles:
             )
         return loose
 
+    def files_of(self, photo: PlannedPhoto, *, are_drafts: bool) -> tuple[Path, ...]:
+        """Return the mask of `photo`, or both files of a draft; none where `find` raises."""
+        try:
+            mask = self.find(photo)
+        except PhotoError:  # the photo's own failure, which the work itself will tell
+            return ()
+        return (mask, mask.with_suffix(".json")) if are_drafts else (mask,)
+
     def check_stay(
         self,
         plan: Plan,
@@ -69,23 +75,12 @@ class MaskFiles:
         Raises:
             InputError: that is so; the message names both files.
         """
-        owned: dict[str, Path] = {}
-        for photo in plan.photos:
-            with suppress(PhotoError):  # the photo's own failure
-                mask = self.find(photo)
-                files = (mask, mask.with_suffix(".json")) if are_drafts else (mask,)
-                owned.update((_real(path), path) for path in files)
-        for photo in plan.photos:
-            saved = () if masks is None else (masks / mask_name(photo),)
-            for target in (*photo.targets, *saved):
-                if (own := owned.get(_real(target))) is not None:
-                    raise InputError(
-                        f"{own}: the mask would be overwritten by what is made of {photo.source}; "
-                        "name another output folder"
-                    )
-        for path in () if report is None else report_files(report):
-            if (own := owned.get(_real(path))) is not None:
-                raise InputError(f"{own}: the report would overwrite it; name another place")
+        owned = [
+            path for photo in plan.photos for path in self.files_of(photo, are_drafts=are_drafts)
+        ]
+        check_stay(plan, "mask", owned, masks=masks)
+        if report is not None:
+            check_report(report, stay=owned)
 
     def _look(self, folder: Path, start: str) -> Path | None:
         """Return the first file in `folder` named `start` plus a photo suffix, .png before all."""
@@ -108,7 +103,3 @@ class MaskFiles:
             cause = f"folder of masks cannot be read ({error.strerror})"
             raise PhotoError(folder, cause, "check its rights") from error
         return self._names[folder][1]
-
-
-def _real(path: Path) -> str:
-    return os.path.normcase(os.path.realpath(path))

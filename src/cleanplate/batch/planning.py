@@ -249,13 +249,43 @@ def check_writes(
         check_report(report)
 
 
-def check_report(report: Path) -> None:
+def check_stay(plan: Plan, kind: str, files: Iterable[Path], *, masks: Path | None = None) -> None:
+    """Refuse a run that would write over files that it goes by.
+
+    Args:
+        plan: what will be written.
+        kind: what to call such a file, e.g. "mask".
+        files: what must not be written over.
+        masks: the folder that masks are saved to.
+
+    Raises:
+        InputError: that is so; the message names both files.
+    """
+    owned = {_real(path): path for path in files}
+    for photo in plan.photos if owned else ():
+        saved = () if masks is None else (masks / mask_name(photo),)
+        for target in (*photo.targets, *saved):
+            if (own := owned.get(_real(target))) is not None:
+                raise InputError(
+                    f"{own}: the {kind} would be overwritten by what is made of {photo.source}; "
+                    "name another output folder"
+                )
+
+
+def check_report(report: Path, *, stay: Iterable[Path] = ()) -> None:
     """Refuse a report in the place of a folder, or of a file that is a photo or mask by its name.
+
+    Args:
+        report: what `--report` names.
+        stay: files that it must not replace, whatever their names.
 
     Raises:
         InputError: that is so.
     """
+    owned = {_real(path): path for path in stay}
     for path in report_files(report):
+        if (own := owned.get(_real(path))) is not None:
+            raise InputError(f"{own}: the report would overwrite it; name another place")
         if _is_folder(path):
             raise InputError(f"{path}: is a folder; --report takes a file")
         if is_photo_name(path) and _mode(path) is not None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from cleanplate.batch.outcomes import Outcome
 from cleanplate.batch.planning import PlannedPhoto
 from cleanplate.batch.running import Job, run_photo
-from cleanplate.errors import PhotoError
 
 if TYPE_CHECKING:
     from cleanplate.pipeline import Remover
@@ -66,13 +65,7 @@ def own_masks_of(photo: PlannedPhoto, job: Job) -> tuple[Path, ...]:
     None where there are none, which the work itself will tell.
     """
     files = job.own_drafts or job.own_masks
-    if files is None:
-        return ()
-    try:
-        mask = files.find(photo)
-    except PhotoError:
-        return ()
-    return (mask,) if job.own_drafts is None else (mask, mask.with_suffix(".json"))
+    return () if files is None else files.files_of(photo, are_drafts=job.own_drafts is not None)
 
 
 def state_of(*paths: Path) -> FileState | None:

@@ -1,6 +1,5 @@
 """`--like` and `--like-mask`: an example says what to remove, instead of a name."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,6 +24,8 @@ def check_like(
     Raises:
         InputError: see above.
     """
+    from cleanplate.batch import check_report
+
     if len(like) != len(like_mask):
         raise InputError(
             "--like and --like-mask belong together, one mask for each example; got "
@@ -36,6 +37,5 @@ def check_like(
             f"--like and {' and '.join(given)} exclude each other: the example says what is "
             "removed; give one of them"
         )
-    for path in (*like, *like_mask):
-        if report is not None and os.path.realpath(report) == os.path.realpath(path):
-            raise InputError(f"{path}: the report would overwrite it; name another place")
+    if report is not None:
+        check_report(report, stay=(*like, *like_mask))

@@ -150,19 +150,18 @@ def run_job(
             batch.Engine(remover, job, resources, journal=journal, on_start=view.start_photo)
         )
         stack.enter_context(view)
+        masks = None if job.dry_run else job.masks
         for part in (plan,) if later is None else later:
-            masks = {}
-            if job.masks is not None and not job.dry_run:
-                masks = {photo.source: job.masks / batch.mask_name(photo) for photo in part.photos}
+            planned = {} if masks is None else {photo.source: photo for photo in part.photos}
             view.expect(len(part.photos) + len(part.unreadable))
             if journal is not None:
                 journal.remove_leftovers(part, job.masks)
             for outcome in engine.run(part):
                 writer.write(outcome)
                 view.finish_photo(outcome)
-                mask = masks.get(outcome.source)
-                if outcome.skipped is not None and mask is not None and not mask.exists():
-                    view.unsaved_masks += 1
+                if masks is not None and outcome.skipped is not None:
+                    mask = masks / batch.mask_name(planned[outcome.source])
+                    view.unsaved_masks += not mask.exists()
             if job.fail_fast and view.failed:
                 break
     view.summarise()

@@ -1,7 +1,6 @@
 """`cleanplate video`: a clip in, the same clip without the named objects out."""
 
 import json
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -175,12 +174,8 @@ def video_command(
 def _check_report(report: Path | None, source: Path, target: Path) -> None:
     from cleanplate.batch import check_report
 
-    if report is None:
-        return
-    for path in (source, target):
-        if os.path.realpath(report) == os.path.realpath(path):
-            raise InputError(f"{path}: the report would overwrite it; name another place")
-    check_report(report)
+    if report is not None:
+        check_report(report, stay=(source, target))
 
 
 def _tell(result: "VideoRemoval", *, verbose: bool) -> None:
