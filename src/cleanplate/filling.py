@@ -1,7 +1,5 @@
 """Holes of a photo, filled window by window: what the inpainter sees of each, and what is kept."""
 
-import functools
-
 import cv2
 import numpy as np
 
@@ -47,10 +45,9 @@ def fill_holes(
     """
     least_px = inpainter.working_size or _NATIVE_LEAST_PX
     windows = plan_windows(mask, context=_CONTEXT, min_size=least_px, join=_JOIN)
-    canvas = _Canvas(image, mask, draft)
-    fill = functools.partial(canvas.fill, inpainter)
+    canvas = _Canvas(image, mask, inpainter, draft)
     for together in in_rounds(windows):
-        for _ in in_lanes(fill, together, lanes_of(inpainter)):
+        for _ in in_lanes(canvas.fill, together, lanes_of(inpainter)):
             pass
     return canvas.result
 
@@ -61,8 +58,11 @@ class _Canvas:
     Args: see `fill_holes`.
     """
 
-    def __init__(self, image: RGBImage, mask: Mask, draft: Draft | None) -> None:
+    def __init__(
+        self, image: RGBImage, mask: Mask, inpainter: Inpainter, draft: Draft | None
+    ) -> None:
         self.result = image.copy()
+        self._inpainter = inpainter
         self._sources = ~mask  # what texture may be copied from
         self._waiting = mask.copy()  # holes not yet filled: no window may copy from them
         self._hidden: Mask | None = None
@@ -72,8 +72,9 @@ class _Canvas:
                 guarded = (thing for thing in draft.left if thing.id in draft.guarded)
                 self._hidden = painted(guarded, mask.shape)
 
-    def fill(self, inpainter: Inpainter, window: Window) -> None:
+    def fill(self, window: Window) -> None:
         """Fill the holes that a window is for; safe for windows that do not overlap, in threads."""
+        inpainter = self._inpainter
         size = inpainter.working_size
         part, unknown = self.result[window.slices], self._waiting[window.slices]
         unseen = unknown if self._hidden is None else unknown | self._hidden[window.slices]

@@ -85,13 +85,13 @@ def read_jpeg(data: bytes, max_pixels: int) -> Decoded:
     if coding.subsampling is None:
         notes.append("its unusual chroma subsampling is written as 4:4:4")
     stays_turned = orientation != 1 and not coding.can_be_turned(frame.size_hw, orientation)
-    if stays_turned:
+    if stays_turned:  # seldom: what was cleaned is cleaned again, with the orientation in it
         carried = carry_over(stream, keep_orientation=True)
     container = JpegContainer(
         stream=bare,
         carried=carried.segments,
-        orientation=orientation,
-        stays_turned=stays_turned,
+        orientation=1 if stays_turned else orientation,
+        stated=orientation if stays_turned else 1,
         tables=tuple(tuple(tables[c[3]]) for c in frame.components if c[3] in tables),
         coding=coding,
     )
@@ -157,17 +157,15 @@ class JpegContainer:
 
     stream: Stream  # without metadata
     carried: tuple[Segment, ...]
-    orientation: int
-    stays_turned: bool  # the orientation is stated again, instead of turning the samples
+    orientation: int  # by which the samples are turned when they are written
+    stated: int  # orientation that is written again instead; one of both is 1
     tables: tuple[tuple[int, ...], ...]  # one per component, row by row
     coding: _Coding
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
         """Return the edited JPEG; see the module for what stays identical."""
         del samples, pixels  # the stored samples are decoded again, exactly
-        if self.stays_turned:
-            filled = np.ascontiguousarray(turn_back(filled, self.orientation))
-            mask = np.ascontiguousarray(turn_back(mask, self.orientation))
+        filled, mask = turn_back(filled, self.stated), turn_back(mask, self.stated)
         canvas = self._stored_samples()
         _paste(canvas, filled, mask)
         encoded = take_apart(self._compress(canvas))
@@ -181,7 +179,7 @@ class JpegContainer:
         return put_together(segments, encoded.scans)
 
     def _stored_samples(self) -> "Image.Image":
-        """Return the picture in the file's colour space, upright unless it stays turned.
+        """Return the picture in the file's colour space, turned as it will be written.
 
         Where that is possible it is padded.
         """
@@ -195,7 +193,7 @@ class JpegContainer:
                 self.stream,
                 None if coding.is_gray else coding.subsampling,
             )
-        if self.orientation != 1 and not self.stays_turned:
+        if self.orientation != 1:
             from PIL import Image
 
             if canvas.size != size_hw[::-1]:
@@ -220,7 +218,7 @@ class JpegContainer:
         """Return a JPEG of `canvas` with the original's tables, subsampling and scan type."""
         tables = [np.array(table).reshape(8, 8) for table in self.tables]
         subsampling = self.coding.subsampling or 0
-        if self.orientation in (5, 6, 7, 8) and not self.stays_turned:
+        if self.orientation in (5, 6, 7, 8):
             tables = [table.T for table in tables]
         unique = tables[:2] if len(tables) == 3 and (tables[1] == tables[2]).all() else tables
         if all((table == unique[0]).all() for table in unique):

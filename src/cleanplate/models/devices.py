@@ -36,7 +36,7 @@ DEVICES = ("auto", *_PROVIDERS)
 """What `--device` takes. "auto" is CUDA where it works, the CPU otherwise; "cuda-fp16" is CUDA with
 the networks in half precision."""
 
-_ACCELERATORS = ("cuda", "cuda-fp16", "coreml", "directml")
+ACCELERATORS = ("cuda", "cuda-fp16", "coreml", "directml")
 """Devices of which a machine has one or a few, whatever the number of its processor cores."""
 
 # What brings each provider, for the message when it is absent.
@@ -132,7 +132,7 @@ def is_shared(device: str) -> bool:
             will be told why.
     """
     try:
-        return resolve_device(device) in _ACCELERATORS
+        return resolve_device(device) in ACCELERATORS
     except (MissingRuntimeError, DeviceError):
         return False
 

@@ -2,8 +2,6 @@
 
 from cleanplate.errors import DeviceError
 
-_NEEDED = "it needs 'pip install onnx'"
-
 
 def in_half_precision(content: bytes, *, device: str) -> bytes:
     """Return a network that computes in float16, and takes and gives what it did before.
@@ -22,7 +20,7 @@ def in_half_precision(content: bytes, *, device: str) -> bytes:
         import onnx
         from onnxruntime.transformers.float16 import convert_float_to_float16
     except ImportError as error:
-        raise DeviceError(device, f"{error}; {_NEEDED}") from error
+        raise DeviceError(device, f"{error}; it needs 'pip install onnx'") from error
     halved = convert_float_to_float16(onnx.load_model_from_string(content), keep_io_types=True)
     half: bytes = halved.SerializeToString()
     return half

@@ -3,7 +3,6 @@
 import functools
 import logging
 import re
-import threading
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, cast
@@ -14,10 +13,10 @@ from cleanplate.errors import CleanplateError, DeviceError, InputError, WeightsE
 from cleanplate.models import serving
 from cleanplate.models.batching import MOST_IN_BATCH, Batcher
 from cleanplate.models.devices import (
+    ACCELERATORS,
     CPU,
     CUDA,
     INSTALL,
-    OPENVINO,
     import_runtime,
     provider_of,
     providers_for,
@@ -152,11 +151,11 @@ def _load(content: bytes, name: str, device: str, threads: int | None) -> Networ
         _Binding(runtime, session, names, "cuda") if provider == CUDA else _plain(session, names)
     )
     run = _with_plain_words(compute, device, name)
-    one_user = provider not in (CPU, OPENVINO)  # DirectML's sessions must not run twice at once
+    one_user = device in ACCELERATORS  # DirectML's sessions must not run twice at once
     batched = one_user and _takes_batches([*inputs, *outputs])
     return Network(
         provider=provider,
-        input_shapes=tuple(tuple(getattr(node, "shape", ())) for node in inputs),
+        input_shapes=tuple(tuple(node.shape) for node in inputs),
         lanes=_LANES if batched else 1,
         run=Batcher(run, most=MOST_IN_BATCH if batched else 1) if one_user else run,
     )
@@ -199,6 +198,8 @@ def _plain(session: Any, names: Sequence[str]) -> Run:
 class _Binding:
     """Runs a network with its inputs in memory of the device that is kept from call to call.
 
+    It takes one call at a time; a `Batcher` gives it no more.
+
     Args:
         runtime: the module.
         session: its session.
@@ -210,20 +211,18 @@ class _Binding:
         self._runtime, self._session, self._names, self._where = runtime, session, names, where
         self._outputs = [node.name for node in session.get_outputs()]
         self._kept: dict[str, tuple[object, Any]] = {}  # name -> (shape and dtype, value)
-        self._one_at_a_time = threading.Lock()
 
     def __call__(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        with self._one_at_a_time:
-            binding = self._session.io_binding()
-            for name, tensor in zip(self._names, tensors, strict=True):
-                value = self._on_device(name, np.asarray(tensor, order="C"))
-                binding.bind_ortvalue_input(name, value)
-            for name in self._outputs:
-                binding.bind_output(name, self._where)
-            binding.synchronize_inputs()
-            self._session.run_with_iobinding(binding)
-            binding.synchronize_outputs()
-            return cast("list[Tensor]", binding.copy_outputs_to_cpu())
+        binding = self._session.io_binding()
+        for name, tensor in zip(self._names, tensors, strict=True):
+            value = self._on_device(name, np.asarray(tensor, order="C"))
+            binding.bind_ortvalue_input(name, value)
+        for name in self._outputs:
+            binding.bind_output(name, self._where)
+        binding.synchronize_inputs()
+        self._session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+        return cast("list[Tensor]", binding.copy_outputs_to_cpu())
 
     def _on_device(self, name: str, tensor: Tensor) -> Any:
         kind = (tensor.shape, tensor.dtype)
