@@ -39,7 +39,7 @@ import numpy as np
 from PIL import Image
 
 from cleanplate import Remover
-from cleanplate.images import read_photo
+from cleanplate.images import is_photo_name, read_photo
 from cleanplate.inpainters import DEFAULT_INPAINTER
 from cleanplate.masks import painted
 from cleanplate.models import devices, runtime
@@ -49,12 +49,12 @@ from cleanplate.models.registry import get_model
 from cleanplate.models.runtime import load_network
 from cleanplate.models.store import read_file
 from cleanplate.segmenters import DEFAULT_SEGMENTER
+from overlap import intersection_over_union
 
 SEED_PHOTOS_PER_S = 13.0
 """Of the project this one grew out of, DeepLabV3-ResNet-101 and EdgeConnect on an H100."""
 
 SIDE = 256  # px
-_SUFFIXES = {".jpg", ".jpeg", ".png"}
 _VARIANTS = {
     "as it is": {},
     "without IO binding": {"binding": False},
@@ -184,8 +184,7 @@ def difference_of_results(
     overlaps, off = [], []
     for one, other in zip(removals["cpu"], removals[device], strict=True):
         masks = [painted(removal.objects, removal.mask.shape) for removal in (one, other)]
-        either = np.count_nonzero(masks[0] | masks[1])
-        overlaps.append(np.count_nonzero(masks[0] & masks[1]) / either if either else 1.0)
+        overlaps.append(intersection_over_union(*masks))
         both = one.mask & other.mask
         off.append(np.abs(one.image[both].astype(int) - other.image[both]).ravel())
     levels = np.concatenate(off)
@@ -203,7 +202,7 @@ def time_runs(
     folder: Path, models: list[str], device: str, workers: list[int]
 ) -> Iterator[dict[str, float]]:
     """Yield the photos per second of `cleanplate run` with its start, per number of workers."""
-    count = sum(1 for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    count = sum(1 for path in folder.iterdir() if is_photo_name(path))
     for number in workers:
         with tempfile.TemporaryDirectory() as output:
             command = [
@@ -217,11 +216,11 @@ def time_runs(
         yield {"workers": number, "photos": count, "photos_per_s": count / spent_s}
 
 
-def shrunk_copies(paths: list[Path], folder: Path, count: int) -> None:
+def shrunk_copies(photos: list[np.ndarray], folder: Path, count: int) -> None:
     """Write so many photos of 256x256 px, squashed as the seed did."""
     for number in range(count):
-        photo = Image.open(paths[number % len(paths)]).convert("RGB").resize((SIDE, SIDE))
-        photo.save(folder / f"{number:05}.jpg", quality=92)
+        photo = Image.fromarray(photos[number % len(photos)])
+        photo.resize((SIDE, SIDE)).save(folder / f"{number:05}.jpg", quality=92)
 
 
 def main() -> None:
@@ -238,7 +237,7 @@ def main() -> None:
     arguments = parser.parse_args()
     models = [arguments.segmenter, arguments.inpainter]
     quick = arguments.quick
-    paths = sorted(path for path in arguments.photos.iterdir() if path.suffix.lower() in _SUFFIXES)
+    paths = sorted(path for path in arguments.photos.iterdir() if is_photo_name(path))
     paths = paths[: 3 if quick else len(paths)]
     photos = [read_photo(path).pixels for path in paths]
     cores = usable_cores()
@@ -271,7 +270,7 @@ def main() -> None:
         found["results"] = difference_of_results(photos, models, device)
         print("  " + ", ".join(f"{name} {value:.4f}" for name, value in found["results"].items()))
         with tempfile.TemporaryDirectory() as folder:
-            shrunk_copies(paths, Path(folder), 4 if quick else 600)
+            shrunk_copies(photos, Path(folder), 4 if quick else 600)
             for name, place in (("256x256 px", Path(folder)), ("as they are", arguments.photos)):
                 runs = found[f"runs, {name}"] = []
                 for row in time_runs(place, models, device, [1, cores]):

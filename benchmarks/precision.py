@@ -39,6 +39,7 @@ from cleanplate.models.registry import MODELS
 from cleanplate.models.runtime import Session
 from cleanplate.models.store import read_file
 from cleanplate.types import RGBImage
+from overlap import intersection_over_union
 from rounding import largest_value, rounded_to_half
 
 _ROLES = {
@@ -192,7 +193,10 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|---|---|")
     for name, meter in meters.items():
-        overlaps = [_iou(a, b) for a, b in zip(masks["float32"], masks[name], strict=True)]
+        overlaps = [
+            intersection_over_union(a, b)
+            for a, b in zip(masks["float32"], masks[name], strict=True)
+        ]
         perceptual, psnr = np.mean(scores[name], axis=0)
         spent = " | ".join("" if name == "fp16" else f"{meter.cpu_s[role]:.2f}" for role in _ROLES)
         print(
@@ -239,11 +243,6 @@ def _thinned(things: list[Any], most: int) -> list[Any]:
 def _mask(remover: Remover, photo: RGBImage) -> np.ndarray:
     found, _ = remover.find(photo, remover.segmenter.labels)
     return painted(found, photo.shape)
-
-
-def _iou(one: np.ndarray, two: np.ndarray) -> float:
-    either = np.count_nonzero(one | two)
-    return np.count_nonzero(one & two) / either if either else 1.0
 
 
 def _scores(
