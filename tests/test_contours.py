@@ -6,7 +6,7 @@ import pytest
 
 from cleanplate.contours import directions, find_by_contours, slopes_of, steadiness
 from cleanplate.likeness import Thing
-from cleanplate.matching import convex_outline, project, scaling, shifting
+from cleanplate.geometry import convex_outline, project, scaling, shifting
 
 
 def draw(image, centre, scale=1.0, strength=1.0):

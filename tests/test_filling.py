@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cleanplate.filling import fill_holes
+from cleanplate.filling import inpaint_holes
 from cleanplate.inpainters import create_inpainter
 
 
@@ -53,7 +53,7 @@ def test_several_windows_at_a_time_give_what_one_by_one_gives(scene, working_siz
     photo, mask = scene
     before = photo.copy()
     alone, several = Counting(1, working_size), Counting(4, working_size)
-    expected, found = (fill_holes(photo, mask, inpainter) for inpainter in (alone, several))
+    expected, found = (inpaint_holes(photo, mask, inpainter) for inpainter in (alone, several))
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(found[~mask], photo[~mask])
     np.testing.assert_array_equal(photo, before)
@@ -65,8 +65,8 @@ def test_the_windows_of_a_photo_meet_on_the_gpu(rng, pretended_cuda):
     mask = np.zeros((260, 1900), np.bool_)
     for left in range(100, 1900, 300):
         mask[100 : 130 + left // 100, left : left + 40] = True
-    expected = fill_holes(photo, mask, create_inpainter(device="cpu"))
-    found = fill_holes(photo, mask, create_inpainter(device="cuda"))
+    expected = inpaint_holes(photo, mask, create_inpainter(device="cpu"))
+    found = inpaint_holes(photo, mask, create_inpainter(device="cuda"))
     batches = [shapes[0][0] for session in pretended_cuda.sessions for shapes in session.ran]
     assert max(batches) > 1
     assert np.abs(found.astype(int) - expected).max() <= 3  # of equal sizes: 256 px
@@ -87,6 +87,6 @@ def test_windows_that_are_filled_together_have_few_sizes(lanes, step):
     for depth in (75, 82, 90, 99, 108, 117, 127):
         mask = np.zeros((700, 700), np.bool_)
         mask[300 : 300 + 2 * depth, 200:500] = True
-        fill_holes(np.full((700, 700, 3), 90, np.uint8), mask, Asked(lanes, 256))
+        inpaint_holes(np.full((700, 700, 3), 90, np.uint8), mask, Asked(lanes, 256))
     assert all(size % step == 0 for size in asked)
     assert (len(set(asked)) <= 4) == (step > 1)

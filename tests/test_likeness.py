@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cleanplate.likeness import Thing, agreement, align, colour_match, visible_share
-from cleanplate.matching import convex_outline, project, scaling, shifting
+from cleanplate.geometry import convex_outline, project, scaling, shifting
 
 
 @pytest.fixture

@@ -4,17 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from cleanplate.matching import (
-    convex_outline,
-    find_features,
-    find_poses,
-    is_plausible,
-    match_features,
-    project,
-    scale_of,
-    scaling,
-    shifting,
-)
+from cleanplate.geometry import convex_outline, is_plausible, project, scale_of, scaling, shifting
+from cleanplate.matching import find_features, find_poses, match_features
 
 BOX = (130, 60, 330, 260)  # of the cat's face
 

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.likeness import Thing
-from cleanplate.matching import Luma, Pose, Transform, scaling, shifting
+from cleanplate.geometry import Luma, Transform, scaling, shifting
+from cleanplate.matching import Pose
 from cleanplate.types import Mask
 
 _SIDE_PX = 56.0  # long side of the thing as it is searched for

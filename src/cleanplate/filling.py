@@ -4,12 +4,11 @@ import cv2
 import numpy as np
 
 from cleanplate.compositing import paste
-from cleanplate.drafts import Draft
 from cleanplate.inpainters import Inpainter
 from cleanplate.inpainters.base import is_sharp, lanes_of, reach_of
 from cleanplate.inpainters.fitting import inpaint_scaled, scale_for
 from cleanplate.lanes import in_lanes
-from cleanplate.masks import box_of, painted
+from cleanplate.masks import box_of
 from cleanplate.texture import carry_texture
 from cleanplate.types import Mask, RGBImage
 from cleanplate.windows import Window, in_rounds, plan_windows
@@ -28,8 +27,13 @@ _FINE_SHRINKAGE = 3.0
 _SIZE_STEP = 32
 
 
-def fill_holes(
-    image: RGBImage, mask: Mask, inpainter: Inpainter, draft: Draft | None = None
+def inpaint_holes(
+    image: RGBImage,
+    mask: Mask,
+    inpainter: Inpainter,
+    *,
+    kept: Mask | None = None,
+    hidden: Mask | None = None,
 ) -> RGBImage:
     """Return a photo with its holes filled at its own resolution.
 
@@ -37,15 +41,16 @@ def fill_holes(
         image: (H, W, 3) uint8, RGB. Not modified.
         mask: (H, W) bool, True = fill.
         inpainter: what invents the content.
-        draft: what the mask was made from. Of its objects that stay no texture is copied; those
-            that stay on purpose are hidden from the inpainter, too, or it would go on with them.
+        kept: (H, W) bool, objects that stay: no texture is copied from them.
+        hidden: (H, W) bool, those that the inpainter must not see either, or it would continue
+            them into the hole.
 
     Returns:
         (H, W, 3) uint8, RGB. Equal to `image` wherever `mask` is False.
     """
     least_px = inpainter.working_size or _NATIVE_LEAST_PX
     windows = plan_windows(mask, context=_CONTEXT, min_size=least_px, join=_JOIN)
-    canvas = _Canvas(image, mask, inpainter, draft)
+    canvas = _Canvas(image, mask, inpainter, kept, hidden)
     for together in in_rounds(windows):
         for _ in in_lanes(canvas.fill, together, lanes_of(inpainter)):
             pass
@@ -55,22 +60,24 @@ def fill_holes(
 class _Canvas:
     """A photo on its way to its clean plate.
 
-    Args: see `fill_holes`.
+    Args: see `inpaint_holes`.
     """
 
     def __init__(
-        self, image: RGBImage, mask: Mask, inpainter: Inpainter, draft: Draft | None
+        self,
+        image: RGBImage,
+        mask: Mask,
+        inpainter: Inpainter,
+        kept: Mask | None,
+        hidden: Mask | None,
     ) -> None:
         self.result = image.copy()
         self._inpainter = inpainter
         self._sources = ~mask  # what texture may be copied from
         self._waiting = mask.copy()  # holes not yet filled: no window may copy from them
-        self._hidden: Mask | None = None
-        if draft is not None:
-            self._sources &= ~painted(draft.left, mask.shape)
-            if draft.guarded:
-                guarded = (thing for thing in draft.left if thing.id in draft.guarded)
-                self._hidden = painted(guarded, mask.shape)
+        self._hidden = hidden
+        if kept is not None:
+            self._sources &= ~kept
 
     def fill(self, window: Window) -> None:
         """Fill the holes that a window is for; safe for windows that do not overlap, in threads."""

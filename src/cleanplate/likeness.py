@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.matching import Luma, Transform, is_plausible, project, scale_of, scaling, shifting
+from cleanplate.geometry import Luma, Transform, is_plausible, project, scale_of, scaling, shifting
 from cleanplate.types import Mask, RGBImage
 
 _SIDE_PX = 160.0  # long side at which to compare; the photo's own if it is smaller there

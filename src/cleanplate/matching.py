@@ -15,13 +15,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cleanplate.geometry import Luma, Transform, is_plausible, project, shifting
 from cleanplate.types import Mask
-
-Luma = npt.NDArray[np.uint8]
-"""(H, W) uint8, grey."""
-
-Transform = npt.NDArray[np.float64]
-"""(3, 3), maps (x, y, 1) of pixel centres; its last element is 1."""
 
 _LEAST_PICTURE_PX = 8  # sides of a picture without any detail
 _FARTHEST = 0.8  # between unit vectors; RootSIFT pairs that are right are mostly below 0.6
@@ -40,10 +35,6 @@ _MOST_TRIES = 40  # poses looked at in one photo
 _WITHIN_SHARE = 0.02  # of the object's diagonal: error of a match that agrees with a pose
 _WITHIN_LEAST_PX = 2.0
 
-# What a photo of the same thing may do to it.
-_SCALES = (1 / 8, 8.0)
-_MOST_STRETCH = 3.0  # ratio of the two directions' scales
-_MOST_TAPER = 3.0  # ratio of the scales at the outline's corners
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -260,71 +251,3 @@ def _error(
 def _details(xy: npt.NDArray[np.float32]) -> int:
     """Return how many different details some features lie at: one may have several directions."""
     return len(np.unique(np.round(xy / 2), axis=0))
-
-
-def project(transform: Transform, xy: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Return (K, 2) points where a transform takes them."""
-    mapped = np.column_stack([xy, np.ones(len(xy))]) @ transform.T
-    return np.asarray(mapped[:, :2] / mapped[:, 2:])
-
-
-def is_plausible(transform: Transform, outline: npt.NDArray[np.float64]) -> bool:
-    """Return whether a photo of a thing can show it so: no mirror image, no extreme perspective.
-
-    Args:
-        transform: from the thing's own px to the photo's.
-        outline: (K, 2) corners of a convex polygon around it.
-    """
-    points = np.vstack([outline, outline.mean(axis=0)])
-    depth = np.column_stack([points, np.ones(len(points))]) @ transform[2]
-    if not np.isfinite(transform).all() or depth.min() <= 1e-6:
-        return False
-    mapped = project(transform, points)
-    areas = []
-    for w, xy in zip(depth, mapped, strict=True):
-        # The derivative of the mapping at a point that it takes to `xy`.
-        jacobian = (transform[:2, :2] - np.outer(xy, transform[2, :2])) / w
-        determinant = float(np.linalg.det(jacobian))
-        if determinant <= 0:
-            return False
-        stretch = np.linalg.svd(jacobian, compute_uv=False)
-        if stretch[0] > _MOST_STRETCH * stretch[1]:
-            return False
-        areas.append(determinant)
-    scales = np.sqrt(areas)
-    return bool(
-        scales.max() <= _MOST_TAPER * scales.min() and _SCALES[0] <= scales[-1] <= _SCALES[1]
-    )
-
-
-def scale_of(transform: Transform, outline: npt.NDArray[np.float64]) -> float:
-    """Return how many px of the photo one px of the thing becomes, on the mean over it."""
-    area = abs(cv2.contourArea(outline.astype(np.float32)))
-    mapped = abs(cv2.contourArea(project(transform, outline).astype(np.float32)))
-    return float(np.sqrt(mapped / max(area, 1e-9)))
-
-
-def scaling(scale_x: float, scale_y: float | None = None) -> Transform:
-    """Return the transform from one size of a picture to another; outer corners stay corners."""
-    scale_y = scale_x if scale_y is None else scale_y
-    return np.array(
-        [[scale_x, 0, 0.5 * scale_x - 0.5], [0, scale_y, 0.5 * scale_y - 0.5], [0, 0, 1]],
-        np.float64,
-    )
-
-
-def shifting(across: float, down: float) -> Transform:
-    """Return the transform that moves by some px."""
-    return np.array([[1, 0, across], [0, 1, down], [0, 0, 1]], np.float64)
-
-
-def convex_outline(mask: Mask) -> npt.NDArray[np.float64]:
-    """Return (K, 2) corners, at least 3, of the convex hull of a mask that is not empty, in px."""
-    contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    points = np.vstack([contour[:, 0] for contour in contours]).astype(np.float64)
-    # Pixels have a width: a line of them is no degenerate polygon.
-    corners = (
-        points[:, None] + np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
-    ).reshape(-1, 2)
-    hull = cv2.convexHull(corners.astype(np.float32))[:, 0]
-    return np.asarray(hull, np.float64)

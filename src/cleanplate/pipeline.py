@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from cleanplate.drafts import Draft, draft_mask, shaped, with_outlines
 from cleanplate.errors import InputError
-from cleanplate.filling import fill_holes
+from cleanplate.filling import inpaint_holes
 from cleanplate.inpainters import DEFAULT_INPAINTER, Inpainter, create_inpainter
 from cleanplate.masks import painted, touching
 from cleanplate.segmenters import DEFAULT_SEGMENTER, Segmenter, create_segmenter
@@ -309,7 +309,13 @@ class Remover:
         notes: tuple[str, ...] = ()
         if mask.all():
             notes = ("the mask covers the whole photo: there is nothing to continue it from",)
-        filled = fill_holes(image, mask, self.inpainter, draft)
+        kept = hidden = None
+        if draft is not None:
+            kept = painted(draft.left, mask.shape)
+            if draft.guarded:
+                guarded = (thing for thing in draft.left if thing.id in draft.guarded)
+                hidden = painted(guarded, mask.shape)
+        filled = inpaint_holes(image, mask, self.inpainter, kept=kept, hidden=hidden)
         return Removal(image=filled, mask=mask.copy(), notes=notes)
 
 

@@ -14,7 +14,7 @@ from cleanplate.batch.filtering import PhotoFilter
 from cleanplate.batch.journal import JOURNAL_FOLDER, Journal
 from cleanplate.batch.mask_files import MaskFiles
 from cleanplate.batch.memory import parse_size
-from cleanplate.batch.outcomes import Found, Outcome, Skipped, Status, Untouched
+from cleanplate.batch.outcomes import Found, Outcome, Skipped, Status
 from cleanplate.batch.page import PageWriter
 from cleanplate.batch.piping import run_bytes
 from cleanplate.batch.planning import (
@@ -28,7 +28,8 @@ from cleanplate.batch.planning import (
 )
 from cleanplate.batch.redoing import plan_redo, read_list, read_report
 from cleanplate.batch.report import ModelNames, ReportWriter, describe_models, describe_outcome
-from cleanplate.batch.running import Job, run_photo
+from cleanplate.batch.job import Job, Untouched
+from cleanplate.batch.running import run_photo
 from cleanplate.batch.settings import describe_settings, flat_settings, job_of, settings_in_words
 from cleanplate.batch.watching import watch_photos
 from cleanplate.batch.worker import is_portable

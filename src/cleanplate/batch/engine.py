@@ -21,8 +21,9 @@ from cleanplate.batch.memory import (
 )
 from cleanplate.batch.outcomes import Outcome, skipped_outcome, unreadable_outcome
 from cleanplate.batch.planning import Plan, PlannedPhoto
-from cleanplate.batch.running import Job
-from cleanplate.batch.tracing import Done, do_photo
+from cleanplate.batch.job import Job
+from cleanplate.batch.tracing import Done
+from cleanplate.batch.running import do_photo
 from cleanplate.batch.worker import Order, Task, Worker, is_portable
 from cleanplate.errors import InputError
 from cleanplate.models.devices import is_shared, usable_cores

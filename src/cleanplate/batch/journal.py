@@ -26,7 +26,7 @@ from cleanplate.batch.outcomes import (
     unpack_outcome,
 )
 from cleanplate.batch.planning import Plan, PlannedPhoto
-from cleanplate.batch.running import Job
+from cleanplate.batch.job import Job
 from cleanplate.batch.settings import difference_in_words
 from cleanplate.batch.tracing import Done, FileState, own_masks_of, size_and_time, state_of
 from cleanplate.errors import InputError, PhotoError

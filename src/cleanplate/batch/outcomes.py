@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from cleanplate.batch.job import Untouched
 from cleanplate.batch.planning import PlannedPhoto, UnreadableFolder
 from cleanplate.batch.thumbnails import Thumbnails
 from cleanplate.errors import CleanplateError, PhotoError
@@ -36,14 +37,6 @@ exists          its output is there, and no run is known to have made it
 done            made before from the same photo with the same settings
 other settings  its output was made with other settings
 edited          its output was changed after it was made
-"""
-
-Untouched = Literal["copy", "link", "skip"]
-"""What becomes of a photo that has nothing to remove:
-
-copy  a copy of its own, byte for byte
-link  a copy that shares its blocks where the disk can, else a hard link: one file, two names
-skip  nothing is written
 """
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from cleanplate.batch.outcomes import Outcome
 from cleanplate.batch.planning import PlannedPhoto
-from cleanplate.batch.running import Job, run_photo
+from cleanplate.batch.job import Job
+from cleanplate.batch.running import run_photo
 
 if TYPE_CHECKING:
     from cleanplate.pipeline import Remover

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from cleanplate.batch.outcomes import Found, Outcome
-from cleanplate.batch.running import Job
+from cleanplate.batch.job import Job
 from cleanplate.errors import PhotoError
 from cleanplate.labels import VOC_LABELS, label_id
 

@@ -12,17 +12,18 @@ import numpy as np
 
 from cleanplate.batch.draft_files import read_draft, write_draft
 from cleanplate.batch.examples import Example, FoundBy
+from cleanplate.batch.job import Job, Untouched
 from cleanplate.batch.mask_files import MaskFiles
 from cleanplate.batch.outcomes import (
     EMPTY_MASK,
     Found,
     Outcome,
     Status,
-    Untouched,
     failed_outcome,
     skipped_outcome,
 )
 from cleanplate.batch.planning import PlannedPhoto, mask_name
+from cleanplate.batch.tracing import Done, own_masks_of, state_of
 from cleanplate.batch.thumbnails import Thumbnails, make_thumbnails
 from cleanplate.errors import PhotoError
 from cleanplate.images import (
@@ -45,28 +46,28 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What to do with every photo of a run."""
+def do_photo(
+    photo: PlannedPhoto, remover: "Remover", job: Job, *, overwrite: bool, traced: bool
+) -> Done:
+    """Do one photo.
 
-    labels: tuple[str, ...] = ()  # canonical; not used with `own_masks`
-    min_score: float = 0.0  # objects below it stay, [0, 1]
-    min_area: Area = 0  # px or a share such as "5%"; smaller objects stay
-    rules: Rules = field(default_factory=Rules)  # what else stays
-    grow: int | None = None  # px; None scales with each object
-    shadows: bool = False  # remove shadows and mirror images too
-    verify: bool = True  # look at the filled holes again
-    raw_output: RawOutput = "tiff"  # what camera RAW files are written as
-    own_masks: MaskFiles | None = None  # the user's masks instead of the segmenter's
-    masks: Path | None = None  # folder to save masks to
-    untouched: Untouched = "copy"  # what to do with a photo that has nothing to remove
-    draft_only: bool = False  # the first stage: write drafts to the targets, no photo
-    own_drafts: MaskFiles | None = None  # the second stage: fill these drafts
-    examples: tuple[Example, ...] = ()  # what the segmenter goes by, if it goes by such
-    thumbnails: bool = False  # make small pictures for the report's page
-    dry_run: bool = False  # write no photo and no mask
-    overwrite: bool = False
-    fail_fast: bool = False
+    Args:
+        photo: what to do.
+        remover: does it.
+        job: as for `run_photo`.
+        overwrite: whether its outputs may be replaced, whatever the job says.
+        traced: whether to look at the files for a journal.
+    """
+    if overwrite and not job.overwrite:
+        job = replace(job, overwrite=True)
+    if not traced:
+        return Done(run_photo(photo, remover, job))
+    # Before it is read: whoever changes it meanwhile makes it another one for the next run.
+    source, mask = state_of(photo.source), state_of(*own_masks_of(photo, job))
+    outcome = run_photo(photo, remover, job)
+    written = outcome.status in ("removed", "untouched") and outcome.kept_by != "skip"
+    output = state_of(outcome.target) if written and outcome.target is not None else None
+    return Done(outcome, source, mask, output)
 
 
 def run_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> Outcome:

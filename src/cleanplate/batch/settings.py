@@ -7,7 +7,7 @@ from typing import Any
 
 from cleanplate.batch.mask_files import MaskFiles
 from cleanplate.batch.report import ModelNames
-from cleanplate.batch.running import Job
+from cleanplate.batch.job import Job
 from cleanplate.errors import CleanplateError, InputError
 from cleanplate.models.registry import get_model
 from cleanplate.models.store import read_manifest

@@ -3,16 +3,12 @@
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cleanplate.batch.outcomes import Outcome
 from cleanplate.batch.planning import PlannedPhoto
-from cleanplate.batch.running import Job, run_photo
-
-if TYPE_CHECKING:
-    from cleanplate.pipeline import Remover
+from cleanplate.batch.job import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,30 +29,6 @@ class Done:
     mask: FileState | None = None  # the user's own, or draft
     output: FileState | None = None  # None: not written
     provider: Mapping[str, str | None] | None = None  # what ran each model, if a worker tells it
-
-
-def do_photo(
-    photo: PlannedPhoto, remover: "Remover", job: Job, *, overwrite: bool, traced: bool
-) -> Done:
-    """Do one photo.
-
-    Args:
-        photo: what to do.
-        remover: does it.
-        job: as for `run_photo`.
-        overwrite: whether its outputs may be replaced, whatever the job says.
-        traced: whether to look at the files for a journal.
-    """
-    if overwrite and not job.overwrite:
-        job = replace(job, overwrite=True)
-    if not traced:
-        return Done(run_photo(photo, remover, job))
-    # Before it is read: whoever changes it meanwhile makes it another one for the next run.
-    source, mask = state_of(photo.source), state_of(*own_masks_of(photo, job))
-    outcome = run_photo(photo, remover, job)
-    written = outcome.status in ("removed", "untouched") and outcome.kept_by != "skip"
-    output = state_of(outcome.target) if written and outcome.target is not None else None
-    return Done(outcome, source, mask, output)
 
 
 def own_masks_of(photo: PlannedPhoto, job: Job) -> tuple[Path, ...]:

@@ -22,8 +22,9 @@ from typing import IO, TYPE_CHECKING, cast
 from cleanplate.algebra import ONE_THREAD
 from cleanplate.batch.outcomes import failed_outcome
 from cleanplate.batch.planning import PlannedPhoto
-from cleanplate.batch.running import Job
-from cleanplate.batch.tracing import Done, do_photo
+from cleanplate.batch.job import Job
+from cleanplate.batch.tracing import Done
+from cleanplate.batch.running import do_photo
 from cleanplate.errors import PhotoError
 from cleanplate.images import abandon_writing
 from cleanplate.models.serving import Address, use_server

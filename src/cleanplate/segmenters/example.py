@@ -17,18 +17,8 @@ from cleanplate.contours import find_by_contours, slopes_of, steadiness
 from cleanplate.errors import InputError, UnknownNameError
 from cleanplate.likeness import Thing, agreement, align, colour_match, visible_share
 from cleanplate.masks import box_of, grow
-from cleanplate.matching import (
-    Features,
-    Luma,
-    Transform,
-    convex_outline,
-    find_features,
-    find_poses,
-    match_features,
-    project,
-    scaling,
-    shifting,
-)
+from cleanplate.geometry import Luma, Transform, convex_outline, project, scaling, shifting
+from cleanplate.matching import Features, find_features, find_poses, match_features
 from cleanplate.types import Box, Instance, Mask, RGBImage, check_image, check_image_and_mask
 
 _PHOTO_SIDE = 2400  # px; larger photos are searched at this long side

@@ -6,7 +6,7 @@ import numpy.typing as npt
 
 from cleanplate.errors import InputError, ShapeMismatchError
 from cleanplate.masks import grow
-from cleanplate.matching import Luma, Transform
+from cleanplate.geometry import Luma, Transform
 from cleanplate.types import Mask, RGBImage
 from cleanplate.video.warping import inverse, warped
 

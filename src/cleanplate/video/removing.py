@@ -23,7 +23,7 @@ from cleanplate.drafts import shaped
 from cleanplate.errors import InputError
 from cleanplate.images.atomic import copy_photo
 from cleanplate.masks import painted
-from cleanplate.matching import Transform
+from cleanplate.geometry import Transform
 from cleanplate.pipeline import DEFAULT_MIN_SCORE, NO_RULES
 from cleanplate.selection import SCORE_BELOW, Area, Rules
 from cleanplate.types import Instance, Mask, RGBImage
