@@ -29,9 +29,9 @@ from cleanplate.images.jpeg_markers import (
     COM,
     Segment,
     Stream,
-    carry_over,
-    put_together,
-    take_apart,
+    select_segments,
+    serialize_segments,
+    parse_segments,
     with_size,
 )
 from cleanplate.images.photo import Decoded
@@ -58,7 +58,7 @@ def read_jpeg(data: bytes, max_pixels: int) -> Decoded:
     Raises:
         RefusalError: damaged, cut off, CMYK, more than 8 bits, or too many pixels.
     """
-    stream = take_apart(data)
+    stream = parse_segments(data)
     frame = stream.frame
     check_pixel_count(frame.size_hw, max_pixels)
     if frame.precision != 8:
@@ -71,7 +71,7 @@ def read_jpeg(data: bytes, max_pixels: int) -> Decoded:
             f"a JPEG of {len(frame.components)} colour channels (CMYK) is not supported",
             "convert it to RGB first",
         )
-    carried = carry_over(stream)
+    carried = select_segments(stream)
     coding = _Coding.of(stream)
     bare = replace(stream, segments=coding.colour_segments + _picture_segments(stream))
     picture = _decode(bare, "L" if coding.is_gray else "RGB")
@@ -86,7 +86,7 @@ def read_jpeg(data: bytes, max_pixels: int) -> Decoded:
         notes.append("its unusual chroma subsampling is written as 4:4:4")
     stays_turned = orientation != 1 and not coding.can_be_turned(frame.size_hw, orientation)
     if stays_turned:  # seldom: what was cleaned is cleaned again, with the orientation in it
-        carried = carry_over(stream, keep_orientation=True)
+        carried = select_segments(stream, keep_orientation=True)
     container = JpegContainer(
         stream=bare,
         carried=carried.segments,
@@ -168,7 +168,7 @@ class JpegContainer:
         filled, mask = turn_back(filled, self.stated), turn_back(mask, self.stated)
         canvas = self._stored_samples()
         _paste(canvas, filled, mask)
-        encoded = take_apart(self._compress(canvas))
+        encoded = parse_segments(self._compress(canvas))
         kept = {s.marker for s in self.carried}
         tables = tuple(
             s
@@ -176,7 +176,7 @@ class JpegContainer:
             if s.marker not in (APP0, COM) and not (s.marker == APP14 and APP14 in kept)
         )
         segments = with_size(self.carried + tables, (mask.shape[0], mask.shape[1]))
-        return put_together(segments, encoded.scans)
+        return serialize_segments(segments, encoded.scans)
 
     def _stored_samples(self) -> "Image.Image":
         """Return the picture in the file's colour space, turned as it will be written.
@@ -259,7 +259,7 @@ def _decode(
 
     segments = stream.segments if size_hw is None else with_size(stream.segments, size_hw)
     with damage_is_refused("JPEG"):
-        picture = JpegImageFile(io.BytesIO(put_together(segments, stream.scans)))
+        picture = JpegImageFile(io.BytesIO(serialize_segments(segments, stream.scans)))
         if mode == "YCbCr":
             half = (picture.width // 2, picture.height // 2) if is_half else None
             picture.draft(mode, half)

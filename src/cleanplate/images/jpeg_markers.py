@@ -100,7 +100,7 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class SelectedSegments:
     """What is written again before the picture's tables."""
 
     segments: tuple[Segment, ...]
@@ -108,7 +108,7 @@ class Carried:
     notes: tuple[str, ...]
 
 
-def take_apart(data: bytes) -> Stream:
+def parse_segments(data: bytes) -> Stream:
     """Return the parts of a JPEG file.
 
     Raises:
@@ -145,7 +145,7 @@ def take_apart(data: bytes) -> Stream:
     return Stream(tuple(segments), frame, data[position:stop], len(data) - stop)
 
 
-def put_together(segments: tuple[Segment, ...], scans: bytes) -> bytes:
+def serialize_segments(segments: tuple[Segment, ...], scans: bytes) -> bytes:
     """Return a file of these segments and scans."""
     return b"".join([b"\xff\xd8", *(segment.to_bytes() for segment in segments), scans])
 
@@ -160,7 +160,7 @@ def with_size(segments: tuple[Segment, ...], size_hw: tuple[int, int]) -> tuple[
     )
 
 
-def carry_over(stream: Stream, *, keep_orientation: bool = False) -> Carried:
+def select_segments(stream: Stream, *, keep_orientation: bool = False) -> SelectedSegments:
     """Choose the segments that may go into the edited file, and clean them.
 
     Kept: JFIF (without its thumbnail), Exif, XMP, ICC, Photoshop resources with IPTC, APP12 text,
@@ -201,7 +201,7 @@ def carry_over(stream: Stream, *, keep_orientation: bool = False) -> Carried:
             f"{stream.trailer_bytes} bytes after the picture (previews, a second picture, a gain "
             "map or a video clip) are not carried over"
         )
-    return Carried(tuple(kept), orientation, tuple(dict.fromkeys(notes)))
+    return SelectedSegments(tuple(kept), orientation, tuple(dict.fromkeys(notes)))
 
 
 def _clean_segment(

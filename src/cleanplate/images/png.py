@@ -15,12 +15,12 @@ import numpy as np
 
 from cleanplate.images.photo import Decoded
 from cleanplate.images.png_chunks import (
-    Carried,
+    SelectedChunks,
     Chunk,
-    carry_over,
+    select_chunks,
     compress_deep,
-    put_together,
-    take_apart,
+    serialize_chunks,
+    parse_chunks,
 )
 from cleanplate.images.refusal import (
     DAMAGED_ADVICE,
@@ -70,13 +70,13 @@ def read_png(data: bytes, max_pixels: int) -> Decoded:
     Raises:
         RefusalError: damaged, cut off, animated, or too many pixels.
     """
-    chunks = take_apart(data)
+    chunks = parse_chunks(data)
     header = _parse_header(chunks[0])
     check_pixel_count(header.size_hw, max_pixels)
     animation = next((c.data for c in chunks if c.type == b"acTL" and len(c.data) >= 4), None)
     if animation is not None:
         check_one_frame(int.from_bytes(animation[:4]), "frames (APNG)")
-    carried = carry_over(chunks, header.size_hw)
+    carried = select_chunks(chunks, header.size_hw)
     picture = [chunks[0], *(c for c in chunks if c.type in (b"PLTE", b"IDAT", b"IEND"))]
     by_type = {c.type: c for c in chunks}
     container = PngContainer(
@@ -104,7 +104,7 @@ class PngContainer:
     colour_type: int
     palette: Chunk | None
     transparency: Chunk | None
-    carried: Carried
+    carried: SelectedChunks
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
         """Return the edited PNG."""
@@ -115,7 +115,7 @@ class PngContainer:
             packed = self._compress(raster)
         height, width = mask.shape
         header = struct.pack(">IIBBBBB", width, height, self.bits, self.colour_type, 0, 0, 0)
-        return put_together(
+        return serialize_chunks(
             [
                 Chunk(b"IHDR", header),
                 *self.carried.before_palette,
@@ -141,7 +141,7 @@ class PngContainer:
             image.save(stream, format="PNG", bits=self.bits)
         else:
             image.save(stream, format="PNG")
-        return [chunk for chunk in take_apart(stream.getvalue()) if chunk.type == b"IDAT"]
+        return [chunk for chunk in parse_chunks(stream.getvalue()) if chunk.type == b"IDAT"]
 
 
 def _parse_header(chunk: Chunk) -> _Header:
@@ -159,7 +159,7 @@ def _decode(picture: list[Chunk], header: _Header) -> Raster:
     """Return (H, W) or (H, W, C) uint8: indices as they are, grey spread over [0, 255]."""
     from PIL.PngImagePlugin import PngImageFile
 
-    with PngImageFile(io.BytesIO(put_together(picture))) as image:
+    with PngImageFile(io.BytesIO(serialize_chunks(picture))) as image:
         image.load()
         array = np.asarray(image)
     if array.dtype == np.bool_:
@@ -176,7 +176,7 @@ def _decode_deep(picture: list[Chunk], header: _Header) -> DeepSamples:
     channels = _CHANNELS[header.colour_type]
     if not header.is_interlaced:  # OpenCV leaves missing rows black without a word
         _check_length(picture, height * (1 + width * channels * 2))
-    encoded = np.frombuffer(put_together(picture), dtype=np.uint8)
+    encoded = np.frombuffer(serialize_chunks(picture), dtype=np.uint8)
     array = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
     if array is None or array.dtype != np.uint16 or array.shape[:2] != header.size_hw:
         raise ValueError("its picture data cannot be decoded")

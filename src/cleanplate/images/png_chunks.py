@@ -47,7 +47,7 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class SelectedChunks:
     """The ancillary chunks to be written again, in their order."""
 
     before_palette: tuple[Chunk, ...]
@@ -57,7 +57,7 @@ class Carried:
     notes: tuple[str, ...]
 
 
-def take_apart(data: bytes) -> tuple[Chunk, ...]:
+def parse_chunks(data: bytes) -> tuple[Chunk, ...]:
     """Return the chunks up to IEND.
 
     Raises:
@@ -78,18 +78,18 @@ def take_apart(data: bytes) -> tuple[Chunk, ...]:
         elif chunk.type in PICTURE_CHUNKS:
             name = chunk.type.decode("ascii")
             raise RefusalError(f"damaged PNG: wrong checksum in {name}", DAMAGED_ADVICE)
-        else:  # kept out: carry_over() sees what is missing by its absence
+        else:  # kept out: select_chunks() sees what is missing by its absence
             chunks.append(Chunk(b"\x00bad", b""))
         position = end + 4
     return tuple(chunks)
 
 
-def put_together(chunks: list[Chunk]) -> bytes:
+def serialize_chunks(chunks: list[Chunk]) -> bytes:
     """Return a file of these chunks."""
     return SIGNATURE + b"".join(chunk.to_bytes() for chunk in chunks)
 
 
-def carry_over(chunks: tuple[Chunk, ...], size_hw: tuple[int, int]) -> Carried:
+def select_chunks(chunks: tuple[Chunk, ...], size_hw: tuple[int, int]) -> SelectedChunks:
     """Choose the chunks that may go into the edited file, and clean them.
 
     Unknown chunks follow the specification's rule for editors: they are kept when their name says
@@ -120,7 +120,7 @@ def carry_over(chunks: tuple[Chunk, ...], size_hw: tuple[int, int]) -> Carried:
         else:
             (after_data if seen_data else before_data).append(clean)
     unique = tuple(dict.fromkeys(notes))
-    return Carried(
+    return SelectedChunks(
         tuple(before_palette), tuple(before_data), tuple(after_data), orientation, unique
     )
 
@@ -129,7 +129,7 @@ def _clean_chunk(chunk: Chunk, *, has_exif: bool) -> tuple[Chunk | None, tuple[s
     """Return what may be written of an ancillary chunk, and what to say about it."""
     if chunk.type == b"\x00bad":
         return None, ("a metadata chunk with a wrong checksum is not carried over",)
-    if chunk.type in (*_ANIMATION, b"eXIf"):  # carry_over() cleans Exif
+    if chunk.type in (*_ANIMATION, b"eXIf"):  # select_chunks() cleans Exif
         return (chunk if chunk.type == b"eXIf" else None), ()
     if chunk.type == b"iTXt" and chunk.data.startswith(_XMP_KEYWORD):
         return _clean_xmp_chunk(chunk)

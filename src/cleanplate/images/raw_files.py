@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass, replace
 
 from cleanplate.images.isobmff import walk_boxes
-from cleanplate.images.jpeg_markers import take_apart
+from cleanplate.images.jpeg_markers import parse_segments
 from cleanplate.images.refusal import RefusalError
 from cleanplate.images.tiff_metadata import clean_directory
 from cleanplate.images.tiff_tags import Directory, Entry, read_tiff_file, shorts
@@ -118,7 +118,7 @@ def _main_directory(data: bytes) -> Directory | None:
     """Return the directory of make, model and Exif, wherever the maker puts it."""
     if data.startswith(b"FUJIFILMCCD-RAW"):
         start, length = struct.unpack_from(">II", data, 84)
-        for segment in take_apart(data[start : start + length]).segments:
+        for segment in parse_segments(data[start : start + length]).segments:
             if segment.payload.startswith(b"Exif\x00\x00"):
                 return read_tiff_file(segment.payload[6:]).pages[0]
         return None
