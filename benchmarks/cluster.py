@@ -13,10 +13,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from cleanplate.batch import Job
-from cleanplate.pipeline import Remover
-from cleanplate.ray import Workers, run_cluster
-from cleanplate.ray.cluster import connected
+from cleanplate.batch.job import Job
+from cleanplate.distributed.cluster import connected
+from cleanplate.distributed.driver import run_cluster
+from cleanplate.distributed.tasks import Workers
+from cleanplate.remover import Remover
 
 GROUP = 2
 

@@ -22,10 +22,10 @@ import numpy.typing as npt
 
 from cleanplate import Remover
 from cleanplate.errors import CleanplateError
-from cleanplate.images import read_photo
-from cleanplate.masks import painted
-from cleanplate.segmenters import create_segmenter
-from cleanplate.segmenters.example import ExampleSegmenter
+from cleanplate.io.files import read_photo
+from cleanplate.ops.masks import painted
+from cleanplate.segmentation import create_segmenter
+from cleanplate.segmentation.by_example.segmenter import ExampleSegmenter
 from cleanplate.types import Mask, RGBImage
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}

@@ -39,16 +39,18 @@ import numpy as np
 from PIL import Image
 
 from cleanplate import Remover
-from cleanplate.images import is_photo_name, read_photo
-from cleanplate.inpainters import DEFAULT_INPAINTER
-from cleanplate.masks import painted
-from cleanplate.models import devices, runtime
-from cleanplate.models.devices import usable_cores
-from cleanplate.models.network import Network
-from cleanplate.models.registry import get_model
-from cleanplate.models.runtime import load_network
-from cleanplate.models.store import read_file
-from cleanplate.segmenters import DEFAULT_SEGMENTER
+from cleanplate.hub.registry import get_model
+from cleanplate.hub.store import read_file
+from cleanplate.inpainting import DEFAULT_INPAINTER
+from cleanplate.io.files import read_photo
+from cleanplate.io.photo import is_photo_name
+from cleanplate.ops.masks import painted
+from cleanplate.runtime import devices
+from cleanplate.runtime import session as runtime
+from cleanplate.runtime.devices import usable_cores
+from cleanplate.runtime.network import Network
+from cleanplate.runtime.session import load_network
+from cleanplate.segmentation import DEFAULT_SEGMENTER
 from overlap import intersection_over_union
 
 SEED_PHOTOS_PER_S = 13.0
@@ -70,7 +72,7 @@ def networks_of(models: list[str], device: str, variant: dict[str, Any]) -> dict
 
     Args:
         models: names in the registry.
-        device: one of `cleanplate.models.DEVICES`.
+        device: one of `cleanplate.hub.DEVICES`.
         variant: one of `_VARIANTS`.
     """
     told = {key: value for key, value in variant.items() if key != "binding"}

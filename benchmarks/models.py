@@ -30,11 +30,12 @@ import numpy as np
 
 from cleanplate import Remover
 from cleanplate.errors import WeightsError
-from cleanplate.inpainters import DEFAULT_INPAINTER, METHODS
-from cleanplate.models import MODELS, import_model, is_here
-from cleanplate.models.store import HOME_VARIABLE, find_file
-from cleanplate.prompters import create_prompter
-from cleanplate.segmenters import DEFAULT_SEGMENTER, create_segmenter
+from cleanplate.hub.install import import_model
+from cleanplate.hub.registry import MODELS
+from cleanplate.hub.store import HOME_VARIABLE, find_file, is_here
+from cleanplate.inpainting import DEFAULT_INPAINTER, METHODS
+from cleanplate.segmentation import DEFAULT_SEGMENTER, create_segmenter
+from cleanplate.segmentation.interactive import create_prompter
 from cleanplate.types import Mask, RGBImage
 
 TARGET = Path(__file__).parents[1] / "docs" / "model_speeds.json"

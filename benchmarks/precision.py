@@ -30,14 +30,14 @@ import onnxruntime
 from cases import Case, cut_silhouettes, make_cases, read_folder
 
 from cleanplate import Remover
+from cleanplate.evaluation.features import FeatureExtractor
 from cleanplate.evaluation.scoring import FillScorer
-from cleanplate.masks import painted
-from cleanplate.models import runtime
-from cleanplate.models.devices import available_providers
-from cleanplate.models.features import FeatureExtractor
-from cleanplate.models.registry import MODELS
-from cleanplate.models.runtime import Session
-from cleanplate.models.store import read_file
+from cleanplate.hub.registry import MODELS
+from cleanplate.hub.store import read_file
+from cleanplate.ops.masks import painted
+from cleanplate.runtime import session as runtime
+from cleanplate.runtime.devices import available_providers
+from cleanplate.runtime.session import Session
 from cleanplate.types import RGBImage
 from overlap import intersection_over_union
 from rounding import largest_value, rounded_to_half

@@ -14,8 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from cleanplate.models import Model
-from cleanplate.models.convert import (
+from cleanplate.hub.convert import (
     ade20k,
     clipseg,
     edgeconnect,
@@ -24,6 +23,7 @@ from cleanplate.models.convert import (
     rfdetr,
     torchvision_detection,
 )
+from cleanplate.hub.registry.entry import Model
 from sam_names import metas_name
 
 _SURELY = 20.0  # logits; the probability of anything else is 1e-8

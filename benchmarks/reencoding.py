@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from cleanplate.images import encode_photo, read_photo
+from cleanplate.io.files import encode_photo, read_photo
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 LONG_SIDE_PX = 1600

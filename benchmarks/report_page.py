@@ -17,8 +17,10 @@ from pathlib import Path
 import numpy as np
 import skimage
 
-from cleanplate.batch import Found, Outcome, PageWriter, describe_outcome
-from cleanplate.batch.thumbnails import make_thumbnails
+from cleanplate.batch.records.html_page import PageWriter
+from cleanplate.batch.records.report import describe_outcome
+from cleanplate.batch.records.results import Found, Outcome
+from cleanplate.batch.records.thumbnails import make_thumbnails
 from cleanplate.types import Removal
 
 MODELS = {

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from cleanplate.models.runtime import Session
+from cleanplate.runtime.session import Session
 
 # x * (2^13 + 1), less itself, less x: what is left of 24 binary digits are 11 (Veltkamp 1968).
 _SPLITTER = 2.0**13 + 1

@@ -24,16 +24,16 @@ from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: as the command line does
 
-import cleanplate.drafts
-import cleanplate.filling
-import cleanplate.pipeline
-import cleanplate.texture
+import cleanplate.inpainting.fill
+import cleanplate.inpainting.texture_transfer
+import cleanplate.plan
+import cleanplate.remover
 from cleanplate import Remover
-from cleanplate.images import encode_photo, read_photo
-from cleanplate.models.devices import usable_cores
-from cleanplate.models.registry import MODELS
-from cleanplate.models.runtime import Session
-from cleanplate.models.store import read_file
+from cleanplate.hub.registry import MODELS
+from cleanplate.hub.store import read_file
+from cleanplate.io.files import encode_photo, read_photo
+from cleanplate.runtime.devices import usable_cores
+from cleanplate.runtime.session import Session
 from flops import best_rate, flops_of, node_events
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
@@ -109,14 +109,14 @@ class Networks:
 def watch_stages(watch: Stopwatch) -> None:
     """Put the stopwatch around the functions that do one stage each."""
     for module, name, stage in (
-        (cleanplate.drafts, "follow_edges", "outlines"),
-        (cleanplate.pipeline, "draft_mask", "mask"),
-        (cleanplate.filling, "plan_windows", "windows"),
-        (cleanplate.filling, "inpaint_scaled", "fill: rest"),
-        (cleanplate.texture, "synthesise", "texture: matching"),
-        (cleanplate.filling, "carry_texture", "texture: copying"),
-        (cleanplate.filling, "paste", "composite"),
-        (cleanplate.pipeline, "find_remaining", "look again: rest"),
+        (cleanplate.plan, "follow_edges", "outlines"),
+        (cleanplate.remover, "draft_mask", "mask"),
+        (cleanplate.inpainting.fill, "plan_windows", "windows"),
+        (cleanplate.inpainting.fill, "inpaint_scaled", "fill: rest"),
+        (cleanplate.inpainting.texture_transfer, "synthesise", "texture: matching"),
+        (cleanplate.inpainting.fill, "carry_texture", "texture: copying"),
+        (cleanplate.inpainting.fill, "paste", "composite"),
+        (cleanplate.remover, "find_remaining", "look again: rest"),
     ):
         setattr(module, name, watch.timed(stage, getattr(module, name)))
 

@@ -27,9 +27,10 @@ import numpy as np
 from PIL import Image
 
 from cleanplate import Remover
-from cleanplate.metrics import psnr_db
+from cleanplate.evaluation.metrics import psnr_db
 from cleanplate.types import Instance, Mask, RGBImage
-from cleanplate.video import flicker, remove_from_video
+from cleanplate.video import flicker
+from cleanplate.video.removing import remove_from_video
 from cleanplate.video.writing import DEFAULT_CRF
 
 SIZE_WH = (480, 270)

@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from cleanplate.inpainters import METHODS
+from cleanplate.hub.download import checksum_of
+from cleanplate.hub.registry import MODELS
+from cleanplate.hub.registry.entry import Model
+from cleanplate.hub.store import how_to_get
+from cleanplate.inpainting import METHODS
 from cleanplate.labels import aliases_of, label_ids
-from cleanplate.models import MODELS, Model
-from cleanplate.models.download import checksum_of
-from cleanplate.models.store import how_to_get
 
 TARGET = Path(__file__).with_name("models.md")
 SPEEDS = json.loads(Path(__file__).with_name("model_speeds.json").read_text(encoding="utf-8"))
@@ -44,7 +45,8 @@ KINDS = {
     "inpainter": ("Inpainters", "What fills the holes: `--inpainter NAME`."),
     "prompter": (
         "Prompters",
-        "What outlines an object from a click or a box: `cleanplate.prompters` in Python.",
+        "What outlines an object from a click or a box: `cleanplate.segmentation.interactive` "
+        "in Python.",
     ),
 }
 

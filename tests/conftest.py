@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from cleanplate.errors import UnknownNameError
-from cleanplate.models import devices
+from cleanplate.runtime import devices
 from cleanplate.types import Instance, Mask, RGBImage, check_image, check_image_and_mask
 from runtime_standins import FakeRuntime, PretendedCuda
 
@@ -107,7 +107,7 @@ def fake_inpainter_class() -> type[FakeInpainter]:
 @pytest.fixture(scope="session")
 def deeplab():
     """Return the built-in segmenter, loaded once."""
-    from cleanplate.segmenters import create_segmenter
+    from cleanplate.segmentation import create_segmenter
 
     return create_segmenter(device="cpu")
 
@@ -115,7 +115,7 @@ def deeplab():
 @pytest.fixture(scope="session")
 def edgeconnect():
     """Return the built-in inpainter, loaded once."""
-    from cleanplate.inpainters import create_inpainter
+    from cleanplate.inpainting import create_inpainter
 
     return create_inpainter(device="cpu")
 
@@ -226,14 +226,14 @@ def pretended_cuda(monkeypatch):
     """Let the CPU go by the name of CUDA."""
     pretended = PretendedCuda()
     _replace_runtime(monkeypatch, pretended)
-    monkeypatch.setattr("cleanplate.models.devices._absence_of_cuda", lambda: None)
+    monkeypatch.setattr("cleanplate.runtime.devices._absence_of_cuda", lambda: None)
     yield pretended
     _forget_devices()
 
 
 def _replace_runtime(monkeypatch, runtime) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
-    monkeypatch.setattr("cleanplate.models.runtime._share_arena", lambda: True)
+    monkeypatch.setattr("cleanplate.runtime.session._share_arena", lambda: True)
     _forget_devices()
 
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageCms
 import cleanplate
 from cleanplate import api
 from cleanplate.errors import InputError, PhotoError, UnknownNameError
-from cleanplate.pipeline import Remover
+from cleanplate.remover import Remover
 from tiff_builders import dng
 
 BLOT = np.s_[20:40, 30:60]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanplate.compositing import membrane, paste
+from cleanplate.ops.blending import membrane, paste
 
 SIZES_HW = st.tuples(st.integers(1, 33), st.integers(1, 33))
 

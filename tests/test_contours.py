@@ -4,9 +4,14 @@ import cv2
 import numpy as np
 import pytest
 
-from cleanplate.contours import directions, find_by_contours, slopes_of, steadiness
-from cleanplate.likeness import Thing
-from cleanplate.geometry import convex_outline, project, scaling, shifting
+from cleanplate.ops.geometry import convex_outline, project, scaling, shifting
+from cleanplate.segmentation.by_example.contours import (
+    directions,
+    find_by_contours,
+    slopes_of,
+    steadiness,
+)
+from cleanplate.segmentation.by_example.likeness import Thing
 
 
 def draw(image, centre, scale=1.0, strength=1.0):

@@ -5,10 +5,11 @@ import json
 import pytest
 from PIL import Image
 
-from cleanplate import __version__, doctor
-from cleanplate.doctor import diagnose
+from cleanplate import __version__
+from cleanplate.cli import diagnosis as doctor
+from cleanplate.cli.diagnosis import diagnose
 from cleanplate.errors import ChecksumError, MissingRuntimeError, PhotoError, UnknownNameError
-from cleanplate.models.devices import DEVICES, usable_cores
+from cleanplate.runtime.devices import DEVICES, usable_cores
 
 
 def test_tells_versions_machine_devices_and_models():

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from cleanplate.edges import follow_edges
 from cleanplate.errors import InputError
-from cleanplate.guided import ColourGuide, apply, box_mean
-from cleanplate.masks import box_of
+from cleanplate.ops.guided_filter import ColourGuide, apply, box_mean
+from cleanplate.ops.masks import box_of
+from cleanplate.segmentation.refinement import follow_edges
 from cleanplate.types import Instance
 
 sizes = st.tuples(st.integers(1, 40), st.integers(1, 40))

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from cleanplate.filling import inpaint_holes
-from cleanplate.inpainters import create_inpainter
+from cleanplate.inpainting import create_inpainter
+from cleanplate.inpainting.fill import inpaint_holes
 
 
 class Counting:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanplate.lanes import in_lanes
+from cleanplate.ops.parallel import in_lanes
 
 
 @given(things=st.lists(st.integers(), max_size=20), lanes=st.integers(1, 5))

@@ -4,8 +4,14 @@ import cv2
 import numpy as np
 import pytest
 
-from cleanplate.likeness import Thing, agreement, align, colour_match, visible_share
-from cleanplate.geometry import convex_outline, project, scaling, shifting
+from cleanplate.ops.geometry import convex_outline, project, scaling, shifting
+from cleanplate.segmentation.by_example.likeness import (
+    Thing,
+    agreement,
+    align,
+    colour_match,
+    visible_share,
+)
 
 
 @pytest.fixture

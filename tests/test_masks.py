@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cleanplate.errors import InputError
-from cleanplate.masks import (
+from cleanplate.ops.masks import (
     box_of,
     cut_off,
     drop_specks,

@@ -4,8 +4,15 @@ import cv2
 import numpy as np
 import pytest
 
-from cleanplate.geometry import convex_outline, is_plausible, project, scale_of, scaling, shifting
-from cleanplate.matching import find_features, find_poses, match_features
+from cleanplate.ops.geometry import (
+    convex_outline,
+    is_plausible,
+    project,
+    scale_of,
+    scaling,
+    shifting,
+)
+from cleanplate.segmentation.by_example.matching import find_features, find_poses, match_features
 
 BOX = (130, 60, 330, 260)  # of the cat's face
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cleanplate.errors import InputError
-from cleanplate.metrics import (
+from cleanplate.evaluation.features import FeatureExtractor
+from cleanplate.evaluation.metrics import (
     bootstrap_interval,
     context_similarity,
     kernel_distance,
@@ -19,7 +20,6 @@ from cleanplate.metrics import (
     sharpness_ratio,
     ssim,
 )
-from cleanplate.models.features import FeatureExtractor
 
 
 @pytest.fixture

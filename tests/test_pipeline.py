@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cleanplate import filling, pipeline
+from cleanplate import remover as pipeline
 from cleanplate.errors import InputError, ShapeMismatchError, UnknownNameError
-from cleanplate.inpainters import create_inpainter
-from cleanplate.inpainters.fitting import inpaint_scaled
-from cleanplate.masks import box_of, grow, margin_px
-from cleanplate.pipeline import Remover
+from cleanplate.inpainting import create_inpainter
+from cleanplate.inpainting import fill as filling
+from cleanplate.inpainting.fitting import inpaint_scaled
+from cleanplate.ops.masks import box_of, grow, margin_px
+from cleanplate.ops.tiling import plan_windows
+from cleanplate.remover import Remover
 from cleanplate.types import Instance
-from cleanplate.windows import plan_windows
 
 RED, DIM_RED, BLUE, SKY = (250, 0, 0), (110, 0, 0), (0, 0, 250), (120, 150, 190)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanplate.resampling import covered_share, sample
+from cleanplate.ops.resampling import covered_share, sample
 
 
 def ramp(height, width):

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cleanplate.errors import InputError
-from cleanplate.masks import box_of
-from cleanplate.rle import decode_rle, encode_rle
+from cleanplate.ops.masks import box_of
+from cleanplate.ops.rle import decode_rle, encode_rle
 
 
 @given(hnp.arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9))), st.data())

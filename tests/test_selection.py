@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cleanplate.errors import InputError, UnknownNameError
-from cleanplate.selection import (
+from cleanplate.segmentation.selection import (
     NOBODY_STANDS_OUT,
     Rules,
     area_px,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from cleanplate.masks import box_of
-from cleanplate.shadows import find_traces
+from cleanplate.ops.masks import box_of
+from cleanplate.segmentation.effects.shadows import find_traces
 from cleanplate.types import Instance
 
 SIZES_HW = st.tuples(st.integers(24, 80), st.integers(24, 80))

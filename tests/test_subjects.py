@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cleanplate.subjects import find_subjects
+from cleanplate.segmentation.main_subject import find_subjects
 from cleanplate.types import Instance
 
 SIZE_HW = (300, 600)

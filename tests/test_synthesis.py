@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cleanplate.synthesis import synthesise
+from cleanplate.inpainting.patchmatch import synthesise
 
 SIZES_HW = st.tuples(st.integers(1, 60), st.integers(1, 60))
 

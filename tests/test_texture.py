@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cleanplate import texture
-from cleanplate.compositing import paste
-from cleanplate.metrics import seam_ratio, sharpness_ratio
-from cleanplate.texture import RIM_PX, carry_texture
+from cleanplate.evaluation.metrics import seam_ratio, sharpness_ratio
+from cleanplate.inpainting import texture_transfer as texture
+from cleanplate.inpainting.texture_transfer import RIM_PX, carry_texture
+from cleanplate.ops.blending import paste
 
 SIZES_HW = st.tuples(st.integers(1, 70), st.integers(1, 70))
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cleanplate.masks import box_of
+from cleanplate.ops.masks import box_of
+from cleanplate.segmentation.verification import find_remaining
 from cleanplate.types import Instance
-from cleanplate.verification import find_remaining
 
 RED, SKY = (250, 0, 0), (120, 150, 190)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.measure import label as connected_parts
 
-from cleanplate.windows import Window, cover_boxes, in_rounds, plan_windows, tile_spans
+from cleanplate.ops.tiling import Window, cover_boxes, in_rounds, plan_windows, tile_spans
 
 
 @st.composite

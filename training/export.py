@@ -9,7 +9,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from cleanplate.models.convert.export import export_network, largest_difference
+from cleanplate.hub.convert.export import export_network, largest_difference
 from training.networks import EdgeNetwork, FillNetwork
 
 HALF_TOLERANCE = 2e-2

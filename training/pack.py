@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.masks import painted
-from cleanplate.segmenters import Segmenter, create_segmenter
+from cleanplate.ops.masks import painted
+from cleanplate.segmentation import create_segmenter
+from cleanplate.segmentation.base import Segmenter
 from training.photos import Photos
 
 SQUARE_PX = 288

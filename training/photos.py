@@ -14,8 +14,8 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from cleanplate.images import PHOTO_SUFFIXES
-from cleanplate.inpainters.edgeconnect import GREY_WEIGHTS, find_edges
+from cleanplate.inpainting.models.edgeconnect import GREY_WEIGHTS, find_edges
+from cleanplate.io.photo import PHOTO_SUFFIXES
 from training.config import EdgeConnectConfig
 from training.holes import Mask, make_hole
 

@@ -16,9 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.errors import CleanplateError
-from cleanplate.images import PHOTO_SUFFIXES, read_photo
-from cleanplate.labels import VOC_LABELS, resolve_labels
-from cleanplate.segmenters import Segmenter, create_segmenter
+from cleanplate.io.files import read_photo
+from cleanplate.io.photo import PHOTO_SUFFIXES
+from cleanplate.labels import resolve_labels
+from cleanplate.labels.voc import VOC_LABELS
+from cleanplate.segmentation import create_segmenter
+from cleanplate.segmentation.base import Segmenter
 from cleanplate.types import RGBImage
 from training.pairs import IGNORED
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from cleanplate import Remover
 from cleanplate.errors import CleanplateError
-from cleanplate.images import read_photo
-from cleanplate.masks import painted, shape_mask
-from cleanplate.resampling import covered_share
+from cleanplate.io.files import read_photo
+from cleanplate.ops.masks import painted, shape_mask
+from cleanplate.ops.resampling import covered_share
 from cleanplate.types import Instance, Mask, RGBImage
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}

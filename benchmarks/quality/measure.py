@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from cases import Case
 
-from cleanplate.evaluation import FillScorer
-from cleanplate.masks import box_of
-from cleanplate.metrics import bootstrap_interval, kernel_distance
-from cleanplate.models.features import FeatureExtractor
+from cleanplate.evaluation.features import FeatureExtractor
+from cleanplate.evaluation.metrics import bootstrap_interval, kernel_distance
+from cleanplate.evaluation.scoring import FillScorer
+from cleanplate.ops.masks import box_of
 from cleanplate.types import RGBImage
 
 FloatArray = npt.NDArray[np.float32]

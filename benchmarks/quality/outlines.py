@@ -19,11 +19,11 @@ from cases import PHOTO_SUFFIXES
 from PIL import Image
 
 from cleanplate import Remover
-from cleanplate.edges import follow_edges
-from cleanplate.guided import ColourGuide, apply
-from cleanplate.images import read_photo
+from cleanplate.io.files import read_photo
 from cleanplate.labels import resolve_labels
-from cleanplate.masks import box_of, margin_px, merge, painted, shape_mask
+from cleanplate.ops.guided_filter import ColourGuide, apply
+from cleanplate.ops.masks import box_of, margin_px, merge, painted, shape_mask
+from cleanplate.segmentation.refinement import follow_edges
 from cleanplate.types import Instance, Mask, RGBImage
 
 Way = Callable[[RGBImage, Instance], Instance]

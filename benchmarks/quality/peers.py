@@ -30,7 +30,7 @@ import cv2
 import numpy as np
 
 from cleanplate.errors import UnknownNameError
-from cleanplate.inpainters.diffusion import DiffusionInpainter
+from cleanplate.inpainting.models.opencv import DiffusionInpainter
 from cleanplate.types import Mask, RGBImage, check_image_and_mask
 
 Fill = Callable[[RGBImage, Mask], RGBImage]

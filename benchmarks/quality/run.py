@@ -24,8 +24,8 @@ from measure import METRICS, Score, Scorer, summarise
 from peers import NAMES, PeerError, find_peers
 
 from cleanplate import Remover
+from cleanplate.evaluation.features import FeatureExtractor
 from cleanplate.evaluation.sheets import sheet_of, tiles_of, with_hole
-from cleanplate.models.features import FeatureExtractor
 from cleanplate.types import Mask, RGBImage
 
 Fill = Callable[[RGBImage, Mask], RGBImage]
@@ -84,7 +84,7 @@ def _ours(remover: Remover, off: Sequence[str]) -> Fill:
             for step in off:
                 # Both take the photo first and the fill second.
                 stack.enter_context(
-                    mock.patch(f"cleanplate.filling.{step}", lambda _, filled, *__: filled)
+                    mock.patch(f"cleanplate.inpainting.fill.{step}", lambda _, filled, *__: filled)
                 )
             return remover.fill(image, mask).image
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cleanplate.api import remove
-    from cleanplate.drafts import Draft
     from cleanplate.errors import (
         ChecksumError,
         CleanplateError,
@@ -24,11 +23,10 @@ if TYPE_CHECKING:
         UnknownNameError,
         WeightsError,
     )
-    from cleanplate.inpainters import Inpainter
-    from cleanplate.pipeline import Remover
-    from cleanplate.segmenters import Segmenter
-    from cleanplate.segmenters.example import ExampleSegmenter
-    from cleanplate.selection import Rules
+    from cleanplate.inpainting import Inpainter
+    from cleanplate.plan import Draft
+    from cleanplate.remover import Remover
+    from cleanplate.segmentation import ExampleSegmenter, Rules, Segmenter
     from cleanplate.types import Box, Instance, Mask, Removal, RGBImage
 
 __version__ = "0.1.0"
@@ -38,9 +36,9 @@ _HOMES = {
     "ChecksumError": "errors",
     "CleanplateError": "errors",
     "DeviceError": "errors",
-    "ExampleSegmenter": "segmenters.example",
-    "Draft": "drafts",
-    "Inpainter": "inpainters",
+    "ExampleSegmenter": "segmentation",
+    "Draft": "plan",
+    "Inpainter": "inpainting",
     "InputError": "errors",
     "Instance": "types",
     "LicenceError": "errors",
@@ -50,9 +48,9 @@ _HOMES = {
     "PhotoError": "errors",
     "RGBImage": "types",
     "Removal": "types",
-    "Remover": "pipeline",
-    "Rules": "selection",
-    "Segmenter": "segmenters",
+    "Remover": "remover",
+    "Rules": "segmentation",
+    "Segmenter": "segmentation",
     "ShapeMismatchError": "errors",
     "UnknownNameError": "errors",
     "WeightsError": "errors",

@@ -10,15 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.errors import InputError
-from cleanplate.images import (
-    Photo,
-    encode_photo,
-    photo_from_pil,
-    pil_from_photo,
-    read_photo,
-)
-from cleanplate.pipeline import DEFAULT_MIN_SCORE, NO_RULES, Remover
-from cleanplate.selection import Area, Rules
+from cleanplate.io import Photo, encode_photo, photo_from_pil, pil_from_photo, read_photo
+from cleanplate.remover import DEFAULT_MIN_SCORE, NO_RULES, Remover
+from cleanplate.segmentation import Area, Rules
 from cleanplate.types import Removal, RGBImage
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cleanplate.selection import Rules, select
+from cleanplate.segmentation.selection import Rules, select
 from cleanplate.types import Instance, Mask, Removal, RGBImage
 
 COLOURS = {"person": (220, 20, 20), "car": (20, 20, 220)}

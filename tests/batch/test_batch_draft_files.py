@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cleanplate.batch import Job, MaskFiles, plan_of_masks, plan_photos, run_plan
-from cleanplate.batch.draft_files import maker_of_drafts
-from cleanplate.batch.examples import FoundBy
+from cleanplate.batch.execution.engine import run_plan
+from cleanplate.batch.job import Job
+from cleanplate.batch.planning.example_files import FoundBy
+from cleanplate.batch.planning.mask_folder import MaskFiles
+from cleanplate.batch.planning.photo_list import plan_photos
+from cleanplate.batch.planning.plan_files import maker_of_drafts, plan_of_masks
 from cleanplate.errors import InputError
-from cleanplate.pipeline import Remover
-from cleanplate.selection import Rules
+from cleanplate.remover import Remover
+from cleanplate.segmentation.selection import Rules
 
 RED, GREEN, SKY = (250, 0, 0), (0, 250, 0), (120, 150, 190)
 

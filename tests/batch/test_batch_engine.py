@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cleanplate.batch import Engine, Job, MaskFiles, Resources, engine, memory, plan_photos
-from cleanplate.batch.memory import parse_size, photo_need, shown_size, worker_count
+from cleanplate.batch.execution import engine, memory
+from cleanplate.batch.execution.engine import Engine, Resources
+from cleanplate.batch.execution.memory import parse_size, photo_need, shown_size, worker_count
+from cleanplate.batch.job import Job
+from cleanplate.batch.planning.mask_folder import MaskFiles
+from cleanplate.batch.planning.photo_list import plan_photos
 from cleanplate.errors import InputError
-from cleanplate.models.runtime import load_network
-from cleanplate.pipeline import Remover
+from cleanplate.remover import Remover
+from cleanplate.runtime.session import load_network
 
 AT_REST = memory.RUN_BYTES + 2 * memory.WORKER_BYTES
 TELEA = Job(own_masks=MaskFiles(Path("mask.png")))

@@ -7,17 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cleanplate.batch import (
-    Engine,
-    Example,
-    Job,
-    Journal,
-    Resources,
-    describe_outcome,
-    plan_photos,
-    settings_in_words,
-)
-from cleanplate.images import read_size
+from cleanplate.batch.execution.engine import Engine, Resources
+from cleanplate.batch.job import Job
+from cleanplate.batch.planning.example_files import Example
+from cleanplate.batch.planning.photo_list import plan_photos
+from cleanplate.batch.records.journal import Journal
+from cleanplate.batch.records.report import describe_outcome
+from cleanplate.batch.records.settings import settings_in_words
+from cleanplate.io.sizes import read_size
 from tiff_builders import dng
 
 MODELS = {"models": {"segmenter": "colours", "inpainter": "telea"}, "provider": {}}

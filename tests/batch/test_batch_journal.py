@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from cleanplate.batch import Engine, Job, Journal, MaskFiles, Resources, plan_photos
-from cleanplate.batch.settings import settings_in_words
+from cleanplate.batch.execution.engine import Engine, Resources
+from cleanplate.batch.job import Job
+from cleanplate.batch.planning.mask_folder import MaskFiles
+from cleanplate.batch.planning.photo_list import plan_photos
+from cleanplate.batch.records.journal import Journal
+from cleanplate.batch.records.settings import settings_in_words
 from cleanplate.errors import InputError, PhotoError
-from cleanplate.images import links
+from cleanplate.io.storage import links
 
 MODELS = {"models": {"segmenter": "colours", "inpainter": "telea"}, "provider": {}}
 PERSON = Job(labels=("person",), min_score=0.5)

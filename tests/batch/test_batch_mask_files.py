@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from cleanplate.batch import MaskFiles, plan_photos
-from cleanplate.batch.planning import mask_name
+from cleanplate.batch.planning.mask_folder import MaskFiles
+from cleanplate.batch.planning.photo_list import mask_name, plan_photos
 from cleanplate.errors import InputError, PhotoError
 
 

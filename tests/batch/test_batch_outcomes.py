@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanplate.batch.outcomes import Found, Outcome, pack_outcome, unpack_outcome
-from cleanplate.batch.planning import PlannedPhoto
-from cleanplate.batch.thumbnails import Thumbnails
+from cleanplate.batch.planning.photo_list import PlannedPhoto
+from cleanplate.batch.records.results import Found, Outcome, pack_outcome, unpack_outcome
+from cleanplate.batch.records.thumbnails import Thumbnails
 
 PHOTO = PlannedPhoto(Path("in/a.png"), Path("out/a.png"), Path("a.png"))
 RAW = PlannedPhoto(Path("in/a.nef"), Path("out/a.tif"), Path("a.nef"), copy=Path("out/a.nef"))

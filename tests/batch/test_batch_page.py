@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cleanplate.batch import Found, Outcome, PageWriter, describe_outcome
-from cleanplate.batch.thumbnails import make_thumbnails
+from cleanplate.batch.records.html_page import PageWriter
+from cleanplate.batch.records.report import describe_outcome
+from cleanplate.batch.records.results import Found, Outcome
+from cleanplate.batch.records.thumbnails import make_thumbnails
 from cleanplate.errors import PhotoError
 from cleanplate.types import Removal
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cleanplate.batch import plan_photos
-from cleanplate.batch.planning import mask_name
+from cleanplate.batch.planning.photo_list import mask_name, plan_photos
 from cleanplate.errors import InputError
 
 

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from cleanplate.batch import Job, plan_photos, run_plan
-from cleanplate.images import read_photo
+from cleanplate.batch.execution.engine import run_plan
+from cleanplate.batch.job import Job
+from cleanplate.batch.planning.photo_list import plan_photos
+from cleanplate.io.files import read_photo
 from tiff_builders import dng
 
 RED = (220, 20, 20)  # a person to the remover of these tests

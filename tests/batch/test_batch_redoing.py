@@ -6,17 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from cleanplate.batch import (
-    Job,
-    MaskFiles,
-    describe_settings,
-    job_of,
-    plan_redo,
-    read_list,
-    read_report,
-)
+from cleanplate.batch.job import Job
+from cleanplate.batch.planning.mask_folder import MaskFiles
+from cleanplate.batch.planning.redo import plan_redo, read_list, read_report
+from cleanplate.batch.records.settings import describe_settings, job_of
 from cleanplate.errors import InputError, PhotoError
-from cleanplate.selection import Rules
+from cleanplate.segmentation.selection import Rules
 
 
 @pytest.fixture(autouse=True)

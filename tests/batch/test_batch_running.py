@@ -9,15 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cleanplate.batch import (
-    Job,
-    MaskFiles,
-    ReportWriter,
-    describe_models,
-    plan_photos,
-    run_plan,
-    running,
-)
+from cleanplate.batch.execution import process_photo as running
+from cleanplate.batch.execution.engine import run_plan
+from cleanplate.batch.job import Job
+from cleanplate.batch.planning.mask_folder import MaskFiles
+from cleanplate.batch.planning.photo_list import plan_photos
+from cleanplate.batch.records.report import ReportWriter, describe_models
 from cleanplate.errors import PhotoError, WeightsError
 
 PERSON = Job(labels=("person",), min_score=0.5)

@@ -10,9 +10,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cleanplate.batch import Job, PhotoFilter, Plan, plan_photos, run_plan, twins, watch_photos
+from cleanplate.batch.execution.engine import run_plan
+from cleanplate.batch.job import Job
+from cleanplate.batch.planning import case_collisions as twins
+from cleanplate.batch.planning.filters import PhotoFilter
+from cleanplate.batch.planning.photo_list import Plan, plan_photos
+from cleanplate.batch.planning.watching import watch_photos
 from cleanplate.errors import InputError
-from cleanplate.images import read_size
+from cleanplate.io.sizes import read_size
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ import pytest
 
 import cleanplate
 from cleanplate.errors import UnknownNameError
-from cleanplate.models.registry import get_model
-from cleanplate.models.store import install
+from cleanplate.hub.registry import get_model
+from cleanplate.hub.store import install
 
 CLIPSEG = "clipseg_rd64.phrasecut"
 TO_GET_IT = (

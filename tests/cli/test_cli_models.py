@@ -11,9 +11,11 @@ from PIL import Image
 from cleanplate import __version__
 from cleanplate import cli as cli_module
 from cleanplate.errors import ChecksumError
-from cleanplate.labels import VOC_LABELS, aliases_of
-from cleanplate.models import MODELS, store
-from cleanplate.models.registry import Licence, ModelFile
+from cleanplate.hub import store
+from cleanplate.hub.registry import MODELS
+from cleanplate.hub.registry.entry import Licence, ModelFile
+from cleanplate.labels import aliases_of
+from cleanplate.labels.voc import VOC_LABELS
 
 
 def test_labels_lists_ids_names_and_other_words(cli):
@@ -64,7 +66,7 @@ def small(monkeypatch, tmp_path):
         page="https://example.invalid/",
     )
     models = {**MODELS, model.name: model}
-    monkeypatch.setattr("cleanplate.models.registry.MODELS", models)
+    monkeypatch.setattr("cleanplate.hub.registry.MODELS", models)
     (tmp_path / "mirror").mkdir()
     (tmp_path / "mirror" / "abc.onnx").write_bytes(b"abc")
     return tmp_path / "mirror"

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cleanplate import pipeline
+from cleanplate import remover as pipeline
 from cleanplate.cli import options
 from cleanplate.errors import MissingRuntimeError
-from cleanplate.inpainters import DEFAULT_INPAINTER, METHODS
-from cleanplate.models import DEVICES
-from cleanplate.segmenters import DEFAULT_SEGMENTER
+from cleanplate.inpainting import DEFAULT_INPAINTER, METHODS
+from cleanplate.runtime.devices import DEVICES
+from cleanplate.segmentation import DEFAULT_SEGMENTER
 from tiff_builders import dng
 
 pytestmark = pytest.mark.usefixtures("without_networks")

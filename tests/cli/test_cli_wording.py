@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from cleanplate.batch import Found, Outcome
-from cleanplate.cli.wording import cause_of, count_of, describe_photo
+from cleanplate.batch.records.results import Found, Outcome
+from cleanplate.cli.messages import cause_of, count_of, describe_photo
 
 
 def outcome(status, *found, **more):

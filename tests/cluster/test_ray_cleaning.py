@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 from cluster_standins import ColourSegmenter
 
-from cleanplate.batch import Job
-from cleanplate.ray.cleaning import TRIES, Cleaner
-from cleanplate.ray.grouping import END, FAILED, LOST, Listing
-from cleanplate.ray.ledger import write_started
-from cleanplate.ray.lines import read_part
-from cleanplate.ray.places import Place
-from cleanplate.ray.tasks import Actor, ClusterJob
+from cleanplate.batch.job import Job
+from cleanplate.distributed.cleaner import TRIES, Cleaner
+from cleanplate.distributed.grouping import END, FAILED, LOST, Listing
+from cleanplate.distributed.ledger import write_started
+from cleanplate.distributed.places import Place
+from cleanplate.distributed.report_files import read_part
+from cleanplate.distributed.tasks import Actor, ClusterJob
 
 pa = pytest.importorskip("pyarrow")
 
@@ -111,7 +111,7 @@ def test_a_report_that_cannot_be_written_is_told(job, cleaner, make_photo, monke
     def fail(*_):
         raise OSError("the bucket is gone")
 
-    monkeypatch.setattr("cleanplate.ray.cleaning.write_part", fail)
+    monkeypatch.setattr("cleanplate.distributed.cleaner.write_part", fail)
     assert told(cleaner(group)) == (LOST, "OSError: the bucket is gone")
 
 

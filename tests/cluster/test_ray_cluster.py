@@ -15,10 +15,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray's o
 
 import ray  # noqa: E402
 
-from cleanplate.batch import Job  # noqa: E402
-from cleanplate.pipeline import Remover  # noqa: E402
-from cleanplate.ray import Place, Workers, remove_dataset, run_cluster  # noqa: E402
-from cleanplate.ray.cluster import connected  # noqa: E402
+from cleanplate.batch.job import Job  # noqa: E402
+from cleanplate.distributed.cluster import connected  # noqa: E402
+from cleanplate.distributed.driver import run_cluster  # noqa: E402
+from cleanplate.distributed.places import Place  # noqa: E402
+from cleanplate.distributed.ray_datasets import remove_dataset  # noqa: E402
+from cleanplate.distributed.tasks import Workers  # noqa: E402
+from cleanplate.remover import Remover  # noqa: E402
 
 STORE_BYTES = 100 << 20
 JOB = Job(labels=("person",), min_score=0.5, verify=False)
@@ -124,8 +127,8 @@ def test_a_photo_that_kills_its_actor_too_fails_alone(cluster, make_photo, tmp_p
 
 
 def test_models_travel_once_to_every_node_that_lacks_them(cluster, make_photo, tmp_path):
-    from cleanplate.models import store
-    from cleanplate.models.registry import get_model
+    from cleanplate.hub import store
+    from cleanplate.hub.registry import get_model
 
     own, built_in = get_model("edgeconnect.own"), get_model("edgeconnect.photos")
     files = {file.role: store.find_file(built_in, file.role) for file in built_in.files}

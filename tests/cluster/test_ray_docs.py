@@ -37,7 +37,7 @@ def test_examples_on_ray_run(photos, capsys):
     pytest.importorskip("ray.data")
     import ray
 
-    from cleanplate.ray.cluster import connected
+    from cleanplate.distributed.cluster import connected
 
     with connected(None):
         for code in examples(spark=False):

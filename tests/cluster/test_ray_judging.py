@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from cleanplate.batch import Job
-from cleanplate.batch.tracing import FileState
-from cleanplate.ray.judging import judge, mark_of, targets_of
-from cleanplate.ray.ledger import Former, Key, Ledger, write_started
-from cleanplate.ray.lines import Record, full_row, report_row, write_part
-from cleanplate.ray.places import Place
-from cleanplate.ray.tasks import ClusterJob
+from cleanplate.batch.job import Job
+from cleanplate.batch.records.file_state import FileState
+from cleanplate.distributed.judging import judge, mark_of, targets_of
+from cleanplate.distributed.ledger import Former, Key, Ledger, write_started
+from cleanplate.distributed.places import Place
+from cleanplate.distributed.report_files import Record, full_row, report_row, write_part
+from cleanplate.distributed.tasks import ClusterJob
 
 pytest.importorskip("pyarrow")
 PHOTO, RESULT = b"a photo", b"its result"

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from cleanplate.ray.places import Place
+from cleanplate.distributed.places import Place
 
 pytest.importorskip("botocore")
 PAGE = 1000
@@ -80,8 +80,8 @@ def test_pages_are_asked_for_as_they_are_needed(listed_store):
 
 MEASURE = """
 import resource, sys
-from cleanplate.ray.grouping import Listing
-from cleanplate.ray.places import Place
+from cleanplate.distributed.grouping import Listing
+from cleanplate.distributed.places import Place
 
 listing = Listing(source=Place(sys.argv[1]), output=Place(sys.argv[2]), run="r", tour=1, group=32)
 groups, early = 0, 0

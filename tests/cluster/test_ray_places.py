@@ -4,8 +4,8 @@ import pickle
 
 import pytest
 
+from cleanplate.distributed.places import Place, is_usable
 from cleanplate.errors import InputError, PhotoError
-from cleanplate.ray.places import Place, is_usable
 
 
 def test_a_place_keeps_its_url_without_options_and_its_bucket():

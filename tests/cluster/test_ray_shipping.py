@@ -4,12 +4,12 @@ import os
 
 import pytest
 
+from cleanplate.distributed.cluster import first_cause
+from cleanplate.distributed.model_transfer import hashes_of, pack_models, unpack_models
+from cleanplate.distributed.tasks import Workers
 from cleanplate.errors import ChecksumError, InputError, WeightsError
-from cleanplate.models import store
-from cleanplate.models.registry import get_model
-from cleanplate.ray.cluster import first_cause
-from cleanplate.ray.shipping import hashes_of, pack_models, unpack_models
-from cleanplate.ray.tasks import Workers
+from cleanplate.hub import store
+from cleanplate.hub.registry import get_model
 
 OWN = get_model("edgeconnect.own")
 

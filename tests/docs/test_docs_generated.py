@@ -7,9 +7,9 @@ from types import ModuleType
 
 import pytest
 
-from cleanplate.labels import VOC_LABELS
-from cleanplate.models import MODELS
-from cleanplate.models.download import checksum_of
+from cleanplate.hub.download import checksum_of
+from cleanplate.hub.registry import MODELS
+from cleanplate.labels.voc import VOC_LABELS
 
 ROOT = Path(__file__).parents[2]
 

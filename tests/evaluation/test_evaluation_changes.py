@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from cleanplate.evaluation.changes import changed_mask
-from cleanplate.masks import fill_holes
+from cleanplate.ops.masks import fill_holes
 
 
 @pytest.fixture

@@ -8,16 +8,11 @@ import pytest
 from PIL import Image
 
 from cleanplate.errors import InputError
-from cleanplate.evaluation import (
-    FillScorer,
-    Sources,
-    evaluate_folders,
-    figures_of,
-    mean_figures,
-    table_lines,
-)
+from cleanplate.evaluation.features import FeatureExtractor
+from cleanplate.evaluation.folders import Sources, evaluate_folders
+from cleanplate.evaluation.scoring import FillScorer
 from cleanplate.evaluation.sheets import sheet_of, tiles_of, with_hole
-from cleanplate.models.features import FeatureExtractor
+from cleanplate.evaluation.summary import figures_of, mean_figures, table_lines
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cleanplate.images.isobmff import (
+from cleanplate.io.metadata.isobmff import (
     Item,
     PictureFile,
     Property,

@@ -14,16 +14,10 @@ from heif_builders import bare_heic
 from images_builders import box_mask, opened, png_chunk, saved, small_jpeg
 from PIL import Image
 
-from cleanplate import images
+from cleanplate import io as images
 from cleanplate.errors import InputError, PhotoError, ShapeMismatchError
-from cleanplate.images import (
-    MAX_PIXELS,
-    PHOTO_SUFFIXES,
-    encode_photo,
-    is_photo_name,
-    read_photo,
-    write_photo,
-)
+from cleanplate.io.files import encode_photo, read_photo, write_photo
+from cleanplate.io.photo import MAX_PIXELS, PHOTO_SUFFIXES, is_photo_name
 from tiff_builders import dng
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
@@ -37,9 +31,9 @@ def test_public_names():
 
 def test_the_layer_imports_only_what_lies_below_it():
     code = textwrap.dedent("""
-        import sys, cleanplate.images
+        import sys, cleanplate.io
         inner = sorted(n for n in sys.modules if n.startswith("cleanplate."))
-        allowed = ("cleanplate.errors", "cleanplate.types", "cleanplate.images")
+        allowed = ("cleanplate.errors", "cleanplate.types", "cleanplate.io")
         assert all(n.startswith(allowed) for n in inner), inner
         assert "cv2" not in sys.modules
         """)
@@ -136,7 +130,7 @@ def test_without_an_extra_one_line_says_what_to_install(tmp_path, module, data, 
     path.write_bytes(data)
     code = (
         f"import sys; sys.modules[{module!r}] = None\n"
-        f"from cleanplate.images import read_photo; read_photo({str(path)!r})"
+        f"from cleanplate.io import read_photo; read_photo({str(path)!r})"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ran.stderr.splitlines()[-1].endswith(f"{path}: {message}")
@@ -181,7 +175,7 @@ def test_not_enough_memory_says_so(monkeypatch):
     def fail(*_args):
         raise MemoryError
 
-    monkeypatch.setitem(sys.modules["cleanplate.images.files"]._READERS, "JPEG", fail)
+    monkeypatch.setitem(sys.modules["cleanplate.io.files"]._READERS, "JPEG", fail)
     with pytest.raises(PhotoError, match="not enough memory to decode it; scale it down first"):
         read_photo(small_jpeg())
 

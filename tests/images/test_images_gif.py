@@ -8,7 +8,7 @@ from images_builders import box_mask, opened, saved, small_jpeg
 from PIL import Image
 
 from cleanplate.errors import PhotoError
-from cleanplate.images import encode_photo, read_photo
+from cleanplate.io.files import encode_photo, read_photo
 
 RNG = np.random.default_rng(5)
 

@@ -25,9 +25,9 @@ from PIL import Image, ImageOps
 from skimage import data as photos
 
 from cleanplate.errors import PhotoError
-from cleanplate.images import encode_photo, read_photo
-from cleanplate.images.heif_codecs import from_sixteen, to_sixteen
-from cleanplate.images.isobmff import (
+from cleanplate.io.files import encode_photo, read_photo
+from cleanplate.io.formats.heif_codecs import from_sixteen, to_sixteen
+from cleanplate.io.metadata.isobmff import (
     Item,
     Property,
     Reference,

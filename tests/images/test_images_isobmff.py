@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from cleanplate.images.isobmff import (
+from cleanplate.io.metadata.isobmff import (
     Item,
     PictureFile,
     Property,
@@ -13,7 +13,7 @@ from cleanplate.images.isobmff import (
     read_picture_file,
     write_picture_file,
 )
-from cleanplate.images.refusal import RefusalError
+from cleanplate.io.unsupported import RefusalError
 
 
 def box(kind, *contents):

@@ -17,7 +17,7 @@ from PIL import Image
 from skimage import data as photos
 
 from cleanplate.errors import PhotoError
-from cleanplate.images import encode_photo, read_photo
+from cleanplate.io.files import encode_photo, read_photo
 
 QUALITIES = (75, 85, 95)
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from cleanplate.errors import PhotoError
-from cleanplate.images import link_photo, links, remove_leftovers
+from cleanplate.io.storage import links
+from cleanplate.io.storage.atomic import remove_leftovers
+from cleanplate.io.storage.links import link_photo
 
 
 @pytest.fixture(autouse=True)

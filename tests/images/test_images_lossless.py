@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from images_builders import box_mask, opened, saved
 from PIL import Image
 
-from cleanplate.images import encode_photo, read_photo
+from cleanplate.io.files import encode_photo, read_photo
 
 SIZES_HW = st.tuples(st.integers(1, 19), st.integers(1, 19))
 MODES = {

@@ -7,7 +7,7 @@ from images_builders import exif_block, opened, saved, with_png_chunks
 from PIL import Image
 
 from cleanplate.errors import PhotoError
-from cleanplate.images import read_mask, write_mask
+from cleanplate.io.mask_files import read_mask, write_mask
 
 TRUTH = np.random.default_rng(0).random((9, 14)) > 0.6
 

@@ -16,11 +16,11 @@ from images_builders import (
 )
 from PIL import Image, ImageCms
 
-from cleanplate.images import encode_photo, read_photo
-from cleanplate.images.embedded import jpeg_spans
-from cleanplate.images.exif import clean_exif
-from cleanplate.images.photoshop import clean_resources
-from cleanplate.images.xmp import clean_xmp
+from cleanplate.io.files import encode_photo, read_photo
+from cleanplate.io.metadata.exif import clean_exif
+from cleanplate.io.metadata.iptc import clean_resources
+from cleanplate.io.metadata.thumbnails import jpeg_spans
+from cleanplate.io.metadata.xmp import clean_xmp
 
 PLAIN = saved(Image.new("RGB", (64, 48), (90, 120, 40)), "JPEG", dpi=(240, 240), quality=90)
 THUMBNAIL = small_jpeg()

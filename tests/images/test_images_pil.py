@@ -9,7 +9,8 @@ from images_builders import box_mask, exif_block, opened, saved, segment, small_
 from PIL import Image
 
 from cleanplate.errors import InputError, PhotoError
-from cleanplate.images import encode_photo, photo_from_pil, pil_from_photo, read_photo
+from cleanplate.io.files import encode_photo, read_photo
+from cleanplate.io.pillow_images import photo_from_pil, pil_from_photo
 
 SIZES_HW = st.tuples(st.integers(1, 12), st.integers(1, 12))
 SHAPES = {"1": (), "L": (), "LA": (2,), "P": (), "RGB": (3,), "RGBA": (4,), "I;16": ()}

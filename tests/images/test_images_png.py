@@ -19,7 +19,7 @@ from images_builders import (
 from PIL import Image, PngImagePlugin
 
 from cleanplate.errors import PhotoError
-from cleanplate.images import encode_photo, read_photo
+from cleanplate.io.files import encode_photo, read_photo
 
 XMP = b"XML:com.adobe.xmp\0\0\0\0\0"
 PACKET = b'<x:xmpmeta tiff:Orientation="6"><xmp:Thumbnails>AAAA</xmp:Thumbnails>kept</x:xmpmeta>'

@@ -8,9 +8,9 @@ from images_builders import box_mask, exif_block, opened, segment, small_jpeg, w
 from skimage import data as photos
 
 from cleanplate.errors import PhotoError
-from cleanplate.images import encode_photo, read_photo, result_name
-from cleanplate.images.photo import SUFFIXES_BY_FORMAT
-from cleanplate.images.raw_files import is_raw, read_raw_metadata
+from cleanplate.io.files import encode_photo, read_photo
+from cleanplate.io.formats.raw_files import is_raw, read_raw_metadata
+from cleanplate.io.photo import SUFFIXES_BY_FORMAT, result_name
 from tiff_builders import directory, dng
 
 SCENE = np.ascontiguousarray(photos.coffee()[100:220, 200:360])  # 120 x 160

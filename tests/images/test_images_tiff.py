@@ -11,7 +11,7 @@ from PIL import Image, ImageCms, TiffImagePlugin
 from skimage import data as photos
 
 from cleanplate.errors import PhotoError
-from cleanplate.images import encode_photo, read_photo
+from cleanplate.io.files import encode_photo, read_photo
 
 ARRAY = photos.chelsea()[50:107, 100:183]  # 57 x 83
 

@@ -9,7 +9,7 @@ from PIL import Image
 from skimage import data as photos
 
 from cleanplate.errors import PhotoError
-from cleanplate.images import encode_photo, read_photo
+from cleanplate.io.files import encode_photo, read_photo
 
 ARRAY = photos.chelsea()[40:101, 90:161]  # 61 x 71
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from cleanplate.inpainters import Inpainter, create_inpainter
+from cleanplate.inpainting import create_inpainter
+from cleanplate.inpainting.base import Inpainter
 
 
 @pytest.fixture(scope="session")

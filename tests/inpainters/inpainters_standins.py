@@ -6,8 +6,8 @@ tested with them.
 
 from pathlib import Path
 
-from cleanplate.models.registry import get_model
-from cleanplate.models.store import install
+from cleanplate.hub.registry import get_model
+from cleanplate.hub.store import install
 
 HOLE_LEVEL, KNOWN_LEVEL = 200, 17  # what the stand-in for MI-GAN paints
 

@@ -1,4 +1,4 @@
-"""Every inpainter keeps the contract of cleanplate/inpainters/base.py."""
+"""Every inpainter keeps the contract of cleanplate/inpainting/base.py."""
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cleanplate.errors import InputError, ShapeMismatchError
-from cleanplate.inpainters import METHODS, create_inpainter
-from cleanplate.inpainters.base import reach_of
-from cleanplate.models.registry import MODELS, model_names
+from cleanplate.hub.registry import MODELS, model_names
+from cleanplate.inpainting import METHODS, create_inpainter
+from cleanplate.inpainting.base import reach_of
 
 SIZES_HW = st.tuples(st.integers(1, 75), st.integers(1, 75))  # not only multiples of 4
 EXTREME_SIZES_HW = [(1, 1), (1, 2), (2, 1), (1, 90), (90, 1), (31, 33), (4, 257), (257, 30)]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from skimage.color import rgb2gray
 from skimage.feature import canny
 
-from cleanplate.inpainters.canny import find_edges, grey_of
+from cleanplate.inpainting.models.canny import find_edges, grey_of
 
 PHOTOS = ["astronaut", "cat", "coffee", "rocket", "gravel"]
 

@@ -7,14 +7,9 @@ from scipy.ndimage import distance_transform_edt
 from skimage.feature import canny
 
 from cleanplate.errors import UnknownNameError
-from cleanplate.inpainters import (
-    DEFAULT_INPAINTER,
-    METHODS,
-    create_inpainter,
-    inpainter_names,
-)
-from cleanplate.inpainters.diffusion import DiffusionInpainter
-from cleanplate.inpainters.edgeconnect import EdgeConnectInpainter, find_edges
+from cleanplate.inpainting import DEFAULT_INPAINTER, METHODS, create_inpainter, inpainter_names
+from cleanplate.inpainting.models.edgeconnect import EdgeConnectInpainter, find_edges
+from cleanplate.inpainting.models.opencv import DiffusionInpainter
 
 LUMA = np.array([0.2125, 0.7154, 0.0721], np.float32)
 

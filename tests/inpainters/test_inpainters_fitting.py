@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cleanplate.inpainters.fitting import composite, inpaint_scaled, pad_to, planes_of, rounded_up
+from cleanplate.inpainting.fitting import composite, inpaint_scaled, pad_to, planes_of, rounded_up
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from skimage.color import rgb2gray
 from skimage.feature import canny
 
 from cleanplate.errors import ChecksumError, WeightsError
-from cleanplate.inpainters import create_inpainter
-from cleanplate.inpainters.base import DEFAULT_REACH_PX, is_sharp, reach_of
-from cleanplate.models import import_model
-from cleanplate.models.registry import get_model
-from cleanplate.pipeline import Remover
+from cleanplate.hub.install import import_model
+from cleanplate.hub.registry import get_model
+from cleanplate.inpainting import create_inpainter
+from cleanplate.inpainting.base import DEFAULT_REACH_PX, is_sharp, reach_of
+from cleanplate.remover import Remover
 
 
 class Recorder:

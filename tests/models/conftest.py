@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cleanplate.models.registry import MODELS, Checkpoint, Licence, Model, ModelFile
-from cleanplate.models.store import find_file
+from cleanplate.hub.registry import MODELS
+from cleanplate.hub.registry.entry import Checkpoint, Licence, Model, ModelFile
+from cleanplate.hub.store import find_file
 
 ABC_SHA256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 """printf abc | sha256sum; the first example of FIPS 180-2."""
@@ -58,7 +59,7 @@ def registered(monkeypatch) -> Callable[[Model], Model]:
     """Return a function that adds an entry to the registry for one test."""
 
     def add(model: Model) -> Model:
-        monkeypatch.setattr("cleanplate.models.registry.MODELS", {**MODELS, model.name: model})
+        monkeypatch.setattr("cleanplate.hub.registry.MODELS", {**MODELS, model.name: model})
         return model
 
     return add

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cleanplate.errors import DeviceError
-from cleanplate.models.batching import Batcher
+from cleanplate.runtime.batching import Batcher
 
 
 class Doubling:
@@ -117,7 +117,7 @@ def test_a_batch_that_was_too_large_is_not_tried_again():
 
 
 def test_large_inputs_are_computed_alone(monkeypatch):
-    monkeypatch.setattr("cleanplate.models.batching._MOST_VALUES", 5)
+    monkeypatch.setattr("cleanplate.runtime.batching._MOST_VALUES", 5)
     batcher = Batcher(run := Doubling(held=True))
     for answer in call_all(batcher, run, [value(1)] * 4):
         answer.result()

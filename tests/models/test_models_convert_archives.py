@@ -9,7 +9,7 @@ from cleanplate.errors import WeightsError
 
 torch = pytest.importorskip("torch")
 
-from cleanplate.models.convert.archives import load_tensors  # noqa: E402
+from cleanplate.hub.convert.archives import load_tensors  # noqa: E402
 
 
 class Bomb:

@@ -6,14 +6,14 @@ from skimage.color import rgb2gray
 from skimage.feature import canny
 
 from cleanplate.errors import LicenceError, WeightsError
-from cleanplate.inpainters import create_inpainter
-from cleanplate.models import import_model
+from cleanplate.hub.install import import_model
+from cleanplate.inpainting import create_inpainter
 
 torch = pytest.importorskip("torch")
 from torch.nn import functional as F  # noqa: E402, N812
 
-from cleanplate.models.convert import edgeconnect as converter  # noqa: E402
-from cleanplate.models.convert.checkpoints import fill_network  # noqa: E402
+from cleanplate.hub.convert import edgeconnect as converter  # noqa: E402
+from cleanplate.hub.convert.checkpoints import fill_network  # noqa: E402
 
 NAME = "edgeconnect.places2"
 

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from cleanplate.errors import ChecksumError, WeightsError
-from cleanplate.inpainters import create_inpainter
-from cleanplate.models import import_model
+from cleanplate.hub.install import import_model
+from cleanplate.inpainting import create_inpainter
 
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
-from cleanplate.models.convert import lama as converter  # noqa: E402
-from cleanplate.models.convert.checkpoints import fill_network  # noqa: E402
+from cleanplate.hub.convert import lama as converter  # noqa: E402
+from cleanplate.hub.convert.checkpoints import fill_network  # noqa: E402
 
 NAME = "big_lama.places"
 WIDTH, BLOCKS, FAR = 8, 2, 48  # 64 and 18 in big-lama; 0.75 of the channels are global

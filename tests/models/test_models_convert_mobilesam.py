@@ -10,10 +10,10 @@ from benchmarks.sam_names import metas_name  # noqa: E402
 from transformers import SamImageProcessor  # noqa: E402
 
 from cleanplate.errors import WeightsError  # noqa: E402
-from cleanplate.models import import_model  # noqa: E402
-from cleanplate.models.convert import mobilesam, tinyvit  # noqa: E402
-from cleanplate.models.convert.checkpoints import fill_network  # noqa: E402
-from cleanplate.prompters import create_prompter  # noqa: E402
+from cleanplate.hub.convert import mobilesam, tinyvit  # noqa: E402
+from cleanplate.hub.convert.checkpoints import fill_network  # noqa: E402
+from cleanplate.hub.install import import_model  # noqa: E402
+from cleanplate.segmentation.interactive import create_prompter  # noqa: E402
 
 NAME = "mobilesam.sa1b"
 

@@ -14,7 +14,7 @@ transformers = pytest.importorskip("transformers")
 
 @pytest.mark.parametrize("options", [Namespace(epochs=3), SimpleNamespace(epochs=3)])
 def test_options_of_a_training_script_do_no_harm(tmp_path, options):
-    from cleanplate.models.convert.checkpoints import load_state
+    from cleanplate.hub.convert.checkpoints import load_state
 
     path = tmp_path / "checkpoint.pth"
     torch.save({"model": {"weight": torch.ones(2)}, "args": options}, path)
@@ -22,7 +22,7 @@ def test_options_of_a_training_script_do_no_harm(tmp_path, options):
 
 
 def test_other_objects_are_still_refused(tmp_path):
-    from cleanplate.models.convert.checkpoints import load_state
+    from cleanplate.hub.convert.checkpoints import load_state
 
     path = tmp_path / "checkpoint.pth"
     torch.save({"model": {"weight": torch.ones(2)}, "args": Path("here")}, path)
@@ -50,7 +50,7 @@ def published(network, tmp_path):
 
 
 def fill(network, state):
-    from cleanplate.models.convert.pretrained import load_pretrained
+    from cleanplate.hub.convert.pretrained import load_pretrained
 
     return load_pretrained(type(network), network.config, state, Path("weights.bin"))
 

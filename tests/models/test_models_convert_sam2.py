@@ -20,10 +20,11 @@ from transformers import (  # noqa: E402
 )
 
 from cleanplate.errors import ChecksumError, WeightsError  # noqa: E402
-from cleanplate.models import get_model, import_model  # noqa: E402
-from cleanplate.models.convert import sam2  # noqa: E402
-from cleanplate.models.convert.checkpoints import fill_network  # noqa: E402
-from cleanplate.prompters import create_prompter  # noqa: E402
+from cleanplate.hub.convert import sam2  # noqa: E402
+from cleanplate.hub.convert.checkpoints import fill_network  # noqa: E402
+from cleanplate.hub.install import import_model  # noqa: E402
+from cleanplate.hub.registry import get_model  # noqa: E402
+from cleanplate.segmentation.interactive import create_prompter  # noqa: E402
 
 NAME = "sam21_hiera_tiny.sav"
 

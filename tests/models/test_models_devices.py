@@ -8,15 +8,16 @@ from types import SimpleNamespace
 import pytest
 
 from cleanplate.errors import DeviceError, UnknownNameError
-from cleanplate.models import DEVICES, devices
-from cleanplate.models.devices import (
+from cleanplate.runtime import devices
+from cleanplate.runtime.devices import (
+    DEVICES,
     INSTALL,
     is_shared,
     providers_for,
     resolve_device,
     usable_cores,
 )
-from cleanplate.models.runtime import Session, absence_of
+from cleanplate.runtime.session import Session, absence_of
 from runtime_standins import CPU, CUDA
 
 

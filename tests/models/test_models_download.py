@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from cleanplate.errors import ChecksumError, WeightsError
-from cleanplate.models import download
-from cleanplate.models.download import check_file, fetch_file
-from cleanplate.models.registry import ModelFile
+from cleanplate.hub import download
+from cleanplate.hub.download import check_file, fetch_file
+from cleanplate.hub.registry.entry import ModelFile
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB: several pieces
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

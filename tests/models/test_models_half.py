@@ -7,10 +7,10 @@ import onnx
 import pytest
 
 from cleanplate.errors import DeviceError
-from cleanplate.models.half import in_half_precision
-from cleanplate.models.registry import MODELS
-from cleanplate.models.runtime import Session
-from cleanplate.models.store import read_file
+from cleanplate.hub.registry import MODELS
+from cleanplate.hub.store import read_file
+from cleanplate.runtime.half import in_half_precision
+from cleanplate.runtime.session import Session
 from runtime_standins import CUDA
 
 BUILT_IN = [

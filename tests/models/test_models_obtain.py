@@ -17,11 +17,12 @@ from cleanplate.errors import (
     UnknownNameError,
     WeightsError,
 )
-from cleanplate.models import convert, obtain
-from cleanplate.models.convert import Conversion
-from cleanplate.models.obtain import import_model, pull_model
-from cleanplate.models.registry import Licence, ModelFile
-from cleanplate.models.store import find_file, is_here, read_file, read_manifest
+from cleanplate.hub import convert
+from cleanplate.hub import install as obtain
+from cleanplate.hub.convert import Conversion
+from cleanplate.hub.install import import_model, pull_model
+from cleanplate.hub.registry.entry import Licence, ModelFile
+from cleanplate.hub.store import find_file, is_here, read_file, read_manifest
 
 NON_COMMERCIAL = Licence(spdx="CC-BY-NC-4.0", commercial="no", note="for research only")
 
@@ -253,8 +254,8 @@ def test_a_home_that_cannot_be_made_is_an_error(published, mirror, home):
 
 SCRIPT = """
     import sys
-    from cleanplate.models import registry
-    from cleanplate.models.registry import Licence, Model, ModelFile
+    from cleanplate.hub import registry
+    from cleanplate.hub.registry import Licence, Model, ModelFile
 
     file = ModelFile(role="fill", filename="abc.onnx", url="https://example.invalid/1.0/abc.onnx",
                      sha256="{sha256}", size_bytes={size})

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cleanplate.models.preparing import prepare, sigmoid
+from cleanplate.runtime.preprocessing import prepare, sigmoid
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -8,11 +8,13 @@ import re
 
 import pytest
 
-from cleanplate import inpainters, models, segmenters
+from cleanplate import hub as models
+from cleanplate import inpainting, segmentation
 from cleanplate.errors import UnknownNameError
-from cleanplate.labels import VOC_LABELS
-from cleanplate.models.registry import MODELS, Checkpoint, get_model, model_names
-from cleanplate.models.store import find_file
+from cleanplate.hub.registry import MODELS, get_model, model_names
+from cleanplate.hub.registry.entry import Checkpoint
+from cleanplate.hub.store import find_file
+from cleanplate.labels.voc import VOC_LABELS
 
 BUILT_IN = [model for model in MODELS.values() if model.is_built_in]
 FOREIGN = [model for model in MODELS.values() if not model.is_built_in]
@@ -63,11 +65,11 @@ def test_quality_is_measured_on_named_data(model):
 
 @each_model
 def test_every_family_has_its_adapter(model):
-    package = {"segmenter": segmenters, "inpainter": inpainters}.get(model.kind)
+    package = {"segmenter": segmentation, "inpainter": inpainting}.get(model.kind)
     if package is None:
         pytest.skip("has a package of its own")
     module, adapter = package._FAMILIES[model.family]
-    spec = importlib.util.find_spec(f"{package.__name__}.{module}")
+    spec = importlib.util.find_spec(f"{package.__name__}.models.{module}")
     assert spec is not None
     source = spec.loader.get_source(spec.name)
     assert f"class {adapter}" in source
@@ -168,7 +170,7 @@ def test_addresses_are_pinned_and_checksums_well_formed(model):
 @each_foreign
 def test_a_model_is_published_as_onnx_or_converted(model):
     if model.checkpoints:
-        assert importlib.util.find_spec(f"cleanplate.models.convert.{model.converter}")
+        assert importlib.util.find_spec(f"cleanplate.hub.convert.{model.converter}")
         assert all(file.url is None and file.sha256 is None for file in model.files)
     else:
         assert model.converter is None

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from cleanplate.errors import DeviceError, InputError, MissingRuntimeError, WeightsError
-from cleanplate.inpainters import create_inpainter
-from cleanplate.models.devices import available_providers, usable_cores
-from cleanplate.models.registry import MODELS
-from cleanplate.models.runtime import Session, _share_arena
-from cleanplate.models.store import read_file
-from cleanplate.segmenters import create_segmenter
+from cleanplate.hub.registry import MODELS
+from cleanplate.hub.store import read_file
+from cleanplate.inpainting import create_inpainter
+from cleanplate.runtime.devices import available_providers, usable_cores
+from cleanplate.runtime.session import Session, _share_arena
+from cleanplate.segmentation import create_segmenter
 from runtime_standins import CPU, CUDA, OPENVINO
 
 
@@ -73,7 +73,7 @@ def test_models_by_name_do_not_fall_back(create, fake_runtime):
 def broken_cuda(fake_runtime, monkeypatch):
     """Let CUDA be there, and refuse the network "not on CUDA"."""
     fake = fake_runtime([CUDA, CPU], [CUDA, CPU])
-    monkeypatch.setattr("cleanplate.models.devices._absence_of_cuda", lambda: None)
+    monkeypatch.setattr("cleanplate.runtime.devices._absence_of_cuda", lambda: None)
     return fake
 
 
@@ -106,7 +106,7 @@ def test_auto_goes_on_with_the_cpu_where_the_gpu_cannot_load_it(broken_cuda, cap
 
 def test_a_runtime_that_falls_back_in_silence_is_an_error(fake_runtime, monkeypatch):
     fake_runtime([CUDA, CPU], [CPU])
-    monkeypatch.setattr("cleanplate.models.devices._absence_of_cuda", lambda: None)
+    monkeypatch.setattr("cleanplate.runtime.devices._absence_of_cuda", lambda: None)
     with pytest.raises(DeviceError, match="does not say why it was not used; it needs an NVIDIA"):
         Session(b"x", name="edges", device="cuda")
 
@@ -176,7 +176,7 @@ def test_a_network_that_takes_no_batches_runs_once_at_a_time(pretended_cuda, mon
         return list(tensors)
 
     # DirectML's sessions must not run twice at once, and have no binding of ours.
-    monkeypatch.setattr("cleanplate.models.runtime._Binding", lambda *_: run)
+    monkeypatch.setattr("cleanplate.runtime.session._Binding", lambda *_: run)
     session = Session(network_of("Neg", [1, 3]), name="negative", device="cuda")
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(session.run, np.ones((12, 1, 3), np.float32)))

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from cleanplate.errors import DeviceError, WeightsError
-from cleanplate.models.network import Network
-from cleanplate.models.runtime import Session, load_network
-from cleanplate.models.serving import Address, Client, Server, connected_client, use_server
+from cleanplate.runtime.network import Network
+from cleanplate.runtime.server import Address, Client, Server, connected_client, use_server
+from cleanplate.runtime.session import Session, load_network
 
 
 @pytest.fixture
@@ -192,8 +192,8 @@ def test_a_long_path_to_the_temporary_files_does_not_matter(tmp_path):
     folder.mkdir()
     code = (
         "import numpy as np\n"
-        "from cleanplate.models.network import Network\n"
-        "from cleanplate.models.serving import Client, Server\n"
+        "from cleanplate.runtime.network import Network\n"
+        "from cleanplate.runtime.server import Client, Server\n"
         "server = Server(lambda *_: Network('x', (), 1, list))\n"
         "network = Client(server.address).load(b'x', 'x', 'cpu', None)\n"
         "print(network.run([np.ones(3)])[0].sum())\n"
@@ -214,7 +214,7 @@ def test_a_low_limit_of_open_files_is_raised_for_many_workers():
         "import resource\n"
         "most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (40, most))\n"
-        "from cleanplate.models.serving import Server\n"
+        "from cleanplate.runtime.server import Server\n"
         "Server(None).close()\n"
         "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 40)\n"
     )
@@ -231,8 +231,8 @@ def test_a_process_that_lets_others_compute_needs_no_onnx_runtime(network_file, 
     (tmp_path / "network.onnx").write_bytes(network_file)
     code = (
         "import sys, pickle\n"
-        "from cleanplate.models.serving import use_server\n"
-        "from cleanplate.models.runtime import Session\n"
+        "from cleanplate.runtime.server import use_server\n"
+        "from cleanplate.runtime.session import Session\n"
         "import numpy as np\n"
         "use_server(pickle.load(sys.stdin.buffer))\n"
         "content = open('network.onnx', 'rb').read()\n"

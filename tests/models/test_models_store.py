@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from cleanplate.errors import ChecksumError, PhotoError, WeightsError
-from cleanplate.inpainters import create_inpainter
-from cleanplate.models import store
-from cleanplate.models.registry import MODELS, Checkpoint
-from cleanplate.models.store import (
+from cleanplate.hub import store
+from cleanplate.hub.registry import MODELS
+from cleanplate.hub.registry.entry import Checkpoint
+from cleanplate.hub.store import (
     Manifest,
     StoredFile,
     find_file,
@@ -26,7 +26,8 @@ from cleanplate.models.store import (
     remove,
     verify_file,
 )
-from cleanplate.segmenters import create_segmenter
+from cleanplate.inpainting import create_inpainter
+from cleanplate.segmentation import create_segmenter
 
 BUILT_IN = [
     (model, file.role) for model in MODELS.values() if model.is_built_in for file in model.files

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cleanplate.models import MODELS
+from cleanplate.hub.registry import MODELS
 
 pytestmark = [
     pytest.mark.slow,
@@ -89,7 +89,7 @@ def test_wheel_holds_the_networks_and_what_typing_and_licence_need(wheel, capsys
     built_in = [model for model in MODELS.values() if model.is_built_in]
     files = {file.filename for model in built_in for file in model.files}
     assert len(files) == 3
-    assert {f"cleanplate/models/data/{name}" for name in files} <= names
+    assert {f"cleanplate/hub/data/{name}" for name in files} <= names
     assert "cleanplate/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     tops = {name.split("/")[0] for name in names}

@@ -3,9 +3,9 @@
 import pytest
 from prompters_builders import write_stand_ins
 
-from cleanplate.models import get_model
-from cleanplate.models.store import install
-from cleanplate.prompters import create_prompter
+from cleanplate.hub.registry import get_model
+from cleanplate.hub.store import install
+from cleanplate.segmentation.interactive import create_prompter
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Every prompter keeps the contract of cleanplate/prompters/base.py."""
+"""Every prompter keeps the contract of cleanplate/segmentation/interactive/prompts.py."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cleanplate.errors import InputError
-from cleanplate.prompters import prompter_names
+from cleanplate.segmentation.interactive import prompter_names
 
 
 @pytest.fixture(scope="module", params=prompter_names())

@@ -4,16 +4,11 @@ import numpy as np
 import pytest
 
 from cleanplate.errors import InputError, UnknownNameError, WeightsError
-from cleanplate.masks import margin_px, shape_mask
-from cleanplate.models import get_model
-from cleanplate.pipeline import Remover
-from cleanplate.prompters import (
-    DEFAULT_PROMPTER,
-    Outline,
-    create_prompter,
-    instance_of,
-    prompter_names,
-)
+from cleanplate.hub.registry import get_model
+from cleanplate.ops.masks import margin_px, shape_mask
+from cleanplate.remover import Remover
+from cleanplate.segmentation.interactive import DEFAULT_PROMPTER, create_prompter, prompter_names
+from cleanplate.segmentation.interactive.prompts import Outline, instance_of
 
 
 def test_the_default_is_a_prompter():

@@ -7,8 +7,8 @@ import pytest
 from prompters_builders import GROWTH, RADIUS, SCORES
 
 from cleanplate.errors import InputError
-from cleanplate.models import get_model
-from cleanplate.prompters import prompter_names
+from cleanplate.hub.registry import get_model
+from cleanplate.segmentation.interactive import prompter_names
 
 SQUARE = np.zeros((256, 256, 3), np.uint8)  # one cell of a mask is one pixel
 NAMES = {

@@ -1,4 +1,4 @@
-"""Every segmenter keeps the contract of cleanplate/segmenters/base.py."""
+"""Every segmenter keeps the contract of cleanplate/segmentation/base.py."""
 
 import cv2
 import numpy as np

@@ -5,8 +5,8 @@ import pytest
 
 from cleanplate.errors import InputError, UnknownNameError, WeightsError
 from cleanplate.labels.ade20k import ADE20K_LABELS, ADE20K_STUFF
-from cleanplate.segmenters import create_segmenter
-from cleanplate.segmenters.ade20k import Ade20kSegmenter
+from cleanplate.segmentation import create_segmenter
+from cleanplate.segmentation.models.ade20k import Ade20kSegmenter
 
 SEGFORMER, UPERNET = "segformer_b0.ade20k", "upernet_convnext_tiny.ade20k"
 
@@ -106,7 +106,7 @@ def published(name):
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
     if name == SEGFORMER:
-        from cleanplate.models.convert.ade20k import _segformer_b0
+        from cleanplate.hub.convert.ade20k import _segformer_b0
 
         network = transformers.SegformerForSemanticSegmentation(_segformer_b0())
     else:
@@ -138,7 +138,7 @@ def checkpoint(request, tmp_path_factory):
 
 @pytest.fixture
 def at_home(checkpoint, tmp_path, monkeypatch):
-    from cleanplate.models.convert import ade20k
+    from cleanplate.hub.convert import ade20k
 
     name, network, _ = checkpoint
     monkeypatch.setenv("CLEANPLATE_HOME", str(tmp_path))
@@ -152,7 +152,7 @@ def test_the_whole_way_is_what_transformers_computes(at_home, astronaut):
     import torch
     import transformers
 
-    from cleanplate.models.obtain import import_model
+    from cleanplate.hub.install import import_model
 
     name, network, path = at_home
     manifest = import_model(name, [path], own_weights=True)
@@ -206,7 +206,7 @@ def test_pickled_checkpoints_will_do_and_others_are_refused(at_home, tmp_path):
     import torch
     from safetensors.torch import load_file
 
-    from cleanplate.models.obtain import import_model
+    from cleanplate.hub.install import import_model
 
     name, _, path = at_home
     state = load_file(path)
@@ -225,7 +225,7 @@ def test_pickled_checkpoints_will_do_and_others_are_refused(at_home, tmp_path):
 @pytest.mark.parametrize("cells", [1, 2, 3, 6])
 def test_pooling_at_any_size_is_pytorchs(size_hw, cells):
     torch = pytest.importorskip("torch")
-    from cleanplate.models.convert.ade20k import _AnySizePool
+    from cleanplate.hub.convert.ade20k import _AnySizePool
 
     features = torch.randn(1, 4, *size_hw)
     expected = torch.nn.functional.adaptive_avg_pool2d(features, cells)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from cleanplate.errors import InputError, WeightsError
-from cleanplate.segmenters import create_segmenter
-from cleanplate.segmenters.clipseg import ClipSegSegmenter
-from cleanplate.segmenters.phrases import PhraseEncoder
+from cleanplate.segmentation import create_segmenter
+from cleanplate.segmentation.models.clip_text import PhraseEncoder
+from cleanplate.segmentation.models.clipseg import ClipSegSegmenter
 
 NAME = "clipseg_rd64.phrasecut"
 SIDE = 352
@@ -167,7 +167,7 @@ def small(tmp_path_factory):
 
 @pytest.fixture
 def at_home(small, tmp_path, monkeypatch):
-    from cleanplate.models.convert import clipseg
+    from cleanplate.hub.convert import clipseg
 
     monkeypatch.setenv("CLEANPLATE_HOME", str(tmp_path))
     monkeypatch.setattr(clipseg, "published_config", lambda: small[0].config)
@@ -179,7 +179,7 @@ def test_the_whole_way_is_what_transformers_computes(at_home, astronaut):
     import torch
     import transformers
 
-    from cleanplate.models.obtain import import_model
+    from cleanplate.hub.install import import_model
 
     network, folder = at_home
     manifest = import_model(
@@ -216,7 +216,7 @@ def test_the_whole_way_is_what_transformers_computes(at_home, astronaut):
 
 @pytest.mark.slow
 def test_files_that_are_not_its_own_are_refused(at_home, tmp_path):
-    from cleanplate.models.obtain import import_model
+    from cleanplate.hub.install import import_model
 
     _, folder = at_home
     weights = folder / "model.safetensors"
@@ -235,7 +235,7 @@ def test_files_that_are_not_its_own_are_refused(at_home, tmp_path):
 def test_a_checkpoint_of_another_architecture_names_what_is_wrong(at_home, tmp_path):
     from safetensors.torch import load_file, save_file
 
-    from cleanplate.models.obtain import import_model
+    from cleanplate.hub.install import import_model
 
     _, folder = at_home
     state = load_file(folder / "model.safetensors")

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from cleanplate.errors import UnknownNameError, WeightsError
-from cleanplate.labels import VOC_LABELS
-from cleanplate.segmenters import DEFAULT_SEGMENTER, create_segmenter, segmenter_names
-from cleanplate.segmenters.deeplab import DeepLabSegmenter
-from cleanplate.segmenters.pyramid import SIDE_MULTIPLE
+from cleanplate.labels.voc import VOC_LABELS
+from cleanplate.segmentation import DEFAULT_SEGMENTER, create_segmenter, segmenter_names
+from cleanplate.segmentation.models.deeplab import DeepLabSegmenter
+from cleanplate.segmentation.multiscale import SIDE_MULTIPLE
 
 
 def whole_mask(instance, size_hw):

@@ -6,7 +6,7 @@ import pytest
 
 from cleanplate import ExampleSegmenter, Remover
 from cleanplate.errors import InputError, ShapeMismatchError, UnknownNameError
-from cleanplate.masks import painted
+from cleanplate.ops.masks import painted
 
 SIZES_HW = [(1, 1), (1, 2), (3, 1), (8, 600), (600, 8), (33, 31), (301, 97)]
 
@@ -165,7 +165,7 @@ def test_it_is_removed_and_not_found_in_its_hole(segmenter, cup, gravel):
 
 
 def test_what_was_missed_is_found_when_looked_for_again(segmenter, cup, gravel):
-    from cleanplate.verification import find_remaining
+    from cleanplate.segmentation.verification import find_remaining
 
     photo, truth = put(gravel, cup, placed((250, 250), 0.8))
     remaining = find_remaining(

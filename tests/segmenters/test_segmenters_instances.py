@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cleanplate.segmenters.instances import find_instances
+from cleanplate.segmentation.instances import find_instances
 
 
 def evidence_with(size_hw, *planes):

@@ -10,12 +10,14 @@ from test_segmenter_contract import check
 from test_segmenters_torchvision import normalise_as_for
 
 from cleanplate.errors import ChecksumError, InputError, UnknownNameError, WeightsError
+from cleanplate.hub.install import import_model
+from cleanplate.hub.registry import get_model
 from cleanplate.labels.coco import COCO_IDS, COCO_LABELS
-from cleanplate.models.obtain import import_model
-from cleanplate.models.registry import get_model
-from cleanplate.segmenters import create_segmenter, maskrcnn, networks
-from cleanplate.segmenters.instances import separate_instances
-from cleanplate.segmenters.regions import propose, without_overlaps
+from cleanplate.segmentation import create_segmenter
+from cleanplate.segmentation import network_segmenter as networks
+from cleanplate.segmentation.instances import separate_instances
+from cleanplate.segmentation.models import maskrcnn
+from cleanplate.segmentation.models.maskrcnn_regions import propose, without_overlaps
 
 torch = pytest.importorskip("torch")
 detection = pytest.importorskip("torchvision.models.detection")

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from cleanplate.labels.ade20k import ADE20K_LABELS
 from cleanplate.labels.coco import COCO_LABELS
-from cleanplate.segmenters.ade20k import Ade20kSegmenter
-from cleanplate.segmenters.clipseg import ClipSegSegmenter
-from cleanplate.segmenters.rfdetr import RfDetrSegmenter
+from cleanplate.segmentation.models.ade20k import Ade20kSegmenter
+from cleanplate.segmentation.models.clipseg import ClipSegSegmenter
+from cleanplate.segmentation.models.rfdetr import RfDetrSegmenter
 
 
 def noise(rng, planes, size_hw):

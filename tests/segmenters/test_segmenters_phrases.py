@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cleanplate.errors import InputError, WeightsError
-from cleanplate.segmenters.phrases import LONGEST, PhraseEncoder, split_words
+from cleanplate.segmentation.models.clip_text import LONGEST, PhraseEncoder, split_words
 
 MERGES = b"#version: 0.2\nr e\nre d</w>\nc a\nca r</w>\ni n\nin g</w>\nt h\nth e</w>\ne d</w>\n"
 FIRST = 512  # ids of single bytes stand before those of merges

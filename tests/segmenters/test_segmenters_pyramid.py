@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cleanplate.segmenters.pyramid import SIDE_MULTIPLE, WHOLE_SIDE, find_evidence
+from cleanplate.segmentation.multiscale import SIDE_MULTIPLE, WHOLE_SIDE, find_evidence
 
 STRIDE = 4  # px of a part for each cell of evidence
 

@@ -7,8 +7,8 @@ import pytest
 
 from cleanplate.errors import InputError, UnknownNameError, WeightsError
 from cleanplate.labels.coco import COCO_IDS, COCO_LABELS
-from cleanplate.segmenters import create_segmenter
-from cleanplate.segmenters.rfdetr import RfDetrSegmenter
+from cleanplate.segmentation import create_segmenter
+from cleanplate.segmentation.models.rfdetr import RfDetrSegmenter
 
 NAME = "rfdetr_seg_nano.coco"
 SIDE, QUERIES = 312, 100
@@ -135,7 +135,7 @@ def saved(config, folder):
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     pytest.importorskip("torch")
-    from cleanplate.models.convert import rfdetr
+    from cleanplate.hub.convert import rfdetr
 
     return saved(rfdetr._configure(rfdetr._SIZES[NAME]), tmp_path_factory.mktemp("rfdetr"))
 
@@ -145,7 +145,7 @@ def shallow(tmp_path, monkeypatch):
     """Return a network of fewer layers and its file, and let these be the published ones."""
     pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
-    from cleanplate.models.convert import rfdetr
+    from cleanplate.hub.convert import rfdetr
 
     config = rfdetr._configure(rfdetr._SIZES[NAME])
     config.decoder_layers = 1
@@ -184,7 +184,7 @@ def test_the_whole_way_is_what_transformers_computes(shallow, astronaut):
     import torch
     import transformers
 
-    from cleanplate.models.obtain import import_model
+    from cleanplate.hub.install import import_model
 
     network, path = shallow
     manifest = import_model(NAME, [path], own_weights=True)
@@ -236,7 +236,7 @@ def test_the_whole_way_is_what_transformers_computes(shallow, astronaut):
 
 @pytest.mark.slow
 def test_another_size_is_refused(checkpoint, tmp_path, monkeypatch):
-    from cleanplate.models.obtain import import_model
+    from cleanplate.hub.install import import_model
 
     monkeypatch.setenv("CLEANPLATE_HOME", str(tmp_path))
     with pytest.raises(WeightsError, match=r"architecture: it has another shape for .*position"):

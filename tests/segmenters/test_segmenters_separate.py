@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanplate.segmenters.instances import Candidate, separate_instances
+from cleanplate.segmentation.instances import Candidate, separate_instances
 
 SIZE_HW = (30, 40)
 

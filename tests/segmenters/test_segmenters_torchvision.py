@@ -10,12 +10,12 @@ from PIL import Image
 from test_segmenter_contract import check
 
 from cleanplate.errors import ChecksumError, InputError, UnknownNameError, WeightsError
-from cleanplate.labels import VOC_LABELS
-from cleanplate.models.obtain import import_model
-from cleanplate.models.registry import get_model
-from cleanplate.models.store import install
-from cleanplate.segmenters import create_segmenter
-from cleanplate.segmenters.torchvision_semantic import resized_as_published
+from cleanplate.hub.install import import_model
+from cleanplate.hub.registry import get_model
+from cleanplate.hub.store import install
+from cleanplate.labels.voc import VOC_LABELS
+from cleanplate.segmentation import create_segmenter
+from cleanplate.segmentation.models.torchvision import resized_as_published
 
 torch = pytest.importorskip("torch")
 segmentation = pytest.importorskip("torchvision.models.segmentation")

@@ -27,8 +27,8 @@ from training.networks import Discriminator, Generator, edges_of
 from training.photos import Batches, Photos
 from training.sheets import write_sheet
 
-from cleanplate.inpainters.edgeconnect import EdgeConnectInpainter
-from cleanplate.models import import_model
+from cleanplate.hub.install import import_model
+from cleanplate.inpainting.models.edgeconnect import EdgeConnectInpainter
 from training import losses
 
 TINY = EdgeConnectConfig(

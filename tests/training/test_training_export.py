@@ -6,9 +6,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from training.export import fold_padding
 
-from cleanplate.models.registry import MODELS
-from cleanplate.models.runtime import Session
-from cleanplate.models.store import read_file
+from cleanplate.hub.registry import MODELS
+from cleanplate.hub.store import read_file
+from cleanplate.runtime.session import Session
 
 SAME = {3: [0, 0, 0, 0, 0, 0, 1, 1], 5: [0, 0, 1, 1, 0, 0, 2, 2]}
 """TensorFlow's padding of an even size before a convolution of stride 2, by its kernel."""

@@ -17,8 +17,8 @@ from training.segmenter import (
     intersection_over_union,
 )
 
-from cleanplate.models import import_model
-from cleanplate.segmenters import create_segmenter
+from cleanplate.hub.install import import_model
+from cleanplate.segmentation import create_segmenter
 
 TINY = SegmenterConfig(
     run=Run(steps=4, batch=2, workers=0, precision="fp32", checkpoint_every=2, log_every=100),

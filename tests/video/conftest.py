@@ -7,7 +7,7 @@ pytest.importorskip("av")
 
 from video_builders import red
 
-from cleanplate.pipeline import Remover
+from cleanplate.remover import Remover
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from video_builders import view, world
 
-from cleanplate.geometry import shifting
+from cleanplate.ops.geometry import shifting
 from cleanplate.video.background import FRAMES, NETWORK, SAMPLES, Plate
 
 SIZE_HW = (60, 80)

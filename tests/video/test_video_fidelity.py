@@ -17,9 +17,9 @@ from video_builders import (
     write_clip,
 )
 
-from cleanplate.metrics import psnr_db
-from cleanplate.pipeline import Remover
-from cleanplate.video import remove_from_video
+from cleanplate.evaluation.metrics import psnr_db
+from cleanplate.remover import Remover
+from cleanplate.video.removing import remove_from_video
 
 
 def test_nothing_found_means_the_same_bytes(tmp_path, remover, rng):

@@ -8,7 +8,7 @@ import pytest
 from video_builders import view, world
 
 from cleanplate.errors import InputError, ShapeMismatchError
-from cleanplate.geometry import shifting
+from cleanplate.ops.geometry import shifting
 from cleanplate.video import flicker
 
 

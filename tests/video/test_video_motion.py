@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from video_builders import panned, red, view, with_thing, world
 
-from cleanplate.geometry import project
+from cleanplate.ops.geometry import project
 from cleanplate.video.motion import CameraTracker
 
 CORNERS = np.array([[0, 0], [159, 0], [159, 119], [0, 119]], np.float64)

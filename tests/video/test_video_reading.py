@@ -10,8 +10,7 @@ import pytest
 from video_builders import panned, write_clip
 
 from cleanplate.errors import MissingExtraError, PhotoError
-from cleanplate.video import read_clip
-from cleanplate.video.reading import frames_of
+from cleanplate.video.reading import frames_of, read_clip
 
 
 @pytest.fixture

@@ -21,9 +21,10 @@ from video_builders import (
 )
 
 from cleanplate.errors import InputError, PhotoError, UnknownNameError
-from cleanplate.pipeline import Remover
-from cleanplate.selection import Rules
-from cleanplate.video import describe_video, remove_from_video
+from cleanplate.remover import Remover
+from cleanplate.segmentation.selection import Rules
+from cleanplate.video.removing import remove_from_video
+from cleanplate.video.reporting import describe_video
 
 
 @pytest.mark.parametrize("pan_px", [0.0, 2.3])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from video_builders import panned, red
 
-from cleanplate.masks import grow
+from cleanplate.ops.masks import grow
 from cleanplate.video.steadying import REACH, MaskSteadier
 
 

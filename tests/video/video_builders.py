@@ -8,7 +8,7 @@ import av
 import cv2
 import numpy as np
 
-from cleanplate.metrics import psnr_db
+from cleanplate.evaluation.metrics import psnr_db
 from cleanplate.types import Mask, RGBImage
 
 TICKS = Fraction(1, 90000)

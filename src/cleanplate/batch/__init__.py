@@ -1,48 +1,83 @@
 """Runs over many photos: plan first, refuse what would do harm, then as many at once as fit."""
 
-from cleanplate.batch.draft_files import maker_of_drafts, plan_of_masks
-from cleanplate.batch.engine import Engine, Resources, run_plan
-from cleanplate.batch.examples import (
-    Example,
-    check_examples_stay,
-    check_unchanged,
-    examples_of_run,
-    open_examples,
-    segmenter_of_examples,
+from cleanplate.batch.execution import (
+    Engine,
+    Order,
+    Resources,
+    Task,
+    Worker,
+    is_portable,
+    parse_size,
+    pass_bytes,
+    run_bytes,
+    run_photo,
+    run_plan,
 )
-from cleanplate.batch.filtering import PhotoFilter
-from cleanplate.batch.journal import JOURNAL_FOLDER, Journal
-from cleanplate.batch.mask_files import MaskFiles
-from cleanplate.batch.memory import parse_size
-from cleanplate.batch.outcomes import Found, Outcome, Skipped, Status
-from cleanplate.batch.page import PageWriter
-from cleanplate.batch.piping import run_bytes
+from cleanplate.batch.job import Job, Untouched
 from cleanplate.batch.planning import (
+    Example,
+    Line,
+    MaskFiles,
+    PhotoFilter,
     Plan,
     PlannedPhoto,
     UnreadableFolder,
+    Walk,
+    check_examples_stay,
     check_report,
+    check_unchanged,
+    examples_of_run,
+    maker_of_drafts,
     mask_name,
+    open_examples,
+    plan_of_masks,
     plan_photos,
+    plan_redo,
+    read_list,
+    read_report,
     report_files,
+    segmenter_of_examples,
+    walk_folder,
+    watch_photos,
 )
-from cleanplate.batch.redoing import plan_redo, read_list, read_report
-from cleanplate.batch.report import ModelNames, ReportWriter, describe_models, describe_outcome
-from cleanplate.batch.job import Job, Untouched
-from cleanplate.batch.running import run_photo
-from cleanplate.batch.settings import describe_settings, flat_settings, job_of, settings_in_words
-from cleanplate.batch.watching import watch_photos
-from cleanplate.batch.worker import is_portable
+from cleanplate.batch.records import (
+    EMPTY_MASK,
+    JOURNAL_FOLDER,
+    Done,
+    FileState,
+    Found,
+    Journal,
+    ModelNames,
+    Outcome,
+    PageWriter,
+    ReportWriter,
+    Skipped,
+    Status,
+    Verdict,
+    describe_models,
+    describe_outcome,
+    describe_settings,
+    difference_in_words,
+    failed_outcome,
+    flat_settings,
+    job_of,
+    settings_in_words,
+)
 
 __all__ = [
+    "EMPTY_MASK",
     "JOURNAL_FOLDER",
+    "Done",
     "Engine",
     "Example",
+    "FileState",
     "Found",
     "Job",
     "Journal",
+    "Line",
     "MaskFiles",
     "ModelNames",
+    "Order",
     "Outcome",
     "PageWriter",
     "PhotoFilter",
@@ -52,15 +87,21 @@ __all__ = [
     "Resources",
     "Skipped",
     "Status",
+    "Task",
     "UnreadableFolder",
     "Untouched",
+    "Verdict",
+    "Walk",
+    "Worker",
     "check_examples_stay",
     "check_report",
     "check_unchanged",
     "describe_models",
     "describe_outcome",
     "describe_settings",
+    "difference_in_words",
     "examples_of_run",
+    "failed_outcome",
     "flat_settings",
     "is_portable",
     "job_of",
@@ -68,6 +109,7 @@ __all__ = [
     "mask_name",
     "open_examples",
     "parse_size",
+    "pass_bytes",
     "plan_of_masks",
     "plan_photos",
     "plan_redo",
@@ -79,5 +121,6 @@ __all__ = [
     "run_plan",
     "segmenter_of_examples",
     "settings_in_words",
+    "walk_folder",
     "watch_photos",
 ]

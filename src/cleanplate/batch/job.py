@@ -4,10 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from cleanplate.batch.examples import Example
-from cleanplate.batch.mask_files import MaskFiles
-from cleanplate.images import RawOutput
-from cleanplate.selection import Area, Rules
+from cleanplate.batch.planning import Example, MaskFiles
+from cleanplate.io import RawOutput
+from cleanplate.segmentation import Area, Rules
 
 Untouched = Literal["copy", "link", "skip"]
 """What becomes of a photo that has nothing to remove:

@@ -12,23 +12,32 @@ from typing import Annotated
 import typer
 
 from cleanplate import __version__
-from cleanplate.algebra import ONE_THREAD
+from cleanplate.cli.commands import (
+    FILL_HELP,
+    MASK_HELP,
+    RAY_HELP,
+    REDO_HELP,
+    RUN_HELP,
+    VIDEO_HELP,
+    doctor_command,
+    evaluate_command,
+    fill_command,
+    labels_command,
+    mask_command,
+    models_app,
+    ray_command,
+    redo_command,
+    run_command,
+    video_command,
+)
 from cleanplate.cli.console import (
     occupy_closed_streams,
     print_error,
     print_line,
     survive_any_file_name,
 )
-from cleanplate.cli.doctor import doctor_command
-from cleanplate.cli.evaluate import evaluate_command
-from cleanplate.cli.labels import labels_command
-from cleanplate.cli.models import models_app
-from cleanplate.cli.ray import RAY_HELP, ray_command
-from cleanplate.cli.redo import REDO_HELP, redo_command
-from cleanplate.cli.run import RUN_HELP, run_command
-from cleanplate.cli.stages import FILL_HELP, MASK_HELP, fill_command, mask_command
-from cleanplate.cli.video import VIDEO_HELP, video_command
 from cleanplate.errors import CleanplateError, InputError
+from cleanplate.ops import ONE_THREAD
 
 DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes. Ended by another signal, such as SIGTERM, it is 128 plus the signal's number."""

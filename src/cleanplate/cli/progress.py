@@ -15,7 +15,7 @@ from cleanplate.cli.console import (
     print_line,
     print_note,
 )
-from cleanplate.cli.wording import (
+from cleanplate.cli.messages import (
     COUNTED,
     cause_of,
     count_of,

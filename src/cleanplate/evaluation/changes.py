@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from cleanplate.masks import drop_specks, fill_holes, grow, touching
+from cleanplate.ops import drop_specks, fill_holes, grow, touching
 from cleanplate.types import Mask, RGBImage
 
 # A filled object differs from the photo by far more than one that was encoded again does, which is

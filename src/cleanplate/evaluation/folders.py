@@ -6,18 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from cleanplate.batch import MaskFiles, PlannedPhoto
-from cleanplate.batch.walking import Walk, walk_folder
+from cleanplate.batch import MaskFiles, PlannedPhoto, Walk, walk_folder
 from cleanplate.errors import CleanplateError, InputError, PhotoError
 from cleanplate.evaluation.changes import changed_mask
+from cleanplate.evaluation.features import FeatureExtractor
 from cleanplate.evaluation.scoring import FillScorer, LookScore, TruthScore
-from cleanplate.images import read_mask, read_photo
-from cleanplate.masks import painted
-from cleanplate.models.features import FeatureExtractor
-from cleanplate.pipeline import DEFAULT_MIN_SCORE
-from cleanplate.segmenters import Segmenter
+from cleanplate.io import read_mask, read_photo
+from cleanplate.ops import painted
+from cleanplate.remover import DEFAULT_MIN_SCORE
+from cleanplate.segmentation import Segmenter, find_remaining
 from cleanplate.types import Mask, RGBImage
-from cleanplate.verification import find_remaining
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

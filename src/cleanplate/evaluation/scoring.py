@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.masks import box_of
-from cleanplate.metrics import (
+from cleanplate.evaluation.features import FeatureExtractor
+from cleanplate.evaluation.metrics import (
     context_similarity,
     perceptual_distance,
     psnr_db,
@@ -17,7 +17,7 @@ from cleanplate.metrics import (
     sharpness_ratio,
     ssim,
 )
-from cleanplate.models.features import FeatureExtractor
+from cleanplate.ops import box_of
 from cleanplate.types import Mask, RGBImage
 
 _CONTEXT_PX = 64  # around a hole, plus a quarter of its side: what its features see

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
-from cleanplate.masks import box_of
+from cleanplate.ops import box_of
 from cleanplate.types import Mask, RGBImage
 
 _TILE_PX = 360

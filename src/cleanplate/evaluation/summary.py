@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from cleanplate.evaluation.folders import Evaluation
-from cleanplate.metrics import bootstrap_interval
+from cleanplate.evaluation.metrics import bootstrap_interval
 
 Interval = tuple[float, float, float]
 """Mean, and the 95 % bootstrap interval of it: low, high."""

@@ -13,6 +13,7 @@ __all__ = [
     "ADE20K_LABELS",
     "ADE20K_STUFF",
     "ALL",
+    "COCO_IDS",
     "COCO_LABELS",
     "VOC_LABELS",
     "aliases_of",

@@ -18,8 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.masks import drop_specks, grow
-from cleanplate.geometry import Transform, project, shifting
+from cleanplate.ops import Transform, drop_specks, grow, project, shifting
 from cleanplate.types import Box, Mask, RGBImage
 from cleanplate.video.colour import DEEP_UNIT, Picture, eight_bit
 from cleanplate.video.motion import extent_of

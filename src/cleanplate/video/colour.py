@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.masks import box_of
+from cleanplate.ops import box_of
 from cleanplate.types import Mask
 
 Planes = tuple[npt.NDArray[np.generic], npt.NDArray[np.generic], npt.NDArray[np.generic]]

@@ -5,8 +5,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.errors import InputError, ShapeMismatchError
-from cleanplate.masks import grow
-from cleanplate.geometry import Luma, Transform
+from cleanplate.ops import Luma, Transform, grow
 from cleanplate.types import Mask, RGBImage
 from cleanplate.video.warping import inverse, warped
 

@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from cleanplate.masks import box_of
+from cleanplate.ops import box_of
 from cleanplate.types import Box, Mask
 
 

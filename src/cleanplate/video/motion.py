@@ -18,8 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.masks import grow
-from cleanplate.geometry import Luma, Transform, is_plausible, project, scaling
+from cleanplate.ops import Luma, Transform, grow, is_plausible, project, scaling
 from cleanplate.types import Mask, RGBImage
 
 _SIDE_PX = 720  # long side at which corners are followed

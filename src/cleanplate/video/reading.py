@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.errors import MissingExtraError, PhotoError
-from cleanplate.images.atomic import reading_error
+from cleanplate.io import reading_error
 from cleanplate.video.colour import LUMA_COEFFICIENTS, Coding, Picture, Planes
 
 if TYPE_CHECKING:

@@ -17,15 +17,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate import pipeline
-from cleanplate.compositing import paste
-from cleanplate.drafts import shaped
+from cleanplate import remover as pipeline
 from cleanplate.errors import InputError
-from cleanplate.images.atomic import copy_photo
-from cleanplate.masks import painted
-from cleanplate.geometry import Transform
-from cleanplate.pipeline import DEFAULT_MIN_SCORE, NO_RULES
-from cleanplate.selection import SCORE_BELOW, Area, Rules
+from cleanplate.io import copy_photo
+from cleanplate.ops import Transform, painted, paste
+from cleanplate.plan import shaped
+from cleanplate.remover import DEFAULT_MIN_SCORE, NO_RULES
+from cleanplate.segmentation import SCORE_BELOW, Area, Rules
 from cleanplate.types import Instance, Mask, RGBImage
 from cleanplate.video.background import Applied, Plate
 from cleanplate.video.colour import Picture, eight_bit
@@ -37,7 +35,7 @@ from cleanplate.video.steadying import MaskSteadier
 from cleanplate.video.writing import CRF_RANGE, DEFAULT_CRF, ClipWriter, check_storable
 
 if TYPE_CHECKING:
-    from cleanplate.pipeline import Remover
+    from cleanplate.remover import Remover
 
 Progress = Callable[[str, int, int | None], None]
 """Called after each frame with the stage ("look" or "fill"), the frames done, and their number."""

@@ -5,13 +5,12 @@ from collections.abc import Collection
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from cleanplate.inpainters import Inpainter
-from cleanplate.segmenters import Segmenter
-from cleanplate.selection import Area, Rules
+from cleanplate.inpainting import Inpainter
+from cleanplate.segmentation import Area, Rules, Segmenter
 from cleanplate.video.removing import VideoRemoval
 
 if TYPE_CHECKING:
-    from cleanplate.pipeline import Remover
+    from cleanplate.remover import Remover
 
 
 def describe_video(

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.masks import grow
+from cleanplate.ops import grow
 from cleanplate.types import Mask, RGBImage
 from cleanplate.video.warping import resampled
 

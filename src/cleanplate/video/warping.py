@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.geometry import Transform
+from cleanplate.ops import Transform
 
 
 def inverse(transform: Transform) -> Transform:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from cleanplate.errors import InputError, PhotoError
-from cleanplate.images.atomic import temporary_beside
+from cleanplate.io import temporary_beside
 from cleanplate.video.colour import Planes
 from cleanplate.video.reading import CONTAINERS, ENCODERS, Clip, Frame, load_av, not_carried
 

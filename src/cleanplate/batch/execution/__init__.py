@@ -1,0 +1,21 @@
+"""Processing photos: one, or many in worker processes."""
+
+from cleanplate.batch.execution.engine import Engine, Resources, run_plan
+from cleanplate.batch.execution.in_memory import pass_bytes, run_bytes
+from cleanplate.batch.execution.memory import parse_size
+from cleanplate.batch.execution.process_photo import run_photo
+from cleanplate.batch.execution.worker import Order, Task, Worker, is_portable
+
+__all__ = [
+    "Engine",
+    "Order",
+    "Resources",
+    "Task",
+    "Worker",
+    "is_portable",
+    "parse_size",
+    "pass_bytes",
+    "run_bytes",
+    "run_photo",
+    "run_plan",
+]

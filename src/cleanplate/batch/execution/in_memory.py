@@ -1,0 +1,67 @@
+"""One photo from bytes to bytes, with all that a run does to one in a file."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cleanplate.batch.execution.process_photo import run_photo
+from cleanplate.batch.job import Job
+from cleanplate.batch.planning import PlannedPhoto
+from cleanplate.batch.records import Outcome
+
+if TYPE_CHECKING:
+    from cleanplate.remover import Remover
+
+STANDARD_INPUT = Path("standard input")
+"""What the photo is called in messages."""
+
+STANDARD_OUTPUT = Path("standard output")
+"""What its result is called."""
+
+
+def run_bytes(content: bytes, remover: "Remover", job: Job) -> tuple[Outcome, bytes | None]:
+    """Return what became of a photo, and its new file; None if it failed or nothing was to be made.
+
+    Args:
+        content: the photo's file; the very same comes back if nothing is to be removed.
+        remover: as for `run_photo`.
+        job: as for `run_photo`; its masks, if any, are in one file.
+    """
+    job = replace(job, untouched="copy")
+    return pass_bytes(content, lambda photo: run_photo(photo, remover, job))
+
+
+def pass_bytes(
+    content: bytes,
+    run: Callable[[PlannedPhoto], Outcome],
+    *,
+    name: str = STANDARD_INPUT.name,
+    source: Path = STANDARD_INPUT,
+    target: Path = STANDARD_OUTPUT,
+) -> tuple[Outcome, bytes | None]:
+    """Let `run` do a photo that lies nowhere; return what became of it, and its new file.
+
+    Args:
+        content: the photo's file.
+        run: does the photo in a file, such as `run_photo`.
+        name: the name of that file, whose suffix may tell the format.
+        source: what the photo is called in the outcome.
+        target: what its result is called there.
+    """
+    with tempfile.TemporaryDirectory(prefix="cleanplate-") as made:
+        folder = Path(made)
+        photo = PlannedPhoto(folder / name, folder / "out", Path(name))
+        photo.source.write_bytes(content)
+        outcome = run(photo)
+        result = photo.target.read_bytes() if photo.target.exists() else None
+    place = f"{folder}/"
+    outcome = replace(
+        outcome,
+        source=source,
+        target=target,
+        notes=tuple(note.replace(place, "") for note in outcome.notes),
+        error=outcome.error and outcome.error.replace(str(photo.source), str(source)),
+    )
+    return outcome, result

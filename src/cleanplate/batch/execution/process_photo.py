@@ -1,0 +1,299 @@
+"""One photo after the other: read, find or fill, write. One that fails never stops the others."""
+
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cleanplate.batch.job import Job, Untouched
+from cleanplate.batch.planning import (
+    FoundBy,
+    MaskFiles,
+    PlannedPhoto,
+    mask_name,
+    read_draft,
+    write_draft,
+)
+from cleanplate.batch.records import (
+    EMPTY_MASK,
+    Done,
+    Found,
+    Outcome,
+    Status,
+    Thumbnails,
+    failed_outcome,
+    make_thumbnails,
+    own_masks_of,
+    skipped_outcome,
+    state_of,
+)
+from cleanplate.errors import PhotoError
+from cleanplate.io import (
+    COPIED_INSTEAD,
+    Photo,
+    copy_photo,
+    link_photo,
+    read_mask,
+    read_photo,
+    write_mask,
+    write_photo,
+)
+from cleanplate.segmentation import notes_on
+from cleanplate.types import Instance, Mask, Removal
+
+if TYPE_CHECKING:
+    from cleanplate.remover import Remover
+
+logger = logging.getLogger(__name__)
+
+
+def do_photo(
+    photo: PlannedPhoto, remover: "Remover", job: Job, *, overwrite: bool, traced: bool
+) -> Done:
+    """Do one photo.
+
+    Args:
+        photo: what to do.
+        remover: does it.
+        job: as for `run_photo`.
+        overwrite: whether its outputs may be replaced, whatever the job says.
+        traced: whether to look at the files for a journal.
+    """
+    if overwrite and not job.overwrite:
+        job = replace(job, overwrite=True)
+    if not traced:
+        return Done(run_photo(photo, remover, job))
+    # Before it is read: whoever changes it meanwhile makes it another one for the next run.
+    source, mask = state_of(photo.source), state_of(*own_masks_of(photo, job))
+    outcome = run_photo(photo, remover, job)
+    written = outcome.status in ("removed", "untouched") and outcome.kept_by != "skip"
+    output = state_of(outcome.target) if written and outcome.target is not None else None
+    return Done(outcome, source, mask, output)
+
+
+def run_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> Outcome:
+    """Do one photo. Whatever goes wrong with it is told in the outcome, never raised."""
+    clock = _Clock()
+    try:
+        if _find_result(photo) is not None and not job.overwrite:
+            return skipped_outcome(photo, "exists")
+        with clock.stage("read"):
+            picture = read_photo(photo.source, raw_output=job.raw_output)
+        if job.draft_only:
+            return _draft(photo, picture, remover, job, clock)
+        if job.dry_run:
+            return _look(photo, picture, remover, job, clock)
+        removal = _remove(photo, picture, remover, job)
+        clock.add(removal.timings_s)
+        with clock.stage("write"):
+            notes = _save(photo, picture, removal, job)
+        thumbnails = make_thumbnails(picture.pixels, removal) if job.thumbnails else None
+    except Exception as error:
+        return failed_outcome(photo, error, clock.read())
+    outcome = _outcome(
+        "removed" if removal.changed else "untouched",
+        photo,
+        picture,
+        found=_describe(removal.objects, removal.left),
+        remaining=_describe(removal.remaining, ()),
+        refills=removal.refills,
+        mask_area_px=int(np.count_nonzero(removal.mask)),
+        timings_s=clock.read(),
+        notes=(*removal.notes, *notes),
+        thumbnails=thumbnails,
+    )
+    kept_by: Untouched = "copy" if COPIED_INSTEAD in notes else job.untouched
+    return outcome if removal.changed else replace(outcome, kept_by=kept_by)
+
+
+def _find_result(photo: PlannedPhoto) -> Path | None:
+    """Return the result that exists already."""
+    for target in photo.targets:
+        if target.is_dir():
+            raise PhotoError(target, "the output's name is taken by a folder", "move it away")
+        if target.exists() or target.is_symlink():
+            return target
+    return None
+
+
+def _remove(photo: PlannedPhoto, picture: Photo, remover: "Remover", job: Job) -> Removal:
+    if job.own_drafts is not None:
+        again = FoundBy(remover.segmenter.name, job.examples)
+        draft = read_draft(photo, picture, job.own_drafts, again=again)
+        return remover.fill(picture.pixels, draft)
+    if job.own_masks is None:
+        return remover.remove(
+            picture.pixels,
+            job.labels,
+            min_score=job.min_score,
+            min_area=job.min_area,
+            grow=job.grow,
+            shadows=job.shadows,
+            verify=job.verify,
+            rules=job.rules,
+        )
+    mask = _own_mask(photo, picture, job.own_masks)
+    if not mask.any():
+        return Removal(picture.pixels, mask, notes=(EMPTY_MASK,))
+    return remover.fill(picture.pixels, mask)
+
+
+def _look(
+    photo: PlannedPhoto, picture: Photo, remover: "Remover", job: Job, clock: "_Clock"
+) -> Outcome:
+    """Return what would become of a photo. The inpainter is not needed and nothing is written."""
+    found: tuple[Found, ...] = ()
+    mask_area_px = None
+    notes: tuple[str, ...] = ()
+    with clock.stage("find"):
+        if job.own_masks is None:
+            chosen, left = remover.find(
+                picture.pixels,
+                job.labels,
+                min_score=job.min_score,
+                min_area=job.min_area,
+                rules=job.rules,
+            )
+            found = _describe(chosen, left)
+            changes = bool(chosen)
+            notes = notes_on(left)
+        else:
+            mask = _own_mask(photo, picture, job.own_masks)
+            mask_area_px = int(np.count_nonzero(mask))
+            changes = mask_area_px > 0
+            notes = () if changes else (EMPTY_MASK,)
+    return _outcome(
+        "would-remove" if changes else "would-copy",
+        photo,
+        picture,
+        found=found,
+        mask_area_px=mask_area_px,
+        timings_s=clock.read(),
+        notes=notes,
+        thumbnails=make_thumbnails(picture.pixels) if job.thumbnails else None,
+    )
+
+
+def _draft(
+    photo: PlannedPhoto, picture: Photo, remover: "Remover", job: Job, clock: "_Clock"
+) -> Outcome:
+    """Do the first stage of a photo."""
+    draft = remover.draft(
+        picture.pixels,
+        job.labels,
+        min_score=job.min_score,
+        min_area=job.min_area,
+        grow=job.grow,
+        shadows=job.shadows,
+        verify=job.verify,
+        rules=job.rules,
+    )
+    clock.add(draft.timings_s)
+    removal = Removal(picture.pixels, draft.mask)
+    with clock.stage("write"):
+        found_by = FoundBy(remover.segmenter.name, job.examples)
+        known = remover.segmenter.labels
+        write_draft(
+            photo.target, photo.source, draft, found_by=found_by, known=known, rules=job.rules
+        )
+    return _outcome(
+        "would-remove" if draft.mask.any() else "would-copy",
+        photo,
+        picture,
+        found=_describe(draft.objects, draft.left),
+        mask_area_px=int(np.count_nonzero(draft.mask)),
+        timings_s=clock.read(),
+        notes=notes_on(draft.left),
+        thumbnails=make_thumbnails(picture.pixels, removal) if job.thumbnails else None,
+    )
+
+
+def _own_mask(photo: PlannedPhoto, picture: Photo, own_masks: MaskFiles) -> Mask:
+    return read_mask(own_masks.find(photo), picture.size_hw)
+
+
+def _save(photo: PlannedPhoto, picture: Photo, removal: Removal, job: Job) -> tuple[str, ...]:
+    """Write mask and photo, in this order, as only the photo marks the work as done."""
+    notes: tuple[str, ...] = ()
+    if job.masks is not None:
+        path = job.masks / mask_name(photo)
+        if path.exists() and not job.overwrite:
+            notes = (f"mask {path} exists and was left alone",)
+        else:
+            write_mask(path, removal.mask)
+    if removal.changed:
+        write_photo(photo.target, picture, removal.image, removal.mask)
+    elif job.untouched == "copy":
+        copy_photo(photo.source, photo.copy_target)
+    elif job.untouched == "link":
+        notes += link_photo(photo.source, photo.copy_target)
+    written = None if job.untouched == "skip" else photo.copy_target
+    if removal.changed:
+        written = photo.target
+    left = (target for target in photo.targets if target != written and target.exists())
+    return (*notes, *(f"{target}, of a former run, was left there" for target in left))
+
+
+def _describe(chosen: Iterable[Instance], left: Iterable[Instance]) -> tuple[Found, ...]:
+    both = [(thing, True) for thing in chosen] + [(thing, False) for thing in left]
+    return tuple(
+        Found(
+            thing.id, thing.label, thing.score, thing.box_xyxy, thing.area_px, taken, thing.reason
+        )
+        for thing, taken in both
+    )
+
+
+def _outcome(
+    status: Status,
+    photo: PlannedPhoto,
+    picture: Photo,
+    *,
+    found: tuple[Found, ...],
+    remaining: tuple[Found, ...] = (),
+    refills: int = 0,
+    mask_area_px: int | None,
+    timings_s: Mapping[str, float],
+    notes: tuple[str, ...],
+    thumbnails: Thumbnails | None,
+) -> Outcome:
+    return Outcome(
+        status=status,
+        source=photo.source,
+        target=photo.copy_target if status in ("untouched", "would-copy") else photo.target,
+        size_hw=picture.size_hw,
+        found=found,
+        remaining=remaining,
+        refills=refills,
+        mask_area_px=mask_area_px,
+        timings_s=timings_s,
+        notes=(*picture.notes, *notes),
+        thumbnails=thumbnails,
+    )
+
+
+class _Clock:
+    """Seconds by stage, and since it was made."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self._stages: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._stages[name] = time.perf_counter() - start
+
+    def add(self, stages: Mapping[str, float]) -> None:
+        self._stages.update((name, spent) for name, spent in stages.items() if name != "total")
+
+    def read(self) -> Mapping[str, float]:
+        return self._stages | {"total": time.perf_counter() - self._start}

@@ -1,0 +1,61 @@
+"""What a run reads and writes, decided before anything starts."""
+
+from cleanplate.batch.planning.discovery import Walk, walk_folder
+from cleanplate.batch.planning.example_files import (
+    Example,
+    FoundBy,
+    check_examples_stay,
+    check_unchanged,
+    examples_of_run,
+    open_examples,
+    segmenter_of_examples,
+)
+from cleanplate.batch.planning.filters import PhotoFilter
+from cleanplate.batch.planning.mask_folder import MaskFiles
+from cleanplate.batch.planning.photo_list import (
+    Plan,
+    PlannedPhoto,
+    UnreadableFolder,
+    check_report,
+    mask_name,
+    plan_photos,
+    report_files,
+)
+from cleanplate.batch.planning.plan_files import (
+    maker_of_drafts,
+    plan_of_masks,
+    read_draft,
+    write_draft,
+)
+from cleanplate.batch.planning.redo import Line, plan_redo, read_list, read_report
+from cleanplate.batch.planning.watching import watch_photos
+
+__all__ = [
+    "Example",
+    "FoundBy",
+    "Line",
+    "MaskFiles",
+    "PhotoFilter",
+    "Plan",
+    "PlannedPhoto",
+    "UnreadableFolder",
+    "Walk",
+    "check_examples_stay",
+    "check_report",
+    "check_unchanged",
+    "examples_of_run",
+    "maker_of_drafts",
+    "mask_name",
+    "open_examples",
+    "plan_of_masks",
+    "plan_photos",
+    "plan_redo",
+    "read_draft",
+    "read_list",
+    "read_report",
+    "report_files",
+    "segmenter_of_examples",
+    "walk_folder",
+    "watch_photos",
+    "write_draft",
+]

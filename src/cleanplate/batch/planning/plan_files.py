@@ -1,0 +1,267 @@
+"""Drafts as files: for each photo a mask to paint on, and a JSON file with the objects.
+
+The mask is a PNG, white = filled. The JSON beside it, of the same name, holds everything that the
+second stage needs; docs/usage.md tells its fields. Of these, "remove" of each object is there to
+be edited.
+"""
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cleanplate import __version__
+from cleanplate.batch.planning.example_files import (
+    FoundBy,
+    describe_examples,
+    parse_examples,
+)
+from cleanplate.batch.planning.mask_folder import MaskFiles
+from cleanplate.batch.planning.photo_list import (
+    Plan,
+    PlannedPhoto,
+    check_writes,
+    mask_name,
+)
+from cleanplate.errors import InputError, PhotoError
+from cleanplate.io import Photo, read_mask, reading_error, sha256_of, write_bytes_atomic, write_mask
+from cleanplate.labels import VOC_LABELS, label_id
+from cleanplate.ops import decode_rle, encode_rle
+from cleanplate.plan import Draft, draft_mask, edit_draft
+from cleanplate.segmentation import Rules, Selection
+from cleanplate.types import Box, Instance, Mask
+
+_FORMAT = 1  # of the JSON; another one is refused
+
+_REMAKE = "make it again with 'cleanplate mask --overwrite'"
+
+
+def plan_of_masks(plan: Plan, folder: Path, *, report: Path | None = None) -> Plan:
+    """Return a plan whose targets are the masks of the photos, below `folder`.
+
+    Raises:
+        InputError: one would be written over a photo, or the report over one.
+    """
+    photos = tuple(
+        replace(photo, target=folder / mask_name(photo), copy=None) for photo in plan.photos
+    )
+    check_writes(photos, masks=None, report=report)
+    return replace(plan, photos=photos)
+
+
+def write_draft(
+    path: Path,
+    source: Path,
+    draft: Draft,
+    *,
+    found_by: FoundBy,
+    known: Collection[str] = VOC_LABELS,
+    rules: Rules | None = None,
+) -> None:
+    """Write a draft's JSON and then its mask, as only the mask marks the work as done.
+
+    Args:
+        path: the mask; the JSON goes beside it.
+        source: the photo's file, which is read once more for its SHA-256.
+        draft: of that photo.
+        found_by: what found the objects.
+        known: its labels.
+        rules: what they were chosen by.
+
+    Raises:
+        PhotoError: a file cannot be written, or the photo no longer be read.
+    """
+    height, width = draft.mask.shape
+    objects = sorted((*draft.objects, *draft.left), key=lambda thing: thing.id)
+    going = {thing.id for thing in draft.objects}
+    head = {
+        "cleanplate": __version__,
+        "format": _FORMAT,
+        "photo": str(source),
+        "photo_sha256": sha256_of(source),
+        "size_wh": [width, height],
+        "models": {"segmenter": found_by.segmenter},
+        "like": describe_examples(found_by.examples),
+        "settings": {
+            "labels": list(draft.labels),
+            "min_score": draft.min_score,
+            "min_area_px": draft.min_area_px,
+            "grow": draft.grow,
+            "shadows": draft.shadows,
+            "verify": draft.verify,
+            "rules": asdict(rules or Rules()),
+        },
+    }
+    described = [
+        {
+            "id": thing.id,
+            "remove": thing.id in going,
+            "label": thing.label,
+            "label_id": label_id(thing.label, known),
+            "score": thing.score,
+            "box_xyxy": list(thing.box_xyxy),
+            "area_px": thing.area_px,
+            "chosen": thing.id in going,
+            "reason": thing.reason or None,
+            "guarded": thing.id in draft.guarded,
+        }
+        for thing in objects
+    ]
+    outlines = {
+        str(thing.id): encode_rle(thing.box_xyxy, thing.mask, (height, width)) for thing in objects
+    }
+    text = json.dumps(head, indent=2).removesuffix("\n}")
+    text += f',\n  "objects": {_lines("[", described, "]")}'
+    text += f',\n  "outlines": {_lines("{", outlines, "}")}\n}}\n'
+    write_bytes_atomic(path.with_suffix(".json"), text.encode())
+    write_mask(path, draft.mask)
+
+
+def read_draft(photo: PlannedPhoto, picture: Photo, masks: MaskFiles, *, again: FoundBy) -> Draft:
+    """Return the draft of a photo, as a person may have changed it.
+
+    Args:
+        photo: whose draft it is.
+        picture: the same, read.
+        masks: where drafts lie.
+        again: what will look at the filled holes again.
+
+    Raises:
+        PhotoError: there is none, it is not of this photo, or it cannot be understood; or it is to
+            be looked at again by what found its objects, and that is another one.
+    """
+    path = masks.find(photo)
+    described = path.with_suffix(".json")
+    content = _load(described)
+    digest = content.get("photo_sha256")
+    if digest != sha256_of(photo.source):
+        raise PhotoError(
+            photo.source,
+            f"{described} was made from another photo, {content.get('photo')}, or this one was "
+            "changed since",
+            _REMAKE,
+        )
+    size_hw = picture.size_hw
+    mask = read_mask(path, size_hw)
+    try:
+        draft, remove = _parse(content, picture)
+        draft, found_by = (
+            edit_draft(picture.pixels, draft, remove=remove, mask=mask),
+            _found_by(content),
+        )
+    except InputError as error:
+        raise PhotoError(described, str(error), f"mend it, or {_REMAKE}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        cause = f"it is not as 'cleanplate mask' writes it ({type(error).__name__}: {error})"
+        raise PhotoError(described, cause, f"mend it, or {_REMAKE}") from error
+    if draft.verify and found_by != again:
+        made, looks = found_by.segmenter, again.segmenter
+        raise PhotoError(
+            photo.source,
+            f"its mask was made with the segmenter {made}, and this run looks again with {looks}"
+            if made != looks
+            else "its mask was made by other examples than those that this run looks again by",
+            "fill such masks in a run of their own",
+        )
+    return draft
+
+
+def maker_of_drafts(plan: Plan, masks: MaskFiles) -> FoundBy | None:
+    """Return what the first readable draft of a plan says was used, None without any."""
+    for photo in plan.photos:
+        try:
+            return _found_by(_load(masks.find(photo).with_suffix(".json")))
+        except (PhotoError, KeyError, TypeError):
+            continue
+    return None
+
+
+def _found_by(content: Mapping[str, Any]) -> FoundBy:
+    return FoundBy(str(content["models"]["segmenter"]), parse_examples(content["like"]))
+
+
+def _lines(start: str, entries: list[Any] | dict[str, Any], end: str) -> str:
+    """Return a list or an object as JSON with one line for each entry."""
+    pairs = entries.items() if isinstance(entries, dict) else ((None, entry) for entry in entries)
+    lines = [
+        "    " + (f'"{key}": ' if key is not None else "") + json.dumps(value)
+        for key, value in pairs
+    ]
+    return f"{start}\n" + ",\n".join(lines) + f"\n  {end}" if lines else start + end
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise PhotoError(
+            path, "there is no such file", "make it with 'cleanplate mask', or use run --mask"
+        ) from error
+    except OSError as error:
+        raise reading_error(path, error) from error
+    except ValueError as error:
+        raise PhotoError(path, f"it is no JSON ({error})", f"mend it, or {_REMAKE}") from error
+    version = content.get("format") if isinstance(content, dict) else None
+    if version != _FORMAT:
+        cause = f"its format is {version}, not {_FORMAT}"
+        raise PhotoError(path, cause, _REMAKE)
+    return dict(content)
+
+
+def _parse(content: Mapping[str, Any], picture: Photo) -> tuple[Draft, dict[int, bool]]:
+    """Return the draft as it was written, and what is to be removed now."""
+    settings = content["settings"]
+    objects: list[Instance] = []
+    left: list[Instance] = []
+    guarded: set[int] = set()
+    remove: dict[int, bool] = {}
+    for entry in content["objects"]:
+        number = _typed(entry, "id", int)
+        remove[number] = _typed(entry, "remove", bool)
+        box, mask = _outline(content["outlines"][str(number)], entry["box_xyxy"], picture.size_hw)
+        reason = entry["reason"] or ""
+        thing = Instance(number, str(entry["label"]), float(entry["score"]), box, mask, reason)
+        (objects if _typed(entry, "chosen", bool) else left).append(thing)
+        if _typed(entry, "guarded", bool):
+            guarded.add(number)
+    missing = content["outlines"].keys() - {str(number) for number in remove}
+    if missing:
+        raise InputError(f"object {min(missing)} is missing; to leave it, set its remove to false")
+    selection = Selection(tuple(objects), tuple(left), frozenset(guarded))
+    grow, shadows = settings["grow"], _typed(settings, "shadows", bool)
+    draft = Draft(
+        mask=draft_mask(picture.pixels, selection, grow=grow, shadows=shadows),
+        objects=selection.chosen,
+        left=selection.left,
+        guarded=selection.guarded,
+        labels=tuple(str(label) for label in settings["labels"]),
+        min_score=float(settings["min_score"]),
+        min_area_px=_typed(settings, "min_area_px", int),
+        grow=grow,
+        shadows=shadows,
+        verify=_typed(settings, "verify", bool),
+    )
+    return draft, remove
+
+
+def _outline(counts: list[int], given: list[int], size_hw: tuple[int, int]) -> tuple[Box, Mask]:
+    """Return an object's mask in the very box it had, which need not be tight."""
+    (left, top, right, bottom), mask = decode_rle(counts, size_hw)
+    x0, y0, x1, y1 = given
+    if not (0 <= x0 <= left and 0 <= y0 <= top and right <= x1 and bottom <= y1):
+        raise InputError(f"box_xyxy {given} does not hold the outline")
+    x1, y1 = min(x1, size_hw[1]), min(y1, size_hw[0])
+    return (x0, y0, x1, y1), np.pad(mask, ((top - y0, y1 - bottom), (left - x0, x1 - right)))
+
+
+def _typed(entry: Mapping[str, Any], key: str, kind: Callable[..., Any]) -> Any:
+    value = entry[key]
+    if type(value) is not kind:
+        raise InputError(f"{key} must be {_KINDS[kind]}, got {json.dumps(value)}")
+    return value
+
+
+_KINDS: dict[Callable[..., Any], str] = {bool: "true or false", int: "a whole number"}

@@ -1,0 +1,118 @@
+"""Doing photos of a former run again: which, where they go, and with which settings."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cleanplate.batch.planning.photo_list import Plan, PlannedPhoto, check_writes
+from cleanplate.errors import InputError, PhotoError
+from cleanplate.io import reading_error, result_name
+
+Line = Mapping[str, Any]
+"""One line of a report."""
+
+_DONE = ("removed", "untouched", "skipped", "failed")  # the others are of runs that wrote no photo
+
+
+def read_list(path: Path) -> list[str]:
+    """Return the photos that a list names, each once, as the report names them.
+
+    One name per line. Empty lines and those that begin with # are passed over; a line that begins
+    with a quotation mark is a JSON string, for names that a line cannot hold as they are.
+
+    Raises:
+        PhotoError: the file cannot be read.
+        InputError: there is no name in it, or a line is no JSON string.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    except OSError as error:
+        raise reading_error(path, error) from error
+    names = []
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        if not line.startswith('"'):
+            names.append(line)
+            continue
+        try:
+            names.append(str(json.loads(line)))
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}: is no JSON string ({error})") from error
+    if not names:
+        raise InputError(f"{path}: names no photo; save the list from the report's page")
+    return list(dict.fromkeys(names))
+
+
+def read_report(path: Path) -> dict[str, Line]:
+    """Return the lines of a report by photo, of each the last.
+
+    A last line that was cut off is passed over.
+
+    Raises:
+        PhotoError: the file cannot be read, or is no report.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise reading_error(path, error) from error
+    except UnicodeDecodeError as error:
+        raise PhotoError(path, "it is no report", "name the .jsonl file of a run") from error
+    found: dict[str, Line] = {}
+    for number, text in enumerate(lines, start=1):
+        try:
+            line = json.loads(text)
+            found[line["photo"]] = line
+        except (ValueError, TypeError, KeyError) as error:
+            if number == len(lines):
+                break
+            cause = f"line {number} is none of a report"
+            raise PhotoError(path, cause, "name the .jsonl file of a run") from error
+    return found
+
+
+def plan_redo(
+    names: Sequence[str], lines: Mapping[str, Line], output: Path, *, report: Path | None = None
+) -> tuple[Plan, Line]:
+    """Return what to do again, and a line with the settings and models it was done with.
+
+    Args:
+        names: photos, as the report names them.
+        lines: from `read_report`.
+        output: the folder that they were written to.
+        report: file that the report of this run will be written to.
+
+    Raises:
+        InputError: a photo is not in the report, was not written to that folder, or was done with
+            other settings than the others; or something would be written over.
+    """
+    photos: list[PlannedPhoto] = []
+    first: Line | None = None
+    for name in names:
+        line = lines.get(name)
+        if line is None or line.get("output") is None or line.get("settings") is None:
+            raise InputError(f"{name}: the report does not tell of it; name the report of its run")
+        if line["status"] not in _DONE:
+            raise InputError(f"{name}: was only looked at ({line['status']}); use 'run' for it")
+        target = Path(line["output"])
+        below = os.path.relpath(os.path.realpath(target), os.path.realpath(output))
+        if below.split(os.sep, maxsplit=1)[0] == os.pardir:
+            raise InputError(f"{name}: was written to {target}, which is not in {output}")
+        first = first or line
+        if any(line[key] != first[key] for key in ("settings", "models")):
+            raise InputError(
+                f"{name}: was done with other settings than {names[0]}; make a list for each"
+            )
+        source, place = Path(name), Path(below)
+        relative = place.with_name(source.name)  # of a RAW's result the name is another one
+        copy = target.with_name(source.name)
+        developed = result_name(source.name, first["settings"].get("raw_output", "tiff"))
+        if relative == place and developed != source.name:  # a RAW that was only copied
+            target = target.with_name(source.name + Path(developed).suffix)
+        photos.append(PlannedPhoto(source, target, relative, copy=None if copy == target else copy))
+    if first is None:
+        raise InputError("no photo is to be done again")
+    check_writes(photos, masks=None, report=report)
+    return Plan(tuple(photos)), first

@@ -1,0 +1,131 @@
+"""The report as a page: thumbnails to look through, in one file that needs no network."""
+
+import base64
+import importlib.resources
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+from urllib.parse import quote
+
+from cleanplate import __version__
+from cleanplate.batch.records.results import Outcome
+from cleanplate.batch.records.thumbnails import Thumbnails
+from cleanplate.errors import PhotoError
+
+# Some 10,000 changed photos; browsers open pages of this size from the disk in a few seconds.
+LARGEST_BYTES = 64_000_000
+"""Of a page; photos that come after have their line in it, but no thumbnails."""
+
+
+class PageWriter:
+    """Writes a page photo by photo, each flushed: of a run cut short, what was done can be seen.
+
+    The page is a head, taken from `report.html` beside this module, and one call of its function
+    `row` per photo. A file that exists is replaced at the start.
+
+    Args:
+        path: the page.
+        about: what to say of the run as a whole: label -> text.
+        largest_bytes: size from which on thumbnails are left out.
+    """
+
+    def __init__(
+        self, path: Path, about: Mapping[str, str], *, largest_bytes: int = LARGEST_BYTES
+    ) -> None:
+        self._path, self._about, self._left_bytes = path, about, largest_bytes
+
+    def __enter__(self) -> Self:
+        """Make the file, and its folder if there is none.
+
+        Raises:
+            PhotoError: it cannot be written.
+        """
+        head = importlib.resources.files("cleanplate.batch.records") / "report.html"
+        about = {
+            "begun": datetime.now().astimezone().isoformat(timespec="seconds"),
+            **self._about,
+            "cleanplate": __version__,
+        }
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file: TextIO = self._path.open("w", encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise self._failure(error) from error
+        self._write(head.read_text(encoding="utf-8") + f"<script>about({_json(about)})</script>\n")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        with suppress(OSError):  # `write` has said it; closing only tries the same bytes again
+            self._file.close()
+
+    def write(self, outcome: Outcome, line: Mapping[str, object]) -> None:
+        """Append one photo.
+
+        Args:
+            outcome: what became of it, with its thumbnails.
+            line: the same as the report has it, from `describe_outcome`.
+
+        Raises:
+            PhotoError: it cannot be written, for example because the disk is full.
+        """
+        row = {key: line[key] for key in _SHOWN}
+        row["links"] = [
+            None if path is None else self._link(path) for path in (outcome.source, outcome.target)
+        ]
+        row["time_s"] = outcome.timings_s.get("total")
+        if outcome.thumbnails is not None and self._left_bytes > 0:
+            row["thumbnails"] = _data_urls(outcome.thumbnails)
+        self._write(f"<script>row({_json(row)})</script>\n")
+
+    def _link(self, path: Path) -> str:
+        """Return a relative address, which goes on working when all is moved together."""
+        try:
+            relative = os.path.relpath(path, self._path.parent)
+        except ValueError:  # another drive, on Windows
+            return Path(path).absolute().as_uri()
+        return quote(os.fsencode(relative.replace(os.sep, "/")))
+
+    def _write(self, text: str) -> None:
+        try:
+            self._file.write(text)
+            self._file.flush()
+        except OSError as error:
+            raise self._failure(error) from error
+        self._left_bytes -= len(text)
+
+    def _failure(self, error: OSError) -> PhotoError:
+        cause = f"the report cannot be written ({error.strerror})"
+        return PhotoError(self._path, cause, "check the rights and the free space there")
+
+
+_SHOWN = (
+    "photo", "output", "status", "size_wh", "found", "remaining", "refills", "mask_share", "notes",
+    "error",
+)  # fmt: skip
+
+
+def _json(value: object) -> str:
+    """Return JSON that may stand in a script: nothing in it ends the script or opens a tag."""
+    text = json.dumps(value, separators=(",", ":"))  # ASCII: U+2028 is escaped, too
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _data_urls(thumbnails: Thumbnails) -> list[str | None]:
+    pictures = (thumbnails.before, thumbnails.mask, thumbnails.after)
+    return [
+        None
+        if picture is None
+        else "data:image/webp;base64," + base64.b64encode(picture).decode("ascii")
+        for picture in pictures
+    ]

@@ -1,0 +1,165 @@
+"""What became of a photo: the record that the report, the page and the journal are made of."""
+
+import base64
+import json
+import logging
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from cleanplate.batch.job import Untouched
+from cleanplate.batch.planning import PlannedPhoto, UnreadableFolder
+from cleanplate.batch.records.thumbnails import Thumbnails
+from cleanplate.errors import CleanplateError, PhotoError
+from cleanplate.types import Box
+
+logger = logging.getLogger(__name__)
+
+_PATHS = ("source", "target")
+
+Status = Literal["removed", "untouched", "skipped", "failed", "would-remove", "would-copy"]
+"""What became of a photo:
+
+removed       written without the objects
+untouched     nothing to remove; copied byte for byte, or what `Job.untouched` says
+skipped       left alone, see `Skipped`; the photo was not read
+failed        nothing was written; the error says why
+would-remove  dry run: there is something to remove
+would-copy    dry run: there is nothing to remove
+"""
+
+Skipped = Literal["exists", "done", "other settings", "edited"]
+"""Why a photo was left alone:
+
+exists          its output is there, and no run is known to have made it
+done            made before from the same photo with the same settings
+other settings  its output was made with other settings
+edited          its output was changed after it was made
+"""
+
+
+EMPTY_MASK = "the mask is empty"
+"""The note on a photo that stays as it is because the user's mask shows nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object in a photo, without its mask."""
+
+    id: int
+    label: str
+    score: float
+    box_xyxy: Box
+    area_px: int
+    chosen: bool  # False: it stays
+    reason: str = ""  # why it stays
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one photo, or of a folder that could not be listed (then `target` is None)."""
+
+    status: Status
+    source: Path
+    target: Path | None
+    size_hw: tuple[int, int] | None = None
+    found: tuple[Found, ...] = ()
+    remaining: tuple[Found, ...] = ()  # seen in the filled holes when they were looked at again
+    refills: int = 0
+    mask_area_px: int | None = None  # pixels filled; None where no mask was made
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    skipped: Skipped | None = None  # why; if "done", the rest is what the former run had
+    kept_by: Untouched | None = None  # with the status "untouched" only
+    error: str | None = None  # one line, with the file in it
+    trace: str | None = None  # of an error nobody expected
+    thumbnails: Thumbnails | None = None  # if the job asks for them
+
+    @property
+    def mask_share(self) -> float | None:
+        """Share of the photo's pixels that were filled, [0, 1]."""
+        if self.size_hw is None or self.mask_area_px is None:
+            return None
+        return self.mask_area_px / (self.size_hw[0] * self.size_hw[1])
+
+
+def failed_outcome(
+    photo: PlannedPhoto, error: Exception, timings_s: Mapping[str, float] | None = None
+) -> Outcome:
+    """Return what is told of a photo that `error` stopped."""
+    trace = None
+    match error:
+        case PhotoError():
+            message = str(error)
+        case CleanplateError():
+            message = f"{photo.source}: {error}"
+        case MemoryError():
+            message = f"{photo.source}: not enough memory for a photo of this size; make it smaller"
+        case OSError():
+            message = f"{error.filename or photo.source}: {error.strerror or error}"
+        case _:
+            trace = "".join(traceback.format_exception(error))
+            logger.debug("%s failed", photo.source, exc_info=error)
+            cause = " ".join(f"{type(error).__name__}: {error}".split())
+            message = f"{photo.source}: internal error ({cause}); please report it"
+    return Outcome(
+        status="failed",
+        source=photo.source,
+        target=photo.target,
+        timings_s=timings_s or {},
+        error=message,
+        trace=trace,
+    )
+
+
+def skipped_outcome(photo: PlannedPhoto, why: Skipped) -> Outcome:
+    """Return what is told of a photo that is left alone."""
+    there = (place for place in photo.targets if place.exists() or place.is_symlink())
+    target = next(there, photo.target)
+    return Outcome(status="skipped", source=photo.source, target=target, skipped=why)
+
+
+def unreadable_outcome(folder: UnreadableFolder) -> Outcome:
+    """Return what is told of a folder that could not be listed."""
+    return Outcome(
+        status="failed",
+        source=folder.source,
+        target=None,
+        error=f"{folder.source}: folder cannot be read ({folder.cause}); check its rights",
+    )
+
+
+def pack_outcome(outcome: Outcome) -> str:
+    """Return an outcome as JSON, without the paths, for `unpack_outcome`."""
+    content = {name: value for name, value in asdict(outcome).items() if name not in _PATHS}
+    if outcome.thumbnails is not None:
+        content["thumbnails"] = {
+            name: None if picture is None else base64.b64encode(picture).decode("ascii")
+            for name, picture in content["thumbnails"].items()
+        }
+    return json.dumps(content)
+
+
+def unpack_outcome(text: str, photo: PlannedPhoto) -> Outcome:
+    """Return what `pack_outcome` made JSON of, for a photo that is now planned like this.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is no such JSON.
+    """
+    content: dict[str, Any] = json.loads(text)
+    for name in ("found", "remaining"):
+        content[name] = tuple(
+            Found(**{**thing, "box_xyxy": tuple(thing["box_xyxy"])}) for thing in content[name]
+        )
+    content["size_hw"] = content["size_hw"] and tuple(content["size_hw"])
+    content["notes"] = tuple(content["notes"])
+    if content["thumbnails"] is not None:
+        pictures: dict[str, Any] = {
+            name: None if picture is None else base64.b64decode(picture)
+            for name, picture in content["thumbnails"].items()
+        }
+        content["thumbnails"] = Thumbnails(**pictures)
+    target = photo.copy_target if content["status"] == "untouched" else photo.target
+    return Outcome(source=photo.source, target=target, **content)

@@ -1,0 +1,334 @@
+"""`cleanplate models`: the networks, their licences, how to get them, whether they are whole."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cleanplate.cli.console import can_move_cursor, print_error, print_line, print_note
+from cleanplate.cli.messages import count_of
+from cleanplate.cli.options import flag
+from cleanplate.errors import InputError, WeightsError
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from cleanplate.hub import Manifest, Model, Progress
+
+models_app = typer.Typer(help="List, get, check and delete the networks.")
+
+_NameArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="A network, as `list` names it.", show_default=False)
+]
+_AcceptOption = Annotated[
+    bool,
+    flag(
+        "--accept-licence",
+        help="You have read the licence and keep to it. Needed where it forbids commercial use.",
+    ),
+]
+
+
+@models_app.command("list")
+def list_command(
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="Only segmenters, inpainters or prompters: segmenter, inpainter, prompter.",
+            show_default="all",
+        ),
+    ] = None,
+    commercial_only: Annotated[
+        bool,
+        flag(
+            "--commercial-only",
+            help="Only those whose publisher grants commercial use of the weights.",
+        ),
+    ] = False,
+    as_json: Annotated[bool, flag("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the networks: whether they are here, licence, size, source and measured quality."""
+    from cleanplate.hub import MODELS
+    from cleanplate.inpainting import METHODS
+
+    kinds = sorted({model.kind for model in MODELS.values()})
+    if kind is not None and kind not in kinds:
+        raise InputError(f"--kind must be one of {', '.join(kinds)}, got {kind!r}")
+    models = [
+        model
+        for model in MODELS.values()
+        if kind in (None, model.kind) and (not commercial_only or model.licence.commercial == "yes")
+    ]
+    if as_json:
+        print_line(json.dumps([_as_json(model) for model in models]))
+        return
+    for model in models:
+        for line in _describe(model):
+            print_line(line)
+    if kind in (None, "inpainter"):
+        print_line(f"Inpainters without a network: {', '.join(METHODS)} (OpenCV)")
+
+
+@models_app.command("pull")
+def pull_command(
+    name: _NameArgument,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="FOLDER|URL",
+            help="Take the files from there instead of from their publisher. The environment "
+            "variable CLEANPLATE_MIRROR does the same.",
+            show_default=False,
+        ),
+    ] = None,
+    accept_licence: _AcceptOption = False,
+) -> None:
+    """Download a network, check it, and convert it if it is not published as ONNX.
+
+    The licence is shown first. With CLEANPLATE_OFFLINE=1 nothing is downloaded; proxies are taken
+    from HTTPS_PROXY and the like.
+    """
+    from cleanplate.hub import get_model, is_here, pull_model
+
+    model = get_model(name)
+    if model.is_built_in:
+        print_line(f"{name} is built in; there is nothing to download")
+        return
+    if is_here(model):
+        pull_model(name)
+        print_line(f"{name} is here already, and whole")
+        return
+    _show_licence(model)
+    with _shown_progress() as progress:
+        manifest = pull_model(name, accept_licence=accept_licence, mirror=source, progress=progress)
+    _tell_installed(model, manifest)
+
+
+@models_app.command("import")
+def import_command(
+    name: _NameArgument,
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="Its files as its publisher offers them, in any order.",
+            show_default=False,
+        ),
+    ],
+    own_weights: Annotated[
+        bool,
+        flag(
+            "--own-weights",
+            help="The files are not the registered ones, but of the same architecture.",
+        ),
+    ] = False,
+    accept_licence: _AcceptOption = False,
+) -> None:
+    """Install a network from files that you have, converting them if they are not ONNX.
+
+    The files are copied and not changed. What is installed under this name is replaced.
+    """
+    from cleanplate.hub import get_model, import_model
+
+    model = get_model(name)
+    if not own_weights:
+        _show_licence(model)
+    manifest = import_model(name, files, accept_licence=accept_licence, own_weights=own_weights)
+    _tell_installed(model, manifest)
+
+
+@models_app.command("verify")
+def verify_command(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME...]",
+            help="Networks to check; without a name, all that are on this machine.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Check size and SHA-256 of every file. Exit code 1 if one is missing or not the right one."""
+    from cleanplate.hub import MODELS, get_model, is_installed, verify_file
+
+    chosen = [get_model(name) for name in names or ()] or [
+        model for model in MODELS.values() if model.is_built_in or is_installed(model)
+    ]
+    broken = 0
+    for model in chosen:
+        for file in model.files:
+            try:
+                print_line(f"ok  {model.name}  {file.role}  {verify_file(model, file.role)}")
+            except WeightsError as error:
+                broken += 1
+                print_error(f"{model.name}: {error}")
+    if broken:
+        raise typer.Exit(1)
+
+
+@models_app.command("path")
+def path_command(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            help="A network; without one, the folder for all that are not built in.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Print where the files of a network lie, one per line."""
+    from cleanplate.hub import find_file, get_model, home
+
+    if name is None:
+        print_line(str(home()))
+        return
+    model = get_model(name)
+    for file in model.files:
+        print_line(str(find_file(model, file.role)))
+
+
+@models_app.command("remove")
+def remove_command(name: _NameArgument) -> None:
+    """Delete the files of a network from this machine."""
+    from cleanplate.hub import get_model, remove
+
+    model = get_model(name)
+    if model.is_built_in:
+        raise InputError(f"{name} is built in and cannot be removed")
+    print_line(f"{name} was removed" if remove(model) else f"{name} was not on this machine")
+
+
+def _describe(model: "Model") -> Iterator[str]:
+    files = model.checkpoints or model.files
+    size = "size not stated" if model.size_bytes is None else f"{model.size_bytes:,} bytes"
+    converted = ", to be converted" if model.checkpoints else ""
+    yield model.name
+    yield f"  kind      {model.kind}"
+    yield f"  state     {_state(model)}"
+    yield f"  size      {size} in {count_of(len(files), 'file')}{converted}"
+    yield f"  licence   {model.licence.spdx}, commercial use: {model.licence.commercial}"
+    yield f"            {model.licence.note}"
+    yield f"  source    {model.source}"
+    yield f"  choose    {model.choose}"
+    for data, values in model.metrics.items():
+        measured = ", ".join(f"{metric} {value:g}" for metric, value in values.items())
+        yield f"  measured  {measured} ({data})"
+
+
+def _state(model: "Model") -> str:
+    from cleanplate.hub import how_to_get, is_here, read_manifest
+
+    if model.is_built_in:
+        return "built in"
+    if not is_here(model):
+        return f"not here; {how_to_get(model)}"
+    return {"registered": "here", "unstated": "here", "own": "here, weights of your own"}[
+        read_manifest(model).origin
+    ]
+
+
+def _show_licence(model: "Model") -> None:
+    commercial = {
+        "yes": "permits commercial use",
+        "no": "FORBIDS commercial use",
+        "unclear": "commercial use is not clearly granted",
+    }[model.licence.commercial]
+    print_note(f"{model.name}: licence {model.licence.spdx}, {commercial}")
+    print_note(f"  {model.licence.note}")
+    print_note(f"  {model.source}")
+
+
+def _tell_installed(model: "Model", manifest: "Manifest") -> None:
+    size = sum(file.size_bytes for file in manifest.files.values())
+    print_line(f"{model.name} is installed, {size:,} bytes")
+    if manifest.origin == "unstated":
+        print_line("  its publisher states no checksum: the files were taken as they are")
+    if manifest.largest_difference:
+        parts = (f"{role} {value:.1e}" for role, value in manifest.largest_difference.items())
+        print_line(f"  converted; largest difference from the original: {', '.join(parts)}")
+
+
+@contextmanager
+def _shown_progress() -> "Iterator[Progress]":
+    """Give a function that shows how far a download is: a bar on a terminal, a line elsewhere."""
+    if not can_move_cursor():
+        begun: set[str] = set()
+
+        def tell(name: str, _come: int, size_bytes: int) -> None:
+            if name not in begun:
+                begun.add(name)
+                print_note(
+                    f"downloading {name}" + (f", {size_bytes:,} bytes" if size_bytes else "")
+                )
+
+        yield tell
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(name: str, come: int, size_bytes: int) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name)
+            bars.update(tasks[name], completed=come, total=size_bytes or None)
+
+        yield show
+
+
+def _as_json(model: "Model") -> dict[str, object]:
+    from cleanplate.hub import is_here
+
+    return {
+        "name": model.name,
+        "kind": model.kind,
+        "built_in": model.is_built_in,
+        "here": is_here(model),
+        "size_bytes": model.size_bytes,
+        "files": [
+            {
+                "role": file.role,
+                "filename": file.filename,
+                "url": file.url,
+                "sha256": file.sha256,
+                "size_bytes": file.size_bytes,
+            }
+            for file in model.files
+        ],
+        "checkpoints": [
+            {
+                "filename": file.filename,
+                "url": file.url,
+                "checksum": file.checksum,
+                "size_bytes": file.size_bytes,
+            }
+            for file in model.checkpoints
+        ],
+        "labels": list(model.labels),
+        "licence": {
+            "spdx": model.licence.spdx,
+            "commercial": model.licence.commercial,
+            "note": model.licence.note,
+        },
+        "source": model.source,
+        "page": model.page,
+        "recipe": model.recipe,
+        "training_photos": model.training_photos,
+        "contract": model.contract,
+        "choose": model.choose,
+        "metrics": {data: dict(values) for data, values in model.metrics.items()},
+    }

@@ -1,0 +1,155 @@
+"""The little that this package needs of Ray and Ray Data."""
+
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+from cleanplate.distributed.tasks import Workers
+from cleanplate.errors import CleanplateError, InputError, MissingExtraError
+
+_IN_FLIGHT = 2  # groups at each actor; what a dead one holds waits until it is placed again
+_CAUSE = re.compile(r"cleanplate\.errors\.\w+: (.+)")
+
+
+def import_ray() -> ModuleType:
+    """Return Ray.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise MissingExtraError(
+            f"Ray is not installed ({error}); run 'pip install \"cleanplate[ray]\"' on every "
+            "machine"
+        ) from error
+    module: ModuleType = ray
+    return module
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """Connect to a cluster, or start one on this machine, for the time of a run.
+
+    A cluster that is started here tells nobody about it. What Ray says of lost groups stays in its
+    own log files, as a run tells of them itself.
+
+    Args:
+        address: as `ray.init` takes it; None takes RAY_ADDRESS, or starts one.
+
+    Raises:
+        InputError: there is no cluster at that address.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    ray = import_ray()
+    try:
+        # The dashboard is a server that a run does not need.
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **({} if address or os.environ.get("RAY_ADDRESS") else {"include_dashboard": False}),
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"--address {address}: no Ray cluster there ({reason})") from error
+    for name in ("ray.data", "ray"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def here() -> dict[str, str]:
+    """Return what keeps a task on this machine, whose death ends the run anyway.
+
+    The listing must not be done anew elsewhere: it could come out differently.
+    """
+    return {"ray.io/node-id": import_ray().get_runtime_context().get_node_id()}
+
+
+def here_only(work: Callable[..., Any], *arguments: object) -> list[Any]:
+    """Do something on this machine of the cluster, and return what it gives, in a list.
+
+    Raises:
+        CleanplateError: it failed.
+    """
+    ray = import_ray()
+    task = ray.remote(num_cpus=0, max_retries=0, label_selector=here())(work)
+    try:
+        return [ray.get(task.remote(*arguments))]
+    except ray.exceptions.RayError as error:
+        raise first_cause(error) from error
+
+
+def actor_options(workers: Workers) -> dict[str, Any]:
+    """Return the options of `map_batches` for a class whose actors are those workers.
+
+    A killed actor is started again, where there is room, and Ray gives its groups to it anew, as
+    often as need be; `Cleaner` counts. Groups that get lost all the same do not end the run, see
+    `small_blocks`.
+    """
+    from ray.data import ActorPoolStrategy
+
+    count = workers.count
+    pool = ActorPoolStrategy(
+        min_size=count or 1,
+        max_size=count,
+        initial_size=count or _room_for(workers),
+        max_tasks_in_flight_per_actor=_IN_FLIGHT,
+    )
+    return {
+        "compute": pool,
+        "num_cpus": workers.cpus,
+        "num_gpus": workers.gpus,
+    }
+
+
+@contextmanager
+def small_blocks() -> Iterator[None]:
+    """Let Ray Data make a block of every row, and go on when one gets lost."""
+    from ray.data import DataContext
+
+    context = DataContext.get_current()
+    ours = {
+        "target_max_block_size": 1,
+        "max_errored_blocks": -1,
+        "enable_progress_bars": False,
+    }
+    before = {name: getattr(context, name) for name in ours}
+    _set(context, ours)
+    try:
+        yield
+    finally:
+        _set(context, before)
+
+
+def first_cause(error: Exception) -> CleanplateError:
+    """Return what lies behind an error of Ray's, in one line."""
+    told = _CAUSE.findall(str(error))
+    if told:
+        return CleanplateError(str(told[-1]).strip())
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return CleanplateError(f"Ray ended the run: {lines[-1] if lines else type(error).__name__}")
+
+
+def _room_for(workers: Workers) -> int:
+    """Return how many workers the cluster carries now, at least 1."""
+    total: Mapping[str, float] = import_ray().cluster_resources()
+    count = total.get("CPU", 0.0) // workers.cpus
+    if workers.gpus:
+        count = min(count, total.get("GPU", 0.0) // workers.gpus)
+    return max(1, int(count))
+
+
+def _set(context: Any, values: Mapping[str, object]) -> None:
+    for name, value in values.items():
+        setattr(context, name, value)

@@ -1,0 +1,114 @@
+"""Models that travel: packed once where a run is started, unpacked once on every machine.
+
+Built-in models are part of the package and need not travel. The others are taken from the store of
+the machine that starts the run, so that the others need neither a network nor a shared disk.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from cleanplate.errors import ChecksumError, WeightsError
+from cleanplate.hub import (
+    HOME_VARIABLE,
+    MANIFEST,
+    MODELS,
+    get_model,
+    home,
+    read_file,
+    read_manifest,
+)
+from cleanplate.io import write_bytes_atomic
+
+Packed = Mapping[str, Mapping[str, bytes]]
+"""Model -> file name below its folder -> content. The manifest is the last."""
+
+_DIGITS = 12
+
+
+def pack_models(names: Iterable[object]) -> dict[str, dict[str, bytes]]:
+    """Return the files of those models that are registered and not built in.
+
+    Args:
+        names: of segmenter and inpainter; what is no registered name needs no files.
+
+    Raises:
+        WeightsError, ChecksumError: one is not on this machine, or damaged.
+    """
+    packed: dict[str, dict[str, bytes]] = {}
+    for name in names:
+        if not isinstance(name, str) or name not in MODELS or get_model(name).is_built_in:
+            continue
+        model = get_model(name)
+        manifest = read_manifest(model)
+        files = {it.filename: read_file(model, role) for role, it in manifest.files.items()}
+        packed[name] = {**files, MANIFEST: json.dumps(asdict(manifest), indent=1).encode()}
+    return packed
+
+
+def hashes_of(packed: Packed) -> dict[str, tuple[str, ...]]:
+    """Return model -> the SHA-256 of its files, sorted; a machine that has these needs no more."""
+    return {
+        name: tuple(
+            sorted(
+                hashlib.sha256(content).hexdigest()
+                for filename, content in files.items()
+                if filename != MANIFEST
+            )
+        )
+        for name, files in packed.items()
+    }
+
+
+def unpack_models(hashes: Mapping[str, tuple[str, ...]], fetch: Callable[[], Packed]) -> None:
+    """Let this process find models, fetching them if this machine does not have the very same.
+
+    They are written once per machine, to a folder that is named after their content, below that of
+    its own models, which stay as they are.
+
+    Args:
+        hashes: from `hashes_of`.
+        fetch: returns what `pack_models` made; called only if it is needed.
+
+    Raises:
+        WeightsError, ChecksumError: they cannot be written, or came damaged.
+    """
+    if all(_has(name, files) for name, files in hashes.items()):
+        return
+    digest = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:_DIGITS]
+    folder = home() / "cluster" / digest
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        from filelock import FileLock  # which Ray brings
+
+        with FileLock(folder / "lock"):
+            os.environ[HOME_VARIABLE] = str(folder)
+            if not all(_has(name, files) for name, files in hashes.items()):
+                _write(folder / "models", fetch(), hashes)
+    except OSError as error:
+        raise WeightsError(
+            f"{folder}: models cannot be written there ({error}); set {HOME_VARIABLE} to a folder "
+            "that can be written on every machine"
+        ) from error
+
+
+def _has(name: str, hashes: tuple[str, ...]) -> bool:
+    model = get_model(name)
+    try:
+        manifest = read_manifest(model)
+        for role in manifest.files:
+            read_file(model, role)
+    except WeightsError:
+        return False
+    return tuple(sorted(file.sha256 for file in manifest.files.values())) == hashes
+
+
+def _write(folder: Path, packed: Packed, hashes: Mapping[str, tuple[str, ...]]) -> None:
+    if hashes_of(packed) != dict(hashes):
+        raise ChecksumError(f"{', '.join(packed)}: came damaged over the network; start it again")
+    for name, files in packed.items():
+        for filename, content in files.items():
+            write_bytes_atomic(folder / name / filename, content)

@@ -1,0 +1,338 @@
+"""Where photos come from and results go: folders of disks and of object stores, by URL."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, cast
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from cleanplate.errors import InputError, MissingExtraError, PhotoError
+from cleanplate.io import TEMPORARY_SUFFIX, write_bytes_atomic
+
+_OBJECT_STORES = ("s3", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memory")
+"""Schemes under which an object appears whole when its writing ends, or not at all."""
+
+_ARROW = ("s3", "gs", "hdfs")
+"""Schemes that pyarrow knows by itself; fsspec is asked for the others."""
+
+_S3_PAGE = 1000  # keys in one answer, the most S3 gives
+_TEMPORARY_CHARS = 40  # of a target's name in that of its temporary file
+_LEFTOVER_AGE_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file below a place, as its folder lists it."""
+
+    relative: str  # with slashes, as a key has them
+    size: int  # bytes
+    mtime_ns: int  # 0 where the store tells no time
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder, given as a path or a URL such as `s3://bucket/photos`.
+
+    May be pickled. Options of the store, such as `endpoint_override` for S3, stand behind a
+    question mark and are not shown.
+    """
+
+    given: str
+    root: str = field(init=False)  # as its file system names it, without a slash at the end
+
+    def __post_init__(self) -> None:
+        """Check the URL, and settle here what a relative path means.
+
+        Raises:
+            InputError: it names no bucket or holds a password.
+        """
+        if self.is_local:
+            root = os.path.abspath(self.given.removeprefix("file://"))  # noqa: PTH100
+            object.__setattr__(self, "root", root)
+            return
+        parts = urlsplit(self.given)
+        if "@" in parts.netloc:
+            raise InputError(
+                f"{parts.scheme}://...@{parts.hostname}: a key in a URL would stand in the report; "
+                "leave it away and set it as that store's tools read it, such as AWS_ACCESS_KEY_ID"
+            )
+        if not parts.netloc and self.scheme != "memory":
+            raise InputError(f"{self.given}: names no bucket; write {self.scheme}://BUCKET/FOLDER")
+        object.__setattr__(self, "root", (parts.netloc + parts.path).strip("/"))
+
+    @property
+    def scheme(self) -> str:
+        """The kind of store; "file" for paths."""
+        scheme, mark, _ = self.given.partition("://")
+        return scheme.lower() if mark else "file"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a folder of this machine, or of a disk that all machines have there."""
+        return self.scheme == "file"
+
+    @property
+    def shown(self) -> str:
+        """How messages and reports name it."""
+        if self.is_local:
+            return self.given.removeprefix("file://").rstrip("/") or "/"
+        return self.given.partition("?")[0].rstrip("/")
+
+    def url_of(self, relative: str) -> str:
+        """Return how messages and reports name a file in it."""
+        return f"{self.shown}/{relative}"
+
+    def below(self, other: "Place") -> str | None:
+        """Return where this place lies in another one: "" for the same; None if outside."""
+        if self.scheme != other.scheme:
+            return None
+        mine, others = self._real(), other._real()
+        if mine == others:
+            return ""
+        return mine.removeprefix(others + "/") if mine.startswith(others + "/") else None
+
+    def read(self, relative: str) -> bytes:
+        """Return the content of a file.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        if self.is_local:
+            return Path(self.root, relative).read_bytes()
+        with self._files.open_input_file(f"{self.root}/{relative}") as stream:
+            return cast("bytes", stream.read())
+
+    def write(self, relative: str, content: bytes) -> None:
+        """Write a file so that it is there as a whole or not at all; one that exists is replaced.
+
+        Raises:
+            OSError: it cannot be written, or a link would lead it out of this place.
+        """
+        if self.is_local:
+            target = Path(self.root, relative)
+            real = os.path.realpath(target.parent)
+            if os.path.commonpath([real, self._real()]) != self._real():
+                cause = f"a link leads out of {self.shown}, to {real}"
+                raise PhotoError(target, cause, "remove the link, or name another folder")
+            write_bytes_atomic(target, content)
+            return
+        path = f"{self.root}/{relative}"
+        if self.scheme in _OBJECT_STORES:
+            self._write_stream(path, content)
+            return
+        folder, _, name = path.rpartition("/")
+        self._files.create_dir(folder, recursive=True)
+        temporary = f"{folder}/.{name[:_TEMPORARY_CHARS]}.{os.urandom(4).hex()}{TEMPORARY_SUFFIX}"
+        try:
+            self._write_stream(temporary, content)
+            self._files.move(temporary, path)
+        except OSError:
+            with suppress(OSError):
+                self._files.delete_file(temporary)
+            raise
+
+    def remove(self, relative: str) -> None:
+        """Delete a file of the run's own; one that is not there is none to delete."""
+        with suppress(OSError):
+            self._files.delete_file(f"{self.root}/{relative}")
+
+    def remove_leftovers(self, relative: str) -> None:
+        """Remove what processes that were killed while they wrote a file of a disk left beside it.
+
+        Nobody else may be writing that file now.
+        """
+        if not self.is_local:
+            return
+        target = Path(self.root, relative)
+        start = f".{target.name[:_TEMPORARY_CHARS]}."
+        unique = len(target.name) <= _TEMPORARY_CHARS  # or it may be another's, at work
+        newest = time.time() - (0 if unique else _LEFTOVER_AGE_S)
+        with suppress(OSError), os.scandir(target.parent) as entries:
+            for entry in entries:
+                if entry.name.startswith(start) and entry.name.endswith(TEMPORARY_SUFFIX):
+                    with suppress(OSError):
+                        if entry.stat().st_mtime <= newest:
+                            Path(entry.path).unlink()
+
+    def stat(self, relative: str) -> Listed | None:
+        """Return what is known of a file; None if there is none.
+
+        Raises:
+            OSError: the store does not answer, or a folder has that name.
+        """
+        from pyarrow.fs import FileType
+
+        info = self._files.get_file_info(f"{self.root}/{relative}")
+        if info.type == FileType.NotFound:
+            return None
+        if info.type == FileType.Directory:
+            place = self.url_of(relative)
+            raise PhotoError(place, "the output's name is taken by a folder", "move it away")
+        return Listed(relative, info.size or 0, info.mtime_ns or 0)
+
+    def list(self, below: str = "") -> Iterator[Listed]:
+        """Yield the files below a sub-folder as the store tells them; no list of all is made.
+
+        Of a disk and of S3, what is in memory at a time does not grow with their number. Of other
+        stores, which pyarrow lists by folders, it grows with the largest folder's.
+
+        Args:
+            below: the sub-folder; "" for all. One that is not there holds no files.
+
+        Raises:
+            OSError: the store cannot be listed.
+        """
+        if self.is_local:
+            yield from self._list_disk(below)
+        elif self.scheme == "s3":
+            yield from self._list_s3(below)
+        else:
+            yield from self._list_folders(below)
+
+    def check_exists(self) -> None:
+        """Raise unless there is something to list.
+
+        Raises:
+            InputError: there is nothing, or the store refuses.
+        """
+        try:
+            if next(self.list(), None) is not None or (self.is_local and Path(self.root).is_dir()):
+                return
+        except OSError as error:
+            raise InputError(
+                f"{self.shown}: cannot be listed ({_one_line(error)}); check name and rights"
+            ) from error
+        raise InputError(f"{self.shown}: no such folder, or nothing in it; check its spelling")
+
+    @cached_property
+    def _files(self) -> Any:
+        """The pyarrow file system."""
+        try:
+            from pyarrow import fs
+        except ImportError as error:
+            raise _missing("pyarrow") from error
+        if self.is_local:
+            return fs.LocalFileSystem()
+        if self.scheme in _ARROW:
+            options = self._options
+            if self.scheme == "s3":  # one request to write a file, instead of three
+                options.setdefault("allow_delayed_open", "true")
+            query = f"?{urlencode(options)}" if options else ""
+            bucket = self.root.partition("/")[0]
+            return fs.FileSystem.from_uri(f"{self.scheme}://{bucket}{query}")[0]
+        import fsspec
+
+        try:
+            inner = fsspec.filesystem(self.scheme, **self._options)
+        except (ImportError, ValueError) as error:
+            raise InputError(f"{self.shown}: fsspec cannot open it ({_one_line(error)})") from error
+        return fs.PyFileSystem(fs.FSSpecHandler(inner))
+
+    @property
+    def _options(self) -> dict[str, str]:
+        query = parse_qs(urlsplit(self.given).query)
+        return {name: values[-1] for name, values in query.items()}
+
+    def __getstate__(self) -> dict[str, str]:
+        """Leave connections behind."""
+        return {"given": self.given, "root": self.root}
+
+    def _real(self) -> str:
+        return os.path.realpath(self.root) if self.is_local else self.root
+
+    def _write_stream(self, path: str, content: bytes) -> None:
+        with self._files.open_output_stream(path) as stream:
+            stream.write(content)
+
+    def _list_disk(self, below: str) -> Iterator[Listed]:
+        folders = [below]
+        while folders:
+            folder = folders.pop()
+            try:
+                entries = os.scandir(Path(self.root, folder))
+            except FileNotFoundError:
+                continue
+            with entries:
+                for entry in entries:
+                    relative = f"{folder}/{entry.name}" if folder else entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(relative)
+                    elif entry.is_file():  # also a link to one; links to folders are not followed
+                        found = entry.stat()
+                        yield Listed(relative, found.st_size, found.st_mtime_ns)
+
+    def _list_s3(self, below: str) -> Iterator[Listed]:
+        try:
+            from botocore.config import Config
+            from botocore.exceptions import BotoCoreError, ClientError
+            from botocore.session import Session
+        except ImportError as error:
+            raise _missing("botocore") from error
+        options = {
+            name: values[-1] for name, values in parse_qs(urlsplit(self.given).query).items()
+        }
+        endpoint = options.get("endpoint_override")
+        if endpoint is not None and "://" not in endpoint:
+            endpoint = f"{options.get('scheme', 'https')}://{endpoint}"
+        bucket, _, prefix = self.root.partition("/")
+        prefix = "/".join(part for part in (prefix, below) if part)
+        base = len(self.root.partition("/")[2]) + 1 if "/" in self.root else 0
+        try:
+            client = Session().create_client(
+                "s3",
+                region_name=options.get("region"),
+                endpoint_url=endpoint,
+                config=Config(retries={"mode": "standard", "max_attempts": 5}),
+            )
+            pages = client.get_paginator("list_objects_v2").paginate(
+                Bucket=bucket,
+                Prefix=f"{prefix}/" if prefix else "",
+                PaginationConfig={"PageSize": _S3_PAGE},
+            )
+            for page in pages:
+                for found in page.get("Contents", ()):
+                    if found["Key"].endswith("/"):
+                        continue  # stands for a folder
+                    time_s = found["LastModified"].timestamp()
+                    key = found["Key"][base:]
+                    yield Listed(key, found["Size"], round(time_s * 1000) * 1_000_000)
+        except (BotoCoreError, ClientError) as error:
+            raise OSError(f"{self.shown}: {_one_line(error)}") from error
+
+    def _list_folders(self, below: str) -> Iterator[Listed]:
+        from pyarrow.fs import FileSelector, FileType
+
+        folders = [f"{self.root}/{below}".rstrip("/")]
+        while folders:
+            selector = FileSelector(folders.pop(), allow_not_found=True)
+            for info in self._files.get_file_info(selector):
+                if info.type == FileType.Directory:
+                    folders.append(info.path)
+                elif info.type == FileType.File:
+                    relative = info.path.strip("/").removeprefix(self.root + "/")
+                    yield Listed(relative, info.size or 0, info.mtime_ns or 0)
+
+
+def is_usable(relative: str) -> bool:
+    """Return whether a key can be a path below another place: not `../a`, `a//b` or `a/./b`."""
+    parts = relative.split("/")
+    return "\0" not in relative and not any(part in ("", ".", "..") for part in parts)
+
+
+def name_of(relative: str) -> str:
+    """Return the last part of a key."""
+    return PurePosixPath(relative).name
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _missing(package: str) -> MissingExtraError:
+    return MissingExtraError(
+        f"{package} is not installed; run 'pip install \"cleanplate[ray]\"' on every machine"
+    )

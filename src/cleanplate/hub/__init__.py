@@ -1,0 +1,43 @@
+"""Model files: what is registered, where it lies, how it gets there, what runs it."""
+
+from cleanplate.hub.download import MIRROR_VARIABLE, OFFLINE_VARIABLE, Progress
+from cleanplate.hub.install import import_model, pull_model
+from cleanplate.hub.registry import MODELS, Model, get_model, model_names
+from cleanplate.hub.store import (
+    HOME_VARIABLE,
+    MANIFEST,
+    Manifest,
+    find_file,
+    home,
+    how_to_get,
+    is_here,
+    is_installed,
+    read_file,
+    read_manifest,
+    remove,
+    verify_file,
+)
+
+__all__ = [
+    "HOME_VARIABLE",
+    "MANIFEST",
+    "MIRROR_VARIABLE",
+    "MODELS",
+    "OFFLINE_VARIABLE",
+    "Manifest",
+    "Model",
+    "Progress",
+    "find_file",
+    "get_model",
+    "home",
+    "how_to_get",
+    "import_model",
+    "is_here",
+    "is_installed",
+    "model_names",
+    "pull_model",
+    "read_file",
+    "read_manifest",
+    "remove",
+    "verify_file",
+]

@@ -1,0 +1,81 @@
+"""Checkpoints of training frameworks made into ONNX files, each compared with the original.
+
+One module a family of checkpoints, named in the registry as a model's `converter`; each has a
+function `convert` like `Converter`. PyTorch, torchvision and transformers are imported in this
+package and nowhere else; they come with the extra `convert`, and nothing here is needed to run what
+was converted.
+"""
+
+import importlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from cleanplate.errors import MissingExtraError
+from cleanplate.hub.registry import Model
+
+_NEEDED = ("torch", "torchvision", "transformers", "onnx", "onnxscript", "safetensors")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """ONNX files made from checkpoints."""
+
+    files: Mapping[str, Path]  # role -> file
+    # Role -> largest absolute difference between an output of the ONNX file and of the original
+    # network, over all random inputs tried.
+    largest_difference: Mapping[str, float]
+
+
+class Converter(Protocol):
+    """What a module of this package offers as `convert`."""
+
+    def __call__(self, model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversion:
+        """Make a model's ONNX files.
+
+        Args:
+            model: the registry's entry.
+            checkpoints: files as the publisher's code writes them, in any order; which is which is
+                told by their content.
+            folder: where to write the ONNX files, under the names of `model.files`.
+
+        Raises:
+            WeightsError: a checkpoint is not of this architecture, is damaged, or the ONNX file
+                computes something else than the original.
+        """
+        ...
+
+
+def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversion:
+    """Make a model's ONNX files; see `Converter`.
+
+    Raises:
+        MissingExtraError: PyTorch or another package of the extra `convert` is not installed.
+    """
+    check_can_convert(model)
+    module = importlib.import_module(f"{__name__}.{model.converter}")
+    converter: Converter = module.convert
+    return converter(model, checkpoints, folder)
+
+
+def check_can_convert(model: Model) -> None:
+    """Raise unless all that converting needs is installed.
+
+    Raises:
+        MissingExtraError: a package is missing.
+    """
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            f"{model.name} has to be converted once, which needs {', '.join(missing)}; run "
+            "'pip install \"cleanplate[convert]\"' (here or on another machine: the folder that "
+            "'cleanplate models path' prints can be copied)"
+        )
+
+
+def converter_versions() -> Mapping[str, str]:
+    """Return the versions of the packages that convert."""
+    return {name: importlib.metadata.version(name) for name in _NEEDED}

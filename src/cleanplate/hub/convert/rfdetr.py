@@ -1,0 +1,105 @@
+"""RF-DETR-Seg's published checkpoints as ONNX files.
+
+Robinson et al., RF-DETR: Neural Architecture Search for Real-Time Detection Transformers, 2025,
+arXiv:2511.09554. A checkpoint is that of its authors' package `rfdetr`: `model` holds the
+parameters, `args` the options of the training. transformers has the same network.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import torch
+from transformers import RfDetrConfig, RfDetrDinov2Config, RfDetrForInstanceSegmentation
+
+from cleanplate.hub.convert import Conversion
+from cleanplate.hub.convert.checkpoints import load_state
+from cleanplate.hub.convert.export import export_network
+from cleanplate.hub.convert.pretrained import load_pretrained
+from cleanplate.hub.registry import Model
+
+_PATCH = 12  # px
+_CATEGORIES = 91  # COCO's ids, 0 and those it leaves out included
+# A constant of the networks for keypoints that later versions of `rfdetr` write into every file.
+_UNUSED = "_kp_active_mask"
+
+
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """What differs between the sizes (`rfdetr/config.py`, version 1.11)."""
+
+    side: int  # px of the square input
+    windows: int  # along each side, for attention within them
+    decoder_layers: int
+    queries: int
+
+
+_SIZES = MappingProxyType(
+    {
+        "rfdetr_seg_nano.coco": _Size(312, 1, 4, 100),
+        "rfdetr_seg_small.coco": _Size(384, 2, 4, 100),
+        "rfdetr_seg_medium.coco": _Size(432, 2, 5, 200),
+        "rfdetr_seg_large.coco": _Size(504, 2, 5, 200),
+    }
+)
+
+
+def _configure(size: _Size) -> RfDetrConfig:
+    """Return the configuration of a size; what is not named is the default."""
+    backbone = RfDetrDinov2Config(
+        hidden_size=384,
+        num_attention_heads=6,
+        num_hidden_layers=12,
+        image_size=size.side,
+        patch_size=_PATCH,
+        num_windows=size.windows,
+        out_features=["stage3", "stage6", "stage9", "stage12"],
+        layer_norm_eps=1e-6,
+    )
+    return RfDetrConfig(
+        backbone_config=backbone,
+        d_model=256,
+        decoder_layers=size.decoder_layers,
+        decoder_n_points=2,
+        decoder_self_attention_heads=8,
+        decoder_cross_attention_heads=16,
+        num_queries=size.queries,
+        group_detr=13,
+        num_labels=_CATEGORIES,
+        mask_downsample_ratio=4,
+        layer_norm_eps=1e-6,  # of the projector in `rfdetr`; the default here is another
+    )
+
+
+class _Network(torch.nn.Module):
+    """(1, 3, S, S) -> logits (1, Q, 91) and mask logits (1, Q, S/4, S/4)."""
+
+    def __init__(self, network: RfDetrForInstanceSegmentation) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what is said of each query; the boxes are not needed where there are masks."""
+        found = self.network(pixels)
+        return found.logits, found.pred_masks
+
+
+def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversion:
+    """Make the ONNX file; see `Converter`."""
+    (path,) = checkpoints
+    (file,) = model.files
+    size = _SIZES[model.name]
+    state = {k: v for k, v in load_state(path, inside="model").items() if k != _UNUSED}
+    network = load_pretrained(RfDetrForInstanceSegmentation, _configure(size), state, path)
+    target = folder / file.filename
+    example, *trials = ({"pixels": torch.randn(1, 3, size.side, size.side)} for _ in range(3))
+    largest = export_network(
+        _Network(network),
+        target,
+        inputs=example,
+        outputs=["logits", "masks"],
+        dynamic={},
+        trials=trials,
+    )
+    return Conversion(files={file.role: target}, largest_difference={file.role: largest})

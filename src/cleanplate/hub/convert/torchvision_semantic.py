@@ -1,0 +1,64 @@
+"""torchvision's FCN, DeepLabV3 and LR-ASPP."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torchvision.models import segmentation
+
+from cleanplate.hub.convert import Conversion
+from cleanplate.hub.convert.checkpoints import fill_network, load_state
+from cleanplate.hub.convert.export import export_network
+from cleanplate.hub.registry import Model
+from cleanplate.runtime import IMAGENET_DEVIATION, IMAGENET_MEAN
+
+_CLASSES = 21  # the background and VOC's 20
+
+
+class _Normalised(torch.nn.Module):
+    """A network that takes RGB in [0, 1] and returns what its main classifier says."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.from_numpy(IMAGENET_MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.from_numpy(IMAGENET_DEVIATION).view(1, 3, 1, 1))
+
+    def forward(self, rgb: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.network((rgb - self.mean) / self.std)["out"]
+        return logits  # (N, 3, H, W) -> (N, 21, H, W)
+
+
+def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversion:
+    """Make the ONNX file of a semantic network; see `cleanplate.hub.convert.Converter`.
+
+    The published files of all but LR-ASPP carry an auxiliary classifier, which served training
+    only: it is loaded, so that the file is checked as a whole, and not written. A file of the
+    user's own may lack it.
+    """
+    (checkpoint,) = checkpoints
+    state = load_state(checkpoint)
+    build = getattr(segmentation, model.name.partition(".")[0])
+    helped = any(name.startswith("aux_classifier.") for name in state)
+    network = build(
+        weights=None,
+        weights_backbone=None,
+        num_classes=_CLASSES,
+        aux_loss=helped and build is not segmentation.lraspp_mobilenet_v3_large,
+    )
+    fill_network(network, state, checkpoint)
+    (file,) = model.files
+    path = folder / file.filename
+    random = torch.Generator().manual_seed(0)
+    difference = export_network(
+        _Normalised(network),
+        path,
+        inputs={"rgb": torch.rand(2, 3, 64, 96, generator=random)},
+        outputs=["logits"],
+        dynamic={"rgb": (0, 2, 3)},
+        trials=[
+            {"rgb": torch.rand(1, 3, height, width, generator=random)}
+            for height, width in ((97, 65), (33, 131))
+        ],
+    )
+    return Conversion(files={file.role: path}, largest_difference={file.role: difference})

@@ -1,0 +1,198 @@
+"""Fetching a registered file: by Pooch over HTTP, or from a folder; checked, and never half."""
+
+import errno
+import hashlib
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cleanplate.errors import ChecksumError, WeightsError
+from cleanplate.hub.registry import Checkpoint, ModelFile
+
+if TYPE_CHECKING:
+    from requests import RequestException
+
+OFFLINE_VARIABLE = "CLEANPLATE_OFFLINE"
+"""Environment variable; with any value but "" and "0", nothing is ever downloaded."""
+
+MIRROR_VARIABLE = "CLEANPLATE_MIRROR"
+"""Environment variable: a folder, or the http(s) address of one, to take the files from instead."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with a file's name, the bytes that have come, and the bytes in all (0: not known)."""
+
+_TIMEOUT_S = (15, 60)  # to connect; between two pieces
+_RETRIES = 2
+_CHUNK_BYTES = 1 << 18
+
+
+def is_offline() -> bool:
+    """Return whether downloads are switched off."""
+    return os.environ.get(OFFLINE_VARIABLE, "") not in ("", "0")
+
+
+def fetch_file(
+    file: Checkpoint | ModelFile,
+    folder: Path,
+    *,
+    mirror: str | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Bring one file into `folder` and return where it lies there; its content is checked.
+
+    Proxies are taken from the usual environment variables (`HTTPS_PROXY`, `NO_PROXY` ...).
+
+    Args:
+        file: an entry with an address and a checksum.
+        folder: exists; of this process alone.
+        mirror: a folder or the address of one, where the file lies under its registered name; None
+            takes it from `MIRROR_VARIABLE`, and without that from the publisher.
+        progress: told how far it is.
+
+    Raises:
+        ChecksumError: what came is not the registered file; it is deleted.
+        WeightsError: it cannot be fetched or written.
+    """
+    mirror = mirror or os.environ.get(MIRROR_VARIABLE) or None
+    target = folder / file.filename
+    if mirror is not None and not mirror.startswith(("http://", "https://")):
+        _copy(Path(mirror).expanduser() / file.filename, target)
+    else:
+        url = file.url if mirror is None else f"{mirror.rstrip('/')}/{file.filename}"
+        if url is None:
+            raise WeightsError(f"{file.filename}: has no address to fetch it from")
+        if is_offline():
+            raise WeightsError(
+                f"{file.filename} is not fetched: {OFFLINE_VARIABLE} is set; unset it, or bring "
+                "the file from another machine: 'cleanplate models import', or 'pull --from FOLDER'"
+            )
+        _download(url, target, progress or (lambda *_: None))
+    try:
+        check_file(target, file)
+    except WeightsError:
+        target.unlink(missing_ok=True)
+        raise
+    return target
+
+
+def check_file(path: Path, file: Checkpoint | ModelFile) -> None:
+    """Raise unless a file is the registered one, as far as that is stated.
+
+    Raises:
+        ChecksumError: size or checksum is another one; the message states both.
+        WeightsError: it cannot be read.
+    """
+    try:
+        size = path.stat().st_size
+        if file.size_bytes is not None and size != file.size_bytes:
+            raise ChecksumError(
+                f"{path}: {size:,} bytes, registered are {file.size_bytes:,}; it is cut off or "
+                "another file"
+            )
+        stated = checksum_of(file)
+        if stated is None:
+            return
+        kind, _, expected = stated.partition(":")
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "md5" if kind == "md5" else "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror}); check the name") from None
+    if found[: len(expected)] != expected:
+        name = "MD5" if kind == "md5" else "SHA-256"
+        begins = " begins with" if kind == "sha256-prefix" else " is"
+        raise ChecksumError(
+            f"{path}: {name} {found}, the registered one{begins} {expected}; it is another file or "
+            "was changed"
+        )
+
+
+def checksum_of(file: Checkpoint | ModelFile) -> str | None:
+    """Return what is stated of a file's content; see `Checkpoint.checksum`."""
+    if isinstance(file, Checkpoint):
+        return file.checksum
+    return None if file.sha256 is None else f"sha256:{file.sha256}"
+
+
+class _Bar:
+    """What Pooch reports to, in place of its own progress bar."""
+
+    total = 0
+
+    def __init__(self, name: str, progress: Progress) -> None:
+        self._name, self._progress, self._come = name, progress, 0
+
+    def update(self, size_bytes: int) -> None:
+        self._come = min(self._come + size_bytes, self.total or self._come + size_bytes)
+        self._progress(self._name, self._come, self.total)
+
+    def reset(self) -> None:
+        self._come = 0
+
+    def close(self) -> None:
+        pass
+
+
+def _download(url: str, target: Path, progress: Progress) -> None:
+    import pooch
+    import requests
+
+    pooch.get_logger().setLevel(logging.WARNING)  # it announces what we announce
+    for attempt in range(_RETRIES + 1):
+        downloader = pooch.HTTPDownloader(
+            progressbar=_Bar(target.name, progress), chunk_size=_CHUNK_BYTES, timeout=_TIMEOUT_S
+        )
+        try:
+            # The checksum is checked by the caller: some publishers state only a part of one.
+            pooch.retrieve(url, None, target.name, target.parent, downloader=downloader)
+            break
+        except requests.RequestException as error:
+            answered = error.response is not None
+            if answered or attempt == _RETRIES:
+                raise WeightsError(f"{url}: {_reason(error)}") from error
+        except OSError as error:
+            cause = {
+                errno.ENOSPC: "the disk is full; free some space",
+                errno.EDQUOT: "the disk quota is used up; free some space",
+            }.get(error.errno or 0, f"cannot be written ({error.strerror}); check the rights there")
+            raise WeightsError(
+                f"{target}: {cause} or set CLEANPLATE_HOME to another disk"
+            ) from error
+
+
+def _reason(error: "RequestException") -> str:
+    """Return in words why a download failed, and what to do."""
+    import requests
+
+    if error.response is not None:
+        status = f"{error.response.status_code} {error.response.reason}"
+        return (
+            f"the server answers {status}; try again later, or give another source with --from or "
+            f"{MIRROR_VARIABLE}"
+        )
+    again = f"check the network and its proxy, or set {MIRROR_VARIABLE}"
+    match error:
+        case requests.exceptions.ProxyError():
+            cause = "the proxy cannot be used"
+        case requests.exceptions.SSLError():
+            cause = "the server's certificate is not accepted"
+        case requests.Timeout():
+            cause = "the server does not answer"
+        case requests.exceptions.ChunkedEncodingError():
+            cause = "the connection was cut"
+        case requests.ConnectionError():
+            cause = "the server cannot be reached"
+        case _:
+            cause = f"cannot be fetched ({type(error).__name__}: {error})"
+    return f"{cause}; {again}"
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(source, target)
+    except FileNotFoundError:
+        raise WeightsError(f"{source}: there is no such file; check the folder") from None
+    except OSError as error:
+        raise WeightsError(f"{source}: cannot be copied to {target} ({error.strerror})") from error

@@ -1,0 +1,202 @@
+"""Getting models onto this machine: pulled from their publishers, or imported from files."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from cleanplate.errors import ChecksumError, InputError, LicenceError, WeightsError
+from cleanplate.hub.convert import check_can_convert, convert, converter_versions
+from cleanplate.hub.download import Progress, check_file, checksum_of, fetch_file
+from cleanplate.hub.registry import Checkpoint, Model, ModelFile, get_model
+from cleanplate.hub.store import (
+    HOME_VARIABLE,
+    Manifest,
+    Origin,
+    describe_file,
+    home,
+    how_to_get,
+    install,
+    is_here,
+    read_manifest,
+    verify_file,
+)
+from cleanplate.runtime import Session
+
+
+def pull_model(
+    name: str,
+    *,
+    accept_licence: bool = False,
+    mirror: str | None = None,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Fetch a registered model, convert it if need be, and install it.
+
+    A model that is here already is checked and left as it is.
+
+    Args:
+        name: of a model that is not built in.
+        accept_licence: the user has read the licence and keeps to it; needed where it forbids
+            commercial use.
+        mirror: a folder, or the address of one, to take the files from; see `fetch_file`.
+        progress: told how far each download is.
+
+    Raises:
+        UnknownNameError: no such model.
+        InputError: it is built in.
+        LicenceError: the licence was not accepted.
+        MissingExtraError: it has to be converted and the extra `convert` is not installed.
+        ChecksumError: what came is not what is registered.
+        WeightsError: it cannot be fetched, converted or written, or there is no address.
+    """
+    model = _foreign(name)
+    if is_here(model):
+        for file in model.files:
+            verify_file(model, file.role)
+        return read_manifest(model)
+    _check_licence(model, accepted=accept_licence)
+    if not model.can_be_pulled:
+        raise WeightsError(f"{name} cannot be pulled: {how_to_get(model)}")
+    if model.checkpoints:
+        check_can_convert(model)
+    with _own_folder() as folder:
+        paths = [
+            fetch_file(file, folder, mirror=mirror, progress=progress)
+            for file in model.checkpoints or model.files
+        ]
+        if model.checkpoints:
+            return _convert(model, paths, folder, "registered")
+        roles = [file.role for file in model.files]
+        return install(model, dict(zip(roles, paths, strict=True)), origin="registered")
+
+
+def import_model(
+    name: str,
+    paths: Sequence[Path],
+    *,
+    accept_licence: bool = False,
+    own_weights: bool = False,
+) -> Manifest:
+    """Install a registered model from files that the user has, in place of what is installed.
+
+    Args:
+        name: of a model that is not built in.
+        paths: its files as its publisher offers them, in any order and under any names. They are
+            not modified.
+        accept_licence: as for `pull_model`.
+        own_weights: accept files that are not the registered ones but of the same architecture,
+            such as the user's own training.
+
+    Raises:
+        UnknownNameError: no such model.
+        InputError: it is built in, or the number of files is another one.
+        LicenceError: the licence was not accepted.
+        MissingExtraError: it has to be converted and the extra `convert` is not installed.
+        ChecksumError: a file is not the registered one.
+        WeightsError: a file cannot be read, is of another architecture, or cannot be installed.
+    """
+    model = _foreign(name)
+    wanted = model.checkpoints or model.files
+    if len(paths) != len(wanted):
+        names = ", ".join(file.filename for file in wanted)
+        raise InputError(f"{name} is made of {len(wanted)} files ({names}), got {len(paths)}")
+    if not own_weights:
+        _check_licence(model, accepted=accept_licence)
+    if model.checkpoints:
+        check_can_convert(model)
+    origin, ordered = _identify(model, paths, own_weights=own_weights)
+    with _own_folder() as folder:
+        if model.checkpoints:
+            return _convert(model, ordered, folder, origin)
+        roles = [file.role for file in model.files]
+        chosen = dict(zip(roles, ordered, strict=True))
+        if origin == "own":
+            _check_loads(chosen)
+        return install(model, chosen, origin=origin)
+
+
+def _foreign(name: str) -> Model:
+    model = get_model(name)
+    if model.is_built_in:
+        raise InputError(f"{name} is built in; there is nothing to fetch")
+    return model
+
+
+def _check_licence(model: Model, *, accepted: bool) -> None:
+    if model.licence.commercial == "no" and not accepted:
+        raise LicenceError(
+            f"{model.name} is not for commercial use ({model.licence.spdx}: {model.licence.note}); "
+            "if you keep to that, say so with --accept-licence"
+        )
+
+
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    """Give a folder of this process alone, on the disk where models are installed."""
+    parent = home() / "incoming"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=parent)
+    except OSError as error:
+        raise WeightsError(
+            f"{parent}: cannot be made ({error.strerror}); set {HOME_VARIABLE} to another folder"
+        ) from error
+    with folder as path:
+        yield Path(path)
+
+
+def _identify(
+    model: Model, paths: Sequence[Path], *, own_weights: bool
+) -> tuple[Origin, list[Path]]:
+    """Return whose files these are, and the files in the order of the registry."""
+    wanted: Sequence[Checkpoint | ModelFile] = model.checkpoints or model.files
+    for path in paths:
+        describe_file(path)  # says what is wrong with a file that cannot be read
+    if all(checksum_of(file) is None for file in wanted):
+        own = own_weights or not model.checkpoints  # ONNX without a checksum: trained by the user
+        return ("own" if own else "unstated"), list(paths)
+    matched: dict[str, Path] = {}
+    wrong: list[ChecksumError] = []
+    for path in paths:
+        for file in wanted:
+            if file.filename in matched:
+                continue
+            try:
+                check_file(path, file)
+            except ChecksumError as error:
+                wrong.append(error)
+            else:
+                matched[file.filename] = path
+                break
+    if len(matched) == len(wanted):
+        return "registered", [matched[file.filename] for file in wanted]
+    if own_weights:
+        return "own", list(paths)
+    raise ChecksumError(
+        f"{wrong[0]}; if these are weights of your own for {model.name}, say so with --own-weights"
+    )
+
+
+def _check_loads(files: Mapping[str, Path]) -> None:
+    for path in files.values():
+        try:
+            Session(path.read_bytes(), name=str(path), device="cpu")
+        except WeightsError as error:
+            reason = str(error.__cause__).splitlines()[0]
+            raise WeightsError(
+                f"{path}: ONNX Runtime cannot load it ({reason}); give an ONNX file"
+            ) from error
+
+
+def _convert(model: Model, paths: Sequence[Path], folder: Path, origin: Origin) -> Manifest:
+    made_from = tuple(describe_file(path) for path in paths)
+    converted = convert(model, paths, folder / "converted")
+    return install(
+        model,
+        converted.files,
+        origin=origin,
+        made_from=made_from,
+        largest_difference=converted.largest_difference,
+        versions=converter_versions(),
+    )

@@ -1,0 +1,196 @@
+"""Inpainters of other publishers."""
+
+from cleanplate.hub.registry.entry import Checkpoint, Licence, Model, ModelFile, frozen_metrics
+
+_PLACES2 = "Places2 (Zhou et al. 2017), photos of scenes whose owners' terms permit research only"
+
+# --- EdgeConnect
+
+_EDGECONNECT_LICENCE = Licence(
+    spdx="CC-BY-NC-4.0",
+    commercial="no",
+    note="the authors publish code and weights for non-commercial use, with credit to them",
+)
+
+
+def _edgeconnect(data: str, title: str, training_photos: str, choose: str) -> Model:
+    return Model(
+        name=f"edgeconnect.{data}",
+        kind="inpainter",
+        family="edgeconnect_published",
+        files=tuple(
+            ModelFile(role=role, filename=f"edgeconnect_{data}_{role}.onnx")
+            for role in ("edges", "fill")
+        ),
+        # The authors offer them in a folder for browsers and state no checksum.
+        checkpoints=tuple(
+            Checkpoint(filename=f"edgeconnect_{data}_{published}", url=None)
+            for published in ("EdgeModel_gen.pth", "InpaintingModel_gen.pth")
+        ),
+        converter="edgeconnect",
+        page="https://github.com/knazeri/edge-connect",
+        licence=_EDGECONNECT_LICENCE,
+        source="EdgeConnect, Nazeri et al. 2019, arXiv:1901.00212; weights of its authors, "
+        "EdgeModel_gen.pth and InpaintingModel_gen.pth",
+        recipe=f"trained by the authors on {title}, 256 px, regular and irregular holes",
+        training_photos=training_photos,
+        contract="edges: grey, Canny and mask (N, 3, H, W) float32 in [0, 1], H and W multiples of "
+        "4, hole painted 1, no Canny edges in it, mask 1 = hole; returns edges (N, 1, H, W) in "
+        "[0, 1]. fill: RGB, hole painted 1, and those edges (N, 4, H, W); returns RGB (N, 3, H, W) "
+        "in [0, 1]",
+        choose=choose,
+    )
+
+
+_EDGECONNECT = (
+    _edgeconnect(
+        "places2",
+        "Places2",
+        _PLACES2,
+        "to compare with the paper; works at 256 px, and wide holes are what later networks such "
+        "as LaMa were made for",
+    ),
+    _edgeconnect(
+        "celeba",
+        "CelebA",
+        "CelebA (Liu et al. 2015), cropped portraits from the web for non-commercial research only",
+        "portraits cropped like CelebA's, the face in the middle; trained on nothing else",
+    ),
+    _edgeconnect(
+        "psv",
+        "Paris StreetView",
+        "Paris StreetView (Doersch et al. 2012), Google Street View pictures given out by its "
+        "authors on request",
+        "house fronts like those of Paris; trained on nothing else",
+    ),
+)
+
+# --- LaMa
+
+_LAMA_LICENCE = Licence(
+    spdx="NOASSERTION",
+    commercial="unclear",
+    note="the code is Apache-2.0, and an author said of the weights in 2023 (issue 230 of "
+    "advimman/lama): 'I'm quite sure that repo says apache 2.0'; asked again in 2026 (issues 365, "
+    "366, 368) nobody answered, and the terms of Places2 permit research only",
+)
+
+_LAMA_SOURCE = (
+    "LaMa, Suvorov et al. 2022, arXiv:2109.07161; weights of its authors (big-lama), as published "
+    "by "
+)
+
+_LAMA_RECIPE = (
+    "trained by the authors of LaMa: 18 blocks of Fourier convolutions, 51 million parameters, "
+    "256 px crops, wide and narrow holes"
+)
+
+# A table in the README of https://github.com/fenglinglwb/MAT; LaMa-Big, trained on 4.5 million.
+_LAMA_METRICS = frozen_metrics(
+    {
+        "Places2 at 512 px, small holes, published by the authors of MAT": {
+            "fid": 0.99,
+            "p_ids_percent": 22.79,
+            "u_ids_percent": 40.58,
+        },
+        "Places2 at 512 px, large holes, published by the authors of MAT": {
+            "fid": 2.97,
+            "p_ids_percent": 13.09,
+            "u_ids_percent": 32.39,
+        },
+    }
+)
+
+_LAMA = (
+    Model(
+        name="lama.places",
+        kind="inpainter",
+        family="lama_onnx",
+        files=(
+            ModelFile(
+                role="fill",
+                filename="lama_fp32.onnx",
+                sha256="1faef5301d78db7dda502fe59966957ec4b79dd64e16f03ed96913c7a4eb68d6",
+                size_bytes=208_044_816,
+                url="https://huggingface.co/Carve/LaMa-ONNX/resolve/"
+                "c3c0c9e468934d62e79c329e35d82dd09ff8c444/lama_fp32.onnx",
+            ),
+        ),
+        page="https://huggingface.co/Carve/LaMa-ONNX",
+        licence=_LAMA_LICENCE,
+        source=_LAMA_SOURCE + "Carve.Photos as one ONNX file",
+        recipe=_LAMA_RECIPE + "; exported by Carve.Photos",
+        training_photos=_PLACES2,
+        contract="image (N, 3, 512, 512) float32 RGB in [0, 1] and mask (N, 1, 512, 512) float32, "
+        "1 = hole; exactly 512 x 512 px; returns RGB (N, 3, 512, 512) in [0, 255], equal to the "
+        "image outside the hole",
+        choose="large holes, repeated structures such as tiles, fences and windows, without "
+        "installing PyTorch; 208 MB, and always the time of 512 x 512 px",
+        metrics=_LAMA_METRICS,
+    ),
+    Model(
+        name="big_lama.places",
+        kind="inpainter",
+        family="lama",
+        files=(ModelFile(role="fill", filename="big_lama_places.onnx"),),
+        checkpoints=(
+            Checkpoint(
+                filename="big-lama.pt",
+                url="https://github.com/Sanster/models/releases/download/add_big_lama/big-lama.pt",
+                size_bytes=205_669_692,
+                checksum="sha256:344c77bbcb158f17dd143070d1e789f38a66c04202311ae3a258ef66667a9ea9",
+            ),
+        ),
+        converter="lama",
+        page="https://github.com/advimman/lama",
+        licence=_LAMA_LICENCE,
+        source=_LAMA_SOURCE + "the author of IOPaint as TorchScript",
+        recipe=_LAMA_RECIPE,
+        training_photos=_PLACES2,
+        contract="image (N, 3, H, W) float32 RGB in [0, 1] and mask (N, 1, H, W) float32, 1 = "
+        "hole; H and W multiples of 8; returns RGB (N, 3, H, W) in [0, 1], also outside the hole",
+        choose="as lama.places, but quicker where the window is smaller than 512 px, and for LaMa "
+        "weights of your own: big-lama.pt, best.ckpt or safetensors; needs PyTorch once",
+        metrics=_LAMA_METRICS,
+    ),
+)
+
+# --- MI-GAN
+
+_MIGAN = (
+    Model(
+        name="migan.places2",
+        kind="inpainter",
+        family="migan",
+        files=(
+            ModelFile(
+                role="fill",
+                filename="migan_pipeline_v2.onnx",
+                sha256="6f1f3530a1a2324b19752018ce756088b07973cda8d7d890034ace5c8a48c40b",
+                size_bytes=28_079_181,
+                url="https://huggingface.co/andraniksargsyan/migan/resolve/"
+                "406830d0fa60666da0071c342ad2fbc8f30c5c64/migan_pipeline_v2.onnx",
+            ),
+        ),
+        page="https://github.com/Picsart-AI-Research/MI-GAN",
+        licence=Licence(
+            spdx="MIT",
+            commercial="yes",
+            note="its authors put code and weights under the MIT licence (LICENSE-WEIGHTS in "
+            "Picsart-AI-Research/MI-GAN); the photos of Places2, on which it was trained, came "
+            "under research terms",
+        ),
+        source="MI-GAN, Sargsyan et al., ICCV 2023; distilled from Co-Mod-GAN, Zhao et al. 2021, "
+        "arXiv:2103.10428; weights of its authors",
+        recipe="trained by the authors at 512 px, distilled from Co-Mod-GAN; one ONNX file with "
+        "cropping, scaling and blending",
+        training_photos=_PLACES2,
+        contract="image (1, 3, H, W) uint8 RGB and mask (1, 1, H, W) uint8, 255 = known, 0 = hole; "
+        "any size, inside scaled to 512 x 512 px; returns RGB (1, 3, H, W) uint8, blended softly, "
+        "also a few px outside the hole",
+        choose="large holes with a small file: 28 MB, without installing PyTorch; its authors "
+        "advise to fill large areas piece by piece",
+    ),
+)
+
+ENTRIES = (*_EDGECONNECT, *_LAMA, *_MIGAN)

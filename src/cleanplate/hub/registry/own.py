@@ -1,0 +1,47 @@
+"""Networks of the built-in architectures that users train themselves, by training/."""
+
+from cleanplate.hub.registry.builtin import DEEPLAB_CONTRACT, EDGECONNECT_CONTRACT
+from cleanplate.hub.registry.entry import Licence, Model, ModelFile
+from cleanplate.labels import VOC_LABELS
+
+_LICENCE = Licence(
+    spdx="NOASSERTION",
+    commercial="unclear",
+    note="yours: what you trained it on decides on which terms it may be used",
+)
+_PAGE = "your own training run (training/README.md)"
+_RECIPE = "trained by you with training/, from random weights or on from the built-in ones"
+_PHOTOS = "those that you trained on"
+
+ENTRIES = (
+    Model(
+        name="deeplabv3plus.own",
+        kind="segmenter",
+        family="deeplab",
+        files=(ModelFile(role="segment", filename="deeplabv3plus.onnx"),),
+        page=_PAGE,
+        labels=VOC_LABELS,
+        licence=_LICENCE,
+        source="DeepLabV3+, Chen et al. 2018, arXiv:1802.02611",
+        recipe=_RECIPE,
+        training_photos=_PHOTOS,
+        contract=DEEPLAB_CONTRACT,
+        choose="after training a segmenter on photos like yours",
+    ),
+    Model(
+        name="edgeconnect.own",
+        kind="inpainter",
+        family="edgeconnect",
+        files=(
+            ModelFile(role="edges", filename="edgeconnect_own_edges.onnx"),
+            ModelFile(role="fill", filename="edgeconnect_own_fill.onnx"),
+        ),
+        page=_PAGE,
+        licence=_LICENCE,
+        source="EdgeConnect, Nazeri et al. 2019, arXiv:1901.00212",
+        recipe=_RECIPE,
+        training_photos=_PHOTOS,
+        contract=f"{EDGECONNECT_CONTRACT}; a fifth channel, if there is one, is the mask",
+        choose="after training an inpainter on photos like yours",
+    ),
+)

@@ -1,0 +1,192 @@
+"""Segmenters that torchvision publishes: semantic ones of VOC classes, Mask R-CNN of COCO's."""
+
+from collections.abc import Mapping
+
+from cleanplate.hub.registry.entry import Checkpoint, Licence, Model, ModelFile, frozen_metrics
+from cleanplate.labels import COCO_LABELS, VOC_LABELS
+
+_URL = "https://download.pytorch.org/models/"
+_PAGE = "https://docs.pytorch.org/vision/stable/models.html"
+
+_LICENCE = Licence(
+    spdx="NOASSERTION",
+    commercial="unclear",
+    note="torchvision's code is BSD-3-Clause; of its weights its README says that they may have "
+    "terms derived from the data they were trained on, and that it is the user's responsibility to "
+    "determine whether they may be used",
+)
+
+_COCO_PHOTOS = "COCO train2017: photos from Flickr on terms of their own, annotations CC BY 4.0"
+_BACKBONE_PHOTOS = "the backbone before that ImageNet, whose terms are for research"
+
+_FCN = "FCN, Long et al. 2015, arXiv:1411.4038"
+_DEEPLAB = "DeepLabV3, Chen et al. 2017, arXiv:1706.05587"
+_RESNET = "ResNet, He et al. 2015, arXiv:1512.03385"
+_MOBILENET = "MobileNetV3, Howard et al. 2019, arXiv:1905.02244"
+
+_LARGE_PHOTOS = (
+    "sees the whole photo at a short side of 520 px; of larger ones what it suspects, once more"
+)
+_ONE_CLASS = "one class is one object where things touch"
+
+
+def _semantic(
+    architecture: str,
+    filename: str,
+    size_bytes: int,
+    checksum: str,
+    *,
+    paper: str,
+    quality: Mapping[str, float],
+    choose: str,
+) -> Model:
+    """Return the entry of a semantic network with weights `COCO_WITH_VOC_LABELS_V1`."""
+    return Model(
+        name=f"{architecture}.coco_voc",
+        kind="segmenter",
+        family="torchvision_semantic",
+        files=(ModelFile(role="segment", filename=f"{architecture}_coco_voc.onnx"),),
+        checkpoints=(
+            Checkpoint(
+                filename=filename, url=_URL + filename, size_bytes=size_bytes, checksum=checksum
+            ),
+        ),
+        converter="torchvision_semantic",
+        page=_PAGE,
+        labels=VOC_LABELS,
+        licence=_LICENCE,
+        source=f"{paper}; weights COCO_WITH_VOC_LABELS_V1 of torchvision",
+        recipe="trained by torchvision on the photos of COCO train2017 that show any of the 20 VOC "
+        "classes, from ImageNet weights of the backbone (references/segmentation)",
+        training_photos=f"{_COCO_PHOTOS}; {_BACKBONE_PHOTOS}",
+        contract="rgb (N, 3, H, W) float32 in [0, 1], any H and W, made for a short side of 520 "
+        "px; returns logits (N, 21, H, W), channel 0 the background",
+        choose=f"{choose}; {_LARGE_PHOTOS}; {_ONE_CLASS}",
+        metrics=frozen_metrics({"COCO val2017, VOC labels, published by torchvision": {**quality}}),
+    )
+
+
+def _mask_rcnn(
+    architecture: str,
+    filename: str,
+    size_bytes: int,
+    checksum: str,
+    *,
+    paper: str,
+    recipe: str,
+    quality: Mapping[str, float],
+    choose: str,
+) -> Model:
+    """Return the entry of a Mask R-CNN with weights `COCO_V1`."""
+    return Model(
+        name=f"{architecture}.coco",
+        kind="segmenter",
+        family="maskrcnn",
+        files=tuple(
+            ModelFile(role=role, filename=f"{architecture}_{role}.onnx")
+            for role in ("propose", "classify", "outline")
+        ),
+        checkpoints=(
+            Checkpoint(
+                filename=filename, url=_URL + filename, size_bytes=size_bytes, checksum=checksum
+            ),
+        ),
+        converter="torchvision_detection",
+        page=_PAGE,
+        labels=COCO_LABELS,
+        licence=_LICENCE,
+        source=f"{paper}; weights COCO_V1 of torchvision",
+        recipe=recipe,
+        training_photos=f"{_COCO_PHOTOS}; {_BACKBONE_PHOTOS}",
+        contract="propose: normalised RGB (1, 3, H, W) float32, H and W multiples of 32; returns "
+        "features of strides 4, 8, 16, 32 and, of all anchors, objectness (A,) and deltas (A, 4). "
+        "classify: the features and K boxes in px; returns logits (K, 91) and deltas (K, 91, 4). "
+        "outline: the features, K boxes and classes; returns probabilities (K, 28, 28)",
+        choose=choose,
+        metrics=frozen_metrics({"COCO val2017, published by torchvision": {**quality}}),
+    )
+
+
+ENTRIES = (
+    _semantic(
+        "fcn_resnet50",
+        "fcn_resnet50_coco-1167a1af.pth",
+        141_567_418,
+        "sha256:1167a1affa42e1e62858f8d3fac12d109e0108327ffc91c5855a324b11683c36",
+        paper=f"{_FCN}; {_RESNET}",
+        quality={"miou": 0.605, "pixel_accuracy": 0.914},
+        choose="to compare with others; deeplabv3_resnet50 costs little more and outlines better",
+    ),
+    _semantic(
+        "fcn_resnet101",
+        "fcn_resnet101_coco-7ecb50ca.pth",
+        217_800_805,
+        "sha256-prefix:7ecb50ca",
+        paper=f"{_FCN}; {_RESNET}",
+        quality={"miou": 0.637, "pixel_accuracy": 0.919},
+        choose="where results of an older tool built on it are to be repeated; otherwise "
+        "deeplabv3_resnet101",
+    ),
+    _semantic(
+        "deeplabv3_resnet50",
+        "deeplabv3_resnet50_coco-cd0a2569.pth",
+        168_312_152,
+        "sha256:cd0a25694c4a0f7106b38f4938bf90a874f2f241cc410b8f63c7024399538f06",
+        paper=f"{_DEEPLAB}; {_RESNET}",
+        quality={"miou": 0.664, "pixel_accuracy": 0.924},
+        choose="for the VOC classes at nearly the quality of deeplabv3_resnet101, a third quicker",
+    ),
+    _semantic(
+        "deeplabv3_resnet101",
+        "deeplabv3_resnet101_coco-586e9e4e.pth",
+        244_545_539,
+        "sha256-prefix:586e9e4e",
+        paper=f"{_DEEPLAB}; {_RESNET}",
+        quality={"miou": 0.674, "pixel_accuracy": 0.924},
+        choose="the best of torchvision's semantic ones, and the slowest: a GPU helps",
+    ),
+    _semantic(
+        "deeplabv3_mobilenet_v3_large",
+        "deeplabv3_mobilenet_v3_large-fc3c493d.pth",
+        44_356_159,
+        "sha256:fc3c493d68e89cc31ef488c803d5d7dd2f3190fb570598faa49fef69be8e5e70",
+        paper=f"{_DEEPLAB}; {_MOBILENET}",
+        quality={"miou": 0.603, "pixel_accuracy": 0.912},
+        choose="a quick one: a twentieth of the arithmetic of fcn_resnet101 at 3.4 points less",
+    ),
+    _semantic(
+        "lraspp_mobilenet_v3_large",
+        "lraspp_mobilenet_v3_large-d234d4ea.pth",
+        13_097_061,
+        "sha256:d234d4eae9d55d5f76de18b77cf0dc62c66fe5c5482758209d00f950c92bb280",
+        paper=f"LR-ASPP; {_MOBILENET}",
+        quality={"miou": 0.579, "pixel_accuracy": 0.912},
+        choose="the smallest and quickest, with the coarsest outlines",
+    ),
+    _mask_rcnn(
+        "maskrcnn_resnet50_fpn_v2",
+        "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
+        185_828_065,
+        "sha256:73cbd0190fcbe3ba339921fbce2c3a0b6bb9126c9a133c85e43a2a8e060a109e",
+        paper="Mask R-CNN, He et al. 2017, arXiv:1703.06870, as improved by Li et al. 2021, "
+        "arXiv:2111.11429",
+        recipe="trained by torchvision on COCO train2017 with the improved recipe "
+        "(pytorch/vision pull request 5773)",
+        quality={"box_map": 0.474, "mask_map": 0.418},
+        choose="tells touching objects of 80 classes apart; slow on a CPU; outlines of large "
+        "objects are coarse, they come from 28 x 28 cells, and objects under about 15 px in a "
+        "photo brought to 1,333 px are missed",
+    ),
+    _mask_rcnn(
+        "maskrcnn_resnet50_fpn",
+        "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
+        178_090_079,
+        "sha256:bf2d0c1efbc936eeee2bc95a48e80ebc86b891f61b0106485937fc29f9315fc0",
+        paper="Mask R-CNN, He et al. 2017, arXiv:1703.06870",
+        recipe="trained by torchvision on COCO train2017 from ImageNet weights of the backbone "
+        "(references/detection)",
+        quality={"box_map": 0.379, "mask_map": 0.346},
+        choose="tells touching objects of 80 classes apart at less than half the arithmetic of "
+        "maskrcnn_resnet50_fpn_v2, which finds more",
+    ),
+)

@@ -1,0 +1,115 @@
+"""Holes of a photo, filled window by window: what the inpainter sees of each, and what is kept."""
+
+import cv2
+import numpy as np
+
+from cleanplate.inpainting.base import Inpainter, is_sharp, lanes_of, reach_of
+from cleanplate.inpainting.fitting import inpaint_scaled, scale_for
+from cleanplate.inpainting.texture_transfer import carry_texture
+from cleanplate.ops import Window, box_of, in_lanes, in_rounds, paste, plan_windows
+from cleanplate.types import Mask, RGBImage
+
+_CONTEXT = 0.7  # the hole's mean side, on every side of it
+_JOIN = 0.15  # holes nearer than this share of the larger one's side may share a window
+_NATIVE_LEAST_PX = 64  # context for methods that work at the photo's own resolution
+
+# Limits of the size at which a window is inpainted; chosen, like the reach, by looking at sheets.
+_COARSEST = 0.5  # of the inpainter's working size
+_FINEST = 2.0  # ... for windows that would be shrunk to less than a third, which shows
+_FINE_SHRINKAGE = 3.0
+
+# Where windows of the same size are computed together, their sizes are in steps, in px. On the
+# average of 60 holes that is 0.3 % farther from the truth (standard error 0.2 %).
+_SIZE_STEP = 32
+
+
+def inpaint_holes(
+    image: RGBImage,
+    mask: Mask,
+    inpainter: Inpainter,
+    *,
+    kept: Mask | None = None,
+    hidden: Mask | None = None,
+) -> RGBImage:
+    """Return a photo with its holes filled at its own resolution.
+
+    Args:
+        image: (H, W, 3) uint8, RGB. Not modified.
+        mask: (H, W) bool, True = fill.
+        inpainter: what invents the content.
+        kept: (H, W) bool, objects that stay: no texture is copied from them.
+        hidden: (H, W) bool, those that the inpainter must not see either, or it would continue
+            them into the hole.
+
+    Returns:
+        (H, W, 3) uint8, RGB. Equal to `image` wherever `mask` is False.
+    """
+    least_px = inpainter.working_size or _NATIVE_LEAST_PX
+    windows = plan_windows(mask, context=_CONTEXT, min_size=least_px, join=_JOIN)
+    canvas = _Canvas(image, mask, inpainter, kept, hidden)
+    for together in in_rounds(windows):
+        for _ in in_lanes(canvas.fill, together, lanes_of(inpainter)):
+            pass
+    return canvas.result
+
+
+class _Canvas:
+    """A photo on its way to its clean plate.
+
+    Args: see `inpaint_holes`.
+    """
+
+    def __init__(
+        self,
+        image: RGBImage,
+        mask: Mask,
+        inpainter: Inpainter,
+        kept: Mask | None,
+        hidden: Mask | None,
+    ) -> None:
+        self.result = image.copy()
+        self._inpainter = inpainter
+        self._sources = ~mask  # what texture may be copied from
+        self._waiting = mask.copy()  # holes not yet filled: no window may copy from them
+        self._hidden = hidden
+        if kept is not None:
+            self._sources &= ~kept
+
+    def fill(self, window: Window) -> None:
+        """Fill the holes that a window is for; safe for windows that do not overlap, in threads."""
+        inpainter = self._inpainter
+        size = inpainter.working_size
+        part, unknown = self.result[window.slices], self._waiting[window.slices]
+        unseen = unknown if self._hidden is None else unknown | self._hidden[window.slices]
+        if unseen.all():
+            unseen = unknown
+        long_side = _working_size(window, inpainter)
+        filled = inpaint_scaled(inpainter.inpaint, part, unseen, long_side)
+        # Objects of other windows, not yet removed, must not shine in.
+        known = np.where(unseen[..., None], filled, part)
+        enlarged = scale_for(unseen, long_side) < 1
+        if size is not None and (enlarged or not is_sharp(inpainter)):
+            # A network's fill is smooth at the photo's resolution.
+            filled = carry_texture(known, filled, window.mask, self._sources[window.slices])
+        part[window.mask] = paste(known, filled, window.mask)[window.mask]
+        unknown &= ~window.mask
+
+
+def _working_size(window: Window, inpainter: Inpainter) -> int | None:
+    """Return the long side in px at which to inpaint a window; None for its own.
+
+    Networks continue stripes and stems crisply across what they can reach, and invent shapes in the
+    middle of what they cannot. So it follows from the window's hole, such that this is nowhere
+    deeper than they reach, within limits; where that does not matter it is the working size.
+    """
+    size, reach_px = inpainter.working_size, reach_of(inpainter)
+    if size is None or reach_px is None:
+        return size
+    long_side = int(max(window.mask.shape))
+    left, top, right, bottom = box_of(window.mask)
+    inside = np.pad(window.mask[top:bottom, left:right], 1).astype(np.uint8)
+    depth_px = float(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
+    finest = _FINEST if long_side >= _FINE_SHRINKAGE * size else 1.0
+    wanted = min(max(reach_px * long_side / depth_px, _COARSEST * size), finest * size)
+    step = _SIZE_STEP if lanes_of(inpainter) > 1 else 1
+    return max(1, round(wanted / step)) * step

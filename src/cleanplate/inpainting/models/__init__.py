@@ -1,0 +1,7 @@
+"""Inpainters, one file per family."""
+
+from cleanplate.inpainting.models.opencv import DiffusionInpainter
+
+__all__ = [
+    "DiffusionInpainter",
+]

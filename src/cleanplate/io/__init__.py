@@ -1,0 +1,61 @@
+"""Files to arrays and back, so that a photo is never damaged.
+
+`read_photo` gives the upright 8-bit RGB picture that networks see, and keeps a record of all else
+that the file held; `write_photo` puts a filled hole into that record and writes it whole.
+"""
+
+from cleanplate.io.files import encode_photo, read_photo, write_photo
+from cleanplate.io.mask_files import read_mask, write_mask
+from cleanplate.io.photo import (
+    MAX_PIXELS,
+    PHOTO_SUFFIXES,
+    RESULT_SUFFIXES,
+    Photo,
+    RawOutput,
+    is_photo_name,
+    result_name,
+)
+from cleanplate.io.pillow_images import photo_from_pil, pil_from_photo
+from cleanplate.io.sizes import read_size
+from cleanplate.io.storage import (
+    COPIED_INSTEAD,
+    TEMPORARY_SUFFIX,
+    OutputLock,
+    abandon_writing,
+    copy_photo,
+    link_photo,
+    reading_error,
+    remove_leftovers,
+    sha256_of,
+    temporary_beside,
+    write_bytes_atomic,
+)
+
+__all__ = [
+    "COPIED_INSTEAD",
+    "MAX_PIXELS",
+    "PHOTO_SUFFIXES",
+    "RESULT_SUFFIXES",
+    "TEMPORARY_SUFFIX",
+    "OutputLock",
+    "Photo",
+    "RawOutput",
+    "abandon_writing",
+    "copy_photo",
+    "encode_photo",
+    "is_photo_name",
+    "link_photo",
+    "photo_from_pil",
+    "pil_from_photo",
+    "read_mask",
+    "read_photo",
+    "read_size",
+    "reading_error",
+    "remove_leftovers",
+    "result_name",
+    "sha256_of",
+    "temporary_beside",
+    "write_bytes_atomic",
+    "write_mask",
+    "write_photo",
+]

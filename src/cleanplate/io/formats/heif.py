@@ -1,0 +1,392 @@
+"""HEIC and AVIF: the coded picture is written again, all other items stay as they are.
+
+Both are lossy: a picture is decoded, and encoded again at a high fixed quality with the bit depth,
+chroma subsampling and colour description it had. Alpha is a picture of its own in these files and
+is copied as it is, bit for bit. So are rotation and mirroring (which are properties here, not
+pixels) and every other property. Exif orientation has no meaning in these formats and is left.
+
+Not carried over, and said so: thumbnails, depth maps, HDR gain maps and other auxiliary pictures,
+which show what was removed; videos appended to the file.
+
+References:
+    ISO/IEC 23008-12 (HEIF), 6.5 and 6.6; ISO/IEC 14496-15, 8.3.3.1 (hvcC); AV1 Codec ISO Media File
+    Format Binding 1.2, 2.3 (av1C).
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from cleanplate.io.formats.heif_codecs import (
+    QUALITY,
+    Codec,
+    Coding,
+    check_codec,
+    decode,
+    encode,
+    from_sixteen,
+    to_sixteen,
+)
+from cleanplate.io.metadata import (
+    Item,
+    PictureFile,
+    Property,
+    Reference,
+    clean_exif,
+    clean_xmp,
+    read_picture_file,
+    write_picture_file,
+)
+from cleanplate.io.photo import Decoded
+from cleanplate.io.samples import DeepSamples, Plane, Raster, Samples, as_rgb, eight_bit, merge
+from cleanplate.io.unsupported import (
+    DAMAGED_ADVICE,
+    RefusalError,
+    check_one_frame,
+    check_pixel_count,
+    damage_is_refused,
+)
+from cleanplate.types import Mask, RGBImage
+
+_CODECS: dict[bytes, Codec] = {b"hvc1": "HEVC", b"hev1": "HEVC", b"av01": "AV1"}
+_OTHER_CODECS = {
+    b"avc1": "H.264",
+    b"jpeg": "JPEG",
+    b"j2k1": "JPEG 2000",
+    b"unci": "uncompressed samples",
+    b"vvc1": "VVC",
+    b"evc1": "EVC",
+    b"mski": "a mask",
+}
+_DERIVED = (b"grid", b"iden", b"iovl", b"tmap")
+_ALPHA_NAMES = (b"urn:mpeg:hevc:2015:auxid:1", b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha")
+_AUXILIARY_NAMES = (
+    (b"hdrgainmap", "HDR gain map"),
+    (b"depth", "depth map"),
+    (b"auxid:2", "depth map"),
+)
+_XMP_TYPE = b"application/rdf+xml"
+_TRANSFORMS = (b"irot", b"imir")
+_OF_THE_CODING = frozenset((b"hvcC", b"av1C", b"ispe", b"pixi", b"clap", b"a1op", b"a1lx", b"lsel"))
+_LEAST_HIDDEN_PX = 16  # less is the padding of an encoder that codes whole blocks only
+_CONVERT = "convert it to JPEG or 16-bit TIFF first"
+
+
+def read_heif(data: bytes, max_pixels: int) -> Decoded:
+    """Return the upright picture of a HEIC or AVIF file.
+
+    Raises:
+        RefusalError: damaged, cut off, several pictures or a sequence, another codec than HEVC and
+            AV1, AVIF of more than 8 bits, premultiplied alpha, or too many pixels; or the extra
+            `heif` is not installed.
+    """
+    file = read_picture_file(data)
+    if b"moov" in file.other_boxes:
+        raise RefusalError(
+            "it holds a sequence of pictures, and only single pictures can be edited",
+            "split it into single pictures first",
+        )
+    if not file.items:
+        raise RefusalError("damaged HEIF or AVIF: it holds no picture", DAMAGED_ADVICE)
+    check_one_frame(_count_pictures(file), "pictures (HEIF)")
+    primary = file.items[file.primary]
+    height, width = _stored_size(primary)
+    check_pixel_count((height, width), max_pixels)
+    coding = _coding_of(file)
+    alpha = _alpha_items(file)
+    _check_supported(primary, coding)
+    check_codec(coding.codec)
+    stored = decode(_bare(file, alpha), coding)
+    if stored.shape[:2] != (height, width) and primary.find(b"clap") is None:
+        raise RefusalError("damaged HEIF or AVIF: its size is not what it states", DAMAGED_ADVICE)
+    transforms = tuple(p for p in primary.properties if p.type in _TRANSFORMS)
+    upright = cast("Raster", np.ascontiguousarray(_turn(stored, transforms)))
+    metadata, notes = _metadata(file)
+    container = HeifContainer(
+        coding=coding,
+        transforms=transforms,
+        properties=tuple(p for p in primary.properties if _is_kept(p)),
+        alpha={number: file.items[number] for number in alpha},
+        alpha_references=tuple(r for r in file.references if r.source in alpha),
+        primary=file.primary,
+        metadata=metadata,
+    )
+    pixels, samples = _split(upright, coding)
+    notes += _lost_pictures(file)
+    if max(height - stored.shape[0], width - stored.shape[1]) >= _LEAST_HIDDEN_PX:
+        notes += ("what its clean aperture (clap) hides is not carried over",)
+    kind = "HEIC" if coding.codec == "HEVC" else "AVIF"
+    notes += (f"it is encoded again, as {kind} at quality {QUALITY[coding.codec]}",)
+    return Decoded(pixels, samples, container, notes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeifContainer:
+    """How a picture is coded, and the items and properties that stay."""
+
+    coding: Coding
+    transforms: tuple[Property, ...]
+    properties: tuple[Property, ...]  # of the picture, besides those of its coding
+    alpha: dict[int, Item]
+    alpha_references: tuple[Reference, ...]
+    primary: int
+    metadata: tuple[Item, ...]
+
+    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
+        """Return the edited file."""
+        raster = merge(samples, pixels, filled, mask)
+        if raster.ndim == 3 and raster.shape[2] in (2, 4):
+            raster = raster[..., :-1]
+        if raster.ndim == 3 and raster.shape[2] == 1:
+            raster = raster[..., 0]
+        if samples.deep is not None:
+            raster = from_sixteen(cast("DeepSamples", raster), self.coding.bits)
+        stored = np.ascontiguousarray(_turn_back(raster, self.transforms))
+        kind = "HEIC" if self.coding.codec == "HEVC" else "AVIF"
+        coded = read_picture_file(encode(cast("Raster", stored), self.coding))
+        with damage_is_refused(kind):
+            return write_picture_file(self._put_together(coded))
+
+    def _put_together(self, coded: PictureFile) -> PictureFile:
+        """Return the encoder's file with the properties and items of the original."""
+        items = dict(coded.items)
+        references = list(coded.references)
+        encoded = items[coded.primary]
+        own = tuple(self._with_colour(p) for p in encoded.properties)
+        items[coded.primary] = replace(encoded, properties=own + self.properties + self.transforms)
+        number = max(items)
+        numbers = {self.primary: coded.primary}
+        for old, item in self.alpha.items():
+            number += 1
+            numbers[old] = number
+            items[number] = item
+        for reference in self.alpha_references:
+            targets = tuple(numbers[t] for t in reference.targets if t in numbers)
+            references.append(Reference(reference.type, numbers[reference.source], targets))
+        for item in self.metadata:
+            number += 1
+            items[number] = item
+            references.append(Reference(b"cdsc", number, (coded.primary,)))
+        return replace(coded, items=items, references=tuple(references))
+
+    def _with_colour(self, encoded: Property) -> Property:
+        """Return the encoder's colour description with primaries and transfer of the original.
+
+        Its matrix and range stay: they say how the encoder made YCbCr of RGB.
+        """
+        if encoded.type != b"colr" or encoded.data[:4] != b"nclx":
+            return encoded
+        if self.coding.colour is None:  # then an ICC profile speaks, or nothing (sRGB) does
+            has_profile = any(p.type == b"colr" for p in self.properties)
+            primaries, transfer = (2, 2) if has_profile else (1, 13)
+        else:
+            primaries, transfer = self.coding.colour[:2]
+        said = primaries.to_bytes(2, "big") + transfer.to_bytes(2, "big")
+        return replace(encoded, data=b"nclx" + said + encoded.data[8:])
+
+
+def _count_pictures(file: PictureFile) -> int:
+    """Return how many pictures a viewer would show; those that belong to another do not count."""
+    parts = {t for r in file.references if r.type == b"dimg" for t in r.targets}
+    belonging = {r.source for r in file.references if r.type in (b"thmb", b"auxl")}
+    return 1 + sum(
+        number != file.primary
+        and (item.type in _CODECS or item.type in _OTHER_CODECS or item.type in _DERIVED)
+        and item.type != b"tmap"  # the same picture, with its gain map applied
+        and not item.is_hidden
+        and number not in parts | belonging
+        for number, item in file.items.items()
+    )
+
+
+def _stored_size(item: Item) -> tuple[int, int]:
+    extent = item.find(b"ispe")
+    if extent is None or len(extent.data) < 12:
+        raise RefusalError("damaged HEIF or AVIF: it states no size", DAMAGED_ADVICE)
+    return int.from_bytes(extent.data[8:12], "big"), int.from_bytes(extent.data[4:8], "big")
+
+
+def _coding_of(file: PictureFile) -> Coding:
+    """Return how the primary picture, or the first of its tiles, is stored."""
+    primary = file.items[file.primary]
+    is_grid = primary.type == b"grid"
+    tiles = [file.items[t] for t in file.targets(b"dimg", file.primary) if t in file.items]
+    first = tiles[0] if is_grid and tiles else primary
+    codec = _CODECS.get(first.type)
+    if codec is None:
+        name = _OTHER_CODECS.get(first.type, first.type.decode("latin-1").strip())
+        raise RefusalError(f"a HEIF file of {name} is not supported", _CONVERT)
+    if any(_CODECS.get(tile.type) != codec for tile in (tiles if is_grid else [])):
+        raise RefusalError("a HEIF grid of unlike tiles is not supported", _CONVERT)
+    set_up = first.find(b"hvcC", b"av1C")
+    data = set_up.data if set_up is not None else b""
+    if codec == "HEVC" and len(data) > 18:
+        bits = 8 + max(data[17] & 7, data[18] & 7)
+        chroma = (400, 420, 422, 444)[data[16] & 3]
+    elif codec == "AV1" and len(data) > 2:
+        bits = (12 if data[2] & 0x20 else 10) if data[2] & 0x40 else 8
+        chroma = {0: 444, 2: 422, 3: 420}.get(data[2] >> 2 & 3, 420)
+        chroma = 400 if data[2] & 0x10 else chroma
+    else:
+        raise RefusalError("damaged HEIF or AVIF: it lacks its decoder's set-up", DAMAGED_ADVICE)
+    return Coding(codec, bits, chroma, is_grid, _colour_of(primary) or _colour_of(first))
+
+
+def _colour_of(item: Item) -> tuple[int, int, int, int] | None:
+    """Return primaries, transfer, matrix and range of its `nclx` description."""
+    for p in item.properties:
+        if p.type == b"colr" and p.data[:4] == b"nclx" and len(p.data) >= 11:
+            numbers = [int.from_bytes(p.data[at : at + 2], "big") for at in (4, 6, 8)]
+            return numbers[0], numbers[1], numbers[2], p.data[10] >> 7
+    return None
+
+
+def _alpha_items(file: PictureFile) -> set[int]:
+    """Return the items of the alpha picture, its tiles included."""
+    masters = {number for number in file.sources(b"auxl", file.primary) if _is_alpha(file, number)}
+    tiles = file.targets(b"dimg", file.primary)
+    if any(_is_alpha(file, n) for tile in tiles for n in file.sources(b"auxl", tile)):
+        raise RefusalError("a HEIF file with alpha tile by tile is not supported", _CONVERT)
+    if any(file.targets(b"prem", number) for number in (*masters, file.primary)):
+        raise RefusalError("a HEIF file with premultiplied alpha is not supported", _CONVERT)
+    return file.with_tiles(masters)
+
+
+def _is_alpha(file: PictureFile, number: int) -> bool:
+    item = file.items.get(number)
+    kind = item.find(b"auxC") if item is not None else None
+    return kind is not None and kind.data[4:].split(b"\x00")[0] in _ALPHA_NAMES
+
+
+def _check_supported(primary: Item, coding: Coding) -> None:
+    """Raise for what could not be brought back as it came."""
+    problem = None
+    if coding.codec == "AV1" and coding.bits > 8:
+        problem = f"a {coding.bits}-bit AVIF is not supported: it would come back with 8 bits"
+    elif coding.bits not in (8, 10, 12):
+        problem = f"a HEIC of {coding.bits} bits per sample is not supported"
+    elif primary.find(b"clap") is not None and coding.codec == "AV1":
+        problem = "an AVIF that hides its edges (clap) is not supported"
+    if problem is not None:
+        raise RefusalError(problem, _CONVERT)
+
+
+def _bare(file: PictureFile, alpha: Collection[int]) -> bytes:
+    """Return a file of nothing but the picture as it is stored, with its alpha."""
+    kept = file.with_tiles([file.primary]) | set(alpha)
+    items = {
+        number: replace(
+            item, properties=tuple(p for p in item.properties if p.type not in _TRANSFORMS)
+        )
+        for number, item in file.items.items()
+        if number in kept
+    }
+    references = tuple(r for r in file.references if r.type in (b"dimg", b"auxl"))
+    return write_picture_file(replace(file, items=items, references=references))
+
+
+def _turn(
+    raster: npt.NDArray[np.generic], transforms: Collection[Property]
+) -> npt.NDArray[np.generic]:
+    """Return the stored picture as it is meant to be seen; a view."""
+    for transform in transforms:
+        value = transform.data[0] if transform.data else 0
+        if transform.type == b"irot":
+            raster = np.rot90(raster, value & 3)  # anticlockwise
+        else:
+            raster = raster[:, ::-1] if value & 1 else raster[::-1]
+    return raster
+
+
+def _turn_back(
+    raster: npt.NDArray[np.generic], transforms: tuple[Property, ...]
+) -> npt.NDArray[np.generic]:
+    """Undo `_turn`."""
+    for transform in reversed(transforms):
+        if transform.type == b"irot":
+            value = transform.data[0] if transform.data else 0
+            raster = np.rot90(raster, -(value & 3))
+        else:
+            raster = _turn(raster, (transform,))
+    return raster
+
+
+def _is_kept(prop: Property) -> bool:
+    """Return whether a property of the original holds for the picture that is coded again."""
+    is_description = prop.type == b"colr" and prop.data[:4] == b"nclx"
+    return not is_description and prop.type not in _OF_THE_CODING | set(_TRANSFORMS)
+
+
+def _metadata(file: PictureFile) -> tuple[tuple[Item, ...], tuple[str, ...]]:
+    """Return Exif and XMP of the primary picture without thumbnails, and what is to be said."""
+    kept: list[Item] = []
+    notes: list[str] = []
+    for number in file.sources(b"cdsc", file.primary):
+        item = file.items.get(number)
+        if item is None:
+            continue
+        if item.type == b"Exif":
+            start = 4 + int.from_bytes(item.data[:4], "big")
+            cleaned = clean_exif(item.data[start:], size_hw=(1, 1), keep_orientation=True)
+            content, said = cleaned.data, cleaned.notes
+            content = bytes(4) + content if content else b""  # 4 bytes: where the TIFF header is
+        elif item.content_type == _XMP_TYPE:
+            packet = clean_xmp(item.data, keep_orientation=True)
+            content, said = packet.data, packet.notes
+        else:
+            name = (item.content_type or item.type).decode("latin-1")
+            content, said = b"", (f"its {name} metadata are not carried over",)
+        notes += said
+        if content:
+            kept.append(replace(item, data=content))
+    return tuple(kept), tuple(dict.fromkeys(notes))
+
+
+def _lost_pictures(file: PictureFile) -> tuple[str, ...]:
+    """Return what is to be said of pictures that show the photo a second time."""
+    notes: list[str] = []
+    if file.sources(b"thmb", file.primary):
+        notes.append("its thumbnail is not carried over")
+    for number in file.sources(b"auxl", file.primary):
+        kind = file.items[number].find(b"auxC") if number in file.items else None
+        if _is_alpha(file, number):
+            continue
+        urn = kind.data[4:].split(b"\x00")[0] if kind is not None else b"?"
+        names = (name for part, name in _AUXILIARY_NAMES if part in urn.lower())
+        name = next(names, f"auxiliary picture {urn.decode('latin-1')}")
+        notes.append(f"its {name} is not carried over")
+    if any(item.type == b"tmap" for item in file.items.values()):
+        notes.append("its HDR gain map is not carried over")
+    notes += [
+        f"its {kind.decode('latin-1').strip()} box is not carried over"
+        for kind in file.other_boxes
+        if kind not in (b"skip", b"wide")
+    ]
+    return tuple(dict.fromkeys(notes))
+
+
+def _split(raster: Raster, coding: Coding) -> tuple[RGBImage, Samples]:
+    """Return the 8-bit RGB picture, and the record of what it does not hold."""
+    is_gray = coding.chroma == 400
+    if raster.ndim == 2:
+        raster = raster[..., None]
+    channels = raster.shape[2]
+    if is_gray and channels in (3, 4):  # Pillow has no grey with alpha for AVIF
+        raster = raster[..., [0] if channels == 3 else [0, 3]]
+    raster.flags.writeable = False
+    if raster.dtype == np.uint16:
+        deep = to_sixteen(cast("DeepSamples", raster), coding.bits)
+        deep.flags.writeable = False
+        colours = eight_bit(deep[..., :1] if is_gray else deep[..., :3])
+        pixels = as_rgb(colours[..., 0]) if is_gray else colours
+        return pixels, Samples(kind="gray" if is_gray else "rgb", bits=16, deep=deep)
+    shallow = cast("Plane", raster)
+    alpha = None
+    if shallow.shape[2] in (2, 4):
+        alpha = np.ascontiguousarray(shallow[..., -1])
+        alpha.flags.writeable = False
+    pixels = as_rgb(shallow[..., 0]) if is_gray else np.ascontiguousarray(shallow[..., :3])
+    return pixels, Samples(kind="gray" if is_gray else "rgb", alpha=alpha)

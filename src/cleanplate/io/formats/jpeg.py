@@ -1,0 +1,336 @@
+"""JPEG: the picture is written again with its own tables, and as little else changes as possible.
+
+A JPEG cannot be edited without encoding it again, but encoding again need not cost anything where
+nothing changed. Three things make unchanged blocks come out with the coefficients they had:
+
+1. the same quantisation tables and subsampling;
+2. YCbCr samples straight from the decoder, never by way of RGB; the chroma planes at their stored
+   resolution, so that the encoder's averaging finds what the decoder's interpolation spread;
+3. the block padding beyond the picture's right and lower edge, which a decoder normally hides: it
+   appears when the frame header states the padded size, and is written back the same way.
+
+Limits: quality 100 (tables of ones) and saturated blocks may still change by a level or two, as
+decoded samples are rounded and clipped. When Exif turns the picture, tables are transposed with it.
+Where that would move the grid of blocks against the picture, the file stays turned as it was.
+"""
+
+import io
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from cleanplate.io.metadata import (
+    APP0,
+    APP14,
+    APP15,
+    COM,
+    Segment,
+    Stream,
+    parse_segments,
+    select_segments,
+    serialize_segments,
+    with_size,
+)
+from cleanplate.io.photo import Decoded
+from cleanplate.io.samples import Plane, Samples, as_gray, as_rgb, turn_back, turn_upright
+from cleanplate.io.unsupported import RefusalError, check_pixel_count, damage_is_refused
+from cleanplate.types import Mask, RGBImage
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_MAX_SIDE_PX = 65500  # libjpeg's JPEG_MAX_DIMENSION, jmorecfg.h
+_WRITABLE_SAMPLING = {(1, 1): 0, (2, 1): 1, (2, 2): 2}  # to Pillow's codes 4:4:4, 4:2:2, 4:2:0
+# Pillow gives libjpeg 2 bytes per pixel, at least 64 KiB, for progressive pictures and optimal
+# Huffman tables (JpegImagePlugin._save); noise at quality 100 needs more. Above 1.6 the picture is
+# written in pieces, baseline, with the same coefficients.
+_BUFFER_BYTES_PER_PIXEL, _BUFFER_BYTES = 1.6, 50_000
+_CHROMA_ROWS = 256  # filtered at a time
+_CHROMA_TAPS = 5  # of the inverse filter on each side; 0.1716**6 < 1e-4
+
+
+def read_jpeg(data: bytes, max_pixels: int) -> Decoded:
+    """Return the upright picture of a JPEG file.
+
+    Raises:
+        RefusalError: damaged, cut off, CMYK, more than 8 bits, or too many pixels.
+    """
+    stream = parse_segments(data)
+    frame = stream.frame
+    check_pixel_count(frame.size_hw, max_pixels)
+    if frame.precision != 8:
+        raise RefusalError(
+            f"a JPEG of {frame.precision} bits per sample is not supported",
+            "convert it to 8-bit JPEG or 16-bit PNG first",
+        )
+    if len(frame.components) not in (1, 3):
+        raise RefusalError(
+            f"a JPEG of {len(frame.components)} colour channels (CMYK) is not supported",
+            "convert it to RGB first",
+        )
+    carried = select_segments(stream)
+    coding = _Coding.of(stream)
+    bare = replace(stream, segments=coding.colour_segments + _picture_segments(stream))
+    picture = _decode(bare, "L" if coding.is_gray else "RGB")
+    stored: npt.NDArray[np.uint8] = np.asarray(picture)
+    tables = picture.quantization  # type: ignore[attr-defined]
+    picture.close()
+    orientation = carried.orientation
+    upright = turn_upright(stored, orientation)
+    pixels = as_rgb(upright) if coding.is_gray else np.ascontiguousarray(upright)
+    notes = list(carried.notes)
+    if coding.subsampling is None:
+        notes.append("its unusual chroma subsampling is written as 4:4:4")
+    stays_turned = orientation != 1 and not coding.can_be_turned(frame.size_hw, orientation)
+    if stays_turned:  # seldom: what was cleaned is cleaned again, with the orientation in it
+        carried = select_segments(stream, keep_orientation=True)
+    container = JpegContainer(
+        stream=bare,
+        carried=carried.segments,
+        orientation=1 if stays_turned else orientation,
+        stated=orientation if stays_turned else 1,
+        tables=tuple(tuple(tables[c[3]]) for c in frame.components if c[3] in tables),
+        coding=coding,
+    )
+    samples = Samples(kind="gray" if coding.is_gray else "rgb")
+    return Decoded(pixels, samples, container, tuple(notes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Coding:
+    """How the samples are stored."""
+
+    is_gray: bool
+    is_rgb: bool  # three channels without the YCbCr transform
+    subsampling: int | None  # Pillow's code; None = one that it cannot write
+    mcu_hw: tuple[int, int]
+    colour_segments: tuple[Segment, ...]  # those a decoder needs to know the colour space
+
+    @classmethod
+    def of(cls, stream: Stream) -> "_Coding":
+        components = stream.frame.components
+        jfif, adobe = stream.app_payload(APP0, b"JFIF\x00"), stream.app_payload(APP14, b"Adobe")
+        ids = tuple(component[0] for component in components)
+        is_rgb = False
+        if len(components) == 3 and jfif is None:  # the order of libjpeg's default_decompress_parms
+            is_rgb = adobe[11] == 0 if adobe and len(adobe) > 11 else ids == (82, 71, 66)
+        kept = tuple(
+            s
+            for s in stream.segments
+            if (s.marker == APP0 and s.payload is jfif)
+            or (s.marker == APP14 and s.payload is adobe)
+        )
+        horizontal = [component[1] for component in components]
+        vertical = [component[2] for component in components]
+        if not all(1 <= factor <= 4 for factor in horizontal + vertical):
+            raise RefusalError("damaged JPEG: impossible sampling factors", "get another copy")
+        subsampling: int | None = 0
+        mcu_hw = (8, 8)
+        if len(components) == 3:
+            ratios = {(horizontal[0] / horizontal[i], vertical[0] / vertical[i]) for i in (1, 2)}
+            ratio = ratios.pop()
+            subsampling = None if ratios else _WRITABLE_SAMPLING.get((int(ratio[0]), int(ratio[1])))
+            if ratio != (int(ratio[0]), int(ratio[1])):
+                subsampling = None
+            is_plain = max(horizontal) == ratio[0] and max(vertical) == ratio[1]
+            if is_plain and subsampling is not None:  # else the encoder's MCU is another
+                mcu_hw = (8 * max(vertical), 8 * max(horizontal))
+        return cls(len(components) == 1, is_rgb, subsampling, mcu_hw, kept)
+
+    def can_be_turned(self, size_hw: tuple[int, int], orientation: int) -> bool:
+        """Return whether the blocks of the upright picture are those of the stored one, turned.
+
+        A side that is no whole number of them ends in a part of one, which would be the first when
+        it is reversed. And 4:2:2 turned by 90 degrees cannot be written.
+        """
+        if orientation in (5, 6, 7, 8) and self.subsampling == 1:
+            return False
+        return not (size_hw[0] % self.mcu_hw[0] or size_hw[1] % self.mcu_hw[1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JpegContainer:
+    """Everything needed to write the JPEG again: its compressed picture and its metadata."""
+
+    stream: Stream  # without metadata
+    carried: tuple[Segment, ...]
+    orientation: int  # by which the samples are turned when they are written
+    stated: int  # orientation that is written again instead; one of both is 1
+    tables: tuple[tuple[int, ...], ...]  # one per component, row by row
+    coding: _Coding
+
+    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
+        """Return the edited JPEG; see the module for what stays identical."""
+        del samples, pixels  # the stored samples are decoded again, exactly
+        filled, mask = turn_back(filled, self.stated), turn_back(mask, self.stated)
+        canvas = self._stored_samples()
+        _paste(canvas, filled, mask)
+        encoded = parse_segments(self._compress(canvas))
+        kept = {s.marker for s in self.carried}
+        tables = tuple(
+            s
+            for s in encoded.segments
+            if s.marker not in (APP0, COM) and not (s.marker == APP14 and APP14 in kept)
+        )
+        segments = with_size(self.carried + tables, (mask.shape[0], mask.shape[1]))
+        return serialize_segments(segments, encoded.scans)
+
+    def _stored_samples(self) -> "Image.Image":
+        """Return the picture in the file's colour space, turned as it will be written.
+
+        Where that is possible it is padded.
+        """
+        coding, size_hw = self.coding, self.stream.frame.size_hw
+        if coding.is_rgb:
+            canvas = _decode(self.stream, "RGB")
+        else:
+            mode = "L" if coding.is_gray else "YCbCr"
+            canvas = _with_stored_chroma(
+                _decode(self.stream, mode, size_hw=self._padded_hw()),
+                self.stream,
+                None if coding.is_gray else coding.subsampling,
+            )
+        if self.orientation != 1:
+            from PIL import Image
+
+            if canvas.size != size_hw[::-1]:
+                canvas = canvas.crop((0, 0, size_hw[1], size_hw[0]))
+            upright = turn_upright(np.asarray(canvas), self.orientation)
+            canvas = Image.frombytes(canvas.mode, upright.shape[1::-1], upright.tobytes())
+        return canvas
+
+    def _padded_hw(self) -> tuple[int, int]:
+        """Return the size up to which all blocks are coded; see T.81, A.2.4.
+
+        Scans of one component hold no blocks beyond the component's own last one.
+        """
+        frame, (mcu_height, mcu_width) = self.stream.frame, self.coding.mcu_hw
+        if frame.is_progressive or not self.stream.is_interleaved:
+            mcu_height = mcu_width = 8
+        height = -(-frame.size_hw[0] // mcu_height) * mcu_height
+        width = -(-frame.size_hw[1] // mcu_width) * mcu_width
+        return frame.size_hw if max(height, width) > _MAX_SIDE_PX else (height, width)
+
+    def _compress(self, canvas: "Image.Image") -> bytes:
+        """Return a JPEG of `canvas` with the original's tables, subsampling and scan type."""
+        tables = [np.array(table).reshape(8, 8) for table in self.tables]
+        subsampling = self.coding.subsampling or 0
+        if self.orientation in (5, 6, 7, 8):
+            tables = [table.T for table in tables]
+        unique = tables[:2] if len(tables) == 3 and (tables[1] == tables[2]).all() else tables
+        if all((table == unique[0]).all() for table in unique):
+            unique = unique[:1]
+        save = partial(
+            canvas.save,
+            format="JPEG",
+            qtables=[table.reshape(-1).tolist() for table in unique],
+            subsampling=subsampling,
+            keep_rgb=self.coding.is_rgb,
+            restart_marker_blocks=self.stream.restart_interval,
+        )
+        stream = io.BytesIO()
+        room = max(_BUFFER_BYTES, _BUFFER_BYTES_PER_PIXEL * canvas.width * canvas.height)
+        needs_buffer = len(self.stream.scans) > room
+        try:
+            save(
+                stream,
+                progressive=self.stream.frame.is_progressive and not needs_buffer,
+                optimize=self.stream.has_optimal_huffman_tables and not needs_buffer,
+            )
+        except OSError:
+            stream = io.BytesIO()
+            save(stream)
+        return stream.getvalue()
+
+
+def _picture_segments(stream: Stream) -> tuple[Segment, ...]:
+    """Return the segments that a decoder needs, whatever the metadata say."""
+    return tuple(s for s in stream.segments if not APP0 <= s.marker <= APP15 and s.marker != COM)
+
+
+def _decode(
+    stream: Stream, mode: str, *, size_hw: tuple[int, int] | None = None, is_half: bool = False
+) -> "Image.Image":
+    """Return the stored picture in `mode`, at the size the frame header states or at `size_hw`."""
+    from PIL.JpegImagePlugin import JpegImageFile
+
+    segments = stream.segments if size_hw is None else with_size(stream.segments, size_hw)
+    with damage_is_refused("JPEG"):
+        picture = JpegImageFile(io.BytesIO(serialize_segments(segments, stream.scans)))
+        if mode == "YCbCr":
+            half = (picture.width // 2, picture.height // 2) if is_half else None
+            picture.draft(mode, half)
+        picture.load()
+    if picture.mode != mode:
+        raise RefusalError(f"a JPEG of mode {picture.mode} is not supported", "convert it to RGB")
+    return picture
+
+
+def _with_stored_chroma(
+    canvas: "Image.Image", stream: Stream, subsampling: int | None
+) -> "Image.Image":
+    """Return `canvas` with each stored chroma sample on all the pixels that it stands for.
+
+    So the encoder's averaging gives the sample back, where the decoder had interpolated. At half
+    scale libjpeg gives the chroma planes of 4:2:0 as they are stored (jdmaster.c: it prefers a
+    larger inverse DCT to interpolation); those of 4:2:2 are found by `_undo_interpolation`.
+    """
+    from PIL import Image
+
+    if subsampling == 0 or subsampling is None or min(canvas.size) < 2:
+        return canvas
+    size, planes = canvas.size, list(canvas.split())
+    del canvas  # a third of the memory at a time is enough
+    if subsampling == 2:
+        half = _decode(stream, "YCbCr", size_hw=(size[1], size[0]), is_half=True)
+        doubled = (half.width * 2, half.height * 2)
+        for index in (1, 2):
+            plane = half.getchannel(index).resize(doubled, Image.Resampling.NEAREST)
+            planes[index] = plane if doubled == size else plane.crop((0, 0, *size))
+    else:
+        for index in (1, 2):
+            planes[index] = Image.fromarray(_undo_interpolation(np.asarray(planes[index])))
+    return Image.merge("YCbCr", planes)
+
+
+def _undo_interpolation(spread: Plane) -> Plane:
+    """Return a 4:2:2 chroma plane with each stored sample, as far as known, on its 2 pixels.
+
+    libjpeg interpolates (3 c[i] + c[i-1]) / 4 and (3 c[i] + c[i+1]) / 4; the mean of such a pair is
+    (c[i-1] + 6 c[i] + c[i+1]) / 8, whose inverse filter is sqrt(2) (2 sqrt(2) - 3)**|k|.
+    """
+    taps = (np.sqrt(2) * (2 * np.sqrt(2) - 3) ** np.arange(_CHROMA_TAPS + 1)).astype(np.float32)
+    width = spread.shape[1]
+    out = np.empty((len(spread), width + width % 2), dtype=np.uint8)
+    for top in range(0, len(spread), _CHROMA_ROWS):
+        pairs = np.pad(spread[top : top + _CHROMA_ROWS], ((0, 0), (0, width % 2)), mode="edge")
+        means = (pairs[:, 0::2].astype(np.float32) + pairs[:, 1::2]) / 2
+        padded = np.pad(means, ((0, 0), (_CHROMA_TAPS, _CHROMA_TAPS)), mode="symmetric")
+        sharp = np.zeros_like(means)
+        for start in range(2 * _CHROMA_TAPS + 1):
+            sharp += taps[abs(start - _CHROMA_TAPS)] * padded[:, start : start + means.shape[1]]
+        samples = np.clip(np.rint(sharp), 0, 255).astype(np.uint8)
+        out[top : top + _CHROMA_ROWS] = np.repeat(samples, 2, axis=1)
+    return out[:, :width]
+
+
+def _paste(canvas: "Image.Image", filled: RGBImage, mask: Mask) -> None:
+    """Put `filled` into `canvas` where `mask` is True, in the canvas's colour space."""
+    from PIL import Image
+
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return
+    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    window = np.ascontiguousarray(filled[top:bottom, left:right])
+    hole = mask[top:bottom, left:right].astype(np.uint8) * np.uint8(255)
+    below = canvas.height - bottom if bottom == mask.shape[0] else 0
+    beside = canvas.width - right if right == mask.shape[1] else 0
+    if below or beside:  # a hole at the edge goes on in the padding: nothing stays hidden there
+        window = np.pad(window, ((0, below), (0, beside), (0, 0)), mode="edge")
+        hole = np.pad(hole, ((0, below), (0, beside)), mode="edge")
+    fill = Image.fromarray(as_gray(window) if canvas.mode == "L" else window).convert(canvas.mode)
+    canvas.paste(fill, (int(left), int(top)), Image.fromarray(hole))

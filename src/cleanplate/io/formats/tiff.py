@@ -1,0 +1,383 @@
+"""TIFF: every sample outside the hole comes back bit for bit, with the compression it had.
+
+The directories are read and written here; Pillow codes the samples up to 8 bits, OpenCV those of
+16. Limits: tiles come back as strips, separate planes as one, BigTIFF as TIFF; maker notes are
+copied as they are, so that those with offsets into the file lose them; lossy compression inside
+(JPEG, WebP) becomes deflate, which keeps the decoded samples exactly.
+"""
+
+import io
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from cleanplate.io.metadata import (
+    Directory,
+    Entry,
+    TiffFile,
+    clean_directory,
+    longs,
+    read_tiff_file,
+    shorts,
+    write_tiff_file,
+)
+from cleanplate.io.photo import Decoded
+from cleanplate.io.samples import (
+    DeepSamples,
+    Plane,
+    Raster,
+    Samples,
+    as_rgb,
+    eight_bit,
+    merge,
+    turn_upright,
+)
+from cleanplate.io.unsupported import (
+    DAMAGED_ADVICE,
+    RefusalError,
+    check_one_frame,
+    check_pixel_count,
+    damage_is_refused,
+)
+from cleanplate.types import Mask, RGBImage
+
+_WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _SUBFILE = 256, 257, 258, 259, 262, 254
+_ORIENTATION, _CHANNELS, _PLANES, _PREDICTOR, _COLOUR_MAP = 274, 277, 284, 317, 320
+_EXTRA, _SAMPLE_FORMAT = 338, 339
+_PICTURE_TAGS = frozenset(
+    (_WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC, 266, 273, _CHANNELS, 278, 279, _PLANES)
+) | {292, 293, _PREDICTOR, _COLOUR_MAP, 322, 323, 324, 325, _EXTRA, _SAMPLE_FORMAT, 347, 529}
+_PICTURE_TAGS |= {530, 531, 532}
+_SINGLE_NUMBERS = frozenset(
+    (_WIDTH, _LENGTH, _COMPRESSION, _PHOTOMETRIC, 266, _CHANNELS, 278, _PLANES, _PREDICTOR)
+) | {322, 323}
+_DEFLATE = 8
+_PILLOW_COMPRESSION = {
+    1: "raw",
+    2: "tiff_ccitt",
+    3: "group3",
+    4: "group4",
+    5: "tiff_lzw",
+    _DEFLATE: "tiff_adobe_deflate",
+    32946: "tiff_adobe_deflate",
+    32773: "packbits",
+    34925: "lzma",
+    50000: "zstd",
+}
+_LOSSY_COMPRESSION = {6: "old JPEG", 7: "JPEG", 50001: "WebP"}
+_DEEP_COMPRESSION = (1, 5, _DEFLATE, 32773)  # what OpenCV writes for 16 bits
+_UNSUPPORTED_COLOURS = {
+    4: "transparency masks",
+    5: "CMYK",
+    8: "Lab",
+    9: "Lab",
+    10: "Lab",
+    32803: "raw sensor data",
+    32844: "LogL",
+    32845: "LogLuv",
+    34892: "raw sensor data",
+}
+_COLOUR_CHANNELS = {0: 1, 1: 1, 2: 3, 3: 1, 6: 3}
+_ASSOCIATED_ALPHA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    size_hw: tuple[int, int]
+    bits: int
+    photometric: int
+    compression: int
+    channels: int
+    extra: int | None  # meaning of the channel after the colours: 0 unknown, 1 or 2 alpha
+
+    @property
+    def is_gray(self) -> bool:
+        return self.photometric in (0, 1)
+
+
+def read_tiff(data: bytes, max_pixels: int) -> Decoded:
+    """Return the upright picture of a TIFF file.
+
+    Raises:
+        RefusalError: damaged, cut off, several pages, CMYK, Lab, floating point, more than 16 bits,
+            or too many pixels.
+    """
+    file = read_tiff_file(data)
+    page = file.pages[0]
+    layout = _layout_of(page)
+    check_pixel_count(layout.size_hw, max_pixels)
+    reduced = sum(bool(_number(p, _SUBFILE, 0) & 1) for p in file.pages[1:])
+    check_one_frame(len(file.pages) - reduced, "pages (TIFF)")
+    _check_supported(page, layout, max_pixels)
+    orientation = _number(page, _ORIENTATION, 1)
+    with damage_is_refused("TIFF"):
+        stored = _decode(file, page, layout)
+    upright = np.ascontiguousarray(turn_upright(stored, orientation))
+    upright.flags.writeable = False
+    metadata = clean_directory(page, _PICTURE_TAGS, orientation, layout.size_hw)
+    container = TiffContainer(
+        order=file.order if layout.bits < 16 else "<",
+        compression=layout.compression,
+        predictor=_number(page, _PREDICTOR, 1),
+        extra=2 if layout.extra == _ASSOCIATED_ALPHA else layout.extra,
+        colour_map=page.get(_COLOUR_MAP),
+        metadata=metadata.directory,
+    )
+    notes = list(metadata.notes)
+    if reduced:
+        notes.append("the reduced copies of the picture in it are not carried over")
+    if file.damaged:
+        tags = ", ".join(str(tag) for tag in file.damaged)
+        notes.append(f"damaged TIFF tags are not carried over: {tags}")
+    if layout.compression in _LOSSY_COMPRESSION:
+        name = _LOSSY_COMPRESSION[layout.compression]
+        notes.append(f"its {name} compression is written as deflate, which loses nothing")
+    if layout.extra == _ASSOCIATED_ALPHA:
+        notes.append("its associated alpha is written as unassociated alpha")
+    if layout.bits in (2, 4) and layout.photometric != 3:
+        notes.append(f"its {layout.bits} bits per sample are written as 8")
+    pixels, samples = _split(upright, layout, container)
+    return Decoded(pixels, samples, container, tuple(notes))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TiffContainer:
+    """How a TIFF's samples are coded, and its other tags."""
+
+    order: str
+    compression: int
+    predictor: int
+    extra: int | None
+    colour_map: Entry | None
+    metadata: Directory
+
+    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
+        """Return the edited TIFF."""
+        raster = merge(samples, pixels, filled, mask)
+        with damage_is_refused("TIFF"):
+            if raster.dtype == np.uint16:
+                coded = self._code_deep(cast("DeepSamples", raster))
+            else:
+                coded = self._code(cast("Plane", raster), samples)
+        del raster  # one copy of the picture less while the file is put together
+        file = read_tiff_file(coded)
+        page = file.pages[0]
+        _, _, strips = file.strips(page)
+        picture = {tag: entry for tag, entry in page.items() if tag in _PICTURE_TAGS}
+        if self.extra is not None:
+            picture[_EXTRA] = shorts(self.extra)
+        if self.colour_map is not None:
+            picture[_COLOUR_MAP] = _full_colour_map(self.colour_map)
+        return write_tiff_file(self.metadata | picture, strips, order=self.order)
+
+    def _code(self, raster: Plane, samples: Samples) -> bytes:
+        """Return a TIFF of 1 or 8 bits without metadata."""
+        from PIL import Image
+
+        image = Image.fromarray(raster > 127 if samples.bits == 1 else raster)
+        if samples.kind == "palette":
+            image = Image.fromarray(raster, "P")
+            image.putpalette(bytes(768))
+        method = _PILLOW_COMPRESSION.get(self.compression, "tiff_adobe_deflate")
+        for compression in dict.fromkeys((method, "tiff_adobe_deflate")):
+            options: dict[str, Any] = {"compression": compression}
+            if self.predictor == 2 and samples.bits == 8 and method in _WITH_PREDICTOR:
+                options["tiffinfo"] = {_PREDICTOR: 2}
+            stream = io.BytesIO()
+            try:
+                image.save(stream, format="TIFF", **options)
+            except (OSError, ValueError):  # a method that this Pillow was built without
+                if compression == "tiff_adobe_deflate":
+                    raise
+                continue
+            break
+        return stream.getvalue()
+
+    def _code_deep(self, raster: DeepSamples) -> bytes:
+        """Return a TIFF of 16 bits without metadata."""
+        import cv2
+
+        order = {1: (0,), 3: (2, 1, 0), 4: (2, 1, 0, 3)}[raster.shape[2]]
+        is_known = self.compression in _DEEP_COMPRESSION
+        method = self.compression if is_known else _DEFLATE
+        options = [cv2.IMWRITE_TIFF_COMPRESSION, method]
+        if method in (5, _DEFLATE):
+            options += [cv2.IMWRITE_TIFF_PREDICTOR, self.predictor]
+        is_done, coded = cv2.imencode(".tiff", raster[..., list(order)], options)
+        if not is_done:
+            raise ValueError("the samples cannot be encoded")
+        return coded.tobytes()
+
+
+_WITH_PREDICTOR = ("tiff_lzw", "tiff_adobe_deflate", "zstd")
+
+
+def _number(page: Directory, tag: int, default: int) -> int:
+    entry = page.get(tag)
+    numbers = entry.numbers() if entry is not None else ()
+    return int(numbers[0]) if numbers else default
+
+
+def _layout_of(page: Directory) -> _Layout:
+    bits = set(page[_BITS].numbers()) if _BITS in page else {1}
+    extra = page[_EXTRA].numbers() if _EXTRA in page else ()
+    if len(bits) != 1:
+        raise RefusalError(
+            "a TIFF with unequal bits per channel is not supported", "convert it to 8 or 16 bits"
+        )
+    photometric, channels = _number(page, _PHOTOMETRIC, -1), _number(page, _CHANNELS, 1)
+    colours = _COLOUR_CHANNELS.get(photometric, 0)
+    return _Layout(
+        (_number(page, _LENGTH, 0), _number(page, _WIDTH, 0)),
+        bits.pop(),
+        photometric,
+        _number(page, _COMPRESSION, 1),
+        channels,
+        int(extra[0]) if extra else (0 if channels == colours + 1 else None),
+    )
+
+
+def _check_supported(page: Directory, layout: _Layout, max_pixels: int) -> None:
+    """Raise for kinds of TIFF that could not be brought back as they came."""
+    if _number(page, _SUBFILE, 0) & 1:
+        raise RefusalError("its first picture is only a preview (a raw file?)", "develop it first")
+    if _number(page, 322, 1) * _number(page, 323, 1) > max(max_pixels, 1 << 20):
+        raise RefusalError("damaged TIFF: impossibly large tiles", DAMAGED_ADVICE)
+    _check_colours(layout)
+    advice = "convert it to 8- or 16-bit RGB first"
+    sample_format = _number(page, _SAMPLE_FORMAT, 1)
+    problem = None
+    if sample_format not in (1, 4):  # unsigned, undefined
+        names = {2: "signed integer", 3: "floating-point"}
+        kind = names.get(sample_format, f"format {sample_format}")
+        problem = f"a TIFF of {layout.bits}-bit {kind} samples is not supported"
+    elif layout.bits not in (1, 2, 4, 8, 16):
+        problem = f"a TIFF of {layout.bits} bits per sample is not supported"
+    elif layout.compression not in (*_PILLOW_COMPRESSION, *_LOSSY_COMPRESSION):
+        problem = f"a TIFF of compression method {layout.compression} is not supported"
+        advice = "save it with LZW, deflate or no compression"
+    elif layout.bits == 16:
+        problem = _deep_problem(page, layout)
+        advice = "save it as 16-bit PNG, or as RGB without extra channels"
+    elif layout.bits == 1 and layout.photometric == 2:
+        problem = "a TIFF of 1-bit RGB is not supported"
+    elif layout.photometric == 3 and layout.channels > 1:
+        problem = "a palette TIFF with alpha is not supported"
+    if problem is not None:
+        raise RefusalError(problem, advice)
+
+
+def _check_colours(layout: _Layout) -> None:
+    """Raise unless the channels are grey, RGB, YCbCr or a palette, with at most one more."""
+    colours = _COLOUR_CHANNELS.get(layout.photometric)
+    if colours is None:
+        name = _UNSUPPORTED_COLOURS.get(layout.photometric, f"colour type {layout.photometric}")
+        advice = "convert it to 8- or 16-bit RGB first"
+        raise RefusalError(f"a TIFF of {name} is not supported", advice)
+    if layout.channels < colours:
+        cause = f"damaged TIFF: {layout.channels} of {colours} channels"
+        raise RefusalError(cause, DAMAGED_ADVICE)
+    if layout.channels > colours + 1 or (layout.channels > colours and layout.extra is None):
+        raise RefusalError(
+            f"a TIFF of {layout.channels} channels is not supported",
+            "remove the extra channels first",
+        )
+
+
+def _deep_problem(page: Directory, layout: _Layout) -> str | None:
+    """Return what OpenCV would not decode as it is, among 16-bit TIFFs."""
+    if layout.photometric not in (1, 2):
+        return f"a 16-bit TIFF of colour type {layout.photometric} is not supported"
+    if layout.channels == 2 or layout.extra == _ASSOCIATED_ALPHA:
+        return "a 16-bit TIFF with this kind of alpha channel is not supported"
+    if layout.channels > 1 and _number(page, _PLANES, 1) != 1:
+        return "a 16-bit TIFF of separate planes is not supported"
+    return None
+
+
+def _decode(file: TiffFile, page: Directory, layout: _Layout) -> Raster:
+    """Return (H, W) or (H, W, C) as stored; (H, W, C) uint16 for 16 bits."""
+    offsets_tag, _, strips = file.strips(page)
+    picture = {tag: entry for tag, entry in page.items() if tag in _PICTURE_TAGS}
+    for tag in _SINGLE_NUMBERS & picture.keys():  # Pillow warns of more than one
+        picture[tag] = longs([_number(page, tag, 1)])
+    if layout.extra is not None:
+        picture[_EXTRA] = shorts(layout.extra or 2)  # Pillow leaves out what is not alpha
+    bare = write_tiff_file(picture, strips, order=file.order, is_tiled=offsets_tag == 324)
+    del strips  # one copy of the file less while it is decoded
+    if layout.bits == 16:
+        return _decode_deep(bare, layout)
+    from PIL.ImageFile import ImageFile
+    from PIL.TiffImagePlugin import TiffImageFile
+
+    class UncheckedTiff(TiffImageFile):
+        """Without Pillow's second check of the size, which warns; ours came before."""
+
+        def load_prepare(self) -> None:
+            ImageFile.load_prepare(self)
+
+    with UncheckedTiff(io.BytesIO(bare)) as image:
+        image.load()
+        expected = {0: ("1", "L", "LA"), 1: ("1", "L", "LA"), 3: ("P",)}
+        if image.mode not in expected.get(layout.photometric, ("RGB", "RGBA", "RGBX")):
+            raise RefusalError(
+                f"a TIFF of Pillow mode {image.mode} is not supported", "convert it to RGB first"
+            )
+        array: npt.NDArray[np.uint8] = np.asarray(image)
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8) * np.uint8(255)
+    return array
+
+
+def _decode_deep(bare: bytes, layout: _Layout) -> DeepSamples:
+    import cv2
+
+    array = cv2.imdecode(np.frombuffer(bare, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    if array is None or array.dtype != np.uint16 or array.shape[:2] != layout.size_hw:
+        raise ValueError("its picture data cannot be decoded")
+    array = array.reshape(*layout.size_hw, -1)
+    if array.shape[2] != layout.channels:
+        raise ValueError(f"{array.shape[2]} channels instead of {layout.channels}")
+    order = {1: (0,), 3: (2, 1, 0), 4: (2, 1, 0, 3)}[layout.channels]
+    return np.ascontiguousarray(array[..., list(order)]).astype(np.uint16, copy=False)
+
+
+def _split(raster: Raster, layout: _Layout, container: TiffContainer) -> tuple[RGBImage, Samples]:
+    """Return the 8-bit RGB picture, and the record of what it does not hold."""
+    if raster.dtype == np.uint16:
+        deep = cast("DeepSamples", raster)
+        if layout.is_gray:
+            return as_rgb(eight_bit(deep[..., 0])), Samples(kind="gray", bits=16, deep=deep)
+        return eight_bit(deep[..., :3]), Samples(bits=16, deep=deep)
+    shallow = cast("Plane", raster)
+    if layout.photometric == 3:
+        if container.colour_map is None:
+            raise RefusalError("damaged TIFF: it has no palette", DAMAGED_ADVICE)
+        values = np.frombuffer(_full_colour_map(container.colour_map).data, dtype="<u2")
+        palette = np.ascontiguousarray((values >> 8).astype(np.uint8).reshape(3, 256).T)
+        count = min(256, 2**layout.bits)
+        samples = Samples(kind="palette", bits=8, indices=shallow, palette=palette[:count])
+        return palette[shallow], samples
+    alpha = None
+    if shallow.ndim == 3 and shallow.shape[2] in (2, 4):
+        alpha = np.ascontiguousarray(shallow[..., -1])
+        alpha.flags.writeable = False
+        shallow = shallow[..., 0] if layout.is_gray else shallow[..., :3]
+    pixels = as_rgb(shallow) if layout.is_gray else np.ascontiguousarray(shallow)
+    return pixels, Samples(
+        kind="gray" if layout.is_gray else "rgb",
+        bits=1 if layout.bits == 1 else 8,
+        alpha=alpha,
+        alpha_is_opacity=layout.extra != 0,
+    )
+
+
+def _full_colour_map(entry: Entry) -> Entry:
+    """Return a colour map of any depth as one of 256 entries: all reds, all greens, all blues."""
+    values = np.array(entry.numbers(), dtype="<u2")
+    count = min(256, len(values) // 3)
+    full = np.zeros((3, 256), dtype="<u2")
+    full[:, :count] = values[: 3 * (len(values) // 3)].reshape(3, -1)[:, :count]
+    return Entry(3, 768, full.tobytes())

@@ -1,0 +1,185 @@
+"""Edits Exif in place: what must change changes, every other byte stays where it was.
+
+Maker notes hold offsets into the block that only their maker knows, so nothing is moved. The
+thumbnail (IFD1) and any preview in a maker note are overwritten with zeros: they would still show
+what was removed.
+
+References:
+    CIPA DC-008-2019 (Exif 2.32), sections 4.5 and 4.6; TIFF 6.0, section 2.
+"""
+
+import struct
+from dataclasses import dataclass
+
+from cleanplate.io.metadata.thumbnails import jpeg_spans
+
+PREFIX = b"Exif\x00\x00"
+
+_ORIENTATION, _EXIF_IFD, _STRIPS, _STRIP_BYTES = 0x0112, 0x8769, 0x0111, 0x0117
+_JPEG_OFFSET, _JPEG_BYTES, _IMAGE_WIDTH, _IMAGE_LENGTH = 0x0201, 0x0202, 0x0100, 0x0101
+_PIXEL_X, _PIXEL_Y = 0xA002, 0xA003
+_BYTES_BY_TYPE = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+_MAX_ENTRIES = 4096  # more than any camera writes; a random count is mostly above
+
+
+@dataclass(frozen=True, slots=True)
+class CleanExif:
+    """An Exif block that may be written with the edited, upright photo."""
+
+    data: bytes  # starts with the TIFF header, without "Exif\0\0"; empty when it had to be dropped
+    orientation: int = 1  # what it said before, 1 to 8
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    position: int  # of its 12 bytes
+    type: int
+    count: int
+
+
+def clean_exif(
+    data: bytes, *, size_hw: tuple[int, int], keep_orientation: bool = False
+) -> CleanExif:
+    r"""Return the block with orientation 1, the upright size, and no thumbnail or preview.
+
+    Args:
+        data: the block, with or without "Exif\0\0" in front.
+        size_hw: the picture's size as stored, before it is turned upright.
+        keep_orientation: leave orientation and size as they are, for a picture that is not turned.
+
+    Returns:
+        The block; empty and with a note when its main directory cannot be read.
+    """
+    block = _Block(bytearray(data.removeprefix(PREFIX).removeprefix(PREFIX)))
+    try:
+        first = block.open()
+        main, following = block.entries(first)
+    except (ValueError, struct.error):
+        return CleanExif(b"", notes=("its Exif data are corrupt and are not carried over",))
+    orientation = block.number(main.get(_ORIENTATION)) or 1
+    orientation = orientation if 1 <= orientation <= 8 else 1
+    if not keep_orientation:
+        block.set_number(main.get(_ORIENTATION), 1)
+        block.set_upright_size(main, size_hw, orientation)
+    notes = block.blank_thumbnail(first, len(main), following) + block.blank_previews()
+    return CleanExif(block.finished(), orientation, notes)
+
+
+class _Block:
+    """The bytes of one Exif block and its byte order."""
+
+    def __init__(self, data: bytearray) -> None:
+        self._data = data
+        self._order = "<"
+        self._blanked_from = len(data)  # everything from here to the end is zeros of ours
+
+    def open(self) -> int:
+        """Return the offset of IFD0."""
+        order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(bytes(self._data[:4]))
+        if order is None:
+            raise ValueError("not a TIFF header")
+        self._order = order
+        return int(self._unpack("I", 4))
+
+    def entries(self, offset: int) -> tuple[dict[int, _Entry], int]:
+        """Return the entries of the directory at `offset`, and the next directory's offset."""
+        count = int(self._unpack("H", offset))
+        end = offset + 2 + 12 * count
+        if offset < 8 or count > _MAX_ENTRIES or end > len(self._data):
+            raise ValueError("not a directory")
+        found: dict[int, _Entry] = {}
+        for position in range(offset + 2, end, 12):
+            tag, kind, values = struct.unpack_from(self._order + "HHI", self._data, position)
+            found.setdefault(tag, _Entry(position, kind, values))
+        following = int(self._unpack("I", end)) if end + 4 <= len(self._data) else 0
+        return found, following
+
+    def number(self, entry: _Entry | None, index: int = 0) -> int | None:
+        """Return one whole number of an entry, or None where there is none."""
+        if entry is None or entry.type not in (1, 3, 4, 13) or index >= entry.count:
+            return None
+        width = _BYTES_BY_TYPE[entry.type]
+        position = entry.position + 8
+        try:
+            if width * entry.count > 4:
+                position = int(self._unpack("I", position))
+            return int(self._unpack({1: "B", 2: "H", 4: "I"}[width], position + width * index))
+        except struct.error:
+            return None
+
+    def set_number(self, entry: _Entry | None, value: int) -> None:
+        """Overwrite an entry of one SHORT or LONG."""
+        if entry is not None and entry.count == 1 and entry.type in (3, 4):
+            code = "H" if entry.type == 3 else "I"
+            if code == "I" or value < 1 << 16:
+                struct.pack_into(self._order + code, self._data, entry.position + 8, value)
+
+    def set_upright_size(
+        self, main: dict[int, _Entry], size_hw: tuple[int, int], orientation: int
+    ) -> None:
+        """State the upright width and height where the block states any."""
+        height, width = size_hw if orientation < 5 else size_hw[::-1]
+        self.set_number(main.get(_IMAGE_WIDTH), width)
+        self.set_number(main.get(_IMAGE_LENGTH), height)
+        try:
+            details, _ = self.entries(self.number(main.get(_EXIF_IFD)) or 0)
+        except (ValueError, struct.error):
+            return
+        self.set_number(details.get(_PIXEL_X), width)
+        self.set_number(details.get(_PIXEL_Y), height)
+
+    def blank_thumbnail(self, first: int, count: int, following: int) -> tuple[str, ...]:
+        """Unlink IFD1 and overwrite it and its picture."""
+        if not following:
+            return ()
+        struct.pack_into(self._order + "I", self._data, self._link_of(first, count), 0)
+        try:
+            thumbnail, _ = self.entries(following)
+        except (ValueError, struct.error):
+            return ("its Exif thumbnail is not carried over",)
+        spans = [(following, following + 6 + 12 * len(thumbnail))]
+        for offsets, lengths in ((_JPEG_OFFSET, _JPEG_BYTES), (_STRIPS, _STRIP_BYTES)):
+            entry = thumbnail.get(offsets)
+            for index in range(entry.count if entry is not None else 0):
+                start = self.number(entry, index)
+                length = self.number(thumbnail.get(lengths), index)
+                if start is None or length is None:
+                    break
+                spans.append((start, start + length))
+        for entry in thumbnail.values():  # values kept outside the directory, e.g. XResolution
+            size = _BYTES_BY_TYPE.get(entry.type, 1) * entry.count
+            if size > 4:
+                start = int(self._unpack("I", entry.position + 8))
+                spans.append((start, start + size))
+        taken = first + 6 + 12 * count
+        self._blank([span for span in spans if span[0] >= 8 and not first <= span[0] < taken])
+        return ("its Exif thumbnail is not carried over",)
+
+    def blank_previews(self) -> tuple[str, ...]:
+        """Overwrite every JPEG stream that is left, wherever it is."""
+        spans = jpeg_spans(bytes(self._data))
+        self._blank(spans)
+        return ("a preview inside its Exif data is not carried over",) if spans else ()
+
+    def finished(self) -> bytes:
+        """Return the block, without the zeros at its end that were a thumbnail."""
+        return bytes(self._data[: self._blanked_from])
+
+    def _link_of(self, first: int, count: int) -> int:
+        stated = int(self._unpack("H", first))  # a repeated tag is one entry of `count` only
+        return first + 2 + 12 * max(count, stated)
+
+    def _blank(self, spans: list[tuple[int, int]]) -> None:
+        for start, end in spans:
+            stop = min(end, len(self._data))
+            if start < stop:
+                self._data[start:stop] = bytes(stop - start)
+        for start, end in sorted(spans, key=lambda span: span[1], reverse=True):
+            if end >= self._blanked_from > start:
+                self._blanked_from = start
+
+    def _unpack(self, code: str, position: int) -> int:
+        if position < 0:
+            raise ValueError("negative offset")
+        return int(struct.unpack_from(self._order + code, self._data, position)[0])

@@ -1,0 +1,53 @@
+"""Edits an XMP packet as text: orientation 1, no thumbnails, no pointers to dropped pictures.
+
+References:
+    Adobe, XMP Specification Part 1 to 3 (xmp:Thumbnails, xmpNote:HasExtendedXMP, tiff:Orientation);
+    Google, Motion Photo, Ultra HDR and Dynamic Depth formats (GCamera, Container, hdrgm, GDepth).
+"""
+
+import re
+from dataclasses import dataclass
+
+from cleanplate.io.metadata.thumbnails import holds_picture
+
+_ORIENTATION = re.compile(rb"(<tiff:Orientation>\s*|tiff:Orientation\s*=\s*[\"'])\d+")
+_NAME = rb"""(?:
+    (?:xmp|xap):Thumbnails | xmpGImg:image | xmpNote:HasExtendedXMP
+  | (?:GCamera|Camera):(?:Micro|Motion)\w+ | (?:Container|GContainer):(?:Directory|Version)
+  | hdrgm:\w+ | HDRGainMap:\w+ | apdi:\w+
+  | (?:GDepth|GImage|GAudio|GPano|Device|Profile):(?:Data|Confidence\w*|Profiles|Container)
+)"""
+_ATTRIBUTE = re.compile(rb"""\s+""" + _NAME + rb"""\s*=\s*(?:"[^"]*"|'[^']*')""", re.VERBOSE)
+_ELEMENT = re.compile(
+    rb"<(?P<name>" + _NAME + rb")(?:\s[^>]*)?(?:/>|(?<!/)>.*?</(?P=name)\s*>)",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CleanXmp:
+    """An XMP packet that may be written with the edited, upright photo."""
+
+    data: bytes  # empty when it had to be dropped
+    notes: tuple[str, ...] = ()
+
+
+def clean_xmp(data: bytes, *, keep_orientation: bool = False) -> CleanXmp:
+    """Return the packet with tiff:Orientation 1 and nothing that shows or names another picture.
+
+    Everything else keeps its bytes. A packet that is not UTF-8, or that still holds a picture under
+    a name unknown here, is dropped as a whole.
+
+    Args:
+        data: the packet, in UTF-8.
+        keep_orientation: leave the orientation as it is, for a picture that is not turned.
+    """
+    if b"\x00" in data[:64]:
+        return CleanXmp(b"", ("its XMP data are not UTF-8 and are not carried over",))
+    turned = data if keep_orientation else _ORIENTATION.sub(rb"\g<1>1", data)
+    cleaned = _ATTRIBUTE.sub(b"", _ELEMENT.sub(b"", turned))
+    if holds_picture(cleaned):
+        return CleanXmp(b"", ("its XMP data hold a picture and are not carried over",))
+    if cleaned != turned:
+        return CleanXmp(cleaned, ("XMP entries about embedded pictures are not carried over",))
+    return CleanXmp(cleaned)

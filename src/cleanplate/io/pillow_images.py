@@ -1,0 +1,168 @@
+"""Pillow images in memory: in as they are, out in the same mode and size."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from cleanplate.errors import InputError, PhotoError
+from cleanplate.io.files import check_edit
+from cleanplate.io.metadata import clean_exif, clean_xmp
+from cleanplate.io.photo import Photo
+from cleanplate.io.samples import (
+    DeepSamples,
+    Plane,
+    Raster,
+    Samples,
+    as_rgb,
+    eight_bit,
+    merge,
+    turn_back,
+    turn_upright,
+)
+from cleanplate.types import Mask, RGBImage
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+IMAGE_NAME = "<image>"
+
+_DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
+_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", *_DEEP_MODES)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PilContainer:
+    """The mode and info of a Pillow image."""
+
+    mode: str
+    orientation: int
+    info: dict[Any, Any]
+
+    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
+        """Raise: an image in memory has no file to be written again."""
+        raise InputError(f"{IMAGE_NAME} did not come from a file; use pil_from_photo")
+
+
+def photo_from_pil(image: "Image.Image") -> Photo:
+    """Return a Pillow image as a photo, upright.
+
+    Args:
+        image: mode 1, L, LA, P, RGB, RGBA or I;16. Decoded if it was not yet; else not modified.
+
+    Raises:
+        PhotoError: another mode, several frames, or a file behind it that is damaged.
+    """
+    if image.mode not in _MODES:
+        raise PhotoError(
+            IMAGE_NAME, f"Pillow mode {image.mode} is not supported", 'use image.convert("RGB")'
+        )
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise PhotoError(IMAGE_NAME, f"it holds {frames} frames", "pass image.copy() of one")
+    try:
+        image.load()
+    except (OSError, SyntaxError, ValueError) as error:
+        raise PhotoError(IMAGE_NAME, f"it cannot be decoded ({error})", "check the file") from error
+    info, orientation = _clean_info(image)
+    array = cast("Raster", np.asarray(image))
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8) * np.uint8(255)
+    if image.mode in _DEEP_MODES:
+        array = array.astype(np.uint16)[..., None]
+    upright = cast("Raster", np.ascontiguousarray(turn_upright(array, orientation)))
+    pixels, samples = _split(upright, image)
+    pixels.flags.writeable = False
+    container = PilContainer(image.mode, orientation, info)
+    return Photo(IMAGE_NAME, pixels, image.format or "", (), samples, container)
+
+
+def pil_from_photo(photo: Photo, filled: RGBImage, mask: Mask) -> "Image.Image":
+    """Return the image with its hole filled, in the mode, size, frame and info it came with.
+
+    Exif's orientation is undone again, as the image's info still states it. Thumbnails in its Exif
+    and XMP are taken out.
+
+    Args:
+        photo: from `photo_from_pil`.
+        filled: (H, W, 3) uint8, RGB, upright like `photo.pixels`.
+        mask: (H, W) bool, True = take from `filled`.
+
+    Raises:
+        InputError: wrong dtype, or a photo that came from a file.
+        ShapeMismatchError: the arrays do not have the photo's size.
+    """
+    from PIL import Image
+
+    check_edit(photo, filled, mask)
+    container = photo.container
+    if not isinstance(container, PilContainer):
+        raise InputError(f"{photo.path} is not from photo_from_pil; use encode_photo")
+    raster = merge(photo.samples, photo.pixels, filled, mask)
+    raster = cast("Raster", np.ascontiguousarray(turn_back(raster, container.orientation)))
+    if container.mode == "1":
+        image = Image.fromarray(raster > 127)
+    elif container.mode in _DEEP_MODES:
+        dtype = ">u2" if container.mode == "I;16B" else "<u2"
+        size_wh = (raster.shape[1], raster.shape[0])
+        image = Image.frombytes(container.mode, size_wh, raster[..., 0].astype(dtype).tobytes())
+    elif container.mode == "P" and photo.samples.palette is not None:
+        image = Image.frombytes("P", (raster.shape[1], raster.shape[0]), raster.tobytes())
+        image.putpalette(photo.samples.palette.tobytes())
+    else:
+        image = Image.fromarray(raster)
+    image.info.update(container.info)
+    return image
+
+
+def _clean_info(image: "Image.Image") -> tuple[dict[Any, Any], int]:
+    """Return the image's info without thumbnails, and its Exif orientation."""
+    info, orientation = dict(image.info), 1
+    exif = info.get("exif")
+    if isinstance(exif, bytes):
+        cleaned = clean_exif(exif, size_hw=(image.height, image.width), keep_orientation=True)
+        orientation = cleaned.orientation
+        info["exif"] = b"Exif\x00\x00" + cleaned.data
+        if not cleaned.data:
+            del info["exif"]
+    for name in ("xmp", "XML:com.adobe.xmp"):
+        packet = info.get(name)
+        if isinstance(packet, bytes):
+            info[name] = clean_xmp(packet).data
+    for name in ("photoshop", "mp", "mpoffset", "flashpix"):
+        info.pop(name, None)
+    return info, orientation
+
+
+def _split(raster: Raster, image: "Image.Image") -> tuple[RGBImage, Samples]:
+    """Return the 8-bit RGB picture, and the record of what it does not hold."""
+    mode, transparency = image.mode, image.info.get("transparency")
+    raster.flags.writeable = False
+    if mode == "P":
+        palette = np.array(image.getpalette() or [0, 0, 0], dtype=np.uint8).reshape(-1, 3)
+        missing = int(raster.max()) + 1 - len(palette)
+        if missing > 0:
+            palette = np.pad(palette, ((0, missing), (0, 0)))
+        alpha = np.full(len(palette), 255, dtype=np.uint8)
+        if isinstance(transparency, bytes):
+            stated = np.frombuffer(transparency[: len(palette)], dtype=np.uint8)
+            alpha[: len(stated)] = stated
+        elif isinstance(transparency, int) and transparency < len(palette):
+            alpha[transparency] = 0
+        indices = cast("Plane", raster)
+        samples = Samples(kind="palette", indices=indices, palette=palette, palette_alpha=alpha)
+        return palette[indices], samples
+    key = (transparency,) if isinstance(transparency, int) else transparency
+    key = tuple(key) if mode in ("1", "L", "RGB", *_DEEP_MODES) and key is not None else None
+    if mode in _DEEP_MODES:
+        deep = cast("DeepSamples", raster)
+        return as_rgb(eight_bit(deep)[..., 0]), Samples(kind="gray", bits=16, deep=deep, key=key)
+    shallow = cast("Plane", raster)
+    alpha_plane = None
+    if mode in ("LA", "RGBA"):
+        alpha_plane = np.ascontiguousarray(shallow[..., -1])
+        shallow = shallow[..., 0] if mode == "LA" else shallow[..., :3]
+    is_gray = mode in ("1", "L", "LA")
+    pixels = as_rgb(shallow) if is_gray else np.ascontiguousarray(shallow)
+    bits = 1 if mode == "1" else 8
+    return pixels, Samples(kind="gray" if is_gray else "rgb", bits=bits, alpha=alpha_plane, key=key)

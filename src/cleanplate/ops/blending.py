@@ -1,0 +1,198 @@
+"""Putting a fill into a photo so that the border does not show; unmasked pixels stay identical."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from cleanplate.ops.masks import box_of
+from cleanplate.ops.resampling import sample
+from cleanplate.types import Mask, RGBImage
+
+_SEAM_PX = 2  # width of the photo's rim around a hole that the fill is made to meet
+_EVEN_CELLS = 1.5  # finer differences than this on the rim are no matter of colour
+_DECAY_PX = 1.5  # within which the finest differences on the rim fade out
+_CONTINUED_PX = 8  # ... and beyond which they count as gone
+_LARGEST_FIELD = 1024  # cells along the long side of what is added to a fill
+_STRIP_PX = 2_000_000  # pixels that are worked on at a time
+_ACCURACY = 1e-3  # of the gradients' solution, relative to its first residual
+_MOST_STEPS = 150
+
+
+def paste(image: RGBImage, fill: RGBImage, mask: Mask) -> RGBImage:
+    """Return `image` with `fill` inside `mask`, shifted so that both meet all along the border.
+
+    What the fill differs by from the photo just outside the mask fades out inside it: the seam lies
+    within the mask, and no masked pixel of `image` is looked at.
+
+    Args:
+        image: (H, W, 3) uint8. Not modified.
+        fill: (H, W, 3) uint8, made for the whole of `image`: outside the mask it shows the photo,
+            as smooth as the fill is.
+        mask: (H, W) bool, True = take the fill.
+
+    Returns:
+        (H, W, 3) uint8, equal to `image` where `mask` is False.
+    """
+    result = image.copy()
+    if not mask.any():
+        return result
+    left, top, right, bottom = box_of(mask, grown_by_px=_SEAM_PX)
+    near = slice(top, bottom), slice(left, right)
+    hole, photo, made = mask[near], image[near], fill[near]
+    kernel = np.ones((2 * _SEAM_PX + 1,) * 2, np.uint8)
+    rim = (cv2.dilate(hole.view(np.uint8), kernel) > 0) & ~hole
+    shift, cell_px = _shift_field(photo, made, rim)
+    target = result[near]
+    strip = max(1, _STRIP_PX // hole.shape[1])
+    for row in range(0, hole.shape[0], strip):
+        # With what lies above and below it in reach.
+        first, last = max(0, row - _CONTINUED_PX), row + strip + _CONTINUED_PX
+        rows = slice(first, min(last, hole.shape[0]))
+        shifted = made[rows] + sample(
+            shift,
+            start_yx=(first / cell_px, 0),
+            step_yx=(1 / cell_px, 1 / cell_px),
+            size_hw=(rows.stop - first, hole.shape[1]),
+        )
+        _continue_inwards(shifted, photo[rows], rim[rows], hole[rows])
+        own = slice(row - first, row - first + strip)
+        inside = hole[rows][own]
+        target[rows][own][inside] = np.clip(np.rint(shifted[own][inside]), 0, 255).astype(np.uint8)
+    return result
+
+
+def _continue_inwards(
+    shifted: npt.NDArray[np.float32], photo: RGBImage, rim: Mask, hole: Mask
+) -> None:
+    """Add to the hole's first few px what the nearest px of the rim still differ by, in place.
+
+    A membrane loses the finest differences at once; carried on for a few px they are no step.
+    """
+    if not rim.any():
+        return
+    distance, nearest = cv2.distanceTransformWithLabels(
+        (~rim).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    reached = hole & (distance <= _CONTINUED_PX)
+    differences = np.zeros((int(nearest.max()) + 1, 3), np.float32)
+    differences[nearest[rim]] = photo[rim] - shifted[rim]
+    weight = np.exp((1 - distance[reached]) / _DECAY_PX)
+    shifted[reached] += differences[nearest[reached]] * weight[:, None]
+
+
+def _shift_field(photo: RGBImage, made: RGBImage, rim: Mask) -> tuple[npt.NDArray[np.float32], int]:
+    """Return what to add to the fill so that it meets the photo on the rim.
+
+    Large areas are worked on in cells of several px, which bounds memory and time; what happens
+    within a cell of the border is no coarser than the fill itself there.
+
+    Returns:
+        (h, w, 3) float32 grey levels, and the px per cell.
+    """
+    cell_px = -(-max(rim.shape) // _LARGEST_FIELD)
+    size_hw = (-(-rim.shape[0] // cell_px), -(-rim.shape[1] // cell_px))
+    y, x = np.nonzero(rim)
+    cell = y // cell_px * size_hw[1] + x // cell_px
+    count = np.bincount(cell, minlength=size_hw[0] * size_hw[1])
+    difference = photo[y, x].astype(np.float32) - made[y, x]
+    sums = [np.bincount(cell, difference[:, c], len(count)) for c in range(3)]
+    mean = np.stack(sums, axis=1) / np.maximum(count, 1)[:, None]
+    field = mean.reshape(*size_hw, 3).astype(np.float32)
+    even = cv2.GaussianBlur(membrane(field, count.reshape(size_hw) > 0), (0, 0), _EVEN_CELLS)
+    return np.asarray(even, np.float32), cell_px
+
+
+def membrane(difference: npt.NDArray[np.float32], known: Mask) -> npt.NDArray[np.float32]:
+    """Continue the known values of a field smoothly over the rest.
+
+    A weighted mean of the known values whose weight falls with distance, in the manner of
+    mean-value coordinates, by a pyramid: each level fills what is unknown from the coarser one.
+
+    Args:
+        difference: (H, W, C) float32; only where `known` is True does its value count.
+        known: (H, W) bool.
+
+    Returns:
+        (H, W, C) float32, equal to `difference` where `known`; zero everywhere if nothing is known.
+
+    References:
+        Gortler et al., The Lumigraph, SIGGRAPH 1996, section 3.4.2 (pull-push).
+    """
+    weight = known.astype(np.float32)
+    values = difference * weight[..., None]
+    levels = [(values, weight)]
+    while max(weight.shape) > 1:
+        size_wh = (max(1, (weight.shape[1] + 1) // 2), max(1, (weight.shape[0] + 1) // 2))
+        values, weight = (_halved(field, size_wh) for field in (values, weight))
+        levels.append((values, weight))
+    coarse = levels[-1][0] / max(float(levels[-1][1].max()), 1e-6)
+    coarse = coarse.reshape(1, 1, -1)
+    for values, weight in reversed(levels[:-1]):
+        upper = cv2.resize(coarse, weight.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        upper = upper.reshape(*weight.shape, -1)
+        sure = np.minimum(weight * 4, 1.0)[..., None]  # a quarter of a cell known: trust it
+        mean = values / np.maximum(weight, 1e-6)[..., None]
+        coarse = mean * sure + upper * (1 - sure)
+    return np.asarray(np.where(known[..., None], difference, coarse), np.float32)
+
+
+def _halved(field: npt.NDArray[np.float32], size_wh: tuple[int, int]) -> npt.NDArray[np.float32]:
+    return np.asarray(cv2.resize(field, size_wh, interpolation=cv2.INTER_AREA), np.float32).reshape(
+        (size_wh[1], size_wh[0], *field.shape[2:])
+    )
+
+
+def solve_gradients(
+    start: npt.NDArray[np.float32],
+    unknown: Mask,
+    down: npt.NDArray[np.float32],
+    across: npt.NDArray[np.float32],
+    *,
+    pull: float,
+) -> npt.NDArray[np.float32]:
+    """Return the image whose gradients come nearest to the given ones, the known pixels fixed.
+
+    Least squares over all pairs of neighbours, plus `pull` times the squared distance from `start`,
+    by conjugate gradients. At the array's border nothing is asked.
+
+    Args:
+        start: (H, W, C) float32.
+        unknown: (H, W) bool, pixels that may change.
+        down: (H - 1, W, C) float32, wanted difference of each pixel's lower neighbour to it.
+        across: (H, W - 1, C) float32, wanted difference of each pixel's right neighbour to it.
+        pull: >= 0.
+
+    Returns:
+        (H, W, C) float32, equal to `start` where `unknown` is False.
+
+    References:
+        Perez et al., Poisson Image Editing, SIGGRAPH 2003; with the pull, a screened Poisson
+        equation: Bhat et al., Fourier Analysis of the 2D Screened Poisson Equation, ECCV 2008.
+    """
+    free = unknown[..., None].astype(np.float32)
+
+    def transposed(
+        dy: npt.NDArray[np.float32], dx: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        total = np.zeros_like(start)
+        total[1:] += dy
+        total[:-1] -= dy
+        total[:, 1:] += dx
+        total[:, :-1] -= dx
+        return total * free
+
+    change = np.zeros_like(start)
+    residual = transposed(down - np.diff(start, axis=0), across - np.diff(start, axis=1))
+    direction, norm = residual.copy(), float(np.vdot(residual, residual))
+    enough = norm * _ACCURACY**2
+    for _ in range(_MOST_STEPS):
+        if norm <= max(enough, 1e-12):
+            break
+        image = transposed(np.diff(direction, axis=0), np.diff(direction, axis=1))
+        image += pull * direction
+        length = norm / float(np.vdot(direction, image))
+        change += length * direction
+        residual -= length * image
+        previous, norm = norm, float(np.vdot(residual, residual))
+        direction = residual + (norm / previous) * direction
+    return np.asarray(start + change, np.float32)

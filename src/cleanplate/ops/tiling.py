@@ -1,0 +1,205 @@
+"""Windows of a photo: squares around holes for the inpainter, tiles for the segmenter."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from cleanplate.ops.masks import box_of, grow_box
+from cleanplate.types import Box, Mask
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a photo, and the holes that are to be filled from it."""
+
+    box_xyxy: Box
+    mask: Mask  # (bottom - top, right - left) bool: only the holes this window is for
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns of the window, to index a photo-sized array."""
+        left, top, right, bottom = self.box_xyxy
+        return slice(top, bottom), slice(left, right)
+
+
+def plan_windows(mask: Mask, *, context: float, min_size: int, join: float) -> list[Window]:
+    """Return one square window for every group of near holes, largest group first.
+
+    Each hole is in exactly one window, whole. A window is cut at the photo's border and moved
+    inwards as far as it goes, so it is square unless the photo is narrower.
+
+    Args:
+        mask: (H, W) bool, True = hole.
+        context: >= 0, width of the surroundings on each side as a share of the group's mean side
+            (the geometric mean of its width and height).
+        min_size: px, > 0; side of the smallest window.
+        join: >= 0; holes nearer to each other than this share of the larger one's long side are
+            filled together, if their common window is not much larger than their own ones.
+
+    Returns:
+        Windows whose masks add up to `mask`; none for an empty mask.
+    """
+    if not mask.any():
+        return []
+    edge = box_of(mask)  # labels take four bytes a pixel: not for the whole photo
+    near = np.ascontiguousarray(mask[edge[1] : edge[3], edge[0] : edge[2]]).view(np.uint8)
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
+    boxes = [
+        (edge[0] + x, edge[1] + y, edge[0] + x + w, edge[1] + y + h)
+        for x, y, w, h, _ in stats[1:count].tolist()
+    ]
+    short_side = int(min(mask.shape))
+
+    def side_of(hole: Box) -> int:
+        width, height = hole[2] - hole[0], hole[3] - hole[1]
+        # The mean of both sides: around a standing person less would do than their whole height.
+        around = context * math.sqrt(width * height)
+        # A square that fits into the photo is finer at the working size than the whole width of it.
+        fitting = max(short_side, width, height)
+        return min(fitting, max(min_size, math.ceil(max(width, height) + 2 * around)))
+
+    windows = []
+    for group in _join_near(boxes, side_of, join):
+        hole = _around(boxes[index] for index in group)
+        side = side_of(hole)
+        left, top, right, bottom = _square_around(hole, side, mask.shape)
+        own = np.zeros((bottom - top, right - left), np.bool_)
+        inside = parts[hole[1] - edge[1] : hole[3] - edge[1], hole[0] - edge[0] : hole[2] - edge[0]]
+        own[hole[1] - top : hole[3] - top, hole[0] - left : hole[2] - left] = np.isin(
+            inside, [index + 1 for index in group]
+        )
+        windows.append(Window((left, top, right, bottom), own))
+    return sorted(windows, key=lambda window: -int(np.count_nonzero(window.mask)))
+
+
+def in_rounds(windows: Sequence[Window]) -> list[list[Window]]:
+    """Return windows in rounds whose windows can be filled at the same time.
+
+    Windows of a round do not overlap, and one that overlaps another comes in a later round than the
+    one that was before it: the result is that of filling them one after the other.
+    """
+    rounds: list[list[Window]] = []
+    for window in windows:
+        after = (
+            number
+            for number, earlier in enumerate(rounds, start=1)
+            if any(_gap(window.box_xyxy, other.box_xyxy) < 0 for other in earlier)
+        )
+        number = max(after, default=0)
+        if number == len(rounds):
+            rounds.append([])
+        rounds[number].append(window)
+    return rounds
+
+
+def tile_spans(length: int, *, largest: int, overlap: int, multiple: int) -> list[tuple[int, int]]:
+    """Return starts and ends of the fewest equal tiles that cover `length` px.
+
+    Args:
+        length: px, a multiple of `multiple`.
+        largest: px, a multiple of `multiple`, > overlap; no tile is longer.
+        overlap: px, a multiple of `multiple`, >= 0; least overlap of neighbours.
+        multiple: px; starts and ends are multiples of it.
+    """
+    if length <= largest:
+        return [(0, length)]
+    count = -(-(length - overlap) // (largest - overlap))
+    tile = -(-(length + (count - 1) * overlap) // (count * multiple)) * multiple
+    step = (length - tile) / (count - 1)
+    starts = [round(index * step / multiple) * multiple for index in range(count)]
+    return [(start, start + tile) for start in starts]
+
+
+def cover_boxes(
+    boxes: Sequence[Box], size_hw: tuple[int, int], tile: int, margin: int
+) -> list[Box]:
+    """Return tiles of at most `tile` px that hold every box with `margin` px around it.
+
+    Boxes share a tile where that costs no more area than a tile for each. Boxes that do not fit
+    into a tile are left out.
+    """
+    tiles: list[Box] = []
+    waiting = sorted((grow_box(box, margin, size_hw) for box in boxes), reverse=True)
+    while waiting:
+        group = waiting.pop()
+        if _long_side(group) > tile:
+            continue
+        for position, other in enumerate(tiles):
+            both = _around([group, other])
+            if _long_side(both) <= tile and area_of(both) <= area_of(group) + area_of(other):
+                del tiles[position]
+                waiting.append(both)
+                break
+        else:
+            tiles.append(group)
+    return tiles
+
+
+def area_of(box: Box) -> int:
+    """Return a box's area in px."""
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _join_near(boxes: list[Box], side_of: Callable[[Box], int], join: float) -> list[list[int]]:
+    """Group the boxes that one window should fill, by repeated joining of pairs."""
+    waiting = [_Group([index], box, side_of(box)) for index, box in enumerate(boxes)]
+    groups: list[_Group] = []
+    while waiting:
+        group = waiting.pop()
+        for position, other in enumerate(groups):
+            both = _Group(
+                group.members + other.members,
+                _around([group.box, other.box]),
+                max(group.alone_px, other.alone_px),
+            )
+            near = _gap(group.box, other.box) <= join * max(map(_long_side, (group.box, other.box)))
+            if near and side_of(both.box) <= _JOIN_GROWTH * both.alone_px:
+                del groups[position]
+                waiting.append(both)
+                break
+        else:
+            groups.append(group)
+    return [sorted(group.members) for group in groups]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Holes that share a window."""
+
+    members: list[int]
+    box: Box
+    alone_px: int  # the largest window that one of them would have alone
+
+
+def _gap(first: Box, second: Box) -> int:
+    """Return the distance of two boxes along the axis that separates them most."""
+    return max(
+        first[0] - second[2], second[0] - first[2], first[1] - second[3], second[1] - first[3]
+    )
+
+
+# A common window may be at most this much larger than the largest one alone: four pedestrians in a
+# row, filled together at 256 px, come out four times as coarse as one by one.
+_JOIN_GROWTH = 1.35
+
+
+def _square_around(hole: Box, side: int, size_hw: tuple[int, ...]) -> Box:
+    left, top, right, bottom = hole
+    spans = []
+    for low, high, length in ((left, right, size_hw[1]), (top, bottom, size_hw[0])):
+        span = min(side, length)
+        start = min(max((low + high - span) // 2, 0), length - span)
+        spans.append((start, start + span))
+    return spans[0][0], spans[1][0], spans[0][1], spans[1][1]
+
+
+def _around(boxes: Iterable[Box]) -> Box:
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)
+
+
+def _long_side(box: Box) -> int:
+    return max(box[2] - box[0], box[3] - box[1])

@@ -1,0 +1,111 @@
+"""Calls from several threads, computed together where their inputs have the same shapes.
+
+A GPU takes hardly longer for eight small images than for one. Nobody waits for a batch to fill: a
+call that finds the network idle is computed at once, and what has come in the meantime is the next
+batch, which one of the waiting threads computes for all in it.
+"""
+
+import itertools
+import logging
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+
+from cleanplate.errors import DeviceError
+from cleanplate.runtime.network import Run, Tensor
+
+logger = logging.getLogger(__name__)
+
+MOST_IN_BATCH = 32
+"""Calls that are computed together."""
+
+_MOST_VALUES = 8_000_000  # of a batch's inputs: 30 windows of 256x256 px, 4 tiles of 768x768 px
+
+
+class _Call:
+    """One caller's inputs, and what becomes of them."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        self.tensors = tensors
+        self.shapes = tuple((tensor.shape, tensor.dtype) for tensor in tensors)
+        self.values = sum(tensor.size for tensor in tensors)
+        self.outputs: list[Tensor] | None = None
+        self.error: Exception | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return self.outputs is not None or self.error is not None
+
+
+class Batcher:
+    """Runs one network for many threads, one batch at a time.
+
+    Args:
+        run: computes a batch; its inputs and outputs have it as their first axis, and no element of
+            a batch depends on another.
+        most: calls in one batch.
+    """
+
+    def __init__(self, run: Run, *, most: int = MOST_IN_BATCH) -> None:
+        self._run, self._most = run, most
+        self._most_values = _MOST_VALUES
+        self._waiting: list[_Call] = []
+        self._busy = False
+        self._changed = threading.Condition()
+
+    def __call__(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Return the outputs for inputs whose first axes have the same length, mostly 1.
+
+        Raises:
+            Exception: what `run` raises for these inputs alone.
+        """
+        call = _Call(tensors)
+        with self._changed:
+            self._waiting.append(call)
+            self._changed.wait_for(lambda: call.is_done or not self._busy)
+            if not call.is_done:
+                self._busy = True
+                batch = self._take(call)
+        if not call.is_done:
+            try:
+                self._compute(batch)
+            finally:
+                with self._changed:
+                    self._busy = False
+                    self._changed.notify_all()
+        if call.error is not None:
+            raise call.error
+        return call.outputs or []
+
+    def _take(self, first: _Call) -> list[_Call]:
+        """Return a call and the oldest that can be computed with it, which wait no longer."""
+        room = max(1, min(self._most, self._most_values // max(1, first.values)))
+        others = [call for call in self._waiting if call is not first]
+        batch = [first, *[call for call in others if call.shapes == first.shapes][: room - 1]]
+        self._waiting = [call for call in self._waiting if call not in batch]
+        return batch
+
+    def _compute(self, batch: list[_Call]) -> None:
+        try:
+            if len(batch) == 1:
+                batch[0].outputs = self._run(batch[0].tensors)
+                return
+            together = [
+                np.concatenate(tensors)
+                for tensors in zip(*(call.tensors for call in batch), strict=True)
+            ]
+            outputs = self._run(together)
+            length = len(batch[0].tensors[0])
+            for start, call in zip(itertools.count(step=length), batch, strict=False):
+                call.outputs = [output[start : start + length] for output in outputs]
+        except Exception as error:
+            if len(batch) == 1:
+                batch[0].error = error
+                return
+            # One caller's fault must not be the others', and alone each takes less memory.
+            logger.info("a batch of %d failed (%s); its calls run one by one", len(batch), error)
+            if isinstance(error, DeviceError):  # such a batch is too large for its memory
+                self._most_values = batch[0].values * len(batch) // 2
+            for call in batch:
+                self._compute([call])

@@ -1,0 +1,257 @@
+"""Networks that one process computes for others on the same machine.
+
+A GPU is used best by one process: each one more costs it hundreds of megabytes for the same
+networks, and only calls that meet in one process can be computed together. So the process that
+started the workers owns the networks, and they send it tensors.
+"""
+
+import hashlib
+import secrets
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import connection as connections
+from multiprocessing.connection import Connection, Listener
+from typing import Any
+
+import numpy as np
+
+from cleanplate.errors import CleanplateError, DeviceError
+from cleanplate.runtime.network import Network, Tensor
+
+Load = Callable[[bytes, str, str, int | None], Network]
+"""Loads a network: content, name, device, threads; see `cleanplate.runtime.load_network`."""
+
+_SECRET_BYTES = 32
+_BACKLOG = 128  # connections not yet accepted; macOS refuses what is beyond
+_OPEN_FILES = 8192  # each connection is one: some ten for every worker
+_ENDS_WITHIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server listens, and the secret that it asks for."""
+
+    place: Any  # as `multiprocessing.connection` gives it
+    secret: bytes
+
+
+class Server:
+    """Computes networks for the processes that connect; each connection has a thread of its own.
+
+    Args:
+        load: how to load what they ask for. A network that several ask for is loaded once.
+    """
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._networks: dict[str, Network] = {}
+        self._loading = threading.Lock()
+        _permit_open_files()
+        self._listener = _listener()
+        self._open = True
+        self._in_work = 0  # orders
+        self._changed = threading.Condition()
+        self.address = Address(self._listener.address, secrets.token_bytes(_SECRET_BYTES))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Listen no more, wait for what is being computed, and let the networks go."""
+        with self._changed:
+            self._open = False
+        with suppress(OSError):  # `accept` waits for one
+            connections.Client(self.address.place).close()
+        self._listener.close()
+        with self._changed:  # or the process is aborted, if it ends while ONNX Runtime computes
+            self._changed.wait_for(lambda: not self._in_work, _ENDS_WITHIN_S)
+        self._networks.clear()
+
+    def _accept(self) -> None:
+        while self._open:
+            try:
+                connection = self._listener.accept()
+            except OSError:  # one that broke off, or the end
+                continue
+            if not self._open:
+                connection.close()
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: Connection) -> None:
+        with connection, suppress(EOFError, OSError):  # the other end is gone
+            if not secrets.compare_digest(
+                connection.recv_bytes(_SECRET_BYTES), self.address.secret
+            ):
+                return  # nothing that it sends is to be unpickled
+            while True:
+                order, *details = connection.recv()
+                with self._changed:
+                    if not self._open:
+                        return
+                    self._in_work += 1
+                try:
+                    answer = self._load_for if order == "load" else self._run_for
+                    answer(connection, *details)
+                finally:
+                    with self._changed:
+                        self._in_work -= 1
+                        self._changed.notify_all()
+
+    def _load_for(
+        self, connection: Connection, key: str, name: str, device: str, threads: int | None
+    ) -> None:
+        with self._loading:
+            network = self._networks.get(key)
+            if network is None:
+                connection.send("content")
+                content = connection.recv_bytes()
+                try:
+                    network = self._load(content, name, device, threads)
+                except Exception as error:
+                    connection.send(_sendable(error))
+                    return
+                self._networks[key] = network
+        connection.send((network.provider, network.input_shapes, network.lanes))
+
+    def _run_for(self, connection: Connection, key: str, count: int) -> None:
+        tensors = [_receive(connection) for _ in range(count)]
+        try:
+            outputs = self._networks[key].run(tensors)
+        except Exception as error:
+            connection.send(_sendable(error))
+            return
+        connection.send(len(outputs))
+        for output in outputs:
+            _send(connection, output)
+
+
+class Client:
+    """The other end, in a process that lets its networks be computed.
+
+    Args:
+        address: of the server.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._idle: list[Connection] = []  # one for each thread that is not waiting for an answer
+
+    def load(self, content: bytes, name: str, device: str, threads: int | None) -> Network:
+        """Return a network that the server computes; arguments and errors are those of `Load`.
+
+        Raises:
+            DeviceError: the server is gone.
+        """
+        key = f"{hashlib.sha256(content).hexdigest()} {device} {threads}"
+        with self._connection(device) as connection:
+            connection.send(("load", key, name, device, threads))
+            answer = connection.recv()
+            if answer == "content":
+                connection.send_bytes(content)
+                answer = connection.recv()
+        if isinstance(answer, Exception):
+            raise answer
+
+        def run(tensors: Sequence[Tensor]) -> list[Tensor]:
+            with self._connection(device) as connection:
+                connection.send(("run", key, len(tensors)))
+                for tensor in tensors:
+                    _send(connection, tensor)
+                answer = connection.recv()
+                if not isinstance(answer, Exception):
+                    return [_receive(connection) for _ in range(answer)]
+            raise answer
+
+        provider, input_shapes, lanes = answer
+        return Network(provider, input_shapes, lanes, run)
+
+    @contextmanager
+    def _connection(self, device: str) -> Iterator[Connection]:
+        """Yield a connection that no other thread uses; it is kept if all went well."""
+        connection = None
+        try:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = _connect(self._address)
+            yield connection
+        except (EOFError, OSError) as error:
+            cause = "the process that computes the networks does not answer"
+            raise DeviceError(device, f"{cause} ({type(error).__name__})") from error
+        else:
+            self._idle.append(connection)
+            connection = None
+        finally:
+            if connection is not None:
+                connection.close()
+
+
+_client: Client | None = None  # of this process
+
+
+def use_server(address: Address | None) -> None:
+    """Let all networks that this process loads from now on be computed by a server; None: here."""
+    global _client  # noqa: PLW0603  # a process has one place where its networks are computed
+    _client = None if address is None else Client(address)
+
+
+def connected_client() -> Client | None:
+    """Return what `use_server` made; None if the networks are computed here."""
+    return _client
+
+
+def _listener() -> Listener:
+    try:
+        return Listener(backlog=_BACKLOG)
+    except OSError:  # the folder for temporary files is missing, or its path too long for a socket
+        nowhere = f"\0cleanplate-{secrets.token_hex(8)}"  # Linux has names that are no files
+        place = nowhere if sys.platform == "linux" else ("127.0.0.1", 0)
+        return Listener(place, backlog=_BACKLOG)
+
+
+def _permit_open_files() -> None:
+    """Let this process have more files open, if the system allows it.
+
+    Who connects and is not accepted would wait for ever, and the usual limit, 1,024, is reached
+    with a hundred workers.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows, which has no such limit
+        return
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if most == resource.RLIM_INFINITY else min(_OPEN_FILES, most)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+def _connect(address: Address) -> Connection:
+    connection = connections.Client(address.place)
+    connection.send_bytes(address.secret)
+    return connection
+
+
+def _send(connection: Connection, tensor: Tensor) -> None:
+    connection.send((tensor.dtype.str, tensor.shape))
+    connection.send_bytes(_bytes_of(np.ascontiguousarray(tensor)))
+
+
+def _receive(connection: Connection) -> Tensor:
+    dtype, shape = connection.recv()
+    tensor = np.empty(shape, dtype)
+    connection.recv_bytes_into(_bytes_of(tensor))
+    return tensor
+
+
+def _bytes_of(tensor: Tensor) -> memoryview:
+    return tensor.reshape(-1).view(np.uint8).data
+
+
+def _sendable(error: Exception) -> Exception:
+    """Return an error that the other end can make again, whatever it has imported."""
+    if isinstance(error, CleanplateError | ValueError):
+        return error
+    return RuntimeError(f"{type(error).__name__}: {error}")

@@ -1,0 +1,83 @@
+"""Segmenters by name."""
+
+import importlib
+from types import MappingProxyType
+from typing import Any
+
+from cleanplate.hub import get_model, model_names
+from cleanplate.segmentation.base import Segmenter
+from cleanplate.segmentation.by_example import ExampleSegmenter
+from cleanplate.segmentation.effects import find_traces
+from cleanplate.segmentation.refinement import follow_edges
+from cleanplate.segmentation.selection import (
+    SCORE_BELOW,
+    Area,
+    Region,
+    Rules,
+    Selection,
+    area_px,
+    asked_labels,
+    notes_on,
+    select,
+)
+from cleanplate.segmentation.verification import find_remaining
+
+DEFAULT_SEGMENTER = "deeplabv3plus_lite2.voc"
+
+__all__ = [
+    "DEFAULT_SEGMENTER",
+    "SCORE_BELOW",
+    "Area",
+    "ExampleSegmenter",
+    "Region",
+    "Rules",
+    "Segmenter",
+    "Selection",
+    "area_px",
+    "asked_labels",
+    "create_segmenter",
+    "find_remaining",
+    "find_traces",
+    "follow_edges",
+    "notes_on",
+    "segmenter_names",
+    "select",
+]
+
+_FAMILIES = MappingProxyType(
+    {
+        "deeplab": ("deeplab", "DeepLabSegmenter"),
+        "maskrcnn": ("maskrcnn", "MaskRCNNSegmenter"),
+        "rfdetr": ("rfdetr", "RfDetrSegmenter"),
+        "torchvision_semantic": ("torchvision", "TorchvisionSemanticSegmenter"),
+        "ade20k": ("ade20k", "Ade20kSegmenter"),
+        "clipseg": ("clipseg", "ClipSegSegmenter"),
+    }
+)
+"""Family of models -> module and class of this package; imported when one is created."""
+
+
+def segmenter_names() -> tuple[str, ...]:
+    """Return every name that `create_segmenter` knows."""
+    return model_names("segmenter")
+
+
+def create_segmenter(
+    name: str = DEFAULT_SEGMENTER, *, device: str = "auto", threads: int | None = None
+) -> Segmenter:
+    """Return the segmenter called `name`, its network loaded.
+
+    Args:
+        name: one of `segmenter_names()`.
+        device: one of `cleanplate.hub.DEVICES`.
+        threads: CPU threads of one run; None takes every usable core.
+
+    Raises:
+        UnknownNameError: no such segmenter; the message lists those there are.
+        WeightsError: it is not on this machine, or damaged; the message tells how to get it.
+        DeviceError, MissingRuntimeError: see `cleanplate.runtime.session.Session`.
+    """
+    module, adapter = _FAMILIES[get_model(name, "segmenter").family]
+    create: Any = getattr(importlib.import_module(f"{__name__}.models.{module}"), adapter)
+    segmenter: Segmenter = create(name, device=device, threads=threads)
+    return segmenter

@@ -1,0 +1,169 @@
+"""Finding a thing by the directions of its edges, where it has too few details of its own.
+
+A plain logo, a printed date or the outline of a plain sign has edges and nothing else. Their
+directions do not change with brightness and contrast, and stay where the thing is half transparent.
+They are compared at every place of a photo and in several sizes, upright only.
+
+Reference:
+    Fitch, Kadyrov, Christmas and Kittler, Orientation Correlation, BMVC 2002.
+"""
+
+import math
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from cleanplate.ops import Luma, Transform, scaling, shifting
+from cleanplate.segmentation.by_example.likeness import Thing
+from cleanplate.segmentation.by_example.matching import Pose
+from cleanplate.types import Mask
+
+_SIDE_PX = 56.0  # long side of the thing as it is searched for
+_LEAST_SIDE_PX = 20.0
+_PHOTO_SIDE = 720.0  # px; the photo's, at most, when the thing is small in it
+_SIZES = tuple(1.1**step for step in range(-7, 8))  # 0.51 to 1.95
+_NOISE = 12.0  # grey levels per px; slopes below it hardly count
+_BLUR_PX = 1.0
+_MOST_PLACES = 6
+_LEAST_CORRELATION = 0.25  # by chance, the best of a photo's places reaches this
+_STEADY_PX = 3  # how far a thing at the same place in all photos may be from there
+_STEADY_SIDE_PX = 96.0
+_STEADY_DEVIATIONS = 3.3  # of what chance does around there
+_STEADY_AXES = 1.5  # how much more both together may agree than the worse direction
+_LEAST_SLOPES = 8.0  # px; fewer edges are none
+_PRODUCT = cv2.TM_CCORR
+
+Directions = npt.NDArray[np.float32]
+"""(h, w, 2), the directions of the grey levels' slopes, shorter than 1 where they are faint."""
+
+
+def find_by_contours(thing: Thing, photo: Luma, *, size: float) -> list[Pose]:
+    """Return the places where a photo's edges are most like those of a thing, the best first.
+
+    Args:
+        thing: what is searched for.
+        photo: (H, W) uint8.
+        size: px of the photo that one px of the thing probably is; half and twice are tried too.
+    """
+    places: list[tuple[float, Transform, npt.NDArray[np.float64], float]] = []
+    for factor in _SIZES:
+        long_side = thing.side_px * size * factor  # in the photo
+        side = min(_SIDE_PX, thing.side_px, long_side * _PHOTO_SIDE / max(photo.shape))
+        shrink = side / long_side
+        height, width = (round(edge * shrink) for edge in photo.shape)
+        if side < _LEAST_SIDE_PX or shrink > 1.5:
+            continue
+        own, own_scale = _scaled(thing.luma, side / thing.side_px)
+        mask = _shares(thing.mask, own.shape)
+        if own.shape[0] > height or own.shape[1] > width:
+            continue
+        seen, seen_scale = _scaled(photo, shrink)
+        own_slopes = _axes(directions(own)) * mask[..., None]
+        whole = float((own_slopes**2).sum())
+        if whole < _LEAST_SLOPES:
+            continue
+        seen_slopes = _axes(directions(seen))
+        both = cv2.matchTemplate(seen_slopes, own_slopes, _PRODUCT)
+        there = cv2.matchTemplate((seen_slopes**2).sum(axis=2), mask, _PRODUCT)
+        likeness = both / np.sqrt(whole * np.maximum(there, 0.25 * whole))
+        for _ in range(_MOST_PLACES):
+            _, best, _, (x, y) = cv2.minMaxLoc(likeness)
+            if best < _LEAST_CORRELATION:
+                break
+            near = max(2, round(0.25 * side))
+            likeness[max(0, y - near) : y + near, max(0, x - near) : x + near] = -1
+            transform = np.linalg.inv(seen_scale) @ shifting(x, y) @ own_scale
+            centre = np.array([x + own.shape[1] / 2, y + own.shape[0] / 2]) / shrink
+            places.append((float(best), transform, centre, long_side))
+    places.sort(key=lambda place: -place[0])
+    found: list[tuple[Transform, npt.NDArray[np.float64], float]] = []
+    for _, transform, centre, long_side in places:
+        if all(math.dist(centre, other) > 0.25 * max(long_side, side) for _, other, side in found):
+            found.append((transform, centre, long_side))
+    return [Pose(transform, 0) for transform, _, _ in found[:_MOST_PLACES]]
+
+
+def steadiness(thing: Thing, photo: Luma, transform: Transform) -> float:
+    """Return [0, 1]: how clearly a photo's edges follow a thing's at a known place; 0 by chance.
+
+    They may be faint, and others may cross them: a half transparent mark does not hide what it
+    lies on.
+
+    Args:
+        thing: what is searched for.
+        photo: (H, W) uint8.
+        transform: upright, from the thing's px to the photo's.
+    """
+    size = float(transform[0, 0])
+    side = min(_STEADY_SIDE_PX, thing.side_px, thing.side_px * size)
+    own, onto_own = _scaled(thing.luma, side / thing.side_px)
+    own_slopes = directions(own) * _shares(thing.mask, own.shape)[..., None]
+    whole = float((directions(own) * own_slopes).sum())
+    if whole < _LEAST_SLOPES:
+        return 0.0
+    shrink = min(1.0, side / (thing.side_px * size))
+    small, onto_small = _scaled(photo, shrink)
+    height, width = own.shape
+    around = 2 * max(height, width)  # what chance does is seen there
+    place = onto_small @ transform @ np.linalg.inv(onto_own) @ shifting(-around, -around)
+    seen = cv2.warpPerspective(
+        small,
+        place,
+        (width + 2 * around, height + 2 * around),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )
+    seen_slopes = directions(np.asarray(seen, np.uint8))
+    likeness = cv2.matchTemplate(seen_slopes, own_slopes, _PRODUCT) / whole
+    near = slice(around - _STEADY_PX, around + _STEADY_PX + 1)
+    best = np.unravel_index(int(likeness[near, near].argmax()), likeness[near, near].shape)
+    down, across = (around - _STEADY_PX + int(step) for step in best)
+    here = float(likeness[down, across])
+    rows = slice(around - height // 2, around + height // 2 + 1)
+    columns = slice(around - width // 2, around + width // 2 + 1)
+    likeness[rows, columns] = 0
+    if here < _STEADY_DEVIATIONS * float(likeness.std()):
+        return 0.0
+    # Waves and horizons run alike in many photos: both directions have to agree.
+    part = seen_slopes[down : down + height, across : across + width]
+    wholes = (directions(own) * own_slopes).sum(axis=(0, 1))
+    axes = (part * own_slopes).sum(axis=(0, 1)) / np.maximum(wholes, 1e-6)
+    return max(0.0, min(here, _STEADY_AXES * float(axes.min()), 1.0))
+
+
+def slopes_of(thing: Thing) -> float:
+    """Return how many px of a thing, at the size it is searched for by its edges, are edges."""
+    own, _ = _scaled(thing.luma, min(1.0, _SIDE_PX / thing.side_px))
+    squares = directions(own) ** 2 * _shares(thing.mask, own.shape)[..., None]
+    return float(squares.sum())
+
+
+def directions(luma: Luma) -> Directions:
+    """Return where the grey levels rise, as vectors that are short where that is faint."""
+    blurred = cv2.GaussianBlur(luma.astype(np.float32), (0, 0), _BLUR_PX)
+    across = cv2.Sobel(blurred, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)
+    down = cv2.Sobel(blurred, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
+    length = np.sqrt(across**2 + down**2 + (_NOISE / 4) ** 2)
+    return np.dstack([across / length, down / length])
+
+
+def _axes(slopes: Directions) -> Directions:
+    """Return directions with doubled angles: up and down are one, as before light and dark."""
+    across, down = slopes[..., 0], slopes[..., 1]
+    length = np.maximum(np.hypot(across, down), 1e-6)
+    return np.dstack([(across**2 - down**2) / length, 2 * across * down / length])
+
+
+def _scaled(luma: Luma, scale: float) -> tuple[Luma, Transform]:
+    """Return a picture scaled, and the transform to its px."""
+    height, width = luma.shape
+    size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    scaled = np.asarray(cv2.resize(luma, size_wh, interpolation=method), np.uint8)
+    return scaled, scaling(size_wh[0] / width, size_wh[1] / height)
+
+
+def _shares(mask: Mask, size_hw: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    shares = cv2.resize(mask.astype(np.float32), size_hw[1::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(shares, np.float32)

@@ -1,0 +1,252 @@
+"""Finding one picture in another: details that look alike, and poses that explain many of them.
+
+References:
+    Lowe, Distinctive Image Features from Scale-Invariant Keypoints, IJCV 2004: features, ratio
+    test, and poses voted for by single matches. Arandjelovic and Zisserman, Three things everyone
+    should know to improve object retrieval, CVPR 2012: RootSIFT. Barath et al., MAGSAC++, CVPR
+    2020, as OpenCV's USAC.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from cleanplate.ops import Luma, Transform, is_plausible, project
+from cleanplate.types import Mask
+
+_LEAST_PICTURE_PX = 8  # sides of a picture without any detail
+_FARTHEST = 0.8  # between unit vectors; RootSIFT pairs that are right are mostly below 0.6
+_RATIO = 0.88  # of the distances to the nearest and second nearest; poses sort out the rest
+_MOST_MATCHES = 1200  # the most telling ones; votes are counted between all pairs
+_SAME_DETAIL_PX = 8.0  # features nearer than this are no rivals of each other
+_CHUNK = 2048  # features compared at once
+
+# A match votes for the pose that its two features' places, sizes and directions give. These are off
+# by some 15 % and 10 degrees, so another match may miss by a share of its distance.
+_VOTE_PX, _VOTE_SHARE = 4.0, 0.2
+_VOTE_LOG_SCALE, _VOTE_ANGLE = 0.5, 0.5  # log ratio, rad
+_LEAST_SUPPORT = 3  # matches at different details; the grey levels have to agree besides
+_FULL_SUPPORT = 12  # from so many on, perspective can be told from noise
+_MOST_TRIES = 40  # poses looked at in one photo
+_WITHIN_SHARE = 0.02  # of the object's diagonal: error of a match that agrees with a pose
+_WITHIN_LEAST_PX = 2.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """N details of a picture."""
+
+    xy: npt.NDArray[np.float32]  # (N, 2), px
+    size_px: npt.NDArray[np.float32]  # (N,), > 0
+    angle: npt.NDArray[np.float32]  # (N,), rad
+    vectors: npt.NDArray[np.float32]  # (N, 128), unit length
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.xy)
+
+    def chosen(self, which: npt.NDArray[np.bool_]) -> "Features":
+        """Return those where `which`, (N,), is True."""
+        return Features(self.xy[which], self.size_px[which], self.angle[which], self.vectors[which])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matches:
+    """M pairs of details: `own` of the searched thing, `seen` of the photo."""
+
+    own: Features
+    seen: Features
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pose:
+    """Where the searched thing lies in a photo."""
+
+    transform: Transform  # from its own px to the photo's
+    support: int  # details that agree
+
+
+def find_features(luma: Luma, *, most: int, mask: Mask | None = None) -> Features:
+    """Return the most contrasty details of a picture, at most `most`.
+
+    Args:
+        luma: (H, W) uint8.
+        most: how many at most.
+        mask: (H, W) bool, where to look; None looks everywhere.
+    """
+    keypoints: Sequence[cv2.KeyPoint] = ()
+    vectors = None
+    if min(luma.shape) >= _LEAST_PICTURE_PX:
+        detector: Any = cv2.SIFT_create(nfeatures=most)  # type: ignore[attr-defined]  # a stub's gap
+        where = None if mask is None else mask.astype(np.uint8)
+        keypoints, vectors = detector.detectAndCompute(luma, where)
+    if vectors is None or not len(keypoints):
+        none = np.zeros(0, np.float32)
+        return Features(none.reshape(0, 2), none, none, none.reshape(0, 128))
+    sums = np.maximum(vectors.sum(axis=1, keepdims=True), 1e-6)
+    return Features(
+        np.array([keypoint.pt for keypoint in keypoints], np.float32),
+        np.array([keypoint.size for keypoint in keypoints], np.float32),
+        np.radians(np.array([keypoint.angle for keypoint in keypoints], np.float32)),
+        np.sqrt(vectors / sums).astype(np.float32),
+    )
+
+
+def match_features(own: Features, others: Features, photo: Features) -> Matches:
+    """Return the photo's details that look like one of `own` and like nothing else.
+
+    Every detail of the photo finds its own partner, so that a thing which is there twice is matched
+    twice.
+
+    Args:
+        own: of the searched thing.
+        others: of what surrounds it where it was marked; what looks rather like these is dropped.
+        photo: of the photo.
+    """
+    rows: list[npt.NDArray[np.intp]] = []
+    columns: list[npt.NDArray[np.intp]] = []
+    ratios: list[npt.NDArray[np.float32]] = []
+    if not len(own):
+        return Matches(own, _taken(photo, np.zeros(0, np.intp)))
+    apart = own.xy[:, None] - own.xy[None]
+    same = (apart**2).sum(axis=2) < _SAME_DETAIL_PX**2
+    for start in range(0, len(photo), _CHUNK):
+        vectors = photo.vectors[start : start + _CHUNK]
+        alike = vectors @ own.vectors.T
+        best = alike.argmax(axis=1)
+        nearest = alike[np.arange(len(best)), best]
+        near = np.flatnonzero(nearest > 1 - _FARTHEST**2 / 2)
+        if not near.size:
+            continue
+        best, nearest = best[near], nearest[near]
+        rival = np.where(same[best], -1.0, alike[near]).max(axis=1)
+        if len(others):
+            rival = np.maximum(rival, (vectors[near] @ others.vectors.T).max(axis=1))
+        ratio = np.sqrt(np.maximum(1 - nearest, 1e-6) / np.maximum(1 - rival, 1e-6))
+        telling = ratio < _RATIO
+        rows.append(near[telling] + start)
+        columns.append(best[telling])
+        ratios.append(ratio[telling])
+    if not rows:
+        return Matches(_taken(own, np.zeros(0, np.intp)), _taken(photo, np.zeros(0, np.intp)))
+    order = np.argsort(np.concatenate(ratios), kind="stable")[:_MOST_MATCHES]
+    row, column = np.concatenate(rows)[order], np.concatenate(columns)[order]
+    return Matches(_taken(own, column), _taken(photo, row))
+
+
+def _taken(features: Features, index: npt.NDArray[np.intp]) -> Features:
+    return Features(
+        features.xy[index], features.size_px[index], features.angle[index], features.vectors[index]
+    )
+
+
+def find_poses(matches: Matches, outline: npt.NDArray[np.float64]) -> Iterator[Pose]:
+    """Yield plausible poses of a thing that may be there several times, the best supported first.
+
+    Args:
+        matches: of its details.
+        outline: (K, 2) corners of a convex polygon around it, in its own px.
+    """
+    if len(matches.own) < _LEAST_SUPPORT:
+        return
+    votes = _votes(matches)
+    free = np.ones(len(matches.own), np.bool_)
+    diagonal = float(np.hypot(*np.ptp(outline, axis=0)))
+    for _ in range(_MOST_TRIES):
+        support = (votes & free).sum(axis=1) * free
+        seed = int(support.argmax())
+        if support[seed] < _LEAST_SUPPORT:
+            return
+        chosen = votes[seed] & free
+        pose = _fit(matches, chosen, free, diagonal)
+        free &= ~chosen
+        if pose is None or not is_plausible(pose.transform, outline):
+            continue
+        # What lies in it belongs to it, whether it agrees or not.
+        free &= ~_inside(project(pose.transform, outline), matches.seen.xy)
+        yield pose
+
+
+def _inside(polygon: npt.NDArray[np.float64], xy: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Return (N,): whether points lie in a convex polygon."""
+    edges = np.roll(polygon, -1, axis=0) - polygon
+    apart = xy[:, None] - polygon
+    sides = edges[:, 0] * apart[..., 1] - edges[:, 1] * apart[..., 0]
+    return np.asarray((sides >= 0).all(axis=1) | (sides <= 0).all(axis=1))
+
+
+def _votes(matches: Matches) -> npt.NDArray[np.bool_]:
+    """Return (M, M): whether the pose of match i explains match j."""
+    own, seen = matches.own, matches.seen
+    scale = seen.size_px / own.size_px
+    turn = seen.angle - own.angle
+    cos, sin = scale * np.cos(turn), scale * np.sin(turn)
+    across = own.xy[None, :, 0] - own.xy[:, None, 0]
+    down = own.xy[None, :, 1] - own.xy[:, None, 1]
+    x = cos[:, None] * across - sin[:, None] * down + seen.xy[:, None, 0] - seen.xy[None, :, 0]
+    y = sin[:, None] * across + cos[:, None] * down + seen.xy[:, None, 1] - seen.xy[None, :, 1]
+    reach = scale[:, None] * (_VOTE_PX + _VOTE_SHARE * np.hypot(across, down))
+    log_scale = np.log(scale)
+    turned = np.abs((turn[None] - turn[:, None] + np.pi) % (2 * np.pi) - np.pi)
+    return np.asarray(
+        (x * x + y * y < reach * reach)
+        & (np.abs(log_scale[None] - log_scale[:, None]) < _VOTE_LOG_SCALE)
+        & (turned < _VOTE_ANGLE)
+    )
+
+
+def _fit(
+    matches: Matches, chosen: npt.NDArray[np.bool_], free: npt.NDArray[np.bool_], diagonal: float
+) -> Pose | None:
+    """Return the pose that fits some matches best, or None if too few agree with any."""
+    own, seen = matches.own.xy, matches.seen.xy
+    scale = float(np.median(matches.seen.size_px[chosen] / matches.own.size_px[chosen]))
+    within_px = max(_WITHIN_LEAST_PX, _WITHIN_SHARE * diagonal * scale)
+    similar, _ = cv2.estimateAffinePartial2D(
+        own[chosen], seen[chosen], method=cv2.RANSAC, ransacReprojThreshold=1.5 * within_px
+    )
+    if similar is None:
+        return None
+    transform = np.vstack([similar, [0, 0, 1]])
+    agree = free & (_error(transform, own, seen) < 2.5 * within_px)
+    if _details(own[agree]) >= 6:
+        affine, _ = cv2.estimateAffine2D(
+            own[agree], seen[agree], method=cv2.USAC_MAGSAC, ransacReprojThreshold=within_px
+        )
+        if affine is not None:
+            transform, agree = _better(
+                np.vstack([affine, [0, 0, 1]]), transform, matches, free, within_px
+            )
+    if _details(own[agree]) >= _FULL_SUPPORT:
+        plane, _ = cv2.findHomography(own[agree], seen[agree], cv2.USAC_MAGSAC, within_px)
+        if plane is not None and abs(plane[2, 2]) > 1e-9:
+            transform, agree = _better(plane / plane[2, 2], transform, matches, free, within_px)
+    agree = free & (_error(transform, own, seen) < within_px)
+    support = _details(own[agree])
+    return Pose(np.asarray(transform, np.float64), support) if support >= _LEAST_SUPPORT else None
+
+
+def _better(
+    new: Transform, old: Transform, matches: Matches, free: npt.NDArray[np.bool_], within_px: float
+) -> tuple[Transform, npt.NDArray[np.bool_]]:
+    """Return the one of two transforms that more matches agree with, and where they roughly do."""
+    own, seen = matches.own.xy, matches.seen.xy
+    errors = [_error(one, own, seen) for one in (new, old)]
+    counts = [np.count_nonzero(free & (error < within_px)) for error in errors]
+    best = 0 if counts[0] >= counts[1] else 1
+    return (new, old)[best], free & (errors[best] < 2 * within_px)
+
+
+def _error(
+    transform: Transform, own: npt.NDArray[np.float32], seen: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float64]:
+    return np.asarray(np.hypot(*(project(transform, own) - seen).T))
+
+
+def _details(xy: npt.NDArray[np.float32]) -> int:
+    """Return how many different details some features lie at: one may have several directions."""
+    return len(np.unique(np.round(xy / 2), axis=0))

@@ -1,0 +1,318 @@
+"""The same object as in an example: marked once, found in other photos.
+
+A segmenter without a network. Features of the example (`matching`) are searched for in the photo;
+a pose that explains several of them is aligned, and the grey levels under the whole mask have to
+agree (`likeness`) for it to count. The object is also searched for at the very place where it is in
+the example and, if it has few features, by its edges (`contours`).
+"""
+
+import math
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from cleanplate.errors import InputError, UnknownNameError
+from cleanplate.ops import Luma, Transform, box_of, convex_outline, grow, project, scaling, shifting
+from cleanplate.segmentation.by_example.contours import find_by_contours, slopes_of, steadiness
+from cleanplate.segmentation.by_example.likeness import (
+    Thing,
+    agreement,
+    align,
+    colour_match,
+    visible_share,
+)
+from cleanplate.segmentation.by_example.matching import (
+    Features,
+    find_features,
+    find_poses,
+    match_features,
+)
+from cleanplate.types import Box, Instance, Mask, RGBImage, check_image, check_image_and_mask
+
+_PHOTO_SIDE = 2400  # px; larger photos are searched at this long side
+_PHOTO_FEATURES = 16_000
+_THING_SIDE = 480.0  # px; long side of the object as it is searched for
+_THING_FEATURES = 1500
+_LEAST_FEATURES = 6
+_OTHER_FEATURES = 3000  # of the example around the object
+_CONTEXT_SHARE = 0.08  # of the object's side, kept around it
+_LEAST_SIDE_PX = 12
+_FULL_SUPPORT = 12
+_OVERLAP = 0.4  # share of an object that another, surer one may take from it
+_VISIBLE = 0.4  # share of the object that must lie inside the photo
+
+# Agreement from which on it is the object, by what led there; benchmarks/example.py measures.
+# Other things reach 0.25 where details led.
+_HOPEFUL = 0.25  # what alignment may improve
+_MOST_MOVED, _MOST_MOVED_THERE = 0.15, 0.03  # share of the side; there: at the same place
+_AGREE = 0.40
+_AGREE_FEW, _SOME_SUPPORT = 0.50, 5  # with fewer details than this
+_AGREE_THERE = 0.60  # at the same place; other things reach 0.53
+_STEADY = 0.45  # of edges at the same place; other things reach 0.3
+_COLOURS_MATCH = 0.72  # of a plain object; a smaller one inside it reaches 0.67, others 0.05
+_FEW_FEATURES = 40  # details of an object below which contours are tried
+_SAME_SHAPE = 0.01  # by which the ratio of the sides may differ from the example's
+_SCORE_PER_AGREEMENT = 1.25  # 0.8 is what the same object reaches in another photo
+_LEAST_SLOPES = 20.0  # px of edges in an object without details
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Example:
+    """A marked object, ready to be searched for."""
+
+    thing: Thing
+    onto_thing: Transform  # from the example's px to the cut-out's
+    cut: Mask  # the mask in its box, at the example's size
+    onto_cut: Transform  # from the cut-out's px to those of `cut`
+    features: Features  # on the object, in the cut-out's px
+    others: Features  # around it
+    size_hw: tuple[int, int]  # of the example
+
+
+class ExampleSegmenter:
+    """Finds one object, which is marked in an example, in other photos.
+
+    Args:
+        image: (H, W, 3) uint8, RGB, the example. Not modified.
+        mask: (H, W) bool, True on the object.
+        label: what to call it.
+
+    Raises:
+        InputError: the mask is empty, or the object is too small or too plain to be recognised.
+        ShapeMismatchError: image and mask differ in size.
+    """
+
+    def __init__(self, image: RGBImage, mask: Mask, *, label: str = "example") -> None:
+        self._examples: tuple[_Example, ...] = (_prepare(image, mask),)
+        self._label = label
+
+    @classmethod
+    def joined(cls, segmenters: Iterable["ExampleSegmenter"]) -> "ExampleSegmenter":
+        """Return one that finds what any of some segmenters finds, under the first one's label.
+
+        Raises:
+            InputError: there is none.
+        """
+        segmenters = tuple(segmenters)
+        if not segmenters:
+            raise InputError("no example to join; give at least one")
+        joined = cls.__new__(cls)
+        joined._examples = tuple(one for each in segmenters for one in each._examples)
+        joined._label = segmenters[0]._label
+        return joined
+
+    @property
+    def name(self) -> str:
+        """What the report calls it."""
+        return "example"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The one label."""
+        return (self._label,)
+
+    @property
+    def provider(self) -> str:
+        """What runs it."""
+        return "OpenCV"
+
+    def segment(self, image: RGBImage, labels: Collection[str]) -> list[Instance]:
+        """Return where the object is in a photo, by falling area; see `Segmenter.segment`.
+
+        The score is the share of the object that agrees with the photo, 1 where four fifths of it
+        do: noise and the edge never agree. From 0.5 on it is the object, if half hidden.
+        """
+        check_image(image)
+        for label in labels:
+            if label != self._label:
+                raise UnknownNameError("label", label, self.labels)
+        if not labels:
+            return []
+        photo = np.ascontiguousarray(image)
+        luma = np.asarray(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), np.uint8)
+        view, onto_view = _view(luma)
+        features = find_features(view, most=_PHOTO_FEATURES)
+        found: list[_Place] = []
+        for example in self._examples:
+            found += _by_details(example, luma, features, onto_view)
+            found += _at_same_place(example, photo, luma)
+            if len(example.features) < _FEW_FEATURES:
+                found += _by_contours(example, photo, luma)
+        return _instances(found, self._label, (luma.shape[0], luma.shape[1]))
+
+
+def _prepare(image: RGBImage, mask: Mask) -> _Example:
+    check_image_and_mask(image, mask)
+    if not mask.any():
+        raise InputError("the example's mask is empty; mark the object in white")
+    tight = box_of(mask)
+    side = max(tight[2] - tight[0], tight[3] - tight[1])
+    if side < _LEAST_SIDE_PX:
+        raise InputError(
+            f"the marked object is {tight[2] - tight[0]} x {tight[3] - tight[1]} px, too small to "
+            f"be recognised; mark one of at least {_LEAST_SIDE_PX} px"
+        )
+    luma = np.asarray(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY), np.uint8)
+    left, top, right, bottom = box_of(mask, grown_by_px=4 + round(_CONTEXT_SHARE * side))
+    cut = np.ascontiguousarray(mask[top:bottom, left:right])
+    part = luma[top:bottom, left:right]
+    shrink = min(1.0, _THING_SIDE / side)
+    size_wh = (max(1, round(part.shape[1] * shrink)), max(1, round(part.shape[0] * shrink)))
+    small = np.asarray(cv2.resize(part, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+    small_mask = cv2.resize(cut.astype(np.uint8) * 255, size_wh, interpolation=cv2.INTER_AREA) > 127
+    to_small = scaling(size_wh[0] / part.shape[1], size_wh[1] / part.shape[0])
+    features = find_features(small, most=_THING_FEATURES, mask=small_mask)
+    view, _ = _view(luma)
+    near = cv2.resize(
+        grow(mask, 2 + 0.02 * side).astype(np.uint8),
+        view.shape[::-1],
+        interpolation=cv2.INTER_NEAREST,
+    )
+    colour = cv2.resize(
+        np.ascontiguousarray(image[top:bottom, left:right]), size_wh, interpolation=cv2.INTER_AREA
+    )
+    thing = Thing(small, np.asarray(colour, np.uint8), small_mask, convex_outline(small_mask))
+    if len(features) < _LEAST_FEATURES and slopes_of(thing) < _LEAST_SLOPES:
+        raise InputError(
+            "the marked object has too little texture to be recognised; mark one with a pattern or "
+            "an outline, or give --mask if it is at the same place in every photo"
+        )
+    return _Example(
+        thing,
+        to_small @ shifting(-left, -top),
+        cut,
+        np.asarray(np.linalg.inv(to_small), np.float64),
+        features,
+        find_features(view, most=_OTHER_FEATURES, mask=near == 0),
+        (luma.shape[0], luma.shape[1]),
+    )
+
+
+def _view(luma: Luma) -> tuple[Luma, Transform]:
+    """Return a picture at the size that is searched, and the transform to its px."""
+    height, width = luma.shape
+    shrink = _PHOTO_SIDE / max(height, width)
+    if shrink >= 1:
+        return luma, np.eye(3)
+    size_wh = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+    small = cv2.resize(luma, size_wh, interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8), scaling(size_wh[0] / width, size_wh[1] / height)
+
+
+def _by_details(
+    example: _Example, luma: Luma, features: Features, onto_view: Transform
+) -> Iterator["_Place"]:
+    """Yield where many details of the object are."""
+    from_view = np.linalg.inv(onto_view)
+    matches = match_features(example.features, example.others, features)
+    for pose in find_poses(matches, example.thing.outline):
+        transform = from_view @ pose.transform
+        perspective = pose.support >= _FULL_SUPPORT
+        place = _aligned(example, luma, transform / transform[2, 2], perspective=perspective)
+        if place.agreement >= (_AGREE if pose.support >= _SOME_SUPPORT else _AGREE_FEW):
+            yield place
+
+
+def _at_same_place(example: _Example, photo: RGBImage, luma: Luma) -> Iterator["_Place"]:
+    """Yield the place where the object is in the example, if it is there: a stamp, a watermark."""
+    (height, width), (own_height, own_width) = luma.shape, example.size_hw
+    across, down = width / own_width, height / own_height
+    if abs(across - down) > _SAME_SHAPE * max(across, down):
+        return
+    thing = example.thing
+    transform = scaling(across, down) @ np.linalg.inv(example.onto_thing)
+    place = _aligned(example, luma, transform, perspective=False, most_share=_MOST_MOVED_THERE)
+    steady = steadiness(thing, luma, transform)
+    if place.agreement >= max(_AGREE_THERE, steady):
+        yield place
+        return
+    colours = colour_match(thing, photo, transform)
+    if colours >= _COLOURS_MATCH:
+        yield _Place(example, transform, max(steady, colours / _SCORE_PER_AGREEMENT))
+    elif steady >= _STEADY:
+        yield _Place(example, transform, steady)
+
+
+def _by_contours(example: _Example, photo: RGBImage, luma: Luma) -> Iterator["_Place"]:
+    """Yield where edges and colours are a plain object's."""
+    for pose in find_by_contours(example.thing, luma, size=1 / float(example.onto_thing[0, 0])):
+        place = _aligned(example, luma, pose.transform, perspective=False)
+        colours = colour_match(example.thing, photo, place.transform)
+        if (
+            colours >= _COLOURS_MATCH
+            and visible_share(example.thing, luma.shape, place.transform) >= _VISIBLE
+        ):
+            yield _Place(example, place.transform, colours / _SCORE_PER_AGREEMENT)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """Where an object may be."""
+
+    example: _Example
+    transform: Transform  # from the cut-out's px to the photo's
+    agreement: float  # [0, 1]
+
+
+def _aligned(
+    example: _Example,
+    luma: Luma,
+    transform: Transform,
+    *,
+    perspective: bool,
+    most_share: float = _MOST_MOVED,
+) -> _Place:
+    """Return a place moved to where the object agrees best; 0 where most of it is out of sight."""
+    thing = example.thing
+    found = agreement(thing, luma, transform)
+    if found > _HOPEFUL:
+        moved = align(thing, luma, transform, perspective=perspective)
+        again = agreement(thing, luma, moved)
+        before, after = (project(one, thing.outline) for one in (transform, moved))
+        farthest = float(np.hypot(*(after - before).T).max())
+        if again > found and farthest <= most_share * float(np.ptp(before, axis=0).max()):
+            transform, found = moved, again
+    if visible_share(thing, luma.shape, transform) < _VISIBLE:
+        found = 0.0
+    return _Place(example, transform, found)
+
+
+def _instances(places: Collection[_Place], label: str, size_hw: tuple[int, int]) -> list[Instance]:
+    """Return objects that do not overlap; the surer one keeps what two claim."""
+    taken = np.zeros(size_hw, np.bool_)
+    found: list[tuple[float, Box, Mask]] = []
+    outlines = [(place, outlined) for place in places if (outlined := _outlined(place, size_hw))]
+    # Of about equally sure ones the larger comes first: plain things have corners like themselves.
+    outlines.sort(key=lambda pair: (-round(pair[0].agreement * 5), -np.count_nonzero(pair[1][1])))
+    for place, ((left, top, right, bottom), mask) in outlines:
+        region = taken[top:bottom, left:right]
+        own = mask & ~region
+        if np.count_nonzero(own) < (1 - _OVERLAP) * np.count_nonzero(mask):
+            continue
+        region |= own
+        x0, y0, x1, y1 = box_of(own)
+        box = (left + x0, top + y0, left + x1, top + y1)
+        score = min(1.0, _SCORE_PER_AGREEMENT * place.agreement)
+        found.append((score, box, own[y0:y1, x0:x1].copy()))
+    found.sort(key=lambda entry: (-int(np.count_nonzero(entry[2])), entry[1]))
+    return [
+        Instance(number, label, score, box, mask)
+        for number, (score, box, mask) in enumerate(found, start=1)
+    ]
+
+
+def _outlined(place: _Place, size_hw: tuple[int, int]) -> tuple[Box, Mask] | None:
+    """Return the example's mask laid onto a photo, with its box; None if no pixel is left."""
+    corners = project(place.transform, place.example.thing.outline)
+    left, top = (max(0, math.floor(edge) - 2) for edge in corners.min(axis=0))
+    right, bottom = (math.ceil(edge) + 3 for edge in corners.max(axis=0))
+    right, bottom = min(right, size_hw[1]), min(bottom, size_hw[0])
+    if right <= left or bottom <= top:
+        return None
+    onto_photo = place.transform @ np.linalg.inv(place.example.onto_cut)
+    onto_part = shifting(-left, -top) @ onto_photo
+    cut = place.example.cut.astype(np.uint8) * 255
+    mask = cv2.warpPerspective(cut, onto_part, (right - left, bottom - top)) > 127
+    return ((left, top, right, bottom), mask) if mask.any() else None

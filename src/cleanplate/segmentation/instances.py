@@ -1,0 +1,144 @@
+"""Objects with full-size masks: from evidence on a grid, or from what an instance network found."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from cleanplate.ops import sample
+from cleanplate.segmentation.multiscale import Evidence
+from cleanplate.types import Box, Instance, Mask
+
+# A cell belongs to an object where the evidence is above `_LIKELY`, and an object must have a cell
+# above `_SURE`: limbs and edges that the network only suspects come along, faint blots do not.
+_SURE = 0.5
+_LIKELY = 0.3
+_LEAST_CELLS = 6  # smaller blots are noise of the grid
+
+# Of a candidate's own pixels, the share that surer ones must leave to it. Two findings of the same
+# object differ at their outlines by less; of two objects that touch, each keeps more.
+_LEAST_SHARE_LEFT = 0.25
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """What an instance network found; it may overlap others and reach beyond the photo."""
+
+    label: str
+    score: float  # (0, 1]
+    box_xyxy: Box
+    mask: Mask  # (bottom - top, right - left), True = of the object
+
+
+def find_instances(
+    evidence: Evidence, labels: tuple[str, ...], size_hw: tuple[int, int]
+) -> list[Instance]:
+    """Return the connected parts of each class as objects, by falling area.
+
+    Touching objects of one class are one part: a semantic network cannot tell them apart.
+
+    Args:
+        evidence: (C, h, w) float32 in [0, 1], one plane for each of `labels`.
+        labels: C names.
+        size_hw: H and W of the photo.
+    """
+    strongest = evidence.argmax(axis=0)
+    taken = np.zeros(size_hw, np.bool_)
+    found: list[tuple[str, float, Box, Mask]] = []
+    for index, label in enumerate(labels):
+        plane = evidence[index]
+        likely = ((plane > _LIKELY) & (strongest == index)).astype(np.uint8)
+        count, parts, stats, _ = cv2.connectedComponentsWithStats(likely, connectivity=8)
+        for part in range(1, count):
+            x, y, w, h, cells = stats[part].tolist()
+            inside = parts[y : y + h, x : x + w] == part
+            near = plane[y : y + h, x : x + w]
+            if cells < _LEAST_CELLS or near[inside].max() < _SURE:
+                continue
+            box, mask = _at_full_size(np.where(inside, near, 0), (x, y), plane.shape, size_hw)
+            region = taken[box[1] : box[3], box[0] : box[2]]
+            mask &= ~region
+            if not mask.any():
+                continue
+            region |= mask
+            found.append((label, float(near[inside].mean()), *_tightened(box, mask)))
+    return _numbered(found)
+
+
+def separate_instances(candidates: Sequence[Candidate], size_hw: tuple[int, int]) -> list[Instance]:
+    """Return candidates as objects that keep the contract of `Segmenter.segment`.
+
+    A pixel that several claim belongs to the surest of them, so that people who touch stay several
+    and an object that was found twice is one. Of candidates that are equally sure the earlier wins.
+
+    Args:
+        candidates: of the asked classes only, in any order. Not modified.
+        size_hw: H and W of the photo.
+    """
+    taken = np.zeros(size_hw, np.bool_)
+    found: list[tuple[str, float, Box, Mask]] = []
+    for candidate in sorted(candidates, key=lambda candidate: -candidate.score):
+        left, top, right, bottom = candidate.box_xyxy
+        x0, y0 = max(left, 0), max(top, 0)
+        x1, y1 = min(right, size_hw[1]), min(bottom, size_hw[0])
+        if x1 <= x0 or y1 <= y0:
+            continue
+        claimed = candidate.mask[y0 - top : y1 - top, x0 - left : x1 - left]
+        region = taken[y0:y1, x0:x1]
+        mask = claimed & ~region
+        area = np.count_nonzero(mask)
+        if area == 0 or area < _LEAST_SHARE_LEFT * np.count_nonzero(claimed):
+            continue
+        region |= mask
+        found.append((candidate.label, candidate.score, *_tightened((x0, y0, x1, y1), mask)))
+    return _numbered(found)
+
+
+def _numbered(found: list[tuple[str, float, Box, Mask]]) -> list[Instance]:
+    found.sort(key=lambda entry: -int(np.count_nonzero(entry[3])))
+    return [Instance(number, *entry) for number, entry in enumerate(found, start=1)]
+
+
+def _at_full_size(
+    cells: npt.NDArray[np.float32],
+    start_xy: tuple[int, int],
+    grid_hw: tuple[int, ...],
+    size_hw: tuple[int, int],
+) -> tuple[Box, Mask]:
+    """Bring one part, alone on a zero ground, to the photo's size.
+
+    Args:
+        cells: (h, w) evidence of the part inside its box on the grid.
+        start_xy: where that box begins on the grid, in cells.
+        grid_hw: cells of the whole grid.
+        size_hw: px of the whole photo.
+
+    Returns:
+        A box in px, one cell wider than the part on each side, and the mask inside it.
+    """
+    height, width = size_hw
+    across, down = grid_hw[1] / width, grid_hw[0] / height  # cells per px
+    left = max(0, int((start_xy[0] - 1) / across))
+    top = max(0, int((start_xy[1] - 1) / down))
+    right = min(width, int(np.ceil((start_xy[0] + cells.shape[1] + 1) / across)))
+    bottom = min(height, int(np.ceil((start_xy[1] + cells.shape[0] + 1) / down)))
+    # The part touches the photo's border where its cells do; elsewhere its surroundings are zero.
+    pad_x = (int(start_xy[0] > 0), int(start_xy[0] + cells.shape[1] < grid_hw[1]))
+    pad_y = (int(start_xy[1] > 0), int(start_xy[1] + cells.shape[0] < grid_hw[0]))
+    padded = np.pad(cells, (pad_y, pad_x))
+    full = sample(
+        padded.astype(np.float32),
+        start_yx=(top * down - start_xy[1] + pad_y[0], left * across - start_xy[0] + pad_x[0]),
+        step_yx=(down, across),
+        size_hw=(bottom - top, right - left),
+    )
+    return (left, top, right, bottom), full > _LIKELY
+
+
+def _tightened(box: Box, mask: Mask) -> tuple[Box, Mask]:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    y0, y1, x0, x1 = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    tight = (box[0] + x0, box[1] + y0, box[0] + x1, box[1] + y1)
+    return tight, mask[y0:y1, x0:x1].copy()

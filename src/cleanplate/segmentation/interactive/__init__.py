@@ -1,0 +1,71 @@
+"""Prompters by name: they outline the object that a person points at.
+
+None is built in; `cleanplate models pull NAME` brings one. An object that was outlined is filled
+like one that a segmenter found:
+
+    prompter = create_prompter()
+    prepared = prompter.prepare(image)
+    thing = instance_of(prompter.outline(prepared, points=[(310, 205, True)]))
+    (left, top, right, bottom), hole = shape_mask(thing, image.shape[:2], margin_px(thing))
+    mask = np.zeros(image.shape[:2], bool)
+    mask[top:bottom, left:right] = hole
+    removal = remover.fill(image, mask)
+
+with `margin_px` and `shape_mask` of `cleanplate.ops`, which add the margin that `Remover.fill`
+leaves to its caller.
+"""
+
+import importlib
+from types import MappingProxyType
+from typing import Any
+
+from cleanplate.hub import get_model, model_names
+from cleanplate.segmentation.interactive.prompts import (
+    Outline,
+    Point,
+    Prepared,
+    Prompter,
+    instance_of,
+)
+
+DEFAULT_PROMPTER = "sam21_hiera_tiny.sav"
+
+__all__ = [
+    "DEFAULT_PROMPTER",
+    "Outline",
+    "Point",
+    "Prepared",
+    "Prompter",
+    "create_prompter",
+    "instance_of",
+    "prompter_names",
+]
+
+_FAMILIES = MappingProxyType({"sam": ("sam", "SamPrompter"), "sam2": ("sam", "Sam2Prompter")})
+"""Family of models -> module and class of this package; imported when one is created."""
+
+
+def prompter_names() -> tuple[str, ...]:
+    """Return every name that `create_prompter` knows."""
+    return model_names("prompter")
+
+
+def create_prompter(
+    name: str = DEFAULT_PROMPTER, *, device: str = "auto", threads: int | None = None
+) -> Prompter:
+    """Return the prompter called `name`, its networks loaded.
+
+    Args:
+        name: one of `prompter_names()`.
+        device: one of `cleanplate.hub.DEVICES`.
+        threads: CPU threads of one run; None takes every usable core.
+
+    Raises:
+        UnknownNameError: no such prompter; the message lists those there are.
+        WeightsError: it is not on this machine, or damaged; the message tells how to get it.
+        DeviceError, MissingRuntimeError: see `cleanplate.runtime.session.Session`.
+    """
+    module, adapter = _FAMILIES[get_model(name, "prompter").family]
+    create: Any = getattr(importlib.import_module(f"{__name__}.{module}"), adapter)
+    prompter: Prompter = create(name, device=device, threads=threads)
+    return prompter

@@ -1,0 +1,33 @@
+"""The built-in segmenter: DeepLabV3+ on EfficientNet-Lite2, 20 PASCAL VOC classes.
+
+Reference:
+    Chen et al., Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation,
+    ECCV 2018, arXiv:1802.02611.
+"""
+
+from cleanplate.runtime import softmax, unit_tensor
+from cleanplate.segmentation.instances import find_instances
+from cleanplate.segmentation.multiscale import Evidence, find_evidence
+from cleanplate.segmentation.network_segmenter import NetworkSegmenter
+from cleanplate.types import Instance, RGBImage
+
+
+class DeepLabSegmenter(NetworkSegmenter):
+    """Finds the 20 VOC classes in photos of any size.
+
+    Args:
+        name: a registered model of this architecture.
+        device: one of `cleanplate.hub.DEVICES`.
+        threads: CPU threads of one run; None takes every usable core.
+    """
+
+    def _find(self, image: RGBImage, asked: tuple[str, ...]) -> list[Instance]:
+        channels = [self._labels.index(label) + 1 for label in asked]  # channel 0: background
+
+        network = self._networks["segment"]
+
+        def look(part: RGBImage) -> Evidence:
+            return softmax(network.run(unit_tensor(part))[0], channels)
+
+        evidence = find_evidence(image, look, lanes=network.lanes)
+        return find_instances(evidence, asked, image.shape[:2])

@@ -1,0 +1,334 @@
+"""A found object's outline, followed at the photo's own resolution.
+
+A segmenter decides on a grid: its outlines are off by a cell or two, and what is thinner than a
+cell (a mast, a leash, claws) is lost. Here the colours along the outline decide anew. Every pixel
+of a band is compared with the colours of the object and of the background *near it*; what is more
+like the object belongs to it, if it hangs together with the object's inside; a guided filter lays
+the decision along the photo's edges. Where the colours do not tell the two apart, the outline stays
+as it was.
+
+The work is done at a bounded size; only the last step, one product of matrices per pixel, is done
+at the photo's.
+
+References:
+    Bai et al., Video SnapCut, SIGGRAPH 2009: colour models in overlapping windows along an outline.
+    Chen, Paris and Durand, Real-time Edge-Aware Image Processing with the Bilateral Grid, SIGGRAPH
+    2007: local histograms as a blurred grid. He et al., Guided Image Filtering, PAMI 2013, and He
+    and Sun, Fast Guided Filter, arXiv:1505.00996: coefficients of a small size applied at a large
+    one.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from cleanplate.errors import InputError
+from cleanplate.ops import (
+    ColourGuide,
+    Field,
+    apply,
+    box_mean,
+    box_of,
+    covered_share,
+    drop_specks,
+    grow_box,
+    touching,
+)
+from cleanplate.types import Box, Instance, Mask, RGBImage, check_image
+
+Labels = npt.NDArray[np.int64]
+"""(h, w) indices of a palette's colours."""
+
+# "The object's side" is the square root of its area. Shares were chosen on pictures with known
+# outlines; the values beside them cost little in either direction.
+_WORK_SIDE = 288  # px; long side of what is worked on
+_LEAST_SIDE_PX = 6.0  # side of an object below which there is nothing to follow
+_BAND_SHARE = 0.10  # of the side: how far the outline may move at a step ...
+_BAND_LEAST_PX = 2.0  # ... plus the grid's own blur, in px of the small size
+_REACH_SHARE = 0.7  # of the side: how far a thin part may stand out
+_OWN_SHARE = 0.15  # of the band: from so deep on, colours count as the object's
+_OFF_SHARE, _OFF_SHARE_LATER = 0.7, 0.35  # ... as the background's; the first outline is the worst
+_CORE_SHARE = 0.4  # of the band: what lies deeper inside is the object's for certain
+_STEPS = 1  # of one band each, before the reach for thin parts
+
+# Of the colour models.
+_CUTS = 7  # of the palette, which has 2^7 colours; with 48 dark clothes and dark trees are one
+_SAMPLES = 2_048  # pixels that the palette is made from; a multiple of 2^_CUTS
+_LIKENESS = 6.0  # grey levels per channel within which two colours are alike; 14 is clearly worse
+_WINDOW_SHARE = 0.2  # of the side: deviation of the window whose colours count
+_CELLS_PER_WINDOW = 2.0  # of the grid of histograms
+_FAR_WEIGHT = 0.02  # of the object's colours elsewhere, against the densest window
+_FLOOR = 1e-3  # share below which a colour counts as not seen
+_MOST_EVIDENCE = 4.0  # log ratio; one pixel alone decides no more
+# In favour of what was found, at the outline and one band inside it: hair before a trunk of its
+# colour must stay. A missed rim shows, a px too much does not.
+_INSIDE_BIAS, _INSIDE_SLOPE = 0.2, 6.0  # log ratios
+_PRIOR = 1.0  # log ratio at one band from the present outline
+_TELLING = 0.5  # mean |log ratio| below which colours tell nothing
+
+# Of the guided filter.
+_FILTER_SHARE = 0.05  # of the side: its radius
+_BLUR_PX = 1.5  # of the small size: by which its outline may be off
+_FILTER_EPS = 1e-4  # (0.01 of the range)^2: fainter edges are noise
+
+# What may change at most, as shares of the object's area, in one piece. More is a leak.
+_LARGEST_GAIN = 0.30
+_LARGEST_LOSS = 0.12
+
+
+def follow_edges(image: RGBImage, instance: Instance) -> Instance:
+    """Return the object with a mask that follows it at full resolution, thin parts included.
+
+    Args:
+        image: (H, W, 3) uint8, RGB, the photo. Not modified.
+        instance: the object as it was found; its mask is not empty. Not modified.
+
+    Returns:
+        The instance with another box and mask. The mask is not empty, lies inside the photo and
+        holds the pixels deep inside the former one. It may overlap other objects' masks.
+
+    Raises:
+        InputError: wrong image, or a box outside it or of another size than the mask.
+    """
+    check_image(image)
+    _check_inside(image, instance)
+    side_px = math.sqrt(instance.area_px)
+    if side_px < _LEAST_SIDE_PX:
+        return instance
+    scene = _scene_of(image, instance, side_px)
+    outline = _follow(scene)
+    if outline is None:
+        return instance
+    mask = _at_full_size(scene, outline)
+    left, top, right, bottom = box_of(mask)
+    x, y = scene.box[:2]
+    return replace(
+        instance,
+        box_xyxy=(x + left, y + top, x + right, y + bottom),
+        mask=mask[top:bottom, left:right].copy(),
+    )
+
+
+def _check_inside(image: RGBImage, instance: Instance) -> None:
+    left, top, right, bottom = instance.box_xyxy
+    height, width = image.shape[:2]
+    inside = 0 <= left < right <= width and 0 <= top < bottom <= height
+    if not inside or instance.mask.shape != (bottom - top, right - left):
+        raise InputError(
+            f"the object's box {instance.box_xyxy} and mask {instance.mask.shape} do not fit a "
+            f"photo of {width}x{height} px"
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scene:
+    """The object and its surroundings, at full size and at the size that is worked on."""
+
+    box: Box  # of the surroundings, in the photo
+    photo: RGBImage  # (H, W, 3) inside the box, a view
+    mask: Mask  # (H, W) as it was found
+    small: RGBImage  # (h, w, 3)
+    inside: Field  # (h, w) px from the present outline, negative outside
+    side: float  # px of the small size
+    band: float  # px of the small size
+    core: Mask  # (h, w) the object's for certain
+    shrink: float  # full px per small one
+
+
+def _scene_of(image: RGBImage, instance: Instance, side_px: float) -> _Scene:
+    reach_px = math.ceil(_REACH_SHARE * side_px) + 8
+    box = grow_box(instance.box_xyxy, reach_px, image.shape)
+    left, top, right, bottom = box
+    photo = image[top:bottom, left:right]
+    mask = np.zeros((bottom - top, right - left), np.bool_)
+    x, y = instance.box_xyxy[0] - left, instance.box_xyxy[1] - top
+    mask[y : y + instance.mask.shape[0], x : x + instance.mask.shape[1]] = instance.mask
+    width, height = right - left, bottom - top
+    shrink = max(1.0, max(width, height) / _WORK_SIDE)
+    size_wh = (max(1, round(width / shrink)), max(1, round(height / shrink)))
+    small = np.asarray(cv2.resize(photo, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+    inside = _signed_distance(np.asarray(covered_share(mask, size_wh) > 0.5))
+    side = side_px / shrink
+    band = _BAND_LEAST_PX + _BAND_SHARE * side
+    # A thin object has no pixel that deep: then its own middle is what is certain.
+    depth = min(_CORE_SHARE * band, 0.5 * float(inside.max()))
+    return _Scene(box, photo, mask, small, inside, side, band, inside > max(depth, 0), shrink)
+
+
+def _signed_distance(mask: Mask) -> Field:
+    """Return px to the outline of `mask`, positive inside; pixel centres are half a px off it."""
+    own = mask.astype(np.uint8)
+    deep = cv2.distanceTransform(own, cv2.DIST_L2, 5) - 0.5
+    off = cv2.distanceTransform(1 - own, cv2.DIST_L2, 5) - 0.5
+    return np.where(mask, deep, -off).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Outline:
+    """Where the object is, at the small size, such that it can be read at any size."""
+
+    factors: Field  # (h, w, 4) of R, G, B in [0, 1] and a constant; the sum is > 0.5 on the object
+    inside: Field  # (h, w) px from the new outline, negative outside
+    decides: Mask  # (h, w), elsewhere the present outline stays
+
+
+def _follow(scene: _Scene) -> _Outline | None:
+    """Move the outline step by step, then reach out for thin parts; None: nothing to go by."""
+    colours = _colours_of(scene)
+    guide = ColourGuide.of(scene.small, max(1, round(_FILTER_SHARE * scene.side)), eps=_FILTER_EPS)
+    limit = _REACH_SHARE * scene.side
+    depth = scene.inside
+    for step in range(_STEPS + 1):
+        off_share = _OFF_SHARE if step == 0 else _OFF_SHARE_LATER
+        own = depth > _OWN_SHARE * scene.band
+        other = depth < -off_share * scene.band
+        if not own.any() or not other.any():
+            return None
+        reach = limit if step == _STEPS else scene.band
+        open_ = (depth > -reach) & ~scene.core
+        evidence = _compare(colours, own, other, open_)
+        logit = evidence + _PRIOR * np.clip(depth / scene.band, -1, 1)
+        logit += np.where(
+            scene.inside > 0, _INSIDE_BIAS + _INSIDE_SLOPE * scene.inside / scene.band, 0
+        )
+        logit[~open_] = np.where(scene.core, 9.0, -9.0)[~open_]
+        likely = 1 / (1 + np.exp(-np.clip(logit, -30, 30), dtype=np.float32))
+        factors = guide.fit(likely)
+        found = _part_of_object(scene, apply(factors, guide.colour) > 0.5, limit)
+        depth = _signed_distance(found)
+        if step == 0:
+            telling = _is_telling(evidence, open_, scene.band)
+    return _Outline(factors, depth, _decided(scene, found, telling))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Colours:
+    """The picture in the K colours of a palette of its own."""
+
+    shades: Labels  # (h, w), the nearest colour of each pixel
+    alike: Field  # (K, K) in [0, 1]
+    cell: int  # px of the small size: pitch of the grid of histograms
+
+
+def _colours_of(scene: _Scene) -> _Colours:
+    pixels = scene.small.reshape(-1, 3)
+    spread = np.linspace(0, len(pixels) - 1, _SAMPLES).astype(np.int64)
+    samples = pixels[spread].astype(np.float32)
+    labels = _cut_at_medians(samples)
+    _, _, palette = cv2.kmeans(
+        samples,
+        2**_CUTS,
+        labels,
+        (cv2.TERM_CRITERIA_MAX_ITER, 4, 0.0),
+        1,
+        cv2.KMEANS_USE_INITIAL_LABELS,
+    )
+    bins = np.indices((16, 16, 16), np.float32).reshape(3, -1).T * 16 + 8
+    nearest = ((palette**2).sum(axis=1) - 2 * bins @ palette.T).argmin(axis=1)
+    coarse = (scene.small >> 4).astype(np.int32) @ np.array([256, 16, 1], np.int32)
+    distances = ((palette[:, None] - palette[None]) ** 2).sum(axis=2)
+    alike = np.exp(-distances / (2 * _LIKENESS**2)).astype(np.float32)
+    cell = max(2, round(_WINDOW_SHARE * scene.side / _CELLS_PER_WINDOW))
+    return _Colours(np.asarray(nearest[coarse], np.int64), alike, cell)
+
+
+def _cut_at_medians(samples: Field) -> npt.NDArray[np.int32]:
+    """Return (n, 1) labels of 2^`_CUTS` groups: each is halved where it spreads most, in turn."""
+    order = np.arange(len(samples))[None]  # (groups, members)
+    for _ in range(_CUTS):
+        members = samples[order]
+        axis = members.var(axis=1).argmax(axis=1)
+        values = np.take_along_axis(members, axis[:, None, None], axis=2)[..., 0]
+        order = np.take_along_axis(order, values.argsort(axis=1, kind="stable"), axis=1)
+        order = order.reshape(2 * len(order), -1)
+    labels = np.empty((len(samples), 1), np.int32)
+    labels[order.ravel(), 0] = np.repeat(np.arange(len(order)), order.shape[1])
+    return labels
+
+
+def _compare(colours: _Colours, own: Mask, other: Mask, where: Mask) -> Field:
+    """Return (h, w) log ratios: how much better a pixel fits the object's colours near it."""
+    ratio = np.log(_shares(colours, own) + _FLOOR) - np.log(_shares(colours, other) + _FLOOR)
+    evidence = np.zeros(where.shape, np.float32)
+    evidence[where] = np.clip(_read(ratio, colours, where), -_MOST_EVIDENCE, _MOST_EVIDENCE)
+    return evidence
+
+
+def _shares(colours: _Colours, where: Mask) -> Field:
+    """Return (rows, columns, K): what share of the pixels near a cell is like each colour."""
+    shades, alike, cell = colours.shades, colours.alike, colours.cell
+    height, width = shades.shape
+    rows, columns, count = -(-height // cell), -(-width // cell), len(alike)
+    ys, xs = np.nonzero(where)
+    index = ((ys // cell) * columns + xs // cell) * count + shades[where]
+    counts = np.bincount(index, minlength=rows * columns * count).astype(np.float32)
+    grid = counts.reshape(rows, columns, count)
+    overall = grid.sum(axis=(0, 1)) @ alike / max(1, len(ys))
+    near = cv2.GaussianBlur(
+        grid, (0, 0), _CELLS_PER_WINDOW, borderType=cv2.BORDER_CONSTANT
+    ).reshape(rows, columns, count)
+    total = near.sum(axis=2, keepdims=True)
+    far = _FAR_WEIGHT * total.max() + 1e-6
+    return np.asarray((near @ alike + far * overall) / (total + far), np.float32)
+
+
+def _read(grid: Field, colours: _Colours, where: Mask) -> Field:
+    """Return the grid's values at the pixels of `where` and their shades, linear in between."""
+    rows, columns, _ = grid.shape
+    ys, xs = np.nonzero(where)
+    shade, cell = colours.shades[where], colours.cell
+    down, across = (ys + 0.5) / cell - 0.5, (xs + 0.5) / cell - 0.5
+    y0 = np.clip(np.floor(down).astype(np.int64), 0, rows - 1)
+    x0 = np.clip(np.floor(across).astype(np.int64), 0, columns - 1)
+    y1, x1 = np.minimum(y0 + 1, rows - 1), np.minimum(x0 + 1, columns - 1)
+    dy = np.clip(down - y0, 0, 1).astype(np.float32)
+    dx = np.clip(across - x0, 0, 1).astype(np.float32)
+    upper = grid[y0, x0, shade] * (1 - dx) + grid[y0, x1, shade] * dx
+    lower = grid[y1, x0, shade] * (1 - dx) + grid[y1, x1, shade] * dx
+    return np.asarray(upper * (1 - dy) + lower * dy, np.float32)
+
+
+def _is_telling(evidence: Field, open_: Mask, band: float) -> Mask:
+    """Return (h, w), where the colours of object and background differ."""
+    radius = max(1, round(band))
+    strength = box_mean(np.where(open_, np.abs(evidence), 0).astype(np.float32), radius)
+    weight = box_mean(open_.astype(np.float32), radius)
+    return np.asarray(strength > _TELLING * weight)
+
+
+def _part_of_object(scene: _Scene, found: Mask, limit: float) -> Mask:
+    """Keep what hangs together with the core, less what grew out of bounds."""
+    kept = touching(found | scene.core, scene.core)
+    off = kept & (scene.inside < -scene.band)
+    # What is still going on at the limit or at the photo's edge is the background's: a horizon, a
+    # fence, a trunk behind the car. What is large is a leak.
+    end = scene.inside < 1.5 - limit
+    end[0], end[-1], end[:, 0], end[:, -1] = True, True, True, True
+    leaks = touching(off, off & end) | drop_specks(
+        off, least_px=math.floor(_LARGEST_GAIN * scene.side**2) + 1
+    )
+    return touching(kept & ~leaks, scene.core)
+
+
+def _at_full_size(scene: _Scene, outline: _Outline) -> Mask:
+    """Return (H, W), the object in the scene's box."""
+    full_wh = (scene.mask.shape[1], scene.mask.shape[0])
+
+    def enlarged(field: Field) -> Field:
+        return np.asarray(cv2.resize(field, full_wh, interpolation=cv2.INTER_LINEAR), np.float32)
+
+    found = apply(enlarged(outline.factors), scene.photo.astype(np.float32) / np.float32(255)) > 0.5
+    found &= enlarged(outline.inside) > -_BLUR_PX  # nothing that the small size ruled out
+    decides = enlarged(outline.decides.astype(np.float32)) > 0.5
+    core = enlarged(scene.core.astype(np.float32)) > 0.5
+    return np.asarray(np.where(decides, found, scene.mask) | (core & scene.mask))
+
+
+def _decided(scene: _Scene, found: Mask, telling: Mask) -> Mask:
+    """Return where the new outline counts, not the present one."""
+    present = scene.inside > 0
+    lost = drop_specks(present & ~found, least_px=math.floor(_LARGEST_LOSS * scene.side**2) + 1)
+    return telling & ~lost

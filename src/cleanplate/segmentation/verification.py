@@ -1,0 +1,137 @@
+"""Looking again: does a filled photo still show what was to be removed?
+
+A foot that the mask missed, or a fill that came out as another person, is found by looking at the
+filled holes and their surroundings once more, each in a crop of its own.
+"""
+
+import math
+from collections.abc import Collection
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from cleanplate.ops import box_of, grow, grow_box, margin_px, painted, plan_windows
+from cleanplate.segmentation.base import Segmenter
+from cleanplate.types import Box, Instance, Mask, RGBImage
+
+_CONTEXT = 1.0  # surroundings to look at, as a share of the hole's mean side
+_LEAST_SIDE_PX = 128  # of a crop
+_JOIN = 0.5  # holes nearer than this share of the larger one's side are looked at together
+# Larger crops are scaled down. The built-in segmenter takes one look at these, at twice that size,
+# and several at larger ones, which found no more of what was left on purpose of 60 objects.
+_MOST_SIDE_PX = 253
+_TOUCHING_SHARE = 0.02  # of the hole's mean side; what is farther from every hole is not ours
+_ALREADY_LEFT = 0.5  # share of an object that was knowingly left
+_LARGEST_REST = 0.8  # of what sticks out of a hole, as a share of the hole
+_OUTSIDE = 0.5  # share outside from which it must be of the kind that was removed there
+
+
+def find_remaining(
+    image: RGBImage,
+    mask: Mask,
+    *,
+    removed: Collection[Instance],
+    left: Collection[Instance],
+    segmenter: Segmenter,
+    labels: Collection[str],
+    min_score: float,
+    min_area: int,
+) -> list[Instance]:
+    """Return the objects that a filled photo still shows in its holes or at their edges.
+
+    Args:
+        image: (H, W, 3) uint8, RGB, the filled photo. Not modified.
+        mask: (H, W) bool, what was filled.
+        removed: what was to go. An object that lies mostly outside the holes counts only if one of
+            its kind was removed there: a foot, not the rock beside it.
+        left: objects that were found before and are to stay; what mostly lies in one of them is
+            not returned.
+        segmenter: looks at a crop around each hole.
+        labels: canonical names.
+        min_score: [0, 1]; objects of a lower mean probability do not count.
+        min_area: px; smaller objects do not count.
+
+    Returns:
+        Objects of the photo, numbered 1, 2, ... by falling area.
+    """
+    kept = painted(left, mask.shape)
+    found: list[Instance] = []
+    for window in plan_windows(mask, context=_CONTEXT, min_size=_LEAST_SIDE_PX, join=_JOIN):
+        crop = image[window.slices]
+        hole = window.mask
+        box = box_of(hole)
+        reach_px = 1 + _TOUCHING_SHARE * math.sqrt((box[2] - box[0]) * (box[3] - box[1]))
+        near = grow(hole, reach_px)
+        for instance in _segment(crop, segmenter, labels):
+            if instance.score < min_score or instance.area_px < min_area:
+                continue
+            rows, columns = _slices(instance.box_xyxy)
+            if not (near[rows, columns] & instance.mask).any():
+                continue
+            across, down = window.box_xyxy[:2]
+            x0, y0, x1, y1 = instance.box_xyxy
+            placed = replace(instance, box_xyxy=(x0 + across, y0 + down, x1 + across, y1 + down))
+            stays = kept[_slices(placed.box_xyxy)] & placed.mask
+            if np.count_nonzero(stays) >= _ALREADY_LEFT * placed.area_px:
+                continue
+            outside = np.count_nonzero(instance.mask & ~hole[rows, columns])
+            if outside > _LARGEST_REST * np.count_nonzero(hole):
+                continue
+            if outside <= _OUTSIDE * placed.area_px or _is_rest(placed, removed, reach_px):
+                found.append(placed)
+    found.sort(key=lambda instance: -instance.area_px)
+    return [replace(instance, id=number) for number, instance in enumerate(found, start=1)]
+
+
+def _is_rest(instance: Instance, removed: Collection[Instance], reach_px: float) -> bool:
+    """Whether an object lies at one of its kind that was removed."""
+    left, top, right, bottom = instance.box_xyxy
+    for thing in removed:
+        apart_px = margin_px(thing) + reach_px
+        box = thing.box_xyxy
+        if (
+            thing.label == instance.label
+            and left < box[2] + apart_px
+            and right > box[0] - apart_px
+            and top < box[3] + apart_px
+            and bottom > box[1] - apart_px
+        ):
+            return True
+    return False
+
+
+def _segment(crop: RGBImage, segmenter: Segmenter, labels: Collection[str]) -> list[Instance]:
+    """Return the objects of a crop, which is looked at in at most `_MOST_SIDE_PX`."""
+    height, width = crop.shape[:2]
+    shrink = max(height, width) / _MOST_SIDE_PX
+    if shrink <= 1:
+        return segmenter.segment(crop, labels)
+    size_wh = (max(1, round(width / shrink)), max(1, round(height / shrink)))
+    small = np.asarray(cv2.resize(crop, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+    return [
+        _enlarged(instance, size_wh, (width, height))
+        for instance in segmenter.segment(small, labels)
+    ]
+
+
+def _enlarged(instance: Instance, from_wh: tuple[int, int], to_wh: tuple[int, int]) -> Instance:
+    """Return an object of a scaled crop in the crop's own px."""
+    left, top, right, bottom = grow_box(instance.box_xyxy, 1, from_wh[::-1])
+    x0, y0 = instance.box_xyxy[0] - left, instance.box_xyxy[1] - top
+    mask = np.zeros((bottom - top, right - left), np.float32)
+    mask[y0 : y0 + instance.mask.shape[0], x0 : x0 + instance.mask.shape[1]] = instance.mask
+    across, down = to_wh[0] / from_wh[0], to_wh[1] / from_wh[1]
+    box = (round(left * across), round(top * down), round(right * across), round(bottom * down))
+    size_wh = (box[2] - box[0], box[3] - box[1])
+    large = cv2.resize(mask, size_wh, interpolation=cv2.INTER_LINEAR) > 0.5
+    tight = box_of(large)
+    return replace(
+        instance,
+        box_xyxy=(box[0] + tight[0], box[1] + tight[1], box[0] + tight[2], box[1] + tight[3]),
+        mask=np.ascontiguousarray(large[_slices(tight)]),
+    )
+
+
+def _slices(box: Box) -> tuple[slice, slice]:
+    return slice(box[1], box[3]), slice(box[0], box[2])
