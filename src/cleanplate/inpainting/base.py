@@ -1,4 +1,4 @@
-"""The contract every inpainter keeps (tests/inpainters/test_inpainter_contract.py)."""
+"""The contract every inpainter keeps (tests/inpainting/test_inpainter_contract.py)."""
 
 from typing import Protocol
 

@@ -1,4 +1,4 @@
-"""The contract every segmenter keeps (tests/segmenters/test_segmenter_contract.py)."""
+"""The contract every segmenter keeps (tests/segmentation/test_segmenter_contract.py)."""
 
 from collections.abc import Collection
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""Registered models: one frozen entry each, all checked by tests/models/test_models_registry.py."""
+"""Registered models: one frozen entry each, all checked by tests/hub/test_hub_registry.py."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""The contract every prompter keeps (tests/prompters/test_prompter_contract.py)."""
+"""The contract every prompter keeps (tests/interactive/test_prompter_contract.py)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
