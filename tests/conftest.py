@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from cleanplate.errors import UnknownNameError
+from cleanplate.hub import MODELS, find_file
 from cleanplate.runtime import devices
 from cleanplate.types import Instance, Mask, RGBImage, check_image, check_image_and_mask
 from runtime_standins import FakeRuntime, PretendedCuda
@@ -241,3 +242,9 @@ def _forget_devices() -> None:
     for look in (devices._absence_of_cuda, devices._cuda_works):
         if hasattr(look, "cache_clear"):
             look.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def network_file() -> bytes:
+    """Return the content of an ONNX file that loads."""
+    return find_file(MODELS["edgeconnect.photos"], "edges").read_bytes()

@@ -12,7 +12,7 @@ def loaded_after(code: str) -> set[str]:
     """Return which heavy packages a fresh Python has loaded after some code."""
     script = f"import sys\n{code}\nprint('LOADED', *(set(sys.modules) & set({HEAVY!r})))"
     done = subprocess.run(
-        [sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True
+        [sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True
     )
     return set(done.stdout.splitlines()[-1].split()[1:])
 

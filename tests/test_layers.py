@@ -12,7 +12,7 @@ import cleanplate
 ROOT = Path(cleanplate.__file__).parent
 
 LAYERS = (
-    ("types", "errors", "labels", "options"),
+    ("types", "errors", "labels", "options", "threads"),
     ("ops",),
     ("io", "runtime"),
     ("hub",),

@@ -9,7 +9,6 @@ import pytest
 
 from cleanplate.hub.registry import MODELS
 from cleanplate.hub.registry.entry import Checkpoint, Licence, Model, ModelFile
-from cleanplate.hub.store import find_file
 
 ABC_SHA256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 """printf abc | sha256sum; the first example of FIPS 180-2."""
@@ -63,12 +62,6 @@ def registered(monkeypatch) -> Callable[[Model], Model]:
         return model
 
     return add
-
-
-@pytest.fixture(scope="session")
-def network_file() -> bytes:
-    """Return the content of an ONNX file that loads."""
-    return find_file(MODELS["edgeconnect.photos"], "edges").read_bytes()
 
 
 @pytest.fixture

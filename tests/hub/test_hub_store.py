@@ -245,7 +245,7 @@ def test_a_model_that_cannot_be_written_is_an_error(make_model, abc, monkeypatch
     def refuse(path, content):
         raise full
 
-    monkeypatch.setattr(store, "write_bytes_atomic", refuse)
+    monkeypatch.setattr("cleanplate.io.write_bytes_atomic", refuse)
     with pytest.raises(WeightsError, match=r"abc\.onnx: the disk is full; free some space"):
         install(make_model(), {"fill": abc})
     assert not is_here(make_model())

@@ -37,7 +37,7 @@ from cleanplate.cli.console import (
     survive_any_file_name,
 )
 from cleanplate.errors import CleanplateError, InputError
-from cleanplate.ops import ONE_THREAD
+from cleanplate.threads import ONE_THREAD
 
 DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes. Ended by another signal, such as SIGTERM, it is 128 plus the signal's number."""

@@ -21,7 +21,6 @@ from cleanplate.hub.store import (
     read_manifest,
     verify_file,
 )
-from cleanplate.runtime import Session
 
 
 def pull_model(
@@ -179,6 +178,8 @@ def _identify(
 
 
 def _check_loads(files: Mapping[str, Path]) -> None:
+    from cleanplate.runtime import Session
+
     for path in files.values():
         try:
             Session(path.read_bytes(), name=str(path), device="cpu")

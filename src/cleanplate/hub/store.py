@@ -17,7 +17,6 @@ from typing import Literal
 
 from cleanplate.errors import ChecksumError, PhotoError, WeightsError
 from cleanplate.hub.registry import Model
-from cleanplate.io import write_bytes_atomic
 
 HOME_VARIABLE = "CLEANPLATE_HOME"
 """Environment variable: the folder for downloaded and converted models."""
@@ -283,6 +282,8 @@ def _registered(model: Model, role: str) -> StoredFile:
 
 
 def _write(path: Path, content: bytes) -> None:
+    from cleanplate.io import write_bytes_atomic  # loads NumPy, which listing models need not
+
     try:
         write_bytes_atomic(path, content)
     except PhotoError as error:

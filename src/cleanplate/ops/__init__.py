@@ -28,11 +28,9 @@ from cleanplate.ops.masks import (
 from cleanplate.ops.parallel import in_lanes
 from cleanplate.ops.resampling import covered_share, sample
 from cleanplate.ops.rle import decode_rle, encode_rle
-from cleanplate.ops.threads import ONE_THREAD
 from cleanplate.ops.tiling import Window, area_of, cover_boxes, in_rounds, plan_windows, tile_spans
 
 __all__ = [
-    "ONE_THREAD",
     "ColourGuide",
     "Field",
     "Luma",

@@ -1,5 +1,6 @@
 """Clips: objects are removed from every frame, and the background comes from other frames."""
 
+from cleanplate.video.flicker import flicker
 from cleanplate.video.reading import Clip, read_clip
 from cleanplate.video.removing import VideoRemoval, check_video, remove_from_video
 from cleanplate.video.reporting import describe_video, describe_video_settings
@@ -10,6 +11,7 @@ __all__ = [
     "check_video",
     "describe_video",
     "describe_video_settings",
+    "flicker",
     "read_clip",
     "remove_from_video",
 ]

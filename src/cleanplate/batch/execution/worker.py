@@ -25,8 +25,8 @@ from cleanplate.batch.planning import PlannedPhoto
 from cleanplate.batch.records import Done, failed_outcome
 from cleanplate.errors import PhotoError
 from cleanplate.io import abandon_writing
-from cleanplate.ops import ONE_THREAD
 from cleanplate.runtime import Address, use_server
+from cleanplate.threads import ONE_THREAD
 
 if TYPE_CHECKING:
     from cleanplate.inpainting import Inpainter
