@@ -20,7 +20,6 @@ def never():
 
 @pytest.fixture
 def packed(tmp_path, monkeypatch):
-    pytest.importorskip("filelock")
     files = {}
     for file in OWN.files:
         files[file.role] = tmp_path / f"{file.role}.onnx"

@@ -1,6 +1,5 @@
 """What an actor does: a group of photos from store to store, and their rows of the report."""
 
-import hashlib
 import json
 import pickle
 import time
@@ -37,6 +36,7 @@ from cleanplate.distributed.report_files import (
 )
 from cleanplate.distributed.tasks import Actor, ClusterJob
 from cleanplate.errors import PhotoError
+from cleanplate.io import hash_bytes
 
 if TYPE_CHECKING:
     import pyarrow
@@ -302,4 +302,4 @@ def _failed(key: Key, error: Exception) -> Outcome:
 
 
 def _state(content: bytes, mtime_ns: int) -> FileState:
-    return FileState(len(content), mtime_ns, hashlib.sha256(content).hexdigest())
+    return FileState(len(content), mtime_ns, hash_bytes(content))

@@ -3,7 +3,6 @@
 The rules are those of `cleanplate.batch.Journal.judge`, for files that have no inodes.
 """
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
@@ -12,7 +11,7 @@ from cleanplate.distributed.ledger import Former, Key, Mark
 from cleanplate.distributed.places import Listed, Place
 from cleanplate.distributed.report_files import valid_text
 from cleanplate.distributed.tasks import ClusterJob
-from cleanplate.io import result_name
+from cleanplate.io import hash_bytes, result_name
 
 
 def targets_of(relative: str, job: Job) -> tuple[str, ...]:
@@ -89,4 +88,4 @@ def _is_same(place: Place, relative: str, now: Mark, known: FileState | None) ->
         return False
     if now[1] == known.mtime_ns:
         return True
-    return hashlib.sha256(place.read(relative)).hexdigest() == known.sha256
+    return hash_bytes(place.read(relative)) == known.sha256

@@ -4,7 +4,6 @@ Built-in models are part of the package and need not travel. The others are take
 the machine that starts the run, so that the others need neither a network nor a shared disk.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +20,7 @@ from cleanplate.hub import (
     read_file,
     read_manifest,
 )
-from cleanplate.io import write_bytes_atomic
+from cleanplate.io import hash_bytes, write_bytes_atomic
 
 Packed = Mapping[str, Mapping[str, bytes]]
 """Model -> file name below its folder -> content. The manifest is the last."""
@@ -54,9 +53,7 @@ def hashes_of(packed: Packed) -> dict[str, tuple[str, ...]]:
     return {
         name: tuple(
             sorted(
-                hashlib.sha256(content).hexdigest()
-                for filename, content in files.items()
-                if filename != MANIFEST
+                hash_bytes(content) for filename, content in files.items() if filename != MANIFEST
             )
         )
         for name, files in packed.items()
@@ -78,11 +75,11 @@ def unpack_models(hashes: Mapping[str, tuple[str, ...]], fetch: Callable[[], Pac
     """
     if all(_has(name, files) for name, files in hashes.items()):
         return
-    digest = hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:_DIGITS]
+    digest = hash_bytes(json.dumps(hashes, sort_keys=True).encode())[:_DIGITS]
     folder = home() / "cluster" / digest
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        from filelock import FileLock  # which Ray brings
+        from filelock import FileLock  # 70 ms
 
         with FileLock(folder / "lock"):
             os.environ[HOME_VARIABLE] = str(folder)

@@ -1,7 +1,6 @@
 """Fetching a registered file: by Pooch over HTTP, or from a folder; checked, and never half."""
 
 import errno
-import hashlib
 import logging
 import os
 import shutil
@@ -85,6 +84,8 @@ def check_file(path: Path, file: Checkpoint | ModelFile) -> None:
         ChecksumError: size or checksum is another one; the message states both.
         WeightsError: it cannot be read.
     """
+    from cleanplate.io import hash_files  # loads NumPy, which listing models need not
+
     try:
         size = path.stat().st_size
         if file.size_bytes is not None and size != file.size_bytes:
@@ -96,8 +97,7 @@ def check_file(path: Path, file: Checkpoint | ModelFile) -> None:
         if stated is None:
             return
         kind, _, expected = stated.partition(":")
-        with path.open("rb") as stream:
-            found = hashlib.file_digest(stream, "md5" if kind == "md5" else "sha256").hexdigest()
+        found, _ = hash_files(path, algorithm="md5" if kind == "md5" else "sha256")
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror}); check the name") from None
     if found[: len(expected)] != expected:

@@ -6,7 +6,6 @@ from. A file carries the first digits of its hash in its name and the manifest i
 that two processes that install the same model at once both end with a whole one.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -24,8 +23,6 @@ HOME_VARIABLE = "CLEANPLATE_HOME"
 _BUILT_IN = Path(__file__).parent / "data"
 MANIFEST = "manifest.json"
 """Name of the file in a model's folder that tells which files it has."""
-
-_CHUNK_BYTES = 1 << 20
 
 
 Origin = Literal["registered", "unstated", "own"]
@@ -148,7 +145,9 @@ def read_file(model: Model, role: str) -> bytes:
             f"{path}: {len(content):,} bytes, registered are {known.size_bytes:,}; the file is "
             f"incomplete or was changed, {_again(model)}"
         )
-    found = hashlib.sha256(content).hexdigest()
+    from cleanplate.io import hash_bytes  # loads NumPy, which listing models need not
+
+    found = hash_bytes(content)
     if found != known.sha256:
         raise ChecksumError(
             f"{path}: SHA-256 {found}, registered is {known.sha256}; the file was changed, "
@@ -233,16 +232,13 @@ def describe_file(path: Path) -> StoredFile:
     Raises:
         WeightsError: it cannot be read.
     """
-    digest = hashlib.sha256()
-    size = 0
+    from cleanplate.io import hash_files
+
     try:
-        with path.open("rb") as stream:
-            while chunk := stream.read(_CHUNK_BYTES):
-                digest.update(chunk)
-                size += len(chunk)
+        digest, [found] = hash_files(path)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror}); check the name") from None
-    return StoredFile(filename=path.name, sha256=digest.hexdigest(), size_bytes=size)
+    return StoredFile(filename=path.name, sha256=digest, size_bytes=found.st_size)
 
 
 def how_to_get(model: Model) -> str:

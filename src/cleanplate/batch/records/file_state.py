@@ -1,6 +1,5 @@
 """One photo's work with what a journal keeps of its files: sizes, times and hashes."""
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from cleanplate.batch.job import Job
 from cleanplate.batch.planning import PlannedPhoto
 from cleanplate.batch.records.results import Outcome
+from cleanplate.io import hash_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +44,11 @@ def state_of(*paths: Path) -> FileState | None:
     """Return the state of a file, or of several as of one; None without any that can be read."""
     if not paths:
         return None
-    stats, digest = [], hashlib.sha256()
     try:
-        for path in paths:
-            with path.open("rb") as stream:
-                stats.append(os.fstat(stream.fileno()))
-                hashlib.file_digest(stream, lambda: digest)  # goes on with that of the file before
+        sha256, stats = hash_files(*paths)
     except (OSError, ValueError):
         return None
-    return FileState(*size_and_time(stats), digest.hexdigest())
+    return FileState(*size_and_time(stats), sha256)
 
 
 def size_and_time(stats: Iterable[os.stat_result]) -> tuple[int, int]:

@@ -5,7 +5,6 @@ committed survives the death of the process at any moment; after a power failure
 be missing in it, whose outputs then count as made by nobody and are left alone.
 """
 
-import hashlib
 import json
 import os
 import sqlite3
@@ -35,7 +34,7 @@ from cleanplate.batch.records.results import (
 )
 from cleanplate.batch.records.settings import difference_in_words
 from cleanplate.errors import InputError, PhotoError
-from cleanplate.io import OutputLock, remove_leftovers
+from cleanplate.io import OutputLock, hash_bytes, remove_leftovers
 
 JOURNAL_FOLDER = ".cleanplate"
 """Hidden in the output folder; what runs keep for the next one."""
@@ -91,7 +90,7 @@ class Journal:
     def __init__(self, output: Path, settings: Mapping[str, str]) -> None:
         self._output, self._settings = output, settings
         self._content = json.dumps(settings, sort_keys=True)
-        self._fingerprint = hashlib.sha256(self._content.encode()).hexdigest()
+        self._fingerprint = hash_bytes(self._content.encode())
         self._started: dict[bytes, float] = {}
         folder = output / JOURNAL_FOLDER
         self.path = folder / "journal.sqlite"

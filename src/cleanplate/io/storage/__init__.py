@@ -9,7 +9,7 @@ from cleanplate.io.storage.atomic import (
     temporary_beside,
     write_bytes_atomic,
 )
-from cleanplate.io.storage.hashing import sha256_of
+from cleanplate.io.storage.hashing import hash_bytes, hash_files, sha256_of
 from cleanplate.io.storage.links import COPIED_INSTEAD, link_photo
 from cleanplate.io.storage.lock import OutputLock
 
@@ -19,6 +19,8 @@ __all__ = [
     "OutputLock",
     "abandon_writing",
     "copy_photo",
+    "hash_bytes",
+    "hash_files",
     "link_photo",
     "reading_error",
     "remove_leftovers",

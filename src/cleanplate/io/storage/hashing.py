@@ -1,9 +1,36 @@
-"""SHA-256 of files: whether they are still what they were."""
+"""SHA-256 of contents and files."""
 
 import hashlib
+import os
 from pathlib import Path
 
 from cleanplate.io.storage.atomic import reading_error
+
+
+def hash_bytes(content: bytes) -> str:
+    """Return the SHA-256 of `content` in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def hash_files(*paths: Path, algorithm: str = "sha256") -> tuple[str, tuple[os.stat_result, ...]]:
+    """Return the hash of files, one after another, and the status of each as it was opened.
+
+    Args:
+        paths: files; their contents are hashed as if they were one.
+        algorithm: as `hashlib` names it.
+
+    Returns:
+        The hash in hexadecimal, and the status of each file.
+
+    Raises:
+        OSError: one cannot be read.
+    """
+    digest, stats = hashlib.new(algorithm, usedforsecurity=False), []
+    for path in paths:
+        with path.open("rb") as stream:
+            stats.append(os.fstat(stream.fileno()))
+            hashlib.file_digest(stream, lambda: digest)
+    return digest.hexdigest(), tuple(stats)
 
 
 def sha256_of(path: Path) -> str:
@@ -13,7 +40,6 @@ def sha256_of(path: Path) -> str:
         PhotoError: it cannot be read.
     """
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return hash_files(path)[0]
     except OSError as error:
         raise reading_error(path, error) from error

@@ -1,20 +1,24 @@
 """One run at a time on one output folder."""
 
+import errno
 import os
-import sys
 from contextlib import suppress
 from pathlib import Path
 
 from cleanplate.errors import InputError, PhotoError
 
+_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # by some network disks
+
 
 class OutputLock:
     """Held by the run that writes to a folder; the system frees it however the process ends.
 
-    A file left by a process that died is therefore no lock: only one that is held refuses.
+    A file left by a process that died is therefore no lock: only one that is held refuses. Where
+    the disk has no locks, those of the journal's database remain.
 
     Args:
-        path: the lock file, whose folder exists; it stays and holds the number of the process.
+        path: the lock file, whose folder exists; it stays. A file of the same name with the suffix
+            .pid holds the number of the process.
         folder: what is locked, for the message.
 
     Raises:
@@ -23,46 +27,30 @@ class OutputLock:
     """
 
     def __init__(self, path: Path, folder: Path) -> None:
+        from filelock import FileLock, Timeout  # 70 ms, which only runs with a journal need
+
+        holder = path.with_suffix(".pid")
+        # Released by `release` from any thread.
+        self._lock = FileLock(path, timeout=0, thread_local=False)
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError as error:
-            cause = f"cannot be locked ({error.strerror})"
-            raise PhotoError(folder, cause, "check the rights there") from error
-        if not _try_lock(self._descriptor):
-            holder = os.pread(self._descriptor, 20, 1) if hasattr(os, "pread") else b""
-            os.close(self._descriptor)
-            known = f" (process {holder.decode('ascii', 'replace').strip()})" if holder else ""
+            self._lock.acquire()
+        except Timeout as error:
+            known = ""
+            with suppress(OSError):
+                known = holder.read_text(encoding="ascii", errors="replace").strip()
             raise InputError(
-                f"{folder}: another run writes to it{known}; wait for its end, or name another "
-                "folder"
-            )
+                f"{folder}: another run writes to it{known and f' (process {known})'}; wait for "
+                "its end, or name another folder"
+            ) from error
+        except NotImplementedError:
+            pass
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                cause = f"cannot be locked ({error.strerror or error})"
+                raise PhotoError(folder, cause, "check the folder's permissions") from error
         with suppress(OSError):  # the disk is full; the lock holds all the same
-            os.ftruncate(self._descriptor, 0)
-            os.write(self._descriptor, f" {os.getpid()}\n".encode("ascii"))  # byte 0 is the lock's
+            holder.write_text(str(os.getpid()), encoding="ascii")
 
     def release(self) -> None:
         """Let others in."""
-        os.close(self._descriptor)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:  # a network disk without locks: the journal's own locks remain
-            return True
-        return True
+        self._lock.release()
