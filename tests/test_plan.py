@@ -5,9 +5,9 @@ import pytest
 
 from cleanplate.errors import InputError, ShapeMismatchError
 from cleanplate.ops.masks import grow
+from cleanplate.options import Rules
 from cleanplate.plan import edit_draft
 from cleanplate.remover import Remover
-from cleanplate.segmentation.selection import Rules
 
 RED, DIM_RED, GREEN, SKY = (250, 0, 0), (110, 0, 0), (0, 250, 0), (120, 150, 190)
 PERSON, SIDE, DOG = (60, 40, 140, 160), (200, 60, 240, 140), (144, 100, 180, 160)

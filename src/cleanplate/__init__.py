@@ -24,9 +24,10 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from cleanplate.inpainting import Inpainter
+    from cleanplate.options import RemovalOptions, Rules
     from cleanplate.plan import Draft
     from cleanplate.remover import Remover
-    from cleanplate.segmentation import ExampleSegmenter, Rules, Segmenter
+    from cleanplate.segmentation import ExampleSegmenter, Segmenter
     from cleanplate.types import Box, Instance, Mask, Removal, RGBImage
 
 __version__ = "0.1.0"
@@ -49,7 +50,8 @@ _HOMES = {
     "RGBImage": "types",
     "Removal": "types",
     "Remover": "remover",
-    "Rules": "segmentation",
+    "RemovalOptions": "options",
+    "Rules": "options",
     "Segmenter": "segmentation",
     "ShapeMismatchError": "errors",
     "UnknownNameError": "errors",
@@ -74,6 +76,7 @@ __all__ = [
     "PhotoError",
     "RGBImage",
     "Removal",
+    "RemovalOptions",
     "Remover",
     "Rules",
     "Segmenter",

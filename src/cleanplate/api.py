@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from cleanplate.errors import InputError
 from cleanplate.io import Photo, encode_photo, photo_from_pil, pil_from_photo, read_photo
-from cleanplate.remover import DEFAULT_MIN_SCORE, NO_RULES, Remover
-from cleanplate.segmentation import Area, Rules
+from cleanplate.options import DEFAULT_MIN_SCORE, Area, Rules
+from cleanplate.remover import NO_RULES, Remover
 from cleanplate.types import Removal, RGBImage
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ They are checked once, when they are made, and passed on unopened.
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from cleanplate.errors import InputError
@@ -97,7 +97,7 @@ class RemovalOptions:
     verify: bool = True
     """Recheck the filled holes, and fill again what is still detected there, at most twice."""
 
-    rules: Rules = Rules()
+    rules: Rules = field(default_factory=Rules)
     """Which objects of these classes stay."""
 
     points: Collection[Point] = ()
@@ -232,9 +232,7 @@ def _check_keys(what: str, values: object, kind: type) -> None:
     known = [option.name for option in fields(kind)]
     unknown = [str(key) for key in values if key not in known]
     if unknown:
-        raise InputError(
-            f"unknown {what}: {', '.join(unknown)}; there are {', '.join(known)}"
-        )
+        raise InputError(f"unknown {what}: {', '.join(unknown)}; there are {', '.join(known)}")
 
 
 def _plain(value: Any) -> Any:

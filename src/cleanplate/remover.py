@@ -9,14 +9,12 @@ from dataclasses import replace
 from cleanplate.errors import InputError
 from cleanplate.inpainting import DEFAULT_INPAINTER, Inpainter, create_inpainter, inpaint_holes
 from cleanplate.ops import painted, touching
+from cleanplate.options import DEFAULT_MIN_SCORE, Area, Rules, area_px
 from cleanplate.plan import Draft, draft_mask, shaped, with_outlines
 from cleanplate.segmentation import (
     DEFAULT_SEGMENTER,
-    Area,
-    Rules,
     Segmenter,
     Selection,
-    area_px,
     asked_labels,
     create_segmenter,
     find_remaining,
@@ -24,10 +22,6 @@ from cleanplate.segmentation import (
     select,
 )
 from cleanplate.types import Instance, Mask, Removal, RGBImage, check_image, check_image_and_mask
-
-DEFAULT_MIN_SCORE = 0.5
-"""Objects below this mean probability stay. True finds on real photos are mostly above 0.6, false
-ones below 0.5; figures against the light are near it."""
 
 NO_RULES = Rules()
 """All that was asked for goes."""

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cleanplate.segmentation.selection import Rules, select
+from cleanplate.options import Rules
+from cleanplate.segmentation.selection import select
 from cleanplate.types import Instance, Mask, Removal, RGBImage
 
 COLOURS = {"person": (220, 20, 20), "car": (20, 20, 220)}

@@ -16,8 +16,8 @@ from cleanplate.batch.planning.mask_folder import MaskFiles
 from cleanplate.batch.planning.photo_list import plan_photos
 from cleanplate.batch.planning.plan_files import maker_of_drafts, plan_of_masks
 from cleanplate.errors import InputError
+from cleanplate.options import Rules
 from cleanplate.remover import Remover
-from cleanplate.segmentation.selection import Rules
 
 RED, GREEN, SKY = (250, 0, 0), (0, 250, 0), (120, 150, 190)
 

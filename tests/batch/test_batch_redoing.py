@@ -11,7 +11,7 @@ from cleanplate.batch.planning.mask_folder import MaskFiles
 from cleanplate.batch.planning.redo import plan_redo, read_list, read_report
 from cleanplate.batch.records.settings import describe_settings, job_of
 from cleanplate.errors import InputError, PhotoError
-from cleanplate.segmentation.selection import Rules
+from cleanplate.options import Rules
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ from cleanplate import remover as pipeline
 from cleanplate.cli import options
 from cleanplate.errors import MissingRuntimeError
 from cleanplate.inpainting import DEFAULT_INPAINTER, METHODS
+from cleanplate.options import DEFAULT_MIN_SCORE
 from cleanplate.runtime.devices import DEVICES
 from cleanplate.segmentation import DEFAULT_SEGMENTER
 from tiff_builders import dng
@@ -331,7 +332,7 @@ def test_the_help_tells_the_devices_and_defaults_there_are(cli, monkeypatch):
         assert word in ran.out
     for default in (DEFAULT_SEGMENTER, DEFAULT_INPAINTER):
         assert f"[default: ({default})]" in ran.out
-    assert str(pipeline.DEFAULT_MIN_SCORE) == options.SHOWN_MIN_SCORE
+    assert str(DEFAULT_MIN_SCORE) == options.SHOWN_MIN_SCORE
     shorts = set(re.findall(r" (-\w)\b", ran.out))
     assert shorts == {"-o", "-r", "-v", "-q"}
 

@@ -6,15 +6,8 @@ import numpy as np
 import pytest
 
 from cleanplate.errors import InputError, UnknownNameError
-from cleanplate.segmentation.selection import (
-    NOBODY_STANDS_OUT,
-    Rules,
-    area_px,
-    asked_labels,
-    notes_on,
-    region_box,
-    select,
-)
+from cleanplate.options import Rules, area_px, region_box
+from cleanplate.segmentation.selection import NOBODY_STANDS_OUT, asked_labels, notes_on, select
 from cleanplate.types import Instance
 
 KNOWN = ("car", "dog", "person")

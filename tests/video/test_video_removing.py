@@ -21,8 +21,8 @@ from video_builders import (
 )
 
 from cleanplate.errors import InputError, PhotoError, UnknownNameError
+from cleanplate.options import Rules
 from cleanplate.remover import Remover
-from cleanplate.segmentation.selection import Rules
 from cleanplate.video.removing import remove_from_video
 from cleanplate.video.reporting import describe_video
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from cleanplate.batch.planning import Example, MaskFiles
 from cleanplate.io import RawOutput
-from cleanplate.segmentation import Area, Rules
+from cleanplate.options import Area, Rules
 
 Untouched = Literal["copy", "link", "skip"]
 """What becomes of a photo that has nothing to remove:

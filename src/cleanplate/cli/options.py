@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-SHOWN_MIN_SCORE = "0.5"  # pipeline.DEFAULT_MIN_SCORE, which is heavy to import
+SHOWN_MIN_SCORE = "0.5"  # DEFAULT_MIN_SCORE, which is heavy to import
 
 
 WHAT, PHOTOS, HOW, RESULTS, WORK = (

@@ -8,7 +8,7 @@ from cleanplate.cli.options import WHAT, flag
 from cleanplate.errors import InputError
 
 if TYPE_CHECKING:
-    from cleanplate.segmentation import Region, Rules
+    from cleanplate.options import Region, Rules
 
 MinArea = Annotated[
     str | None,
@@ -92,7 +92,7 @@ def make_rules(
     Raises:
         InputError: one of them cannot be understood.
     """
-    from cleanplate.segmentation import Rules, area_px
+    from cleanplate.options import Rules, area_px
 
     area_px("min_area", min_area or 0, (1, 1))
     return Rules(

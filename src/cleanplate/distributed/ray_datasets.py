@@ -11,7 +11,8 @@ from cleanplate.distributed.report_files import report_row, report_type
 from cleanplate.distributed.tasks import Actor, Workers
 from cleanplate.errors import InputError
 from cleanplate.io import RawOutput
-from cleanplate.segmentation import Area, Rules, asked_labels
+from cleanplate.options import Area, Rules
+from cleanplate.segmentation import asked_labels
 
 if TYPE_CHECKING:
     import pyarrow
@@ -69,7 +70,8 @@ def remove_dataset(
         WeightsError: a model is not on this machine.
     """
     import_ray()
-    from cleanplate.remover import DEFAULT_MIN_SCORE, Remover
+    from cleanplate.options import DEFAULT_MIN_SCORE
+    from cleanplate.remover import Remover
 
     remover = remover or Remover(device="auto")
     if not is_portable(remover):

@@ -13,7 +13,7 @@ from cleanplate.evaluation.features import FeatureExtractor
 from cleanplate.evaluation.scoring import FillScorer, LookScore, TruthScore
 from cleanplate.io import read_mask, read_photo
 from cleanplate.ops import painted
-from cleanplate.remover import DEFAULT_MIN_SCORE
+from cleanplate.options import DEFAULT_MIN_SCORE
 from cleanplate.segmentation import Segmenter, find_remaining
 from cleanplate.types import Mask, RGBImage
 

@@ -11,11 +11,7 @@ from cleanplate.segmentation.effects import find_traces
 from cleanplate.segmentation.refinement import follow_edges
 from cleanplate.segmentation.selection import (
     SCORE_BELOW,
-    Area,
-    Region,
-    Rules,
     Selection,
-    area_px,
     asked_labels,
     notes_on,
     select,
@@ -27,13 +23,9 @@ DEFAULT_SEGMENTER = "deeplabv3plus_lite2.voc"
 __all__ = [
     "DEFAULT_SEGMENTER",
     "SCORE_BELOW",
-    "Area",
     "ExampleSegmenter",
-    "Region",
-    "Rules",
     "Segmenter",
     "Selection",
-    "area_px",
     "asked_labels",
     "create_segmenter",
     "find_remaining",

@@ -4,7 +4,6 @@ Every rule looks at the objects for itself, and an object goes only if all of th
 may be combined in any way, and their order does not matter.
 """
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from cleanplate.errors import InputError, UnknownNameError
 from cleanplate.labels import resolve_labels
+from cleanplate.options import Area, Rules, area_px, region_box
 from cleanplate.segmentation.main_subject import find_subjects
 from cleanplate.types import Box, Instance, RGBImage
 
@@ -21,55 +21,8 @@ PERSON = "person"
 NOBODY_STANDS_OUT = "kept: nobody stands out"
 """Why people stay when `Rules.background_people` finds no main subject, or only such."""
 
-Area = float | str
-"""Pixels, or a share of the photo such as "5%"."""
-
-Region = tuple[Area, Area, Area, Area]
-"""Left, top, width and height: pixels, or shares of the photo's width and height such as "25%"."""
-
-
 SCORE_BELOW = "score below"
 """How the reason begins of objects that stay for their score."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """What stays though it was asked for. The defaults let everything go.
-
-    Raises:
-        InputError: a value out of range.
-    """
-
-    keep: int = 0
-    """So many of the largest of the asked objects stay."""
-
-    background_people: bool = False
-    """People are removed, whether asked for or not, but for the main subject of the photo."""
-
-    max_area: Area | None = None
-    """Larger objects stay: px, or a share of the photo such as "5%"."""
-
-    protect: Collection[str] = ()
-    """Labels of objects that are never filled, not even by a margin, and never copied from."""
-
-    only: Collection[int] = ()
-    """Numbers (`Instance.id`) of the objects that may go; none means all of them."""
-
-    region: Region | None = None
-    """Objects that lie mostly outside this part of the photo stay."""
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        if isinstance(self.protect, str):
-            object.__setattr__(self, "protect", (self.protect,))
-        if self.keep < 0:
-            raise InputError(f"keep must be at least 0, got {self.keep}")
-        if any(number < 1 for number in self.only):
-            raise InputError(f"only takes object numbers from 1 on, got {min(self.only)}")
-        if self.max_area is not None:
-            _parse("max_area", self.max_area)
-        if self.region is not None:
-            _check_region(self.region)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,41 +163,6 @@ def notes_on(left: Collection[Instance]) -> tuple[str, ...]:
     )
 
 
-def area_px(name: str, area: Area, size_hw: tuple[int, int]) -> int:
-    """Return an area in px, rounded up.
-
-    Args:
-        name: what it is, for the message.
-        area: px, or a share of the photo such as "5%".
-        size_hw: H and W of the photo.
-
-    Raises:
-        InputError: it cannot be understood.
-    """
-    value, is_share = _parse(name, area)
-    return math.ceil(value / 100 * size_hw[0] * size_hw[1]) if is_share else math.ceil(value)
-
-
-def region_box(region: Region, size_hw: tuple[int, int]) -> Box:
-    """Return the part of the photo that a region means, cut at the photo's edges.
-
-    Raises:
-        InputError: it cannot be understood, or lies outside the photo.
-    """
-    height, width = size_hw
-    x, y, across, down = (
-        value * length / 100 if is_share else value
-        for (value, is_share), length in zip(
-            (_parse("region", edge) for edge in region), (width, height) * 2, strict=True
-        )
-    )
-    box = (round(x), round(y), min(width, round(x + across)), min(height, round(y + down)))
-    if box[0] >= box[2] or box[1] >= box[3]:
-        told = ",".join(str(edge) for edge in region)
-        raise InputError(f"region {told} holds no pixel of a photo of {width} x {height} px")
-    return box
-
-
 def _main_subjects(image: RGBImage, people: list[Instance]) -> tuple[list[Instance], str]:
     """Return who stays, and why."""
     subjects = find_subjects(image, people)
@@ -260,27 +178,3 @@ def _lies_in(thing: Instance, box: Box) -> bool:
     columns = slice(max(0, box[0] - left), max(0, box[2] - left))
     rows = slice(max(0, box[1] - top), max(0, box[3] - top))
     return 2 * int(np.count_nonzero(thing.mask[rows, columns])) >= thing.area_px
-
-
-def _check_region(region: Region) -> None:
-    if isinstance(region, str) or len(region) != 4:
-        raise InputError(f"region must be left, top, width, height, got {region!r}")
-    width, height = (_parse("region", edge)[0] for edge in region[2:])
-    if not (width and height):
-        raise InputError(f"region must be wider and higher than 0, got {region!r}")
-    for edge in region[:2]:
-        _parse("region", edge)
-
-
-def _parse(name: str, amount: Area) -> tuple[float, bool]:
-    """Return a number, and whether it is in percent."""
-    is_share = isinstance(amount, str) and amount.strip().endswith("%")
-    try:
-        value = float(amount.strip().removesuffix("%") if isinstance(amount, str) else amount)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not 0 <= value < math.inf or (is_share and value > 100):
-        raise InputError(
-            f"{name} must be at least 0 px, or a share of the photo such as 5%, got {amount}"
-        )
-    return value, is_share

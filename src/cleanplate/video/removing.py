@@ -21,9 +21,10 @@ from cleanplate import remover as pipeline
 from cleanplate.errors import InputError
 from cleanplate.io import copy_photo
 from cleanplate.ops import Transform, painted, paste
+from cleanplate.options import DEFAULT_MIN_SCORE, Area, Rules
 from cleanplate.plan import shaped
-from cleanplate.remover import DEFAULT_MIN_SCORE, NO_RULES
-from cleanplate.segmentation import SCORE_BELOW, Area, Rules
+from cleanplate.remover import NO_RULES
+from cleanplate.segmentation import SCORE_BELOW
 from cleanplate.types import Instance, Mask, RGBImage
 from cleanplate.video.background import Applied, Plate
 from cleanplate.video.colour import Picture, eight_bit

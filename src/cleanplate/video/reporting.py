@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from cleanplate.inpainting import Inpainter
-from cleanplate.segmentation import Area, Rules, Segmenter
+from cleanplate.options import Area, Rules
+from cleanplate.segmentation import Segmenter
 from cleanplate.video.removing import VideoRemoval
 
 if TYPE_CHECKING:

@@ -30,8 +30,9 @@ from cleanplate.errors import InputError, PhotoError
 from cleanplate.io import Photo, read_mask, reading_error, sha256_of, write_bytes_atomic, write_mask
 from cleanplate.labels import VOC_LABELS, label_id
 from cleanplate.ops import decode_rle, encode_rle
+from cleanplate.options import Rules
 from cleanplate.plan import Draft, draft_mask, edit_draft
-from cleanplate.segmentation import Rules, Selection
+from cleanplate.segmentation import Selection
 from cleanplate.types import Box, Instance, Mask
 
 _FORMAT = 1  # of the JSON; another one is refused

@@ -10,7 +10,7 @@ from cleanplate.batch.planning import MaskFiles
 from cleanplate.batch.records.report import ModelNames
 from cleanplate.errors import CleanplateError, InputError
 from cleanplate.hub import get_model, read_manifest
-from cleanplate.segmentation import Rules
+from cleanplate.options import Rules
 
 _OPTIONS = {"labels": "--remove", "drafts": "--masks"}
 """Settings that are called otherwise on the command line."""

@@ -87,7 +87,8 @@ def evaluate_command(
     from cleanplate import evaluation
     from cleanplate.evaluation import FeatureExtractor
     from cleanplate.io import write_bytes_atomic
-    from cleanplate.segmentation import DEFAULT_SEGMENTER, Rules, asked_labels, create_segmenter
+    from cleanplate.options import Rules
+    from cleanplate.segmentation import DEFAULT_SEGMENTER, asked_labels, create_segmenter
 
     looker = create_segmenter(segmenter or DEFAULT_SEGMENTER) if remove else None
     labels = asked_labels(remove, Rules(), looker.labels)[0] if remove and looker else ()

@@ -147,6 +147,7 @@ def ray_command(
     from cleanplate.batch import Job
     from cleanplate.distributed import Place, Workers, check_places, connected, run_cluster
     from cleanplate.io import RESULT_SUFFIXES
+    from cleanplate.options import DEFAULT_MIN_SCORE
     from cleanplate.segmentation import asked_labels
 
     segmenter = segmenter or segmentation.DEFAULT_SEGMENTER
@@ -161,7 +162,7 @@ def ray_command(
     known = segmentation.create_segmenter(segmenter, device="cpu", threads=1).labels
     job = Job(
         labels=asked_labels(remove or (), rules, known)[0],
-        min_score=pipeline.DEFAULT_MIN_SCORE if min_score is None else min_score,
+        min_score=DEFAULT_MIN_SCORE if min_score is None else min_score,
         min_area=min_area or 0,
         rules=rules,
         grow=grow,

@@ -150,6 +150,7 @@ def run_command(
         from cleanplate import batch, inpainting, segmentation
         from cleanplate import remover as pipeline
         from cleanplate.io import RESULT_SUFFIXES, RawOutput
+        from cleanplate.options import DEFAULT_MIN_SCORE
         from cleanplate.segmentation import asked_labels
 
         segmenter = segmenter or segmentation.DEFAULT_SEGMENTER
@@ -190,7 +191,7 @@ def run_command(
         )
         job = batch.Job(
             labels=() if mask else asked_labels(remove or (), rules, remover.segmenter.labels)[0],
-            min_score=pipeline.DEFAULT_MIN_SCORE if min_score is None else min_score,
+            min_score=DEFAULT_MIN_SCORE if min_score is None else min_score,
             min_area=min_area or 0,
             rules=rules,
             grow=grow,

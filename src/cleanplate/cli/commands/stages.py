@@ -99,6 +99,7 @@ def mask_command(
     with ending_well(view):
         from cleanplate import batch, segmentation
         from cleanplate import remover as pipeline
+        from cleanplate.options import DEFAULT_MIN_SCORE
         from cleanplate.segmentation import asked_labels
 
         segmenter = segmenter or segmentation.DEFAULT_SEGMENTER
@@ -122,7 +123,7 @@ def mask_command(
         )
         job = batch.Job(
             labels=asked_labels(remove or (), rules, remover.segmenter.labels)[0],
-            min_score=pipeline.DEFAULT_MIN_SCORE if min_score is None else min_score,
+            min_score=DEFAULT_MIN_SCORE if min_score is None else min_score,
             min_area=min_area or 0,
             rules=rules,
             grow=grow,

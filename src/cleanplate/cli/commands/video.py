@@ -117,6 +117,7 @@ def video_command(
         with signals_interrupt():
             from cleanplate import batch, inpainting, segmentation, video
             from cleanplate import remover as pipeline
+            from cleanplate.options import DEFAULT_MIN_SCORE
             from cleanplate.segmentation import asked_labels
 
             segmenter = segmenter or segmentation.DEFAULT_SEGMENTER
@@ -131,7 +132,7 @@ def video_command(
                 threads=threads,
             )
             labels = asked_labels(remove or (), rules, remover.segmenter.labels)[0]
-            least_score = pipeline.DEFAULT_MIN_SCORE if min_score is None else min_score
+            least_score = DEFAULT_MIN_SCORE if min_score is None else min_score
             if not quiet:
                 finder, filler = remover.segmenter, remover.inpainter
                 print_note(

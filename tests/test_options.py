@@ -1,0 +1,93 @@
+"""The options object: checked once, and the same after JSON."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cleanplate.errors import InputError
+from cleanplate.options import OPTION_NAMES, RemovalOptions, Rules
+
+AREAS = st.one_of(
+    st.integers(0, 10**6),
+    st.floats(0, 1e9),
+    st.integers(0, 100).map(lambda share: f"{share}%"),
+)
+RULES = st.builds(
+    Rules,
+    keep=st.integers(0, 9),
+    background_people=st.booleans(),
+    max_area=st.none() | AREAS,
+    protect=st.lists(st.sampled_from(["dog", "cat"])),
+    only=st.sets(st.integers(1, 99)),
+    region=st.none() | st.tuples(AREAS, AREAS, st.integers(1, 99), st.just("50%")),
+)
+PX = st.floats(0, 1e6)
+OPTIONS = st.builds(
+    RemovalOptions,
+    classes=st.lists(st.text()) | st.text(),
+    min_score=st.floats(0, 1),
+    min_area=AREAS,
+    dilation=st.none() | st.floats(0, 500),
+    shadows=st.booleans(),
+    verify=st.booleans(),
+    rules=RULES,
+    points=st.lists(st.tuples(PX, PX)),
+    boxes=st.lists(st.tuples(PX, PX, st.floats(1, 99), st.integers(1, 99))),
+)
+
+
+@given(options=OPTIONS)
+def test_options_are_the_same_after_json(options):
+    written = options.to_json()
+    assert set(written) == set(OPTION_NAMES)
+    assert RemovalOptions.from_json(json.loads(json.dumps(written))) == options
+
+
+def test_what_is_missing_in_json_has_its_default():
+    assert RemovalOptions.from_json({}) == RemovalOptions()
+    assert RemovalOptions.from_json({"rules": {"keep": 2}}).rules == Rules(keep=2)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"grow": 3}, "grow.*dilation"),
+        ({"rules": {"keeps": 1}}, "keeps.*keep"),
+        ({"rules": [1]}, "list"),
+        ({"min_score": "high"}, "min_score.*high"),
+        ({"verify": "yes"}, "verify.*yes"),
+    ],
+)
+def test_json_that_cannot_be_understood_is_refused(values, named):
+    with pytest.raises(InputError, match=named):
+        RemovalOptions.from_json(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"classes": 7}, "classes.*int"),
+        ({"classes": ["dog", 7]}, "classes.*7"),
+        ({"min_score": -0.1}, "min_score.*-0.1"),
+        ({"min_score": math.nan}, "min_score.*nan"),
+        ({"min_score": True}, "min_score.*True"),
+        ({"min_area": "5 px"}, "min_area.*5 px"),
+        ({"dilation": -1}, "dilation.*-1"),
+        ({"dilation": math.inf}, "dilation.*inf"),
+        ({"dilation": "3"}, "dilation.*3"),
+        ({"shadows": 1}, "shadows.*1"),
+        ({"rules": {"keep": 1}}, "rules.*dict"),
+        ({"points": [(1, 2, 3)]}, r"points.*\(1, 2, 3\)"),
+        ({"points": (1, 2)}, "points.*int"),
+        ({"points": [(-1, 2)]}, "points.*-1"),
+        ({"boxes": [(1, 2, 0, 4)]}, r"boxes.*\(1, 2, 0, 4\)"),
+        ({"boxes": [("1", 2, 3, 4)]}, "boxes"),
+    ],
+    ids=repr,
+)
+def test_options_out_of_range_are_refused_with_the_value(values, named):
+    with pytest.raises(InputError, match=named):
+        RemovalOptions(**values)
