@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from cleanplate.batch.job import Job
-from cleanplate.batch.records.file_state import FileState
-from cleanplate.distributed.judging import judge, mark_of, targets_of
+from cleanplate.batch.records.results import FileState
+from cleanplate.distributed.judging import decide_key, mark_of, targets_of
 from cleanplate.distributed.ledger import Former, Key, Ledger, write_started
 from cleanplate.distributed.places import Place
 from cleanplate.distributed.report_files import Record, full_row, report_row, write_part
@@ -43,7 +43,7 @@ def state(place: Place, relative: str) -> FileState:
 def verdict(job: ClusterJob, *, former=None, begun=None) -> str:
     key = Key(listed=job.source.stat("a.jpg"), former=former, begun=begun)
     found = {place: mark_of(job.output.stat(place)) for place in targets_of("a.jpg", job.job)}
-    return judge(key, job, found)
+    return decide_key(key, job, found)
 
 
 @pytest.fixture

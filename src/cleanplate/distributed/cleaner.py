@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cleanplate.batch import (
+    Decision,
     FileState,
     Outcome,
     PlannedPhoto,
-    Verdict,
     describe_outcome,
     difference_in_words,
     failed_outcome,
 )
 from cleanplate.distributed.grouping import END, FAILED, LOST
 from cleanplate.distributed.isolated import IsolatedRemover, Result
-from cleanplate.distributed.judging import judge, mark_of, targets_of
+from cleanplate.distributed.judging import decide_key, mark_of, targets_of
 from cleanplate.distributed.ledger import Key, Mark, marks_of, read_started, write_started
 from cleanplate.distributed.places import is_usable, name_of
 from cleanplate.distributed.report_files import (
@@ -60,7 +60,7 @@ class _Look:
     """What was seen before a photo is done."""
 
     found: Mapping[str, Mark]  # place of an output -> what lies there
-    verdict: Verdict | None = None
+    verdict: Decision | None = None
     error: Exception | None = None  # then there is no verdict
 
     @property
@@ -170,7 +170,7 @@ class Cleaner:
         try:
             for place in targets_of(relative, job.job):
                 found[place] = mark_of(job.output.stat(place))
-            return _Look(found, judge(key, job, found))
+            return _Look(found, decide_key(key, job, found))
         except OSError as error:
             return _Look(found, error=error)
 

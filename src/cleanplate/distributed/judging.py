@@ -1,13 +1,20 @@
-"""What to do with a photo, by what is known of it and what lies in its output's place.
-
-The rules are those of `cleanplate.batch.Journal.judge`, for files that have no inodes.
-"""
+"""Gathers the states that decide whether a photo is processed."""
 
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from cleanplate.batch import FileState, Job, Verdict
-from cleanplate.distributed.ledger import Former, Key, Mark
+from cleanplate.batch import (
+    Decision,
+    FileState,
+    InputState,
+    Job,
+    LastRecord,
+    OutputState,
+    decide_photo,
+    expected_place,
+    is_same,
+)
+from cleanplate.distributed.ledger import Key, Mark
 from cleanplate.distributed.places import Listed, Place
 from cleanplate.distributed.report_files import valid_text
 from cleanplate.distributed.tasks import ClusterJob
@@ -32,60 +39,50 @@ def mark_of(found: Listed | None) -> Mark:
     return None if found is None else (found.size, found.mtime_ns)
 
 
-def judge(key: Key, job: ClusterJob, found: Mapping[str, Mark]) -> Verdict:
-    """Return whether to do a photo.
-
-    An output is never replaced unless the report knows it, it is as it was written, and its own
-    photo has changed since; or a run that was killed had begun it, which may have made it.
+def decide_key(key: Key, job: ClusterJob, found: Mapping[str, Mark]) -> Decision:
+    """Return whether to process a photo; see `cleanplate.batch.decide_photo`.
 
     Args:
         key: the photo.
         job: of this run.
         found: what lies in the places of `targets_of` now.
     """
-    is_there = any(found.values())
-    if job.job.overwrite:
-        return "new"
+    listed, former = key.listed, key.former
+    if former is not None and former.status == "failed":
+        former = None
+    place = expected_place(tuple(found), "" if former is None else former.status)
+    interrupted = None
     if key.begun is not None:
-        made = any(mark not in (None, key.begun.get(place)) for place, mark in found.items())
-        if made or not is_there:
-            return "changed" if made else "new"
-    if key.former is None or key.former.status == "failed":
-        return "exists" if is_there else "new"
-    return _judge_known(key, key.former, job, found)
+        begun = key.begun
+        interrupted = any(mark not in (None, begun.get(it)) for it, mark in found.items())
+    source = InputState(
+        is_unchanged=lambda: (
+            former is not None
+            and _is_unchanged(job.source, listed.relative, mark_of(listed), former.source)
+        ),
+        is_same_path=(
+            former is not None and former.photo == valid_text(job.source.url_of(listed.relative))
+        ),
+    )
+    output = OutputState(
+        exists=found[place] is not None,
+        exists_elsewhere=any(mark for it, mark in found.items() if it != place),
+        is_interrupted=interrupted,
+        is_unchanged=lambda: (
+            former is not None and _is_unchanged(job.output, place, found[place], former.output)
+        ),
+    )
+    record = None
+    if former is not None:
+        record = LastRecord(
+            wrote_output=former.output is not None,
+            is_same_settings=former.made_with == job.made_with,
+        )
+    options = job.job
+    return decide_photo(
+        source, output, record, overwrite=options.overwrite, untouched=options.untouched
+    )
 
 
-def _judge_known(key: Key, former: Former, job: ClusterJob, found: Mapping[str, Mark]) -> Verdict:
-    """Return the verdict on a photo that was done before."""
-    targets = targets_of(key.listed.relative, job.job)
-    place = targets[-1] if former.status == "untouched" else targets[0]
-    if found[place] is None:
-        if any(found.values()):
-            return "exists"
-        needs_none = former.output is None and job.job.untouched == "skip"
-        verdict = _compare(key, former, job) if needs_none else "new"
-        return "new" if verdict == "changed" else verdict
-    if former.output is None:
-        return "exists"
-    if not _is_same(job.output, place, found[place], former.output):
-        return "edited"
-    return _compare(key, former, job)
-
-
-def _compare(key: Key, former: Former, job: ClusterJob) -> Verdict:
-    """Return the verdict on a photo whose output is as it was written."""
-    listed = key.listed
-    if not _is_same(job.source, listed.relative, mark_of(listed), former.source):
-        # The photo of another folder that would get the same name is no new version of it.
-        own = former.photo == valid_text(job.source.url_of(listed.relative))
-        return "changed" if own else "exists"
-    return "done" if former.made_with == job.made_with else "other settings"
-
-
-def _is_same(place: Place, relative: str, now: Mark, known: FileState | None) -> bool:
-    """Return whether a file is what it was; read only if its size stayed and its time did not."""
-    if now is None or known is None or now[0] != known.size:
-        return False
-    if now[1] == known.mtime_ns:
-        return True
-    return hash_bytes(place.read(relative)) == known.sha256
+def _is_unchanged(place: Place, relative: str, now: Mark, known: FileState | None) -> bool:
+    return is_same(now, known, lambda: hash_bytes(place.read(relative)))

@@ -249,7 +249,7 @@ class Engine:
         """Return what to do with a photo, or what is told of it if it is left alone."""
         if self._journal is None:
             return Task(photo, overwrite=self._job.overwrite)
-        verdict = self._journal.judge(photo, self._job)
+        verdict = self._journal.decide(photo, self._job)
         if verdict == "new":
             return Task(photo, overwrite=self._job.overwrite)
         if verdict == "changed":

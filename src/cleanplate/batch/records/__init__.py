@@ -1,8 +1,17 @@
 """What is known about each photo: results, report, journal."""
 
-from cleanplate.batch.records.file_state import Done, FileState, own_masks_of, state_of
+from cleanplate.batch.records.decide import (
+    Decision,
+    InputState,
+    LastRecord,
+    OutputState,
+    decide_photo,
+    expected_place,
+    is_same,
+    state_of,
+)
 from cleanplate.batch.records.html_page import PageWriter
-from cleanplate.batch.records.journal import JOURNAL_FOLDER, Journal, Verdict
+from cleanplate.batch.records.journal import JOURNAL_FOLDER, Journal
 from cleanplate.batch.records.report import (
     ModelNames,
     ReportWriter,
@@ -11,11 +20,14 @@ from cleanplate.batch.records.report import (
 )
 from cleanplate.batch.records.results import (
     EMPTY_MASK,
+    Done,
+    FileState,
     Found,
     Outcome,
     Skipped,
     Status,
     failed_outcome,
+    own_masks_of,
     skipped_outcome,
     unreadable_outcome,
 )
@@ -31,24 +43,30 @@ from cleanplate.batch.records.thumbnails import Thumbnails, make_thumbnails
 __all__ = [
     "EMPTY_MASK",
     "JOURNAL_FOLDER",
+    "Decision",
     "Done",
     "FileState",
     "Found",
+    "InputState",
     "Journal",
+    "LastRecord",
     "ModelNames",
     "Outcome",
+    "OutputState",
     "PageWriter",
     "ReportWriter",
     "Skipped",
     "Status",
     "Thumbnails",
-    "Verdict",
+    "decide_photo",
     "describe_models",
     "describe_outcome",
     "describe_settings",
     "difference_in_words",
+    "expected_place",
     "failed_outcome",
     "flat_settings",
+    "is_same",
     "job_of",
     "make_thumbnails",
     "own_masks_of",

@@ -14,20 +14,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 from cleanplate.batch.job import Job
 from cleanplate.batch.planning import Plan, PlannedPhoto
-from cleanplate.batch.records.file_state import (
-    Done,
-    FileState,
-    own_masks_of,
+from cleanplate.batch.records.decide import (
+    Decision,
+    InputState,
+    LastRecord,
+    OutputState,
+    decide_photo,
+    expected_place,
+    is_same,
     size_and_time,
     state_of,
 )
 from cleanplate.batch.records.results import (
+    Done,
+    FileState,
     Outcome,
-    Skipped,
+    own_masks_of,
     pack_outcome,
     skipped_outcome,
     unpack_outcome,
@@ -68,9 +74,6 @@ CREATE TABLE IF NOT EXISTS started ( -- photos in work; those of a run that was 
 ) WITHOUT ROWID;
 """
 _LEFTOVERS_AGE_S = 60.0  # in folders of masks, which runs on other outputs may be writing to
-
-Verdict = Skipped | Literal["new", "changed"]
-"""What to do with a photo: leave it alone, do it, or do it again as its photo or mask changed."""
 
 _STATE_NAMES = ("size", "mtime_ns", "sha256")
 
@@ -145,39 +148,38 @@ class Journal:
             for relative in {photo.relative.parent for photo in plan.photos}:
                 remove_leftovers(masks / relative, older_than_s=_LEFTOVERS_AGE_S)
 
-    def judge(self, photo: PlannedPhoto, job: Job) -> Verdict:
-        """Return whether to do a photo, by what is known of it and what lies in its output's place.
-
-        An output is never replaced unless the journal knows it, it is as it was written, and its
-        own photo or mask has changed since.
-        """
+    def decide(self, photo: PlannedPhoto, job: Job) -> Decision:
+        """Return whether to process a photo; see `decide_photo`."""
         found = {place: _stat(place, follow=False) for place in photo.targets}
-        if job.overwrite or any(there and stat.S_ISDIR(there.st_mode) for there in found.values()):
-            return "new"  # a folder in its place is told when the photo is tried
         row = self._execute(
             "SELECT * FROM photos WHERE relative = ? AND status <> 'failed'",
             (os.fsencode(photo.relative),),
         ).fetchone()
-        if row is None:
-            return "exists" if any(found.values()) else "new"
-        place = photo.copy_target if row["status"] == "untouched" else photo.target
-        output, there = _state(row, "output"), found.pop(place)
-        if there is None:
-            others = any(found.values())
-            return "exists" if others else self._judge_missing(photo, job, row)
-        if output is None:
-            return "exists"
-        source = _stat(photo.source)
-        is_linked = source is not None and os.path.samestat(source, there)
-        if not is_linked and not _is_same((place,), [there], output):
-            return "edited"
-        return self._compare(photo, job, row)
-
-    def _judge_missing(self, photo: PlannedPhoto, job: Job, row: sqlite3.Row) -> Verdict:
-        """Return the verdict on a photo that is known and has no output: maybe it needs none."""
-        needs_none = row["output_sha256"] is None and job.untouched == "skip"
-        verdict = self._compare(photo, job, row) if needs_none else "new"
-        return "new" if verdict == "changed" else verdict
+        is_folder = any(there and stat.S_ISDIR(there.st_mode) for there in found.values())
+        source = InputState(
+            is_unchanged=lambda: self._is_input_unchanged(photo, job, row),
+            is_same_path=row is not None and row["source"] == _absolute(photo.source),
+        )
+        place = expected_place(photo.targets, "" if row is None else row["status"])
+        there = found.pop(place)
+        output = OutputState(
+            exists=there is not None,
+            exists_elsewhere=any(found.values()),
+            is_folder=is_folder,
+            is_unchanged=lambda: (
+                _is_linked(photo.source, there)
+                or _is_unchanged((place,), [there] if there else [], _state(row, "output"))
+            ),
+        )
+        record = None
+        if row is not None:
+            record = LastRecord(
+                wrote_output=row["output_sha256"] is not None,
+                is_same_settings=row["settings"] == self._fingerprint,
+            )
+        return decide_photo(
+            source, output, record, overwrite=job.overwrite, untouched=job.untouched
+        )
 
     def difference(self, photo: PlannedPhoto) -> str:
         """Return in words how the settings of a photo's output differ from today's."""
@@ -243,20 +245,15 @@ class Journal:
         self._execute("DELETE FROM started WHERE relative = ?", (relative,))
         self._execute("COMMIT")
 
-    def _compare(self, photo: PlannedPhoto, job: Job, row: sqlite3.Row) -> Verdict:
-        """Return the verdict on a photo whose output is as it was written."""
+    def _is_input_unchanged(self, photo: PlannedPhoto, job: Job, row: sqlite3.Row) -> bool:
+        """Return whether a photo, and its mask if it has one now and had one then, are the same."""
         masks, sources = own_masks_of(photo, job), (photo.source,)
-        source_state, mask_state = _state(row, "source"), _state(row, "mask")
+        mask_state = _state(row, "mask")
         uses_masks = job.own_masks is not None or job.own_drafts is not None
-        unchanged = _is_same(sources, _stats(sources), source_state) and (
-            # By masks now and by a segmenter then, or the reverse: no mask changed.
+        return _is_unchanged(sources, _stats(sources), _state(row, "source")) and (
             not (uses_masks and mask_state is not None)
-            or _is_same(masks, _stats(masks), mask_state)
+            or _is_unchanged(masks, _stats(masks), mask_state)
         )
-        if not unchanged:
-            # The photo of another folder that would get the same name is no new version of it.
-            return "changed" if row["source"] == _absolute(photo.source) else "exists"
-        return "done" if row["settings"] == self._fingerprint else "other settings"
 
     def _adopt_started(self) -> None:
         """Enter the photos that a killed run had written but not yet entered."""
@@ -340,25 +337,27 @@ def _look(stats: Sequence[os.stat_result]) -> tuple[int, int] | None:
     return size_and_time(stats) if stats else None
 
 
-def _is_same(
+def _is_linked(source: Path, output: os.stat_result | None) -> bool:
+    found = _stat(source)
+    return found is not None and output is not None and os.path.samestat(found, output)
+
+
+def _is_unchanged(
     paths: Sequence[Path], found: Sequence[os.stat_result], known: FileState | None
 ) -> bool:
-    """Return whether files are what they were; read only if their size stayed and their time not.
+    """Return whether files are as recorded.
 
     Args:
         paths: the files.
-        found: what the system tells of them; empty if one is not there.
-        known: what they were.
+        found: the status of each; empty if one does not exist.
+        known: as recorded.
     """
-    if not found or known is None:
-        return False
-    size, mtime_ns = size_and_time(found)
-    if (size, mtime_ns) == (known.size, known.mtime_ns):
-        return True
-    if size != known.size:
-        return False
-    now = state_of(*paths)
-    return now is not None and now.sha256 == known.sha256
+
+    def hash_now() -> str | None:
+        now = state_of(*paths)
+        return None if now is None else now.sha256
+
+    return is_same(size_and_time(found) if found else None, known, hash_now)
 
 
 def _columns(state: FileState | None) -> tuple[object, object, object]:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from cleanplate.batch.job import Untouched
+from cleanplate.batch.job import Job, Untouched
 from cleanplate.batch.planning import PlannedPhoto, UnreadableFolder
 from cleanplate.batch.records.thumbnails import Thumbnails
 from cleanplate.errors import CleanplateError, PhotoError
@@ -83,6 +83,35 @@ class Outcome:
         if self.size_hw is None or self.mask_area_px is None:
             return None
         return self.mask_area_px / (self.size_hw[0] * self.size_hw[1])
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """A file at one moment, or several files one after another."""
+
+    size: int  # bytes
+    mtime_ns: int  # of several files: the sum
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The outcome of one photo, with the states of the files that a journal records."""
+
+    outcome: Outcome
+    source: FileState | None = None  # before it was read
+    mask: FileState | None = None  # the user's own, or draft
+    output: FileState | None = None  # None: not written
+    provider: Mapping[str, str | None] | None = None  # of each model, if requested
+
+
+def own_masks_of(photo: PlannedPhoto, job: Job) -> tuple[Path, ...]:
+    """Return the files that give a photo's mask: the user's mask, or both files of a draft.
+
+    Empty if there are none; processing the photo will report that.
+    """
+    files = job.own_drafts or job.own_masks
+    return () if files is None else files.files_of(photo, are_drafts=job.own_drafts is not None)
 
 
 def failed_outcome(
