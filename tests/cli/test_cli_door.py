@@ -23,7 +23,7 @@ COMMAND = (sys.executable, "-m", "cleanplate")
 SLOW = """
     import os, signal, sys, time
     import numpy as np
-    from cleanplate import pipeline
+    from cleanplate import remover
     from cleanplate.cli import main
     from cleanplate.types import Removal
 
@@ -37,7 +37,7 @@ SLOW = """
             time.sleep({photo_s})
             return Removal(image, np.ones(image.shape[:2], dtype=bool), timings_s={{}})
 
-    pipeline.Remover = Slow
+    remover.Remover = Slow
     signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup and "&" have them ignored
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     fsync, synced = os.fsync, []

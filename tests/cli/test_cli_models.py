@@ -248,6 +248,16 @@ def test_no_exception_reaches_the_user(cli, monkeypatch, error, code, told):
     assert "Traceback" not in ran.err
 
 
+def test_an_end_of_file_error_is_no_interrupt(cli, monkeypatch):
+    def fail():
+        raise EOFError("of a decoder")
+
+    monkeypatch.setattr("cleanplate.cli.diagnosis.diagnose", lambda *_, **__: fail())
+    ran = cli("doctor")
+    assert ran.code == 1
+    assert "EOFError: of a decoder" in ran.err
+
+
 def test_an_internal_error_shows_its_traceback_when_asked_to(cli, monkeypatch):
     monkeypatch.setattr(cli_module, "app", lambda **_: {}["k"])
     monkeypatch.setenv(cli_module.TRACEBACK_VARIABLE, "1")

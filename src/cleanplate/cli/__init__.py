@@ -104,17 +104,19 @@ def main(args: Sequence[str] | None = None) -> int:
     except CleanplateError as error:
         print_error(str(error))
         return WRONG_USE if isinstance(error, InputError) else FAILED
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
         return INTERRUPTED
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         print_error(f"{place}{error.strerror or error}")
         return FAILED
-    except Exception as error:
+    except Exception as caught:
+        # Typer turns EOFError, which PyAV also raises, into Abort: it is no interrupt
+        internal = (caught.__cause__ if isinstance(caught, typer.Abort) else None) or caught
         if os.environ.get(TRACEBACK_VARIABLE):
-            traceback.print_exception(error)
+            traceback.print_exception(internal)
         print_error(
-            f"internal error ({type(error).__name__}: {error}); please report it with what "
+            f"internal error ({type(internal).__name__}: {internal}); please report it with what "
             f"{TRACEBACK_VARIABLE}=1 shows"
         )
         return FAILED
