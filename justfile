@@ -29,8 +29,12 @@ format:
 types:
     mypy
 
-# Write docs/cli.md and docs/models.md anew
-docs:
+# Serve the documentation at http://127.0.0.1:8000
+docs: generate
+    mkdocs serve
+
+# Regenerate docs/cli.md and docs/models.md
+generate:
     python docs/generate_cli.py
     python docs/generate_models.py
 

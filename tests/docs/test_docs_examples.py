@@ -39,7 +39,7 @@ def figure(astronaut) -> Image.Image:
 
 @pytest.mark.parametrize(
     "page",
-    ["README.md", "docs/python.md", "docs/getting_models.md", "docs/like.md", "docs/video.md"],
+    ["README.md", "docs/python.md", "docs/getting_models.md", "docs/by_example.md", "docs/video.md"],
 )
 @pytest.mark.usefixtures("marked", "beach")
 def test_python_examples_run(page, figure, tmp_path, monkeypatch):
@@ -102,7 +102,7 @@ def photos(figure, tmp_path) -> Path:
 
 @pytest.fixture
 def marked(coffee, rocket, gravel, cat, tmp_path) -> None:
-    """Make the examples that docs/like.md speaks of, their masks, and the folder trip/."""
+    """Make the examples that docs/by_example.md speaks of, their masks, and the folder trip/."""
     mug = np.zeros(coffee.shape[:2], np.uint8)
     cv2.ellipse(mug, (300, 190), (160, 130), 0, 0, 360, 255, -1)
     everything = np.full(cat.shape[:2], 255, np.uint8)
@@ -136,7 +136,7 @@ def dialogue(block: str) -> list[tuple[list[str], str]]:
     ("page", "line", "block"),
     [
         pytest.param(page, *block, id=f"{page}:{block[0]}")
-        for page in ("docs/usage.md", "docs/like.md", "docs/video.md")
+        for page in ("docs/usage.md", "docs/by_example.md", "docs/video.md")
         for block in blocks(page, "console")
     ],
 )
@@ -166,7 +166,7 @@ def test_commands_do_and_print_what_the_page_shows(page, line, block, photos):
     assert code == 0, f"{place}: exit code {code} is not shown"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/usage.md", "docs/like.md", "docs/cluster.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/usage.md", "docs/by_example.md", "docs/cluster.md"])
 def test_commands_have_only_options_that_exist(page):
     from cleanplate.cli import app
 

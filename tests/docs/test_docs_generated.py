@@ -27,7 +27,7 @@ def load(name: str) -> ModuleType:
 def test_page_is_in_step(name):
     script = load(name)
     shown = script.TARGET.read_text(encoding="utf-8")
-    assert shown == script.render(), f"run 'just docs', or python docs/{name}.py"
+    assert shown == script.render(), f"run 'just generate', or python docs/{name}.py"
 
 
 def test_page_of_options_does_not_depend_on_the_terminal(monkeypatch):
