@@ -39,7 +39,13 @@ def figure(astronaut) -> Image.Image:
 
 @pytest.mark.parametrize(
     "page",
-    ["README.md", "docs/python.md", "docs/getting_models.md", "docs/by_example.md", "docs/video.md"],
+    [
+        "README.md",
+        "docs/python.md",
+        "docs/getting_models.md",
+        "docs/by_example.md",
+        "docs/video.md",
+    ],
 )
 @pytest.mark.usefixtures("marked", "beach")
 def test_python_examples_run(page, figure, tmp_path, monkeypatch):
@@ -166,7 +172,9 @@ def test_commands_do_and_print_what_the_page_shows(page, line, block, photos):
     assert code == 0, f"{place}: exit code {code} is not shown"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/usage.md", "docs/by_example.md", "docs/cluster.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/usage.md", "docs/by_example.md", "docs/cluster.md"]
+)
 def test_commands_have_only_options_that_exist(page):
     from cleanplate.cli import app
 
