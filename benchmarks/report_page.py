@@ -18,8 +18,8 @@ import numpy as np
 import skimage
 
 from cleanplate.batch.records.html_page import PageWriter
-from cleanplate.batch.records.report import describe_outcome
-from cleanplate.batch.records.results import Found, Outcome
+from cleanplate.batch.records.report import describe_result
+from cleanplate.batch.records.results import FoundObject, PhotoResult
 from cleanplate.batch.records.thumbnails import make_thumbnails
 from cleanplate.types import Removal
 
@@ -91,16 +91,16 @@ def write_page(path: Path, photos: int) -> None:
     with PageWriter(path, {"segmenter": "example", "labels": "person, dog"}) as page:
         for number in range(photos):
             outcome = make_outcome(number, scenes[number % 3], rng)
-            page.write(outcome, describe_outcome(outcome, MODELS))
+            page.write(outcome, describe_result(outcome, MODELS))
 
 
-def make_outcome(number: int, scene: np.ndarray, rng: np.random.Generator) -> Outcome:
+def make_outcome(number: int, scene: np.ndarray, rng: np.random.Generator) -> PhotoResult:
     """Return what became of a photo: four of five are changed, one of fifty fails."""
     source = Path(f"photos/2024/img_{number:05d}.jpg")
     target = Path(f"clean/2024/img_{number:05d}.jpg")
     if number % 50 == 7:
         error = f"{source}: the file is cut off; copy it again"
-        return Outcome(status="failed", source=source, target=target, error=error)
+        return PhotoResult(status="failed", source=source, target=target, error=error)
     top, left = rng.integers(0, 60, 2)
     image = np.ascontiguousarray(scene[top : top + 240, left : left + 320])
     mask = np.zeros(image.shape[:2], np.bool_)
@@ -112,11 +112,12 @@ def make_outcome(number: int, scene: np.ndarray, rng: np.random.Generator) -> Ou
     removal = Removal(filled, mask)
     labels = ("person", "dog", "car")
     found = tuple(
-        Found(k + 1, labels[(number + k) % 3], float(rng.uniform(0.4, 1)), (0, 0, 90, 90), 900,
+        FoundObject(
+            k + 1, labels[(number + k) % 3], float(rng.uniform(0.4, 1)), (0, 0, 90, 90), 900,
               changed and k < 2, "" if changed and k < 2 else "kept: largest")
         for k in range(1 + number % 3)
     )  # fmt: skip
-    return Outcome(
+    return PhotoResult(
         status="removed" if changed else "untouched",
         source=source,
         target=target,

@@ -20,7 +20,7 @@ from cleanplate.batch.records.decide import (
     state_of,
 )
 from cleanplate.batch.records.journal import Journal
-from cleanplate.batch.records.results import Done, FileState, Outcome
+from cleanplate.batch.records.results import FileState, PhotoResult, ProcessedPhoto
 
 BOOLS = (False, True)
 PROCESSED = ("new", "changed")
@@ -123,8 +123,8 @@ def test_journal_and_cluster_decide_alike(tmp_path, settings, wrote):
         for name, (states, former) in cases.items():
             before, target, status = Path(former.photo), tmp_path / "out" / name, states[2]
             if status is not None:
-                outcome = Outcome(status=status, source=before, target=target)
-                done = Done(outcome, former.source, None, former.output)
+                outcome = PhotoResult(status=status, source=before, target=target)
+                done = ProcessedPhoto(outcome, former.source, None, former.output)
                 journal.finish(PlannedPhoto(before, target, Path(name)), done)
     decisions = set()
     source, output = Place(str(tmp_path / "in")), Place(str(tmp_path / "out"))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from cleanplate.batch.execution.engine import run_plan
 from cleanplate.batch.job import Job
-from cleanplate.batch.planning.example_files import FoundBy
+from cleanplate.batch.planning.example_files import Provenance
 from cleanplate.batch.planning.mask_folder import MaskFiles
 from cleanplate.batch.planning.photo_list import plan_photos
 from cleanplate.batch.planning.plan_files import maker_of_drafts, plan_of_masks
@@ -229,7 +229,7 @@ def test_another_segmenter_cannot_look_again(own_remover, photo, fake_segmenter)
     (outcome,) = fill(own_remover)
     assert "was made with the segmenter fake, and this run looks again with other" in outcome.error
     plan = plan_photos([Path("in")], Path("out"), recursive=True)
-    assert maker_of_drafts(plan, MaskFiles(Path("masks"))) == FoundBy("fake")
+    assert maker_of_drafts(plan, MaskFiles(Path("masks"))) == Provenance("fake")
     assert maker_of_drafts(plan, MaskFiles(Path("none"))) is None
 
 

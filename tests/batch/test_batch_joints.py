@@ -12,7 +12,7 @@ from cleanplate.batch.job import Job
 from cleanplate.batch.planning.example_files import Example
 from cleanplate.batch.planning.photo_list import plan_photos
 from cleanplate.batch.records.journal import Journal
-from cleanplate.batch.records.report import describe_outcome
+from cleanplate.batch.records.report import describe_result
 from cleanplate.batch.records.settings import settings_in_words
 from cleanplate.io.sizes import read_size
 from tiff_builders import dng
@@ -45,9 +45,9 @@ def test_a_report_of_a_run_that_goes_on_tells_what_was_done_before(remover, make
     again = run(remover)
     assert [outcome.skipped for outcome in again] == ["done", "done"]
     for first, second in zip(before, again, strict=True):
-        line = describe_outcome(second, MODELS)
+        line = describe_result(second, MODELS)
         assert line.pop("skipped") == "done"
-        former = describe_outcome(first, MODELS)
+        former = describe_result(first, MODELS)
         assert former.pop("skipped") is None
         assert json.dumps(line) == json.dumps(former)
 

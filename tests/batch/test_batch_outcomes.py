@@ -8,14 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cleanplate.batch.planning.photo_list import PlannedPhoto
-from cleanplate.batch.records.results import Found, Outcome, pack_outcome, unpack_outcome
+from cleanplate.batch.records.results import (
+    FoundObject,
+    PhotoResult,
+    parse_result,
+    serialize_result,
+)
 from cleanplate.batch.records.thumbnails import Thumbnails
 
 PHOTO = PlannedPhoto(Path("in/a.png"), Path("out/a.png"), Path("a.png"))
 RAW = PlannedPhoto(Path("in/a.nef"), Path("out/a.tif"), Path("a.nef"), copy=Path("out/a.nef"))
 WHOLE = st.integers(0, 1 << 40)
 FOUND = st.builds(
-    Found,
+    FoundObject,
     id=WHOLE,
     label=st.text(),
     score=st.floats(0, 1),
@@ -33,7 +38,7 @@ FOUND = st.builds(
     thumbnails=st.none() | st.builds(Thumbnails, st.binary(), st.none() | st.binary()),
 )
 def test_it_comes_back_as_it_was(found, notes, size_hw, thumbnails):
-    outcome = Outcome(
+    outcome = PhotoResult(
         status="removed",
         source=PHOTO.source,
         target=PHOTO.target,
@@ -46,18 +51,18 @@ def test_it_comes_back_as_it_was(found, notes, size_hw, thumbnails):
         notes=notes,
         thumbnails=thumbnails,
     )
-    assert unpack_outcome(pack_outcome(outcome), PHOTO) == outcome
+    assert parse_result(serialize_result(outcome), PHOTO) == outcome
 
 
 def test_paths_are_those_of_today():
     moved = replace(PHOTO, source=Path("elsewhere/a.png"))
-    outcome = Outcome(status="removed", source=PHOTO.source, target=PHOTO.target)
-    assert unpack_outcome(pack_outcome(outcome), moved).source == moved.source
-    copied = Outcome(status="untouched", source=RAW.source, target=RAW.copy, kept_by="copy")
-    assert unpack_outcome(pack_outcome(copied), RAW).target == RAW.copy
+    outcome = PhotoResult(status="removed", source=PHOTO.source, target=PHOTO.target)
+    assert parse_result(serialize_result(outcome), moved).source == moved.source
+    copied = PhotoResult(status="untouched", source=RAW.source, target=RAW.copy, kept_by="copy")
+    assert parse_result(serialize_result(copied), RAW).target == RAW.copy
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"status": "removed"}'])
 def test_what_is_none_is_refused(text):
     with pytest.raises((KeyError, TypeError, ValueError)):
-        unpack_outcome(text, PHOTO)
+        parse_result(text, PHOTO)

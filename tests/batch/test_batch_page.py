@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from cleanplate.batch.records.html_page import PageWriter
-from cleanplate.batch.records.report import describe_outcome
-from cleanplate.batch.records.results import Found, Outcome
+from cleanplate.batch.records.report import describe_result
+from cleanplate.batch.records.results import FoundObject, PhotoResult
 from cleanplate.batch.records.thumbnails import make_thumbnails
 from cleanplate.errors import PhotoError
 from cleanplate.types import Removal
@@ -33,8 +33,8 @@ def outcome_of(name, *, status="removed", label="person", share=0.1, seconds=1.0
     image = np.full((30, 40, 3), 90, np.uint8)
     mask = np.zeros((30, 40), np.bool_)
     mask[:10, :10] = status == "removed"
-    found = (Found(1, label, 0.9, (0, 0, 9, 9), 81, status == "removed", ""),)
-    return Outcome(
+    found = (FoundObject(1, label, 0.9, (0, 0, 9, 9), 81, status == "removed", ""),)
+    return PhotoResult(
         status=status,
         source=Path("in") / name,
         target=Path("out") / name,
@@ -50,7 +50,7 @@ def outcome_of(name, *, status="removed", label="person", share=0.1, seconds=1.0
 def write(outcomes, path="report.html", **options):
     with PageWriter(Path(path), {"labels": "person"}, **options) as page:
         for outcome in outcomes:
-            page.write(outcome, describe_outcome(outcome, MODELS))
+            page.write(outcome, describe_result(outcome, MODELS))
     return Path(path).read_text(encoding="utf-8")
 
 
@@ -129,7 +129,7 @@ def test_its_size_is_bounded():
 def test_what_was_done_is_there_at_once():
     with PageWriter(Path("report.html"), {}) as page:
         outcome = outcome_of("a.jpg")
-        page.write(outcome, describe_outcome(outcome, MODELS))
+        page.write(outcome, describe_result(outcome, MODELS))
         assert len(rows_of(Path("report.html").read_text())) == 1
 
 
@@ -180,7 +180,7 @@ addEventListener("load", () => {
 def test_sorts_filters_searches_and_lists_in_a_browser(tmp_path):
     evil = EVIL.replace("/", "\u2215")
     strange = os.fsdecode(b"\xff.jpg")
-    rest = (Found(1, "person", 0.6, (0, 0, 5, 5), 25, True),)
+    rest = (FoundObject(1, "person", 0.6, (0, 0, 5, 5), 25, True),)
     text = write(
         [
             outcome_of("a.jpg", share=0.1, seconds=3),

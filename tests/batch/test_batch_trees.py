@@ -14,7 +14,7 @@ from cleanplate.batch.execution.engine import run_plan
 from cleanplate.batch.job import Job
 from cleanplate.batch.planning import case_collisions as twins
 from cleanplate.batch.planning.filters import PhotoFilter
-from cleanplate.batch.planning.photo_list import Plan, plan_photos
+from cleanplate.batch.planning.photo_list import RunPlan, plan_photos
 from cleanplate.batch.planning.watching import watch_photos
 from cleanplate.errors import InputError
 from cleanplate.io.sizes import read_size
@@ -196,7 +196,7 @@ class TestWatching:
 
         def look():
             looks.append(1)
-            return None if len(looks) < 3 else Plan(())
+            return None if len(looks) < 3 else RunPlan(())
 
         def wait(_):
             if next(waits, None) is None:

@@ -2,12 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from cleanplate.batch.records.results import Found, Outcome
+from cleanplate.batch.records.results import FoundObject, PhotoResult
 from cleanplate.cli.messages import cause_of, count_of, describe_photo
 
 
 def outcome(status, *found, **more):
-    return Outcome(
+    return PhotoResult(
         status=status,
         source=Path("a.jpg"),
         target=Path("out/a.jpg"),
@@ -19,7 +19,7 @@ def outcome(status, *found, **more):
 
 
 def found(label, score, *, chosen=True):
-    return Found(1, label, score, (0, 0, 1, 1), 1, chosen)
+    return FoundObject(1, label, score, (0, 0, 1, 1), 1, chosen)
 
 
 @pytest.mark.parametrize(

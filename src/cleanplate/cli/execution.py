@@ -18,7 +18,7 @@ from cleanplate.errors import InputError, UnknownNameError
 from cleanplate.labels import ALL, resolve_labels
 
 if TYPE_CHECKING:
-    from cleanplate.batch import Job, ModelNames, PhotoFilter, Plan, Resources
+    from cleanplate.batch import Job, ModelNames, PhotoFilter, Resources, RunPlan
     from cleanplate.remover import Remover
 
 
@@ -108,7 +108,7 @@ class Share:
 
 
 def run_job(
-    plan: "Plan",
+    plan: "RunPlan",
     remover: "Remover",
     job: "Job",
     view: RunView,
@@ -116,7 +116,7 @@ def run_job(
     *,
     resources: "Resources",
     journal_in: Path | None,
-    later: "Iterator[Plan] | None" = None,
+    later: "Iterator[RunPlan] | None" = None,
 ) -> None:
     """Do a planned run, show it, and write its report.
 
@@ -222,7 +222,7 @@ def check_inputs_are_no_labels(inputs: Sequence[Path], remove: Sequence[str]) ->
         )
 
 
-def _introduce(plan: "Plan", what: str, models: "ModelNames") -> None:
+def _introduce(plan: "RunPlan", what: str, models: "ModelNames") -> None:
     """Say once what will be done, by which models and on which device."""
     running = [
         f"{role} {name} on {models['provider'][role]}"

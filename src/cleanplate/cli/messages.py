@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cleanplate.batch import Found, Outcome
+    from cleanplate.batch import FoundObject, PhotoResult
 
 _SKIPPED = {
     "exists": "exists",
@@ -32,12 +32,12 @@ _KEPT = {"copy": "copied", "link": "linked", "skip": "not written"}
 _PLURALS = {"bus": "buses", "person": "people", "sheep": "sheep"}
 
 
-def describe_photo(outcome: "Outcome") -> str:
+def describe_photo(outcome: "PhotoResult") -> str:
     """Return one line on what became of a photo."""
     return f"{outcome.source}: {_describe_status(outcome)}"
 
 
-def describe_details(outcome: "Outcome") -> list[str]:
+def describe_details(outcome: "PhotoResult") -> list[str]:
     """Return the lines that `-v` adds: objects, stages, notes."""
     lines = [
         f"  {'removed' if thing.chosen else 'left'} {_describe_object(thing)}"
@@ -55,7 +55,7 @@ def describe_details(outcome: "Outcome") -> list[str]:
     return lines
 
 
-def cause_of(outcome: "Outcome") -> str:
+def cause_of(outcome: "PhotoResult") -> str:
     """Return why a photo failed, led by its name."""
     return f"{outcome.source}: {(outcome.error or '').removeprefix(f'{outcome.source}: ')}"
 
@@ -79,7 +79,7 @@ def list_counts(counts: Mapping[str, int]) -> str:
     return ", ".join(count_of(count, label) for label, count in ordered)
 
 
-def _describe_status(outcome: "Outcome") -> str:
+def _describe_status(outcome: "PhotoResult") -> str:
     from cleanplate.batch import EMPTY_MASK
 
     removed = _list_objects(thing for thing in outcome.found if thing.chosen)
@@ -110,12 +110,12 @@ def _describe_status(outcome: "Outcome") -> str:
             return "failed: " + cause_of(outcome).removeprefix(f"{outcome.source}: ")
 
 
-def _describe_object(thing: "Found") -> str:
+def _describe_object(thing: "FoundObject") -> str:
     box = " ".join(str(edge) for edge in thing.box_xyxy)
     return f"{thing.id}: {thing.label} {thing.score:.2f}, box {box}, {thing.area_px} px"
 
 
-def _list_objects(things: Iterable["Found"]) -> str:
+def _list_objects(things: Iterable["FoundObject"]) -> str:
     scores: dict[str, list[str]] = {}
     for thing in things:
         scores.setdefault(thing.label, []).append(f"{thing.score:.2f}")
@@ -125,6 +125,6 @@ def _list_objects(things: Iterable["Found"]) -> str:
     return " and ".join([", ".join(listed[:-1]), listed[-1]] if len(listed) > 1 else listed)
 
 
-def _share(outcome: "Outcome") -> str:
+def _share(outcome: "PhotoResult") -> str:
     percent = 100 * (outcome.mask_share or 0)
     return "under 0.1 % of the photo" if percent < 0.1 else f"{percent:.1f} % of the photo"

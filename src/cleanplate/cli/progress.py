@@ -28,7 +28,7 @@ from cleanplate.cli.messages import (
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from cleanplate.batch import Outcome
+    from cleanplate.batch import PhotoResult
 
 
 _SKIPPED = ("done", "exists", "other settings", "edited")
@@ -96,7 +96,7 @@ class RunView:
         if self._progress is not None:
             self._progress.update(self._bar, photo=one_line(source.name))
 
-    def finish_photo(self, outcome: "Outcome") -> None:
+    def finish_photo(self, outcome: "PhotoResult") -> None:
         """Show and count what became of a photo."""
         self.counts[outcome.skipped or outcome.kept_by or outcome.status] += 1
         if outcome.skipped == "other settings":

@@ -10,7 +10,7 @@ from cleanplate.cli.progress import RunView
 from cleanplate.errors import PhotoError
 
 if TYPE_CHECKING:
-    from cleanplate.batch import Job, ModelNames, Outcome
+    from cleanplate.batch import Job, ModelNames, PhotoResult
 
 
 class ReportFiles:
@@ -54,7 +54,7 @@ class ReportFiles:
         """Close the files."""
         self._stack.close()
 
-    def write(self, outcome: "Outcome") -> None:
+    def write(self, outcome: "PhotoResult") -> None:
         """Write what became of one photo; a full disk does not stop the run."""
         if self._lines is None:
             return

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from cleanplate.batch import (
     Decision,
     FileState,
-    Outcome,
+    PhotoResult,
     PlannedPhoto,
-    describe_outcome,
+    describe_result,
     difference_in_words,
-    failed_outcome,
+    failed_result,
 )
 from cleanplate.distributed.grouping import END, FAILED, LOST
 from cleanplate.distributed.isolated import IsolatedRemover, Result
@@ -237,7 +237,9 @@ class Cleaner:
             output=written,
         )
 
-    def _with_store(self, outcome: Outcome, fetched: _Fetched | None, writing_s: float) -> Outcome:
+    def _with_store(
+        self, outcome: PhotoResult, fetched: _Fetched | None, writing_s: float
+    ) -> PhotoResult:
         """Return an outcome whose times have those of the store too, beside the total."""
         reading_s = 0.0 if fetched is None else fetched.spent_s
         times = {**outcome.timings_s, "fetch": reading_s, "store": writing_s}
@@ -255,14 +257,14 @@ class Cleaner:
             notes = (difference_in_words(then, now),)
         name = Path(name_of(relative))
         why: Any = look.verdict
-        outcome = Outcome(status="skipped", source=name, target=name, skipped=why, notes=notes)
+        outcome = PhotoResult(status="skipped", source=name, target=name, skipped=why, notes=notes)
         return make_row(self._job, relative, outcome, target)
 
 
 def make_row(
     job: ClusterJob,
     relative: str,
-    outcome: Outcome,
+    outcome: PhotoResult,
     target: str,
     *,
     provider: Mapping[str, str | None] | None = None,
@@ -285,7 +287,7 @@ def make_row(
         "provider": provider or {"segmenter": None, "inpainter": None},
     }
     photo = job.source.url_of(relative)
-    line = describe_outcome(outcome, models, job.known)
+    line = describe_result(outcome, models, job.known)
     line |= {"photo": photo, "output": job.output.url_of(target)}
     if outcome.error is not None:
         cause = outcome.error.removeprefix(f"{outcome.source}: ")
@@ -296,9 +298,9 @@ def make_row(
     return full_row(report_row(line, job.settings), relative, record)
 
 
-def _failed(key: Key, error: Exception) -> Outcome:
+def _failed(key: Key, error: Exception) -> PhotoResult:
     name = Path(name_of(key.listed.relative))
-    return failed_outcome(PlannedPhoto(name, name, name), error)
+    return failed_result(PlannedPhoto(name, name, name), error)
 
 
 def _state(content: bytes, mtime_ns: int) -> FileState:

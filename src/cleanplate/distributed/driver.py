@@ -16,7 +16,7 @@ from cleanplate.batch import (
     PlannedPhoto,
     describe_models,
     describe_settings,
-    failed_outcome,
+    failed_result,
     is_portable,
     settings_in_words,
 )
@@ -257,7 +257,7 @@ def _give_up(listing: Listing, job: ClusterJob) -> list[Told]:
         name = Path(name_of(relative))
         cause = f"every worker that had it was killed, {_TOURS * TRIES} in all"
         error = PhotoError(name, cause, "look for memory running short on the machines")
-        outcome = failed_outcome(PlannedPhoto(name, name, name), error)
+        outcome = failed_result(PlannedPhoto(name, name, name), error)
         rows.append(make_row(job, relative, outcome, targets_of(relative, job.job)[0]))
     for start in range(0, len(rows), _ROWS_GIVEN_UP):
         part = rows[start : start + _ROWS_GIVEN_UP]

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cleanplate.batch import (
-    Done,
-    Order,
-    Outcome,
+    PhotoResult,
     PlannedPhoto,
+    ProcessedPhoto,
     Task,
     Worker,
-    failed_outcome,
+    WorkerConfig,
+    failed_result,
     pass_bytes,
 )
 
@@ -27,7 +27,7 @@ _SUFFIX_CHARS = 10  # of any format's name
 class Result:
     """What became of a photo."""
 
-    outcome: Outcome  # both paths are the name that `IsolatedRemover.do` was given
+    outcome: PhotoResult  # both paths are the name that `IsolatedRemover.do` was given
     content: bytes | None  # of the new file; None if there is none
     provider: Mapping[str, str | None] | None  # what ran each model; None if the photo failed
 
@@ -39,9 +39,9 @@ class IsolatedRemover:
         order: what the worker is to do with every photo.
     """
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: WorkerConfig) -> None:
         self._order = order
-        self._answers: queue.SimpleQueue[tuple[Worker, Done | None]] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[Worker, ProcessedPhoto | None]] = queue.SimpleQueue()
         self._worker = Worker(order, self._answers)
 
     def close(self) -> None:
@@ -56,9 +56,9 @@ class IsolatedRemover:
             content: the photo's file.
             name: what to call it in the outcome; its suffix may tell the format.
         """
-        done: Done | None = None
+        done: ProcessedPhoto | None = None
 
-        def run(photo: PlannedPhoto) -> Outcome:
+        def run(photo: PlannedPhoto) -> PhotoResult:
             nonlocal done
             done = self._run(photo)
             return done.outcome
@@ -68,10 +68,10 @@ class IsolatedRemover:
         try:
             outcome, result = pass_bytes(content, run, name=in_file, source=called, target=called)
         except OSError as error:  # no room for the photo on this machine's disk
-            return Result(failed_outcome(PlannedPhoto(called, called, called), error), None, None)
+            return Result(failed_result(PlannedPhoto(called, called, called), error), None, None)
         return Result(outcome, result, done.provider if done is not None else None)
 
-    def _run(self, photo: PlannedPhoto) -> Done:
+    def _run(self, photo: PlannedPhoto) -> ProcessedPhoto:
         for trial in range(1, TRIES + 1):
             self._worker.start(Task(photo, overwrite=True))
             done = self._answer()
@@ -87,7 +87,7 @@ class IsolatedRemover:
             photo.target.unlink(missing_ok=True)
         return failure
 
-    def _answer(self) -> Done | None:
+    def _answer(self) -> ProcessedPhoto | None:
         while True:
             with suppress(queue.Empty):
                 worker, done = self._answers.get(timeout=1.0)

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from cleanplate.batch import Job, describe_models, describe_outcome, describe_settings, is_portable
+from cleanplate.batch import Job, describe_models, describe_result, describe_settings, is_portable
 from cleanplate.distributed.cluster import actor_options, import_ray
 from cleanplate.distributed.driver import make_actor
 from cleanplate.distributed.places import name_of
@@ -45,7 +45,7 @@ def remove_dataset(
 
     `result` holds the new file, which is the old one where nothing is to be removed, and null where
     it failed. `report` holds what stands in a report's line, see
-    `cleanplate.batch.describe_outcome`; its `photo` and `output` are the photo's name, its
+    `cleanplate.batch.describe_result`; its `photo` and `output` are the photo's name, its
     `settings` is JSON. A photo that cannot be done, or that kills the process it is done in, is a
     row with the status "failed" and costs no other row.
 
@@ -143,5 +143,5 @@ class _RowCleaner:
             "models": self._models,
             "provider": result.provider or {"segmenter": None, "inpainter": None},
         }
-        line = describe_outcome(result.outcome, models, self._known)
+        line = describe_result(result.outcome, models, self._known)
         return result.content, report_row(line, self._settings)

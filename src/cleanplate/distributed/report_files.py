@@ -1,6 +1,6 @@
 """The report of a cluster's run: Parquet files, a row per photo, from which the next run goes on.
 
-A row has the fields of a report's line (`cleanplate.batch.describe_outcome`) and behind them
+A row has the fields of a report's line (`cleanplate.batch.describe_result`) and behind them
 what a journal keeps: sizes, times and hashes of photo and output, and with what it was made.
 """
 

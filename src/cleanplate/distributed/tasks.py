@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cleanplate.batch import Job, Order
+from cleanplate.batch import Job, WorkerConfig
 from cleanplate.distributed.isolated import IsolatedRemover
 from cleanplate.distributed.model_transfer import Packed, unpack_models
 from cleanplate.distributed.places import Place
@@ -85,7 +85,7 @@ class Actor:
         """
         unpack_models(self.hashes, self._fetch)
         remover = IsolatedRemover(
-            Order(
+            WorkerConfig(
                 recipe=self.recipe,
                 threads=self.threads,
                 job=self.job,

@@ -4,14 +4,14 @@ from cleanplate.batch.execution.engine import Engine, Resources, run_plan
 from cleanplate.batch.execution.in_memory import pass_bytes, run_bytes
 from cleanplate.batch.execution.memory import parse_size
 from cleanplate.batch.execution.process_photo import run_photo
-from cleanplate.batch.execution.worker import Order, Task, Worker, is_portable
+from cleanplate.batch.execution.worker import Task, Worker, WorkerConfig, is_portable
 
 __all__ = [
     "Engine",
-    "Order",
     "Resources",
     "Task",
     "Worker",
+    "WorkerConfig",
     "is_portable",
     "parse_size",
     "pass_bytes",

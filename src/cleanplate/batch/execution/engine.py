@@ -19,10 +19,16 @@ from cleanplate.batch.execution.memory import (
     worker_count,
 )
 from cleanplate.batch.execution.process_photo import do_photo
-from cleanplate.batch.execution.worker import Order, Task, Worker, is_portable
+from cleanplate.batch.execution.worker import Task, Worker, WorkerConfig, is_portable
 from cleanplate.batch.job import Job
-from cleanplate.batch.planning import Plan, PlannedPhoto
-from cleanplate.batch.records import Done, Journal, Outcome, skipped_outcome, unreadable_outcome
+from cleanplate.batch.planning import PlannedPhoto, RunPlan
+from cleanplate.batch.records import (
+    Journal,
+    PhotoResult,
+    ProcessedPhoto,
+    skipped_result,
+    unreadable_result,
+)
 from cleanplate.errors import InputError
 from cleanplate.runtime import Server, is_shared, load_network, usable_cores
 
@@ -112,15 +118,15 @@ class Engine:
         self._remover, self._job, self._journal = remover, job, journal
         self._resources, self._on_start = resources, on_start
         self._workers: list[Worker] = []
-        self._answers: queue.SimpleQueue[tuple[Worker, Done | None]] = queue.SimpleQueue()
-        self._order: Order | None = None
+        self._answers: queue.SimpleQueue[tuple[Worker, ProcessedPhoto | None]] = queue.SimpleQueue()
+        self._order: WorkerConfig | None = None
         self._server: Server | None = None
         if resources.workers > 1:
             if not is_portable(remover):
                 raise InputError(
                     "several workers need models given by name, as each loads its own; use 1 worker"
                 )
-            self._order = Order(
+            self._order = WorkerConfig(
                 recipe=remover.recipe,
                 threads=resources.threads,
                 job=job,
@@ -147,10 +153,10 @@ class Engine:
             self._server.close()
             self._server = None
 
-    def run(self, plan: Plan) -> Iterator[Outcome]:
+    def run(self, plan: RunPlan) -> Iterator[PhotoResult]:
         """Do the photos of `plan`, started in its order, and yield what became of each."""
         for folder in plan.unreadable:
-            yield unreadable_outcome(folder)
+            yield unreadable_result(folder)
             if self._job.fail_fast:
                 return
         photos = plan.photos
@@ -160,11 +166,11 @@ class Engine:
             if self._job.fail_fast and outcome.status == "failed":
                 return
 
-    def _one_by_one(self, photos: Iterable[PlannedPhoto]) -> Iterator[Outcome]:
+    def _one_by_one(self, photos: Iterable[PlannedPhoto]) -> Iterator[PhotoResult]:
         limit = self._resources.max_memory
         for photo in photos:
             verdict = self._judge(photo)
-            if isinstance(verdict, Outcome):
+            if isinstance(verdict, PhotoResult):
                 yield verdict
                 continue
             self._begin(photo)
@@ -180,7 +186,9 @@ class Engine:
                 done = _with_note(done, need, room) if need > room else done
             yield self._finish(photo, done)
 
-    def _at_once(self, photos: Iterable[PlannedPhoto], order: Order) -> Iterator[Outcome]:
+    def _at_once(
+        self, photos: Iterable[PlannedPhoto], order: WorkerConfig
+    ) -> Iterator[PhotoResult]:
         resources = self._resources
         # For photos, besides what the processes take.
         room = (resources.max_memory or sys.maxsize) - RUN_BYTES - resources.workers * WORKER_BYTES
@@ -191,7 +199,7 @@ class Engine:
         while True:
             while task is None and (photo := next(waiting, None)) is not None:
                 verdict = self._judge(photo)
-                if isinstance(verdict, Outcome):
+                if isinstance(verdict, PhotoResult):
                     yield verdict
                 else:
                     task, need = verdict, photo_need(photo.source)
@@ -220,7 +228,7 @@ class Engine:
                 done = _with_note(done, took, room)
             yield self._finish(worker.photo, done)
 
-    def _start_worker(self, order: Order) -> Worker:
+    def _start_worker(self, order: WorkerConfig) -> Worker:
         segmenter, inpainter, device = order.recipe
         if self._server is None and is_shared(device):
             self._server = Server(load_network)
@@ -240,12 +248,12 @@ class Engine:
         with suppress(ValueError):
             idle.remove(worker)
 
-    def _answers_next(self) -> tuple[Worker, Done | None]:
+    def _answers_next(self) -> tuple[Worker, ProcessedPhoto | None]:
         while True:  # with a limit, as Windows hears no Ctrl-C while it waits without one
             with suppress(queue.Empty):
                 return self._answers.get(timeout=1.0)
 
-    def _judge(self, photo: PlannedPhoto) -> Task | Outcome:
+    def _judge(self, photo: PlannedPhoto) -> Task | PhotoResult:
         """Return what to do with a photo, or what is told of it if it is left alone."""
         if self._journal is None:
             return Task(photo, overwrite=self._job.overwrite)
@@ -256,7 +264,7 @@ class Engine:
             return Task(photo, overwrite=True)
         if verdict == "done":
             return self._journal.former_outcome(photo)
-        outcome = skipped_outcome(photo, verdict)
+        outcome = skipped_result(photo, verdict)
         if verdict == "other settings":
             return replace(outcome, notes=(self._journal.difference(photo),))
         return outcome
@@ -266,15 +274,19 @@ class Engine:
             self._journal.begin(photo, self._job)
         self._on_start(photo.source)
 
-    def _finish(self, photo: PlannedPhoto, done: Done) -> Outcome:
+    def _finish(self, photo: PlannedPhoto, done: ProcessedPhoto) -> PhotoResult:
         if self._journal is not None:
             self._journal.finish(photo, done)
         return done.outcome
 
 
 def run_plan(
-    plan: Plan, remover: "Remover", job: Job, *, on_start: Callable[[Path], None] = lambda _: None
-) -> Iterator[Outcome]:
+    plan: RunPlan,
+    remover: "Remover",
+    job: Job,
+    *,
+    on_start: Callable[[Path], None] = lambda _: None,
+) -> Iterator[PhotoResult]:
     """Do the photos of `plan` in order in this process; see `Engine` for more than that.
 
     Args:
@@ -289,7 +301,7 @@ def run_plan(
         yield from engine.run(plan)
 
 
-def _with_note(done: Done, need: int, room: int) -> Done:
+def _with_note(done: ProcessedPhoto, need: int, room: int) -> ProcessedPhoto:
     note = (
         f"takes about {shown_size(need)}, more than the {shown_size(room)} that --max-memory "
         "leaves for photos, and was done alone"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cleanplate.batch.execution.process_photo import run_photo
 from cleanplate.batch.job import Job
 from cleanplate.batch.planning import PlannedPhoto
-from cleanplate.batch.records import Outcome
+from cleanplate.batch.records import PhotoResult
 
 if TYPE_CHECKING:
     from cleanplate.remover import Remover
@@ -21,7 +21,7 @@ STANDARD_OUTPUT = Path("standard output")
 """What its result is called."""
 
 
-def run_bytes(content: bytes, remover: "Remover", job: Job) -> tuple[Outcome, bytes | None]:
+def run_bytes(content: bytes, remover: "Remover", job: Job) -> tuple[PhotoResult, bytes | None]:
     """Return what became of a photo, and its new file; None if it failed or nothing was to be made.
 
     Args:
@@ -35,12 +35,12 @@ def run_bytes(content: bytes, remover: "Remover", job: Job) -> tuple[Outcome, by
 
 def pass_bytes(
     content: bytes,
-    run: Callable[[PlannedPhoto], Outcome],
+    run: Callable[[PlannedPhoto], PhotoResult],
     *,
     name: str = STANDARD_INPUT.name,
     source: Path = STANDARD_INPUT,
     target: Path = STANDARD_OUTPUT,
-) -> tuple[Outcome, bytes | None]:
+) -> tuple[PhotoResult, bytes | None]:
     """Let `run` do a photo that lies nowhere; return what became of it, and its new file.
 
     Args:

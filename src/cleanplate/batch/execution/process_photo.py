@@ -12,24 +12,24 @@ import numpy as np
 
 from cleanplate.batch.job import Job, Untouched
 from cleanplate.batch.planning import (
-    FoundBy,
     MaskFiles,
     PlannedPhoto,
+    Provenance,
     mask_name,
     read_draft,
     write_draft,
 )
 from cleanplate.batch.records import (
     EMPTY_MASK,
-    Done,
-    Found,
-    Outcome,
+    FoundObject,
+    PhotoResult,
+    ProcessedPhoto,
     Status,
     Thumbnails,
-    failed_outcome,
+    failed_result,
     make_thumbnails,
     own_masks_of,
-    skipped_outcome,
+    skipped_result,
     state_of,
 )
 from cleanplate.errors import PhotoError
@@ -54,7 +54,7 @@ logger = logging.getLogger(__name__)
 
 def do_photo(
     photo: PlannedPhoto, remover: "Remover", job: Job, *, overwrite: bool, traced: bool
-) -> Done:
+) -> ProcessedPhoto:
     """Do one photo.
 
     Args:
@@ -67,21 +67,21 @@ def do_photo(
     if overwrite and not job.overwrite:
         job = replace(job, overwrite=True)
     if not traced:
-        return Done(run_photo(photo, remover, job))
+        return ProcessedPhoto(run_photo(photo, remover, job))
     # Before it is read: whoever changes it meanwhile makes it another one for the next run.
     source, mask = state_of(photo.source), state_of(*own_masks_of(photo, job))
     outcome = run_photo(photo, remover, job)
     written = outcome.status in ("removed", "untouched") and outcome.kept_by != "skip"
     output = state_of(outcome.target) if written and outcome.target is not None else None
-    return Done(outcome, source, mask, output)
+    return ProcessedPhoto(outcome, source, mask, output)
 
 
-def run_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> Outcome:
+def run_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> PhotoResult:
     """Do one photo. Whatever goes wrong with it is told in the outcome, never raised."""
     clock = _Clock()
     try:
         if _find_result(photo) is not None and not job.overwrite:
-            return skipped_outcome(photo, "exists")
+            return skipped_result(photo, "exists")
         with clock.stage("read"):
             picture = read_photo(photo.source, raw_output=job.raw_output)
         if job.draft_only:
@@ -94,7 +94,7 @@ def run_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> Outcome:
             notes = _save(photo, picture, removal, job)
         thumbnails = make_thumbnails(picture.pixels, removal) if job.thumbnails else None
     except Exception as error:
-        return failed_outcome(photo, error, clock.read())
+        return failed_result(photo, error, clock.read())
     outcome = _outcome(
         "removed" if removal.changed else "untouched",
         photo,
@@ -123,7 +123,7 @@ def _find_result(photo: PlannedPhoto) -> Path | None:
 
 def _remove(photo: PlannedPhoto, picture: Photo, remover: "Remover", job: Job) -> Removal:
     if job.own_drafts is not None:
-        again = FoundBy(remover.segmenter.name, job.examples)
+        again = Provenance(remover.segmenter.name, job.examples)
         draft = read_draft(photo, picture, job.own_drafts, again=again)
         return remover.fill(picture.pixels, draft)
     if job.own_masks is None:
@@ -145,9 +145,9 @@ def _remove(photo: PlannedPhoto, picture: Photo, remover: "Remover", job: Job) -
 
 def _look(
     photo: PlannedPhoto, picture: Photo, remover: "Remover", job: Job, clock: "_Clock"
-) -> Outcome:
+) -> PhotoResult:
     """Return what would become of a photo. The inpainter is not needed and nothing is written."""
-    found: tuple[Found, ...] = ()
+    found: tuple[FoundObject, ...] = ()
     mask_area_px = None
     notes: tuple[str, ...] = ()
     with clock.stage("find"):
@@ -181,7 +181,7 @@ def _look(
 
 def _draft(
     photo: PlannedPhoto, picture: Photo, remover: "Remover", job: Job, clock: "_Clock"
-) -> Outcome:
+) -> PhotoResult:
     """Do the first stage of a photo."""
     draft = remover.draft(
         picture.pixels,
@@ -196,7 +196,7 @@ def _draft(
     clock.add(draft.timings_s)
     removal = Removal(picture.pixels, draft.mask)
     with clock.stage("write"):
-        found_by = FoundBy(remover.segmenter.name, job.examples)
+        found_by = Provenance(remover.segmenter.name, job.examples)
         known = remover.segmenter.labels
         write_draft(
             photo.target, photo.source, draft, found_by=found_by, known=known, rules=job.rules
@@ -239,10 +239,10 @@ def _save(photo: PlannedPhoto, picture: Photo, removal: Removal, job: Job) -> tu
     return (*notes, *(f"{target}, of a former run, was left there" for target in left))
 
 
-def _describe(chosen: Iterable[Instance], left: Iterable[Instance]) -> tuple[Found, ...]:
+def _describe(chosen: Iterable[Instance], left: Iterable[Instance]) -> tuple[FoundObject, ...]:
     both = [(thing, True) for thing in chosen] + [(thing, False) for thing in left]
     return tuple(
-        Found(
+        FoundObject(
             thing.id, thing.label, thing.score, thing.box_xyxy, thing.area_px, taken, thing.reason
         )
         for thing, taken in both
@@ -254,15 +254,15 @@ def _outcome(
     photo: PlannedPhoto,
     picture: Photo,
     *,
-    found: tuple[Found, ...],
-    remaining: tuple[Found, ...] = (),
+    found: tuple[FoundObject, ...],
+    remaining: tuple[FoundObject, ...] = (),
     refills: int = 0,
     mask_area_px: int | None,
     timings_s: Mapping[str, float],
     notes: tuple[str, ...],
     thumbnails: Thumbnails | None,
-) -> Outcome:
-    return Outcome(
+) -> PhotoResult:
+    return PhotoResult(
         status=status,
         source=photo.source,
         target=photo.copy_target if status in ("untouched", "would-copy") else photo.target,

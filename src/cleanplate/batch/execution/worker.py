@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, cast
 from cleanplate.batch.execution.process_photo import do_photo
 from cleanplate.batch.job import Job
 from cleanplate.batch.planning import PlannedPhoto
-from cleanplate.batch.records import Done, failed_outcome
+from cleanplate.batch.records import ProcessedPhoto, failed_result
 from cleanplate.errors import PhotoError
 from cleanplate.io import abandon_writing
 from cleanplate.runtime import Address, use_server
@@ -41,7 +41,7 @@ _ENDS_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class WorkerConfig:
     """What a worker needs to know before its first photo."""
 
     recipe: "tuple[str | Segmenter, str | Inpainter, str]"  # `Remover.recipe`
@@ -49,7 +49,9 @@ class Order:
     job: Job
     traced: bool
     server: Address | None = None  # where the networks are computed; None: in the worker itself
-    tells_provider: bool = False  # whether `Done.provider` is filled, which loads all models
+    tells_provider: bool = (
+        False  # whether `ProcessedPhoto.provider` is filled, which loads all models
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,9 @@ class Worker:
     """
 
     def __init__(
-        self, order: Order, answers: "queue.SimpleQueue[tuple[Worker, Done | None]]"
+        self,
+        order: WorkerConfig,
+        answers: "queue.SimpleQueue[tuple[Worker, ProcessedPhoto | None]]",
     ) -> None:
         limits = {"OMP_NUM_THREADS": str(order.threads)}
         self._process = subprocess.Popen(
@@ -106,13 +110,15 @@ class Worker:
         self._task = task
         self._send(task)
 
-    def failure(self) -> Done:
+    def failure(self) -> ProcessedPhoto:
         """Return what to tell of its photo when it died over it."""
         code = self._process.wait(_ENDS_WITHIN_S)
         reason = f"by signal {-code}" if code < 0 else f"with code {code}"
         cause = f"the process that worked on it ended {reason}"
         advice = "if memory was short, give fewer --workers or a smaller --max-memory"
-        return Done(failed_outcome(self.photo, PhotoError(self.photo.source, cause, advice)))
+        return ProcessedPhoto(
+            failed_result(self.photo, PhotoError(self.photo.source, cause, advice))
+        )
 
     def end(self) -> None:
         """Let it end at once; what it is writing is not left behind."""
@@ -127,7 +133,7 @@ class Worker:
             self._process.kill()
             self._process.wait()
 
-    def _send(self, message: Order | Task) -> None:
+    def _send(self, message: WorkerConfig | Task) -> None:
         with suppress(OSError):  # it is dead, which `_listen` tells
             pickle.dump(message, self._stdin)
             self._stdin.flush()
@@ -151,7 +157,7 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints must not get between the answers
     tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
-    order = cast("Order", pickle.load(sys.stdin.buffer))
+    order = cast("WorkerConfig", pickle.load(sys.stdin.buffer))
     threading.Thread(target=_receive, args=(tasks,), daemon=True).start()
     try:
         _work(order, tasks, answers)
@@ -173,7 +179,7 @@ def _receive(tasks: "queue.SimpleQueue[Task]") -> None:
             _end(0)
 
 
-def _work(order: Order, tasks: "queue.SimpleQueue[Task]", answers: IO[bytes]) -> None:
+def _work(order: WorkerConfig, tasks: "queue.SimpleQueue[Task]", answers: IO[bytes]) -> None:
     import cv2
 
     from cleanplate.batch.records import describe_models

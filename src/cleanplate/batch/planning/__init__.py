@@ -3,7 +3,7 @@
 from cleanplate.batch.planning.discovery import Walk, walk_folder
 from cleanplate.batch.planning.example_files import (
     Example,
-    FoundBy,
+    Provenance,
     check_examples_stay,
     check_unchanged,
     examples_of_run,
@@ -13,8 +13,8 @@ from cleanplate.batch.planning.example_files import (
 from cleanplate.batch.planning.filters import PhotoFilter
 from cleanplate.batch.planning.mask_folder import MaskFiles
 from cleanplate.batch.planning.photo_list import (
-    Plan,
     PlannedPhoto,
+    RunPlan,
     UnreadableFolder,
     check_report,
     mask_name,
@@ -27,17 +27,17 @@ from cleanplate.batch.planning.plan_files import (
     read_draft,
     write_draft,
 )
-from cleanplate.batch.planning.redo import Line, plan_redo, read_list, read_report
+from cleanplate.batch.planning.redo import ReportLine, plan_redo, read_list, read_report
 from cleanplate.batch.planning.watching import watch_photos
 
 __all__ = [
     "Example",
-    "FoundBy",
-    "Line",
     "MaskFiles",
     "PhotoFilter",
-    "Plan",
     "PlannedPhoto",
+    "Provenance",
+    "ReportLine",
+    "RunPlan",
     "UnreadableFolder",
     "Walk",
     "check_examples_stay",

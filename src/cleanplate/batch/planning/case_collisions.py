@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def find_twins(paths: Iterable[Path]) -> list[tuple[Path, Path]]:
+def case_collisions(paths: Iterable[Path]) -> list[tuple[Path, Path]]:
     """Return the pairs that differ only in upper and lower case or in their Unicode form."""
     first: dict[str, Path] = {}
     twins = []
@@ -23,7 +23,7 @@ def are_one_file(first: Path, second: Path, folder: Path) -> bool:
 
     Args:
         first: below `folder`.
-        second: below `folder`; differs as `find_twins` tells.
+        second: below `folder`; differs as `case_collisions` tells.
         folder: need not exist.
     """
     alike = [unicodedata.normalize("NFC", str(path)) for path in (first, second)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cleanplate.batch.planning.photo_list import Plan, check_stay
+from cleanplate.batch.planning.photo_list import RunPlan, check_stay
 from cleanplate.errors import InputError, PhotoError
 from cleanplate.io import sha256_of
 
@@ -24,7 +24,7 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundBy:
+class Provenance:
     """What found the objects of a draft, and is to look again."""
 
     segmenter: str  # its name
@@ -75,7 +75,7 @@ def segmenter_of_examples(examples: Sequence[Example]) -> "ExampleSegmenter":
 
 
 def check_examples_stay(
-    plan: Plan, examples: Sequence[Example], *, masks: Path | None = None
+    plan: RunPlan, examples: Sequence[Example], *, masks: Path | None = None
 ) -> None:
     """Refuse a run that would write over an example.
 

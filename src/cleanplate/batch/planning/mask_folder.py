@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from cleanplate.batch.planning.photo_list import (
-    Plan,
     PlannedPhoto,
+    RunPlan,
     check_report,
     check_stay,
 )
@@ -63,7 +63,7 @@ class MaskFiles:
 
     def check_stay(
         self,
-        plan: Plan,
+        plan: RunPlan,
         *,
         masks: Path | None = None,
         report: Path | None = None,

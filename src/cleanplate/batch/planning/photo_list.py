@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cleanplate.batch.planning.case_collisions import are_one_file, find_twins
+from cleanplate.batch.planning.case_collisions import are_one_file, case_collisions
 from cleanplate.batch.planning.discovery import (
     Parts,
     Walk,
@@ -19,7 +19,7 @@ from cleanplate.errors import InputError
 from cleanplate.io import RawOutput, is_photo_name, result_name
 
 _EVERYTHING = PhotoFilter()
-_SHOWN_TWINS = 3
+_SHOWN_COLLISIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class UnreadableFolder:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RunPlan:
     """All photos of a run, in the order in which they are done."""
 
     photos: tuple[PlannedPhoto, ...]
@@ -72,7 +72,7 @@ def plan_photos(
     raw_output: RawOutput = "tiff",
     photo_filter: PhotoFilter = _EVERYTHING,
     may_be_empty: bool = False,
-) -> Plan:
+) -> RunPlan:
     """Return what to do with `inputs`, or raise if a file would be lost or written twice.
 
     A named file goes to the output folder itself; a photo found in a folder, or by a pattern, to
@@ -121,11 +121,11 @@ def plan_photos(
         raise InputError(_no_photos(sources, walk, recursive=recursive))
     plan = _name_results(_mark_shared_stems(photos.values()), output, raw_output)
     check_writes(plan, masks=masks, report=report)
-    return Plan(
+    return RunPlan(
         plan,
         tuple(UnreadableFolder(*folder) for folder in walk.unreadable),
         walk.ignored,
-        (*_notes(walk, left_out), *_check_twins(plan, output, masks)),
+        (*_notes(walk, left_out), *_check_case_collisions(plan, output, masks)),
     )
 
 
@@ -255,7 +255,9 @@ def check_writes(
         check_report(report)
 
 
-def check_stay(plan: Plan, kind: str, files: Iterable[Path], *, masks: Path | None = None) -> None:
+def check_stay(
+    plan: RunPlan, kind: str, files: Iterable[Path], *, masks: Path | None = None
+) -> None:
     """Refuse a run that would write over files that it goes by.
 
     Args:
@@ -298,7 +300,7 @@ def check_report(report: Path, *, stay: Iterable[Path] = ()) -> None:
             raise InputError(f"{path}: the report would replace a photo or mask; name another file")
 
 
-def _check_twins(
+def _check_case_collisions(
     photos: Sequence[PlannedPhoto], output: Path, masks: Path | None
 ) -> tuple[str, ...]:
     """Refuse names that the disk takes for one; return notes on those that another disk would."""
@@ -307,7 +309,7 @@ def _check_twins(
     if masks is not None:
         places[masks] = [mask_name(photo) for photo in photos]
     for folder, names in places.items():
-        for first, second in find_twins(names):
+        for first, second in case_collisions(names):
             if are_one_file(first, second, folder):
                 raise InputError(
                     f"{first} and {second} would be one file in {folder}, whose disk ignores how "
@@ -317,8 +319,8 @@ def _check_twins(
                 f"{folder / first} and {folder / second} will be one file on disks that ignore "
                 "upper and lower case or the Unicode form"
             )
-    more = len(notes) - _SHOWN_TWINS
-    return tuple(notes[:_SHOWN_TWINS]) + ((f"and {more} more such pairs",) if more > 0 else ())
+    more = len(notes) - _SHOWN_COLLISIONS
+    return tuple(notes[:_SHOWN_COLLISIONS]) + ((f"and {more} more such pairs",) if more > 0 else ())
 
 
 def _mode(path: Path) -> int | None:

@@ -15,14 +15,14 @@ import numpy as np
 
 from cleanplate import __version__
 from cleanplate.batch.planning.example_files import (
-    FoundBy,
+    Provenance,
     describe_examples,
     parse_examples,
 )
 from cleanplate.batch.planning.mask_folder import MaskFiles
 from cleanplate.batch.planning.photo_list import (
-    Plan,
     PlannedPhoto,
+    RunPlan,
     check_writes,
     mask_name,
 )
@@ -40,7 +40,7 @@ _FORMAT = 1  # of the JSON; another one is refused
 _REMAKE = "make it again with 'cleanplate mask --overwrite'"
 
 
-def plan_of_masks(plan: Plan, folder: Path, *, report: Path | None = None) -> Plan:
+def plan_of_masks(plan: RunPlan, folder: Path, *, report: Path | None = None) -> RunPlan:
     """Return a plan whose targets are the masks of the photos, below `folder`.
 
     Raises:
@@ -58,7 +58,7 @@ def write_draft(
     source: Path,
     draft: Draft,
     *,
-    found_by: FoundBy,
+    found_by: Provenance,
     known: Collection[str] = VOC_LABELS,
     rules: Rules | None = None,
 ) -> None:
@@ -121,7 +121,9 @@ def write_draft(
     write_mask(path, draft.mask)
 
 
-def read_draft(photo: PlannedPhoto, picture: Photo, masks: MaskFiles, *, again: FoundBy) -> Draft:
+def read_draft(
+    photo: PlannedPhoto, picture: Photo, masks: MaskFiles, *, again: Provenance
+) -> Draft:
     """Return the draft of a photo, as a person may have changed it.
 
     Args:
@@ -170,7 +172,7 @@ def read_draft(photo: PlannedPhoto, picture: Photo, masks: MaskFiles, *, again: 
     return draft
 
 
-def maker_of_drafts(plan: Plan, masks: MaskFiles) -> FoundBy | None:
+def maker_of_drafts(plan: RunPlan, masks: MaskFiles) -> Provenance | None:
     """Return what the first readable draft of a plan says was used, None without any."""
     for photo in plan.photos:
         try:
@@ -180,8 +182,8 @@ def maker_of_drafts(plan: Plan, masks: MaskFiles) -> FoundBy | None:
     return None
 
 
-def _found_by(content: Mapping[str, Any]) -> FoundBy:
-    return FoundBy(str(content["models"]["segmenter"]), parse_examples(content["like"]))
+def _found_by(content: Mapping[str, Any]) -> Provenance:
+    return Provenance(str(content["models"]["segmenter"]), parse_examples(content["like"]))
 
 
 def _lines(start: str, entries: list[Any] | dict[str, Any], end: str) -> str:

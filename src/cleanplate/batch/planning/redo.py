@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cleanplate.batch.planning.photo_list import Plan, PlannedPhoto, check_writes
+from cleanplate.batch.planning.photo_list import PlannedPhoto, RunPlan, check_writes
 from cleanplate.errors import InputError, PhotoError
 from cleanplate.io import reading_error, result_name
 
-Line = Mapping[str, Any]
+ReportLine = Mapping[str, Any]
 """One line of a report."""
 
 _DONE = ("removed", "untouched", "skipped", "failed")  # the others are of runs that wrote no photo
@@ -46,7 +46,7 @@ def read_list(path: Path) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def read_report(path: Path) -> dict[str, Line]:
+def read_report(path: Path) -> dict[str, ReportLine]:
     """Return the lines of a report by photo, of each the last.
 
     A last line that was cut off is passed over.
@@ -60,7 +60,7 @@ def read_report(path: Path) -> dict[str, Line]:
         raise reading_error(path, error) from error
     except UnicodeDecodeError as error:
         raise PhotoError(path, "it is no report", "name the .jsonl file of a run") from error
-    found: dict[str, Line] = {}
+    found: dict[str, ReportLine] = {}
     for number, text in enumerate(lines, start=1):
         try:
             line = json.loads(text)
@@ -74,8 +74,12 @@ def read_report(path: Path) -> dict[str, Line]:
 
 
 def plan_redo(
-    names: Sequence[str], lines: Mapping[str, Line], output: Path, *, report: Path | None = None
-) -> tuple[Plan, Line]:
+    names: Sequence[str],
+    lines: Mapping[str, ReportLine],
+    output: Path,
+    *,
+    report: Path | None = None,
+) -> tuple[RunPlan, ReportLine]:
     """Return what to do again, and a line with the settings and models it was done with.
 
     Args:
@@ -89,7 +93,7 @@ def plan_redo(
             other settings than the others; or something would be written over.
     """
     photos: list[PlannedPhoto] = []
-    first: Line | None = None
+    first: ReportLine | None = None
     for name in names:
         line = lines.get(name)
         if line is None or line.get("output") is None or line.get("settings") is None:
@@ -115,4 +119,4 @@ def plan_redo(
     if first is None:
         raise InputError("no photo is to be done again")
     check_writes(photos, masks=None, report=report)
-    return Plan(tuple(photos)), first
+    return RunPlan(tuple(photos)), first

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from cleanplate.batch.planning.photo_list import Plan
+from cleanplate.batch.planning.photo_list import RunPlan
 
 POLL_S = 2.0
 """Time between two looks. A file whose size or time of change differs between them is still being
@@ -15,8 +15,8 @@ _Mark = tuple[int, int]  # size, time of change in ns
 
 
 def watch_photos(
-    look: Callable[[], Plan | None], *, poll_s: float = POLL_S, wait: Callable[[float], None]
-) -> Iterator[Plan]:
+    look: Callable[[], RunPlan | None], *, poll_s: float = POLL_S, wait: Callable[[float], None]
+) -> Iterator[RunPlan]:
     """Yield plans of what is new or changed since the last one, for ever.
 
     Args:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from cleanplate.batch.job import Untouched
-from cleanplate.batch.records.results import FileState, Skipped
+from cleanplate.batch.records.results import FileState, SkipReason
 from cleanplate.io import hash_files
 
-Decision = Skipped | Literal["new", "changed"]
+Decision = SkipReason | Literal["new", "changed"]
 """Skip a photo, process it, or process it again because it or its mask has changed."""
 
 _Place = TypeVar("_Place")

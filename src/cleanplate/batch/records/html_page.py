@@ -13,7 +13,7 @@ from typing import Self, TextIO
 from urllib.parse import quote
 
 from cleanplate import __version__
-from cleanplate.batch.records.results import Outcome
+from cleanplate.batch.records.results import PhotoResult
 from cleanplate.batch.records.thumbnails import Thumbnails
 from cleanplate.errors import PhotoError
 
@@ -69,12 +69,12 @@ class PageWriter:
         with suppress(OSError):  # `write` has said it; closing only tries the same bytes again
             self._file.close()
 
-    def write(self, outcome: Outcome, line: Mapping[str, object]) -> None:
+    def write(self, outcome: PhotoResult, line: Mapping[str, object]) -> None:
         """Append one photo.
 
         Args:
             outcome: what became of it, with its thumbnails.
-            line: the same as the report has it, from `describe_outcome`.
+            line: the same as the report has it, from `describe_result`.
 
         Raises:
             PhotoError: it cannot be written, for example because the disk is full.

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from cleanplate.batch.job import Job
-from cleanplate.batch.planning import Plan, PlannedPhoto
+from cleanplate.batch.planning import PlannedPhoto, RunPlan
 from cleanplate.batch.records.decide import (
     Decision,
     InputState,
@@ -30,13 +30,13 @@ from cleanplate.batch.records.decide import (
     state_of,
 )
 from cleanplate.batch.records.results import (
-    Done,
     FileState,
-    Outcome,
+    PhotoResult,
+    ProcessedPhoto,
     own_masks_of,
-    pack_outcome,
-    skipped_outcome,
-    unpack_outcome,
+    parse_result,
+    serialize_result,
+    skipped_result,
 )
 from cleanplate.batch.records.settings import difference_in_words
 from cleanplate.errors import InputError, PhotoError
@@ -60,7 +60,7 @@ CREATE TABLE IF NOT EXISTS photos (
     settings TEXT NOT NULL REFERENCES settings,
     status TEXT NOT NULL,         -- removed, untouched or failed
     error TEXT,
-    outcome TEXT,                 -- JSON, see `pack_outcome`; NULL: failed, or the run was killed
+    outcome TEXT,                 -- JSON, see `serialize_result`; NULL: failed or run killed
     started REAL NOT NULL, finished REAL NOT NULL -- seconds since 1970
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS started ( -- photos in work; those of a run that was killed stay here
@@ -140,7 +140,7 @@ class Journal:
             self._database.close()
         self._lock.release()
 
-    def remove_leftovers(self, plan: Plan, masks: Path | None) -> None:
+    def remove_leftovers(self, plan: RunPlan, masks: Path | None) -> None:
         """Remove the temporary files that killed runs left where `plan` will write."""
         for folder in {photo.target.parent for photo in plan.photos}:
             remove_leftovers(folder)
@@ -189,15 +189,15 @@ class Journal:
         ).fetchone()
         return difference_in_words(json.loads(content), self._settings)
 
-    def former_outcome(self, photo: PlannedPhoto) -> Outcome:
+    def former_outcome(self, photo: PlannedPhoto) -> PhotoResult:
         """Return what became of a photo that is done, when it was done."""
         [content] = self._execute(
             "SELECT outcome FROM photos WHERE relative = ?", (os.fsencode(photo.relative),)
         ).fetchone()
         try:
-            return replace(unpack_outcome(content, photo), skipped="done")
+            return replace(parse_result(content, photo), skipped="done")
         except (KeyError, TypeError, ValueError):  # the run was killed, or of another version
-            return skipped_outcome(photo, "done")
+            return skipped_result(photo, "done")
 
     def begin(self, photo: PlannedPhoto, job: Job) -> None:
         """Note that a photo is going to be worked on."""
@@ -220,7 +220,7 @@ class Journal:
             ),
         )
 
-    def finish(self, photo: PlannedPhoto, done: Done) -> None:
+    def finish(self, photo: PlannedPhoto, done: ProcessedPhoto) -> None:
         """Note what became of a photo."""
         relative, outcome = os.fsencode(photo.relative), done.outcome
         started = self._started.pop(relative, time.time())
@@ -237,7 +237,7 @@ class Journal:
                     self._fingerprint,
                     outcome.status,
                     outcome.error,
-                    None if outcome.status == "failed" else pack_outcome(outcome),
+                    None if outcome.status == "failed" else serialize_result(outcome),
                     started,
                     time.time(),
                 ),

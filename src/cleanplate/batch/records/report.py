@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from cleanplate.batch.job import Job
-from cleanplate.batch.records.results import Found, Outcome
+from cleanplate.batch.records.results import FoundObject, PhotoResult
 from cleanplate.errors import PhotoError
 from cleanplate.labels import VOC_LABELS, label_id
 
@@ -33,8 +33,8 @@ def describe_models(remover: "Remover", job: Job) -> ModelNames:
     }
 
 
-def describe_outcome(
-    outcome: Outcome, models: ModelNames, known: Collection[str] = VOC_LABELS
+def describe_result(
+    outcome: PhotoResult, models: ModelNames, known: Collection[str] = VOC_LABELS
 ) -> dict[str, object]:
     """Return what the report says about one photo, ready for JSON.
 
@@ -104,7 +104,7 @@ def describe_outcome(
     }
 
 
-def _describe_object(found: Found, known: Collection[str]) -> dict[str, object]:
+def _describe_object(found: FoundObject, known: Collection[str]) -> dict[str, object]:
     return {
         "id": found.id,
         "label": found.label,
@@ -156,13 +156,13 @@ class ReportWriter:
         with suppress(OSError):  # `write` has said it; closing only tries the same bytes again
             self._file.close()
 
-    def write(self, outcome: Outcome) -> Mapping[str, object]:
+    def write(self, outcome: PhotoResult) -> Mapping[str, object]:
         """Append the line of one photo, and return what stands in it.
 
         Raises:
             PhotoError: it cannot be written, for example because the disk is full.
         """
-        described = describe_outcome(outcome, self._models, self._known)
+        described = describe_result(outcome, self._models, self._known)
         line = {**described, "settings": self._settings}
         try:
             self._file.write(json.dumps(line) + "\n")

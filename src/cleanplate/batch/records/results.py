@@ -24,13 +24,13 @@ Status = Literal["removed", "untouched", "skipped", "failed", "would-remove", "w
 
 removed       written without the objects
 untouched     nothing to remove; copied byte for byte, or what `Job.untouched` says
-skipped       left alone, see `Skipped`; the photo was not read
+skipped       left alone, see `SkipReason`; the photo was not read
 failed        nothing was written; the error says why
 would-remove  dry run: there is something to remove
 would-copy    dry run: there is nothing to remove
 """
 
-Skipped = Literal["exists", "done", "other settings", "edited"]
+SkipReason = Literal["exists", "done", "other settings", "edited"]
 """Why a photo was left alone:
 
 exists          its output is there, and no run is known to have made it
@@ -45,7 +45,7 @@ EMPTY_MASK = "the mask is empty"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundObject:
     """An object in a photo, without its mask."""
 
     id: int
@@ -58,20 +58,22 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class PhotoResult:
     """What became of one photo, or of a folder that could not be listed (then `target` is None)."""
 
     status: Status
     source: Path
     target: Path | None
     size_hw: tuple[int, int] | None = None
-    found: tuple[Found, ...] = ()
-    remaining: tuple[Found, ...] = ()  # seen in the filled holes when they were looked at again
+    found: tuple[FoundObject, ...] = ()
+    remaining: tuple[
+        FoundObject, ...
+    ] = ()  # seen in the filled holes when they were looked at again
     refills: int = 0
     mask_area_px: int | None = None  # pixels filled; None where no mask was made
     timings_s: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    skipped: Skipped | None = None  # why; if "done", the rest is what the former run had
+    skipped: SkipReason | None = None  # why; if "done", the rest is what the former run had
     kept_by: Untouched | None = None  # with the status "untouched" only
     error: str | None = None  # one line, with the file in it
     trace: str | None = None  # of an error nobody expected
@@ -95,10 +97,10 @@ class FileState:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class ProcessedPhoto:
     """The outcome of one photo, with the states of the files that a journal records."""
 
-    outcome: Outcome
+    outcome: PhotoResult
     source: FileState | None = None  # before it was read
     mask: FileState | None = None  # the user's own, or draft
     output: FileState | None = None  # None: not written
@@ -114,9 +116,9 @@ def own_masks_of(photo: PlannedPhoto, job: Job) -> tuple[Path, ...]:
     return () if files is None else files.files_of(photo, are_drafts=job.own_drafts is not None)
 
 
-def failed_outcome(
+def failed_result(
     photo: PlannedPhoto, error: Exception, timings_s: Mapping[str, float] | None = None
-) -> Outcome:
+) -> PhotoResult:
     """Return what is told of a photo that `error` stopped."""
     trace = None
     match error:
@@ -133,7 +135,7 @@ def failed_outcome(
             logger.debug("%s failed", photo.source, exc_info=error)
             cause = " ".join(f"{type(error).__name__}: {error}".split())
             message = f"{photo.source}: internal error ({cause}); please report it"
-    return Outcome(
+    return PhotoResult(
         status="failed",
         source=photo.source,
         target=photo.target,
@@ -143,16 +145,16 @@ def failed_outcome(
     )
 
 
-def skipped_outcome(photo: PlannedPhoto, why: Skipped) -> Outcome:
+def skipped_result(photo: PlannedPhoto, why: SkipReason) -> PhotoResult:
     """Return what is told of a photo that is left alone."""
     there = (place for place in photo.targets if place.exists() or place.is_symlink())
     target = next(there, photo.target)
-    return Outcome(status="skipped", source=photo.source, target=target, skipped=why)
+    return PhotoResult(status="skipped", source=photo.source, target=target, skipped=why)
 
 
-def unreadable_outcome(folder: UnreadableFolder) -> Outcome:
+def unreadable_result(folder: UnreadableFolder) -> PhotoResult:
     """Return what is told of a folder that could not be listed."""
-    return Outcome(
+    return PhotoResult(
         status="failed",
         source=folder.source,
         target=None,
@@ -160,8 +162,8 @@ def unreadable_outcome(folder: UnreadableFolder) -> Outcome:
     )
 
 
-def pack_outcome(outcome: Outcome) -> str:
-    """Return an outcome as JSON, without the paths, for `unpack_outcome`."""
+def serialize_result(outcome: PhotoResult) -> str:
+    """Return an outcome as JSON, without the paths, for `parse_result`."""
     content = {name: value for name, value in asdict(outcome).items() if name not in _PATHS}
     if outcome.thumbnails is not None:
         content["thumbnails"] = {
@@ -171,8 +173,8 @@ def pack_outcome(outcome: Outcome) -> str:
     return json.dumps(content)
 
 
-def unpack_outcome(text: str, photo: PlannedPhoto) -> Outcome:
-    """Return what `pack_outcome` made JSON of, for a photo that is now planned like this.
+def parse_result(text: str, photo: PlannedPhoto) -> PhotoResult:
+    """Return what `serialize_result` made JSON of, for a photo that is now planned like this.
 
     Raises:
         KeyError, TypeError, ValueError: it is no such JSON.
@@ -180,7 +182,8 @@ def unpack_outcome(text: str, photo: PlannedPhoto) -> Outcome:
     content: dict[str, Any] = json.loads(text)
     for name in ("found", "remaining"):
         content[name] = tuple(
-            Found(**{**thing, "box_xyxy": tuple(thing["box_xyxy"])}) for thing in content[name]
+            FoundObject(**{**thing, "box_xyxy": tuple(thing["box_xyxy"])})
+            for thing in content[name]
         )
     content["size_hw"] = content["size_hw"] and tuple(content["size_hw"])
     content["notes"] = tuple(content["notes"])
@@ -191,4 +194,4 @@ def unpack_outcome(text: str, photo: PlannedPhoto) -> Outcome:
         }
         content["thumbnails"] = Thumbnails(**pictures)
     target = photo.copy_target if content["status"] == "untouched" else photo.target
-    return Outcome(source=photo.source, target=target, **content)
+    return PhotoResult(source=photo.source, target=target, **content)

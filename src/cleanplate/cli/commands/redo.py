@@ -20,7 +20,7 @@ from cleanplate.errors import InputError
 from cleanplate.labels import ALL
 
 if TYPE_CHECKING:
-    from cleanplate.batch import Example, Job, Line, Plan
+    from cleanplate.batch import Example, Job, ReportLine, RunPlan
 
 REDO_HELP = (
     "Do photos of a former run again, with other options, and replace their results.\n\n"
@@ -167,17 +167,17 @@ def _check_report(report: Path | None, source: Path, listed: Path) -> None:
         raise InputError(f"{report}: would replace the list of photos; name another file")
 
 
-def _check_masks_stay(job: "Job", plan: "Plan", report: Path | None) -> None:
+def _check_masks_stay(job: "Job", plan: "RunPlan", report: Path | None) -> None:
     files = job.own_drafts or job.own_masks
     if files is not None:
         files.check_stay(plan, report=report, are_drafts=job.own_drafts is not None)
 
 
-def _went_by_examples(line: "Line") -> bool:
+def _went_by_examples(line: "ReportLine") -> bool:
     return bool(line["settings"].get("like"))
 
 
-def _former_examples(line: "Line", segmenter: str | None) -> "tuple[Example, ...]":
+def _former_examples(line: "ReportLine", segmenter: str | None) -> "tuple[Example, ...]":
     """Return the examples that photos were done by, as they are now; none if by something else."""
     from cleanplate.batch import examples_of_run
 

@@ -27,7 +27,7 @@ from cleanplate.errors import InputError
 from cleanplate.labels import ALL
 
 if TYPE_CHECKING:
-    from cleanplate.batch import Plan
+    from cleanplate.batch import RunPlan
 
 _MANY = 1_000_000  # photos that may come while watching
 
@@ -163,7 +163,7 @@ def run_command(
         own_masks = None if mask is None else batch.MaskFiles(mask)
         photo_filter = make_filter(include, exclude, min_size, max_size)
 
-        def look() -> batch.Plan:
+        def look() -> batch.RunPlan:
             plan = batch.plan_photos(
                 inputs,
                 folder,
@@ -179,7 +179,7 @@ def run_command(
                 own_masks.check_stay(plan, masks=masks, report=report)
             return plan
 
-        plan = batch.Plan(()) if piped else look()
+        plan = batch.RunPlan(()) if piped else look()
         rule_options.check_only(rules, 1 if piped else len(plan.photos))
         examples = batch.open_examples(like or [], like_mask or [])
         batch.check_examples_stay(plan, examples, masks=masks)
@@ -222,13 +222,13 @@ def run_command(
         )
 
 
-def _watch(look: "Callable[[], Plan]", view: RunView) -> "Iterator[Plan]":
+def _watch(look: "Callable[[], RunPlan]", view: RunView) -> "Iterator[RunPlan]":
     """Yield what is new, for ever; what cannot be planned is told once and left for later."""
     from cleanplate import batch
 
     told = set()
 
-    def look_again() -> "Plan | None":
+    def look_again() -> "RunPlan | None":
         try:
             return look()
         except InputError as error:
