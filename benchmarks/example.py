@@ -23,7 +23,7 @@ import numpy.typing as npt
 from cleanplate import Remover
 from cleanplate.errors import CleanplateError
 from cleanplate.io.files import read_photo
-from cleanplate.ops.masks import painted
+from cleanplate.ops.masks import rasterize
 from cleanplate.segmentation import create_segmenter
 from cleanplate.segmentation.by_example.segmenter import ExampleSegmenter
 from cleanplate.types import Mask, RGBImage
@@ -140,7 +140,9 @@ def make_examples(photos: dict[str, RGBImage]) -> list[Example]:
             left, top, right, bottom = instance.box_xyxy
             cut = left == 0 or top == 0 or right == width or bottom == height
             if not cut and min(right - left, bottom - top) >= 50:
-                marked[f"{name} {instance.label} {instance.id}"] = painted([instance], photo.shape)
+                marked[f"{name} {instance.label} {instance.id}"] = rasterize(
+                    [instance], photo.shape
+                )
         if not found:
             marked[f"{name} piece"] = _piece(photo, rng)
         for what, mask in marked.items():
@@ -230,7 +232,7 @@ def search(segmenter: ExampleSegmenter, photo: RGBImage, truth: Mask) -> Result:
     best = Result(False, 0.0, 0.0, 0)
     others = 0
     for instance in segmenter.segment(photo, ["example"]):
-        mask = painted([instance], truth.shape)
+        mask = rasterize([instance], truth.shape)
         iou = np.count_nonzero(mask & truth) / np.count_nonzero(mask | truth)
         if instance.score < _LEAST_SCORE:
             continue
@@ -356,7 +358,7 @@ def write_sheet(folder: Path, name: str, example: Example, photo: RGBImage) -> N
     removal = Remover(segmenter=example.segmenter).remove(photo, ["example"])
     seen = photo.copy()
     for instance in (*removal.objects, *removal.left):
-        outline = painted([instance], photo.shape).astype(np.uint8)
+        outline = rasterize([instance], photo.shape).astype(np.uint8)
         lines, _ = cv2.findContours(outline, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(seen, lines, -1, (255, 0, 0), 2)
         x, y = instance.box_xyxy[:2]

@@ -44,7 +44,7 @@ from cleanplate.hub.store import read_file
 from cleanplate.inpainting import DEFAULT_INPAINTER
 from cleanplate.io.files import read_photo
 from cleanplate.io.photo import is_photo_name
-from cleanplate.ops.masks import painted
+from cleanplate.ops.masks import rasterize
 from cleanplate.runtime import devices
 from cleanplate.runtime import session as runtime
 from cleanplate.runtime.devices import usable_cores
@@ -185,7 +185,7 @@ def difference_of_results(
         removals[place] = [remover.remove(photo, everything, verify=False) for photo in photos]
     overlaps, off = [], []
     for one, other in zip(removals["cpu"], removals[device], strict=True):
-        masks = [painted(removal.objects, removal.mask.shape) for removal in (one, other)]
+        masks = [rasterize(removal.objects, removal.mask.shape) for removal in (one, other)]
         overlaps.append(intersection_over_union(*masks))
         both = one.mask & other.mask
         off.append(np.abs(one.image[both].astype(int) - other.image[both]).ravel())

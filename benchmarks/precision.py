@@ -34,7 +34,7 @@ from cleanplate.evaluation.features import FeatureExtractor
 from cleanplate.evaluation.scoring import FillScorer
 from cleanplate.hub.registry import MODELS
 from cleanplate.hub.store import read_file
-from cleanplate.ops.masks import painted
+from cleanplate.ops.masks import rasterize
 from cleanplate.runtime import session as runtime
 from cleanplate.runtime.devices import available_providers
 from cleanplate.runtime.session import Session
@@ -242,7 +242,7 @@ def _thinned(things: list[Any], most: int) -> list[Any]:
 
 def _mask(remover: Remover, photo: RGBImage) -> np.ndarray:
     found, _ = remover.find(photo, remover.segmenter.labels)
-    return painted(found, photo.shape)
+    return rasterize(found, photo.shape)
 
 
 def _scores(

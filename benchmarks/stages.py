@@ -109,14 +109,14 @@ class Networks:
 def watch_stages(watch: Stopwatch) -> None:
     """Put the stopwatch around the functions that do one stage each."""
     for module, name, stage in (
-        (cleanplate.plan, "follow_edges", "outlines"),
+        (cleanplate.plan, "refine_outline", "outlines"),
         (cleanplate.remover, "draft_mask", "mask"),
         (cleanplate.inpainting.fill, "plan_windows", "windows"),
         (cleanplate.inpainting.fill, "inpaint_scaled", "fill: rest"),
         (cleanplate.inpainting.texture_transfer, "synthesise", "texture: matching"),
         (cleanplate.inpainting.fill, "carry_texture", "texture: copying"),
         (cleanplate.inpainting.fill, "paste", "composite"),
-        (cleanplate.remover, "find_remaining", "look again: rest"),
+        (cleanplate.remover, "detect_remaining", "recheck: detection"),
     ):
         setattr(module, name, watch.timed(stage, getattr(module, name)))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cleanplate.errors import InputError, ShapeMismatchError
-from cleanplate.ops.masks import grow
+from cleanplate.ops.masks import dilate
 from cleanplate.options import Rules
 from cleanplate.plan import edit_draft
 from cleanplate.remover import Remover
@@ -112,7 +112,7 @@ def test_objects_are_switched_on_and_off(remover, image):
     assert [(x.id, x.reason) for x in edited.objects] == [(1, "")]
     assert [(x.id, x.reason) for x in edited.left] == [(2, "kept by hand")]
     assert edited.guarded == {2}
-    np.testing.assert_array_equal(edited.mask, grow(area(PERSON), 5))
+    np.testing.assert_array_equal(edited.mask, dilate(area(PERSON), 5))
 
 
 def test_paint_comes_on_top_of_the_switches(remover, image):

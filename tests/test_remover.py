@@ -16,7 +16,7 @@ from cleanplate.errors import InputError, ShapeMismatchError, UnknownNameError
 from cleanplate.inpainting import create_inpainter
 from cleanplate.inpainting import fill as filling
 from cleanplate.inpainting.fitting import inpaint_scaled
-from cleanplate.ops.masks import box_of, grow, margin_px
+from cleanplate.ops.masks import box_of, dilate, margin_px
 from cleanplate.ops.tiling import plan_windows
 from cleanplate.remover import Remover
 from cleanplate.types import Instance
@@ -224,7 +224,7 @@ def test_the_margin_scales_with_each_object(remover):
     for instance in removal.objects:
         own = np.zeros(image.shape[:2], np.bool_)
         instance.paint_on(own)
-        expected |= grow(own, margin_px(instance))
+        expected |= dilate(own, margin_px(instance))
     np.testing.assert_array_equal(removal.mask, expected)
     large, small = removal.objects
     assert margin_px(large) > margin_px(small) + 2
@@ -236,7 +236,7 @@ def test_grow_overrides_the_margin(remover, px):
     removal = remover.remove(image, "person", grow=px)
     own = np.zeros(image.shape[:2], np.bool_)
     own[80:110, 100:130] = True
-    np.testing.assert_array_equal(removal.mask, grow(own, px))
+    np.testing.assert_array_equal(removal.mask, dilate(own, px))
 
 
 def test_objects_that_are_left_are_not_touched(remover):

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops.masks import painted
+from cleanplate.ops.masks import rasterize
 from cleanplate.segmentation import create_segmenter
 from cleanplate.segmentation.base import Segmenter
 from training.photos import Photos
@@ -49,7 +49,7 @@ def pack_photos(
         if read is None:
             continue
         for square in squares(read[0]):
-            found = painted(segmenter.segment(square, segmenter.labels), square.shape)
+            found = rasterize(segmenter.segment(square, segmenter.labels), square.shape)
             cells = (FOREGROUND_CELLS, FOREGROUND_CELLS)
             share = cv2.resize(found.astype(np.float32), cells, interpolation=cv2.INTER_AREA)
             kept.append(square)

@@ -12,8 +12,8 @@ import numpy as np
 from cleanplate import Remover
 from cleanplate.errors import CleanplateError
 from cleanplate.io.files import read_photo
-from cleanplate.ops.masks import painted, shape_mask
-from cleanplate.ops.resampling import covered_share
+from cleanplate.ops.masks import dilate_instance, rasterize
+from cleanplate.ops.resampling import coverage
 from cleanplate.types import Instance, Mask, RGBImage
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
@@ -54,7 +54,7 @@ class Case:
             return self
         size_wh = (round(self.mask.shape[1] / shrink), round(self.mask.shape[0] / shrink))
         truth = cv2.resize(self.truth, size_wh, interpolation=cv2.INTER_AREA)
-        mask = covered_share(self.mask, size_wh) > 0.5
+        mask = coverage(self.mask, size_wh) > 0.5
         return Case(self.name, np.asarray(truth, np.uint8), np.asarray(mask))
 
 
@@ -80,7 +80,7 @@ def cut_silhouettes(folder: Path, remover: Remover) -> list[Mask]:
             if cut or instance.area_px < _LEAST_SHARE * photo.shape[0] * photo.shape[1]:
                 continue
             margin = _MARGIN_PX + _MARGIN_SHARE * math.sqrt(instance.area_px)
-            shapes.append(shape_mask(instance, size_hw, margin)[1])
+            shapes.append(dilate_instance(instance, size_hw, margin)[1])
     return shapes
 
 
@@ -110,7 +110,7 @@ def make_cases(
     rng.shuffle(shares)
     cases = []
     for index, (name, photo) in enumerate(photos):
-        objects = painted(_segment(photo, remover, _FOUND), photo.shape)
+        objects = rasterize(_segment(photo, remover, _FOUND), photo.shape)
         for number in range(per_photo):
             share = float(shares[index * per_photo + number])
             places = [_placed(photo.shape[:2], shapes, share, rng) for _ in range(_CANDIDATES)]

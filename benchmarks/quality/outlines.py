@@ -22,8 +22,8 @@ from cleanplate import Remover
 from cleanplate.io.files import read_photo
 from cleanplate.labels import resolve_labels
 from cleanplate.ops.guided_filter import ColourGuide, apply
-from cleanplate.ops.masks import box_of, margin_px, merge, painted, shape_mask
-from cleanplate.segmentation.refinement import follow_edges
+from cleanplate.ops.masks import box_of, dilate_instance, margin_px, rasterize, union
+from cleanplate.segmentation.refinement import refine_outline
 from cleanplate.types import Instance, Mask, RGBImage
 
 Way = Callable[[RGBImage, Instance], Instance]
@@ -56,7 +56,7 @@ def main() -> None:
         "as found": lambda _, found: found,
         "guided filter": filter_outline,
         "GrabCut": cut_outline,
-        "followed (cleanplate)": follow_edges,
+        "followed (cleanplate)": refine_outline,
     }
     print(f"{len(samples)} objects; boundary F within {_WITHIN_PX:g} px")
     print("| | Boundary F | IoU | Missed after margin | Beyond it | Time |")
@@ -89,7 +89,7 @@ def read_samples(photos: Path, masks: Path) -> Iterator[Sample]:
             print(f"left out: {known}: {classes.shape}, not {photo.shape[:2]}")
             continue
         for found in segmenter.segment(photo, resolve_labels(["all"], segmenter.labels)):
-            own = painted([found], classes.shape)
+            own = rasterize([found], classes.shape)
             count, parts = cv2.connectedComponents(
                 (classes == segmenter.labels.index(found.label) + 1).astype(np.uint8)
             )
@@ -103,8 +103,8 @@ def read_samples(photos: Path, masks: Path) -> Iterator[Sample]:
 def measure(sample: Sample, outline: Instance) -> tuple[float, float, float, float]:
     """Return boundary F, IoU, and after the margin the shares missed and filled beyond it."""
     truth, size_hw = sample.truth, (sample.truth.shape[0], sample.truth.shape[1])
-    mask = painted([outline], size_hw)
-    filled = merge([shape_mask(outline, size_hw, margin_px(outline))], size_hw)
+    mask = rasterize([outline], size_hw)
+    filled = union([dilate_instance(outline, size_hw, margin_px(outline))], size_hw)
     area = np.count_nonzero(truth)
     return (
         boundary_f(mask, truth),
@@ -136,13 +136,13 @@ def boundary_f(mask: Mask, truth: Mask) -> float:
 def filter_outline(photo: RGBImage, found: Instance) -> Instance:
     """Lay the outline along edges by a guided filter alone."""
     guide = ColourGuide.of(photo, max(2, round(0.06 * np.sqrt(found.area_px))), eps=1e-4)
-    target = painted([found], photo.shape).astype(np.float32)
+    target = rasterize([found], photo.shape).astype(np.float32)
     return with_mask(found, apply(guide.fit(target), guide.colour) > 0.5)
 
 
 def cut_outline(photo: RGBImage, found: Instance) -> Instance:
     """Cut the object out by GrabCut in a band around the outline."""
-    mask = painted([found], photo.shape).astype(np.uint8)
+    mask = rasterize([found], photo.shape).astype(np.uint8)
     band = 2 + 0.1 * np.sqrt(found.area_px)
     deep = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
     off = cv2.distanceTransform(1 - mask, cv2.DIST_L2, 5)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from cleanplate.errors import InputError, ShapeMismatchError
-from cleanplate.ops import cut_off, margin_px, merge, painted, shape_mask
-from cleanplate.segmentation import Selection, find_traces, follow_edges
+from cleanplate.ops import dilate_instance, margin_px, rasterize, subtract, union
+from cleanplate.segmentation import Selection, find_effects, refine_outline
 from cleanplate.types import Instance, Mask, RGBImage
 
 
@@ -32,7 +32,7 @@ class Draft:
     timings_s: Mapping[str, float] = field(default_factory=dict)  # of "find" and "mask"
 
 
-def with_outlines(image: RGBImage, selection: Selection) -> Selection:
+def refine_outlines(image: RGBImage, selection: Selection) -> Selection:
     """Return what was selected, its outlines following the photo at full resolution.
 
     What is left because of a limit keeps the segmenter's outline. No chosen object reaches into one
@@ -42,28 +42,28 @@ def with_outlines(image: RGBImage, selection: Selection) -> Selection:
     if not chosen:
         return selection
     if guarded:
-        goes = painted(chosen, image.shape)
+        goes = rasterize(chosen, image.shape)
         left = tuple(
-            cut_off(follow_edges(image, thing), goes) if thing.id in guarded else thing
+            subtract(refine_outline(image, thing), goes) if thing.id in guarded else thing
             for thing in left
         )
-    kept = painted(left, image.shape)
-    chosen = tuple(cut_off(follow_edges(image, thing), kept) for thing in chosen)
+    kept = rasterize(left, image.shape)
+    chosen = tuple(subtract(refine_outline(image, thing), kept) for thing in chosen)
     return Selection(chosen, left, guarded)
 
 
 def draft_mask(image: RGBImage, selection: Selection, *, grow: float | None, shadows: bool) -> Mask:
     """Return (H, W), what to fill: the chosen objects with margins and shadows, nothing guarded."""
     chosen, left, guarded = selection.chosen, selection.left, selection.guarded
-    mask = shaped(chosen, image.shape, grow)
+    mask = dilated(chosen, image.shape, grow)
     if shadows:
         mask |= _traces(image, chosen, left)
     if guarded:
-        mask &= ~painted((thing for thing in left if thing.id in guarded), image.shape)
+        mask &= ~rasterize((thing for thing in left if thing.id in guarded), image.shape)
     return mask
 
 
-def shaped(instances: Collection[Instance], size_hw: tuple[int, ...], grow: float | None) -> Mask:
+def dilated(instances: Collection[Instance], size_hw: tuple[int, ...], grow: float | None) -> Mask:
     """Return (H, W), what to fill for some objects, each with its margin.
 
     Args:
@@ -74,10 +74,10 @@ def shaped(instances: Collection[Instance], size_hw: tuple[int, ...], grow: floa
     height, width = size_hw[:2]
     margins = [margin_px(instance) if grow is None else grow for instance in instances]
     shapes = [
-        shape_mask(instance, (height, width), margin)
+        dilate_instance(instance, (height, width), margin)
         for instance, margin in zip(instances, margins, strict=True)
     ]
-    return merge(shapes, (height, width))
+    return union(shapes, (height, width))
 
 
 def edit_draft(image: RGBImage, draft: Draft, *, remove: Mapping[int, bool], mask: Mask) -> Draft:
@@ -113,9 +113,9 @@ def edit_draft(image: RGBImage, draft: Draft, *, remove: Mapping[int, bool], mas
         for thing in everything
         if thing.id not in goes
     )
-    kept = painted(left, image.shape)
+    kept = rasterize(left, image.shape)
     objects = tuple(
-        cut_off(follow_edges(image, thing), kept) if thing.id in switched else thing
+        subtract(refine_outline(image, thing), kept) if thing.id in switched else thing
         for thing in (replace(thing, reason="") for thing in everything if thing.id in goes)
     )
     guarded = (draft.guarded | switched) - goes
@@ -135,6 +135,6 @@ def edit_draft(image: RGBImage, draft: Draft, *, remove: Mapping[int, bool], mas
 def _traces(image: RGBImage, chosen: Collection[Instance], left: Collection[Instance]) -> Mask:
     """Return (H, W), the shadows and mirror images of the chosen objects."""
     size_hw = (image.shape[0], image.shape[1])
-    objects = painted([*chosen, *left], size_hw)
-    traces = (find_traces(image, instance, objects) for instance in chosen)
-    return merge([found for found in traces if found is not None], size_hw)
+    objects = rasterize([*chosen, *left], size_hw)
+    traces = (find_effects(image, instance, objects) for instance in chosen)
+    return union([found for found in traces if found is not None], size_hw)

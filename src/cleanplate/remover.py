@@ -8,16 +8,16 @@ from dataclasses import replace
 
 from cleanplate.errors import InputError
 from cleanplate.inpainting import DEFAULT_INPAINTER, Inpainter, create_inpainter, inpaint_holes
-from cleanplate.ops import painted, touching
+from cleanplate.ops import components_touching, rasterize
 from cleanplate.options import DEFAULT_MIN_SCORE, Area, Rules, area_px
-from cleanplate.plan import Draft, draft_mask, shaped, with_outlines
+from cleanplate.plan import Draft, dilated, draft_mask, refine_outlines
 from cleanplate.segmentation import (
     DEFAULT_SEGMENTER,
     Segmenter,
     Selection,
     asked_labels,
     create_segmenter,
-    find_remaining,
+    detect_remaining,
     notes_on,
     select,
 )
@@ -262,13 +262,13 @@ class Remover:
             rules=rules,
             protected=protected,
         )
-        return with_outlines(image, selection), asked
+        return refine_outlines(image, selection), asked
 
     def _look_again(self, removal: Removal, draft: Draft) -> Removal:
         """Fill once more what is still found, as long as that leaves less of it."""
 
         def look(image: RGBImage, mask: Mask) -> list[Instance]:
-            return find_remaining(
+            return detect_remaining(
                 image,
                 mask,
                 removed=draft.objects,
@@ -279,16 +279,16 @@ class Remover:
                 min_area=draft.min_area_px,
             )
 
-        kept = painted(draft.left, removal.mask.shape)
+        kept = rasterize(draft.left, removal.mask.shape)
         remaining = look(removal.image, removal.mask)
         for _ in range(_MOST_REFILLS):
             if not remaining:
                 break
-            more = shaped(remaining, removal.mask.shape, draft.grow) & ~kept
+            more = dilated(remaining, removal.mask.shape, draft.grow) & ~kept
             if (more & ~removal.mask).any():
                 # The former fill met what is removed only now: it is made again, as far as it hangs
                 # together with that.
-                more |= touching(removal.mask, more)
+                more |= components_touching(removal.mask, more)
             again = self._fill(removal.image, more, draft)
             mask = removal.mask | more
             found = look(again.image, mask)
@@ -307,10 +307,10 @@ class Remover:
             notes = ("the mask covers the whole photo: there is nothing to continue it from",)
         kept = hidden = None
         if draft is not None:
-            kept = painted(draft.left, mask.shape)
+            kept = rasterize(draft.left, mask.shape)
             if draft.guarded:
                 guarded = (thing for thing in draft.left if thing.id in draft.guarded)
-                hidden = painted(guarded, mask.shape)
+                hidden = rasterize(guarded, mask.shape)
         filled = inpaint_holes(image, mask, self.inpainter, kept=kept, hidden=hidden)
         return Removal(image=filled, mask=mask.copy(), notes=notes)
 

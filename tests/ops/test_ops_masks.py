@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from cleanplate.errors import InputError
 from cleanplate.ops.masks import (
     box_of,
-    cut_off,
+    components_touching,
+    dilate,
+    dilate_instance,
     drop_specks,
     fill_holes,
-    grow,
     margin_px,
-    merge,
-    shape_mask,
-    touching,
+    subtract,
+    union,
 )
 from cleanplate.types import Instance
 
@@ -86,7 +86,7 @@ def test_empty_and_full_masks_stay_as_they_are(value):
     mask = np.full((3, 5), value)
     np.testing.assert_array_equal(fill_holes(mask), mask)
     np.testing.assert_array_equal(drop_specks(mask, least_px=2), mask)
-    np.testing.assert_array_equal(grow(mask, 2), mask)
+    np.testing.assert_array_equal(dilate(mask, 2), mask)
 
 
 # --- drop_specks
@@ -139,10 +139,10 @@ def test_grow_draws_a_disc_not_a_square():
         "...#...",
         ".......",
     )
-    np.testing.assert_array_equal(grow(mask, 2), expected)
-    assert np.count_nonzero(grow(mask, 1)) == 5
-    assert np.count_nonzero(grow(mask, math.sqrt(2))) == 9
-    assert np.count_nonzero(grow(mask, 0.99)) == 1
+    np.testing.assert_array_equal(dilate(mask, 2), expected)
+    assert np.count_nonzero(dilate(mask, 1)) == 5
+    assert np.count_nonzero(dilate(mask, math.sqrt(2))) == 9
+    assert np.count_nonzero(dilate(mask, 0.99)) == 1
 
 
 @given(mask=masks, radius_px=radii)
@@ -152,7 +152,7 @@ def test_grow_takes_what_is_within_the_euclidean_radius(mask, radius_px):
     assume(np.abs(distance - radius_px).min() > 1e-3 or radius_px == 0)
     before = mask.copy()
 
-    grown = grow(mask, radius_px)
+    grown = dilate(mask, radius_px)
 
     np.testing.assert_array_equal(grown, distance <= radius_px)
     np.testing.assert_array_equal(mask, before, err_msg="the input was modified")
@@ -162,13 +162,13 @@ def test_grow_takes_what_is_within_the_euclidean_radius(mask, radius_px):
 @given(mask=masks, radius_px=st.integers(0, 9))
 def test_grow_takes_what_is_exactly_at_a_whole_radius(mask, radius_px):
     assume(mask.any())
-    np.testing.assert_array_equal(grow(mask, radius_px), distances_to(mask) <= radius_px)
+    np.testing.assert_array_equal(dilate(mask, radius_px), distances_to(mask) <= radius_px)
 
 
 @given(mask=masks, smaller=radii, larger=radii)
 def test_grow_contains_the_mask_and_rises_with_the_radius(mask, smaller, larger):
     smaller, larger = sorted((smaller, larger))
-    less, more = grow(mask, smaller), grow(mask, larger)
+    less, more = dilate(mask, smaller), dilate(mask, larger)
     assert (mask <= less).all()
     assert (less <= more).all()
 
@@ -176,23 +176,23 @@ def test_grow_contains_the_mask_and_rises_with_the_radius(mask, smaller, larger)
 @given(mask=masks, other=st.data(), radius_px=radii)
 def test_grow_of_a_larger_mask_is_larger(mask, other, radius_px):
     added = mask | other.draw(hnp.arrays(np.bool_, mask.shape))
-    assert (grow(mask, radius_px) <= grow(added, radius_px)).all()
+    assert (dilate(mask, radius_px) <= dilate(added, radius_px)).all()
 
 
 @pytest.mark.parametrize("radius_px", [-1, -0.001])
 def test_a_negative_radius_is_refused(radius_px):
     with pytest.raises(InputError, match=f"radius_px must be at least 0, got {radius_px}"):
-        grow(np.ones((2, 2), np.bool_), radius_px)
+        dilate(np.ones((2, 2), np.bool_), radius_px)
 
 
-# --- merge, box_of
+# --- union, box_of
 
 
 def test_merge_puts_every_mask_into_its_box():
     first = ((0, 0, 2, 2), drawn("##", "#."))
     second = ((1, 0, 4, 2), drawn("..#", "#.."))
-    np.testing.assert_array_equal(merge([first, second], (3, 5)), drawn("##.#.", "##...", "....."))
-    np.testing.assert_array_equal(merge([], (3, 5)), np.zeros((3, 5), np.bool_))
+    np.testing.assert_array_equal(union([first, second], (3, 5)), drawn("##.#.", "##...", "....."))
+    np.testing.assert_array_equal(union([], (3, 5)), np.zeros((3, 5), np.bool_))
 
 
 def test_box_of_is_tight_and_exclusive_at_right_and_bottom():
@@ -208,7 +208,7 @@ def test_an_empty_mask_has_no_box():
         box_of(np.zeros((3, 4), np.bool_))
 
 
-# --- shape_mask
+# --- dilate_instance
 
 
 def test_the_margin_scales_with_the_object_and_has_a_least():
@@ -224,9 +224,9 @@ def test_cut_off_takes_away_what_is_kept_and_tightens_the_box():
     kept = np.zeros((20, 30), np.bool_)
     kept[:, 8:] = True
     thing = Instance(1, "cat", 1.0, (4, 5, 14, 10), np.ones((5, 10), np.bool_))
-    cut = cut_off(thing, kept)
+    cut = subtract(thing, kept)
     assert (cut.box_xyxy, cut.mask.shape, cut.area_px) == ((4, 5, 8, 10), (5, 4), 20)
-    assert cut_off(thing, np.ones((20, 30), np.bool_)) is thing
+    assert subtract(thing, np.ones((20, 30), np.bool_)) is thing
 
 
 def test_touching_keeps_whole_parts():
@@ -234,10 +234,10 @@ def test_touching_keeps_whole_parts():
     mask[2:6, 2:6] = mask[10:15, 20:28] = True
     seeds = np.zeros_like(mask)
     seeds[5, 5] = seeds[0, 29] = True
-    held = touching(mask, seeds)
+    held = components_touching(mask, seeds)
     np.testing.assert_array_equal(np.argwhere(held).max(axis=0), (5, 5))
     assert held.sum() == 16
-    assert not touching(np.zeros_like(mask), seeds).any()
+    assert not components_touching(np.zeros_like(mask), seeds).any()
 
 
 def test_shape_mask_fills_small_holes_drops_specks_and_grows():
@@ -248,7 +248,7 @@ def test_shape_mask_fills_small_holes_drops_specks_and_grows():
     mask[5, 55] = True  # one stray pixel
     instance = Instance(1, "cat", 1.0, (20, 30, 80, 70), mask)
 
-    (left, top, right, bottom), shaped = shape_mask(instance, (100, 120), 3)
+    (left, top, right, bottom), shaped = dilate_instance(instance, (100, 120), 3)
 
     whole = np.zeros((100, 120), np.bool_)
     whole[top:bottom, left:right] = shaped
@@ -261,7 +261,7 @@ def test_shape_mask_fills_small_holes_drops_specks_and_grows():
 @pytest.mark.parametrize("margin", [0, 2, 50])
 def test_shape_mask_stays_in_the_photo(margin):
     instance = Instance(1, "cat", 1.0, (0, 8, 12, 10), np.ones((2, 12), np.bool_))
-    (left, top, right, bottom), shaped = shape_mask(instance, (10, 12), margin)
+    (left, top, right, bottom), shaped = dilate_instance(instance, (10, 12), margin)
     assert 0 <= left < right <= 12
     assert 0 <= top < bottom <= 10
     assert shaped.shape == (bottom - top, right - left)
@@ -278,9 +278,9 @@ def test_shape_mask_keeps_small_objects_whole_and_stays_near(data, mask, margin)
     instance = Instance(1, "cat", 1.0, (left, top, left + width, top + height), mask)
     before = mask.copy()
 
-    box, shaped = shape_mask(instance, room_hw, margin)
+    box, shaped = dilate_instance(instance, room_hw, margin)
 
-    whole = merge([(box, shaped)], room_hw)
+    whole = union([(box, shaped)], room_hw)
     painted = np.zeros(room_hw, np.bool_)
     instance.paint_on(painted)
     # Below 500 px no part is small enough to be a speck.

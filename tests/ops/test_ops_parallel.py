@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanplate.ops.parallel import in_lanes
+from cleanplate.ops.parallel import parallel_map
 
 
 @given(things=st.lists(st.integers(), max_size=20), lanes=st.integers(1, 5))
 def test_the_results_are_in_the_things_order(things, lanes):
-    assert list(in_lanes(lambda thing: thing * 2, things, lanes)) == [n * 2 for n in things]
+    assert list(parallel_map(lambda thing: thing * 2, things, lanes)) == [n * 2 for n in things]
 
 
 def test_so_many_at_a_time_and_no_more():
@@ -27,13 +27,13 @@ def test_so_many_at_a_time_and_no_more():
         with lock:
             inside -= 1
 
-    assert len(list(in_lanes(work, range(9), 3))) == 9
+    assert len(list(parallel_map(work, range(9), 3))) == 9
     assert most == 3
 
 
 def test_one_lane_works_here_and_only_when_it_is_asked_to():
     done = []
-    results = in_lanes(lambda n: done.append((n, threading.current_thread())), [1, 2, 3], 1)
+    results = parallel_map(lambda n: done.append((n, threading.current_thread())), [1, 2, 3], 1)
     assert done == []
     next(results)
     assert done == [(1, threading.current_thread())]
@@ -49,7 +49,7 @@ def test_an_error_ends_it_and_what_was_not_begun_is_left_out(lanes):
             raise ValueError("one")
         return number
 
-    results = in_lanes(work, range(1000), lanes)
+    results = parallel_map(work, range(1000), lanes)
     assert next(results) == 0
     with pytest.raises(ValueError, match="one"):
         list(results)

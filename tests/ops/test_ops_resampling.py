@@ -1,11 +1,11 @@
-"""`sample`: positions, steps and borders. `covered_share`: what a mask leaves of small pixels."""
+"""`sample`: positions, steps and borders. `coverage`: what a mask leaves of small pixels."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanplate.ops.resampling import covered_share, sample
+from cleanplate.ops.resampling import coverage, sample
 
 
 def ramp(height, width):
@@ -48,5 +48,5 @@ def test_keeps_dtype_and_channels(dtype):
 def test_the_covered_share_counts_pixels():
     mask = np.zeros((4, 6), np.bool_)
     mask[:2, :3] = mask[3, 5] = True
-    np.testing.assert_allclose(covered_share(mask, (2, 2)), [[1, 0], [0, 1 / 6]], atol=1e-6)
-    np.testing.assert_array_equal(covered_share(mask, (6, 4)), mask)
+    np.testing.assert_allclose(coverage(mask, (2, 2)), [[1, 0], [0, 1 / 6]], atol=1e-6)
+    np.testing.assert_array_equal(coverage(mask, (6, 4)), mask)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.measure import label as connected_parts
 
-from cleanplate.ops.tiling import Window, cover_boxes, in_rounds, plan_windows, tile_spans
+from cleanplate.ops.tiling import Window, cover_boxes, disjoint_rounds, plan_windows, tile_spans
 
 
 @st.composite
@@ -287,7 +287,7 @@ def test_a_box_that_is_too_large_is_left_out():
     assert cover_boxes([], (400, 400), 100, 0) == []
 
 
-# --- in_rounds
+# --- disjoint_rounds
 
 
 def overlap(first, second):
@@ -308,7 +308,7 @@ def test_rounds_change_nothing_but_who_is_filled_together(corners):
         Window((left, top, left + width, top + height), np.ones((height, width), np.bool_))
         for left, top, width, height in corners
     ]
-    rounds = in_rounds(windows)
+    rounds = disjoint_rounds(windows)
     assert sorted(map(id, itertools.chain(*rounds))) == sorted(map(id, windows))
     for together in rounds:
         assert together
@@ -324,4 +324,4 @@ def test_rounds_change_nothing_but_who_is_filled_together(corners):
 
 def test_windows_that_only_touch_are_filled_together():
     windows = [Window((left, 0, left + 10, 10), np.ones((10, 10), np.bool_)) for left in (0, 10, 5)]
-    assert in_rounds(windows) == [windows[:2], windows[2:]]
+    assert disjoint_rounds(windows) == [windows[:2], windows[2:]]

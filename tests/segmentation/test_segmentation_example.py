@@ -6,7 +6,7 @@ import pytest
 
 from cleanplate import ExampleSegmenter, Remover
 from cleanplate.errors import InputError, ShapeMismatchError, UnknownNameError
-from cleanplate.ops.masks import painted
+from cleanplate.ops.masks import rasterize
 
 SIZES_HW = [(1, 1), (1, 2), (3, 1), (8, 600), (600, 8), (33, 31), (301, 97)]
 
@@ -43,7 +43,7 @@ def placed(centre, scale, angle=0.0):
 
 
 def iou(instance, truth):
-    mask = painted([instance], truth.shape)
+    mask = rasterize([instance], truth.shape)
     return np.count_nonzero(mask & truth) / np.count_nonzero(mask | truth)
 
 
@@ -165,10 +165,10 @@ def test_it_is_removed_and_not_found_in_its_hole(segmenter, cup, gravel):
 
 
 def test_what_was_missed_is_found_when_looked_for_again(segmenter, cup, gravel):
-    from cleanplate.segmentation.verification import find_remaining
+    from cleanplate.segmentation.verification import detect_remaining
 
     photo, truth = put(gravel, cup, placed((250, 250), 0.8))
-    remaining = find_remaining(
+    remaining = detect_remaining(
         photo, truth, removed=[], left=[], segmenter=segmenter, labels=["example"],
         min_score=0.5, min_area=0,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cleanplate.errors import InputError
 from cleanplate.ops.guided_filter import ColourGuide, apply, box_mean
 from cleanplate.ops.masks import box_of
-from cleanplate.segmentation.refinement import follow_edges
+from cleanplate.segmentation.refinement import refine_outline
 from cleanplate.types import Instance
 
 sizes = st.tuples(st.integers(1, 40), st.integers(1, 40))
@@ -34,7 +34,7 @@ def disc(size_hw: tuple[int, int], radius_px: float) -> np.ndarray:
     return np.hypot(down - size_hw[0] / 2, across - size_hw[1] / 2) < radius_px
 
 
-def painted(mask: np.ndarray, seed: int = 0) -> np.ndarray:
+def rasterize(mask: np.ndarray, seed: int = 0) -> np.ndarray:
     """Return a grainy photo: red where the mask is, a blue slope around it."""
     height, width = mask.shape
     ground = np.linspace((60, 90, 150), (80, 110, 190), width)[None].repeat(height, 0)
@@ -58,7 +58,7 @@ def test_the_result_lies_in_the_photo_is_not_empty_and_leaves_its_inputs(size_hw
     assume(mask.any())
     instance = instance_of(mask)
     before = image.copy(), instance.mask.copy()
-    found = follow_edges(image, instance)
+    found = refine_outline(image, instance)
     left, top, right, bottom = found.box_xyxy
     assert 0 <= left < right <= size_hw[1]
     assert 0 <= top < bottom <= size_hw[0]
@@ -76,7 +76,7 @@ def test_the_result_lies_in_the_photo_is_not_empty_and_leaves_its_inputs(size_hw
 def test_the_inside_stays_whatever_the_photo_shows(seed, radius_px):
     image = np.random.default_rng(seed).integers(0, 256, (100, 90, 3), np.uint8)
     mask = disc((100, 90), radius_px)
-    found = on_photo(follow_edges(image, instance_of(mask)), mask.shape)
+    found = on_photo(refine_outline(image, instance_of(mask)), mask.shape)
     deep = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5) > 2 + 0.1 * radius_px
     assert found[deep].all()
 
@@ -87,7 +87,7 @@ def test_a_uniform_photo_changes_nothing(size_hw, level, data):
     mask = data.draw(hnp.arrays(np.bool_, size_hw))
     assume(mask.any())
     image = np.full((*size_hw, 3), level, np.uint8)
-    found = on_photo(follow_edges(image, instance_of(mask)), size_hw)
+    found = on_photo(refine_outline(image, instance_of(mask)), size_hw)
     np.testing.assert_array_equal(found, mask)
 
 
@@ -95,13 +95,13 @@ def test_a_uniform_photo_changes_nothing(size_hw, level, data):
 def test_an_object_that_is_the_whole_photo_stays(size_hw):
     mask = np.ones(size_hw, np.bool_)
     image = np.random.default_rng(1).integers(0, 256, (*size_hw, 3), np.uint8)
-    assert on_photo(follow_edges(image, instance_of(mask)), size_hw).all()
+    assert on_photo(refine_outline(image, instance_of(mask)), size_hw).all()
 
 
 def test_twice_the_same_gives_the_same():
     truth = disc((120, 160), 30)
-    image, rough = painted(truth), instance_of(disc((120, 160), 35))
-    first, second = follow_edges(image, rough), follow_edges(image, rough)
+    image, rough = rasterize(truth), instance_of(disc((120, 160), 35))
+    first, second = refine_outline(image, rough), refine_outline(image, rough)
     np.testing.assert_array_equal(first.mask, second.mask)
 
 
@@ -112,13 +112,13 @@ def test_twice_the_same_gives_the_same():
 def test_an_outline_that_is_off_comes_to_lie_on_the_edge(error_px):
     truth = disc((200, 240), 45)
     rough = disc((200, 240), 45 + error_px)
-    found = on_photo(follow_edges(painted(truth), instance_of(rough)), truth.shape)
+    found = on_photo(refine_outline(rasterize(truth), instance_of(rough)), truth.shape)
     assert overlap(found, truth) > 0.97 > overlap(rough, truth) + 0.01
 
 
 def test_an_outline_far_too_wide_is_left_rather_than_lost():
     truth, rough = disc((200, 240), 45), disc((200, 240), 52)
-    found = on_photo(follow_edges(painted(truth), instance_of(rough)), truth.shape)
+    found = on_photo(refine_outline(rasterize(truth), instance_of(rough)), truth.shape)
     assert (truth & ~found).sum() < 0.01 * truth.sum()
     assert found.sum() <= 1.02 * rough.sum()
 
@@ -129,7 +129,7 @@ def test_a_thin_pole_of_the_objects_colour_is_caught(scale):
     truth[40:70, 119:122] = True  # 3 px wide, 20 px above the disc
     truth = truth.repeat(scale, 0).repeat(scale, 1)
     rough = disc((200, 240), 41).repeat(scale, 0).repeat(scale, 1)
-    found = on_photo(follow_edges(painted(truth), instance_of(rough)), truth.shape)
+    found = on_photo(refine_outline(rasterize(truth), instance_of(rough)), truth.shape)
     pole = truth & ~rough
     assert found[pole].mean() > 0.8
     assert overlap(found, truth) > 0.95
@@ -140,7 +140,7 @@ def test_a_line_that_goes_on_through_the_photo_is_not_the_objects():
     line = np.zeros_like(truth)
     line[99:102] = True
     found = on_photo(
-        follow_edges(painted(truth | line), instance_of(disc((200, 240), 42))), (200, 240)
+        refine_outline(rasterize(truth | line), instance_of(disc((200, 240), 42))), (200, 240)
     )
     off = line & ~disc((200, 240), 60)
     assert found[off].mean() < 0.05
@@ -148,16 +148,16 @@ def test_a_line_that_goes_on_through_the_photo_is_not_the_objects():
 
 def test_a_neighbour_of_the_same_colour_is_not_swallowed():
     truth = disc((200, 300), 40)
-    image = painted(truth | (np.indices((200, 300))[1] > 200))
+    image = rasterize(truth | (np.indices((200, 300))[1] > 200))
     rough = disc((200, 300), 42)
-    found = on_photo(follow_edges(image, instance_of(rough)), truth.shape)
+    found = on_photo(refine_outline(image, instance_of(rough)), truth.shape)
     assert found.sum() < 1.15 * truth.sum()
 
 
 def test_a_large_photo_is_followed_at_its_own_resolution():
     truth = disc((1200, 1500), 300)
     rough = disc((1200, 1500), 318)
-    found = on_photo(follow_edges(painted(truth), instance_of(rough)), truth.shape)
+    found = on_photo(refine_outline(rasterize(truth), instance_of(rough)), truth.shape)
     assert overlap(found, truth) > 0.985
 
 
@@ -167,18 +167,18 @@ def test_a_large_photo_is_followed_at_its_own_resolution():
 def test_a_box_outside_the_photo_is_refused():
     instance = Instance(1, "bird", 0.9, (5, 5, 15, 15), np.ones((10, 10), np.bool_))
     with pytest.raises(InputError, match=r"\(5, 5, 15, 15\).*12x10 px"):
-        follow_edges(np.zeros((10, 12, 3), np.uint8), instance)
+        refine_outline(np.zeros((10, 12, 3), np.uint8), instance)
 
 
 def test_a_mask_of_another_size_than_its_box_is_refused():
     instance = Instance(1, "bird", 0.9, (0, 0, 5, 5), np.ones((4, 5), np.bool_))
     with pytest.raises(InputError, match=r"mask \(4, 5\)"):
-        follow_edges(np.zeros((10, 12, 3), np.uint8), instance)
+        refine_outline(np.zeros((10, 12, 3), np.uint8), instance)
 
 
 def test_a_float_image_is_refused():
     with pytest.raises(InputError, match="float64"):
-        follow_edges(np.zeros((4, 4, 3)), instance_of(np.ones((4, 4), np.bool_)))  # type: ignore[arg-type]
+        refine_outline(np.zeros((4, 4, 3)), instance_of(np.ones((4, 4), np.bool_)))  # type: ignore[arg-type]
 
 
 # --- the guided filter

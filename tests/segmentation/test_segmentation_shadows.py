@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cleanplate.ops.masks import box_of
-from cleanplate.segmentation.effects.shadows import find_traces
+from cleanplate.segmentation.effects.shadows import find_effects
 from cleanplate.types import Instance
 
 SIZES_HW = st.tuples(st.integers(24, 80), st.integers(24, 80))
@@ -34,7 +34,7 @@ def instance_of(mask):
 
 
 def traces_of(image, mask, objects=None):
-    found = find_traces(
+    found = find_effects(
         np.clip(image, 0, 255).astype(np.uint8),
         instance_of(mask),
         mask if objects is None else objects,
@@ -141,7 +141,7 @@ def test_it_leaves_its_inputs_and_stays_in_the_photo(data, hw):
     mask = data.draw(hnp.arrays(np.bool_, hw)) | (np.indices(hw)[0] < hw[0] // 2)
     assume(mask.any())
     before = image.copy(), mask.copy()
-    found = find_traces(image, instance_of(mask), mask)
+    found = find_effects(image, instance_of(mask), mask)
     np.testing.assert_array_equal(image, before[0])
     np.testing.assert_array_equal(mask, before[1])
     if found is not None:

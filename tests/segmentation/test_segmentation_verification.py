@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cleanplate.ops.masks import box_of
-from cleanplate.segmentation.verification import find_remaining
+from cleanplate.segmentation.verification import detect_remaining
 from cleanplate.types import Instance
 
 RED, SKY = (250, 0, 0), (120, 150, 190)
@@ -27,7 +27,7 @@ def scene(size_hw=(300, 400), hole=(100, 80, 180, 200), *blots):
 def look(segmenter, image, mask, *, removed=None, left=(), min_score=0.5, min_area=0):
     if removed is None:
         removed = [person_at(mask)]
-    return find_remaining(
+    return detect_remaining(
         image,
         mask,
         removed=removed,

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from video_builders import panned, red
 
-from cleanplate.ops.masks import grow
+from cleanplate.ops.masks import dilate
 from cleanplate.video.steadying import REACH, MaskSteadier
 
 
 @pytest.fixture
 def scene(rng):
     shown, _ = panned(rng, step_px=3.0, frames=18)
-    return shown, [grow(red(frame), 3) for frame in shown]
+    return shown, [dilate(red(frame), 3) for frame in shown]
 
 
 def steadied(frames, masks, *, cuts=(), weak=None, kept=None):

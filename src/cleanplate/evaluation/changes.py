@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from cleanplate.ops import drop_specks, fill_holes, grow, touching
+from cleanplate.ops import components_touching, dilate, drop_specks, fill_holes
 from cleanplate.types import Mask, RGBImage
 
 # A filled object differs from the photo by far more than one that was encoded again does, which is
@@ -39,12 +39,12 @@ def changed_mask(before: RGBImage, after: RGBImage) -> Mask:
     sure = drop_specks(apart > _SURELY_LEVELS, least_px=_LEAST_PX)
     if not sure.any():
         return sure
-    rest = apart[~grow(sure, _FAR_PX)]
+    rest = apart[~dilate(sure, _FAR_PX)]
     level, usual = float(_SURELY_LEVELS), float(_SURELY_LEVELS)
     if rest.size:
         level = min(level, max(_FAINTLY_LEVELS, float(np.quantile(rest, _REST_SHARE))))
         usual = float(rest.mean())
-    whole = _closed(touching((apart > level) | sure, sure))
+    whole = _closed(components_touching((apart > level) | sure, sure))
     gaps = fill_holes(whole) & ~whole
     count, parts, stats, _ = cv2.connectedComponentsWithStats(gaps.view(np.uint8), connectivity=4)
     areas = stats[:, cv2.CC_STAT_AREA]

@@ -12,9 +12,9 @@ from cleanplate.evaluation.changes import changed_mask
 from cleanplate.evaluation.features import FeatureExtractor
 from cleanplate.evaluation.scoring import FillScorer, LookScore, TruthScore
 from cleanplate.io import read_mask, read_photo
-from cleanplate.ops import painted
+from cleanplate.ops import rasterize
 from cleanplate.options import DEFAULT_MIN_SCORE
-from cleanplate.segmentation import Segmenter, find_remaining
+from cleanplate.segmentation import Segmenter, detect_remaining
 from cleanplate.types import Mask, RGBImage
 
 
@@ -161,7 +161,7 @@ def _still_found(
 ) -> tuple[float, tuple[str, ...]]:
     """Return the share of the hole that shows what was to go, and the labels found there."""
     mask = pictures.mask
-    found = find_remaining(
+    found = detect_remaining(
         pictures.result,
         mask,
         removed=(),
@@ -171,6 +171,6 @@ def _still_found(
         min_score=min_score,
         min_area=0,
     )
-    still = painted(found, mask.shape) & mask
+    still = rasterize(found, mask.shape) & mask
     share = np.count_nonzero(still) / np.count_nonzero(mask)
     return float(share), tuple(instance.label for instance in found)

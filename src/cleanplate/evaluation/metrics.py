@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.errors import InputError
-from cleanplate.ops import box_of, covered_share
+from cleanplate.ops import box_of, coverage
 from cleanplate.types import Mask, RGBImage, check_image_and_mask
 
 FloatArray = npt.NDArray[np.float32]
@@ -196,7 +196,7 @@ def context_similarity(features: FloatArray, mask: Mask) -> float:
         2024, arXiv:2409.00707, with features of another network.
     """
     size_wh = (features.shape[2], features.shape[1])
-    share = covered_share(mask, size_wh)
+    share = coverage(mask, size_wh)
     inside, outside = share > _WHOLLY, share < 1 - _WHOLLY
     if not inside.any() or not outside.any():
         return math.nan

@@ -69,7 +69,7 @@ def is_sharp(inpainter: Inpainter) -> bool:
     return sharp
 
 
-def lanes_of(inpainter: Inpainter) -> int:
+def max_concurrency(inpainter: Inpainter) -> int:
     """Return how many windows at a time are worth giving to an inpainter, from threads.
 
     An inpainter states it as `lanes`; without that property it is 1.

@@ -3,10 +3,10 @@
 import cv2
 import numpy as np
 
-from cleanplate.inpainting.base import Inpainter, is_sharp, lanes_of, reach_of
+from cleanplate.inpainting.base import Inpainter, is_sharp, max_concurrency, reach_of
 from cleanplate.inpainting.fitting import inpaint_scaled, scale_for
 from cleanplate.inpainting.texture_transfer import carry_texture
-from cleanplate.ops import Window, box_of, in_lanes, in_rounds, paste, plan_windows
+from cleanplate.ops import Window, box_of, disjoint_rounds, parallel_map, paste, plan_windows
 from cleanplate.types import Mask, RGBImage
 
 _CONTEXT = 0.7  # the hole's mean side, on every side of it
@@ -47,8 +47,8 @@ def inpaint_holes(
     least_px = inpainter.working_size or _NATIVE_LEAST_PX
     windows = plan_windows(mask, context=_CONTEXT, min_size=least_px, join=_JOIN)
     canvas = _Canvas(image, mask, inpainter, kept, hidden)
-    for together in in_rounds(windows):
-        for _ in in_lanes(canvas.fill, together, lanes_of(inpainter)):
+    for together in disjoint_rounds(windows):
+        for _ in parallel_map(canvas.fill, together, max_concurrency(inpainter)):
             pass
     return canvas.result
 
@@ -111,5 +111,5 @@ def _working_size(window: Window, inpainter: Inpainter) -> int | None:
     depth_px = float(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
     finest = _FINEST if long_side >= _FINE_SHRINKAGE * size else 1.0
     wanted = min(max(reach_px * long_side / depth_px, _COARSEST * size), finest * size)
-    step = _SIZE_STEP if lanes_of(inpainter) > 1 else 1
+    step = _SIZE_STEP if max_concurrency(inpainter) > 1 else 1
     return max(1, round(wanted / step)) * step

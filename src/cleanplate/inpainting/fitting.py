@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops import covered_share
+from cleanplate.ops import coverage
 from cleanplate.types import Mask, RGBImage
 
 
@@ -81,6 +81,6 @@ def inpaint_scaled(
     size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
     # Every small pixel that a hole pixel went into is hole, or the object would shine through.
-    filled = inpaint(small, covered_share(mask, size_wh) > 0)
+    filled = inpaint(small, coverage(mask, size_wh) > 0)
     enlarged = cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC)
     return np.asarray(enlarged, np.uint8)

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops import covered_share
+from cleanplate.ops import coverage
 from cleanplate.types import Mask
 
 Scalar = TypeVar("Scalar", np.uint8, np.float32)
@@ -134,8 +134,8 @@ class _Level:
             image, inside, free = guide.copy(), hole, usable
         else:
             image = np.asarray(cv2.resize(guide, size_wh, interpolation=cv2.INTER_AREA), np.float32)
-            inside = covered_share(hole, size_wh) > 0
-            free = covered_share(usable, size_wh) > 0.999
+            inside = coverage(hole, size_wh) > 0
+            free = coverage(usable, size_wh) > 0.999
         patch = np.ones((2 * _REACH_PX + 1,) * 2, np.uint8)
         whole = cv2.erode((free & ~inside).view(np.uint8), patch, borderValue=[0])
         allowed = _framed(np.asarray(whole, np.uint8)) > 0

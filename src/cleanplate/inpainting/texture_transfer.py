@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.inpainting.patchmatch import Synthesis, synthesise
-from cleanplate.ops import box_of, covered_share, sample, solve_gradients
+from cleanplate.ops import box_of, coverage, sample, solve_gradients
 from cleanplate.types import Box, Mask, RGBImage
 
 Field = npt.NDArray[np.float32]
@@ -83,8 +83,8 @@ def carry_texture(image: RGBImage, fill: RGBImage, hole: Mask, sources: Mask) ->
     guide = np.where(hole[..., None], fill, image)
     small = np.asarray(cv2.resize(guide, size_wh, interpolation=cv2.INTER_AREA), np.float32)
     small /= 255
-    small_hole = covered_share(hole, size_wh) > 0
-    usable = (covered_share(sources & ~hole, size_wh) > 0.999) & ~small_hole
+    small_hole = coverage(hole, size_wh) > 0
+    usable = (coverage(sources & ~hole, size_wh) > 0.999) & ~small_hole
     synthesis = synthesise(small, small_hole, usable)
     if synthesis is None:
         return fill.copy()

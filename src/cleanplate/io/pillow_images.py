@@ -16,9 +16,9 @@ from cleanplate.io.samples import (
     Samples,
     as_rgb,
     eight_bit,
-    merge,
     turn_back,
     turn_upright,
+    union,
 )
 from cleanplate.types import Mask, RGBImage
 
@@ -98,7 +98,7 @@ def pil_from_photo(photo: Photo, filled: RGBImage, mask: Mask) -> "Image.Image":
     container = photo.container
     if not isinstance(container, PilContainer):
         raise InputError(f"{photo.path} is not from photo_from_pil; use encode_photo")
-    raster = merge(photo.samples, photo.pixels, filled, mask)
+    raster = union(photo.samples, photo.pixels, filled, mask)
     raster = cast("Raster", np.ascontiguousarray(turn_back(raster, container.orientation)))
     if container.mode == "1":
         image = Image.fromarray(raster > 127)

@@ -14,21 +14,28 @@ from cleanplate.ops.geometry import (
 from cleanplate.ops.guided_filter import ColourGuide, Field, apply, box_mean
 from cleanplate.ops.masks import (
     box_of,
-    cut_off,
+    components_touching,
+    dilate,
+    dilate_instance,
     drop_specks,
+    expand_box,
     fill_holes,
-    grow,
-    grow_box,
     margin_px,
-    merge,
-    painted,
-    shape_mask,
-    touching,
+    rasterize,
+    subtract,
+    union,
 )
-from cleanplate.ops.parallel import in_lanes
-from cleanplate.ops.resampling import covered_share, sample
+from cleanplate.ops.parallel import parallel_map
+from cleanplate.ops.resampling import coverage, sample
 from cleanplate.ops.rle import decode_rle, encode_rle
-from cleanplate.ops.tiling import Window, area_of, cover_boxes, in_rounds, plan_windows, tile_spans
+from cleanplate.ops.tiling import (
+    Window,
+    area_of,
+    cover_boxes,
+    disjoint_rounds,
+    plan_windows,
+    tile_spans,
+)
 
 __all__ = [
     "ColourGuide",
@@ -40,32 +47,32 @@ __all__ = [
     "area_of",
     "box_mean",
     "box_of",
+    "components_touching",
     "convex_outline",
     "cover_boxes",
-    "covered_share",
-    "cut_off",
+    "coverage",
     "decode_rle",
+    "dilate",
+    "dilate_instance",
+    "disjoint_rounds",
     "drop_specks",
     "encode_rle",
+    "expand_box",
     "fill_holes",
-    "grow",
-    "grow_box",
-    "in_lanes",
-    "in_rounds",
     "is_plausible",
     "margin_px",
     "membrane",
-    "merge",
-    "painted",
+    "parallel_map",
     "paste",
     "plan_windows",
     "project",
+    "rasterize",
     "sample",
     "scale_of",
     "scaling",
-    "shape_mask",
     "shifting",
     "solve_gradients",
+    "subtract",
     "tile_spans",
-    "touching",
+    "union",
 ]

@@ -46,7 +46,7 @@ def drop_specks(mask: Mask, *, least_px: int) -> Mask:
     return np.asarray(kept[parts]) if count > 1 else mask.copy()
 
 
-def grow(mask: Mask, radius_px: float) -> Mask:
+def dilate(mask: Mask, radius_px: float) -> Mask:
     """Return the pixels that are at most `radius_px` from `mask`, centre to centre.
 
     Args:
@@ -69,7 +69,7 @@ def grow(mask: Mask, radius_px: float) -> Mask:
     return grown
 
 
-def touching(mask: Mask, seeds: Mask) -> Mask:
+def components_touching(mask: Mask, seeds: Mask) -> Mask:
     """Return the 8-connected parts of `mask` that hold a pixel of `seeds`, both (H, W)."""
     if not mask.any():
         return mask.copy()
@@ -84,7 +84,7 @@ def touching(mask: Mask, seeds: Mask) -> Mask:
     return held
 
 
-def painted(instances: Iterable[Instance], size_hw: tuple[int, ...]) -> Mask:
+def rasterize(instances: Iterable[Instance], size_hw: tuple[int, ...]) -> Mask:
     """Return (H, W), True on the objects."""
     canvas = np.zeros(size_hw[:2], np.bool_)
     for instance in instances:
@@ -92,7 +92,7 @@ def painted(instances: Iterable[Instance], size_hw: tuple[int, ...]) -> Mask:
     return canvas
 
 
-def merge(masks: list[tuple[Box, Mask]], size_hw: tuple[int, int]) -> Mask:
+def union(masks: list[tuple[Box, Mask]], size_hw: tuple[int, int]) -> Mask:
     """Return the (H, W) union of masks given inside their boxes."""
     union = np.zeros(size_hw, np.bool_)
     for (left, top, right, bottom), part in masks:
@@ -110,10 +110,10 @@ def box_of(mask: Mask, *, grown_by_px: int = 0) -> Box:
     if rows.size == 0:
         raise InputError("the mask is empty: it has no box")
     tight = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-    return grow_box(tight, grown_by_px, mask.shape)
+    return expand_box(tight, grown_by_px, mask.shape)
 
 
-def cut_off(instance: Instance, kept: Mask) -> Instance:
+def subtract(instance: Instance, kept: Mask) -> Instance:
     """Return an object without its pixels in `kept`, (H, W); as it is if nothing would be left."""
     left, top, right, bottom = instance.box_xyxy
     own = instance.mask & ~kept[top:bottom, left:right]
@@ -129,7 +129,9 @@ def margin_px(instance: Instance) -> float:
     return _MARGIN_LEAST_PX + _MARGIN_SHARE * math.sqrt(instance.area_px)
 
 
-def shape_mask(instance: Instance, size_hw: tuple[int, int], margin: float) -> tuple[Box, Mask]:
+def dilate_instance(
+    instance: Instance, size_hw: tuple[int, int], margin: float
+) -> tuple[Box, Mask]:
     """Return the part of the photo to fill for one object, as a box and the mask inside it.
 
     Small holes are filled, specks dropped, then the whole is grown.
@@ -140,16 +142,16 @@ def shape_mask(instance: Instance, size_hw: tuple[int, int], margin: float) -> t
         margin: px, >= 0.
     """
     area = instance.area_px
-    left, top, right, bottom = grow_box(instance.box_xyxy, math.ceil(margin) + 1, size_hw)
+    left, top, right, bottom = expand_box(instance.box_xyxy, math.ceil(margin) + 1, size_hw)
     canvas = np.zeros((bottom - top, right - left), np.bool_)
     own_left, own_top, own_right, own_bottom = instance.box_xyxy
     canvas[own_top - top : own_bottom - top, own_left - left : own_right - left] = instance.mask
     cleaned = drop_specks(canvas, least_px=int(_SPECK_SHARE * area))
     cleaned = fill_holes(cleaned, largest_px=int(_HOLE_SHARE * area))
-    return (left, top, right, bottom), grow(cleaned, margin)
+    return (left, top, right, bottom), dilate(cleaned, margin)
 
 
-def grow_box(box: Box, by_px: int, size_hw: tuple[int, ...]) -> Box:
+def expand_box(box: Box, by_px: int, size_hw: tuple[int, ...]) -> Box:
     """Return a box wider by some px on each side, as far as an array of `size_hw` goes."""
     left, top, right, bottom = box
     return (

@@ -8,7 +8,7 @@ Thing = TypeVar("Thing")
 Result = TypeVar("Result")
 
 
-def in_lanes(
+def parallel_map(
     work: Callable[[Thing], Result], things: Iterable[Thing], lanes: int
 ) -> Iterator[Result]:
     """Yield `work(thing)` for each of `things`, in their order.

@@ -50,7 +50,7 @@ def sample(
     return np.asarray(sampled, field.dtype)
 
 
-def covered_share(mask: Mask, size_wh: tuple[int, int]) -> npt.NDArray[np.float32]:
+def coverage(mask: Mask, size_wh: tuple[int, int]) -> npt.NDArray[np.float32]:
     """Return (h, w) in [0, 1]: the share of each pixel of a smaller grid that a mask covers.
 
     Args:

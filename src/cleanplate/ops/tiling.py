@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from cleanplate.ops.masks import box_of, grow_box
+from cleanplate.ops.masks import box_of, expand_box
 from cleanplate.types import Box, Mask
 
 
@@ -75,7 +75,7 @@ def plan_windows(mask: Mask, *, context: float, min_size: int, join: float) -> l
     return sorted(windows, key=lambda window: -int(np.count_nonzero(window.mask)))
 
 
-def in_rounds(windows: Sequence[Window]) -> list[list[Window]]:
+def disjoint_rounds(windows: Sequence[Window]) -> list[list[Window]]:
     """Return windows in rounds whose windows can be filled at the same time.
 
     Windows of a round do not overlap, and one that overlaps another comes in a later round than the
@@ -122,7 +122,7 @@ def cover_boxes(
     into a tile are left out.
     """
     tiles: list[Box] = []
-    waiting = sorted((grow_box(box, margin, size_hw) for box in boxes), reverse=True)
+    waiting = sorted((expand_box(box, margin, size_hw) for box in boxes), reverse=True)
     while waiting:
         group = waiting.pop()
         if _long_side(group) > tile:

@@ -7,8 +7,8 @@ from typing import Any
 from cleanplate.hub import get_model, model_names
 from cleanplate.segmentation.base import Segmenter
 from cleanplate.segmentation.by_example import ExampleSegmenter
-from cleanplate.segmentation.effects import find_traces
-from cleanplate.segmentation.refinement import follow_edges
+from cleanplate.segmentation.effects import find_effects
+from cleanplate.segmentation.refinement import refine_outline
 from cleanplate.segmentation.selection import (
     SCORE_BELOW,
     Selection,
@@ -16,7 +16,7 @@ from cleanplate.segmentation.selection import (
     notes_on,
     select,
 )
-from cleanplate.segmentation.verification import find_remaining
+from cleanplate.segmentation.verification import detect_remaining
 
 DEFAULT_SEGMENTER = "deeplabv3plus_lite2.voc"
 
@@ -28,10 +28,10 @@ __all__ = [
     "Selection",
     "asked_labels",
     "create_segmenter",
-    "find_remaining",
-    "find_traces",
-    "follow_edges",
+    "detect_remaining",
+    "find_effects",
     "notes_on",
+    "refine_outline",
     "segmenter_names",
     "select",
 ]

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops import covered_share
+from cleanplate.ops import coverage
 from cleanplate.types import Box, Instance, RGBImage
 
 Field = npt.NDArray[np.float32]
@@ -117,7 +117,7 @@ def _steepness(
         min(max(right, left + 1), light.shape[1]),
         min(max(bottom, top + 1), light.shape[0]),
     )
-    inside = covered_share(person.mask, (right - left, bottom - top)) > 0.5
+    inside = coverage(person.mask, (right - left, bottom - top)) > 0.5
     if not inside.any():
         inside[:] = True
     near = slice(top, bottom), slice(left, right)

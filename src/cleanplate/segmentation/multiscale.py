@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops import area_of, cover_boxes, in_lanes, sample, tile_spans
+from cleanplate.ops import area_of, cover_boxes, parallel_map, sample, tile_spans
 from cleanplate.types import Box, RGBImage
 
 Evidence = npt.NDArray[np.float32]
@@ -109,7 +109,7 @@ def find_evidence(
             budget_px -= sum(area_of(tile) for tile in tiles)
         scaled = _resized(image, level.size_hw) if level.shrinks and tiles else None
         looked = functools.partial(_look_at, image, scaled, level.size_hw, look)
-        for tile, evidence in zip(tiles, in_lanes(looked, tiles, lanes), strict=True):
+        for tile, evidence in zip(tiles, parallel_map(looked, tiles, lanes), strict=True):
             if evidence is not None:
                 _merge(merged, latest, evidence, tile, level.size_hw)
     return merged

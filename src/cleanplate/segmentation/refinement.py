@@ -32,10 +32,10 @@ from cleanplate.ops import (
     apply,
     box_mean,
     box_of,
-    covered_share,
+    components_touching,
+    coverage,
     drop_specks,
-    grow_box,
-    touching,
+    expand_box,
 )
 from cleanplate.types import Box, Instance, Mask, RGBImage, check_image
 
@@ -79,7 +79,7 @@ _LARGEST_GAIN = 0.30
 _LARGEST_LOSS = 0.12
 
 
-def follow_edges(image: RGBImage, instance: Instance) -> Instance:
+def refine_outline(image: RGBImage, instance: Instance) -> Instance:
     """Return the object with a mask that follows it at full resolution, thin parts included.
 
     Args:
@@ -140,7 +140,7 @@ class _Scene:
 
 def _scene_of(image: RGBImage, instance: Instance, side_px: float) -> _Scene:
     reach_px = math.ceil(_REACH_SHARE * side_px) + 8
-    box = grow_box(instance.box_xyxy, reach_px, image.shape)
+    box = expand_box(instance.box_xyxy, reach_px, image.shape)
     left, top, right, bottom = box
     photo = image[top:bottom, left:right]
     mask = np.zeros((bottom - top, right - left), np.bool_)
@@ -150,7 +150,7 @@ def _scene_of(image: RGBImage, instance: Instance, side_px: float) -> _Scene:
     shrink = max(1.0, max(width, height) / _WORK_SIDE)
     size_wh = (max(1, round(width / shrink)), max(1, round(height / shrink)))
     small = np.asarray(cv2.resize(photo, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
-    inside = _signed_distance(np.asarray(covered_share(mask, size_wh) > 0.5))
+    inside = _signed_distance(np.asarray(coverage(mask, size_wh) > 0.5))
     side = side_px / shrink
     band = _BAND_LEAST_PX + _BAND_SHARE * side
     # A thin object has no pixel that deep: then its own middle is what is certain.
@@ -301,16 +301,16 @@ def _is_telling(evidence: Field, open_: Mask, band: float) -> Mask:
 
 def _part_of_object(scene: _Scene, found: Mask, limit: float) -> Mask:
     """Keep what hangs together with the core, less what grew out of bounds."""
-    kept = touching(found | scene.core, scene.core)
+    kept = components_touching(found | scene.core, scene.core)
     off = kept & (scene.inside < -scene.band)
     # What is still going on at the limit or at the photo's edge is the background's: a horizon, a
     # fence, a trunk behind the car. What is large is a leak.
     end = scene.inside < 1.5 - limit
     end[0], end[-1], end[:, 0], end[:, -1] = True, True, True, True
-    leaks = touching(off, off & end) | drop_specks(
+    leaks = components_touching(off, off & end) | drop_specks(
         off, least_px=math.floor(_LARGEST_GAIN * scene.side**2) + 1
     )
-    return touching(kept & ~leaks, scene.core)
+    return components_touching(kept & ~leaks, scene.core)
 
 
 def _at_full_size(scene: _Scene, outline: _Outline) -> Mask:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from cleanplate.ops import box_of, grow, grow_box, margin_px, painted, plan_windows
+from cleanplate.ops import box_of, dilate, expand_box, margin_px, plan_windows, rasterize
 from cleanplate.segmentation.base import Segmenter
 from cleanplate.types import Box, Instance, Mask, RGBImage
 
@@ -27,7 +27,7 @@ _LARGEST_REST = 0.8  # of what sticks out of a hole, as a share of the hole
 _OUTSIDE = 0.5  # share outside from which it must be of the kind that was removed there
 
 
-def find_remaining(
+def detect_remaining(
     image: RGBImage,
     mask: Mask,
     *,
@@ -55,14 +55,14 @@ def find_remaining(
     Returns:
         Objects of the photo, numbered 1, 2, ... by falling area.
     """
-    kept = painted(left, mask.shape)
+    kept = rasterize(left, mask.shape)
     found: list[Instance] = []
     for window in plan_windows(mask, context=_CONTEXT, min_size=_LEAST_SIDE_PX, join=_JOIN):
         crop = image[window.slices]
         hole = window.mask
         box = box_of(hole)
         reach_px = 1 + _TOUCHING_SHARE * math.sqrt((box[2] - box[0]) * (box[3] - box[1]))
-        near = grow(hole, reach_px)
+        near = dilate(hole, reach_px)
         for instance in _segment(crop, segmenter, labels):
             if instance.score < min_score or instance.area_px < min_area:
                 continue
@@ -117,7 +117,7 @@ def _segment(crop: RGBImage, segmenter: Segmenter, labels: Collection[str]) -> l
 
 def _enlarged(instance: Instance, from_wh: tuple[int, int], to_wh: tuple[int, int]) -> Instance:
     """Return an object of a scaled crop in the crop's own px."""
-    left, top, right, bottom = grow_box(instance.box_xyxy, 1, from_wh[::-1])
+    left, top, right, bottom = expand_box(instance.box_xyxy, 1, from_wh[::-1])
     x0, y0 = instance.box_xyxy[0] - left, instance.box_xyxy[1] - top
     mask = np.zeros((bottom - top, right - left), np.float32)
     mask[y0 : y0 + instance.mask.shape[0], x0 : x0 + instance.mask.shape[1]] = instance.mask

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops import Transform, drop_specks, grow, project, shifting
+from cleanplate.ops import Transform, dilate, drop_specks, project, shifting
 from cleanplate.types import Box, Mask, RGBImage
 from cleanplate.video.colour import DEEP_UNIT, Picture, eight_bit
 from cleanplate.video.motion import extent_of
@@ -105,7 +105,7 @@ class Plate:
 
     def need(self, mask: Mask, to_key: Transform) -> None:
         """Ask for the background of a hole, (H, W), and of its surroundings."""
-        near = grow(mask, _RING_PX).view(np.uint8)
+        near = dilate(mask, _RING_PX).view(np.uint8)
         self._needed |= warped(near, self._to_plate(to_key), self.size_hw) > 0
 
     def add(self, picture: Picture, mask: Mask, to_key: Transform) -> npt.NDArray[np.float32]:
@@ -303,7 +303,7 @@ class Plate:
         opened = cv2.morphologyEx(unsteady.view(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5)))
         least = max(12, round(_SPECK_SHARE * unsteady.size))
         large = drop_specks(np.asarray(opened > 0), least_px=least)
-        return np.asarray(grow(large, 2) & self._needed)
+        return np.asarray(dilate(large, 2) & self._needed)
 
     def _lay_ground(self) -> None:
         """Give what no frame reaches the colour of the nearest px: it surrounds fills, no more."""

@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.errors import InputError, ShapeMismatchError
-from cleanplate.ops import Luma, Transform, grow
+from cleanplate.ops import Luma, Transform, dilate
 from cleanplate.types import Mask, RGBImage
 from cleanplate.video.warping import inverse, warped
 
@@ -74,7 +74,7 @@ class FlickerMeter:
         if self._before is not None and mask.any():
             before, hole, key = self._before
             to_before = inverse(key) @ to_key
-            around = grow(mask, _AROUND_PX) & ~mask & ~hole
+            around = dilate(mask, _AROUND_PX) & ~mask & ~hole
             for number, region in enumerate((mask, around)):
                 change, count = flicker(before, luma, to_before, region)
                 if count:

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops import Luma, Transform, grow, is_plausible, project, scaling
+from cleanplate.ops import Luma, Transform, dilate, is_plausible, project, scaling
 from cleanplate.types import Mask, RGBImage
 
 _SIDE_PX = 720  # long side at which corners are followed
@@ -82,7 +82,7 @@ class CameraTracker:
         luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         luma = cast("Luma", cv2.resize(luma, size_wh, interpolation=cv2.INTER_AREA))
         near = cv2.resize(mask.view(np.uint8), size_wh, interpolation=cv2.INTER_NEAREST) > 0
-        away = ~grow(np.asarray(near), 2 + _MASK_MARGIN * max(size_wh))
+        away = ~dilate(np.asarray(near), 2 + _MASK_MARGIN * max(size_wh))
         move = self._follow(luma, away)
         to_key = None
         if move is not None and self._anchor is not None:

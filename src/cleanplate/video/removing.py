@@ -20,9 +20,9 @@ import numpy.typing as npt
 from cleanplate import remover as pipeline
 from cleanplate.errors import InputError
 from cleanplate.io import copy_photo
-from cleanplate.ops import Transform, painted, paste
+from cleanplate.ops import Transform, paste, rasterize
 from cleanplate.options import DEFAULT_MIN_SCORE, Area, Rules
-from cleanplate.plan import shaped
+from cleanplate.plan import dilated
 from cleanplate.remover import NO_RULES
 from cleanplate.segmentation import SCORE_BELOW
 from cleanplate.types import Instance, Mask, RGBImage
@@ -170,9 +170,9 @@ def remove_from_video(
         )
         kept = None
         if made.guarded:
-            kept = painted((x for x in made.left if x.id in made.guarded), made.mask.shape)
+            kept = rasterize((x for x in made.left if x.id in made.guarded), made.mask.shape)
         weak = [x for x in made.left if _is_weak(x, min_score)]
-        hint = shaped(weak, made.mask.shape, grow) if weak else None
+        hint = dilated(weak, made.mask.shape, grow) if weak else None
         goes, stays = (frozenset(x.label for x in things) for things in (made.objects, made.left))
         return _Drafted(made.mask, hint, kept, goes, stays)
 

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops import grow
+from cleanplate.ops import dilate
 from cleanplate.types import Mask, RGBImage
 from cleanplate.video.warping import resampled
 
@@ -151,7 +151,7 @@ class MaskSteadier:
             added = np.asarray(large > 0.5) & ~mask
             carried |= int(added.sum()) > _MISSED_SHARE * max(int(mask.sum()), 1)
             if carried:  # its outline is not as exact as one that was seen
-                added = grow(added, _CARRIED_MARGIN * max(mask.shape))
+                added = dilate(added, _CARRIED_MARGIN * max(mask.shape))
             mask = mask | added
         if carried:  # from here on it is as good as found: the frames to come build on it
             own.small = np.maximum(own.small, _shrunk(mask, own.small.shape))

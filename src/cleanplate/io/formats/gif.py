@@ -15,7 +15,7 @@ import numpy as np
 
 from cleanplate.io.metadata import holds_picture
 from cleanplate.io.photo import Decoded
-from cleanplate.io.samples import Plane, Samples, merge
+from cleanplate.io.samples import Plane, Samples, union
 from cleanplate.io.unsupported import (
     DAMAGED_ADVICE,
     RefusalError,
@@ -51,7 +51,7 @@ class GifContainer:
         """Return the edited GIF."""
         from PIL import Image
 
-        indices = merge(samples, pixels, filled, mask)
+        indices = union(samples, pixels, filled, mask)
         image = Image.fromarray(indices, "P")
         image.putpalette(bytes(768))
         stream = io.BytesIO()

@@ -41,7 +41,7 @@ from cleanplate.io.metadata import (
     write_picture_file,
 )
 from cleanplate.io.photo import Decoded
-from cleanplate.io.samples import DeepSamples, Plane, Raster, Samples, as_rgb, eight_bit, merge
+from cleanplate.io.samples import DeepSamples, Plane, Raster, Samples, as_rgb, eight_bit, union
 from cleanplate.io.unsupported import (
     DAMAGED_ADVICE,
     RefusalError,
@@ -137,7 +137,7 @@ class HeifContainer:
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
         """Return the edited file."""
-        raster = merge(samples, pixels, filled, mask)
+        raster = union(samples, pixels, filled, mask)
         if raster.ndim == 3 and raster.shape[2] in (2, 4):
             raster = raster[..., :-1]
         if raster.ndim == 3 and raster.shape[2] == 1:

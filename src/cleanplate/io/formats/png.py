@@ -29,8 +29,8 @@ from cleanplate.io.samples import (
     Samples,
     as_rgb,
     eight_bit,
-    merge,
     turn_upright,
+    union,
 )
 from cleanplate.io.unsupported import (
     DAMAGED_ADVICE,
@@ -108,7 +108,7 @@ class PngContainer:
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
         """Return the edited PNG."""
-        raster = merge(samples, pixels, filled, mask)
+        raster = union(samples, pixels, filled, mask)
         if raster.dtype == np.uint16:
             packed = [Chunk(b"IDAT", compress_deep(cast("DeepSamples", raster)))]
         else:

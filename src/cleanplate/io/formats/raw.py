@@ -18,7 +18,7 @@ from cleanplate.io.formats.raw_files import RawMetadata, read_raw_metadata
 from cleanplate.io.formats.tiff import TiffContainer
 from cleanplate.io.metadata import Entry, write_exif_block
 from cleanplate.io.photo import Decoded, RawOutput
-from cleanplate.io.samples import DeepSamples, Samples, eight_bit, merge
+from cleanplate.io.samples import DeepSamples, Samples, eight_bit, union
 from cleanplate.io.unsupported import (
     DAMAGED_ADVICE,
     RefusalError,
@@ -78,7 +78,7 @@ class DevelopedJpegContainer:
 
         stream = io.BytesIO()
         with damage_is_refused("JPEG"):
-            Image.fromarray(merge(samples, pixels, filled, mask)).save(
+            Image.fromarray(union(samples, pixels, filled, mask)).save(
                 stream,
                 format="JPEG",
                 quality=JPEG_QUALITY,

@@ -31,8 +31,8 @@ from cleanplate.io.samples import (
     Samples,
     as_rgb,
     eight_bit,
-    merge,
     turn_upright,
+    union,
 )
 from cleanplate.io.unsupported import (
     DAMAGED_ADVICE,
@@ -155,7 +155,7 @@ class TiffContainer:
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
         """Return the edited TIFF."""
-        raster = merge(samples, pixels, filled, mask)
+        raster = union(samples, pixels, filled, mask)
         with damage_is_refused("TIFF"):
             if raster.dtype == np.uint16:
                 coded = self._code_deep(cast("DeepSamples", raster))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from cleanplate.io.metadata import clean_exif, clean_xmp
 from cleanplate.io.photo import Decoded
-from cleanplate.io.samples import Samples, merge, turn_upright
+from cleanplate.io.samples import Samples, turn_upright, union
 from cleanplate.io.unsupported import (
     DAMAGED_ADVICE,
     RefusalError,
@@ -85,7 +85,7 @@ class WebpContainer:
         """Return the edited WebP."""
         from PIL import Image
 
-        image = Image.fromarray(merge(samples, pixels, filled, mask))
+        image = Image.fromarray(union(samples, pixels, filled, mask))
         stream = io.BytesIO()
         with damage_is_refused("WebP"):
             image.save(

@@ -14,7 +14,16 @@ import cv2
 import numpy as np
 
 from cleanplate.errors import InputError, UnknownNameError
-from cleanplate.ops import Luma, Transform, box_of, convex_outline, grow, project, scaling, shifting
+from cleanplate.ops import (
+    Luma,
+    Transform,
+    box_of,
+    convex_outline,
+    dilate,
+    project,
+    scaling,
+    shifting,
+)
 from cleanplate.segmentation.by_example.contours import find_by_contours, slopes_of, steadiness
 from cleanplate.segmentation.by_example.likeness import (
     Thing,
@@ -166,7 +175,7 @@ def _prepare(image: RGBImage, mask: Mask) -> _Example:
     features = find_features(small, most=_THING_FEATURES, mask=small_mask)
     view, _ = _view(luma)
     near = cv2.resize(
-        grow(mask, 2 + 0.02 * side).astype(np.uint8),
+        dilate(mask, 2 + 0.02 * side).astype(np.uint8),
         view.shape[::-1],
         interpolation=cv2.INTER_NEAREST,
     )

@@ -1,7 +1,7 @@
 """What an object casts: shadows and reflections."""
 
-from cleanplate.segmentation.effects.shadows import find_traces
+from cleanplate.segmentation.effects.shadows import find_effects
 
 __all__ = [
-    "find_traces",
+    "find_effects",
 ]

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops import covered_share, grow, grow_box, painted
+from cleanplate.ops import coverage, dilate, expand_box, rasterize
 from cleanplate.types import Box, Instance, Mask, RGBImage
 
 Field = npt.NDArray[np.float32]
@@ -44,7 +44,7 @@ _LEAST_LIKENESS = 0.45  # correlation with the object turned upside down
 _LEAST_CONTRAST = 6.0  # grey levels, of the mirror image against the ground beside it
 
 
-def find_traces(image: RGBImage, instance: Instance, objects: Mask) -> tuple[Box, Mask] | None:
+def find_effects(image: RGBImage, instance: Instance, objects: Mask) -> tuple[Box, Mask] | None:
     """Return an object's shadow and mirror image on the ground, as a box and the mask inside it.
 
     Args:
@@ -64,7 +64,7 @@ def find_traces(image: RGBImage, instance: Instance, objects: Mask) -> tuple[Box
         return None
     # The edges of shadows are soft: the outline at the small size lies within them.
     size_wh = (scene.box[2] - scene.box[0], scene.box[3] - scene.box[1])
-    grown = grow(found, 1.5).astype(np.float32)
+    grown = dilate(found, 1.5).astype(np.float32)
     full = cv2.resize(grown, size_wh, interpolation=cv2.INTER_LINEAR) > 0.5
     left, top, right, bottom = scene.box
     return scene.box, np.asarray(full & ~objects[top:bottom, left:right])
@@ -86,7 +86,7 @@ class _Scene:
         left, top, right, bottom = instance.box_xyxy
         width, height = right - left, bottom - top
         beside = math.ceil(_BESIDE_SHARE * max(width, height))
-        wide = grow_box(instance.box_xyxy, beside, image.shape)
+        wide = expand_box(instance.box_xyxy, beside, image.shape)
         lowest = min(image.shape[0], bottom + math.ceil(_BELOW_SHARE * height) + 8)
         box = (wide[0], top, wide[2], lowest)
         shrink = max(
@@ -98,15 +98,15 @@ class _Scene:
             max(1, round((box[2] - box[0]) / shrink)),
             max(1, round((box[3] - box[1]) / shrink)),
         )
-        own = painted([instance], image.shape)
+        own = rasterize([instance], image.shape)
         near = slice(box[1], box[3]), slice(box[0], box[2])
         small = cv2.resize(image[near], size_wh, interpolation=cv2.INTER_AREA)
         scale = size_wh[1] / (box[3] - box[1])
         return cls(
             box=box,
             colour=np.asarray(small, np.float32),
-            own=covered_share(own[near], size_wh) > 0.5,
-            free=covered_share(objects[near], size_wh) == 0,
+            own=coverage(own[near], size_wh) > 0.5,
+            free=coverage(objects[near], size_wh) == 0,
             bottom=round((bottom - top) * scale),
             inner=(box[0] > 0, True, box[2] < image.shape[1], box[3] < image.shape[0]),
         )
@@ -139,7 +139,7 @@ def _shadow(scene: _Scene) -> Mask:
     dark = cv2.morphologyEx(dark.view(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
     foot = scene.own.copy()
     foot[:foot_row] = False
-    contact = grow(foot, 3) & ~scene.own
+    contact = dilate(foot, 3) & ~scene.own
     _, parts, stats, _ = cv2.connectedComponentsWithStats(dark.view(np.uint8), connectivity=8)
     at_foot = [part for part in np.unique(parts[contact]).tolist() if part > 0]
     # Ground that has dark parts here and there is patterned: stripes, gravel, footprints.
@@ -195,8 +195,8 @@ def _mirror_image(scene: _Scene) -> Mask:
     shape = scene.own[above][::-1]
     mirrored = scene.colour[above][::-1]
     seen, free = scene.colour[under], scene.free[under]
-    near = grow(shape, 3)
-    beside = free & ~near & grow(shape, max(6.0, 0.25 * shape.shape[0]))
+    near = dilate(shape, 3)
+    beside = free & ~near & dilate(shape, max(6.0, 0.25 * shape.shape[0]))
     if np.count_nonzero(beside) < 20 or np.count_nonzero(shape & free) < 20:
         return nothing
     # The ground beside it, row by row.
@@ -220,7 +220,7 @@ def _mirror_image(scene: _Scene) -> Mask:
     shown = smooth > usual + _LEAST_CONTRAST / 2
     end = int(np.argmin(shown)) if not shown.all() else height
     found = nothing
-    found[under][:end] = grow(shape, 2)[:end] & free[:end]
+    found[under][:end] = dilate(shape, 2)[:end] & free[:end]
     return found
 
 
