@@ -40,7 +40,7 @@ PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
 STAGES = (
     "decode", "find: network", "find: rest", "outlines", "mask", "windows", "fill: edges network",
     "fill: completion network", "fill: rest", "texture: matching", "texture: copying", "composite",
-    "look again: rest", "encode", "rest",
+    "recheck: detection", "encode", "rest",
 )  # fmt: skip
 _NETWORK_STAGES = {
     "segment": "find: network",
