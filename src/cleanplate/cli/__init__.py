@@ -1,6 +1,6 @@
-"""The command line: one file per command, each a thin shell around the package.
+"""The command line: one file per command, each a thin layer over the package.
 
-Nothing heavy is imported here or at the top of a command's file, so that `--help` is fast.
+Heavy modules are imported inside functions, so that `--help` is fast.
 """
 
 import os
@@ -13,39 +13,33 @@ import typer
 
 from cleanplate import __version__
 from cleanplate.cli.commands import (
-    FILL_HELP,
-    MASK_HELP,
-    RAY_HELP,
-    REDO_HELP,
-    RUN_HELP,
-    VIDEO_HELP,
     doctor_command,
     evaluate_command,
     fill_command,
     labels_command,
-    mask_command,
     models_app,
+    plan_command,
     ray_command,
     redo_command,
     run_command,
     video_command,
 )
 from cleanplate.cli.console import (
-    occupy_closed_streams,
+    configure_stdio_errors,
     print_error,
     print_line,
-    survive_any_file_name,
+    reserve_std_fds,
 )
 from cleanplate.errors import CleanplateError, InputError
 from cleanplate.threads import ONE_THREAD
 
 DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
-"""Exit codes. Ended by another signal, such as SIGTERM, it is 128 plus the signal's number."""
+"""Exit codes. After another signal, such as SIGTERM: 128 plus its number."""
 
 TRACEBACK_VARIABLE = "CLEANPLATE_TRACEBACK"
 """Environment variable; with any value, an internal error shows where it happened."""
 
-# Typer carries its own copy of click in some versions and not in others; this is UsageError in all.
+# Some versions of Typer include a copy of click, others do not; this is UsageError in all.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
@@ -54,12 +48,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Remove named objects from photos. Everything else in them stays as it is.",
 )
-app.command("run", help=RUN_HELP)(run_command)
-app.command("mask", help=MASK_HELP)(mask_command)
-app.command("fill", help=FILL_HELP)(fill_command)
-app.command("redo", help=REDO_HELP)(redo_command)
-app.command("video", help=VIDEO_HELP)(video_command)
-app.command("ray", help=RAY_HELP)(ray_command)
+app.command("run")(run_command)
+app.command("plan")(plan_command)
+app.command("fill")(fill_command)
+app.command("redo")(redo_command)
+app.command("video")(video_command)
+app.command("ray")(ray_command)
 app.command("labels")(labels_command)
 app.command("evaluate")(evaluate_command)
 app.command("doctor")(doctor_command)
@@ -73,7 +67,7 @@ def _print_version(wanted: bool) -> None:
 
 
 @app.callback()
-def _options_of_all_commands(
+def _global_options(
     version: Annotated[
         bool,
         typer.Option(
@@ -85,19 +79,19 @@ def _options_of_all_commands(
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code; errors are printed as one line each.
+    """Run the command line and return its exit code; each error is printed as one line.
 
     Args:
-        args: what follows the program's name; None takes it from `sys.argv`.
+        args: arguments after the program's name; None: those of `sys.argv`.
     """
-    occupy_closed_streams()
-    survive_any_file_name()
+    reserve_std_fds()
+    configure_stdio_errors()
     for variable, value in ONE_THREAD.items():
         os.environ.setdefault(variable, value)
-    words = list(sys.argv[1:] if args is None else args) or ["--help"]
+    arguments = list(sys.argv[1:] if args is None else args) or ["--help"]
     try:
-        _check_words(words)
-        status = app(args=words, prog_name="cleanplate", standalone_mode=False)
+        _check_not_empty(arguments)
+        status = app(args=arguments, prog_name="cleanplate", standalone_mode=False)
     except _UsageError as error:
         print_error(_usage_message(error))
         return WRONG_USE
@@ -116,20 +110,20 @@ def main(args: Sequence[str] | None = None) -> int:
         if os.environ.get(TRACEBACK_VARIABLE):
             traceback.print_exception(internal)
         print_error(
-            f"internal error ({type(internal).__name__}: {internal}); please report it with what "
-            f"{TRACEBACK_VARIABLE}=1 shows"
+            f"internal error ({type(internal).__name__}: {internal}); please report it with the "
+            f"output of {TRACEBACK_VARIABLE}=1"
         )
         return FAILED
     return status if isinstance(status, int) else DONE
 
 
-def _check_words(words: Sequence[str]) -> None:
-    """Refuse empty ones: as a path they would mean the folder that the command is given in.
+def _check_not_empty(arguments: Sequence[str]) -> None:
+    """Refuse empty arguments: as a path they would mean the current folder.
 
     Raises:
-        InputError: there is one.
+        InputError: one is empty.
     """
-    if any(not word or (word.startswith("--") and word.endswith("=")) for word in words):
+    if any(not text or (text.startswith("--") and text.endswith("=")) for text in arguments):
         raise InputError("an argument is empty; is a variable of the shell not set?")
 
 

@@ -17,34 +17,35 @@ def print_line(text: str) -> None:
 
 
 def print_note(text: str) -> None:
-    """Print, on standard error, what is going on."""
+    """Print a message on standard error."""
     _print(text, sys.stderr)
 
 
 def print_error(text: str) -> None:
-    """Print, on standard error, what went wrong."""
+    """Print an error on standard error."""
     _print(f"cleanplate: error: {text}", sys.stderr)
 
 
 def one_line(text: str) -> str:
-    """Return `text` with control characters escaped: names of files may hold any of them."""
+    """Return `text` with control characters escaped: file names may contain any of them."""
     return text.translate(_ESCAPES)
 
 
 def can_move_cursor() -> bool:
-    """Return whether standard error is a terminal on which a bar can be shown."""
+    """Return whether standard error is a terminal that can show a progress bar."""
     return is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Return whether a stream is a terminal; one that is closed is None."""
+    """Return whether a stream is a terminal; a closed stream is None."""
     return stream is not None and stream.isatty()
 
 
-def occupy_closed_streams() -> None:
-    """Let no file that is opened later be standard input, output or error, if one is closed.
+def reserve_std_fds() -> None:
+    """Open the null device at file descriptors 0 to 2 that are closed.
 
-    What a library prints would be written into it, and workers could not be started.
+    Otherwise a file opened later would get one of them: libraries would print into it, and worker
+    processes could not be started.
     """
     for descriptor in range(3):
         try:
@@ -53,18 +54,18 @@ def occupy_closed_streams() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
-def survive_any_file_name() -> None:
-    """Let both streams print names that are no valid text, as the bytes they are.
+def configure_stdio_errors() -> None:
+    """Make both streams print file names that are not valid text, as their bytes.
 
-    A character that the terminal's encoding lacks is escaped.
+    Characters that the terminal's encoding lacks are escaped.
     """
-    codecs.register_error("cleanplate", _encode_somehow)
+    codecs.register_error("cleanplate", _encode_or_escape)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="cleanplate")
 
 
-def _encode_somehow(error: UnicodeError) -> tuple[str | bytes, int]:
+def _encode_or_escape(error: UnicodeError) -> tuple[str | bytes, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     try:
@@ -76,13 +77,13 @@ def _encode_somehow(error: UnicodeError) -> tuple[str | bytes, int]:
 def _print(text: str, stream: TextIO | None) -> None:
     if stream is None:
         return
-    with naming(stream):
+    with name_stream_in_errors(stream):
         print(one_line(text), file=stream, flush=True)
 
 
 @contextmanager
-def naming(stream: TextIO) -> Iterator[None]:
-    """Let an error of writing to standard output or error name it."""
+def name_stream_in_errors(stream: TextIO) -> Iterator[None]:
+    """Add the name of standard output or error to errors of writing to it."""
     try:
         yield
     except OSError as error:

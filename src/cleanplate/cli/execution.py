@@ -1,170 +1,244 @@
-"""What the commands that work on photos share: checks, the run itself, and its end."""
+"""What the commands share: checks, the run over photos, its report, and interrupts."""
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+import signal
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 import typer
 
-from cleanplate.cli.console import print_error, print_note
+from cleanplate.cli.console import print_note
 from cleanplate.cli.messages import count_of
-from cleanplate.cli.progress import RunView
-from cleanplate.cli.report_files import ReportFiles
-from cleanplate.cli.signals import exit_code_of, signals_interrupt
-from cleanplate.errors import InputError, UnknownNameError
+from cleanplate.cli.options import ModelOptions, RemovalArguments
+from cleanplate.cli.progress import ProgressReporter
+from cleanplate.errors import InputError, PhotoError, UnknownNameError
 from cleanplate.labels import ALL, resolve_labels
 
 if TYPE_CHECKING:
-    from cleanplate.batch import Job, ModelNames, PhotoFilter, Resources, RunPlan
+    from cleanplate.batch import Example, Job, ModelNames, Outcome, Plan, Resources
     from cleanplate.remover import Remover
 
+NOTHING_TO_REMOVE = "nothing to remove; give --remove, such as --remove person,car"
 
-def make_view(*, quiet: bool, verbose: bool) -> RunView:
-    """Return the view of a run.
+_SIGNALS = ("SIGTERM", "SIGHUP")  # the second when a terminal is closed; not on Windows
 
-    Raises:
-        InputError: both were given.
-    """
-    if quiet and verbose:
-        raise InputError("-q and -v exclude each other; give one of them")
-    return RunView(quiet=quiet, verbose=verbose)
+
+class SignalInterrupt(KeyboardInterrupt):
+    """Raised in the main thread when a signal other than that of Ctrl-C arrives."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(number)
 
 
 @contextmanager
-def ending_well(view: RunView, *, watching: bool = False) -> Iterator[None]:
-    """Tell what an interrupt left done, and give the exit code of a run with failures.
+def handle_interrupts(reporter: ProgressReporter, *, watching: bool = False) -> Iterator[None]:
+    """Exit with the right code and a summary when interrupted, and with 1 after failures.
+
+    SIGTERM and SIGHUP interrupt as Ctrl-C does, unless they are ignored or handled already. The
+    exit code is 128 plus the number of the signal: 130 for Ctrl-C, 143 for SIGTERM.
 
     Args:
-        view: of the run.
-        watching: whether an interrupt is the way to end it.
+        reporter: of the run.
+        watching: whether an interrupt is the normal end of the run.
     """
+    numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+    ours = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
     try:
-        with signals_interrupt():
+        for number in ours:
+            signal.signal(number, _raise_interrupt)
+        try:
             yield
+        finally:
+            for number in ours:
+                signal.signal(number, signal.SIG_DFL)
     except KeyboardInterrupt as interrupt:
-        if watching and view.done:
-            view.summarise()
-            print_note("stopped watching, nothing half-written")
-        elif view.done:
-            view.summarise()
-            print_error(
-                f"interrupted: {view.done} of {count_of(view.total, 'photo')} done, nothing "
-                "half-written; the same command without --overwrite does the rest"
-            )
-        else:
-            print_error("interrupted before the first photo was done, nothing half-written")
-        raise typer.Exit(exit_code_of(interrupt)) from None
-    if view.failed:
+        reporter.summarise_interrupted(watching=watching)
+        number = interrupt.number if isinstance(interrupt, SignalInterrupt) else signal.SIGINT
+        raise typer.Exit(128 + int(number)) from None
+    if reporter.failed:
         raise typer.Exit(1)
 
 
-def make_filter(
-    include: Sequence[str] | None,
-    exclude: Sequence[str] | None,
-    min_size: int | None,
-    max_size: int | None,
-) -> "PhotoFilter":
-    """Return which photos the options of these names let through.
+def _raise_interrupt(number: int, frame: FrameType | None) -> None:
+    raise SignalInterrupt(number)
+
+
+def load_remover(
+    models: ModelOptions, threads: int | None, examples: "tuple[Example, ...]" = ()
+) -> "Remover":
+    """Return a remover of the chosen models, or of the default ones; examples replace a segmenter.
 
     Raises:
-        InputError: no size lies between the two.
+        UnknownNameError: a name is unknown; the message lists the known ones.
+        CleanplateError: the models or the examples cannot be loaded.
     """
-    from cleanplate.batch import PhotoFilter
+    from cleanplate import batch, inpainting, segmentation
+    from cleanplate import remover as remover_module
 
-    return PhotoFilter(
-        include=tuple(include or ()),
-        exclude=tuple(exclude or ()),
-        min_size=min_size,
-        max_size=max_size,
+    check_models(models)
+    segmenter = models.segmenter or segmentation.DEFAULT_SEGMENTER
+    return remover_module.Remover(
+        segmenter=batch.segmenter_of_examples(examples) if examples else segmenter,
+        inpainter=models.inpainter or inpainting.DEFAULT_INPAINTER,
+        device=models.device,
+        threads=threads,
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """What the options say on how much of the machine a run takes; None: by what there is."""
+def job_settings(removal: RemovalArguments, known: Collection[str]) -> dict[str, Any]:
+    """Return what `Job` holds about the removal.
 
-    workers: int | None
-    threads: int | None
-    max_memory: str | None
+    Args:
+        removal: as given.
+        known: the segmenter's labels.
 
-    def resources(self, photos: int, remover: "Remover") -> "Resources":
-        """Return what a run of so many photos takes.
+    Raises:
+        InputError: an option cannot be used.
+        UnknownNameError: a label is unknown.
+    """
+    from cleanplate.options import DEFAULT_MIN_SCORE
+    from cleanplate.segmentation import asked_labels
 
-        Raises:
-            InputError: the options ask for more than there is, or less than is needed.
-        """
-        from cleanplate import batch
-
-        return batch.Resources.for_run(
-            photos,
-            workers=self.workers,
-            threads=self.threads,
-            max_memory=None if self.max_memory is None else batch.parse_size(self.max_memory),
-            portable=batch.is_portable(remover),
-        )
+    rules = removal.rules()
+    return {
+        "labels": asked_labels(removal.names, rules, known)[0],
+        "min_score": DEFAULT_MIN_SCORE if removal.min_score is None else removal.min_score,
+        "min_area": removal.min_area or 0,
+        "rules": rules,
+        "grow": removal.dilate,
+        "shadows": bool(removal.shadows),
+        "verify": removal.verify is not False,
+    }
 
 
 def run_job(
-    plan: "RunPlan",
+    plan: "Plan",
     remover: "Remover",
     job: "Job",
-    view: RunView,
+    reporter: ProgressReporter,
     report: Path | None,
     *,
     resources: "Resources",
     journal_in: Path | None,
-    later: "Iterator[RunPlan] | None" = None,
+    later: "Iterator[Plan] | None" = None,
 ) -> None:
-    """Do a planned run, show it, and write its report.
+    """Execute a planned run, show its progress, and write its report.
 
     Args:
-        plan: what there is to do; told at the start.
-        remover: does it, or tells the workers which models to load.
+        plan: the photos; described at the start.
+        remover: removes, or names the models that the workers load.
         job: the same for every photo.
-        view: shows and counts what becomes of the photos.
-        report: what `--report` names, or None.
-        resources: from `Share.resources`.
-        journal_in: folder of the results, where the journal lies; None keeps none.
-        later: plans to do in the place of `plan`, as they come; None: `plan` is all.
+        reporter: shows and counts the outcomes.
+        report: value of `--report`, or None.
+        resources: from `ResourceOptions.resources`.
+        journal_in: folder of the results, where the journal is; None: no journal.
+        later: plans to execute instead of `plan`, as they come; None: only `plan`.
     """
     from cleanplate import batch
 
     models = batch.describe_models(remover, job)
     known = remover.segmenter.labels if job.own_masks is None else ()
-    if not view.quiet:
+    if not reporter.quiet:
         everything = len(known) > 1 and job.labels == resolve_labels([ALL], known)
-        _introduce(plan, "all that can be found" if everything else ", ".join(job.labels), models)
+        _introduce(plan, "all known objects" if everything else ", ".join(job.labels), models)
     if resources.workers > 1:
-        remover.release()  # the workers have models of their own
+        remover.release()  # each worker loads its own models
     with ExitStack() as stack:
         journal = None
         if journal_in is not None:
             journal = stack.enter_context(
                 batch.Journal(journal_in, batch.settings_in_words(job, models))
             )
-        writer = stack.enter_context(ReportFiles(report, models, job, view, known))
+        report_files = stack.enter_context(ReportFiles(report, models, job, reporter, known))
         engine = stack.enter_context(
-            batch.Engine(remover, job, resources, journal=journal, on_start=view.start_photo)
+            batch.Engine(remover, job, resources, journal=journal, on_start=reporter.start_photo)
         )
-        stack.enter_context(view)
+        stack.enter_context(reporter)
         masks = None if job.dry_run else job.masks
         for part in (plan,) if later is None else later:
             planned = {} if masks is None else {photo.source: photo for photo in part.photos}
-            view.expect(len(part.photos) + len(part.unreadable))
+            reporter.expect(len(part.photos) + len(part.unreadable))
             if journal is not None:
                 journal.remove_leftovers(part, job.masks)
             for outcome in engine.run(part):
-                writer.write(outcome)
-                view.finish_photo(outcome)
+                report_files.write(outcome)
+                reporter.finish_photo(outcome)
                 if masks is not None and outcome.skipped is not None:
                     mask = masks / batch.mask_name(planned[outcome.source])
-                    view.unsaved_masks += not mask.exists()
-            if job.fail_fast and view.failed:
+                    reporter.unsaved_masks += not mask.exists()
+            if job.fail_fast and reporter.failed:
                 break
-    view.summarise()
+    reporter.summarise()
+
+
+class ReportFiles:
+    """The files of `--report`; after an error of writing, which is reported, nothing is written."""
+
+    def __init__(
+        self,
+        report: Path | None,
+        models: "ModelNames",
+        job: "Job",
+        reporter: ProgressReporter,
+        known: Collection[str],
+    ) -> None:
+        from cleanplate.batch import PageWriter, ReportWriter, describe_settings, report_files
+
+        self._reporter = reporter
+        self._lines: ReportWriter | None = None
+        self._page: PageWriter | None = None
+        if report is None:
+            return
+        *pages, lines = report_files(report)
+        settings = describe_settings(job)
+        self._lines = ReportWriter(lines, models, known, settings=settings)
+        for page in pages:
+            self._page = PageWriter(page, _page_header(models, settings))
+
+    def __enter__(self) -> Self:
+        """Create the files."""
+        self._stack = ExitStack()
+        for writer in (self._lines, self._page):
+            if writer is not None:
+                self._stack.enter_context(writer)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the files."""
+        self._stack.close()
+
+    def write(self, outcome: "Outcome") -> None:
+        """Write the outcome of one photo; a full disk does not stop the run."""
+        if self._lines is None:
+            return
+        try:
+            line = self._lines.write(outcome)
+            if self._page is not None:
+                self._page.write(outcome, line)
+        except PhotoError as error:
+            self._reporter.fail(str(error))
+            self._lines = None
+
+
+def _page_header(models: "ModelNames", settings: Mapping[str, object]) -> dict[str, str]:
+    """Return what the page says about the run."""
+    from cleanplate.batch import flat_settings
+
+    header = {role: name for role, name in models["models"].items() if name is not None}
+    for name, value in flat_settings(settings).items():
+        if value or (name == "grow" and value == 0):
+            values = value if isinstance(value, list | tuple) else [value]
+            header[name] = ", ".join(map(str, values))
+    return header
 
 
 def wants_page(report: Path | None) -> bool:
@@ -175,38 +249,36 @@ def wants_page(report: Path | None) -> bool:
 
 
 def check_name(kind: str, name: str, known: Collection[str]) -> None:
-    """Raise unless a name is known; a run does not load what it does not need.
+    """Raise unless a name is known, without loading what it names.
 
     Raises:
-        UnknownNameError: it is not; the message lists those that are.
+        UnknownNameError: it is unknown; the message lists the known ones.
     """
     if name not in known:
         raise UnknownNameError(kind, name, known)
 
 
-def check_models(
-    *, device: str, segmenter: str | None = None, inpainter: str | None = None
-) -> None:
-    """Raise unless what is to compute is known; None is not looked at.
+def check_models(models: ModelOptions) -> None:
+    """Raise unless the models and the device that were given are known.
 
     Raises:
-        UnknownNameError: a name is not; the message lists those that are.
+        UnknownNameError: a name is unknown; the message lists the known ones.
     """
     from cleanplate import inpainting, segmentation
     from cleanplate.runtime import DEVICES
 
-    check_name("device", device, DEVICES)
-    if segmenter is not None:
-        check_name("segmenter", segmenter, segmentation.segmenter_names())
-    if inpainter is not None:
-        check_name("inpainter", inpainter, inpainting.inpainter_names())
+    check_name("device", models.device, DEVICES)
+    if models.segmenter is not None:
+        check_name("segmenter", models.segmenter, segmentation.segmenter_names())
+    if models.inpainter is not None:
+        check_name("inpainter", models.inpainter, inpainting.inpainter_names())
 
 
 def check_inputs_are_no_labels(inputs: Sequence[Path], remove: Sequence[str]) -> None:
-    """Help those who write `--remove 3 15`, where 15 is read as a photo.
+    """Help those who write `--remove 3 15`, where 15 is parsed as a photo.
 
     Raises:
-        InputError: that is so.
+        InputError: an input does not exist, but is the name of a label.
     """
     for path in inputs:
         if not remove or os.path.exists(path):  # noqa: PTH110 - never raises, unlike Path.exists
@@ -222,8 +294,8 @@ def check_inputs_are_no_labels(inputs: Sequence[Path], remove: Sequence[str]) ->
         )
 
 
-def _introduce(plan: "RunPlan", what: str, models: "ModelNames") -> None:
-    """Say once what will be done, by which models and on which device."""
+def _introduce(plan: "Plan", what: str, models: "ModelNames") -> None:
+    """Print what will be done, by which models and on which device."""
     running = [
         f"{role} {name} on {models['provider'][role]}"
         for role, name in models["models"].items()

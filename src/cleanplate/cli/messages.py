@@ -1,10 +1,10 @@
-"""What is said about photos, in words; nothing here prints."""
+"""Texts about photos and their objects; nothing here prints."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cleanplate.batch import FoundObject, PhotoResult
+    from cleanplate.batch import Found, Outcome
 
 _SKIPPED = {
     "exists": "exists",
@@ -12,7 +12,7 @@ _SKIPPED = {
     "other settings": "was made with other settings",
     "edited": "was changed since it was made",
 }
-COUNTED = {
+STATUS_TEXTS = {
     "removed": "removed",
     "copy": "copied unchanged",
     "link": "linked unchanged",
@@ -26,27 +26,27 @@ COUNTED = {
     "edited": "skipped (changed since it was made; --overwrite replaces it)",
     "failed": "failed",
 }
-"""What became of photos, in the words of a summary and in its order."""
+"""Outcomes of photos, as a summary names them and in its order."""
 
 _KEPT = {"copy": "copied", "link": "linked", "skip": "not written"}
 _PLURALS = {"bus": "buses", "person": "people", "sheep": "sheep"}
 
 
-def describe_photo(outcome: "PhotoResult") -> str:
-    """Return one line on what became of a photo."""
+def describe_photo(outcome: "Outcome") -> str:
+    """Return the outcome of a photo in one line."""
     return f"{outcome.source}: {_describe_status(outcome)}"
 
 
-def describe_details(outcome: "PhotoResult") -> list[str]:
+def describe_details(outcome: "Outcome") -> list[str]:
     """Return the lines that `-v` adds: objects, stages, notes."""
     lines = [
-        f"  {'removed' if thing.chosen else 'left'} {_describe_object(thing)}"
-        + (f" ({thing.reason})" if thing.reason else "")
-        for thing in outcome.found
+        f"  {'removed' if instance.chosen else 'kept'} {_describe_object(instance)}"
+        + (f" ({instance.reason})" if instance.reason else "")
+        for instance in outcome.found
     ]
-    lines += [f"  remains {_describe_object(thing)}" for thing in outcome.remaining]
+    lines += [f"  still detected {_describe_object(instance)}" for instance in outcome.remaining]
     if outcome.refills:
-        lines.append(f"  looked again, filled {count_of(outcome.refills, 'time')} more")
+        lines.append(f"  checked, filled {count_of(outcome.refills, 'time')} more")
     if outcome.timings_s:
         stages = (f"{stage} {spent:.2f} s" for stage, spent in outcome.timings_s.items())
         lines.append("  " + ", ".join(stages))
@@ -55,8 +55,8 @@ def describe_details(outcome: "PhotoResult") -> list[str]:
     return lines
 
 
-def cause_of(outcome: "PhotoResult") -> str:
-    """Return why a photo failed, led by its name."""
+def cause_of(outcome: "Outcome") -> str:
+    """Return why a photo failed, its path first."""
     return f"{outcome.source}: {(outcome.error or '').removeprefix(f'{outcome.source}: ')}"
 
 
@@ -65,11 +65,11 @@ def count_of(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {_PLURALS.get(noun, noun + 's')}"
 
 
-def told_difference(count: int, difference: str) -> str:
-    """Return what to say about photos that were made with other settings."""
+def describe_difference(count: int, difference: str) -> str:
+    """Return the line about photos that were made with other settings."""
     return (
-        f"{count_of(count, 'photo')} left as made with other settings: {difference}; --overwrite "
-        "makes them anew"
+        f"{count_of(count, 'photo')} skipped, made with other settings: {difference}; --overwrite "
+        "processes them again"
     )
 
 
@@ -79,52 +79,53 @@ def list_counts(counts: Mapping[str, int]) -> str:
     return ", ".join(count_of(count, label) for label, count in ordered)
 
 
-def _describe_status(outcome: "PhotoResult") -> str:
+def _describe_status(outcome: "Outcome") -> str:
     from cleanplate.batch import EMPTY_MASK
 
-    removed = _list_objects(thing for thing in outcome.found if thing.chosen)
-    left = _list_objects(thing for thing in outcome.found if not thing.chosen)
-    stays = f"; left {left}" if left else ""
+    removed = _list_objects(instance for instance in outcome.found if instance.chosen)
+    kept = _list_objects(instance for instance in outcome.found if not instance.chosen)
+    rest = f"; kept {kept}" if kept else ""
     remaining = _list_objects(outcome.remaining)
     if remaining:
-        stays += f"; still looks like {remaining}"
-    nothing = "nothing to remove" if left else "nothing found"
+        rest += f"; still detected {remaining}"
+    nothing = "nothing to remove" if kept else "nothing found"
     if EMPTY_MASK in outcome.notes:
         nothing = EMPTY_MASK
     if outcome.skipped is not None:
-        told = f"{outcome.target} {_SKIPPED[outcome.skipped]}"
+        reason = f"{outcome.target} {_SKIPPED[outcome.skipped]}"
         if outcome.kept_by == "skip":
-            told = f"done before: {nothing}, {_KEPT['skip']}"
-        return f"skipped, {told}"
+            reason = f"done before: {nothing}, {_KEPT['skip']}"
+        return f"skipped, {reason}"
     match outcome.status:
         case "removed":
             what = f"removed {removed}" if removed else "filled the mask"
-            return f"{what}, {_share(outcome)}, {outcome.timings_s['total']:.1f} s{stays}"
+            return f"{what}, {_share(outcome)}, {outcome.timings_s['total']:.1f} s{rest}"
         case "untouched":
-            return f"{nothing}, {_KEPT[outcome.kept_by or 'copy']}{stays}"
+            return f"{nothing}, {_KEPT[outcome.kept_by or 'copy']}{rest}"
         case "would-remove":
-            return (f"would remove {removed}" if removed else "would fill the mask") + stays
+            return (f"would remove {removed}" if removed else "would fill the mask") + rest
         case "would-copy":
-            return f"{nothing}, would be copied{stays}"
+            return f"{nothing}, would be copied{rest}"
         case _:
             return "failed: " + cause_of(outcome).removeprefix(f"{outcome.source}: ")
 
 
-def _describe_object(thing: "FoundObject") -> str:
-    box = " ".join(str(edge) for edge in thing.box_xyxy)
-    return f"{thing.id}: {thing.label} {thing.score:.2f}, box {box}, {thing.area_px} px"
+def _describe_object(instance: "Found") -> str:
+    box = " ".join(str(edge) for edge in instance.box_xyxy)
+    score, area_px = f"{instance.score:.2f}", instance.area_px
+    return f"{instance.id}: {instance.label} {score}, box {box}, {area_px} px"
 
 
-def _list_objects(things: Iterable["FoundObject"]) -> str:
+def _list_objects(instances: Iterable["Found"]) -> str:
     scores: dict[str, list[str]] = {}
-    for thing in things:
-        scores.setdefault(thing.label, []).append(f"{thing.score:.2f}")
+    for instance in instances:
+        scores.setdefault(instance.label, []).append(f"{instance.score:.2f}")
     listed = [
         f"{count_of(len(values), label)} ({', '.join(values)})" for label, values in scores.items()
     ]
     return " and ".join([", ".join(listed[:-1]), listed[-1]] if len(listed) > 1 else listed)
 
 
-def _share(outcome: "PhotoResult") -> str:
+def _share(outcome: "Outcome") -> str:
     percent = 100 * (outcome.mask_share or 0)
     return "under 0.1 % of the photo" if percent < 0.1 else f"{percent:.1f} % of the photo"

@@ -1,12 +1,21 @@
-"""The options that several commands have, each declared once."""
+"""Options of the command line, each declared once, in groups that commands receive as objects."""
 
+import functools
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-SHOWN_MIN_SCORE = "0.5"  # DEFAULT_MIN_SCORE, which is heavy to import
+from cleanplate.errors import InputError
+from cleanplate.labels import ALL
 
+if TYPE_CHECKING:
+    from cleanplate.batch import PhotoFilter, Resources
+    from cleanplate.options import Region, Rules
+    from cleanplate.remover import Remover
 
 WHAT, PHOTOS, HOW, RESULTS, WORK = (
     "What is removed",
@@ -18,9 +27,453 @@ WHAT, PHOTOS, HOW, RESULTS, WORK = (
 """Headings that `--help` groups options under."""
 
 
+def option(*names: str, panel: str | None = None, show_default: Any = False, **more: Any) -> Any:
+    """Return an option that shows no default unless told to."""
+    return typer.Option(*names, rich_help_panel=panel, show_default=show_default, **more)
+
+
 def flag(*names: str, panel: str | None = None, help: str) -> Any:
-    """Return an option that is on or off; its type says nothing, so the help leaves it out."""
+    """Return an option that is on or off; its type is omitted from the help."""
     return typer.Option(*names, rich_help_panel=panel, help=help, metavar="")
+
+
+def expand_options(
+    *, omit: Collection[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that expands option groups in the signature that Typer reads.
+
+    A parameter of the command whose type is a dataclass is replaced by the fields of that class,
+    each an option; the command is called with an instance made of their values.
+
+    Args:
+        omit: fields that the command does not offer; they keep their defaults.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        parameters: list[inspect.Parameter] = []
+        groups: dict[str, tuple[Any, list[str]]] = {}
+        for parameter in inspect.signature(command).parameters.values():
+            group: Any = parameter.annotation
+            if not is_dataclass(group):
+                parameters.append(parameter)
+                continue
+            hints = get_type_hints(group, include_extras=True)
+            offered = [field for field in fields(group) if field.name not in omit]
+            groups[parameter.name] = group, [field.name for field in offered]
+            parameters += [
+                parameter.replace(
+                    name=field.name, default=field.default, annotation=hints[field.name]
+                )
+                for field in offered
+            ]
+
+        @functools.wraps(command)
+        def call(**values: Any) -> None:
+            for name, (group, keys) in groups.items():
+                values[name] = group(**{key: values.pop(key) for key in keys})
+            command(**values)
+
+        paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+        call.__doc__ = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+        call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        call.__annotations__ = {one.name: one.annotation for one in parameters}
+        return call
+
+    return decorate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovalArguments:
+    """What is removed and what is kept, as given on the command line; None: not given."""
+
+    remove: Annotated[
+        list[str] | None,
+        option(
+            metavar="NAMES",
+            panel=WHAT,
+            help="What to remove: person,car or ids such as 15,7 or all. Repeatable. "
+            "'cleanplate labels' lists them.",
+        ),
+    ] = None
+    like: Annotated[
+        list[Path] | None,
+        option(
+            metavar="FILE",
+            panel=WHAT,
+            help="Instead of --remove: remove the object that is marked in this example photo, "
+            "wherever it is found. Repeatable.",
+        ),
+    ] = None
+    like_mask: Annotated[
+        list[Path] | None,
+        option(
+            metavar="FILE",
+            panel=WHAT,
+            help="Mask of the example, white = the object; one for each --like.",
+        ),
+    ] = None
+    min_score: Annotated[
+        float | None,
+        option(
+            metavar="0..1",
+            min=0.0,
+            max=1.0,
+            panel=WHAT,
+            help="Keep objects with a lower confidence score.",
+            show_default="0.5",  # cleanplate.options.DEFAULT_MIN_SCORE
+        ),
+    ] = None
+    min_area: Annotated[
+        str | None,
+        option(
+            metavar="PX|%",
+            panel=WHAT,
+            help="Keep smaller objects: pixels, or a percentage of the photo such as 1%.",
+            show_default="0",
+        ),
+    ] = None
+    max_area: Annotated[
+        str | None,
+        option(
+            metavar="PX|%",
+            panel=WHAT,
+            help="Keep larger objects: pixels, or a percentage of the photo such as 5%.",
+            show_default="no limit",
+        ),
+    ] = None
+    keep: Annotated[
+        str | None,
+        option(metavar="largest|N", panel=WHAT, help="Keep the largest object, or the N largest."),
+    ] = None
+    background_people: Annotated[
+        bool,
+        flag(
+            "--background-people",
+            panel=WHAT,
+            help="Remove people, but keep the main subject: who is large, sharp and central, and "
+            "who stands with them.",
+        ),
+    ] = False
+    protect: Annotated[
+        list[str] | None,
+        option(
+            metavar="NAMES",
+            panel=WHAT,
+            help="Objects that are never filled, not even by a margin: dog,cat. Repeatable.",
+        ),
+    ] = None
+    only: Annotated[
+        str | None,
+        option(
+            metavar="NUMBERS",
+            panel=WHAT,
+            help="Remove only these objects of one photo, such as 1,3: the numbers shown by "
+            "--dry-run -v, or in a report.",
+        ),
+    ] = None
+    region: Annotated[
+        str | None,
+        option(
+            metavar="X,Y,W,H",
+            panel=WHAT,
+            help="Keep objects that lie mostly outside this rectangle; pixels or percentages, such "
+            "as 50%,0,50%,100% for the right half.",
+        ),
+    ] = None
+    dilate: Annotated[
+        int | None,
+        option(
+            metavar="PX",
+            min=0,
+            panel=HOW,
+            help="Margin to remove around each object.",
+            show_default="by its size",
+        ),
+    ] = None
+    shadows: Annotated[
+        bool | None,
+        option(
+            "--shadows/--no-shadows",
+            metavar="",
+            panel=HOW,
+            help="Also remove shadows and reflections on the ground, where evident.",
+            show_default="--no-shadows",
+        ),
+    ] = None
+    verify: Annotated[
+        bool | None,
+        option(
+            "--verify/--no-verify",
+            metavar="",
+            panel=HOW,
+            help="Check the filled holes, and fill again what is still detected there.",
+            show_default="--verify",
+        ),
+    ] = None
+
+    @property
+    def names(self) -> list[str]:
+        """What to remove: of the examples all that they show."""
+        return [ALL] if self.like else self.remove or []
+
+    def rules(self) -> "Rules":
+        """Parse and check the rules, and `min_area` with them.
+
+        Raises:
+            InputError: one of them cannot be parsed.
+        """
+        from cleanplate.options import Rules, area_px
+
+        area_px("min_area", self.min_area or 0, (1, 1))
+        return Rules(
+            keep=0 if self.keep is None else _parse_count(self.keep),
+            background_people=self.background_people,
+            max_area=self.max_area,
+            protect=tuple(self.protect or ()),
+            only=() if self.only is None else _parse_numbers(self.only),
+            region=None if self.region is None else _parse_region(self.region),
+        )
+
+    def given(self) -> dict[str, object]:
+        """Return the options that were given, except what to remove: name on the command line."""
+        found = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in ("remove", "like", "like_mask") or value in (None, field.default):
+                continue
+            no = "no-" if value is False else ""
+            found[f"--{no}{field.name.replace('_', '-')}"] = value
+        return found
+
+    def check_examples(self, *, excluded: Mapping[str, object | None], report: Path | None) -> None:
+        """Check examples, if there are any: each has a mask, and no other option says what goes.
+
+        Args:
+            excluded: values of the options that name in another way what to remove.
+            report: a file that will be replaced.
+
+        Raises:
+            InputError: a mask is missing, an excluded option is given, or the report would replace
+                an example.
+        """
+        like, masks = self.like or [], self.like_mask or []
+        if not like and not masks:
+            return
+        from cleanplate.batch import check_report
+
+        if len(like) != len(masks):
+            raise InputError(
+                "--like and --like-mask belong together, one mask for each example; got "
+                f"{len(like)} and {len(masks)}"
+            )
+        others = [name for name, value in {"--remove": self.remove, **excluded}.items() if value]
+        if others:
+            raise InputError(
+                f"--like and {' and '.join(others)} exclude each other: the example says what is "
+                "removed; give one of them"
+            )
+        if report is not None:
+            check_report(report, stay=(*like, *masks))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectionOptions:
+    """Which photos of the inputs are processed."""
+
+    recursive: Annotated[
+        bool, flag("--recursive", "-r", panel=PHOTOS, help="Include sub-folders.")
+    ] = False
+    include: Annotated[
+        list[str] | None,
+        option(
+            metavar="GLOB",
+            panel=PHOTOS,
+            help="Process only photos whose name, or path below the input, matches: '*.jpg', "
+            "'a/**'. Repeatable.",
+        ),
+    ] = None
+    exclude: Annotated[
+        list[str] | None,
+        option(
+            metavar="GLOB",
+            panel=PHOTOS,
+            help="Exclude photos whose name, folder or path matches. Repeatable.",
+        ),
+    ] = None
+    min_size: Annotated[
+        int | None,
+        option(
+            metavar="PX", min=1, panel=PHOTOS, help="Exclude photos whose long side is shorter."
+        ),
+    ] = None
+    max_size: Annotated[
+        int | None,
+        option(metavar="PX", min=1, panel=PHOTOS, help="Exclude photos whose long side is longer."),
+    ] = None
+
+    def photo_filter(self) -> "PhotoFilter":
+        """Return what lets these photos pass.
+
+        Raises:
+            InputError: no size lies between the two.
+        """
+        from cleanplate.batch import PhotoFilter
+
+        return PhotoFilter(
+            include=tuple(self.include or ()),
+            exclude=tuple(self.exclude or ()),
+            min_size=self.min_size,
+            max_size=self.max_size,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions:
+    """The models, and the device that computes."""
+
+    segmenter: Annotated[
+        str | None,
+        option(
+            metavar="NAME",
+            panel=HOW,
+            help="Model that finds the objects; 'cleanplate models list' lists them.",
+            show_default="deeplabv3plus_lite2.voc",
+        ),
+    ] = None
+    inpainter: Annotated[
+        str | None,
+        option(
+            metavar="NAME",
+            panel=HOW,
+            help="What fills the holes: telea, navier-stokes, or a model; 'cleanplate models list' "
+            "lists them.",
+            show_default="edgeconnect.photos",
+        ),
+    ] = None
+    device: Annotated[
+        str,
+        option(
+            metavar="NAME",
+            panel=HOW,
+            help="What computes: auto, cpu, cuda, cuda-fp16, openvino, coreml or directml.",
+            show_default=True,
+        ),
+    ] = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputOptions:
+    """The files that a run writes."""
+
+    report: Annotated[
+        Path | None,
+        option(
+            metavar="FILE",
+            panel=RESULTS,
+            help="Write one line of JSON per photo to this file. If its name ends in .html: a page "
+            "with thumbnails, and the lines beside it. Replaced if it exists.",
+        ),
+    ] = None
+    raw_output: Annotated[
+        str,
+        option(
+            metavar="tiff|jpeg",
+            panel=RESULTS,
+            help="Format for camera RAW photos: tiff (16 bits) or jpeg. One in which nothing is "
+            "found is copied as it is.",
+            show_default=True,
+        ),
+    ] = "tiff"
+    untouched: Annotated[
+        str,
+        option(
+            metavar="copy|link|skip",
+            panel=RESULTS,
+            help="What to do with a photo in which nothing is found: copy it; link it, which takes "
+            "no space (where the disk cannot share blocks, editing one in place edits both); or "
+            "write nothing.",
+            show_default=True,
+        ),
+    ] = "copy"
+    overwrite: Annotated[
+        bool, flag("--overwrite", panel=RESULTS, help="Replace outputs and masks that exist.")
+    ] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceOptions:
+    """How much of the machine a run uses; None: as much as is useful."""
+
+    threads: Annotated[
+        int | None,
+        option(
+            metavar="N",
+            min=1,
+            panel=WORK,
+            help="Processor cores to use, all workers together.",
+            show_default="all available",
+        ),
+    ] = None
+    workers: Annotated[
+        int | None,
+        option(
+            metavar="N",
+            min=1,
+            panel=WORK,
+            help="Photos to process at once; they share the processor cores.",
+            show_default="by cores, memory and photos",
+        ),
+    ] = None
+    max_memory: Annotated[
+        str | None,
+        option(
+            metavar="SIZE",
+            panel=WORK,
+            help="Memory to use at most, such as 800M or 4G. A photo that needs more is processed "
+            "alone.",
+            show_default="3/4 of the free memory",
+        ),
+    ] = None
+
+    def resources(self, photos: int, remover: "Remover") -> "Resources":
+        """Return what a run of so many photos uses.
+
+        Raises:
+            InputError: the options ask for more than there is, or less than is needed.
+        """
+        from cleanplate import batch
+
+        return batch.Resources.for_run(
+            photos,
+            workers=self.workers,
+            threads=self.threads,
+            max_memory=None if self.max_memory is None else batch.parse_size(self.max_memory),
+            portable=batch.is_portable(remover),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions(ResourceOptions):
+    """How a run proceeds and what it prints."""
+
+    fail_fast: Annotated[
+        bool, flag("--fail-fast", panel=WORK, help="Stop at the first photo that fails.")
+    ] = False
+    verbose: Annotated[
+        bool,
+        flag(
+            "--verbose",
+            "-v",
+            panel=WORK,
+            help="Print boxes, areas, notes and the time of each stage.",
+        ),
+    ] = False
+    quiet: Annotated[bool, flag("--quiet", "-q", panel=WORK, help="Print errors only.")] = False
+
+    def check(self) -> None:
+        """Raise InputError if `quiet` and `verbose` are both given."""
+        if self.quiet and self.verbose:
+            raise InputError("-q and -v exclude each other; give one of them")
 
 
 Inputs = Annotated[
@@ -31,248 +484,40 @@ Inputs = Annotated[
         show_default=False,
     ),
 ]
-InputsOrPipe = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="IN...",
-        help="Photos, folders, or quoted patterns such as 'photos/**/*.jpg'; - for one from "
-        "standard input.",
-        show_default=False,
-    ),
-]
-Output = Annotated[
-    Path,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="DIR",
-        rich_help_panel=RESULTS,
-        help="Folder for the results. Names, formats and sub-folders stay (RAW: --raw-output).",
-        show_default=False,
-    ),
-]
-OutputOrPipe = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="DIR",
-        rich_help_panel=RESULTS,
-        help="Folder for the results. Names, formats and sub-folders stay (RAW: --raw-output). "
-        "With - as the photo, the result goes to standard output.",
-        show_default=False,
-    ),
-]
-Remove = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAMES",
-        rich_help_panel=WHAT,
-        help="What to remove: person,car or ids such as 15,7 or all. Repeatable. "
-        "'cleanplate labels' lists them.",
-        show_default=False,
-    ),
-]
-Like = Annotated[
-    list[Path] | None,
-    typer.Option(
-        metavar="FILE",
-        rich_help_panel=WHAT,
-        help="Remove the object that is marked in this photo, instead of --remove, wherever it "
-        "is found. Repeatable.",
-        show_default=False,
-    ),
-]
-LikeMask = Annotated[
-    list[Path] | None,
-    typer.Option(
-        metavar="FILE",
-        rich_help_panel=WHAT,
-        help="The mask that marks it, white = the object; one for each --like.",
-        show_default=False,
-    ),
-]
-RawOutputName = Annotated[
-    str,
-    typer.Option(
-        "--raw-output",
-        metavar="tiff|jpeg",
-        rich_help_panel=RESULTS,
-        help="What camera RAW photos are written as: tiff, of 16 bits, or jpeg. One in which "
-        "nothing is found is copied as it is.",
-    ),
-]
-Recursive = Annotated[bool, flag("--recursive", "-r", panel=PHOTOS, help="Include sub-folders.")]
-SegmenterName = Annotated[
-    str | None,
-    typer.Option(
-        "--segmenter",
-        metavar="NAME",
-        rich_help_panel=HOW,
-        help="What finds the objects; 'cleanplate models list' names them.",
-        show_default="deeplabv3plus_lite2.voc",
-    ),
-]
-InpainterName = Annotated[
-    str | None,
-    typer.Option(
-        "--inpainter",
-        metavar="NAME",
-        rich_help_panel=HOW,
-        help="What fills the holes: telea, navier-stokes, or a network that 'cleanplate models "
-        "list' names.",
-        show_default="edgeconnect.photos",
-    ),
-]
-Device = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME",
-        rich_help_panel=HOW,
-        help="What computes: auto, cpu, cuda, cuda-fp16, openvino, coreml or directml.",
-    ),
-]
-MinScore = Annotated[
-    float | None,
-    typer.Option(
-        metavar="0..1",
-        min=0.0,
-        max=1.0,
-        rich_help_panel=WHAT,
-        help="Leave objects the segmenter is less sure of.",
-        show_default=SHOWN_MIN_SCORE,
-    ),
-]
-Grow = Annotated[
-    int | None,
-    typer.Option(
-        metavar="PX",
-        min=0,
-        rich_help_panel=HOW,
-        help="Margin to remove around each object.",
-        show_default="by its size",
-    ),
-]
-Shadows = Annotated[
-    bool,
-    flag(
-        "--shadows",
-        panel=HOW,
-        help="Remove shadows and mirror images on the ground too, where evident.",
-    ),
-]
-Verify = Annotated[
-    bool | None,
-    typer.Option(
-        "--verify/--no-verify",
-        metavar="",
-        rich_help_panel=HOW,
-        help="Look at the filled holes again, and fill once more what is still found there.",
-        show_default="--verify",
-    ),
-]
-Report = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        rich_help_panel=RESULTS,
-        help="Write one line of JSON per photo there. With a name that ends in .html: a page with "
-        "thumbnails to look through, and the lines beside it. Replaced if it exists.",
-        show_default=False,
-    ),
-]
-Overwrite = Annotated[
-    bool, flag("--overwrite", panel=RESULTS, help="Replace outputs and masks that exist.")
-]
-FailFast = Annotated[
-    bool, flag("--fail-fast", panel=WORK, help="Stop at the first photo that fails.")
-]
-Threads = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        min=1,
-        rich_help_panel=WORK,
-        help="Processor cores to use in all.",
-        show_default="all there are",
-    ),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        min=1,
-        rich_help_panel=WORK,
-        help="Photos to work on at once; they share the processor cores.",
-        show_default="by cores, memory and photos",
-    ),
-]
-MaxMemory = Annotated[
-    str | None,
-    typer.Option(
-        metavar="SIZE",
-        rich_help_panel=WORK,
-        help="Memory to use at most, such as 800M or 4G. A photo that needs more is done alone.",
-        show_default="3/4 of what is free",
-    ),
-]
-Include = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="GLOB",
-        rich_help_panel=PHOTOS,
-        help="Do only photos whose name, or path below the input, matches: '*.jpg', 'a/**'. "
-        "Repeatable.",
-        show_default=False,
-    ),
-]
-Exclude = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="GLOB",
-        rich_help_panel=PHOTOS,
-        help="Leave out photos whose name, folder or path matches. Repeatable.",
-        show_default=False,
-    ),
-]
-MinSize = Annotated[
-    int | None,
-    typer.Option(
-        metavar="PX",
-        min=1,
-        rich_help_panel=PHOTOS,
-        help="Leave out photos with a shorter long side.",
-        show_default=False,
-    ),
-]
-MaxSize = Annotated[
-    int | None,
-    typer.Option(
-        metavar="PX",
-        min=1,
-        rich_help_panel=PHOTOS,
-        help="Leave out photos with a longer long side.",
-        show_default=False,
-    ),
-]
-Untouched = Annotated[
-    str,
-    typer.Option(
-        metavar="copy|link|skip",
-        rich_help_panel=RESULTS,
-        help="What to do with a photo in which nothing is found: copy it; link it, which takes no "
-        "room (where the disk cannot share blocks, editing one in place edits both); or write "
-        "nothing.",
-    ),
-]
-Watch = Annotated[
-    bool,
-    flag("--watch", panel=PHOTOS, help="Go on looking for new and changed photos until Ctrl-C."),
-]
-Verbose = Annotated[
-    bool,
-    flag(
-        "--verbose", "-v", panel=WORK, help="Tell boxes, areas, notes and the time of each stage."
-    ),
-]
-Quiet = Annotated[bool, flag("--quiet", "-q", panel=WORK, help="Print errors only.")]
+
+
+def check_only(rules: "Rules", photos: int) -> None:
+    """Refuse object numbers for several photos: each photo has its own numbering.
+
+    Raises:
+        InputError: there are numbers, but not exactly one photo.
+    """
+    if rules.only and photos != 1:
+        raise InputError(
+            f"--only takes the object numbers of one photo, but {photos} were given; name one"
+        )
+
+
+def _parse_count(text: str) -> int:
+    word = text.strip().lower()
+    if word == "largest":
+        return 1
+    if not word.isdecimal() or int(word) < 1:
+        raise InputError(f"--keep takes 'largest' or a number >= 1, got {text!r}")
+    return int(word)
+
+
+def _parse_numbers(text: str) -> tuple[int, ...]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words or not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise InputError(f"--only takes object numbers >= 1, such as 1,3, got {text!r}")
+    return tuple(dict.fromkeys(int(word) for word in words))
+
+
+def _parse_region(text: str) -> "Region":
+    edges = [edge.strip() for edge in text.split(",")]
+    if len(edges) != 4:
+        raise InputError(
+            f"--region takes left, top, width and height, such as 0,50%,100%,50%, got {text!r}"
+        )
+    return edges[0], edges[1], edges[2], edges[3]

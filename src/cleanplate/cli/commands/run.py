@@ -1,5 +1,6 @@
-"""`cleanplate run`: a folder of photos in, the same photos without the named objects out."""
+"""`cleanplate run`: photos in, the same photos without the named objects out."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -7,256 +8,280 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
-from cleanplate.cli import options, rule_options
-from cleanplate.cli.example_options import check_like
+from cleanplate.cli.console import is_terminal, name_stream_in_errors, print_note
 from cleanplate.cli.execution import (
-    Share,
+    NOTHING_TO_REMOVE,
+    ReportFiles,
     check_inputs_are_no_labels,
     check_models,
     check_name,
-    ending_well,
-    make_filter,
-    make_view,
+    handle_interrupts,
+    job_settings,
+    load_remover,
     run_job,
     wants_page,
 )
-from cleanplate.cli.options import flag
-from cleanplate.cli.pipe import PIPE, check_pipe, is_piped, run_pipe
-from cleanplate.cli.progress import RunView
+from cleanplate.cli.messages import describe_details, describe_photo
+from cleanplate.cli.options import (
+    PHOTOS,
+    RESULTS,
+    WHAT,
+    WORK,
+    ModelOptions,
+    OutputOptions,
+    RemovalArguments,
+    RunOptions,
+    SelectionOptions,
+    check_only,
+    expand_options,
+    flag,
+    option,
+)
+from cleanplate.cli.progress import ProgressReporter
 from cleanplate.errors import InputError
-from cleanplate.labels import ALL
 
 if TYPE_CHECKING:
-    from cleanplate.batch import RunPlan
+    from cleanplate.batch import Job, Plan
+    from cleanplate.remover import Remover
 
 _MANY = 1_000_000  # photos that may come while watching
-
-RUN_HELP = (
-    "Remove objects from photos and write the results to another folder.\n\n"
-    "Photos in which nothing is found are copied byte for byte. The output folder keeps a journal: "
-    "the same command goes on where it was stopped, and does photos again that changed since. "
-    "Other results that exist are left alone.\n\n"
-    "Exit code 0: all done. 1: some photo failed, the others are done; or a model is missing. "
-    "2: wrong use, nothing was done. 130: stopped by Ctrl-C (143: by SIGTERM), nothing is "
-    "half-written."
-)
+_STDIO = Path("-")
 
 
+@expand_options()
 def run_command(
     *,
-    inputs: options.InputsOrPipe,
-    output: options.OutputOrPipe = None,
-    remove: options.Remove = None,
-    like: options.Like = None,
-    like_mask: options.LikeMask = None,
-    recursive: options.Recursive = False,
-    include: options.Include = None,
-    exclude: options.Exclude = None,
-    min_size: options.MinSize = None,
-    max_size: options.MaxSize = None,
-    segmenter: options.SegmenterName = None,
-    inpainter: options.InpainterName = None,
-    device: options.Device = "auto",
-    min_score: options.MinScore = None,
-    min_area: rule_options.MinArea = None,
-    max_area: rule_options.MaxArea = None,
-    keep: rule_options.Keep = None,
-    background_people: rule_options.BackgroundPeople = False,
-    protect: rule_options.Protect = None,
-    only: rule_options.Only = None,
-    region: rule_options.InRegion = None,
-    grow: options.Grow = None,
-    shadows: options.Shadows = False,
-    verify: options.Verify = None,
-    masks: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            rich_help_panel=options.RESULTS,
-            help="Save masks there as PNG, white = removed.",
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IN...",
+            help="Photos, folders, or quoted patterns such as 'photos/**/*.jpg'; - for one from "
+            "standard input.",
             show_default=False,
         ),
+    ],
+    output: Annotated[
+        Path | None,
+        option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            panel=RESULTS,
+            help="Folder for the results. Names, formats and sub-folders stay (RAW: --raw-output). "
+            "With - as the photo, the result goes to standard output.",
+        ),
     ] = None,
+    removal: RemovalArguments,
     mask: Annotated[
         Path | None,
-        typer.Option(
+        option(
             metavar="DIR|FILE",
-            rich_help_panel=options.WHAT,
-            help="Remove what your own masks show in white, instead of --remove: one file for all "
+            panel=WHAT,
+            help="Instead of --remove: remove what your own masks show in white; one file for all "
             "photos, or a folder with a.png for a.jpg.",
-            show_default=False,
         ),
     ] = None,
-    report: options.Report = None,
-    raw_output: options.RawOutputName = "tiff",
-    untouched: options.Untouched = "copy",
-    watch: options.Watch = False,
+    selection: SelectionOptions,
+    watch: Annotated[
+        bool,
+        flag("--watch", panel=PHOTOS, help="Wait for new and changed photos until Ctrl-C."),
+    ] = False,
+    models: ModelOptions,
+    masks: Annotated[
+        Path | None,
+        option(metavar="DIR", panel=RESULTS, help="Save masks there as PNG, white = removed."),
+    ] = None,
+    outputs: OutputOptions,
     dry_run: Annotated[
         bool,
-        flag(
-            "--dry-run", panel=options.WORK, help="Find and tell only; write no photo and no mask."
-        ),
+        flag("--dry-run", panel=WORK, help="Find and print only; write no photo and no mask."),
     ] = False,
-    overwrite: options.Overwrite = False,
-    fail_fast: options.FailFast = False,
-    threads: options.Threads = None,
-    workers: options.Workers = None,
-    max_memory: options.MaxMemory = None,
-    verbose: options.Verbose = False,
-    quiet: options.Quiet = False,
+    run: RunOptions,
 ) -> None:
-    """Check the options, plan the run, load the models, do it; `RUN_HELP` is what users read."""
-    view = make_view(quiet=quiet, verbose=verbose)
-    piped = is_piped(inputs)
+    """Remove objects from photos and write the results to another folder.
+
+    Photos in which nothing is found are copied byte for byte. The output folder keeps a journal:
+    the same command continues where it was stopped, and processes photos again that changed since.
+    Other results that exist are kept.
+
+    Exit code 0: all done. 1: some photo failed, the others are done; or a model is missing. 2:
+    wrong use, nothing was done. 130: stopped by Ctrl-C (143: by SIGTERM), nothing is half-written.
+    """
+    reporter = ProgressReporter(run)
+    piped = _STDIO in inputs
     if piped:
         unused = {
             "--masks": masks,
             "--watch": watch,
-            "-r": recursive,
-            f"--untouched {untouched}": untouched != "copy",
+            "-r": selection.recursive,
+            f"--untouched {outputs.untouched}": outputs.untouched != "copy",
         }
-        check_pipe(inputs, output, mask, report, unused=unused)
-    elif output in (None, PIPE):
+        _check_piped(inputs, output, mask, outputs.report, unused=unused)
+    elif output in (None, _STDIO):
         raise InputError("no folder for the results; give --output DIR")
     folder = output or Path()
-    rules = rule_options.make_rules(
-        keep=keep,
-        background_people=background_people,
-        max_area=max_area,
-        protect=protect,
-        only=only,
-        region=region,
-        min_area=min_area,
-    )
-    if like or like_mask:
-        others = {"--remove": remove, "--mask": mask, "--segmenter": segmenter}
-        check_like(like or [], like_mask or [], excluded=others, report=report)
-        remove = [ALL]  # of what the examples show
-    _check_remove_or_mask(
-        remove or (["person"] if background_people and mask is None else None),
-        mask,
-        unused={
-            "--segmenter": segmenter,
-            "--min-score": min_score,
-            "--min-area": min_area,
-            **dict.fromkeys(rule_options.given_rules(rules), True),
-            "--grow": grow,
-            "--shadows": shadows or None,
-            "--verify" if verify else "--no-verify": verify,
-        },
-    )
-    check_inputs_are_no_labels(inputs, [] if like else remove or [])
-    with ending_well(view, watching=watch):
-        from cleanplate import batch, inpainting, segmentation
-        from cleanplate import remover as pipeline
+    rules = removal.rules()
+    others = {"--mask": mask, "--segmenter": models.segmenter}
+    removal.check_examples(excluded=others, report=outputs.report)
+    _check_remove_or_mask(removal, mask, models)
+    check_inputs_are_no_labels(inputs, removal.remove or [])
+    with handle_interrupts(reporter, watching=watch):
+        from cleanplate import batch
         from cleanplate.io import RESULT_SUFFIXES, RawOutput
-        from cleanplate.options import DEFAULT_MIN_SCORE
-        from cleanplate.segmentation import asked_labels
 
-        segmenter = segmenter or segmentation.DEFAULT_SEGMENTER
-        inpainter = inpainter or inpainting.DEFAULT_INPAINTER
-        check_models(device=device, segmenter=segmenter, inpainter=inpainter)
-        check_name("raw output", raw_output, RESULT_SUFFIXES)
-        check_name("kind of --untouched", untouched, get_args(batch.Untouched))
-        developed_as = cast("RawOutput", raw_output)
-        share = Share(workers=workers, threads=threads, max_memory=max_memory)
+        check_models(models)
+        check_name("raw output", outputs.raw_output, RESULT_SUFFIXES)
+        check_name("kind of --untouched", outputs.untouched, get_args(batch.Untouched))
+        raw_output = cast("RawOutput", outputs.raw_output)
         own_masks = None if mask is None else batch.MaskFiles(mask)
-        photo_filter = make_filter(include, exclude, min_size, max_size)
+        photo_filter = selection.photo_filter()
 
-        def look() -> batch.RunPlan:
+        def make_plan() -> batch.Plan:
             plan = batch.plan_photos(
                 inputs,
                 folder,
-                recursive=recursive,
+                recursive=selection.recursive,
                 masks=masks,
                 own_masks=mask,
-                report=report,
-                raw_output=developed_as,
+                report=outputs.report,
+                raw_output=raw_output,
                 photo_filter=photo_filter,
                 may_be_empty=watch,
             )
             if own_masks is not None:
-                own_masks.check_stay(plan, masks=masks, report=report)
+                own_masks.check_stay(plan, masks=masks, report=outputs.report)
             return plan
 
-        plan = batch.RunPlan(()) if piped else look()
-        rule_options.check_only(rules, 1 if piped else len(plan.photos))
-        examples = batch.open_examples(like or [], like_mask or [])
+        plan = batch.Plan(()) if piped else make_plan()
+        check_only(rules, 1 if piped else len(plan.photos))
+        examples = batch.open_examples(removal.like or [], removal.like_mask or [])
         batch.check_examples_stay(plan, examples, masks=masks)
-        remover = pipeline.Remover(
-            segmenter=batch.segmenter_of_examples(examples) if examples else segmenter,
-            inpainter=inpainter,
-            device=device,
-            threads=threads,
-        )
+        remover = load_remover(models, run.threads, examples)
         job = batch.Job(
-            labels=() if mask else asked_labels(remove or (), rules, remover.segmenter.labels)[0],
-            min_score=DEFAULT_MIN_SCORE if min_score is None else min_score,
-            min_area=min_area or 0,
-            rules=rules,
-            grow=grow,
-            shadows=shadows,
-            verify=verify is not False,
+            **({} if mask else job_settings(removal, remover.segmenter.labels)),
             own_masks=own_masks,
             masks=masks,
             examples=examples,
-            raw_output=developed_as,
-            untouched=cast("batch.Untouched", untouched),
-            thumbnails=wants_page(report),
+            raw_output=raw_output,
+            untouched=cast("batch.Untouched", outputs.untouched),
+            thumbnails=wants_page(outputs.report),
             dry_run=dry_run,
-            overwrite=overwrite,
-            fail_fast=fail_fast,
+            overwrite=outputs.overwrite,
+            fail_fast=run.fail_fast,
         )
         if piped:
-            run_pipe(remover, job, view, report)
+            _run_piped(remover, job, reporter, outputs.report)
             return
         run_job(
             plan,
             remover,
             job,
-            view,
-            report,
-            resources=share.resources(_MANY if watch else len(plan.photos), remover),
+            reporter,
+            outputs.report,
+            resources=run.resources(_MANY if watch else len(plan.photos), remover),
             journal_in=None if dry_run else folder,
-            later=_watch(look, view) if watch else None,
+            later=_watch(make_plan, reporter) if watch else None,
         )
 
 
-def _watch(look: "Callable[[], RunPlan]", view: RunView) -> "Iterator[RunPlan]":
-    """Yield what is new, for ever; what cannot be planned is told once and left for later."""
+def _watch(make_plan: "Callable[[], Plan]", reporter: ProgressReporter) -> "Iterator[Plan]":
+    """Yield plans of new photos, without end; an error of planning is reported once."""
     from cleanplate import batch
 
-    told = set()
+    reported = set()
 
-    def look_again() -> "RunPlan | None":
+    def plan_again() -> "Plan | None":
         try:
-            return look()
+            return make_plan()
         except InputError as error:
-            if str(error) not in told:
-                told.add(str(error))
-                view.fail(str(error))
+            if str(error) not in reported:
+                reported.add(str(error))
+                reporter.fail(str(error))
             return None
 
-    return batch.watch_photos(look_again, wait=time.sleep)
+    return batch.watch_photos(plan_again, wait=time.sleep)
 
 
 def _check_remove_or_mask(
-    remove: Sequence[str] | None, mask: Path | None, *, unused: Mapping[str, object | None]
+    removal: RemovalArguments, mask: Path | None, models: ModelOptions
 ) -> None:
     if mask is None:
-        if not remove:
-            raise InputError(
-                "nothing to remove; give --remove, such as --remove person,car, or --mask"
-            )
+        if not removal.names and not removal.background_people:
+            raise InputError(f"{NOTHING_TO_REMOVE}, or --mask")
         return
-    if remove:
+    if removal.remove:
         raise InputError(
             "--mask and --remove exclude each other: with --mask, exactly what your masks show is "
             "removed; give one of them"
         )
-    given = [option for option, value in unused.items() if value is not None]
+    given = [*(["--segmenter"] if models.segmenter else []), *removal.given()]
     if given:
         raise InputError(
             f"{', '.join(given)} and --mask exclude each other: your masks are used as they are; "
-            f"leave {'it' if len(given) == 1 else 'them'} away"
+            f"omit {'it' if len(given) == 1 else 'them'}"
         )
+
+
+def _check_piped(
+    inputs: Sequence[Path],
+    output: Path | None,
+    mask: Path | None,
+    report: Path | None,
+    *,
+    unused: Mapping[str, object | None],
+) -> None:
+    """Refuse what makes no sense for a single photo without a name.
+
+    Raises:
+        InputError: more inputs, an output folder, a folder of masks, a report over a photo, one of
+            `unused`, or a terminal or nothing at either end.
+    """
+    from cleanplate.batch import check_report
+
+    if len(inputs) > 1:
+        raise InputError("- takes one photo from standard input; omit the other inputs")
+    if output not in (None, _STDIO):
+        raise InputError(
+            f"--output {output}: with - the result goes to standard output; omit --output and "
+            "write > FILE"
+        )
+    given = [name for name, value in unused.items() if value]
+    if given:
+        raise InputError(f"{', '.join(given)} and - exclude each other; name files or folders")
+    if mask is not None and mask.is_dir():
+        raise InputError(f"{mask}: is a folder; with - --mask takes one file")
+    if report is not None:
+        check_report(report)
+    for stream, name in ((sys.stdin, "input"), (sys.stdout, "output")):
+        if stream is None:
+            raise InputError(f"standard {name} is closed; open it, or name files")
+    if is_terminal(sys.stdin):
+        raise InputError("standard input is a terminal; write < photo.jpg")
+    if is_terminal(sys.stdout):
+        raise InputError("standard output is a terminal; write > result.jpg")
+
+
+def _run_piped(
+    remover: "Remover", job: "Job", reporter: ProgressReporter, report: Path | None
+) -> None:
+    """Process the photo in standard input; messages go to standard error, on failure only they."""
+    from cleanplate import batch
+
+    models = batch.describe_models(remover, job)
+    known = remover.segmenter.labels if job.own_masks is None else ()
+    with ReportFiles(report, models, job, reporter, known) as report_files:
+        outcome, content = batch.run_bytes(sys.stdin.buffer.read(), remover, job)
+        report_files.write(outcome)
+    reporter.total = 1
+    if outcome.status == "failed":
+        reporter.quiet = True
+        reporter.finish_photo(outcome)
+        return
+    if not reporter.quiet:
+        details = describe_details(outcome) if reporter.verbose else ()
+        for line in (describe_photo(outcome), *details):
+            print_note(line)
+    if content is not None:
+        with name_stream_in_errors(sys.stdout):
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
