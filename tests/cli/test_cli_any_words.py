@@ -93,7 +93,7 @@ def photos(make_photo):
     make_photo("in/b.png", "car")
 
 
-@pytest.mark.parametrize("command", ["run", "mask"])
+@pytest.mark.parametrize("command", ["run", "plan"])
 def test_who_takes_any_words_is_told_in_one_line(cli, photos, command):
     ran = cli(command, "in", "-o", "out", "--remove", "red car")
     assert (ran.code, ran.out) == (2, "")
@@ -125,7 +125,7 @@ def results(folder):
     return {path.name: path.read_bytes() for path in Path(folder).iterdir() if path.is_file()}
 
 
-WORDS = ("--segmenter", CLIPSEG, "--remove", "Red  box", "--grow", 3)
+WORDS = ("--segmenter", CLIPSEG, "--remove", "Red  box", "--dilate", 3)
 FILLED = ("--inpainter", "telea", "--report")
 
 
@@ -136,7 +136,7 @@ def test_two_stages_are_a_run_and_redo_repeats_it(cli, photos, clipseg_here):
     assert ran.out.startswith("in/a.png: removed 1 red box (0.")
     assert results("out")["b.png"] == Path("in/b.png").read_bytes()
 
-    assert cli("mask", "in", "-o", "masks", *WORDS).code == 0
+    assert cli("plan", "in", "-o", "masks", *WORDS).code == 0
     ran = cli("fill", "in", "--masks", "masks", "-o", "filled", *FILLED, "filled.jsonl")
     assert ran.code == 0, ran.err
     assert results("filled") == results("out")

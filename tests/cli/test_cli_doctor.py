@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from cleanplate import __version__
-from cleanplate.cli import diagnosis as doctor
-from cleanplate.cli.diagnosis import diagnose
+from cleanplate.cli.commands import doctor
+from cleanplate.cli.commands.doctor import diagnose
 from cleanplate.errors import ChecksumError, MissingRuntimeError, PhotoError, UnknownNameError
 from cleanplate.runtime.devices import DEVICES, usable_cores
 
@@ -61,7 +61,7 @@ def test_a_broken_model_is_a_problem_and_nothing_is_timed(monkeypatch):
     def broken(model, role):
         raise ChecksumError(f"{role}: was changed")
 
-    monkeypatch.setattr(doctor, "verify_file", broken)
+    monkeypatch.setattr("cleanplate.hub.verify_file", broken)
     found = diagnose()
     assert found.problems[0] == "deeplabv3plus_lite2.voc: segment: was changed"
     assert found.timing is None
@@ -71,7 +71,7 @@ def test_a_missing_runtime_is_a_problem(monkeypatch):
     def missing(device, content):
         raise MissingRuntimeError("ONNX Runtime is not installed; run 'pip install onnxruntime'")
 
-    monkeypatch.setattr(doctor, "absence_of", missing)
+    monkeypatch.setattr("cleanplate.runtime.absence_of", missing)
     found = diagnose()
     assert found.problems[0].startswith("ONNX Runtime is not installed")
     assert found.devices == {}
@@ -105,7 +105,7 @@ def test_the_command_prints_all_of_it(capsys):
     assert (code, err) == (0, "")
     for text in (f"cleanplate {__version__}", "Machine: ", "  cpu       works", "  convert   "):
         assert text in out
-    assert "edgeconnect.photos: built in, whole" in out
+    assert "edgeconnect.photos: built in, verified" in out
     assert "One photo" not in out
 
 
@@ -131,7 +131,7 @@ def test_the_command_fails_if_photos_cannot_be_done(capsys, monkeypatch):
     def broken(model, role):
         raise ChecksumError(f"{role}: was changed")
 
-    monkeypatch.setattr(doctor, "verify_file", broken)
+    monkeypatch.setattr("cleanplate.hub.verify_file", broken)
     code, _, err = run(capsys, "--no-time")
     assert code == 1
     assert "cleanplate: error: edgeconnect.photos: edges: was changed" in err

@@ -70,9 +70,9 @@ def test_the_marked_object_is_removed_from_the_photos_that_show_it(cli, files):
 def test_the_other_options_hold(cli, files):
     ran = cli(*RUN, "--dry-run", "--min-area", 10**6)
     assert ran.code == 0
-    assert "in/with.jpg: nothing to remove, would be copied; left 1 example" in ran.out
+    assert "in/with.jpg: nothing to remove, would be copied; kept 1 example" in ran.out
     assert not Path("out").exists()
-    assert "removed 1 example" in cli(*RUN, "--grow", 9, "--shadows", "--no-verify").out
+    assert "removed 1 example" in cli(*RUN, "--dilate", 9, "--shadows", "--no-verify").out
 
 
 def test_examples_are_as_many_as_there_are_masks(cli, files, cat):
@@ -92,7 +92,7 @@ def results(folder):
 
 def test_mask_and_fill_give_exactly_what_run_gives(cli, files):
     assert cli(*RUN).code == 0
-    masked = cli("mask", "in", "-o", "masks", *LIKE)
+    masked = cli("plan", "in", "-o", "masks", *LIKE)
     filled = cli("fill", "in", "--masks", "masks", "-o", "filled", "--inpainter", "telea")
 
     assert (masked.code, filled.code) == (0, 0), masked.err + filled.err
@@ -117,7 +117,7 @@ def test_mask_and_fill_give_exactly_what_run_gives(cli, files):
     ],
 )
 def test_fill_needs_the_example_as_it_was(cli, files, break_it, told):
-    cli("mask", "in", "-o", "masks", *LIKE)
+    cli("plan", "in", "-o", "masks", *LIKE)
     break_it()
     ran = cli("fill", "in", "--masks", "masks", "-o", "filled")
     assert (ran.code, ran.out) == (2, "")
@@ -126,12 +126,12 @@ def test_fill_needs_the_example_as_it_was(cli, files, break_it, told):
 
 
 def test_masks_by_other_examples_are_filled_in_runs_of_their_own(cli, files, coffee):
-    cli("mask", "in", "-o", "masks", *LIKE)
+    cli("plan", "in", "-o", "masks", *LIKE)
     mask = np.zeros(coffee.shape[:2], np.uint8)
     mask[60:330, 130:470] = 255
     Image.fromarray(mask).save("marked/more.png")
     again = ("--like", "marked/cup.jpg", "--like-mask", "marked/more.png", "--overwrite")
-    cli("mask", "in/with.jpg", "-o", "masks", *again)
+    cli("plan", "in/with.jpg", "-o", "masks", *again)
     ran = cli("fill", "in", "--masks", "masks", "-o", "out", "--inpainter", "telea")
     assert ran.code == 1
     assert "in/with.jpg: its mask was made by other examples than those that this run " in ran.err
@@ -150,7 +150,7 @@ def test_redo_goes_by_the_same_example_or_by_what_is_given(cli, files):
     assert Path("out/with.jpg").read_bytes() == before
 
     ran = cli(*redo, *LIKE, "--min-area", 10**6)
-    assert "in/with.jpg: nothing to remove, copied; left 1 example" in ran.out
+    assert "in/with.jpg: nothing to remove, copied; kept 1 example" in ran.out
     ran = cli(*redo, "--remove", "dog")
     assert ran.err.splitlines()[0].startswith("segmenter deeplabv3plus_lite2.voc on ")
 
@@ -164,7 +164,7 @@ def test_redo_goes_by_the_same_example_or_by_what_is_given(cli, files):
 
 
 def test_redo_of_what_was_filled_after_an_example_is_filled_so_again(cli, files):
-    cli("mask", "in", "-o", "masks", *LIKE)
+    cli("plan", "in", "-o", "masks", *LIKE)
     report = ("--report", "filled/report.jsonl")
     cli("fill", "in", "--masks", "masks", "-o", "filled", "--inpainter", "telea", *report)
     before = Path("filled/with.jpg").read_bytes()
@@ -181,7 +181,7 @@ def test_redo_of_what_was_filled_after_an_example_is_filled_so_again(cli, files)
     [
         ("run", "in", "-o", "marked", "--overwrite"),
         ("run", "in", "-o", "out", "--masks", "marked"),
-        ("mask", "in", "-o", "marked", "--overwrite"),
+        ("plan", "in", "-o", "marked", "--overwrite"),
     ],
 )
 def test_an_example_is_never_written_over(cli, files, cat, args):

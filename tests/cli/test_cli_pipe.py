@@ -67,8 +67,8 @@ def test_a_failure_writes_nothing_and_is_exit_1(content):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["-", "in"], "- takes one photo from standard input; leave the other inputs away"),
-        (["-", "-o", "out"], "--output out: with - the result goes to standard output; leave"),
+        (["-", "in"], "- takes one photo from standard input; omit the other inputs"),
+        (["-", "-o", "out"], "--output out: with - the result goes to standard output; omit"),
         (["-", "--watch"], "--watch and - exclude each other; name files or folders"),
         (["-", "--masks", "m", "-r"], "--masks, -r and - exclude each other"),
         (["-", "--mask", "in"], "in: is a folder; with - --mask takes one file"),

@@ -17,7 +17,7 @@ def done(tmp_path, monkeypatch, without_networks, make_photo, cli):
     make_photo("in/a.png", "person", "car")
     make_photo("in/sub/b.png", "person")
     report = ("--report", "out/report.html")
-    ran = cli("run", "in", "-r", "-o", "out", "--remove", "person,car", "--grow", 0, *report)
+    ran = cli("run", "in", "-r", "-o", "out", "--remove", "person,car", "--dilate", 0, *report)
     assert ran.code == 0, ran.err
     Path("rejected.txt").write_text("# rejected\nin/a.png\n")
 
@@ -71,12 +71,12 @@ def test_without_other_options_the_same_comes_out(cli):
 
 def test_rules_are_replaced_and_labels_too(cli):
     ran = cli(*REDO, "--remove", "person", "--keep", "largest", "-v")
-    assert "  left 1: person 0.91, box 10 20 30 40, 400 px (kept: largest)\n" in ran.out
+    assert "  kept 1: person 0.91, box 10 20 30 40, 400 px (kept: largest)\n" in ran.out
     assert digest("out/a.png") == digest("in/a.png")
 
 
 def test_what_was_filled_from_masks_is_filled_from_them_again(cli):
-    cli("mask", "in", "-r", "-o", "masks", "--remove", "person")
+    cli("plan", "in", "-r", "-o", "masks", "--remove", "person")
     report = ("--report", "filled/report.jsonl")
     cli("fill", "in", "-r", "--masks", "masks", "-o", "filled", *report)
     mask = pixels_of("masks/a.png")
@@ -101,7 +101,7 @@ def test_what_was_filled_from_masks_is_filled_from_them_again(cli):
         ([*REDO, "--from", "no.jsonl"], "no.jsonl: there is no such file"),
         (["redo", "in", "--list", "rejected.txt", "--from", "out/report.jsonl"], "is not in in"),
         ([*REDO, "--inpainter", "x"], "unknown inpainter 'x'; known: "),
-        ([*REDO, "--only", "0"], "--only takes object numbers from 1 on"),
+        ([*REDO, "--only", "0"], "--only takes object numbers >= 1"),
         ([*REDO, "--report", "out/report.jsonl"], "would replace the report of the former run"),
         ([*REDO, "--report", "out/report.html"], "would replace the report of the former run"),
         ([*REDO, "--report", "rejected.txt"], "would replace the list of photos; name another"),
@@ -126,14 +126,14 @@ def test_the_page_must_not_lie_where_an_input_does(cli, make_photo):
 
 def test_the_summary_counts_objects_and_names_doubtful_photos(cli, make_photo, monkeypatch):
     ran = cli("run", "in", "-r", "-o", "o", "--remove", "person,car")
-    assert ran.out.splitlines()[-1] == "objects: removed 2 people; left 1 car"
+    assert ran.out.splitlines()[-1] == "objects: removed 2 people; kept 1 car"
     ran = cli("run", "in", "-r", "-o", "o2", "--remove", "car", "--dry-run", "--min-score", 0)
     assert ran.out.splitlines()[-1] == "objects: to remove 1 car"
 
 
 def test_the_next_run_knows_what_was_done_again(cli):
     cli(*REDO, "--min-score", 0, "--report", "again.jsonl")
-    run = ("run", "in", "-r", "-o", "out", "--remove", "person,car", "--grow", 0)
+    run = ("run", "in", "-r", "-o", "out", "--remove", "person,car", "--dilate", 0)
     ran = cli(*run)
     assert "1 skipped (done before), 1 skipped (made with other settings)" in ran.out
     assert "1 photo left as made with other settings: --min-score 0.0, now 0.5" in ran.out

@@ -54,16 +54,16 @@ def test_background_people_need_no_other_name(cli):
 
 def test_verbose_tells_why(cli):
     ran = cli("run", "in", "-o", "out", *BOTH, "--min-score", 0, "--keep", "largest", "-v")
-    assert "  left 1: person 0.91, box 10 20 30 40, 400 px (kept: largest)\n" in ran.out
+    assert "  kept 1: person 0.91, box 10 20 30 40, 400 px (kept: largest)\n" in ran.out
     assert "removed 1 car (0.30), " in ran.out
 
 
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        (("--keep", "best"), "--keep takes 'largest' or a number from 1 on, got 'best'"),
-        (("--keep", "0"), "--keep takes 'largest' or a number from 1 on, got '0'"),
-        (("--only", "1,x"), "--only takes object numbers from 1 on, such as 1,3, got '1,x'"),
+        (("--keep", "best"), "--keep takes 'largest' or a number >= 1, got 'best'"),
+        (("--keep", "0"), "--keep takes 'largest' or a number >= 1, got '0'"),
+        (("--only", "1,x"), "--only takes object numbers >= 1, such as 1,3, got '1,x'"),
         (("--region", "1,2,3"), "--region takes left, top, width and height, .* got '1,2,3'"),
         (("--region", "1,2,x,4"), "region must be at least 0 px, .*, got x"),
         (("--max-area", "5%%"), "max_area must be at least 0 px, .*, got 5%%"),

@@ -68,7 +68,7 @@ def test_a_clip_is_cleaned_and_told(cli, make_clip, tmp_path):
     first, *more = called.out.splitlines()
     assert first.startswith(f"{source}: removed person in 10 frames, filled 10 of 10 frames: ")
     assert "% from other frames" in first
-    assert more[0].startswith("  1 shot, 1 key frame, masks steadied in ")
+    assert more[0].startswith("  1 shot, 1 key frame, masks stabilised in ")
     assert more[1].startswith("  flicker ")
     assert more[2].startswith("  look ")
     line = json.loads((tmp_path / "new" / "report.json").read_text())
@@ -89,7 +89,7 @@ def test_nothing_found_is_a_plain_copy(cli, make_clip, tmp_path):
 def test_what_stays_is_told(cli, make_clip, tmp_path):
     source = make_clip("in.mp4", "car")
     called = cli("video", source, tmp_path / "out.mp4", "--remove", "car")
-    shown = f"{source}: nothing to remove in 10 frames, copied; left car in 10 frames\n"
+    shown = f"{source}: nothing to remove in 10 frames, copied; kept car in 10 frames\n"
     assert (called.code, called.out) == (0, shown)
 
 

@@ -78,7 +78,7 @@ def test_fail_fast_stops_all_workers():
     words = (*COMMAND, *TELEA, "--workers", "2", "--threads", "2", "--fail-fast")
     ran = subprocess.run(words, capture_output=True, check=False, timeout=60)
     assert ran.returncode == 1
-    assert b" not tried; " in ran.stdout
+    assert b" not processed; " in ran.stdout
     assert b"1 failed:\n  in/00.png: " in ran.stderr
     assert leftovers() == []
 

@@ -73,13 +73,11 @@ def load_remover(
     """Return a remover of the chosen models, or of the default ones; examples replace a segmenter.
 
     Raises:
-        UnknownNameError: a name is unknown; the message lists the known ones.
         CleanplateError: the models or the examples cannot be loaded.
     """
     from cleanplate import batch, inpainting, segmentation
     from cleanplate import remover as remover_module
 
-    check_models(models)
     segmenter = models.segmenter or segmentation.DEFAULT_SEGMENTER
     return remover_module.Remover(
         segmenter=batch.segmenter_of_examples(examples) if examples else segmenter,

@@ -1,4 +1,4 @@
-"""`cleanplate mask` and `cleanplate fill`."""
+"""`cleanplate plan` and `cleanplate fill`."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ class TestWithoutNetworks:
         options = ("-r", "--remove", "person,car", "--min-score", 0, "--keep", "largest")
         assert cli("run", "in", "-o", "out", *options).code == 0
 
-        masked = cli("mask", "in", "-o", "masks", *options, "--report", "masks.jsonl")
+        masked = cli("plan", "in", "-o", "masks", *options, "--report", "masks.jsonl")
         filled = cli("fill", "in", "-r", "--masks", "masks", "-o", "filled")
 
         assert (masked.code, filled.code) == (0, 0)
@@ -44,7 +44,7 @@ class TestWithoutNetworks:
         assert hashes("filled") == hashes("out")
         assert masked.err.splitlines()[0] == "segmenter colours on NumPy"
         assert masked.out.splitlines()[1] == (
-            "in/a.png: would remove 1 car (0.30); left 1 person (0.91)"
+            "in/a.png: would remove 1 car (0.30); kept 1 person (0.91)"
         )
         assert filled.err.splitlines()[0] == "segmenter colours on NumPy, inpainter grey on NumPy"
         assert filled.out.splitlines()[1].startswith("in/a.png: removed 1 car (0.30), ")
@@ -53,7 +53,7 @@ class TestWithoutNetworks:
 
     def test_paint_and_switches_count(self, cli, make_photo):
         make_photo("in/a.png", "person", "car")
-        cli("mask", "in", "-o", "masks", "--remove", "person,car", "--grow", 0, "--no-verify")
+        cli("plan", "in", "-o", "masks", "--remove", "person,car", "--dilate", 0, "--no-verify")
         text = Path("masks/a.json").read_text()
         assert text.count('"remove": true') == text.count('"remove": false') == 1
         swapped = {"true": "false", "false": "true"}
@@ -67,7 +67,7 @@ class TestWithoutNetworks:
         ran = cli("fill", "in", "--masks", "masks", "-o", "out", "-v")
 
         assert ran.code == 0
-        assert "  left 1: person 0.91, box 10 20 30 40, 400 px (kept by hand)\n" in ran.out
+        assert "  kept 1: person 0.91, box 10 20 30 40, 400 px (kept by hand)\n" in ran.out
         changed = (np.asarray(Image.open("out/a.png")) != np.asarray(Image.open("in/a.png"))).any(
             axis=2
         )
@@ -77,7 +77,7 @@ class TestWithoutNetworks:
 
     def test_what_was_not_masked_fails_and_the_rest_is_done(self, cli, make_photo):
         make_photo("in/a.png", "person")
-        cli("mask", "in", "-o", "masks", "--remove", "person")
+        cli("plan", "in", "-o", "masks", "--remove", "person")
         make_photo("in/b.png", "person")
         ran = cli("fill", "in", "--masks", "masks", "-o", "out")
         assert ran.code == 1
@@ -87,12 +87,12 @@ class TestWithoutNetworks:
     @pytest.mark.parametrize(
         ("args", "told"),
         [
-            (["mask", "in", "-o", "m"], "nothing to remove; give --remove, such as --remove pers"),
-            (["mask", "in", "-o", "in", "--remove", "car"], "in: is an input and --output too"),
-            (["mask", "in", "-o", "m", "--remove", "persn"], "unknown label 'persn'"),
-            (["mask", "in", "-o", "m", "--remove", "car", "-q", "-v"], "-q and -v exclude each"),
+            (["plan", "in", "-o", "m"], "nothing to remove; give --remove, such as --remove pers"),
+            (["plan", "in", "-o", "in", "--remove", "car"], "in: is an input and --output too"),
+            (["plan", "in", "-o", "m", "--remove", "persn"], "unknown label 'persn'"),
+            (["plan", "in", "-o", "m", "--remove", "car", "-q", "-v"], "-q and -v exclude each"),
             (["fill", "in", "-o", "out"], "Missing option '--masks'"),
-            (["fill", "in", "--masks", "m", "-o", "out"], "m: no such folder; 'cleanplate mask' m"),
+            (["fill", "in", "--masks", "m", "-o", "out"], "m: no such folder; 'cleanplate plan' m"),
             (["fill", "in", "--masks", "in", "-o", "out"], "in: is an input and --mask too"),
         ],
     )
@@ -115,7 +115,7 @@ class TestWithoutNetworks:
 )
 def test_drafts_are_never_overwritten(cli, make_photo, options, told):
     make_photo("in/a.png", "person")
-    cli("mask", "in", "-o", "masks", "--remove", "person")
+    cli("plan", "in", "-o", "masks", "--remove", "person")
     before = hashes(".")
     ran = cli("fill", "in", "--masks", "masks", "--overwrite", *options)
     assert ran.code == 2
@@ -138,7 +138,7 @@ def test_both_stages_in_processes_of_their_own_are_a_run(astronaut, rng):
 
     options = ("--remove", "person", "--shadows", "--keep", "1", "--device", "cpu")
     call("run", "in", "-o", "out", *options)
-    call("mask", "in", "-o", "masks", *options)
+    call("plan", "in", "-o", "masks", *options)
     call("fill", "in", "--masks", "masks", "-o", "filled", "--device", "cpu")
     assert hashes("filled") == hashes("out")
 
@@ -148,7 +148,7 @@ class TestGoingOn:
     def test_only_what_was_edited_is_filled_again(self, cli, make_photo):
         make_photo("in/a.png", "person", "car")
         make_photo("in/b.png", "person", "car")
-        cli("mask", "in", "-o", "masks", "--remove", "person,car", "--grow", 0, "--no-verify")
+        cli("plan", "in", "-o", "masks", "--remove", "person,car", "--dilate", 0, "--no-verify")
         fill = ("fill", "in", "--masks", "masks", "-o", "out")
         assert cli(*fill).code == 0
         assert "2 skipped (done before)" in cli(*fill).out
@@ -162,7 +162,7 @@ class TestGoingOn:
 
     def test_masks_that_were_painted_on_are_left_alone(self, cli, make_photo):
         make_photo("in/a.png", "person")
-        mask = ("mask", "in", "-o", "masks", "--remove", "person")
+        mask = ("plan", "in", "-o", "masks", "--remove", "person")
         cli(*mask)
         painted = np.full((30, 40), 255, np.uint8)
         Image.fromarray(painted).save("masks/a.png")
