@@ -198,7 +198,7 @@ def test_a_mask_of_another_size_is_an_error(own_remover, photo):
         (lambda c: c["objects"].pop(), "object 2 is missing; to leave it, set its remove to false"),
         (lambda c: c["outlines"].update({"1": [1, 2]}), "the run lengths do not add up to 200 x 1"),
         (lambda c: c["objects"][0].update(box_xyxy=[0, 0, 9, 9]), "does not hold the outline"),
-        (lambda c: c["settings"].pop("grow"), r"not as 'cleanplate mask' writes it \(KeyError"),
+        (lambda c: c["settings"].pop("grow"), r"not as 'cleanplate plan' writes it \(KeyError"),
     ],
 )
 def test_json_that_cannot_be_understood_is_an_error(own_remover, photo, edit, told):
@@ -218,7 +218,7 @@ def test_broken_or_absent_files_are_errors(own_remover, photo):
     Path("masks/sub/a.json").write_text("{")
     assert "masks/sub/a.json: it is no JSON (" in fill(own_remover)[0].error
     Path("masks/sub/a.json").unlink()
-    assert "masks/sub/a.json: there is no such file; make it with 'cleanplate mask'" in (
+    assert "masks/sub/a.json: there is no such file; make it with 'cleanplate plan'" in (
         fill(own_remover)[0].error
     )
 

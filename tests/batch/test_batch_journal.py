@@ -116,7 +116,7 @@ def test_other_settings_are_said_and_overwrite_applies_them(remover, make_photo)
     ):
         [outcome] = engine.run(plan)
     assert outcome.skipped == "other settings"
-    assert outcome.notes == ("--grow not given, now 3, --min-score 0.5, now 0.6",)
+    assert outcome.notes == ("--dilate not given, now 3, --min-score 0.5, now 0.6",)
     assert run(remover, replace(other, overwrite=True)) == {"a.png": "removed"}
     assert run(remover, other) == {"a.png": "done"}
 

@@ -252,7 +252,7 @@ def test_an_end_of_file_error_is_no_interrupt(cli, monkeypatch):
     def fail():
         raise EOFError("of a decoder")
 
-    monkeypatch.setattr("cleanplate.cli.diagnosis.diagnose", lambda *_, **__: fail())
+    monkeypatch.setattr("cleanplate.cli.commands.doctor.diagnose", lambda *_, **__: fail())
     ran = cli("doctor")
     assert ran.code == 1
     assert "EOFError: of a decoder" in ran.err

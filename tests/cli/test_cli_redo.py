@@ -90,7 +90,7 @@ def test_what_was_filled_from_masks_is_filled_from_them_again(cli):
     assert "masks/a.json: the report would overwrite it" in ran.err
     ran = cli(*redo, "--min-score", 0.2, "--remove", "car")
     assert ran.code == 2
-    assert "--min-score, --remove: the photos were filled from masks, which are used" in ran.err
+    assert "--remove, --min-score: the photos were filled from masks, which are used" in ran.err
 
 
 @pytest.mark.parametrize(
@@ -136,4 +136,4 @@ def test_the_next_run_knows_what_was_done_again(cli):
     run = ("run", "in", "-r", "-o", "out", "--remove", "person,car", "--dilate", 0)
     ran = cli(*run)
     assert "1 skipped (done before), 1 skipped (made with other settings)" in ran.out
-    assert "1 photo left as made with other settings: --min-score 0.0, now 0.5" in ran.out
+    assert "1 photo skipped, made with other settings: --min-score 0.0, now 0.5" in ran.out

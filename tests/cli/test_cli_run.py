@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from cleanplate import remover as pipeline
-from cleanplate.cli import options
 from cleanplate.errors import MissingRuntimeError
 from cleanplate.inpainting import DEFAULT_INPAINTER, METHODS
 from cleanplate.options import DEFAULT_MIN_SCORE
@@ -168,7 +167,7 @@ def test_verbose_adds_boxes_times_and_notes(cli, make_photo):
     make_photo("in/a.png", "person", "car")
     ran = cli("run", "in", "-o", "out", "--remove", "person,car", "-v")
     assert "  removed 1: person 0.91, box 10 20 30 40, 400 px\n" in ran.out
-    assert "  left 2: car 0.30, box 50 20 70 40, 400 px (score below 0.5)\n" in ran.out
+    assert "  kept 2: car 0.30, box 50 20 70 40, 400 px (score below 0.5)\n" in ran.out
     assert re.search(r"\n  read \d+\.\d\d s, .*, write \d+\.\d\d s, total \d+\.\d\d s\n", ran.out)
 
 
@@ -209,7 +208,10 @@ def test_verbose_shows_where_an_internal_error_happened(cli, make_photo, monkeyp
         (["in", "-o", "out", "--remove", "3", "15"], "15: no such .*, write --remove 3,15"),
         (["in", "cars", "-o", "out", "--remove", "a, b,"], "cars: no .* --remove a,b,cars"),
         (["in", "-o", "out", "--remove", "car", "--mask", "in"], "--mask and --remove exclude"),
-        (["in", "-o", "out", "--mask", "m", "--dilate", "1"], "--dilate and --mask exclude each other"),
+        (
+            ["in", "-o", "out", "--mask", "m", "--dilate", "1"],
+            "--dilate and --mask exclude each other",
+        ),
         (["in", "-o", "out", "--remove", "car", "--device", "gpu"], "unknown device 'gpu'; known:"),
         (["in", "-o", "out", "--remove", "car", "--segmenter", "sam"], "unknown segmenter 'sam'"),
         (["in", "-o", "out", "--mask", "in/a.png", "--inpainter", "x"], "unknown inpainter 'x'; k"),
@@ -330,9 +332,8 @@ def test_the_help_tells_the_devices_and_defaults_there_are(cli, monkeypatch):
     assert ran.code == 0
     for word in (*DEVICES, *METHODS, "cleanplate models list"):
         assert word in ran.out
-    for default in (DEFAULT_SEGMENTER, DEFAULT_INPAINTER):
+    for default in (DEFAULT_SEGMENTER, DEFAULT_INPAINTER, DEFAULT_MIN_SCORE):
         assert f"[default: ({default})]" in ran.out
-    assert str(DEFAULT_MIN_SCORE) == options.SHOWN_MIN_SCORE
     shorts = set(re.findall(r" (-\w)\b", ran.out))
     assert shorts == {"-o", "-r", "-v", "-q"}
 

@@ -136,7 +136,7 @@ def check_unchanged(examples: Sequence[Example]) -> None:
             if not same:
                 raise InputError(
                     f"{path}: the example was changed since the masks were made by it; make them "
-                    "again with 'cleanplate mask --overwrite'"
+                    "again with 'cleanplate plan --overwrite'"
                 )
 
 

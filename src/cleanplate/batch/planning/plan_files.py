@@ -37,7 +37,7 @@ from cleanplate.types import Box, Instance, Mask
 
 _FORMAT = 1  # of the JSON; another one is refused
 
-_REMAKE = "make it again with 'cleanplate mask --overwrite'"
+_REMAKE = "make it again with 'cleanplate plan --overwrite'"
 
 
 def plan_of_masks(plan: RunPlan, folder: Path, *, report: Path | None = None) -> RunPlan:
@@ -158,7 +158,7 @@ def read_draft(
     except InputError as error:
         raise PhotoError(described, str(error), f"mend it, or {_REMAKE}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        cause = f"it is not as 'cleanplate mask' writes it ({type(error).__name__}: {error})"
+        cause = f"it is not as 'cleanplate plan' writes it ({type(error).__name__}: {error})"
         raise PhotoError(described, cause, f"mend it, or {_REMAKE}") from error
     if draft.verify and found_by != again:
         made, looks = found_by.segmenter, again.segmenter
@@ -201,7 +201,7 @@ def _load(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise PhotoError(
-            path, "there is no such file", "make it with 'cleanplate mask', or use run --mask"
+            path, "there is no such file", "make it with 'cleanplate plan', or use run --mask"
         ) from error
     except OSError as error:
         raise reading_error(path, error) from error

@@ -12,7 +12,7 @@ from cleanplate.errors import CleanplateError, InputError
 from cleanplate.hub import get_model, read_manifest
 from cleanplate.options import Rules
 
-_OPTIONS = {"labels": "--remove", "drafts": "--masks"}
+_OPTIONS = {"labels": "--remove", "drafts": "--masks", "grow": "--dilate"}
 """Settings that are called otherwise on the command line."""
 
 _WITHOUT_EFFECT = ("untouched", "like", "like_mask")
