@@ -18,7 +18,7 @@ from cleanplate.errors import InputError, PhotoError, UnknownNameError
 from cleanplate.labels import ALL, resolve_labels
 
 if TYPE_CHECKING:
-    from cleanplate.batch import Example, Job, ModelNames, Outcome, Plan, Resources
+    from cleanplate.batch import Example, Job, ModelNames, PhotoResult, Resources, RunPlan
     from cleanplate.remover import Remover
 
 NOTHING_TO_REMOVE = "nothing to remove; give --remove, such as --remove person,car"
@@ -114,7 +114,7 @@ def job_settings(removal: RemovalArguments, known: Collection[str]) -> dict[str,
 
 
 def run_job(
-    plan: "Plan",
+    plan: "RunPlan",
     remover: "Remover",
     job: "Job",
     reporter: ProgressReporter,
@@ -122,7 +122,7 @@ def run_job(
     *,
     resources: "Resources",
     journal_in: Path | None,
-    later: "Iterator[Plan] | None" = None,
+    later: "Iterator[RunPlan] | None" = None,
 ) -> None:
     """Execute a planned run, show its progress, and write its report.
 
@@ -214,7 +214,7 @@ class ReportFiles:
         """Close the files."""
         self._stack.close()
 
-    def write(self, outcome: "Outcome") -> None:
+    def write(self, outcome: "PhotoResult") -> None:
         """Write the outcome of one photo; a full disk does not stop the run."""
         if self._lines is None:
             return
@@ -292,7 +292,7 @@ def check_inputs_are_no_labels(inputs: Sequence[Path], remove: Sequence[str]) ->
         )
 
 
-def _introduce(plan: "Plan", what: str, models: "ModelNames") -> None:
+def _introduce(plan: "RunPlan", what: str, models: "ModelNames") -> None:
     """Print what will be done, by which models and on which device."""
     running = [
         f"{role} {name} on {models['provider'][role]}"

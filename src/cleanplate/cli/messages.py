@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cleanplate.batch import Found, Outcome
+    from cleanplate.batch import FoundObject, PhotoResult
 
 _SKIPPED = {
     "exists": "exists",
@@ -32,12 +32,12 @@ _KEPT = {"copy": "copied", "link": "linked", "skip": "not written"}
 _PLURALS = {"bus": "buses", "person": "people", "sheep": "sheep"}
 
 
-def describe_photo(outcome: "Outcome") -> str:
+def describe_photo(outcome: "PhotoResult") -> str:
     """Return the outcome of a photo in one line."""
     return f"{outcome.source}: {_describe_status(outcome)}"
 
 
-def describe_details(outcome: "Outcome") -> list[str]:
+def describe_details(outcome: "PhotoResult") -> list[str]:
     """Return the lines that `-v` adds: objects, stages, notes."""
     lines = [
         f"  {'removed' if instance.chosen else 'kept'} {_describe_object(instance)}"
@@ -55,7 +55,7 @@ def describe_details(outcome: "Outcome") -> list[str]:
     return lines
 
 
-def cause_of(outcome: "Outcome") -> str:
+def cause_of(outcome: "PhotoResult") -> str:
     """Return why a photo failed, its path first."""
     return f"{outcome.source}: {(outcome.error or '').removeprefix(f'{outcome.source}: ')}"
 
@@ -79,7 +79,7 @@ def list_counts(counts: Mapping[str, int]) -> str:
     return ", ".join(count_of(count, label) for label, count in ordered)
 
 
-def _describe_status(outcome: "Outcome") -> str:
+def _describe_status(outcome: "PhotoResult") -> str:
     from cleanplate.batch import EMPTY_MASK
 
     removed = _list_objects(instance for instance in outcome.found if instance.chosen)
@@ -110,13 +110,13 @@ def _describe_status(outcome: "Outcome") -> str:
             return "failed: " + cause_of(outcome).removeprefix(f"{outcome.source}: ")
 
 
-def _describe_object(instance: "Found") -> str:
+def _describe_object(instance: "FoundObject") -> str:
     box = " ".join(str(edge) for edge in instance.box_xyxy)
     score, area_px = f"{instance.score:.2f}", instance.area_px
     return f"{instance.id}: {instance.label} {score}, box {box}, {area_px} px"
 
 
-def _list_objects(instances: Iterable["Found"]) -> str:
+def _list_objects(instances: Iterable["FoundObject"]) -> str:
     scores: dict[str, list[str]] = {}
     for instance in instances:
         scores.setdefault(instance.label, []).append(f"{instance.score:.2f}")
@@ -126,6 +126,6 @@ def _list_objects(instances: Iterable["Found"]) -> str:
     return " and ".join([", ".join(listed[:-1]), listed[-1]] if len(listed) > 1 else listed)
 
 
-def _share(outcome: "Outcome") -> str:
+def _share(outcome: "PhotoResult") -> str:
     percent = 100 * (outcome.mask_share or 0)
     return "under 0.1 % of the photo" if percent < 0.1 else f"{percent:.1f} % of the photo"

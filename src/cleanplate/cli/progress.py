@@ -30,7 +30,7 @@ from cleanplate.cli.options import RunOptions
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from cleanplate.batch import Outcome
+    from cleanplate.batch import PhotoResult
 
 _SKIPPED = ("done", "exists", "other settings", "edited")
 _MAX_NAMES = 5  # of photos in the summary that may need a look; the report lists all of them
@@ -109,7 +109,7 @@ class ProgressReporter:
         """Show which photo is in progress."""
         self._update_bar("", item=one_line(source.name))
 
-    def finish_photo(self, outcome: "Outcome") -> None:
+    def finish_photo(self, outcome: "PhotoResult") -> None:
         """Show and count the outcome of a photo."""
         self._count(
             outcome.skipped or outcome.kept_by or outcome.status,

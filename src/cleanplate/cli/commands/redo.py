@@ -27,7 +27,7 @@ from cleanplate.cli.progress import ProgressReporter
 from cleanplate.errors import InputError
 
 if TYPE_CHECKING:
-    from cleanplate.batch import Example, Job, Line, Plan
+    from cleanplate.batch import Example, Job, ReportLine, RunPlan
 
 
 @expand_options(omit=("raw_output", "untouched", "overwrite"))
@@ -137,17 +137,17 @@ def _check_report(report: Path | None, source: Path, listed: Path) -> None:
         raise InputError(f"{report}: would replace the list of photos; name another file")
 
 
-def _check_masks_stay(job: "Job", plan: "Plan", report: Path | None) -> None:
+def _check_masks_stay(job: "Job", plan: "RunPlan", report: Path | None) -> None:
     files = job.own_drafts or job.own_masks
     if files is not None:
         files.check_stay(plan, report=report, are_drafts=job.own_drafts is not None)
 
 
-def _used_examples(line: "Line") -> bool:
+def _used_examples(line: "ReportLine") -> bool:
     return bool(line["settings"].get("like"))
 
 
-def _former_examples(line: "Line", segmenter: str | None) -> "tuple[Example, ...]":
+def _former_examples(line: "ReportLine", segmenter: str | None) -> "tuple[Example, ...]":
     """Return the examples that the former run used, as they are now; none if it used none."""
     from cleanplate.batch import examples_of_run
 

@@ -41,7 +41,7 @@ from cleanplate.cli.progress import ProgressReporter
 from cleanplate.errors import InputError
 
 if TYPE_CHECKING:
-    from cleanplate.batch import Job, Plan
+    from cleanplate.batch import Job, RunPlan
     from cleanplate.remover import Remover
 
 _MANY = 1_000_000  # photos that may come while watching
@@ -136,7 +136,7 @@ def run_command(
         own_masks = None if mask is None else batch.MaskFiles(mask)
         photo_filter = selection.photo_filter()
 
-        def make_plan() -> batch.Plan:
+        def make_plan() -> batch.RunPlan:
             plan = batch.plan_photos(
                 inputs,
                 folder,
@@ -152,7 +152,7 @@ def run_command(
                 own_masks.check_stay(plan, masks=masks, report=outputs.report)
             return plan
 
-        plan = batch.Plan(()) if piped else make_plan()
+        plan = batch.RunPlan(()) if piped else make_plan()
         check_only(rules, 1 if piped else len(plan.photos))
         examples = batch.open_examples(removal.like or [], removal.like_mask or [])
         batch.check_examples_stay(plan, examples, masks=masks)
@@ -184,13 +184,13 @@ def run_command(
         )
 
 
-def _watch(make_plan: "Callable[[], Plan]", reporter: ProgressReporter) -> "Iterator[Plan]":
+def _watch(make_plan: "Callable[[], RunPlan]", reporter: ProgressReporter) -> "Iterator[RunPlan]":
     """Yield plans of new photos, without end; an error of planning is reported once."""
     from cleanplate import batch
 
     reported = set()
 
-    def plan_again() -> "Plan | None":
+    def plan_again() -> "RunPlan | None":
         try:
             return make_plan()
         except InputError as error:
