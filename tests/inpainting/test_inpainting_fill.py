@@ -15,8 +15,8 @@ class Counting:
 
     name, provider = "counting", "OpenCV"
 
-    def __init__(self, lanes: int, working_size: int | None = None) -> None:
-        self.lanes, self.working_size = lanes, working_size
+    def __init__(self, max_concurrency: int, working_size: int | None = None) -> None:
+        self.max_concurrency, self.working_size = max_concurrency, working_size
         self.inside = self.most = 0
         self.lock = threading.Lock()
 
@@ -73,8 +73,8 @@ def test_the_windows_of_a_photo_meet_on_the_gpu(rng, pretended_cuda):
     np.testing.assert_array_equal(found[~mask], photo[~mask])
 
 
-@pytest.mark.parametrize(("lanes", "step"), [(1, 1), (8, 32)])
-def test_windows_that_are_filled_together_have_few_sizes(lanes, step):
+@pytest.mark.parametrize(("max_concurrency", "step"), [(1, 1), (8, 32)])
+def test_windows_that_are_filled_together_have_few_sizes(max_concurrency, step):
     asked = []
 
     class Asked(Counting):
@@ -87,6 +87,6 @@ def test_windows_that_are_filled_together_have_few_sizes(lanes, step):
     for depth in (75, 82, 90, 99, 108, 117, 127):
         mask = np.zeros((700, 700), np.bool_)
         mask[300 : 300 + 2 * depth, 200:500] = True
-        inpaint_holes(np.full((700, 700, 3), 90, np.uint8), mask, Asked(lanes, 256))
+        inpaint_holes(np.full((700, 700, 3), 90, np.uint8), mask, Asked(max_concurrency, 256))
     assert all(size % step == 0 for size in asked)
     assert (len(set(asked)) <= 4) == (step > 1)

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from cleanplate.ops.parallel import parallel_map
 
 
-@given(things=st.lists(st.integers(), max_size=20), lanes=st.integers(1, 5))
-def test_the_results_are_in_the_things_order(things, lanes):
-    assert list(parallel_map(lambda thing: thing * 2, things, lanes)) == [n * 2 for n in things]
+@given(items=st.lists(st.integers(), max_size=20), max_concurrency=st.integers(1, 5))
+def test_the_results_are_in_the_things_order(items, max_concurrency):
+    assert list(parallel_map(lambda item: item * 2, items, max_concurrency)) == [
+        n * 2 for n in items
+    ]
 
 
 def test_so_many_at_a_time_and_no_more():
@@ -39,8 +41,8 @@ def test_one_lane_works_here_and_only_when_it_is_asked_to():
     assert done == [(1, threading.current_thread())]
 
 
-@pytest.mark.parametrize("lanes", [1, 2])
-def test_an_error_ends_it_and_what_was_not_begun_is_left_out(lanes):
+@pytest.mark.parametrize("max_concurrency", [1, 2])
+def test_an_error_ends_it_and_what_was_not_begun_is_left_out(max_concurrency):
     begun = []
 
     def work(number):
@@ -49,7 +51,7 @@ def test_an_error_ends_it_and_what_was_not_begun_is_left_out(lanes):
             raise ValueError("one")
         return number
 
-    results = parallel_map(work, range(1000), lanes)
+    results = parallel_map(work, range(1000), max_concurrency)
     assert next(results) == 0
     with pytest.raises(ValueError, match="one"):
         list(results)

@@ -136,13 +136,13 @@ def test_ones_fault_is_not_the_others():
 
 @given(
     numbers=st.lists(st.integers(0, 99), min_size=1, max_size=30),
-    lanes=st.integers(1, 8),
+    max_concurrency=st.integers(1, 8),
     most=st.integers(1, 5),
 )
-def test_everyone_gets_their_own(numbers, lanes, most):
+def test_everyone_gets_their_own(numbers, max_concurrency, most):
     batcher = Batcher(run := Doubling(), most=most)
     tensors = [value(number, size=1 + number % 2) for number in numbers]
-    with ThreadPoolExecutor(lanes) as pool:
+    with ThreadPoolExecutor(max_concurrency) as pool:
         found = list(pool.map(lambda tensor: batcher([tensor, tensor + 1]), tensors))
     for tensor, (first, second) in zip(tensors, found, strict=True):
         np.testing.assert_array_equal(first, tensor * 2)

@@ -51,10 +51,10 @@ def test_a_served_session_is_like_one_of_ones_own(network_file, served):
     use_server(None)
     own = Session(network_file, name="edges", device="cpu")
     np.testing.assert_array_equal(drawn, own.run(tensor))
-    assert (session.provider, session.input_shapes, session.lanes) == (
+    assert (session.provider, session.input_shapes, session.max_concurrency) == (
         own.provider,
         own.input_shapes,
-        own.lanes,
+        own.max_concurrency,
     )
 
 

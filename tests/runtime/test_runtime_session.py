@@ -139,8 +139,8 @@ def test_calls_from_threads_are_computed_together(edges_file, pretended_cuda):
     batches = [shapes[0][0] for shapes in pretended_cuda.sessions[0].ran]
     assert sum(batches) == 24
     assert max(batches) > 1
-    assert session.lanes > 1
-    assert alone.lanes == 1
+    assert session.max_concurrency > 1
+    assert alone.max_concurrency == 1
 
 
 def network_of(operator, shape):
@@ -180,7 +180,7 @@ def test_a_network_that_takes_no_batches_runs_once_at_a_time(pretended_cuda, mon
     session = Session(network_of("Neg", [1, 3]), name="negative", device="cuda")
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(session.run, np.ones((12, 1, 3), np.float32)))
-    assert session.lanes == 1
+    assert session.max_concurrency == 1
     assert set(most) == {1}
 
 

@@ -25,7 +25,7 @@ def test_the_scene_is_not_a_thing_in_it():
 class Colours:
     """A network that takes red for a person, blue for a car, and everything else for a wall."""
 
-    lanes = 1
+    max_concurrency = 1
 
     def __init__(self) -> None:
         self.shapes = []

@@ -124,7 +124,7 @@ def deeplab_once(deeplab, image):
 class ColourNetwork:
     """Answers class 15 (person) for red, 8 (cat) for blue, at a quarter of the size."""
 
-    lanes = 1
+    max_concurrency = 1
 
     def __init__(self) -> None:
         self.given: list[np.ndarray] = []

@@ -22,7 +22,7 @@ def noise(rng, planes, size_hw):
 class Noisy:
     """Answers with blots of every class, the same for the same input."""
 
-    lanes = 1
+    max_concurrency = 1
 
     def run(self, pixels, embeddings=None):
         rng = np.random.default_rng(int(np.abs(pixels).sum()) % 1000)

@@ -254,5 +254,5 @@ def test_looks_at_the_same_time_see_what_one_by_one_see(size_hw):
     image[::7, ::5] = np.minimum(image[::7, ::5], 60)
     one, several = (Look(lambda look, part: redness(part) * 0.2) for _ in range(2))
     expected = find_evidence(image, one)
-    np.testing.assert_array_equal(find_evidence(image, several, lanes=4), expected)
+    np.testing.assert_array_equal(find_evidence(image, several, max_concurrency=4), expected)
     assert sorted(part.shape for part in one.parts) == sorted(part.shape for part in several.parts)

@@ -14,7 +14,7 @@ class Inpainter(Protocol):
     An implementation owns its network's padding, normalisation and mask polarity: callers only ever
     see RGB uint8 and True = remove. `inpaint` may be called from several threads at once.
 
-    It may have the properties `reach_px`, `is_sharp` and `lanes` besides, see the functions below.
+    Optional properties: `reach_px`, `is_sharp`, `max_concurrency`; see the functions below.
     """
 
     @property
@@ -70,9 +70,9 @@ def is_sharp(inpainter: Inpainter) -> bool:
 
 
 def max_concurrency(inpainter: Inpainter) -> int:
-    """Return how many windows at a time are worth giving to an inpainter, from threads.
+    """Return how many windows an inpainter should fill at once, from as many threads.
 
-    An inpainter states it as `lanes`; without that property it is 1.
+    Its property `max_concurrency`, or 1 without one.
     """
-    lanes: int = getattr(inpainter, "lanes", 1)
-    return lanes
+    limit: int = getattr(inpainter, "max_concurrency", 1)
+    return limit

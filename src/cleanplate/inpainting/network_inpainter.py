@@ -37,9 +37,9 @@ class NetworkInpainter(ABC):
         return self._networks["fill"].provider
 
     @property
-    def lanes(self) -> int:
+    def max_concurrency(self) -> int:
         """How many windows at a time are worth it: several on a GPU."""
-        return self._networks["fill"].lanes
+        return self._networks["fill"].max_concurrency
 
     def inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
         """Return `image` with the hole filled; see `Inpainter.inpaint`."""

@@ -1,31 +1,31 @@
-"""The same work on several things at once, in threads, with the results in the things' order."""
+"""Map a function over items in threads, with the results in order."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-Thing = TypeVar("Thing")
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def parallel_map(
-    work: Callable[[Thing], Result], things: Iterable[Thing], lanes: int
+    function: Callable[[Item], Result], items: Iterable[Item], max_concurrency: int
 ) -> Iterator[Result]:
-    """Yield `work(thing)` for each of `things`, in their order.
+    """Yield `function(item)` for each of `items`, in their order.
 
     Args:
-        work: safe to call from several threads.
-        things: all are taken at once.
-        lanes: at most so many at a time; 1 works in this thread, one by one as they are asked for.
+        function: thread-safe.
+        items: consumed at once, except with a `max_concurrency` of 1.
+        max_concurrency: >= 1, the number of threads; 1 uses the caller's thread and is lazy.
 
     Raises:
-        Exception: what `work` raises, when it is that thing's turn; those not begun are left out.
+        Exception: whatever `function` raises, at that item's turn; calls not begun are cancelled.
     """
-    if lanes == 1:
-        yield from map(work, things)
+    if max_concurrency == 1:
+        yield from map(function, items)
         return
-    with ThreadPoolExecutor(lanes) as pool:
-        futures = [pool.submit(work, thing) for thing in things]
+    with ThreadPoolExecutor(max_concurrency) as pool:
+        futures = [pool.submit(function, item) for item in items]
         try:
             for future in futures:
                 yield future.result()

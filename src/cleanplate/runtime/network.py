@@ -20,5 +20,5 @@ class Network:
     provider: str  # what runs it, e.g. "CPUExecutionProvider"
     # What the file says of each input: a number, or a name where any size will do.
     input_shapes: tuple[tuple[int | str, ...], ...]
-    lanes: int  # how many calls at once are worth it: 1 where one call keeps the device busy
+    max_concurrency: int  # useful simultaneous calls; 1 where one call keeps the device busy
     run: Run

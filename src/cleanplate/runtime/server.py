@@ -113,7 +113,7 @@ class Server:
                     connection.send(_sendable(error))
                     return
                 self._networks[key] = network
-        connection.send((network.provider, network.input_shapes, network.lanes))
+        connection.send((network.provider, network.input_shapes, network.max_concurrency))
 
     def _run_for(self, connection: Connection, key: str, count: int) -> None:
         tensors = [_receive(connection) for _ in range(count)]
@@ -164,8 +164,8 @@ class Client:
                     return [_receive(connection) for _ in range(answer)]
             raise answer
 
-        provider, input_shapes, lanes = answer
-        return Network(provider, input_shapes, lanes, run)
+        provider, input_shapes, max_concurrency = answer
+        return Network(provider, input_shapes, max_concurrency, run)
 
     @contextmanager
     def _connection(self, device: str) -> Iterator[Connection]:

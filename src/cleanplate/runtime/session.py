@@ -29,7 +29,7 @@ from cleanplate.runtime.network import Network, Run, Tensor
 logger = logging.getLogger(__name__)
 
 _HALF = "cuda-fp16"
-_LANES = 8  # of a photo's tiles or windows, on a device that takes batches
+_MAX_CONCURRENCY = 8  # of a photo's tiles or windows, on a device that takes batches
 _OUT_OF_MEMORY = ("out of memory", "failed to allocate", "bad_alloc", "alloc_failed")  # lower case
 
 # Such as "CUDA failure 35: driver is too old", amid the names of source files and C++ types.
@@ -82,9 +82,9 @@ class Session:
         return self._network.input_shapes
 
     @property
-    def lanes(self) -> int:
+    def max_concurrency(self) -> int:
         """How many calls at once are worth it: 1 where one call keeps the device busy."""
-        return self._network.lanes
+        return self._network.max_concurrency
 
     def run(self, *tensors: Tensor) -> Tensor:
         """Return the network's first output for its inputs, given in the file's order.
@@ -156,7 +156,7 @@ def _load(content: bytes, name: str, device: str, threads: int | None) -> Networ
     return Network(
         provider=provider,
         input_shapes=tuple(tuple(node.shape) for node in inputs),
-        lanes=_LANES if batched else 1,
+        max_concurrency=_MAX_CONCURRENCY if batched else 1,
         run=Batcher(run, most=MOST_IN_BATCH if batched else 1) if one_user else run,
     )
 

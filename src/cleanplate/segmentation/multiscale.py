@@ -78,7 +78,7 @@ def find_evidence(
     *,
     seen: Evidence | None = None,
     seen_side: int = WHOLE_SIDE,
-    lanes: int = 1,
+    max_concurrency: int = 1,
 ) -> Evidence:
     """Return the evidence for each class over the whole photo.
 
@@ -89,7 +89,7 @@ def find_evidence(
             photos over 1,000 px it is then shown suspected parts. None shows the photo here, and
             all of a large one again.
         seen_side: px; the photo's long side as it was shown for `seen`.
-        lanes: how many looks at a time; the evidence does not depend on it.
+        max_concurrency: how many looks at a time; the evidence does not depend on it.
 
     Returns:
         (C, h, w) float32 in [0, 1]; cell (i, j) covers H/h x W/w px of the photo.
@@ -109,7 +109,7 @@ def find_evidence(
             budget_px -= sum(area_of(tile) for tile in tiles)
         scaled = _resized(image, level.size_hw) if level.shrinks and tiles else None
         looked = functools.partial(_look_at, image, scaled, level.size_hw, look)
-        for tile, evidence in zip(tiles, parallel_map(looked, tiles, lanes), strict=True):
+        for tile, evidence in zip(tiles, parallel_map(looked, tiles, max_concurrency), strict=True):
             if evidence is not None:
                 _merge(merged, latest, evidence, tile, level.size_hw)
     return merged

@@ -34,8 +34,10 @@ class Ade20kSegmenter(NetworkSegmenter):
             return self.look(part, part.shape[:2])[channels]
 
         whole = self.look(image, (_SIDE, _SIDE))[channels]
-        lanes = self._networks["segment"].lanes
-        evidence = find_evidence(image, look, seen=whole, seen_side=_SIDE, lanes=lanes)
+        network = self._networks["segment"]
+        evidence = find_evidence(
+            image, look, seen=whole, seen_side=_SIDE, max_concurrency=network.max_concurrency
+        )
         return find_instances(evidence, asked, image.shape[:2])
 
     def look(self, part: RGBImage, size_hw: tuple[int, int]) -> Evidence:

@@ -29,5 +29,5 @@ class DeepLabSegmenter(NetworkSegmenter):
         def look(part: RGBImage) -> Evidence:
             return softmax(network.run(unit_tensor(part))[0], channels)
 
-        evidence = find_evidence(image, look, lanes=network.lanes)
+        evidence = find_evidence(image, look, max_concurrency=network.max_concurrency)
         return find_instances(evidence, asked, image.shape[:2])

@@ -44,7 +44,11 @@ class TorchvisionSemanticSegmenter(NetworkSegmenter):
 
         whole = resized_as_published(image)
         evidence = find_evidence(
-            image, look, seen=look(whole), seen_side=max(whole.shape[:2]), lanes=network.lanes
+            image,
+            look,
+            seen=look(whole),
+            seen_side=max(whole.shape[:2]),
+            max_concurrency=network.max_concurrency,
         )
         return find_instances(evidence, asked, image.shape[:2])
 
