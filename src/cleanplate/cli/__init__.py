@@ -105,8 +105,10 @@ def main(args: Sequence[str] | None = None) -> int:
         print_error(f"{place}{error.strerror or error}")
         return FAILED
     except Exception as caught:
-        # Typer turns EOFError, which PyAV also raises, into Abort: it is no interrupt
-        internal = (caught.__cause__ if isinstance(caught, typer.Abort) else None) or caught
+        # Typer may make Abort of KeyboardInterrupt, and of EOFError, which PyAV raises, too
+        internal = caught.__cause__ if isinstance(caught, typer.Abort) else caught
+        if internal is None or isinstance(internal, KeyboardInterrupt):
+            return INTERRUPTED
         if os.environ.get(TRACEBACK_VARIABLE):
             traceback.print_exception(internal)
         print_error(
