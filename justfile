@@ -7,13 +7,13 @@ install:
     pip install -e ".[dev]"
     pre-commit install
 
-# Fast tests
+# Fast tests, on every core
 test *arguments:
-    pytest {{ arguments }}
+    pytest -n auto {{ arguments }}
 
 # All tests; the slow ones build the wheel and new environments
 test-all:
-    pytest -m "slow or not slow"
+    pytest -n auto -m "slow or not slow" --durations=15
 
 # Lint and check the format
 lint:
