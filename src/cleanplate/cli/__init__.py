@@ -104,19 +104,23 @@ def main(args: Sequence[str] | None = None) -> int:
         place = f"{error.filename}: " if error.filename else ""
         print_error(f"{place}{error.strerror or error}")
         return FAILED
-    except Exception as caught:
-        # Typer may make Abort of KeyboardInterrupt, and of EOFError, which PyAV raises, too
-        internal = caught.__cause__ if isinstance(caught, typer.Abort) else caught
-        if internal is None or isinstance(internal, KeyboardInterrupt):
-            return INTERRUPTED
-        if os.environ.get(TRACEBACK_VARIABLE):
-            traceback.print_exception(internal)
-        print_error(
-            f"internal error ({type(internal).__name__}: {internal}); please report it with the "
-            f"output of {TRACEBACK_VARIABLE}=1"
-        )
-        return FAILED
+    except Exception as error:
+        return _report_internal_error(error)
     return status if isinstance(status, int) else DONE
+
+
+def _report_internal_error(error: BaseException) -> int:
+    if isinstance(error, typer.Abort):  # Typer's for KeyboardInterrupt, and PyAV's EOFError too
+        error = error.__cause__ or KeyboardInterrupt()
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    if os.environ.get(TRACEBACK_VARIABLE):
+        traceback.print_exception(error)
+    print_error(
+        f"internal error ({type(error).__name__}: {error}); please report it with the "
+        f"output of {TRACEBACK_VARIABLE}=1"
+    )
+    return FAILED
 
 
 def _check_not_empty(arguments: Sequence[str]) -> None:
