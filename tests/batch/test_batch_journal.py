@@ -17,7 +17,7 @@ from cleanplate.batch.planning.photo_list import plan_photos
 from cleanplate.batch.records.journal import Journal
 from cleanplate.batch.records.settings import settings_in_words
 from cleanplate.errors import InputError, PhotoError
-from cleanplate.io.storage import links
+from cleanplate.io.storage import COPIED_NOTE, links
 
 MODELS = {"models": {"segmenter": "colours", "inpainter": "telea"}, "provider": {}}
 PERSON = Job(labels=("person",), min_score=0.5)
@@ -247,16 +247,14 @@ class TestUntouched:
         def refuse(*_):
             raise OSError(errno.EXDEV, "Invalid cross-device link")
 
-        monkeypatch.setattr(links, "_share_blocks", refuse)
+        monkeypatch.setattr(links, "_reflink", refuse)
         monkeypatch.setattr(links, "_hard_link", refuse)
         make_photo(Path("in/a.png"))
         plan = plan_photos([Path("in")], Path("out"))
         with Engine(remover, replace(PERSON, untouched="link"), ALONE) as engine:
             [outcome] = engine.run(plan)
         assert outcome.kept_by == "copy"
-        assert outcome.notes == (
-            "it could not be linked there, as on another disk, and was copied",
-        )
+        assert outcome.notes == (COPIED_NOTE,)
 
     def test_a_linked_photo_that_changes_is_done_again(self, remover, make_photo):
         make_photo(Path("in/a.png"))

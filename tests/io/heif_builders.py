@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from cleanplate.io.metadata.isobmff import (
+    HeifFile,
     Item,
-    PictureFile,
     Property,
     Reference,
-    read_picture_file,
-    write_picture_file,
+    parse_heif,
+    serialize_heif,
 )
 
 
@@ -39,7 +39,7 @@ def bare_heic():
     size = bytes(4) + struct.pack(">II", 16, 8)
     properties = (Property(b"hvcC", set_up, is_essential=True), Property(b"ispe", size))
     item = Item(b"hvc1", bytes(20), properties)
-    return write_picture_file(PictureFile(b"heic", (b"mif1",), 1, {1: item}, ()))
+    return serialize_heif(HeifFile(b"heic", (b"mif1",), 1, {1: item}, ()))
 
 
 def decoded(data):
@@ -54,7 +54,7 @@ def decoded(data):
 
 def with_properties(data, *properties, without=()):
     """Return the file with more properties of its primary picture."""
-    file = read_picture_file(data)
+    file = parse_heif(data)
     primary = file.items[file.primary]
     kept = tuple(p for p in primary.properties if (p.type, p.data[:4]) not in without)
     return _written(file, {file.primary: replace(primary, properties=kept + properties)})
@@ -62,7 +62,7 @@ def with_properties(data, *properties, without=()):
 
 def with_items(data, *items, reference):
     """Return the file with more items, each referring to the primary picture."""
-    file = read_picture_file(data)
+    file = parse_heif(data)
     first = max(file.items) + 1
     new = dict(enumerate(items, start=first))
     links = tuple(Reference(reference, number, (file.primary,)) for number in new)
@@ -71,7 +71,7 @@ def with_items(data, *items, reference):
 
 def with_picture(data, *, reference=None, is_hidden=False, properties=()):
     """Return the file with its picture a second time, which refers to the first."""
-    file = read_picture_file(data)
+    file = parse_heif(data)
     first = file.items[file.primary]
     again = replace(first, is_hidden=is_hidden, properties=first.properties + properties)
     number = max(file.items) + 1
@@ -81,13 +81,13 @@ def with_picture(data, *, reference=None, is_hidden=False, properties=()):
 
 def metadata_of(data):
     """Return {type or content type: content} of the items that describe the primary picture."""
-    file = read_picture_file(data)
+    file = parse_heif(data)
     items = [file.items[number] for number in file.sources(b"cdsc", file.primary)]
     return {item.content_type or item.type: item.data for item in items}
 
 
 def properties_of(data):
-    file = read_picture_file(data)
+    file = parse_heif(data)
     return [(p.type, p.data) for p in file.items[file.primary].properties]
 
 
@@ -108,6 +108,6 @@ def xmp_item(packet):
 
 
 def _written(file, items, references=()):
-    return write_picture_file(
+    return serialize_heif(
         replace(file, items=dict(file.items) | items, references=file.references + references)
     )

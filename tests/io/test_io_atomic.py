@@ -36,8 +36,8 @@ def test_new_files_honour_the_umask(tmp_path):
     ("error", "message"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), "x.png: the disk is full; free some"),
-        (OSError(errno.EDQUOT, "Quota"), "the disk quota is used up; free some space"),
-        (OSError(errno.EROFS, "Read-only"), "that disk is read-only; write to another folder"),
+        (OSError(errno.EDQUOT, "Quota"), "quota is exceeded; free some space"),
+        (OSError(errno.EROFS, "Read-only"), "read-only; write to another folder"),
         (OSError(errno.EIO, "I/O error"), r"it cannot be written \(I/O error\); check the disk"),
     ],
 )
@@ -99,13 +99,13 @@ def test_long_but_legal_names_work_and_too_long_ones_say_so(tmp_path):
 
 
 def test_a_folder_as_target_says_so(tmp_path):
-    with pytest.raises(PhotoError, match="that is a folder; name a file"):
+    with pytest.raises(PhotoError, match=r"is a folder; .*path of a file"):
         write_bytes_atomic(tmp_path, b"x")
 
 
 def test_a_file_in_the_place_of_a_folder_says_so(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(PhotoError, match="a part of that path is a file, not a folder"):
+    with pytest.raises(PhotoError, match="is a file, not a folder"):
         write_bytes_atomic(tmp_path / "file" / "x.png", b"x")
 
 
@@ -114,7 +114,7 @@ def test_no_permission_says_so(tmp_path, monkeypatch):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)  # root may write everywhere
-    with pytest.raises(PhotoError, match="no permission to write there; write to another folder"):
+    with pytest.raises(PhotoError, match="permission denied; write to another folder"):
         write_bytes_atomic(tmp_path / "x.png", b"x")
 
 

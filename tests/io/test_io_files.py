@@ -91,15 +91,15 @@ def test_the_content_decides_not_the_name(tmp_path):
     [
         (b"", r"the file is empty \(0 bytes\); get an undamaged copy"),
         (b"<!DOCTYPE html><p>not found</p>", "it is a text file, not a photo; check how it was"),
-        (bytes(100), "it holds nothing but zeros; get an undamaged copy"),
+        (bytes(100), ".*only zeros; get an undamaged copy"),
         (b"\x01\x02\x03\x04\xff\xfe" * 9, r"unknown format \(it starts with 01 02 03 04\); conv"),
         (b"GIF89a" + bytes(20), "damaged GIF: an unknown block; get an undamaged copy"),
         (b"8BPS\0\1" + bytes(20), "Photoshop files are not supported"),
         (b"%PDF-1.7 ", "PDF files are not supported"),
         (b"\0\0\0\x18ftypheic" + bytes(12), "damaged HEIF or AVIF: it holds no picture; get an"),
-        (b"\0\0\0\x18ftypheic", "damaged HEIF or AVIF: the file is cut off; get an undamaged"),
-        (b"\0\0\0\x1cftypisom" + bytes(9), "it is a video or an unknown ISO media file; name a"),
-        (small_jpeg()[:200], "damaged JPEG: the file is cut off; get an undamaged copy"),
+        (b"\0\0\0\x18ftypheic", "damaged HEIF or AVIF: the file is truncated; get an undamaged"),
+        (b"\0\0\0\x1cftypisom" + bytes(9), "it is a video or an unknown ISO media file; give"),
+        (small_jpeg()[:200], "damaged JPEG: the file is truncated; get an undamaged copy"),
     ],
 )
 def test_other_files_are_refused_in_one_line(tmp_path, content, message):
@@ -139,23 +139,23 @@ def test_without_an_extra_one_line_says_what_to_install(tmp_path, module, data, 
 def test_missing_files_folders_and_pipes_are_refused(tmp_path):
     with pytest.raises(PhotoError, match=r"gone\.jpg: there is no such file; check the name"):
         read_photo(tmp_path / "gone.jpg")
-    with pytest.raises(PhotoError, match="that is a folder; name a file, or run on the folder"):
+    with pytest.raises(PhotoError, match=r"folder; .*or run on the folder"):
         read_photo(tmp_path)
     with pytest.raises(PhotoError, match="the file name is too long; check the name"):
         read_photo(tmp_path / ("x" * 300))
-    with pytest.raises(PhotoError, match="that is not a file name; check the name"):
+    with pytest.raises(PhotoError, match=r"not a valid file name .*; check the name"):
         read_photo("a\0b")
     if not hasattr(os, "mkfifo"):
         return
     os.mkfifo(tmp_path / "pipe.jpg")
-    with pytest.raises(PhotoError, match="that is not a regular file; name a photo"):
+    with pytest.raises(PhotoError, match=r"not a regular file; .*path of a photo"):
         read_photo(tmp_path / "pipe.jpg")
 
 
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (PermissionError(13, "Permission denied"), "no permission to read it; change the file's"),
+        (PermissionError(13, "Permission denied"), "permission denied; change the file"),
         (OSError(5, "Input/output error"), r"it cannot be read \(Input/output error\); check the"),
     ],
 )
@@ -176,7 +176,7 @@ def test_not_enough_memory_says_so(monkeypatch):
         raise MemoryError
 
     monkeypatch.setitem(sys.modules["cleanplate.io.files"]._READERS, "JPEG", fail)
-    with pytest.raises(PhotoError, match="not enough memory to decode it; scale it down first"):
+    with pytest.raises(PhotoError, match=r"out of memory.*; scale it down first"):
         read_photo(small_jpeg())
 
 

@@ -88,9 +88,9 @@ def test_animated_gif_is_refused_with_its_number_of_frames():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d[:200], "damaged GIF: the file is cut off; get an undamaged copy"),
-        (lambda d: d[:-9], "damaged GIF: the file is cut off"),
-        (lambda d: d[:12], "damaged GIF: the file is cut off"),
+        (lambda d: d[:200], "damaged GIF: the file is truncated; get an undamaged copy"),
+        (lambda d: d[:-9], "damaged GIF: the file is truncated"),
+        (lambda d: d[:12], "damaged GIF: the file is truncated"),
         (lambda d: d[:6] + struct.pack("<H", 40) + d[8:], "does not cover its canvas is not supp"),
         (lambda d: d[: 13 + 48] + b"\x3b", "damaged GIF: it holds no picture"),
         (lambda d: d[: 13 + 48] + b"x" + d[13 + 48 :], "damaged GIF: an unknown block"),

@@ -5,15 +5,15 @@ import struct
 import pytest
 
 from cleanplate.io.metadata.isobmff import (
+    HeifFile,
     Item,
-    PictureFile,
     Property,
     Reference,
     brands_of,
-    read_picture_file,
-    write_picture_file,
+    parse_heif,
+    serialize_heif,
 )
-from cleanplate.io.unsupported import RefusalError
+from cleanplate.io.unsupported import UnsupportedImageError
 
 
 def box(kind, *contents):
@@ -48,7 +48,7 @@ def iloc_v0(offset, length):
 
 def test_what_is_written_is_read_again():
     long = tuple(Property(b"prop", bytes([n]), is_essential=n % 2 == 0) for n in range(200))
-    file = PictureFile(
+    file = HeifFile(
         b"heic",
         (b"mif1", b"heic"),
         7,
@@ -59,7 +59,7 @@ def test_what_is_written_is_read_again():
         },
         (Reference(b"cdsc", 300, (7,)), Reference(b"auxl", 9, (7, 8))),
     )
-    again = read_picture_file(write_picture_file(file))
+    again = parse_heif(serialize_heif(file))
     assert (again.major, again.compatible, again.primary) == (b"heic", (b"mif1", b"heic"), 1)
     for old, new in zip(file.items.values(), again.items.values(), strict=True):
         assert [getattr(old, n) for n in Item.__slots__] == [
@@ -71,19 +71,19 @@ def test_what_is_written_is_read_again():
 def test_data_before_the_descriptions_and_wide_boxes_are_found():
     mdat = struct.pack(">I4sQ", 1, b"mdat", 16 + len(PICTURE)) + PICTURE
     data = file_of(iloc_v0(len(FTYP) + 16, len(PICTURE)), before=mdat)
-    assert read_picture_file(data).items[1].data == PICTURE
+    assert parse_heif(data).items[1].data == PICTURE
 
 
 def test_the_last_box_may_reach_to_the_end():
     start = len(file_of(iloc_v0(0, 0))) + 8
     data = file_of(iloc_v0(start, len(PICTURE)), after=struct.pack(">I4s", 0, b"mdat") + PICTURE)
-    assert read_picture_file(data).items[1].data == PICTURE
+    assert parse_heif(data).items[1].data == PICTURE
 
 
 def test_extents_are_joined_and_may_lie_in_the_descriptions():
     extents = struct.pack(">IIII", 4, 3, 0, 3)
     iloc = box(b"iloc", b"\1\0\0\0\x44\x00\x00\x01", struct.pack(">HHHH", 1, 1, 0, 2), extents)
-    assert read_picture_file(file_of(iloc, idat=b"abcdefg")).items[1].data == b"efgabc"
+    assert parse_heif(file_of(iloc, idat=b"abcdefg")).items[1].data == b"efgabc"
 
 
 def test_wide_numbers_are_read():
@@ -96,7 +96,7 @@ def test_wide_numbers_are_read():
         pitm=box(b"pitm", b"\1\0\0\0", struct.pack(">I", 70000)),
         idat=b"abcd",
     )
-    file = read_picture_file(data)
+    file = parse_heif(data)
     assert file.items[70000].data == b"bcd"
     assert file.sources(b"thmb", 70000) == (70000,)
 
@@ -110,12 +110,15 @@ def test_brands():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (file_of(iloc_v0(10**6, 5)), "damaged HEIF or AVIF: the file is cut off; get an undamaged"),
-        (file_of(iloc_v0(0, 5))[:-3], "the file is cut off"),
+        (
+            file_of(iloc_v0(10**6, 5)),
+            "damaged HEIF or AVIF: the file is truncated; get an undamaged",
+        ),
+        (file_of(iloc_v0(0, 5))[:-3], "the file is truncated"),
         (file_of(iloc_v0(0, 5), infos=()), "it holds no picture"),
         (file_of(iloc_v0(0, 5), infos=(infe(1, protection=1),)), "it is encrypted; decrypt it"),
         (file_of(iloc_v0(0, 5), infos=(infe(1, version=0),)), "item infos of version 0"),
-        (file_of(box(b"iloc", bytes(4), b"\x44\x00\x00\x09")), "the file is cut off"),
+        (file_of(box(b"iloc", bytes(4), b"\x44\x00\x00\x09")), "the file is truncated"),
         (
             file_of(box(b"iloc", bytes(4), b"\x44\x00", struct.pack(">HHHH", 1, 1, 1, 0))),
             "its data lie in another file; get a complete copy",
@@ -128,5 +131,5 @@ def test_brands():
     ],
 )
 def test_damage_is_refused(data, message):
-    with pytest.raises(RefusalError, match=message):
-        read_picture_file(data)
+    with pytest.raises(UnsupportedImageError, match=message):
+        parse_heif(data)

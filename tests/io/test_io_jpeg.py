@@ -255,7 +255,7 @@ def test_cmyk_and_twelve_bits_are_refused():
 def test_a_jpeg_without_a_picture_is_refused():
     with pytest.raises(PhotoError, match="damaged JPEG: it holds no picture data"):
         read_photo(b"\xff\xd8\xff\xd9" + bytes(20))
-    with pytest.raises(PhotoError, match="damaged JPEG: the file is cut off"):
+    with pytest.raises(PhotoError, match="damaged JPEG: the file is truncated"):
         read_photo(b"\xff\xd8" + segment(0xFE, b"only a comment") + bytes(9))
     with pytest.raises(PhotoError, match="damaged JPEG: it holds no frame header"):
         read_photo(b"\xff\xd8" + segment(0xDA, b"\x01\x01\x00\x00\x3f\x00") + b"\x00\xff\xd9")

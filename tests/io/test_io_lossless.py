@@ -126,4 +126,4 @@ def test_arrays_are_read_only_and_the_inputs_are_not_modified(fmt):
 def test_plain_rgb_keeps_no_second_copy_of_the_picture(fmt):
     photo = read_photo(saved(Image.new("RGB", (400, 300), (1, 2, 3)), fmt))
     samples = photo.samples
-    assert (samples.alpha, samples.deep, samples.indices) == (None, None, None)
+    assert (samples.alpha, samples.samples16, samples.indices) == (None, None, None)

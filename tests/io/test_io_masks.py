@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from images_builders import exif_block, opened, saved, with_png_chunks
 from PIL import Image
+from test_io_webp_bmp import bmp
 
 from cleanplate.errors import PhotoError
 from cleanplate.io.mask_files import read_mask, write_mask
@@ -80,8 +81,6 @@ def test_sixteen_bit_alpha_counts(tmp_path):
 
 
 def test_padding_of_a_bmp_is_no_alpha(tmp_path):
-    from test_images_webp_bmp import bmp
-
     path = tmp_path / "mask.bmp"
     path.write_bytes(bmp([b"\xff\xff\xff\0\0\0\0\0"], 32))
     np.testing.assert_array_equal(read_mask(path, (1, 2)), [[True, False]])

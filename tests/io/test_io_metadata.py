@@ -19,7 +19,7 @@ from PIL import Image, ImageCms
 from cleanplate.io.files import encode_photo, read_photo
 from cleanplate.io.metadata.exif import clean_exif
 from cleanplate.io.metadata.iptc import clean_resources
-from cleanplate.io.metadata.thumbnails import jpeg_spans
+from cleanplate.io.metadata.thumbnails import find_jpeg_streams
 from cleanplate.io.metadata.xmp import clean_xmp
 
 PLAIN = saved(Image.new("RGB", (64, 48), (90, 120, 40)), "JPEG", dpi=(240, 240), quality=90)
@@ -111,7 +111,7 @@ def test_any_cut_exif_block_is_survived():
     block = exif_block(orientation=6, thumbnail=THUMBNAIL)
     for length in range(0, len(block), 7):
         cleaned = clean_exif(block[:length], size_hw=(48, 64))
-        assert not jpeg_spans(cleaned.data)
+        assert not find_jpeg_streams(cleaned.data)
         assert cleaned.orientation in (1, 6)
 
 
@@ -139,7 +139,7 @@ def test_a_second_picture_after_the_first_is_dropped_and_noted():
     after, notes = edited(stream.getvalue())
     assert opened(after).format == "JPEG"
     assert b"MPF\0" not in after
-    assert len(jpeg_spans(after)) == 1
+    assert len(find_jpeg_streams(after)) == 1
     assert after.endswith(b"\xff\xd9")
     assert any(note.startswith("the index of further pictures (MPF)") for note in notes)
     assert any("bytes after the picture" in note for note in notes)
@@ -161,7 +161,7 @@ def test_photoshop_thumbnails_go_and_iptc_stays():
     after, notes = edited(with_segments(PLAIN, app13))
     assert dict(jpeg_segments(after))[0xED] == b"Photoshop 3.0\0" + iptc
     assert notes == cleaned.notes
-    assert len(jpeg_spans(after)) == 1
+    assert len(find_jpeg_streams(after)) == 1
 
 
 @pytest.mark.parametrize(
@@ -232,8 +232,8 @@ def test_jpeg_streams_are_found_with_their_nested_thumbnails():
     nested = with_segments(PREVIEW, exif_segment(thumbnail=THUMBNAIL))
     data = b"\xff\xd8\xffx" + nested + b"between" + THUMBNAIL[:-30]
     first = 4
-    assert jpeg_spans(data) == [
+    assert find_jpeg_streams(data) == [
         (first, first + len(nested)),
         (first + len(nested) + 7, len(data)),
     ]
-    assert jpeg_spans(b"\xff\xd8\xff" + bytes(50)) == []
+    assert find_jpeg_streams(b"\xff\xd8\xff" + bytes(50)) == []

@@ -247,7 +247,9 @@ def test_cut_off_files_are_refused(dtype, share):
     array = np.random.default_rng(1).integers(0, 255, (40, 40, 3)).astype(dtype)
     _, coded = cv2.imencode(".png", array)
     data = coded.tobytes()
-    with pytest.raises(PhotoError, match="damaged PNG: the file is cut off; get an undamaged copy"):
+    with pytest.raises(
+        PhotoError, match="damaged PNG: the file is truncated; get an undamaged copy"
+    ):
         read_photo(data[: int(len(data) * share)])
 
 

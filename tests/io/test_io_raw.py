@@ -52,8 +52,8 @@ def test_it_is_written_as_a_tiff_of_sixteen_bits():
     assert photo.samples.bits == 16
     again = read_photo(after)
     assert (again.format, again.samples.bits, again.notes) == ("TIFF", 16, ())
-    np.testing.assert_array_equal(again.samples.deep[~mask], photo.samples.deep[~mask])
-    assert len(np.unique(again.samples.deep)) > 1000
+    np.testing.assert_array_equal(again.samples.samples16[~mask], photo.samples.samples16[~mask])
+    assert len(np.unique(again.samples.samples16)) > 1000
     assert np.abs(again.pixels[mask].astype(int) - 200).max() <= 1
     assert edited(data)[1] == after  # nothing in it depends on the day
 

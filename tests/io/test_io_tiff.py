@@ -152,8 +152,8 @@ def test_orientation_is_applied_once(orientation, dtype):
         array=array,
         tags=[(274, 3, [orientation]), (282, 5, [300, 1]), (283, 5, [200, 1])],
     )
-    shallow = tiff(array=array.astype(np.uint8), tags=[(274, 3, [orientation])])
-    expected = np.asarray(opened(shallow))  # Pillow turns TIFFs by itself
+    samples8 = tiff(array=array.astype(np.uint8), tags=[(274, 3, [orientation])])
+    expected = np.asarray(opened(samples8))  # Pillow turns TIFFs by itself
     photo = read_photo(before)
     assert photo.size_hw == expected.shape[:2]
     if dtype == np.uint8:
@@ -268,7 +268,7 @@ def test_bigtiff_is_read_and_written_as_tiff():
             "a palette TIFF with alpha is not supported",
         ),
         ([(273, 4, None), (279, 4, None)], "damaged TIFF: it holds no picture data"),
-        ([(273, 4, [5000])], "damaged TIFF: the file is cut off"),
+        ([(273, 4, [5000])], "damaged TIFF: the file is truncated"),
         ([(273, 4, [8] * 9), (279, 4, [60] * 9)], "damaged TIFF: its strips overlap"),
         ([(322, 4, [1 << 20]), (323, 4, [1 << 20])], "damaged TIFF: impossibly large tiles"),
         ([(256, 3, [0])], "its header states a size of 0 x 4 px"),

@@ -91,7 +91,7 @@ def test_unknown_webp_chunks_are_named():
 @pytest.mark.parametrize("share", [0.2, 0.6, 0.98])
 def test_cut_off_webp_is_refused(share):
     data = saved(Image.fromarray(ARRAY), "WEBP")
-    with pytest.raises(PhotoError, match="damaged WebP: the file is cut off"):
+    with pytest.raises(PhotoError, match="damaged WebP: the file is truncated"):
         read_photo(data[: int(len(data) * share)])
     short = bytearray(data[: int(len(data) * share) // 2 * 2])
     short[4:8] = struct.pack("<I", len(short) - 8)  # now the RIFF header agrees
@@ -178,8 +178,8 @@ def test_the_old_os2_header():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (bmp([b"\0\0\0"], 24)[:40], "damaged BMP: the file is cut off"),
-        (bmp([b"\0\0\0"] * 9, 24)[:-20], "damaged BMP: the file is cut off"),
+        (bmp([b"\0\0\0"], 24)[:40], "damaged BMP: the file is truncated"),
+        (bmp([b"\0\0\0"] * 9, 24)[:-20], "damaged BMP: the file is truncated"),
         (bmp([b"\0\0"], 16), "a BMP of 16 bits per pixel is not supported; save it as an uncomp"),
         (bmp([b"\0"], 8, compression=1, palette=bytes(8)), r"a compressed BMP \(method 1\)"),
         (bmp([bytes(4)], 32, masks=(255, 0xFF00, 0xFF0000)), "a BMP with unusual colour masks"),

@@ -17,7 +17,7 @@ from cleanplate.io.formats import (
 from cleanplate.io.photo import MAX_PIXELS, Decoded, Photo, RawOutput
 from cleanplate.io.sources import check_raw_name, detect_format, load_bytes, misnamed_note
 from cleanplate.io.storage import write_bytes_atomic
-from cleanplate.io.unsupported import RefusalError
+from cleanplate.io.unsupported import UnsupportedImageError
 from cleanplate.types import Mask, RGBImage, check_image_and_mask
 
 _READERS: dict[str, Callable[[bytes, int], Decoded]] = {
@@ -37,8 +37,8 @@ def read_photo(
 ) -> Photo:
     """Return the photo, upright, with the record of all that must come back when it is written.
 
-    The format is told by the content, not by the name. Exif's orientation is applied (XMP's is not:
-    browsers do not either). The whole file is decoded, so that a damaged one is found here.
+    The format is detected from the content, not from the name. Exif's orientation is applied
+    (XMP's is not, as in browsers). The complete file is decoded, so that damage is found here.
 
     Args:
         source: a file's path, or a file's content.
@@ -60,10 +60,10 @@ def read_photo(
             decoded = read_raw(data, max_pixels, output=raw_output)
         else:
             decoded = _READERS[format_name](data, max_pixels)
-    except RefusalError as error:
+    except UnsupportedImageError as error:
         raise PhotoError(name, error.cause, error.advice) from error
     except MemoryError as error:
-        raise PhotoError(name, "not enough memory to decode it", "scale it down first") from error
+        raise PhotoError(name, "out of memory while decoding it", "scale it down first") from error
     decoded.pixels.flags.writeable = False
     return Photo(
         path=name,
@@ -80,7 +80,7 @@ def encode_photo(photo: Photo, filled: RGBImage, mask: Mask) -> bytes:
 
     Lossless files decode to the original's samples wherever `mask` is False. JPEG, lossy WebP, HEIC
     and AVIF are encoded again; the modules of `cleanplate.io` say what that changes. A camera
-    RAW comes back as what `read_photo` was told.
+    RAW comes back in the format chosen in `read_photo`.
 
     Args:
         photo: from `read_photo`.
@@ -97,7 +97,7 @@ def encode_photo(photo: Photo, filled: RGBImage, mask: Mask) -> bytes:
         raise InputError(f"{photo.path} did not come from a file; use pil_from_photo")
     try:
         return photo.container.encode(photo.samples, photo.pixels, filled, mask)
-    except RefusalError as error:
+    except UnsupportedImageError as error:
         raise PhotoError(photo.path, error.cause, error.advice) from error
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from cleanplate.errors import PhotoError
 from cleanplate.io.files import read_photo
 from cleanplate.io.photo import Photo
-from cleanplate.io.samples import as_gray, eight_bit
+from cleanplate.io.samples import to_8bit, to_gray
 from cleanplate.io.storage import write_bytes_atomic
 from cleanplate.types import Mask
 
@@ -43,7 +43,7 @@ def read_mask(path: Path, size_hw: tuple[int, int]) -> Mask:
             f"the mask is {width} x {height} px but its photo is {photo_width} x {photo_height} px",
             "make it from the photo at its full size",
         )
-    light = as_gray(photo.pixels)
+    light = to_gray(photo.pixels)
     alpha = alpha_of(photo)
     if alpha is not None and (alpha != 255).any():
         is_one_colour = bool((photo.pixels == photo.pixels[0, 0]).all())
@@ -86,6 +86,6 @@ def alpha_of(photo: Photo) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | 
             samples.indices
         ]
         return looked_up
-    if samples.deep is not None and samples.deep.shape[2] in (2, 4):
-        return eight_bit(samples.deep[..., -1])
+    if samples.samples16 is not None and samples.samples16.shape[2] in (2, 4):
+        return to_8bit(samples.samples16[..., -1])
     return None

@@ -10,14 +10,14 @@ from cleanplate.io.files import check_edit
 from cleanplate.io.metadata import clean_exif, clean_xmp
 from cleanplate.io.photo import Photo
 from cleanplate.io.samples import (
-    DeepSamples,
     Plane,
     Raster,
     Samples,
-    as_rgb,
-    eight_bit,
-    turn_back,
-    turn_upright,
+    Samples16,
+    apply_orientation,
+    gray_to_rgb,
+    to_8bit,
+    undo_orientation,
     union,
 )
 from cleanplate.types import Mask, RGBImage
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 IMAGE_NAME = "<image>"
 
-_DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
-_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", *_DEEP_MODES)
+_MODES_16BIT = ("I;16", "I;16L", "I;16B", "I;16N")
+_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", *_MODES_16BIT)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,9 +68,9 @@ def photo_from_pil(image: "Image.Image") -> Photo:
     array = cast("Raster", np.asarray(image))
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * np.uint8(255)
-    if image.mode in _DEEP_MODES:
+    if image.mode in _MODES_16BIT:
         array = array.astype(np.uint16)[..., None]
-    upright = cast("Raster", np.ascontiguousarray(turn_upright(array, orientation)))
+    upright = cast("Raster", np.ascontiguousarray(apply_orientation(array, orientation)))
     pixels, samples = _split(upright, image)
     pixels.flags.writeable = False
     container = PilContainer(image.mode, orientation, info)
@@ -99,10 +99,10 @@ def pil_from_photo(photo: Photo, filled: RGBImage, mask: Mask) -> "Image.Image":
     if not isinstance(container, PilContainer):
         raise InputError(f"{photo.path} is not from photo_from_pil; use encode_photo")
     raster = union(photo.samples, photo.pixels, filled, mask)
-    raster = cast("Raster", np.ascontiguousarray(turn_back(raster, container.orientation)))
+    raster = cast("Raster", np.ascontiguousarray(undo_orientation(raster, container.orientation)))
     if container.mode == "1":
         image = Image.fromarray(raster > 127)
-    elif container.mode in _DEEP_MODES:
+    elif container.mode in _MODES_16BIT:
         dtype = ">u2" if container.mode == "I;16B" else "<u2"
         size_wh = (raster.shape[1], raster.shape[0])
         image = Image.frombytes(container.mode, size_wh, raster[..., 0].astype(dtype).tobytes())
@@ -153,16 +153,18 @@ def _split(raster: Raster, image: "Image.Image") -> tuple[RGBImage, Samples]:
         samples = Samples(kind="palette", indices=indices, palette=palette, palette_alpha=alpha)
         return palette[indices], samples
     key = (transparency,) if isinstance(transparency, int) else transparency
-    key = tuple(key) if mode in ("1", "L", "RGB", *_DEEP_MODES) and key is not None else None
-    if mode in _DEEP_MODES:
-        deep = cast("DeepSamples", raster)
-        return as_rgb(eight_bit(deep)[..., 0]), Samples(kind="gray", bits=16, deep=deep, key=key)
-    shallow = cast("Plane", raster)
+    key = tuple(key) if mode in ("1", "L", "RGB", *_MODES_16BIT) and key is not None else None
+    if mode in _MODES_16BIT:
+        samples16 = cast("Samples16", raster)
+        return gray_to_rgb(to_8bit(samples16)[..., 0]), Samples(
+            kind="gray", bits=16, samples16=samples16, key=key
+        )
+    samples8 = cast("Plane", raster)
     alpha_plane = None
     if mode in ("LA", "RGBA"):
-        alpha_plane = np.ascontiguousarray(shallow[..., -1])
-        shallow = shallow[..., 0] if mode == "LA" else shallow[..., :3]
+        alpha_plane = np.ascontiguousarray(samples8[..., -1])
+        samples8 = samples8[..., 0] if mode == "LA" else samples8[..., :3]
     is_gray = mode in ("1", "L", "LA")
-    pixels = as_rgb(shallow) if is_gray else np.ascontiguousarray(shallow)
+    pixels = gray_to_rgb(samples8) if is_gray else np.ascontiguousarray(samples8)
     bits = 1 if mode == "1" else 8
     return pixels, Samples(kind="gray" if is_gray else "rgb", bits=bits, alpha=alpha_plane, key=key)

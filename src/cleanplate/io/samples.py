@@ -11,7 +11,7 @@ from cleanplate.types import Mask, RGBImage
 Plane = npt.NDArray[np.uint8]
 """(H, W) uint8."""
 
-DeepSamples = npt.NDArray[np.uint16]
+Samples16 = npt.NDArray[np.uint16]
 """(H, W, C) uint16: every sample of a 16-bit file, alpha last."""
 
 Raster = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -23,8 +23,8 @@ _DITHER_SEED = 0  # any fixed number: the same photo gives the same file
 _PALETTE_CHUNK = 4096  # colours compared with the palette at a time: 4096 x 256 x 3 int32 = 12 MiB
 
 # 16 bit to 8 bit, to the nearest: 65535 = 255 * 257, so that 0 and white are exact.
-_EIGHT_BIT = ((np.arange(65536, dtype=np.uint32) + 128) // 257).astype(np.uint8)
-_EIGHT_BIT.flags.writeable = False
+_TO_8BIT = ((np.arange(65536, dtype=np.uint32) + 128) // 257).astype(np.uint8)
+_TO_8BIT.flags.writeable = False
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -38,14 +38,14 @@ class Samples:
     bits: int = 8  # per sample: 1, 2, 4, 8 or 16
     alpha: Plane | None = None  # 8 bit, the channel after the colours
     alpha_is_opacity: bool = True  # False: padding or an unknown channel, kept all the same
-    deep: DeepSamples | None = None  # all samples when bits == 16
+    samples16: Samples16 | None = None  # all samples when bits == 16
     indices: Plane | None = None  # with kind "palette"
     palette: npt.NDArray[np.uint8] | None = None  # (K, 3)
     palette_alpha: npt.NDArray[np.uint8] | None = None  # (K,)
     key: tuple[int, ...] | None = None  # the colour that counts as transparent, as 8 or 16 bit
 
 
-def turn_upright(array: npt.NDArray[_Sample], orientation: int) -> npt.NDArray[_Sample]:
+def apply_orientation(array: npt.NDArray[_Sample], orientation: int) -> npt.NDArray[_Sample]:
     """Return the stored picture as it is meant to be seen; a view, not a copy.
 
     Args:
@@ -67,22 +67,22 @@ def turn_upright(array: npt.NDArray[_Sample], orientation: int) -> npt.NDArray[_
     return array
 
 
-def turn_back(array: npt.NDArray[_Sample], orientation: int) -> npt.NDArray[_Sample]:
-    """Undo `turn_upright`."""
-    return turn_upright(array, {6: 8, 8: 6}.get(orientation, orientation))
+def undo_orientation(array: npt.NDArray[_Sample], orientation: int) -> npt.NDArray[_Sample]:
+    """Undo `apply_orientation`."""
+    return apply_orientation(array, {6: 8, 8: 6}.get(orientation, orientation))
 
 
-def eight_bit(deep: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
+def to_8bit(samples16: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
     """Return 16-bit samples as 8 bit, to the nearest."""
-    return np.take(_EIGHT_BIT, deep)
+    return np.take(_TO_8BIT, samples16)
 
 
-def as_rgb(plane: Plane) -> RGBImage:
+def gray_to_rgb(plane: Plane) -> RGBImage:
     """Return a grey plane as (H, W, 3)."""
     return np.repeat(plane[..., None], 3, axis=2)
 
 
-def as_gray(colours: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def to_gray(colours: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Return (..., 3) RGB as grey; equal channels give exactly their value.
 
     References:
@@ -114,11 +114,11 @@ def union(samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> R
     hole = filled[mask]  # (N, 3)
     if samples.indices is not None:
         return _merge_palette(samples, samples.indices, hole, mask)
-    if samples.deep is not None:
-        return _merge_deep(samples, samples.deep, hole, mask)
+    if samples.samples16 is not None:
+        return _merge_16bit(samples, samples.samples16, hole, mask)
     gray = samples.kind == "gray"
     out = np.array(pixels[..., 0] if gray else pixels, order="C")
-    values = _to_levels(as_gray(hole), samples.bits) if gray else hole
+    values = _to_levels(to_gray(hole), samples.bits) if gray else hole
     if samples.key is not None:
         step = 255 // (2**samples.bits - 1)
         values = _avoid_key(out[mask], values, samples.key, step=step)
@@ -154,20 +154,20 @@ def _avoid_key(
     return after
 
 
-def _merge_deep(
-    samples: Samples, deep: DeepSamples, hole: npt.NDArray[np.uint8], mask: Mask
+def _merge_16bit(
+    samples: Samples, samples16: Samples16, hole: npt.NDArray[np.uint8], mask: Mask
 ) -> Raster:
     """Return 16-bit samples with the hole as 257 times the fill plus noise below one 8-bit step.
 
     The noise keeps smooth sky from banding; rounding to 8 bit takes it away again exactly.
     """
-    colours = as_gray(hole)[:, None] if samples.kind == "gray" else hole  # (N, 1) or (N, 3)
+    colours = to_gray(hole)[:, None] if samples.kind == "gray" else hole  # (N, 1) or (N, 3)
     noise = np.random.default_rng(_DITHER_SEED).integers(-128, 129, colours.shape, dtype=np.int32)
     values = np.clip(colours * np.int32(257) + noise, 0, 65535).astype(np.uint16)
-    out = deep.copy()
+    out = samples16.copy()
     channels = colours.shape[1]
     if samples.key is not None:
-        values = _avoid_key(deep[mask][:, :channels], values, samples.key, step=1)
+        values = _avoid_key(samples16[mask][:, :channels], values, samples.key, step=1)
     out[mask, :channels] = values
     return out
 

@@ -4,9 +4,9 @@ import struct
 import warnings
 from pathlib import Path
 
-from cleanplate.io.metadata import read_picture_file
+from cleanplate.io.metadata import parse_heif
 from cleanplate.io.photo import SUFFIXES_BY_FORMAT
-from cleanplate.io.unsupported import RefusalError
+from cleanplate.io.unsupported import UnsupportedImageError
 
 
 def read_size(path: Path) -> tuple[int, int] | None:
@@ -44,11 +44,11 @@ def _size_of_raw(path: Path) -> tuple[int, int] | None:
 def _size_of_heif(path: Path) -> tuple[int, int] | None:
     try:
         data = path.read_bytes() if path.suffix.lower() in SUFFIXES_BY_FORMAT["HEIC"] else b""
-        file = read_picture_file(data)
+        file = parse_heif(data)
         extent = file.items[file.primary].find(b"ispe")
         if extent is None:
             return None
         width, height = struct.unpack_from(">II", extent.data, 4)
-    except (OSError, RefusalError, KeyError, struct.error):
+    except (OSError, UnsupportedImageError, KeyError, struct.error):
         return None
     return height, width

@@ -8,8 +8,8 @@ from cleanplate.errors import PhotoError
 from cleanplate.io.formats import is_raw
 from cleanplate.io.metadata import brands_of
 from cleanplate.io.photo import SUFFIXES_BY_FORMAT, is_photo_name
-from cleanplate.io.storage import reading_error
-from cleanplate.io.unsupported import DAMAGED_ADVICE, RefusalError
+from cleanplate.io.storage import read_error
+from cleanplate.io.unsupported import DAMAGED_ADVICE, UnsupportedImageError
 
 BYTES_NAME = "<bytes>"
 
@@ -57,11 +57,13 @@ def load_bytes(source: Path | str | bytes) -> tuple[str, bytes]:
             is_readable = stat.S_ISREG(mode) or stat.S_ISDIR(mode)  # a pipe would wait for ever
             content = Path(source).read_bytes() if is_readable else None
         except OSError as error:
-            raise reading_error(name, error) from error
+            raise read_error(name, error) from error
         except ValueError as error:  # a NUL in the name
-            raise PhotoError(name, "that is not a file name", "check the name") from error
+            raise PhotoError(
+                name, "not a valid file name (it contains a NUL character)", "check the name"
+            ) from error
         if content is None:
-            raise PhotoError(name, "that is not a regular file", "name a photo")
+            raise PhotoError(name, "not a regular file", "give the path of a photo")
         data = content
     if not data:
         raise PhotoError(name, "the file is empty (0 bytes)", DAMAGED_ADVICE)
@@ -72,7 +74,7 @@ def detect_format(data: bytes) -> str:
     """Return the format by the first bytes, whatever the file is called.
 
     Raises:
-        RefusalError: another format; the message names it where it is known.
+        UnsupportedImageError: another format; the message names it where it is known.
     """
     head = data[:16]
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
@@ -84,7 +86,7 @@ def detect_format(data: bytes) -> str:
             return format_name
     by_brand = _format_of_brands(brands_of(data))
     if by_brand is None:
-        raise RefusalError(*_why_unknown(head, data[:512]))
+        raise UnsupportedImageError(*_describe_unknown(head, data[:512]))
     return by_brand
 
 
@@ -94,16 +96,18 @@ def check_raw_name(name: str, format_name: str) -> None:
     The name of the result was chosen by the photo's name, and the other kind cannot bear it.
 
     Raises:
-        RefusalError: they differ, unless a RAW is named as a TIFF.
+        UnsupportedImageError: they differ, unless a RAW is named as a TIFF.
     """
     suffix = Path(name).suffix.lower()
     is_named_raw = suffix in SUFFIXES_BY_FORMAT["RAW"]
     if is_named_raw and format_name != "RAW":
         right = SUFFIXES_BY_FORMAT[format_name][0]
-        raise RefusalError(f"it is named {suffix} but is a {format_name} file", f"name it {right}")
+        raise UnsupportedImageError(
+            f"it is named {suffix} but is a {format_name} file", f"name it {right}"
+        )
     is_wrong = format_name == "RAW" and not is_named_raw and is_photo_name(name)
     if is_wrong and suffix not in SUFFIXES_BY_FORMAT["TIFF"]:
-        raise RefusalError(
+        raise UnsupportedImageError(
             f"it is named {suffix} but is a camera RAW file", "give it the suffix of its camera"
         )
 
@@ -126,14 +130,14 @@ def _format_of_brands(brands: tuple[bytes, ...]) -> str | None:
     return "HEIC" if set(_BRANDS_OF_ANY_CODEC) & set(brands) else None
 
 
-def _why_unknown(head: bytes, start: bytes) -> tuple[str, str]:
+def _describe_unknown(head: bytes, start: bytes) -> tuple[str, str]:
     if head[4:8] == b"ftyp":
-        return "it is a video or an unknown ISO media file", "name a photo"
+        return "it is a video or an unknown ISO media file", "give the path of a photo"
     for signature, kind in _REFUSED_SIGNATURES:
         if start.startswith(signature):
             return f"{kind} files are not supported", _CONVERT
     if not any(start):
-        return "it holds nothing but zeros", DAMAGED_ADVICE
+        return "it contains only zeros", DAMAGED_ADVICE
     try:
         start[:-4].decode("utf-8")
         is_text = b"\x00" not in start

@@ -8,7 +8,7 @@ _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyErr
 """What Pillow's plugins raise on damaged files; struct.error and zlib.error become one of these."""
 
 
-class RefusalError(Exception):
+class UnsupportedImageError(Exception):
     """Says what is wrong with a file and what to do; `read_photo` adds the file's name."""
 
     def __init__(self, cause: str, advice: str) -> None:
@@ -24,13 +24,15 @@ def check_pixel_count(size_hw: tuple[int, int], max_pixels: int) -> None:
         max_pixels: largest allowed product.
 
     Raises:
-        RefusalError: no pixels at all, or more than `max_pixels`.
+        UnsupportedImageError: no pixels at all, or more than `max_pixels`.
     """
     height, width = size_hw
     if height < 1 or width < 1:
-        raise RefusalError(f"its header states a size of {width} x {height} px", DAMAGED_ADVICE)
+        raise UnsupportedImageError(
+            f"its header states a size of {width} x {height} px", DAMAGED_ADVICE
+        )
     if height * width > max_pixels:
-        raise RefusalError(
+        raise UnsupportedImageError(
             f"{width} x {height} = {height * width} pixels are more than the limit of {max_pixels}",
             "scale or split it",
         )
@@ -44,18 +46,18 @@ def check_one_frame(count: int, unit: str) -> None:
         unit: what they are, in the plural, and of what format: "frames (APNG)".
 
     Raises:
-        RefusalError: `count` is above 1; the message states it.
+        UnsupportedImageError: `count` is above 1; the message states it.
     """
     if count > 1:
-        raise RefusalError(
+        raise UnsupportedImageError(
             f"it holds {count} {unit}, and only single pictures can be edited",
             f"split it into single {unit.split(' (', maxsplit=1)[0]} first",
         )
 
 
 @contextmanager
-def damage_is_refused(kind: str) -> Iterator[None]:
-    """Turn what a decoder raises on damaged files into `RefusalError`.
+def translate_decoder_errors(kind: str) -> Iterator[None]:
+    """Turn what a decoder raises on damaged files into `UnsupportedImageError`.
 
     Args:
         kind: name of the format, for the message.
@@ -68,5 +70,5 @@ def damage_is_refused(kind: str) -> Iterator[None]:
     except (*_PILLOW_ERRORS, struct.error, zlib.error) as error:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         if "truncated" in text or "broken data stream" in text:
-            text = "the file is cut off"
-        raise RefusalError(f"damaged {kind}: {text}", DAMAGED_ADVICE) from error
+            text = "the file is truncated"
+        raise UnsupportedImageError(f"damaged {kind}: {text}", DAMAGED_ADVICE) from error

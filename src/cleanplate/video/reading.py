@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.errors import MissingExtraError, PhotoError
-from cleanplate.io import reading_error
+from cleanplate.io import read_error
 from cleanplate.video.colour import LUMA_COEFFICIENTS, Coding, Picture, Planes
 
 if TYPE_CHECKING:
@@ -160,9 +160,9 @@ def opened(path: Path) -> "Iterator[av.container.InputContainer]":
     try:
         container = library.open(str(path), "r", metadata_errors="replace")
     except FileNotFoundError as error:
-        raise reading_error(path, error) from error
+        raise read_error(path, error) from error
     except (IsADirectoryError, PermissionError) as error:
-        raise reading_error(path, error) from error
+        raise read_error(path, error) from error
     except library.error.FFmpegError as error:
         raise PhotoError(path, f"no clip that can be read ({_cause(error)})", _CHECK) from error
     with container:

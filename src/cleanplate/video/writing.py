@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from cleanplate.errors import InputError, PhotoError
-from cleanplate.io import temporary_beside
+from cleanplate.io import temporary_path
 from cleanplate.video.colour import Planes
 from cleanplate.video.reading import CONTAINERS, ENCODERS, Clip, Frame, load_av, not_carried
 
@@ -100,7 +100,7 @@ class ClipWriter:
 
     def __init__(self, clip: Clip, target: Path, *, crf: int, threads: int | None = None) -> None:
         self._clip, self._target, self._crf, self._threads = clip, target, crf, threads
-        self._temporary = temporary_beside(target)
+        self._temporary = temporary_path(target)
         self._durations: dict[int, int] = {}  # of the frames within the encoder, by their time
         self.frames = 0
         self.notes: tuple[str, ...] = ()  # on what did not come along

@@ -34,7 +34,7 @@ from cleanplate.batch.records import (
 )
 from cleanplate.errors import PhotoError
 from cleanplate.io import (
-    COPIED_INSTEAD,
+    COPIED_NOTE,
     Photo,
     copy_photo,
     link_photo,
@@ -107,7 +107,7 @@ def run_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> PhotoResult:
         notes=(*removal.notes, *notes),
         thumbnails=thumbnails,
     )
-    kept_by: Untouched = "copy" if COPIED_INSTEAD in notes else job.untouched
+    kept_by: Untouched = "copy" if COPIED_NOTE in notes else job.untouched
     return outcome if removal.changed else replace(outcome, kept_by=kept_by)
 
 

@@ -24,7 +24,7 @@ from cleanplate.batch.job import Job
 from cleanplate.batch.planning import PlannedPhoto
 from cleanplate.batch.records import ProcessedPhoto, failed_result
 from cleanplate.errors import PhotoError
-from cleanplate.io import abandon_writing
+from cleanplate.io import abort_writes
 from cleanplate.runtime import Address, use_server
 from cleanplate.threads import ONE_THREAD
 
@@ -167,7 +167,7 @@ def serve() -> None:
 
 def _end(code: int) -> None:
     """End at once, whatever the other thread is doing, and leave no half file."""
-    abandon_writing()
+    abort_writes()
     os._exit(code)
 
 

@@ -27,7 +27,7 @@ from cleanplate.batch.planning.photo_list import (
     mask_name,
 )
 from cleanplate.errors import InputError, PhotoError
-from cleanplate.io import Photo, read_mask, reading_error, sha256_of, write_bytes_atomic, write_mask
+from cleanplate.io import Photo, read_error, read_mask, sha256_of, write_bytes_atomic, write_mask
 from cleanplate.labels import VOC_LABELS, label_id
 from cleanplate.ops import decode_rle, encode_rle
 from cleanplate.options import Rules
@@ -204,7 +204,7 @@ def _load(path: Path) -> dict[str, Any]:
             path, "there is no such file", "make it with 'cleanplate plan', or use run --mask"
         ) from error
     except OSError as error:
-        raise reading_error(path, error) from error
+        raise read_error(path, error) from error
     except ValueError as error:
         raise PhotoError(path, f"it is no JSON ({error})", f"mend it, or {_REMAKE}") from error
     version = content.get("format") if isinstance(content, dict) else None

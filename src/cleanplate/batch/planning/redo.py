@@ -8,7 +8,7 @@ from typing import Any
 
 from cleanplate.batch.planning.photo_list import PlannedPhoto, RunPlan, check_writes
 from cleanplate.errors import InputError, PhotoError
-from cleanplate.io import reading_error, result_name
+from cleanplate.io import read_error, result_name
 
 ReportLine = Mapping[str, Any]
 """One line of a report."""
@@ -29,7 +29,7 @@ def read_list(path: Path) -> list[str]:
     try:
         text = path.read_bytes().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     except OSError as error:
-        raise reading_error(path, error) from error
+        raise read_error(path, error) from error
     names = []
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
         if not line.strip() or line.startswith("#"):
@@ -57,7 +57,7 @@ def read_report(path: Path) -> dict[str, ReportLine]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise reading_error(path, error) from error
+        raise read_error(path, error) from error
     except UnicodeDecodeError as error:
         raise PhotoError(path, "it is no report", "name the .jsonl file of a run") from error
     found: dict[str, ReportLine] = {}

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from cleanplate.io.photo import Decoded
 from cleanplate.io.samples import Plane, Samples, union
-from cleanplate.io.unsupported import DAMAGED_ADVICE, RefusalError, check_pixel_count
+from cleanplate.io.unsupported import DAMAGED_ADVICE, UnsupportedImageError, check_pixel_count
 from cleanplate.types import Mask, RGBImage
 
 _BI_RGB, _BI_BITFIELDS = 0, 3
@@ -42,16 +42,17 @@ def read_bmp(data: bytes, max_pixels: int) -> Decoded:
     """Return the picture of a BMP file.
 
     Raises:
-        RefusalError: damaged, cut off, compressed, 16 bits per pixel, or too many pixels.
+        UnsupportedImageError: damaged, truncated, compressed, 16 bits per pixel, or too many
+            pixels.
     """
     try:
         header = _parse_header(data, max_pixels)
     except struct.error as error:
-        raise RefusalError("damaged BMP: the file is cut off", DAMAGED_ADVICE) from error
+        raise UnsupportedImageError("damaged BMP: the file is truncated", DAMAGED_ADVICE) from error
     height, width = header.size_hw
     end = header.pixels_at + height * header.row_bytes
     if end > len(data):
-        raise RefusalError("damaged BMP: the file is cut off", DAMAGED_ADVICE)
+        raise UnsupportedImageError("damaged BMP: the file is truncated", DAMAGED_ADVICE)
     rows = np.frombuffer(data, np.uint8, height * header.row_bytes, header.pixels_at)
     rows = rows.reshape(height, header.row_bytes)
     if not header.is_top_down:
@@ -60,7 +61,7 @@ def read_bmp(data: bytes, max_pixels: int) -> Decoded:
     if header.palette is not None:
         indices = _unpack(rows, header.bits, width)
         if int(indices.max()) >= len(header.palette):
-            raise RefusalError("damaged BMP: colours outside its palette", DAMAGED_ADVICE)
+            raise UnsupportedImageError("damaged BMP: colours outside its palette", DAMAGED_ADVICE)
         indices.flags.writeable = False
         samples = Samples(kind="palette", bits=header.bits, indices=indices, palette=header.palette)
         return Decoded(header.palette[indices], samples, container)
@@ -109,25 +110,31 @@ def _parse_header(data: bytes, max_pixels: int) -> _Header:
         width, height, _, bits, compression = struct.unpack_from("<iiHHI", data, 18)
         (stated_colours,) = struct.unpack_from("<I", data, 46)
     else:
-        raise RefusalError(f"damaged BMP: a header of {header_bytes} bytes", DAMAGED_ADVICE)
+        raise UnsupportedImageError(
+            f"damaged BMP: a header of {header_bytes} bytes", DAMAGED_ADVICE
+        )
     check_pixel_count((abs(height), width), max_pixels)
     has_alpha = False
     if compression == _BI_BITFIELDS and bits == 32:
         masks = struct.unpack_from("<IIII", data, 54)
         if masks[:3] != _BGRX_MASKS:
-            raise RefusalError("a BMP with unusual colour masks is not supported", _CONVERT)
+            raise UnsupportedImageError(
+                "a BMP with unusual colour masks is not supported", _CONVERT
+            )
         has_alpha = header_bytes >= 56 and masks[3] == _ALPHA_MASK
     elif compression != _BI_RGB:
-        raise RefusalError(f"a compressed BMP (method {compression}) is not supported", _CONVERT)
+        raise UnsupportedImageError(
+            f"a compressed BMP (method {compression}) is not supported", _CONVERT
+        )
     if bits not in (1, 4, 8, 24, 32):
-        raise RefusalError(f"a BMP of {bits} bits per pixel is not supported", _CONVERT)
+        raise UnsupportedImageError(f"a BMP of {bits} bits per pixel is not supported", _CONVERT)
     palette = None
     if bits <= 8:
         entry_bytes = 3 if header_bytes == 12 else 4
         start = 14 + header_bytes
         count = min(stated_colours or 2**bits, 2**bits, (pixels_at - start) // entry_bytes)
         if count < 1 or start + count * entry_bytes > len(data):
-            raise RefusalError("damaged BMP: it has no palette", DAMAGED_ADVICE)
+            raise UnsupportedImageError("damaged BMP: it has no palette", DAMAGED_ADVICE)
         entries = np.frombuffer(data, np.uint8, count * entry_bytes, start)
         palette = np.ascontiguousarray(entries.reshape(count, entry_bytes)[:, 2::-1])
     return _Header((abs(height), width), bits, height < 0, has_alpha, palette, pixels_at)

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cleanplate.io.metadata import holds_picture
+from cleanplate.io.metadata import contains_image
 from cleanplate.io.photo import Decoded
 from cleanplate.io.samples import Plane, Samples, union
 from cleanplate.io.unsupported import (
     DAMAGED_ADVICE,
-    RefusalError,
+    UnsupportedImageError,
     check_one_frame,
     check_pixel_count,
-    damage_is_refused,
+    translate_decoder_errors,
 )
 from cleanplate.types import Mask, RGBImage
 
@@ -55,10 +55,10 @@ class GifContainer:
         image = Image.fromarray(indices, "P")
         image.putpalette(bytes(768))
         stream = io.BytesIO()
-        with damage_is_refused("GIF"):
+        with translate_decoder_errors("GIF"):
             image.save(stream, format="GIF", optimize=False, interlace=False)
             coded = stream.getvalue()
-            _, blocks = _take_apart(coded)
+            _, blocks = _parse_blocks(coded)
             block = next(b for b in blocks if b.kind == _IMAGE)
         return self.before + coded[block.data_at : block.end] + self.after
 
@@ -67,23 +67,23 @@ def read_gif(data: bytes, max_pixels: int) -> Decoded:
     """Return the picture of a GIF file.
 
     Raises:
-        RefusalError: damaged, cut off, animated, too many pixels, or a picture smaller than the
-            canvas.
+        UnsupportedImageError: damaged, truncated, animated, too many pixels, or a frame smaller
+            than the canvas.
     """
     try:
-        colours_at, blocks = _take_apart(data)
+        colours_at, blocks = _parse_blocks(data)
         width, height = struct.unpack_from("<HH", data, 6)
         check_pixel_count((height, width), max_pixels)
         images = [block for block in blocks if block.kind == _IMAGE]
         check_one_frame(len(images), "frames (animated GIF)")
         if not images:
-            raise RefusalError("damaged GIF: it holds no picture", DAMAGED_ADVICE)
+            raise UnsupportedImageError("damaged GIF: it holds no picture", DAMAGED_ADVICE)
         image = images[0]
         left, top, *size_wh, flags = struct.unpack_from("<HHHHB", data, image.start + 1)
     except (struct.error, IndexError) as error:
-        raise RefusalError("damaged GIF: the file is cut off", DAMAGED_ADVICE) from error
+        raise UnsupportedImageError("damaged GIF: the file is truncated", DAMAGED_ADVICE) from error
     if (left, top, *size_wh) != (0, 0, width, height):
-        raise RefusalError(
+        raise UnsupportedImageError(
             "a GIF whose picture does not cover its canvas is not supported", "convert it to PNG"
         )
     if flags & _HAS_TABLE:
@@ -92,11 +92,11 @@ def read_gif(data: bytes, max_pixels: int) -> Decoded:
     else:
         count = 2 << (data[10] & 7) if data[10] & _HAS_TABLE else 0
     if count == 0:
-        raise RefusalError("damaged GIF: it has no palette", DAMAGED_ADVICE)
+        raise UnsupportedImageError("damaged GIF: it has no palette", DAMAGED_ADVICE)
     palette = np.frombuffer(data, np.uint8, 3 * count, colours_at).reshape(count, 3)
     indices = _decode(data)
     if int(indices.max()) >= count:
-        raise RefusalError("damaged GIF: colours outside its palette", DAMAGED_ADVICE)
+        raise UnsupportedImageError("damaged GIF: colours outside its palette", DAMAGED_ADVICE)
     samples = Samples(
         kind="palette",
         indices=indices,
@@ -115,7 +115,7 @@ def read_gif(data: bytes, max_pixels: int) -> Decoded:
     return Decoded(palette[indices], samples, container, notes)
 
 
-def _take_apart(data: bytes) -> tuple[int, list[_Block]]:
+def _parse_blocks(data: bytes) -> tuple[int, list[_Block]]:
     """Return where the global palette stands, and the blocks after it."""
     position = 13 + (3 * (2 << (data[10] & 7)) if data[10] & _HAS_TABLE else 0)
     blocks: list[_Block] = []
@@ -124,17 +124,17 @@ def _take_apart(data: bytes) -> tuple[int, list[_Block]]:
         if data[start] == _IMAGE:
             flags = data[start + 9]
             data_at = start + 10 + (3 * (2 << (flags & 7)) if flags & _HAS_TABLE else 0)
-            position = _end_of_parts(data, data_at + 1)
+            position = _end_of_sub_blocks(data, data_at + 1)
             blocks.append(_Block(_IMAGE, start, position, data_at))
         elif data[start] == _EXTENSION:
-            position = _end_of_parts(data, start + 2)
+            position = _end_of_sub_blocks(data, start + 2)
             blocks.append(_Block(data[start + 1], start, position))
         else:
-            raise RefusalError("damaged GIF: an unknown block", DAMAGED_ADVICE)
+            raise UnsupportedImageError("damaged GIF: an unknown block", DAMAGED_ADVICE)
     return 13, blocks
 
 
-def _end_of_parts(data: bytes, position: int) -> int:
+def _end_of_sub_blocks(data: bytes, position: int) -> int:
     """Return the end of a row of parts, each led by its length, that an empty one ends."""
     while data[position]:
         position += 1 + data[position]
@@ -156,7 +156,7 @@ def _extensions(
 ) -> tuple[list[_Block], tuple[str, ...]]:
     """Return the blocks that are written again as they are, and what is to be said of others."""
     others = [block for block in blocks if block is not image]
-    kept = [block for block in others if not holds_picture(_content(data, block))]
+    kept = [block for block in others if not contains_image(_content(data, block))]
     notes = ("an extension of it holds a picture and is not carried over",)
     return kept, notes if len(kept) < len(others) else ()
 
@@ -176,7 +176,7 @@ def _decode(data: bytes) -> Plane:
     """Return (H, W) indices."""
     from PIL.GifImagePlugin import GifImageFile
 
-    with damage_is_refused("GIF"), GifImageFile(io.BytesIO(data)) as image:
+    with translate_decoder_errors("GIF"), GifImageFile(io.BytesIO(data)) as image:
         image.load()
         if image.mode not in ("P", "L"):  # L where the palette is grey in order: the same numbers
             raise ValueError(f"Pillow mode {image.mode}")

@@ -27,27 +27,27 @@ from cleanplate.io.formats.heif_codecs import (
     check_codec,
     decode,
     encode,
-    from_sixteen,
-    to_sixteen,
+    expand_to_16bit,
+    reduce_from_16bit,
 )
 from cleanplate.io.metadata import (
+    HeifFile,
     Item,
-    PictureFile,
     Property,
     Reference,
     clean_exif,
     clean_xmp,
-    read_picture_file,
-    write_picture_file,
+    parse_heif,
+    serialize_heif,
 )
 from cleanplate.io.photo import Decoded
-from cleanplate.io.samples import DeepSamples, Plane, Raster, Samples, as_rgb, eight_bit, union
+from cleanplate.io.samples import Plane, Raster, Samples, Samples16, gray_to_rgb, to_8bit, union
 from cleanplate.io.unsupported import (
     DAMAGED_ADVICE,
-    RefusalError,
+    UnsupportedImageError,
     check_one_frame,
     check_pixel_count,
-    damage_is_refused,
+    translate_decoder_errors,
 )
 from cleanplate.types import Mask, RGBImage
 
@@ -79,18 +79,18 @@ def read_heif(data: bytes, max_pixels: int) -> Decoded:
     """Return the upright picture of a HEIC or AVIF file.
 
     Raises:
-        RefusalError: damaged, cut off, several pictures or a sequence, another codec than HEVC and
-            AV1, AVIF of more than 8 bits, premultiplied alpha, or too many pixels; or the extra
-            `heif` is not installed.
+        UnsupportedImageError: damaged, truncated, several images or a sequence, a codec other
+            than HEVC and AV1, AVIF of more than 8 bits, premultiplied alpha, or too many pixels;
+            or the extra `heif` is not installed.
     """
-    file = read_picture_file(data)
+    file = parse_heif(data)
     if b"moov" in file.other_boxes:
-        raise RefusalError(
+        raise UnsupportedImageError(
             "it holds a sequence of pictures, and only single pictures can be edited",
             "split it into single pictures first",
         )
     if not file.items:
-        raise RefusalError("damaged HEIF or AVIF: it holds no picture", DAMAGED_ADVICE)
+        raise UnsupportedImageError("damaged HEIF or AVIF: it holds no picture", DAMAGED_ADVICE)
     check_one_frame(_count_pictures(file), "pictures (HEIF)")
     primary = file.items[file.primary]
     height, width = _stored_size(primary)
@@ -99,11 +99,13 @@ def read_heif(data: bytes, max_pixels: int) -> Decoded:
     alpha = _alpha_items(file)
     _check_supported(primary, coding)
     check_codec(coding.codec)
-    stored = decode(_bare(file, alpha), coding)
+    stored = decode(_image_only(file, alpha), coding)
     if stored.shape[:2] != (height, width) and primary.find(b"clap") is None:
-        raise RefusalError("damaged HEIF or AVIF: its size is not what it states", DAMAGED_ADVICE)
+        raise UnsupportedImageError(
+            "damaged HEIF or AVIF: its size is not what it states", DAMAGED_ADVICE
+        )
     transforms = tuple(p for p in primary.properties if p.type in _TRANSFORMS)
-    upright = cast("Raster", np.ascontiguousarray(_turn(stored, transforms)))
+    upright = cast("Raster", np.ascontiguousarray(_apply_transforms(stored, transforms)))
     metadata, notes = _metadata(file)
     container = HeifContainer(
         coding=coding,
@@ -115,7 +117,7 @@ def read_heif(data: bytes, max_pixels: int) -> Decoded:
         metadata=metadata,
     )
     pixels, samples = _split(upright, coding)
-    notes += _lost_pictures(file)
+    notes += _dropped_image_notes(file)
     if max(height - stored.shape[0], width - stored.shape[1]) >= _LEAST_HIDDEN_PX:
         notes += ("what its clean aperture (clap) hides is not carried over",)
     kind = "HEIC" if coding.codec == "HEVC" else "AVIF"
@@ -142,15 +144,15 @@ class HeifContainer:
             raster = raster[..., :-1]
         if raster.ndim == 3 and raster.shape[2] == 1:
             raster = raster[..., 0]
-        if samples.deep is not None:
-            raster = from_sixteen(cast("DeepSamples", raster), self.coding.bits)
-        stored = np.ascontiguousarray(_turn_back(raster, self.transforms))
+        if samples.samples16 is not None:
+            raster = reduce_from_16bit(cast("Samples16", raster), self.coding.bits)
+        stored = np.ascontiguousarray(_undo_transforms(raster, self.transforms))
         kind = "HEIC" if self.coding.codec == "HEVC" else "AVIF"
-        coded = read_picture_file(encode(cast("Raster", stored), self.coding))
-        with damage_is_refused(kind):
-            return write_picture_file(self._put_together(coded))
+        coded = parse_heif(encode(cast("Raster", stored), self.coding))
+        with translate_decoder_errors(kind):
+            return serialize_heif(self._assemble(coded))
 
-    def _put_together(self, coded: PictureFile) -> PictureFile:
+    def _assemble(self, coded: HeifFile) -> HeifFile:
         """Return the encoder's file with the properties and items of the original."""
         items = dict(coded.items)
         references = list(coded.references)
@@ -188,7 +190,7 @@ class HeifContainer:
         return replace(encoded, data=b"nclx" + said + encoded.data[8:])
 
 
-def _count_pictures(file: PictureFile) -> int:
+def _count_pictures(file: HeifFile) -> int:
     """Return how many pictures a viewer would show; those that belong to another do not count."""
     parts = {t for r in file.references if r.type == b"dimg" for t in r.targets}
     belonging = {r.source for r in file.references if r.type in (b"thmb", b"auxl")}
@@ -205,11 +207,11 @@ def _count_pictures(file: PictureFile) -> int:
 def _stored_size(item: Item) -> tuple[int, int]:
     extent = item.find(b"ispe")
     if extent is None or len(extent.data) < 12:
-        raise RefusalError("damaged HEIF or AVIF: it states no size", DAMAGED_ADVICE)
+        raise UnsupportedImageError("damaged HEIF or AVIF: it states no size", DAMAGED_ADVICE)
     return int.from_bytes(extent.data[8:12], "big"), int.from_bytes(extent.data[4:8], "big")
 
 
-def _coding_of(file: PictureFile) -> Coding:
+def _coding_of(file: HeifFile) -> Coding:
     """Return how the primary picture, or the first of its tiles, is stored."""
     primary = file.items[file.primary]
     is_grid = primary.type == b"grid"
@@ -218,9 +220,9 @@ def _coding_of(file: PictureFile) -> Coding:
     codec = _CODECS.get(first.type)
     if codec is None:
         name = _OTHER_CODECS.get(first.type, first.type.decode("latin-1").strip())
-        raise RefusalError(f"a HEIF file of {name} is not supported", _CONVERT)
+        raise UnsupportedImageError(f"a HEIF file of {name} is not supported", _CONVERT)
     if any(_CODECS.get(tile.type) != codec for tile in (tiles if is_grid else [])):
-        raise RefusalError("a HEIF grid of unlike tiles is not supported", _CONVERT)
+        raise UnsupportedImageError("a HEIF grid of unlike tiles is not supported", _CONVERT)
     set_up = first.find(b"hvcC", b"av1C")
     data = set_up.data if set_up is not None else b""
     if codec == "HEVC" and len(data) > 18:
@@ -231,7 +233,9 @@ def _coding_of(file: PictureFile) -> Coding:
         chroma = {0: 444, 2: 422, 3: 420}.get(data[2] >> 2 & 3, 420)
         chroma = 400 if data[2] & 0x10 else chroma
     else:
-        raise RefusalError("damaged HEIF or AVIF: it lacks its decoder's set-up", DAMAGED_ADVICE)
+        raise UnsupportedImageError(
+            "damaged HEIF or AVIF: it lacks its decoder's set-up", DAMAGED_ADVICE
+        )
     return Coding(codec, bits, chroma, is_grid, _colour_of(primary) or _colour_of(first))
 
 
@@ -244,18 +248,22 @@ def _colour_of(item: Item) -> tuple[int, int, int, int] | None:
     return None
 
 
-def _alpha_items(file: PictureFile) -> set[int]:
+def _alpha_items(file: HeifFile) -> set[int]:
     """Return the items of the alpha picture, its tiles included."""
     masters = {number for number in file.sources(b"auxl", file.primary) if _is_alpha(file, number)}
     tiles = file.targets(b"dimg", file.primary)
     if any(_is_alpha(file, n) for tile in tiles for n in file.sources(b"auxl", tile)):
-        raise RefusalError("a HEIF file with alpha tile by tile is not supported", _CONVERT)
+        raise UnsupportedImageError(
+            "a HEIF file with alpha tile by tile is not supported", _CONVERT
+        )
     if any(file.targets(b"prem", number) for number in (*masters, file.primary)):
-        raise RefusalError("a HEIF file with premultiplied alpha is not supported", _CONVERT)
+        raise UnsupportedImageError(
+            "a HEIF file with premultiplied alpha is not supported", _CONVERT
+        )
     return file.with_tiles(masters)
 
 
-def _is_alpha(file: PictureFile, number: int) -> bool:
+def _is_alpha(file: HeifFile, number: int) -> bool:
     item = file.items.get(number)
     kind = item.find(b"auxC") if item is not None else None
     return kind is not None and kind.data[4:].split(b"\x00")[0] in _ALPHA_NAMES
@@ -271,10 +279,10 @@ def _check_supported(primary: Item, coding: Coding) -> None:
     elif primary.find(b"clap") is not None and coding.codec == "AV1":
         problem = "an AVIF that hides its edges (clap) is not supported"
     if problem is not None:
-        raise RefusalError(problem, _CONVERT)
+        raise UnsupportedImageError(problem, _CONVERT)
 
 
-def _bare(file: PictureFile, alpha: Collection[int]) -> bytes:
+def _image_only(file: HeifFile, alpha: Collection[int]) -> bytes:
     """Return a file of nothing but the picture as it is stored, with its alpha."""
     kept = file.with_tiles([file.primary]) | set(alpha)
     items = {
@@ -285,10 +293,10 @@ def _bare(file: PictureFile, alpha: Collection[int]) -> bytes:
         if number in kept
     }
     references = tuple(r for r in file.references if r.type in (b"dimg", b"auxl"))
-    return write_picture_file(replace(file, items=items, references=references))
+    return serialize_heif(replace(file, items=items, references=references))
 
 
-def _turn(
+def _apply_transforms(
     raster: npt.NDArray[np.generic], transforms: Collection[Property]
 ) -> npt.NDArray[np.generic]:
     """Return the stored picture as it is meant to be seen; a view."""
@@ -301,7 +309,7 @@ def _turn(
     return raster
 
 
-def _turn_back(
+def _undo_transforms(
     raster: npt.NDArray[np.generic], transforms: tuple[Property, ...]
 ) -> npt.NDArray[np.generic]:
     """Undo `_turn`."""
@@ -310,7 +318,7 @@ def _turn_back(
             value = transform.data[0] if transform.data else 0
             raster = np.rot90(raster, -(value & 3))
         else:
-            raster = _turn(raster, (transform,))
+            raster = _apply_transforms(raster, (transform,))
     return raster
 
 
@@ -320,7 +328,7 @@ def _is_kept(prop: Property) -> bool:
     return not is_description and prop.type not in _OF_THE_CODING | set(_TRANSFORMS)
 
 
-def _metadata(file: PictureFile) -> tuple[tuple[Item, ...], tuple[str, ...]]:
+def _metadata(file: HeifFile) -> tuple[tuple[Item, ...], tuple[str, ...]]:
     """Return Exif and XMP of the primary picture without thumbnails, and what is to be said."""
     kept: list[Item] = []
     notes: list[str] = []
@@ -345,7 +353,7 @@ def _metadata(file: PictureFile) -> tuple[tuple[Item, ...], tuple[str, ...]]:
     return tuple(kept), tuple(dict.fromkeys(notes))
 
 
-def _lost_pictures(file: PictureFile) -> tuple[str, ...]:
+def _dropped_image_notes(file: HeifFile) -> tuple[str, ...]:
     """Return what is to be said of pictures that show the photo a second time."""
     notes: list[str] = []
     if file.sources(b"thmb", file.primary):
@@ -378,15 +386,15 @@ def _split(raster: Raster, coding: Coding) -> tuple[RGBImage, Samples]:
         raster = raster[..., [0] if channels == 3 else [0, 3]]
     raster.flags.writeable = False
     if raster.dtype == np.uint16:
-        deep = to_sixteen(cast("DeepSamples", raster), coding.bits)
-        deep.flags.writeable = False
-        colours = eight_bit(deep[..., :1] if is_gray else deep[..., :3])
-        pixels = as_rgb(colours[..., 0]) if is_gray else colours
-        return pixels, Samples(kind="gray" if is_gray else "rgb", bits=16, deep=deep)
-    shallow = cast("Plane", raster)
+        samples16 = expand_to_16bit(cast("Samples16", raster), coding.bits)
+        samples16.flags.writeable = False
+        colours = to_8bit(samples16[..., :1] if is_gray else samples16[..., :3])
+        pixels = gray_to_rgb(colours[..., 0]) if is_gray else colours
+        return pixels, Samples(kind="gray" if is_gray else "rgb", bits=16, samples16=samples16)
+    samples8 = cast("Plane", raster)
     alpha = None
-    if shallow.shape[2] in (2, 4):
-        alpha = np.ascontiguousarray(shallow[..., -1])
+    if samples8.shape[2] in (2, 4):
+        alpha = np.ascontiguousarray(samples8[..., -1])
         alpha.flags.writeable = False
-    pixels = as_rgb(shallow[..., 0]) if is_gray else np.ascontiguousarray(shallow[..., :3])
+    pixels = gray_to_rgb(samples8[..., 0]) if is_gray else np.ascontiguousarray(samples8[..., :3])
     return pixels, Samples(kind="gray" if is_gray else "rgb", alpha=alpha)

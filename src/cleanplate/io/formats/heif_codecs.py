@@ -13,8 +13,12 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from cleanplate.io.samples import DeepSamples, Raster
-from cleanplate.io.unsupported import DAMAGED_ADVICE, RefusalError, damage_is_refused
+from cleanplate.io.samples import Raster, Samples16
+from cleanplate.io.unsupported import (
+    DAMAGED_ADVICE,
+    UnsupportedImageError,
+    translate_decoder_errors,
+)
 
 Codec = Literal["HEVC", "AV1"]
 
@@ -44,7 +48,7 @@ def check_codec(codec: Codec) -> None:
     """Raise unless this codec is installed.
 
     Raises:
-        RefusalError: it is not; the message says how to install it.
+        UnsupportedImageError: it is not; the message says how to install it.
     """
     if codec == "HEVC":
         _pillow_heif()
@@ -52,7 +56,7 @@ def check_codec(codec: Codec) -> None:
     from PIL import features
 
     if not features.check("avif"):
-        raise RefusalError(
+        raise UnsupportedImageError(
             "this Pillow was built without AVIF", "install Pillow's own wheel: pip install pillow"
         )
 
@@ -61,20 +65,22 @@ def decode(bare: bytes, coding: Coding) -> Raster:
     """Return (H, W) or (H, W, C), alpha last, of a file that holds the picture and nothing else.
 
     Raises:
-        RefusalError: damaged, or a mode that cannot be edited.
+        UnsupportedImageError: damaged, or a mode that cannot be edited.
     """
     if coding.codec == "AV1":
         from PIL.AvifImagePlugin import AvifImageFile
 
-        with _failure_is_refused("AVIF"), AvifImageFile(io.BytesIO(bare)) as image:
+        with _translate_codec_errors("AVIF"), AvifImageFile(io.BytesIO(bare)) as image:
             image.load()
             return cast("Raster", np.asarray(image))
     heif = _pillow_heif()
-    with _failure_is_refused("HEIC"):
+    with _translate_codec_errors("HEIC"):
         picture = heif.open_heif(bare, convert_hdr_to_8bit=False, hdr_to_16bit=False)
         mode, raster = picture.mode, np.asarray(picture)
     if mode.split(";")[0] not in ("L", "I", "LA", "RGB", "RGBA"):
-        raise RefusalError(f"a HEIC of mode {mode} is not supported", "convert it to JPEG first")
+        raise UnsupportedImageError(
+            f"a HEIC of mode {mode} is not supported", "convert it to JPEG first"
+        )
     return cast("Raster", raster)
 
 
@@ -86,22 +92,22 @@ def encode(raster: Raster, coding: Coding) -> bytes:
         coding: of the original.
 
     Raises:
-        RefusalError: it cannot be encoded.
+        UnsupportedImageError: it cannot be encoded.
     """
     return _encode_av1(raster, coding) if coding.codec == "AV1" else _encode_hevc(raster, coding)
 
 
-def to_sixteen(samples: DeepSamples, bits: int) -> DeepSamples:
-    """Return 10- or 12-bit samples spread over [0, 65535]; `from_sixteen` gives them back."""
+def expand_to_16bit(samples: Samples16, bits: int) -> Samples16:
+    """Return 10- or 12-bit samples spread over [0, 65535]; `reduce_from_16bit` gives them back."""
     top = 2**bits - 1
-    spread: DeepSamples = ((samples.astype(np.uint32) * 65535 + top // 2) // top).astype(np.uint16)
+    spread: Samples16 = ((samples.astype(np.uint32) * 65535 + top // 2) // top).astype(np.uint16)
     return spread
 
 
-def from_sixteen(samples: DeepSamples, bits: int) -> DeepSamples:
+def reduce_from_16bit(samples: Samples16, bits: int) -> Samples16:
     """Return samples of [0, 65535] with `bits` bits, to the nearest."""
     top = 2**bits - 1
-    stored: DeepSamples = ((samples.astype(np.uint32) * top + 32767) // 65535).astype(np.uint16)
+    stored: Samples16 = ((samples.astype(np.uint32) * top + 32767) // 65535).astype(np.uint16)
     return stored
 
 
@@ -110,7 +116,7 @@ def _encode_av1(raster: Raster, coding: Coding) -> bytes:
 
     is_full = coding.colour is None or bool(coding.colour[3])
     stream = io.BytesIO()
-    with _failure_is_refused("AVIF"):
+    with _translate_codec_errors("AVIF"):
         Image.fromarray(raster).save(
             stream,
             format="AVIF",
@@ -139,7 +145,7 @@ def _encode_hevc(raster: Raster, coding: Coding) -> bytes:
     mode = ("RGB" if raster.ndim == 3 else "L") + (f";{coding.bits}" if coding.bits > 8 else "")
     size_wh = (raster.shape[1], raster.shape[0])
     stream = io.BytesIO()
-    with _failure_is_refused("HEIC"):
+    with _translate_codec_errors("HEIC"):
         heif.encode(
             mode,
             size_wh,
@@ -153,20 +159,20 @@ def _encode_hevc(raster: Raster, coding: Coding) -> bytes:
 
 
 @contextmanager
-def _failure_is_refused(kind: str) -> Iterator[None]:
-    """Turn what libheif, libavif and their bindings raise into `RefusalError`."""
+def _translate_codec_errors(kind: str) -> Iterator[None]:
+    """Turn what libheif, libavif and their bindings raise into `UnsupportedImageError`."""
     try:
-        with damage_is_refused(kind):
+        with translate_decoder_errors(kind):
             yield
     except RuntimeError as error:
-        raise RefusalError(f"damaged {kind}: {error}", DAMAGED_ADVICE) from error
+        raise UnsupportedImageError(f"damaged {kind}: {error}", DAMAGED_ADVICE) from error
 
 
 def _pillow_heif() -> ModuleType:
     try:
         import pillow_heif
     except ImportError as error:
-        raise RefusalError(
+        raise UnsupportedImageError(
             "HEIC needs the package pillow-heif", 'install it: pip install "cleanplate[heif]"'
         ) from error
     return cast("ModuleType", pillow_heif)

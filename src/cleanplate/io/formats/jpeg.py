@@ -35,8 +35,19 @@ from cleanplate.io.metadata import (
     with_size,
 )
 from cleanplate.io.photo import Decoded
-from cleanplate.io.samples import Plane, Samples, as_gray, as_rgb, turn_back, turn_upright
-from cleanplate.io.unsupported import RefusalError, check_pixel_count, damage_is_refused
+from cleanplate.io.samples import (
+    Plane,
+    Samples,
+    apply_orientation,
+    gray_to_rgb,
+    to_gray,
+    undo_orientation,
+)
+from cleanplate.io.unsupported import (
+    UnsupportedImageError,
+    check_pixel_count,
+    translate_decoder_errors,
+)
 from cleanplate.types import Mask, RGBImage
 
 if TYPE_CHECKING:
@@ -56,42 +67,42 @@ def read_jpeg(data: bytes, max_pixels: int) -> Decoded:
     """Return the upright picture of a JPEG file.
 
     Raises:
-        RefusalError: damaged, cut off, CMYK, more than 8 bits, or too many pixels.
+        UnsupportedImageError: damaged, truncated, CMYK, more than 8 bits, or too many pixels.
     """
     stream = parse_segments(data)
     frame = stream.frame
     check_pixel_count(frame.size_hw, max_pixels)
     if frame.precision != 8:
-        raise RefusalError(
+        raise UnsupportedImageError(
             f"a JPEG of {frame.precision} bits per sample is not supported",
             "convert it to 8-bit JPEG or 16-bit PNG first",
         )
     if len(frame.components) not in (1, 3):
-        raise RefusalError(
+        raise UnsupportedImageError(
             f"a JPEG of {len(frame.components)} colour channels (CMYK) is not supported",
             "convert it to RGB first",
         )
     carried = select_segments(stream)
     coding = _Coding.of(stream)
-    bare = replace(stream, segments=coding.colour_segments + _picture_segments(stream))
+    bare = replace(stream, segments=coding.colour_segments + _image_segments(stream))
     picture = _decode(bare, "L" if coding.is_gray else "RGB")
     stored: npt.NDArray[np.uint8] = np.asarray(picture)
     tables = picture.quantization  # type: ignore[attr-defined]
     picture.close()
     orientation = carried.orientation
-    upright = turn_upright(stored, orientation)
-    pixels = as_rgb(upright) if coding.is_gray else np.ascontiguousarray(upright)
+    upright = apply_orientation(stored, orientation)
+    pixels = gray_to_rgb(upright) if coding.is_gray else np.ascontiguousarray(upright)
     notes = list(carried.notes)
     if coding.subsampling is None:
         notes.append("its unusual chroma subsampling is written as 4:4:4")
-    stays_turned = orientation != 1 and not coding.can_be_turned(frame.size_hw, orientation)
-    if stays_turned:  # seldom: what was cleaned is cleaned again, with the orientation in it
+    keeps_orientation = orientation != 1 and not coding.can_be_rotated(frame.size_hw, orientation)
+    if keeps_orientation:  # seldom: what was cleaned is cleaned again, with the orientation in it
         carried = select_segments(stream, keep_orientation=True)
     container = JpegContainer(
         stream=bare,
         carried=carried.segments,
-        orientation=1 if stays_turned else orientation,
-        stated=orientation if stays_turned else 1,
+        orientation=1 if keeps_orientation else orientation,
+        stated=orientation if keeps_orientation else 1,
         tables=tuple(tuple(tables[c[3]]) for c in frame.components if c[3] in tables),
         coding=coding,
     )
@@ -126,7 +137,9 @@ class _Coding:
         horizontal = [component[1] for component in components]
         vertical = [component[2] for component in components]
         if not all(1 <= factor <= 4 for factor in horizontal + vertical):
-            raise RefusalError("damaged JPEG: impossible sampling factors", "get another copy")
+            raise UnsupportedImageError(
+                "damaged JPEG: impossible sampling factors", "get another copy"
+            )
         subsampling: int | None = 0
         mcu_hw = (8, 8)
         if len(components) == 3:
@@ -140,7 +153,7 @@ class _Coding:
                 mcu_hw = (8 * max(vertical), 8 * max(horizontal))
         return cls(len(components) == 1, is_rgb, subsampling, mcu_hw, kept)
 
-    def can_be_turned(self, size_hw: tuple[int, int], orientation: int) -> bool:
+    def can_be_rotated(self, size_hw: tuple[int, int], orientation: int) -> bool:
         """Return whether the blocks of the upright picture are those of the stored one, turned.
 
         A side that is no whole number of them ends in a part of one, which would be the first when
@@ -165,7 +178,7 @@ class JpegContainer:
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
         """Return the edited JPEG; see the module for what stays identical."""
         del samples, pixels  # the stored samples are decoded again, exactly
-        filled, mask = turn_back(filled, self.stated), turn_back(mask, self.stated)
+        filled, mask = undo_orientation(filled, self.stated), undo_orientation(mask, self.stated)
         canvas = self._stored_samples()
         _paste(canvas, filled, mask)
         encoded = parse_segments(self._compress(canvas))
@@ -198,7 +211,7 @@ class JpegContainer:
 
             if canvas.size != size_hw[::-1]:
                 canvas = canvas.crop((0, 0, size_hw[1], size_hw[0]))
-            upright = turn_upright(np.asarray(canvas), self.orientation)
+            upright = apply_orientation(np.asarray(canvas), self.orientation)
             canvas = Image.frombytes(canvas.mode, upright.shape[1::-1], upright.tobytes())
         return canvas
 
@@ -246,7 +259,7 @@ class JpegContainer:
         return stream.getvalue()
 
 
-def _picture_segments(stream: Stream) -> tuple[Segment, ...]:
+def _image_segments(stream: Stream) -> tuple[Segment, ...]:
     """Return the segments that a decoder needs, whatever the metadata say."""
     return tuple(s for s in stream.segments if not APP0 <= s.marker <= APP15 and s.marker != COM)
 
@@ -258,14 +271,16 @@ def _decode(
     from PIL.JpegImagePlugin import JpegImageFile
 
     segments = stream.segments if size_hw is None else with_size(stream.segments, size_hw)
-    with damage_is_refused("JPEG"):
+    with translate_decoder_errors("JPEG"):
         picture = JpegImageFile(io.BytesIO(serialize_segments(segments, stream.scans)))
         if mode == "YCbCr":
             half = (picture.width // 2, picture.height // 2) if is_half else None
             picture.draft(mode, half)
         picture.load()
     if picture.mode != mode:
-        raise RefusalError(f"a JPEG of mode {picture.mode} is not supported", "convert it to RGB")
+        raise UnsupportedImageError(
+            f"a JPEG of mode {picture.mode} is not supported", "convert it to RGB"
+        )
     return picture
 
 
@@ -332,5 +347,5 @@ def _paste(canvas: "Image.Image", filled: RGBImage, mask: Mask) -> None:
     if below or beside:  # a hole at the edge goes on in the padding: nothing stays hidden there
         window = np.pad(window, ((0, below), (0, beside), (0, 0)), mode="edge")
         hole = np.pad(hole, ((0, below), (0, beside)), mode="edge")
-    fill = Image.fromarray(as_gray(window) if canvas.mode == "L" else window).convert(canvas.mode)
+    fill = Image.fromarray(to_gray(window) if canvas.mode == "L" else window).convert(canvas.mode)
     canvas.paste(fill, (int(left), int(top)), Image.fromarray(hole))

@@ -16,28 +16,28 @@ import numpy as np
 from cleanplate.io.metadata import (
     Chunk,
     SelectedChunks,
-    compress_deep,
+    compress_16bit,
     parse_chunks,
     select_chunks,
     serialize_chunks,
 )
 from cleanplate.io.photo import Decoded
 from cleanplate.io.samples import (
-    DeepSamples,
     Plane,
     Raster,
     Samples,
-    as_rgb,
-    eight_bit,
-    turn_upright,
+    Samples16,
+    apply_orientation,
+    gray_to_rgb,
+    to_8bit,
     union,
 )
 from cleanplate.io.unsupported import (
     DAMAGED_ADVICE,
-    RefusalError,
+    UnsupportedImageError,
     check_one_frame,
     check_pixel_count,
-    damage_is_refused,
+    translate_decoder_errors,
 )
 from cleanplate.types import Mask, RGBImage
 
@@ -68,7 +68,7 @@ def read_png(data: bytes, max_pixels: int) -> Decoded:
     """Return the upright picture of a PNG file.
 
     Raises:
-        RefusalError: damaged, cut off, animated, or too many pixels.
+        UnsupportedImageError: damaged, truncated, animated, or too many pixels.
     """
     chunks = parse_chunks(data)
     header = _parse_header(chunks[0])
@@ -89,9 +89,9 @@ def read_png(data: bytes, max_pixels: int) -> Decoded:
     notes = carried.notes
     if header.is_interlaced:
         notes += ("it is interlaced, and is written without interlacing",)
-    with damage_is_refused("PNG"):
-        stored = _decode_deep(picture, header) if header.bits == 16 else _decode(picture, header)
-    upright = np.ascontiguousarray(turn_upright(stored, carried.orientation))
+    with translate_decoder_errors("PNG"):
+        stored = _decode_16bit(picture, header) if header.bits == 16 else _decode(picture, header)
+    upright = np.ascontiguousarray(apply_orientation(stored, carried.orientation))
     pixels, samples = _split(cast("Raster", upright), header, container)
     return Decoded(pixels, samples, container, notes)
 
@@ -110,7 +110,7 @@ class PngContainer:
         """Return the edited PNG."""
         raster = union(samples, pixels, filled, mask)
         if raster.dtype == np.uint16:
-            packed = [Chunk(b"IDAT", compress_deep(cast("DeepSamples", raster)))]
+            packed = [Chunk(b"IDAT", compress_16bit(cast("Samples16", raster)))]
         else:
             packed = self._compress(raster)
         height, width = mask.shape
@@ -146,10 +146,10 @@ class PngContainer:
 
 def _parse_header(chunk: Chunk) -> _Header:
     if chunk.type != b"IHDR" or len(chunk.data) != 13:
-        raise RefusalError("damaged PNG: it does not start with a header", DAMAGED_ADVICE)
+        raise UnsupportedImageError("damaged PNG: it does not start with a header", DAMAGED_ADVICE)
     width, height, bits, colour_type, _, _, interlace = struct.unpack(">IIBBBBB", chunk.data)
     if colour_type not in _CHANNELS or bits not in _DEPTHS.get(colour_type, (8, 16)):
-        raise RefusalError(
+        raise UnsupportedImageError(
             f"damaged PNG: impossible colour type {colour_type} with {bits} bits", DAMAGED_ADVICE
         )
     return _Header((height, width), bits, colour_type, interlace != 0)
@@ -168,7 +168,7 @@ def _decode(picture: list[Chunk], header: _Header) -> Raster:
     return cast("Raster", array)
 
 
-def _decode_deep(picture: list[Chunk], header: _Header) -> DeepSamples:
+def _decode_16bit(picture: list[Chunk], header: _Header) -> Samples16:
     """Return (H, W, C) uint16, RGB order."""
     import cv2
 
@@ -197,7 +197,7 @@ def _check_length(picture: list[Chunk], expected_bytes: int) -> None:
             length += len(unpacker.decompress(data, 1 << 20))
             data = unpacker.unconsumed_tail
     if length < expected_bytes:
-        raise ValueError("the picture data are cut off")
+        raise ValueError("the picture data are truncated")
 
 
 def _split(raster: Raster, header: _Header, container: PngContainer) -> tuple[RGBImage, Samples]:
@@ -207,28 +207,28 @@ def _split(raster: Raster, header: _Header, container: PngContainer) -> tuple[RG
     if header.kind == "palette":
         return _split_palette(cast("Plane", raster), container)
     if raster.dtype == np.uint16:
-        deep = cast("DeepSamples", raster)
-        colours = eight_bit(deep[..., :1] if header.kind == "gray" else deep[..., :3])
-        pixels = as_rgb(colours[..., 0]) if header.kind == "gray" else colours
-        return pixels, Samples(kind=header.kind, bits=16, deep=deep, key=key)
-    shallow = cast("Plane", raster)
+        samples16 = cast("Samples16", raster)
+        colours = to_8bit(samples16[..., :1] if header.kind == "gray" else samples16[..., :3])
+        pixels = gray_to_rgb(colours[..., 0]) if header.kind == "gray" else colours
+        return pixels, Samples(kind=header.kind, bits=16, samples16=samples16, key=key)
+    samples8 = cast("Plane", raster)
     alpha = None
     if header.has_alpha:
-        alpha = np.ascontiguousarray(shallow[..., -1])
+        alpha = np.ascontiguousarray(samples8[..., -1])
         alpha.flags.writeable = False
-        shallow = shallow[..., 0] if header.kind == "gray" else shallow[..., :3]
-    pixels = as_rgb(shallow) if header.kind == "gray" else np.ascontiguousarray(shallow)
+        samples8 = samples8[..., 0] if header.kind == "gray" else samples8[..., :3]
+    pixels = gray_to_rgb(samples8) if header.kind == "gray" else np.ascontiguousarray(samples8)
     return pixels, Samples(kind=header.kind, bits=header.bits, alpha=alpha, key=key)
 
 
 def _split_palette(indices: Plane, container: PngContainer) -> tuple[RGBImage, Samples]:
     if container.palette is None:
-        raise RefusalError("damaged PNG: it has no palette", DAMAGED_ADVICE)
+        raise UnsupportedImageError("damaged PNG: it has no palette", DAMAGED_ADVICE)
     length = len(container.palette.data) // 3
     palette = np.frombuffer(container.palette.data, dtype=np.uint8, count=3 * length)
     palette = palette.reshape(length, 3)
     if length == 0 or int(indices.max()) >= length:
-        raise RefusalError("damaged PNG: colours outside its palette", DAMAGED_ADVICE)
+        raise UnsupportedImageError("damaged PNG: colours outside its palette", DAMAGED_ADVICE)
     alpha = np.full(length, 255, dtype=np.uint8)
     if container.transparency is not None:
         stated = np.frombuffer(container.transparency.data[:length], dtype=np.uint8)

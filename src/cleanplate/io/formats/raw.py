@@ -16,14 +16,14 @@ import numpy as np
 
 from cleanplate.io.formats.raw_files import RawMetadata, read_raw_metadata
 from cleanplate.io.formats.tiff import TiffContainer
-from cleanplate.io.metadata import Entry, write_exif_block
+from cleanplate.io.metadata import Entry, serialize_exif
 from cleanplate.io.photo import Decoded, RawOutput
-from cleanplate.io.samples import DeepSamples, Samples, eight_bit, union
+from cleanplate.io.samples import Samples, Samples16, to_8bit, union
 from cleanplate.io.unsupported import (
     DAMAGED_ADVICE,
-    RefusalError,
+    UnsupportedImageError,
     check_pixel_count,
-    damage_is_refused,
+    translate_decoder_errors,
 )
 from cleanplate.types import Mask, RGBImage
 
@@ -43,13 +43,13 @@ def read_raw(data: bytes, max_pixels: int, *, output: RawOutput) -> Decoded:
         output: what the edited photo will be written as.
 
     Raises:
-        RefusalError: damaged, a camera that LibRaw does not know, or too many pixels; or the extra
-            `raw` is not installed.
+        UnsupportedImageError: damaged, a camera unknown to LibRaw, or too many pixels; or the
+            extra `raw` is not installed.
     """
     developed = _develop(data, max_pixels)
     size_hw = (developed.shape[0], developed.shape[1])
     metadata = read_raw_metadata(data, size_hw)
-    pixels = eight_bit(developed)
+    pixels = to_8bit(developed)
     if output == "jpeg":
         notes = (f"{_DEVELOPED} and written as JPEG at quality {JPEG_QUALITY}", *metadata.notes)
         return Decoded(pixels, Samples(), DevelopedJpegContainer(metadata), notes)
@@ -63,7 +63,7 @@ def read_raw(data: bytes, max_pixels: int, *, output: RawOutput) -> Decoded:
         metadata=metadata.directory | {_ICC_TAG: Entry(7, len(srgb_profile()), srgb_profile())},
     )
     notes = (f"{_DEVELOPED} and written as 16-bit TIFF", *metadata.notes)
-    return Decoded(pixels, Samples(bits=16, deep=developed), container, notes)
+    return Decoded(pixels, Samples(bits=16, samples16=developed), container, notes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +77,7 @@ class DevelopedJpegContainer:
         from PIL import Image
 
         stream = io.BytesIO()
-        with damage_is_refused("JPEG"):
+        with translate_decoder_errors("JPEG"):
             Image.fromarray(union(samples, pixels, filled, mask)).save(
                 stream,
                 format="JPEG",
@@ -85,7 +85,7 @@ class DevelopedJpegContainer:
                 subsampling="4:4:4",
                 optimize=False,
                 icc_profile=srgb_profile(),
-                exif=b"Exif\x00\x00" + write_exif_block(self.metadata.directory),
+                exif=b"Exif\x00\x00" + serialize_exif(self.metadata.directory),
             )
         return stream.getvalue()
 
@@ -99,7 +99,7 @@ def srgb_profile() -> bytes:
     return profile[:24] + _PROFILE_DATE + profile[36:]
 
 
-def _develop(data: bytes, max_pixels: int) -> DeepSamples:
+def _develop(data: bytes, max_pixels: int) -> Samples16:
     """Return (H, W, 3) uint16 RGB, upright."""
     rawpy = _rawpy()
     try:
@@ -113,23 +113,23 @@ def _develop(data: bytes, max_pixels: int) -> DeepSamples:
                 no_auto_bright=True,
             )
     except rawpy.LibRawFileUnsupportedError as error:
-        raise RefusalError(
+        raise UnsupportedImageError(
             "LibRaw does not know this kind of RAW file",
             "develop it to TIFF, or convert it to DNG first",
         ) from error
     except rawpy.LibRawError as error:
         cause = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error
-        raise RefusalError(f"damaged RAW: {cause}", DAMAGED_ADVICE) from error
+        raise UnsupportedImageError(f"damaged RAW: {cause}", DAMAGED_ADVICE) from error
     if developed.shape[2] == 1:  # a sensor without colour filters
         developed = np.repeat(developed, 3, axis=2)
-    return cast("DeepSamples", np.ascontiguousarray(developed))
+    return cast("Samples16", np.ascontiguousarray(developed))
 
 
 def _rawpy() -> ModuleType:
     try:
         import rawpy
     except ImportError as error:
-        raise RefusalError(
+        raise UnsupportedImageError(
             "camera RAW needs the package rawpy", 'install it: pip install "cleanplate[raw]"'
         ) from error
     return cast("ModuleType", rawpy)

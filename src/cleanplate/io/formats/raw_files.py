@@ -17,11 +17,11 @@ from cleanplate.io.metadata import (
     Entry,
     clean_directory,
     parse_segments,
-    read_tiff_file,
+    parse_tiff,
     shorts,
     walk_boxes,
 )
-from cleanplate.io.unsupported import RefusalError
+from cleanplate.io.unsupported import UnsupportedImageError
 
 _SIGNATURES = (
     (0, b"FUJIFILMCCD-RAW"),
@@ -80,7 +80,7 @@ def read_raw_metadata(data: bytes, size_hw: tuple[int, int]) -> RawMetadata:
     """
     try:
         main = _main_directory(data)
-    except (RefusalError, struct.error):
+    except (UnsupportedImageError, struct.error):
         main = None
     if not main:
         return RawMetadata(
@@ -125,12 +125,12 @@ def _main_directory(data: bytes) -> Directory | None:
         start, length = struct.unpack_from(">II", data, 84)
         for segment in parse_segments(data[start : start + length]).segments:
             if segment.payload.startswith(b"Exif\x00\x00"):
-                return read_tiff_file(segment.payload[6:]).pages[0]
+                return parse_tiff(segment.payload[6:]).pages[0]
         return None
     if data.startswith(b"ftypcrx ", 4):
         return _cr3_directory(data)
     if data[:2] in (b"II", b"MM") and data[6:14] != b"HEAPCCDR":
-        return read_tiff_file(data).pages[0]
+        return parse_tiff(data).pages[0]
     return None
 
 
@@ -145,7 +145,7 @@ def _cr3_directory(data: bytes) -> Directory | None:
                 continue
             for name, first, last in walk_boxes(data, at + 16, stop):
                 if name in (b"CMT1", b"CMT2", b"CMT4"):
-                    blocks[name] = read_tiff_file(data[first:last]).pages[0]
+                    blocks[name] = parse_tiff(data[first:last]).pages[0]
             break  # Canon's own box is the first
     main = dict(blocks.get(b"CMT1", {}))
     for tag, name in ((_EXIF, b"CMT2"), (_GPS, b"CMT4")):

@@ -19,27 +19,27 @@ from cleanplate.io.metadata import (
     TiffFile,
     clean_directory,
     longs,
-    read_tiff_file,
+    parse_tiff,
+    serialize_tiff,
     shorts,
-    write_tiff_file,
 )
 from cleanplate.io.photo import Decoded
 from cleanplate.io.samples import (
-    DeepSamples,
     Plane,
     Raster,
     Samples,
-    as_rgb,
-    eight_bit,
-    turn_upright,
+    Samples16,
+    apply_orientation,
+    gray_to_rgb,
+    to_8bit,
     union,
 )
 from cleanplate.io.unsupported import (
     DAMAGED_ADVICE,
-    RefusalError,
+    UnsupportedImageError,
     check_one_frame,
     check_pixel_count,
-    damage_is_refused,
+    translate_decoder_errors,
 )
 from cleanplate.types import Mask, RGBImage
 
@@ -67,7 +67,7 @@ _PILLOW_COMPRESSION = {
     50000: "zstd",
 }
 _LOSSY_COMPRESSION = {6: "old JPEG", 7: "JPEG", 50001: "WebP"}
-_DEEP_COMPRESSION = (1, 5, _DEFLATE, 32773)  # what OpenCV writes for 16 bits
+_COMPRESSION_16BIT = (1, 5, _DEFLATE, 32773)  # what OpenCV writes for 16 bits
 _UNSUPPORTED_COLOURS = {
     4: "transparency masks",
     5: "CMYK",
@@ -101,10 +101,10 @@ def read_tiff(data: bytes, max_pixels: int) -> Decoded:
     """Return the upright picture of a TIFF file.
 
     Raises:
-        RefusalError: damaged, cut off, several pages, CMYK, Lab, floating point, more than 16 bits,
-            or too many pixels.
+        UnsupportedImageError: damaged, truncated, several pages, CMYK, Lab, floating point, more
+            than 16 bits, or too many pixels.
     """
-    file = read_tiff_file(data)
+    file = parse_tiff(data)
     page = file.pages[0]
     layout = _layout_of(page)
     check_pixel_count(layout.size_hw, max_pixels)
@@ -112,9 +112,9 @@ def read_tiff(data: bytes, max_pixels: int) -> Decoded:
     check_one_frame(len(file.pages) - reduced, "pages (TIFF)")
     _check_supported(page, layout, max_pixels)
     orientation = _number(page, _ORIENTATION, 1)
-    with damage_is_refused("TIFF"):
+    with translate_decoder_errors("TIFF"):
         stored = _decode(file, page, layout)
-    upright = np.ascontiguousarray(turn_upright(stored, orientation))
+    upright = np.ascontiguousarray(apply_orientation(stored, orientation))
     upright.flags.writeable = False
     metadata = clean_directory(page, _PICTURE_TAGS, orientation, layout.size_hw)
     container = TiffContainer(
@@ -156,13 +156,13 @@ class TiffContainer:
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
         """Return the edited TIFF."""
         raster = union(samples, pixels, filled, mask)
-        with damage_is_refused("TIFF"):
+        with translate_decoder_errors("TIFF"):
             if raster.dtype == np.uint16:
-                coded = self._code_deep(cast("DeepSamples", raster))
+                coded = self._encode_16bit(cast("Samples16", raster))
             else:
-                coded = self._code(cast("Plane", raster), samples)
+                coded = self._encode(cast("Plane", raster), samples)
         del raster  # one copy of the picture less while the file is put together
-        file = read_tiff_file(coded)
+        file = parse_tiff(coded)
         page = file.pages[0]
         _, _, strips = file.strips(page)
         picture = {tag: entry for tag, entry in page.items() if tag in _PICTURE_TAGS}
@@ -170,9 +170,9 @@ class TiffContainer:
             picture[_EXTRA] = shorts(self.extra)
         if self.colour_map is not None:
             picture[_COLOUR_MAP] = _full_colour_map(self.colour_map)
-        return write_tiff_file(self.metadata | picture, strips, order=self.order)
+        return serialize_tiff(self.metadata | picture, strips, order=self.order)
 
-    def _code(self, raster: Plane, samples: Samples) -> bytes:
+    def _encode(self, raster: Plane, samples: Samples) -> bytes:
         """Return a TIFF of 1 or 8 bits without metadata."""
         from PIL import Image
 
@@ -195,12 +195,12 @@ class TiffContainer:
             break
         return stream.getvalue()
 
-    def _code_deep(self, raster: DeepSamples) -> bytes:
+    def _encode_16bit(self, raster: Samples16) -> bytes:
         """Return a TIFF of 16 bits without metadata."""
         import cv2
 
         order = {1: (0,), 3: (2, 1, 0), 4: (2, 1, 0, 3)}[raster.shape[2]]
-        is_known = self.compression in _DEEP_COMPRESSION
+        is_known = self.compression in _COMPRESSION_16BIT
         method = self.compression if is_known else _DEFLATE
         options = [cv2.IMWRITE_TIFF_COMPRESSION, method]
         if method in (5, _DEFLATE):
@@ -224,7 +224,7 @@ def _layout_of(page: Directory) -> _Layout:
     bits = set(page[_BITS].numbers()) if _BITS in page else {1}
     extra = page[_EXTRA].numbers() if _EXTRA in page else ()
     if len(bits) != 1:
-        raise RefusalError(
+        raise UnsupportedImageError(
             "a TIFF with unequal bits per channel is not supported", "convert it to 8 or 16 bits"
         )
     photometric, channels = _number(page, _PHOTOMETRIC, -1), _number(page, _CHANNELS, 1)
@@ -242,9 +242,11 @@ def _layout_of(page: Directory) -> _Layout:
 def _check_supported(page: Directory, layout: _Layout, max_pixels: int) -> None:
     """Raise for kinds of TIFF that could not be brought back as they came."""
     if _number(page, _SUBFILE, 0) & 1:
-        raise RefusalError("its first picture is only a preview (a raw file?)", "develop it first")
+        raise UnsupportedImageError(
+            "its first picture is only a preview (a raw file?)", "develop it first"
+        )
     if _number(page, 322, 1) * _number(page, 323, 1) > max(max_pixels, 1 << 20):
-        raise RefusalError("damaged TIFF: impossibly large tiles", DAMAGED_ADVICE)
+        raise UnsupportedImageError("damaged TIFF: impossibly large tiles", DAMAGED_ADVICE)
     _check_colours(layout)
     advice = "convert it to 8- or 16-bit RGB first"
     sample_format = _number(page, _SAMPLE_FORMAT, 1)
@@ -259,14 +261,14 @@ def _check_supported(page: Directory, layout: _Layout, max_pixels: int) -> None:
         problem = f"a TIFF of compression method {layout.compression} is not supported"
         advice = "save it with LZW, deflate or no compression"
     elif layout.bits == 16:
-        problem = _deep_problem(page, layout)
+        problem = _problem_16bit(page, layout)
         advice = "save it as 16-bit PNG, or as RGB without extra channels"
     elif layout.bits == 1 and layout.photometric == 2:
         problem = "a TIFF of 1-bit RGB is not supported"
     elif layout.photometric == 3 and layout.channels > 1:
         problem = "a palette TIFF with alpha is not supported"
     if problem is not None:
-        raise RefusalError(problem, advice)
+        raise UnsupportedImageError(problem, advice)
 
 
 def _check_colours(layout: _Layout) -> None:
@@ -275,18 +277,18 @@ def _check_colours(layout: _Layout) -> None:
     if colours is None:
         name = _UNSUPPORTED_COLOURS.get(layout.photometric, f"colour type {layout.photometric}")
         advice = "convert it to 8- or 16-bit RGB first"
-        raise RefusalError(f"a TIFF of {name} is not supported", advice)
+        raise UnsupportedImageError(f"a TIFF of {name} is not supported", advice)
     if layout.channels < colours:
         cause = f"damaged TIFF: {layout.channels} of {colours} channels"
-        raise RefusalError(cause, DAMAGED_ADVICE)
+        raise UnsupportedImageError(cause, DAMAGED_ADVICE)
     if layout.channels > colours + 1 or (layout.channels > colours and layout.extra is None):
-        raise RefusalError(
+        raise UnsupportedImageError(
             f"a TIFF of {layout.channels} channels is not supported",
             "remove the extra channels first",
         )
 
 
-def _deep_problem(page: Directory, layout: _Layout) -> str | None:
+def _problem_16bit(page: Directory, layout: _Layout) -> str | None:
     """Return what OpenCV would not decode as it is, among 16-bit TIFFs."""
     if layout.photometric not in (1, 2):
         return f"a 16-bit TIFF of colour type {layout.photometric} is not supported"
@@ -305,10 +307,10 @@ def _decode(file: TiffFile, page: Directory, layout: _Layout) -> Raster:
         picture[tag] = longs([_number(page, tag, 1)])
     if layout.extra is not None:
         picture[_EXTRA] = shorts(layout.extra or 2)  # Pillow leaves out what is not alpha
-    bare = write_tiff_file(picture, strips, order=file.order, is_tiled=offsets_tag == 324)
+    bare = serialize_tiff(picture, strips, order=file.order, is_tiled=offsets_tag == 324)
     del strips  # one copy of the file less while it is decoded
     if layout.bits == 16:
-        return _decode_deep(bare, layout)
+        return _decode_16bit(bare, layout)
     from PIL.ImageFile import ImageFile
     from PIL.TiffImagePlugin import TiffImageFile
 
@@ -322,7 +324,7 @@ def _decode(file: TiffFile, page: Directory, layout: _Layout) -> Raster:
         image.load()
         expected = {0: ("1", "L", "LA"), 1: ("1", "L", "LA"), 3: ("P",)}
         if image.mode not in expected.get(layout.photometric, ("RGB", "RGBA", "RGBX")):
-            raise RefusalError(
+            raise UnsupportedImageError(
                 f"a TIFF of Pillow mode {image.mode} is not supported", "convert it to RGB first"
             )
         array: npt.NDArray[np.uint8] = np.asarray(image)
@@ -331,7 +333,7 @@ def _decode(file: TiffFile, page: Directory, layout: _Layout) -> Raster:
     return array
 
 
-def _decode_deep(bare: bytes, layout: _Layout) -> DeepSamples:
+def _decode_16bit(bare: bytes, layout: _Layout) -> Samples16:
     import cv2
 
     array = cv2.imdecode(np.frombuffer(bare, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
@@ -347,25 +349,27 @@ def _decode_deep(bare: bytes, layout: _Layout) -> DeepSamples:
 def _split(raster: Raster, layout: _Layout, container: TiffContainer) -> tuple[RGBImage, Samples]:
     """Return the 8-bit RGB picture, and the record of what it does not hold."""
     if raster.dtype == np.uint16:
-        deep = cast("DeepSamples", raster)
+        samples16 = cast("Samples16", raster)
         if layout.is_gray:
-            return as_rgb(eight_bit(deep[..., 0])), Samples(kind="gray", bits=16, deep=deep)
-        return eight_bit(deep[..., :3]), Samples(bits=16, deep=deep)
-    shallow = cast("Plane", raster)
+            return gray_to_rgb(to_8bit(samples16[..., 0])), Samples(
+                kind="gray", bits=16, samples16=samples16
+            )
+        return to_8bit(samples16[..., :3]), Samples(bits=16, samples16=samples16)
+    samples8 = cast("Plane", raster)
     if layout.photometric == 3:
         if container.colour_map is None:
-            raise RefusalError("damaged TIFF: it has no palette", DAMAGED_ADVICE)
+            raise UnsupportedImageError("damaged TIFF: it has no palette", DAMAGED_ADVICE)
         values = np.frombuffer(_full_colour_map(container.colour_map).data, dtype="<u2")
         palette = np.ascontiguousarray((values >> 8).astype(np.uint8).reshape(3, 256).T)
         count = min(256, 2**layout.bits)
-        samples = Samples(kind="palette", bits=8, indices=shallow, palette=palette[:count])
-        return palette[shallow], samples
+        samples = Samples(kind="palette", bits=8, indices=samples8, palette=palette[:count])
+        return palette[samples8], samples
     alpha = None
-    if shallow.ndim == 3 and shallow.shape[2] in (2, 4):
-        alpha = np.ascontiguousarray(shallow[..., -1])
+    if samples8.ndim == 3 and samples8.shape[2] in (2, 4):
+        alpha = np.ascontiguousarray(samples8[..., -1])
         alpha.flags.writeable = False
-        shallow = shallow[..., 0] if layout.is_gray else shallow[..., :3]
-    pixels = as_rgb(shallow) if layout.is_gray else np.ascontiguousarray(shallow)
+        samples8 = samples8[..., 0] if layout.is_gray else samples8[..., :3]
+    pixels = gray_to_rgb(samples8) if layout.is_gray else np.ascontiguousarray(samples8)
     return pixels, Samples(
         kind="gray" if layout.is_gray else "rgb",
         bits=1 if layout.bits == 1 else 8,

@@ -17,13 +17,13 @@ import numpy.typing as npt
 
 from cleanplate.io.metadata import clean_exif, clean_xmp
 from cleanplate.io.photo import Decoded
-from cleanplate.io.samples import Samples, turn_upright, union
+from cleanplate.io.samples import Samples, apply_orientation, union
 from cleanplate.io.unsupported import (
     DAMAGED_ADVICE,
-    RefusalError,
+    UnsupportedImageError,
     check_one_frame,
     check_pixel_count,
-    damage_is_refused,
+    translate_decoder_errors,
 )
 from cleanplate.types import Mask, RGBImage
 
@@ -38,9 +38,9 @@ def read_webp(data: bytes, max_pixels: int) -> Decoded:
     """Return the upright picture of a WebP file.
 
     Raises:
-        RefusalError: damaged, cut off, animated, or too many pixels.
+        UnsupportedImageError: damaged, truncated, animated, or too many pixels.
     """
-    chunks = _take_apart(data)
+    chunks = _parse_chunks(data)
     size_hw = _stored_size(chunks)
     check_pixel_count(size_hw, max_pixels)
     check_one_frame(sum(kind == b"ANMF" for kind, _ in chunks), "frames (animated WebP)")
@@ -48,7 +48,7 @@ def read_webp(data: bytes, max_pixels: int) -> Decoded:
     exif = clean_exif(by_type[b"EXIF"], size_hw=size_hw) if b"EXIF" in by_type else None
     xmp = clean_xmp(by_type[b"XMP "]) if b"XMP " in by_type else None
     orientation = exif.orientation if exif else 1
-    stored = np.ascontiguousarray(turn_upright(_decode(data), orientation))
+    stored = np.ascontiguousarray(apply_orientation(_decode(data), orientation))
     alpha = None
     if stored.shape[2] == 4:
         alpha = np.ascontiguousarray(stored[..., 3])
@@ -87,7 +87,7 @@ class WebpContainer:
 
         image = Image.fromarray(union(samples, pixels, filled, mask))
         stream = io.BytesIO()
-        with damage_is_refused("WebP"):
+        with translate_decoder_errors("WebP"):
             image.save(
                 stream,
                 format="WEBP",
@@ -101,17 +101,17 @@ class WebpContainer:
         return stream.getvalue()
 
 
-def _take_apart(data: bytes) -> list[tuple[bytes, bytes]]:
+def _parse_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
     """Return the RIFF chunks as (type, content)."""
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
-        raise RefusalError("damaged WebP: the file is cut off", DAMAGED_ADVICE)
+        raise UnsupportedImageError("damaged WebP: the file is truncated", DAMAGED_ADVICE)
     chunks: list[tuple[bytes, bytes]] = []
     position = 12
     while position + 8 <= end:
         kind, length = struct.unpack_from("<4sI", data, position)
         if position + 8 + length > end:
-            raise RefusalError("damaged WebP: the file is cut off", DAMAGED_ADVICE)
+            raise UnsupportedImageError("damaged WebP: the file is truncated", DAMAGED_ADVICE)
         chunks.append((kind, data[position + 8 : position + 8 + length]))
         position += 8 + length + length % 2
     return chunks
@@ -129,7 +129,7 @@ def _stored_size(chunks: list[tuple[bytes, bytes]]) -> tuple[int, int]:
     if kind == b"VP8L" and len(content) >= 5 and content[0] == 0x2F:
         packed = int.from_bytes(content[1:5], "little")
         return (packed >> 14 & 0x3FFF) + 1, (packed & 0x3FFF) + 1
-    raise RefusalError("damaged WebP: it holds no picture", DAMAGED_ADVICE)
+    raise UnsupportedImageError("damaged WebP: it holds no picture", DAMAGED_ADVICE)
 
 
 def _decode(data: bytes) -> npt.NDArray[np.uint8]:
@@ -138,9 +138,11 @@ def _decode(data: bytes) -> npt.NDArray[np.uint8]:
     from PIL.WebPImagePlugin import WebPImageFile
 
     try:
-        with damage_is_refused("WebP"), WebPImageFile(io.BytesIO(data)) as image:
+        with translate_decoder_errors("WebP"), WebPImageFile(io.BytesIO(data)) as image:
             image.load()
             array: npt.NDArray[np.uint8] = np.asarray(image)
             return array
     except Image.DecompressionBombError as error:  # WebP's plugin checks this by itself
-        raise RefusalError("it has more pixels than Pillow decodes", "scale it down") from error
+        raise UnsupportedImageError(
+            "it has more pixels than Pillow decodes", "scale it down"
+        ) from error

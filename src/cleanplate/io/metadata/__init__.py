@@ -6,20 +6,20 @@ from cleanplate.io.metadata.ifd import (
     Entry,
     TiffFile,
     longs,
-    read_tiff_file,
+    parse_tiff,
+    serialize_exif,
+    serialize_tiff,
     shorts,
-    write_exif_block,
-    write_tiff_file,
 )
 from cleanplate.io.metadata.isobmff import (
+    HeifFile,
     Item,
-    PictureFile,
     Property,
     Reference,
     brands_of,
-    read_picture_file,
+    parse_heif,
+    serialize_heif,
     walk_boxes,
-    write_picture_file,
 )
 from cleanplate.io.metadata.jpeg_segments import (
     APP0,
@@ -36,12 +36,12 @@ from cleanplate.io.metadata.jpeg_segments import (
 from cleanplate.io.metadata.png_chunks import (
     Chunk,
     SelectedChunks,
-    compress_deep,
+    compress_16bit,
     parse_chunks,
     select_chunks,
     serialize_chunks,
 )
-from cleanplate.io.metadata.thumbnails import holds_picture
+from cleanplate.io.metadata.thumbnails import contains_image
 from cleanplate.io.metadata.tiff_tags import clean_directory
 from cleanplate.io.metadata.xmp import clean_xmp
 
@@ -53,8 +53,8 @@ __all__ = [
     "Chunk",
     "Directory",
     "Entry",
+    "HeifFile",
     "Item",
-    "PictureFile",
     "Property",
     "Reference",
     "Segment",
@@ -65,21 +65,21 @@ __all__ = [
     "clean_directory",
     "clean_exif",
     "clean_xmp",
-    "compress_deep",
-    "holds_picture",
+    "compress_16bit",
+    "contains_image",
     "longs",
     "parse_chunks",
+    "parse_heif",
     "parse_segments",
-    "read_picture_file",
-    "read_tiff_file",
+    "parse_tiff",
     "select_chunks",
     "select_segments",
     "serialize_chunks",
+    "serialize_exif",
+    "serialize_heif",
     "serialize_segments",
+    "serialize_tiff",
     "shorts",
     "walk_boxes",
     "with_size",
-    "write_exif_block",
-    "write_picture_file",
-    "write_tiff_file",
 ]

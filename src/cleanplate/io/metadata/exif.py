@@ -11,7 +11,7 @@ References:
 import struct
 from dataclasses import dataclass
 
-from cleanplate.io.metadata.thumbnails import jpeg_spans
+from cleanplate.io.metadata.thumbnails import find_jpeg_streams
 
 PREFIX = b"Exif\x00\x00"
 
@@ -158,7 +158,7 @@ class _Block:
 
     def blank_previews(self) -> tuple[str, ...]:
         """Overwrite every JPEG stream that is left, wherever it is."""
-        spans = jpeg_spans(bytes(self._data))
+        spans = find_jpeg_streams(bytes(self._data))
         self._blank(spans)
         return ("a preview inside its Exif data is not carried over",) if spans else ()
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from cleanplate.io.unsupported import DAMAGED_ADVICE, RefusalError
+from cleanplate.io.unsupported import DAMAGED_ADVICE, UnsupportedImageError
 
 SUB_DIRECTORIES = (34665, 34853, 40965)  # Exif, GPS, interoperability
 
@@ -68,11 +68,11 @@ class TiffFile:
         """Return the tags of offsets and lengths, and the strips or tiles of a page.
 
         Raises:
-            RefusalError: none, or beyond the end of the file.
+            UnsupportedImageError: none, or beyond the end of the file.
         """
         offsets_tag, lengths_tag = (324, 325) if 324 in directory else (273, 279)
         if offsets_tag not in directory:
-            raise RefusalError("damaged TIFF: it holds no picture data", DAMAGED_ADVICE)
+            raise UnsupportedImageError("damaged TIFF: it holds no picture data", DAMAGED_ADVICE)
         offsets = directory[offsets_tag].numbers()
         stated = directory.get(lengths_tag)
         lengths = stated.numbers() if stated is not None else ()
@@ -80,18 +80,18 @@ class TiffFile:
             lengths = (len(self.data) - offsets[0],)
         ends = [start + length for start, length in zip(offsets, lengths, strict=False)]
         if len(ends) < len(offsets) or not ends or max(ends) > len(self.data):
-            raise RefusalError("damaged TIFF: the file is cut off", DAMAGED_ADVICE)
+            raise UnsupportedImageError("damaged TIFF: the file is truncated", DAMAGED_ADVICE)
         if sum(lengths[: len(offsets)]) > len(self.data):
-            raise RefusalError("damaged TIFF: its strips overlap", DAMAGED_ADVICE)
+            raise UnsupportedImageError("damaged TIFF: its strips overlap", DAMAGED_ADVICE)
         spans = zip(offsets, ends, strict=False)
         return offsets_tag, lengths_tag, [self.data[start:end] for start, end in spans]
 
 
-def read_tiff_file(data: bytes) -> TiffFile:
+def parse_tiff(data: bytes) -> TiffFile:
     """Return the directories of a file.
 
     Raises:
-        RefusalError: the main directory cannot be read.
+        UnsupportedImageError: the main directory cannot be read.
     """
     order = "<" if data[:2] == b"II" else ">"
     try:
@@ -106,13 +106,15 @@ def read_tiff_file(data: bytes) -> TiffFile:
             directory, offset = reader.directory(offset, damaged if not pages else [])
             pages.append(directory)
     except struct.error as error:
-        raise RefusalError("damaged TIFF: the file is cut off", DAMAGED_ADVICE) from error
+        raise UnsupportedImageError(
+            "damaged TIFF: the file is truncated", DAMAGED_ADVICE
+        ) from error
     if not pages:
-        raise RefusalError("damaged TIFF: it holds no picture", DAMAGED_ADVICE)
+        raise UnsupportedImageError("damaged TIFF: it holds no picture", DAMAGED_ADVICE)
     return TiffFile(data, order, is_big, tuple(pages), tuple(damaged))
 
 
-def write_tiff_file(
+def serialize_tiff(
     directory: Directory, strips: Sequence[bytes], *, order: str, is_tiled: bool = False
 ) -> bytes:
     """Return a file of one page.
@@ -132,7 +134,7 @@ def write_tiff_file(
         parts += [strip, padding]
         position += len(strip) + len(padding)
     if position >= 1 << 32:
-        raise RefusalError("the TIFF would be above 4 GiB", "scale or split the photo")
+        raise UnsupportedImageError("the TIFF would be above 4 GiB", "scale or split the photo")
     tags = (324, 325) if is_tiled else (273, 279)
     whole = directory | {tags[0]: longs(offsets), tags[1]: longs([len(s) for s in strips])}
     parts[1] = struct.pack(order + "I", position)
@@ -140,7 +142,7 @@ def write_tiff_file(
     return b"".join(parts)
 
 
-def write_exif_block(directory: Directory) -> bytes:
+def serialize_exif(directory: Directory) -> bytes:
     """Return an Exif block, from its TIFF header on, of one directory and its sub-directories."""
     return b"II*\x00" + struct.pack("<I", 8) + _directory_bytes(directory, 8, "<")
 

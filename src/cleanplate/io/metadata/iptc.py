@@ -7,7 +7,7 @@ References:
 import struct
 from dataclasses import dataclass
 
-from cleanplate.io.metadata.thumbnails import holds_picture
+from cleanplate.io.metadata.thumbnails import contains_image
 
 _THUMBNAILS = (0x0409, 0x040C)  # Photoshop 4, and 5 and later
 _SIGNATURES = (b"8BIM", b"MeSa", b"PHUT", b"AgHg", b"DCSR")
@@ -40,7 +40,7 @@ def clean_resources(data: bytes) -> CleanResources:
             break
         end = start + 4 + (length + 1) // 2 * 2
         block = data[position:end]
-        if code in _THUMBNAILS or holds_picture(block) or start + 4 + length > len(data):
+        if code in _THUMBNAILS or contains_image(block) or start + 4 + length > len(data):
             dropped = True
         else:
             kept.append(block)

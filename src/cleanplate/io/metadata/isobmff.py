@@ -11,7 +11,7 @@ import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from cleanplate.io.unsupported import DAMAGED_ADVICE, RefusalError
+from cleanplate.io.unsupported import DAMAGED_ADVICE, UnsupportedImageError
 
 _MAX_ITEMS = 65535  # more need 32-bit ids, which nothing writes
 _HANDLER = bytes(4) + b"pict" + bytes(13)  # hdlr: no name
@@ -51,7 +51,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PictureFile:
+class HeifFile:
     """The items of a file."""
 
     major: bytes
@@ -90,19 +90,19 @@ def brands_of(data: bytes) -> tuple[bytes, ...]:
     return (data[8:12], *(data[at : at + 4] for at in range(16, end - 3, 4)))
 
 
-def read_picture_file(data: bytes) -> PictureFile:
+def parse_heif(data: bytes) -> HeifFile:
     """Return the items of a file.
 
     Raises:
-        RefusalError: damaged, cut off or encrypted.
+        UnsupportedImageError: damaged, truncated or encrypted.
     """
     try:
         return _read(data)
     except (struct.error, IndexError) as error:
-        raise _damaged("the file is cut off") from error
+        raise _damaged("the file is truncated") from error
 
 
-def write_picture_file(file: PictureFile) -> bytes:
+def serialize_heif(file: HeifFile) -> bytes:
     """Return a file of the items, which are numbered anew from 1 in their order.
 
     References to items that are not in the file are left out.
@@ -122,13 +122,13 @@ def write_picture_file(file: PictureFile) -> bytes:
     locations_bytes = len(_item_locations(items, 0))
     start = len(ftyp) + 12 + sum(map(len, fixed)) + locations_bytes + 8
     if start + sum(len(item.data) for item in items) >= 1 << 32:
-        raise RefusalError("the file would be above 4 GiB", "scale or split the photo")
+        raise UnsupportedImageError("the file would be above 4 GiB", "scale or split the photo")
     meta = _full_box(b"meta", b"".join([*fixed, _item_locations(items, start)]))
     return b"".join([ftyp, meta, _box(b"mdat", b"".join(item.data for item in items))])
 
 
-def _damaged(what: str) -> RefusalError:
-    return RefusalError(f"damaged HEIF or AVIF: {what}", DAMAGED_ADVICE)
+def _damaged(what: str) -> UnsupportedImageError:
+    return UnsupportedImageError(f"damaged HEIF or AVIF: {what}", DAMAGED_ADVICE)
 
 
 def walk_boxes(
@@ -146,18 +146,18 @@ def walk_boxes(
         if size < header:
             raise _damaged("impossible box size")
         if start + size > end:
-            raise _damaged("the file is cut off")
+            raise _damaged("the file is truncated")
         yield kind, start + header, start + size
         start += size
 
 
-def _read(data: bytes) -> PictureFile:
+def _read(data: bytes) -> HeifFile:
     brands = brands_of(data)
     top = list(walk_boxes(data))
     others = tuple(kind for kind, _, _ in top if kind not in (b"ftyp", b"meta", b"mdat", b"free"))
     meta = next(((start, end) for kind, start, end in top if kind == b"meta"), None)
     if meta is None:
-        return PictureFile(brands[0], brands[1:], 0, {}, (), others)
+        return HeifFile(brands[0], brands[1:], 0, {}, (), others)
     parts = {kind: (start, end) for kind, start, end in walk_boxes(data, meta[0] + 4, meta[1])}
     if not {b"iinf", b"iloc", b"pitm", b"iprp"} <= parts.keys():
         raise _damaged("it holds no picture")
@@ -172,7 +172,7 @@ def _read(data: bytes) -> PictureFile:
     if primary not in items:
         raise _damaged("it holds no picture")
     references = _references(data, *parts[b"iref"]) if b"iref" in parts else ()
-    return PictureFile(brands[0], brands[1:], primary, items, references, others)
+    return HeifFile(brands[0], brands[1:], primary, items, references, others)
 
 
 def _infos(data: bytes, start: int, end: int) -> Iterator[tuple[int, Item]]:
@@ -186,7 +186,7 @@ def _infos(data: bytes, start: int, end: int) -> Iterator[tuple[int, Item]]:
         code = ">HH4s" if version == 2 else ">IH4s"
         number, protection, item_type = struct.unpack_from(code, data, at + 4)
         if protection:
-            raise RefusalError("it is encrypted", "decrypt it first")
+            raise UnsupportedImageError("it is encrypted", "decrypt it first")
         texts = data[at + 4 + struct.calcsize(code) : stop].split(b"\x00")
         content_type = texts[1] if item_type in (b"mime", b"uri ") and len(texts) > 1 else b""
         yield number, Item(item_type, b"", (), bool(flags & 1), content_type)
@@ -203,7 +203,7 @@ def _contents(data: bytes, start: int, end: int, idat: tuple[int, int]) -> dict[
         nonlocal position
         position += size
         if position > end:
-            raise _damaged("the file is cut off")
+            raise _damaged("the file is truncated")
         return int.from_bytes(data[position - size : position], "big")
 
     wide = 4 if version == 2 else 2
@@ -212,7 +212,9 @@ def _contents(data: bytes, start: int, end: int, idat: tuple[int, int]) -> dict[
         item = number(wide)
         method = number(2) & 15 if version in (1, 2) else 0
         if number(2):
-            raise RefusalError("its data lie in another file", "get a complete copy of the file")
+            raise UnsupportedImageError(
+                "its data lie in another file", "get a complete copy of the file"
+            )
         if method > 1:
             raise _damaged(f"construction method {method}")
         area = idat if method == 1 else (0, len(data))
@@ -223,7 +225,7 @@ def _contents(data: bytes, start: int, end: int, idat: tuple[int, int]) -> dict[
             first = base + number(offset_bytes)
             last = first + number(length_bytes) if length_bytes else area[1]
             if last > area[1]:
-                raise _damaged("the file is cut off")
+                raise _damaged("the file is truncated")
             parts.append(data[first:last])
             if sum(map(len, parts)) > len(data):
                 raise _damaged("overlapping extents")
@@ -292,7 +294,7 @@ def _item_infos(items: Sequence[Item]) -> bytes:
     return _full_box(b"iinf", struct.pack(">H", len(entries)) + b"".join(entries))
 
 
-def _item_references(file: PictureFile, numbers: Mapping[int, int]) -> bytes:
+def _item_references(file: HeifFile, numbers: Mapping[int, int]) -> bytes:
     boxes = []
     for reference in file.references:
         targets = [numbers[target] for target in reference.targets if target in numbers]

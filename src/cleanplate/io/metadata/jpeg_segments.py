@@ -12,7 +12,7 @@ from cleanplate.io.metadata.exif import PREFIX as EXIF_ID
 from cleanplate.io.metadata.exif import clean_exif
 from cleanplate.io.metadata.iptc import clean_resources
 from cleanplate.io.metadata.xmp import clean_xmp
-from cleanplate.io.unsupported import DAMAGED_ADVICE, RefusalError
+from cleanplate.io.unsupported import DAMAGED_ADVICE, UnsupportedImageError
 
 SOI, EOI, SOS, DHT, DRI, COM = 0xD8, 0xD9, 0xDA, 0xC4, 0xDD, 0xFE
 APP0, APP1, APP2, APP12, APP13, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xEC, 0xED, 0xEE, 0xEF
@@ -112,7 +112,7 @@ def parse_segments(data: bytes) -> Stream:
     """Return the parts of a JPEG file.
 
     Raises:
-        RefusalError: no picture in it, or cut off before the picture's data.
+        UnsupportedImageError: no image in it, or truncated before the image data.
     """
     segments: list[Segment] = []
     frame: Frame | None = None
@@ -122,26 +122,26 @@ def parse_segments(data: bytes) -> Stream:
         while position >= 0 and data[position + 1 : position + 2] == b"\xff":
             position += 1
         if position < 0 or position + 4 > len(data):
-            raise RefusalError("damaged JPEG: the file is cut off", DAMAGED_ADVICE)
+            raise UnsupportedImageError("damaged JPEG: the file is truncated", DAMAGED_ADVICE)
         marker = data[position + 1]
         if marker in (0, 1) or SOI >= marker >= 0xD0:
             position += 2
             continue
         if marker == EOI:
-            raise RefusalError("damaged JPEG: it holds no picture data", DAMAGED_ADVICE)
+            raise UnsupportedImageError("damaged JPEG: it holds no picture data", DAMAGED_ADVICE)
         end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
         if marker == SOS:
             break
         segment = Segment(marker, data[position + 4 : end])
         if end > len(data):
-            raise RefusalError("damaged JPEG: the file is cut off", DAMAGED_ADVICE)
+            raise UnsupportedImageError("damaged JPEG: the file is truncated", DAMAGED_ADVICE)
         segments.append(segment)
         if marker in FRAMES:
             frame = _parse_frame(segment)
         position = end
     if frame is None or position + 5 > len(data):
-        raise RefusalError("damaged JPEG: it holds no frame header", DAMAGED_ADVICE)
-    stop = _end_of_picture(data, position)
+        raise UnsupportedImageError("damaged JPEG: it holds no frame header", DAMAGED_ADVICE)
+    stop = _end_of_image(data, position)
     return Stream(tuple(segments), frame, data[position:stop], len(data) - stop)
 
 
@@ -226,10 +226,10 @@ def _clean_segment(
     )
     if is_safe:
         return segment, ()
-    return None, (_why_dropped(marker, payload),)
+    return None, (_dropped_note(marker, payload),)
 
 
-def _why_dropped(marker: int, payload: bytes) -> str:
+def _dropped_note(marker: int, payload: bytes) -> str:
     if marker == APP2 and payload.startswith(b"MPF\x00"):
         return "the index of further pictures (MPF) is not carried over"
     if marker == APP1 and payload.startswith(_EXTENDED_XMP_ID):
@@ -252,7 +252,7 @@ def _split(marker: int, identifier: bytes, data: bytes) -> list[Segment]:
 def _parse_frame(segment: Segment) -> Frame:
     payload = segment.payload
     if len(payload) < 6 or len(payload) < 6 + 3 * payload[5]:
-        raise RefusalError("damaged JPEG: its frame header is too short", DAMAGED_ADVICE)
+        raise UnsupportedImageError("damaged JPEG: its frame header is too short", DAMAGED_ADVICE)
     precision, height, width, count = struct.unpack_from(">BHHB", payload)
     components = tuple(
         (payload[i], payload[i + 1] >> 4, payload[i + 1] & 15, payload[i + 2])
@@ -261,7 +261,7 @@ def _parse_frame(segment: Segment) -> Frame:
     return Frame(segment.marker, precision, (height, width), components)
 
 
-def _end_of_picture(data: bytes, position: int) -> int:
+def _end_of_image(data: bytes, position: int) -> int:
     """Return the offset after EOI; the end of the data where there is none."""
     while match := _SCAN_MARKER.search(data, position):
         marker = data[match.start() + 1]

@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from cleanplate.io.metadata.exif import PREFIX as EXIF_ID
 from cleanplate.io.metadata.exif import clean_exif
-from cleanplate.io.metadata.thumbnails import holds_picture
+from cleanplate.io.metadata.thumbnails import contains_image
 from cleanplate.io.metadata.xmp import clean_xmp
-from cleanplate.io.unsupported import DAMAGED_ADVICE, RefusalError
+from cleanplate.io.unsupported import DAMAGED_ADVICE, UnsupportedImageError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PICTURE_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
@@ -61,23 +61,23 @@ def parse_chunks(data: bytes) -> tuple[Chunk, ...]:
     """Return the chunks up to IEND.
 
     Raises:
-        RefusalError: cut off, or a chunk needed for the picture fails its CRC.
+        UnsupportedImageError: truncated, or a chunk needed for the picture fails its CRC.
     """
     chunks: list[Chunk] = []
     position = len(SIGNATURE)
     while not chunks or chunks[-1].type != b"IEND":
         if position + 12 > len(data):
-            raise RefusalError("damaged PNG: the file is cut off", DAMAGED_ADVICE)
+            raise UnsupportedImageError("damaged PNG: the file is truncated", DAMAGED_ADVICE)
         (length,) = struct.unpack_from(">I", data, position)
         end = position + 8 + length
         if end + 4 > len(data):
-            raise RefusalError("damaged PNG: the file is cut off", DAMAGED_ADVICE)
+            raise UnsupportedImageError("damaged PNG: the file is truncated", DAMAGED_ADVICE)
         chunk = Chunk(data[position + 4 : position + 8], data[position + 8 : end])
         if zlib.crc32(chunk.data, zlib.crc32(chunk.type)) == int.from_bytes(data[end : end + 4]):
             chunks.append(chunk)
         elif chunk.type in PICTURE_CHUNKS:
             name = chunk.type.decode("ascii")
-            raise RefusalError(f"damaged PNG: wrong checksum in {name}", DAMAGED_ADVICE)
+            raise UnsupportedImageError(f"damaged PNG: wrong checksum in {name}", DAMAGED_ADVICE)
         else:  # kept out: select_chunks() sees what is missing by its absence
             chunks.append(Chunk(b"\x00bad", b""))
         position = end + 4
@@ -136,7 +136,7 @@ def _clean_chunk(chunk: Chunk, *, has_exif: bool) -> tuple[Chunk | None, tuple[s
     if chunk.type in (b"tEXt", b"zTXt") and (match := _RAW_PROFILE.match(chunk.data)):
         return _clean_raw_profile(chunk, match, has_exif=has_exif)
     is_safe_to_copy = chunk.type[3:4].islower()
-    if chunk.type in _STILL_TRUE or (is_safe_to_copy and not holds_picture(chunk.data)):
+    if chunk.type in _STILL_TRUE or (is_safe_to_copy and not contains_image(chunk.data)):
         return chunk, ()
     name = chunk.type.decode("ascii", "replace")
     return None, (f"its {name} chunk is not carried over, it belongs to the unedited picture",)
@@ -175,7 +175,7 @@ def _clean_raw_profile(
         return None, ("a damaged text profile is not carried over",)
     if match.group(1) in (b"exif", b"APP1") and profile.startswith(EXIF_ID):
         return (None if has_exif else Chunk(b"eXIf", profile.removeprefix(EXIF_ID))), ()
-    if holds_picture(profile) or match.group(1) in (b"xmp", b"8bim", b"APP1"):
+    if contains_image(profile) or match.group(1) in (b"xmp", b"8bim", b"APP1"):
         kind = match.group(1).decode("ascii")
         return None, (f"its text profile {kind!r} is not carried over, it may hold a picture",)
     return chunk, ()
@@ -190,7 +190,7 @@ def _unpack(data: bytes) -> bytes | None:
     return text if unpacker.eof else None
 
 
-def compress_deep(samples: npt.NDArray[np.uint16]) -> bytes:
+def compress_16bit(samples: npt.NDArray[np.uint16]) -> bytes:
     """Return 16-bit samples as the content of IDAT.
 
     Each row takes the filter whose output has the smallest sum of absolute differences, the

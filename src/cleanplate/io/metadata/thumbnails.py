@@ -8,11 +8,11 @@ _BASE64_JPEG = re.compile(rb"/9j/[A-Za-z0-9+/\s]{200}")  # "/9j/" is FF D8 FF in
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
-def jpeg_spans(data: bytes) -> list[tuple[int, int]]:
+def find_jpeg_streams(data: bytes) -> list[tuple[int, int]]:
     """Return where JPEG streams lie in `data`, as (start, end) without overlap.
 
     A stream is followed marker by marker, so that the thumbnail inside a preview does not end it.
-    One that is cut off reaches to where it stops making sense.
+    One that is truncated reaches to where it stops making sense.
     """
     spans: list[tuple[int, int]] = []
     position = 0
@@ -26,9 +26,9 @@ def jpeg_spans(data: bytes) -> list[tuple[int, int]]:
     return spans
 
 
-def holds_picture(data: bytes) -> bool:
+def contains_image(data: bytes) -> bool:
     """Return whether a JPEG stream is in there, as bytes or as base64."""
-    return bool(jpeg_spans(data)) or _BASE64_JPEG.search(data) is not None
+    return bool(find_jpeg_streams(data)) or _BASE64_JPEG.search(data) is not None
 
 
 def _jpeg_end(data: bytes, start: int) -> tuple[int, bool]:

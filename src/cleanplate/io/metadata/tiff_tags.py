@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from cleanplate.io.metadata.ifd import Directory, Entry, longs, shorts
 from cleanplate.io.metadata.iptc import clean_resources
-from cleanplate.io.metadata.thumbnails import holds_picture, jpeg_spans
+from cleanplate.io.metadata.thumbnails import contains_image, find_jpeg_streams
 from cleanplate.io.metadata.xmp import clean_xmp
 
 _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION = 274, 282, 283
@@ -70,7 +70,7 @@ def _clean_entry(tag: int, entry: Entry) -> tuple[Entry | None, tuple[str, ...]]
             return None, clean.notes
         kind = entry.type if entry.type in (1, 7) else 7
         return Entry(kind, len(clean.data), clean.data), clean.notes
-    if entry.child is None and holds_picture(entry.data):
+    if entry.child is None and contains_image(entry.data):
         return None, (f"TIFF tag {tag} holds a picture and is not carried over",)
     return entry, ()
 
@@ -83,7 +83,7 @@ def _clean_exif(entry: Entry, size_hw: tuple[int, int]) -> tuple[Entry, tuple[st
             child[tag] = longs([value])
     notes: tuple[str, ...] = ()
     maker_note = child.get(_MAKER_NOTE)
-    if maker_note is not None and (spans := jpeg_spans(maker_note.data)):
+    if maker_note is not None and (spans := find_jpeg_streams(maker_note.data)):
         data = bytearray(maker_note.data)
         for start, end in spans:
             data[start:end] = bytes(end - start)

@@ -8,7 +8,7 @@ References:
 import re
 from dataclasses import dataclass
 
-from cleanplate.io.metadata.thumbnails import holds_picture
+from cleanplate.io.metadata.thumbnails import contains_image
 
 _ORIENTATION = re.compile(rb"(<tiff:Orientation>\s*|tiff:Orientation\s*=\s*[\"'])\d+")
 _NAME = rb"""(?:
@@ -46,7 +46,7 @@ def clean_xmp(data: bytes, *, keep_orientation: bool = False) -> CleanXmp:
         return CleanXmp(b"", ("its XMP data are not UTF-8 and are not carried over",))
     turned = data if keep_orientation else _ORIENTATION.sub(rb"\g<1>1", data)
     cleaned = _ATTRIBUTE.sub(b"", _ELEMENT.sub(b"", turned))
-    if holds_picture(cleaned):
+    if contains_image(cleaned):
         return CleanXmp(b"", ("its XMP data hold a picture and are not carried over",))
     if cleaned != turned:
         return CleanXmp(cleaned, ("XMP entries about embedded pictures are not carried over",))

@@ -25,14 +25,14 @@ _NAME_CHARS = 40  # of the target's name in the temporary one, to stay below 255
 
 _ADVICE_BY_ERRNO = {
     errno.ENOSPC: ("the disk is full", "free some space or write to another disk"),
-    errno.EDQUOT: ("the disk quota is used up", "free some space or write to another disk"),
-    errno.EACCES: ("no permission to write there", "write to another folder or change its rights"),
-    errno.EPERM: ("no permission to write there", "write to another folder or change its rights"),
-    errno.EROFS: ("that disk is read-only", "write to another folder"),
+    errno.EDQUOT: ("the disk quota is exceeded", "free some space or write to another disk"),
+    errno.EACCES: ("permission denied", "write to another folder or change its permissions"),
+    errno.EPERM: ("permission denied", "write to another folder or change its permissions"),
+    errno.EROFS: ("the file system is read-only", "write to another folder"),
     errno.ENAMETOOLONG: ("the file name is too long", "choose a shorter name"),
-    errno.EISDIR: ("that is a folder", "name a file"),
-    errno.ENOTDIR: ("a part of that path is a file, not a folder", "choose another folder"),
-    errno.EEXIST: ("a part of that path is a file, not a folder", "choose another folder"),
+    errno.EISDIR: ("it is a folder", "give the path of a file"),
+    errno.ENOTDIR: ("a parent of this path is a file, not a folder", "choose another folder"),
+    errno.EEXIST: ("a parent of this path is a file, not a folder", "choose another folder"),
 }
 
 
@@ -50,7 +50,7 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
     Raises:
         PhotoError: disk full, no permission, name too long, or another error of the system.
     """
-    with _whole_or_nothing(Path(path)) as stream:
+    with _atomic_file(Path(path)) as stream:
         stream.write(data)
 
 
@@ -66,12 +66,12 @@ def copy_photo(source: Path, target: Path) -> None:
     try:
         stream = source.open("rb")
     except OSError as error:
-        raise reading_error(source, error) from error
+        raise read_error(source, error) from error
     with stream:
         with suppress(OSError):
             if target.samefile(source):
                 return
-        with _whole_or_nothing(target) as copy:
+        with _atomic_file(target) as copy:
             shutil.copyfileobj(stream, copy, 1 << 20)
             copy.flush()
             stat = os.fstat(stream.fileno())
@@ -79,30 +79,30 @@ def copy_photo(source: Path, target: Path) -> None:
                 os.utime(copy.name, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
-def temporary_beside(target: Path) -> Path:
+def temporary_path(target: Path) -> Path:
     """Return a name that is not taken, for a file that will be renamed to `target`."""
     return target.with_name(
         f".{target.name[:_NAME_CHARS]}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
     )
 
 
-def reading_error(path: str | Path, error: OSError) -> PhotoError:
+def read_error(path: str | Path, error: OSError) -> PhotoError:
     """Return what to tell the user about a file that cannot be opened or read."""
     cause, advice = {
         errno.ENOENT: ("there is no such file", "check the name"),
         errno.ENOTDIR: ("there is no such file", "check the name"),
-        errno.EISDIR: ("that is a folder", "name a file, or run on the folder"),
-        errno.EACCES: ("no permission to read it", "change the file's rights"),
-        errno.EPERM: ("no permission to read it", "change the file's rights"),
+        errno.EISDIR: ("it is a folder", "give the path of a file, or run on the folder"),
+        errno.EACCES: ("permission denied", "change the file's permissions"),
+        errno.EPERM: ("permission denied", "change the file's permissions"),
         errno.ENAMETOOLONG: ("the file name is too long", "check the name"),
     }.get(
         error.errno or 0,
-        (f"it cannot be read ({error.strerror or error})", "check the disk and the name"),
+        (f"it cannot be read ({error.strerror or error})", "check the disk and the path"),
     )
     return PhotoError(path, cause, advice)
 
 
-def abandon_writing() -> None:
+def abort_writes() -> None:
     """Remove the temporary files of all threads and let none be made any more.
 
     For a process that ends at once, whatever its threads are doing.
@@ -133,9 +133,9 @@ def remove_leftovers(folder: Path, *, older_than_s: float = 0.0) -> int:
 
 
 @contextmanager
-def _whole_or_nothing(target: Path) -> Iterator[IO[bytes]]:
+def _atomic_file(target: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `target`; rename it on success, remove it on any error."""
-    temporary = temporary_beside(target)
+    temporary = temporary_path(target)
     try:
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -160,6 +160,6 @@ def _whole_or_nothing(target: Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         cause, advice = _ADVICE_BY_ERRNO.get(
             error.errno or 0,
-            (f"it cannot be written ({error.strerror or error})", "check the disk and the name"),
+            (f"it cannot be written ({error.strerror or error})", "check the disk and the path"),
         )
         raise PhotoError(target, cause, advice) from error

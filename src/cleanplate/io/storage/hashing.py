@@ -4,7 +4,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from cleanplate.io.storage.atomic import reading_error
+from cleanplate.io.storage.atomic import read_error
 
 
 def hash_bytes(content: bytes) -> str:
@@ -42,4 +42,4 @@ def sha256_of(path: Path) -> str:
     try:
         return hash_files(path)[0]
     except OSError as error:
-        raise reading_error(path, error) from error
+        raise read_error(path, error) from error

@@ -4,9 +4,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from cleanplate.io.storage.atomic import copy_photo, temporary_beside
+from cleanplate.io.storage.atomic import copy_photo, temporary_path
 
-COPIED_INSTEAD = "it could not be linked there, as on another disk, and was copied"
+COPIED_NOTE = "it could not be linked (another disk, or links are not supported) and was copied"
 """What `link_photo` notes where it made a copy."""
 
 _FICLONE = 0x40049409  # linux/fs.h: share all blocks of one file with another (Btrfs, XFS)
@@ -32,10 +32,10 @@ def link_photo(source: Path, target: Path) -> tuple[str, ...]:
     with suppress(OSError):
         target.parent.mkdir(parents=True, exist_ok=True)
     for make, notes in (
-        (_share_blocks, ()),
+        (_reflink, ()),
         (_hard_link, (f"a hard link to {source}: editing one of them in place edits both",)),
     ):
-        temporary = temporary_beside(target)
+        temporary = temporary_path(target)
         try:
             make(source, temporary)
             temporary.replace(target)
@@ -47,14 +47,14 @@ def link_photo(source: Path, target: Path) -> tuple[str, ...]:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
     copy_photo(source, target)
-    return (COPIED_INSTEAD,)
+    return (COPIED_NOTE,)
 
 
 def _hard_link(source: Path, target: Path) -> None:
     target.hardlink_to(source)
 
 
-def _share_blocks(source: Path, target: Path) -> None:
+def _reflink(source: Path, target: Path) -> None:
     if sys.platform != "linux":
         raise OSError("only on Linux")
     import fcntl
