@@ -15,8 +15,8 @@ from pathlib import Path
 
 from cleanplate.batch.job import Job
 from cleanplate.distributed.cluster import connected
+from cleanplate.distributed.config import Workers
 from cleanplate.distributed.driver import run_cluster
-from cleanplate.distributed.tasks import Workers
 from cleanplate.remover import Remover
 
 GROUP = 2

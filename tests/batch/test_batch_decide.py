@@ -99,10 +99,15 @@ RECORDS = (None, "removed", "untouched", "failed")
 @pytest.mark.parametrize("wrote", BOOLS)
 def test_journal_and_cluster_decide_alike(tmp_path, settings, wrote):
     pytest.importorskip("pyarrow")
-    from cleanplate.distributed.judging import decide_key, mark_of, targets_of
-    from cleanplate.distributed.ledger import Former, Key
-    from cleanplate.distributed.places import Place
-    from cleanplate.distributed.tasks import ClusterJob
+    from cleanplate.distributed.config import ClusterJob
+    from cleanplate.distributed.history import (
+        ListedPhoto,
+        ReportedPhoto,
+        decide_listed,
+        stamp_of,
+        targets_of,
+    )
+    from cleanplate.distributed.location import Location
 
     cases = {}  # name -> states, and what a run recorded
     for states in product(PHOTOS, OUTPUTS, RECORDS, ("in", "else")):
@@ -111,7 +116,7 @@ def test_journal_and_cluster_decide_alike(tmp_path, settings, wrote):
         for path, content in ((source, b"photo"), (target, b"plate")):
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)
-        former = Former(
+        former = ReportedPhoto(
             photo=str(tmp_path / states[3] / name),
             status=states[2] or "",
             made_with="{}",
@@ -127,7 +132,7 @@ def test_journal_and_cluster_decide_alike(tmp_path, settings, wrote):
                 done = ProcessedPhoto(outcome, former.source, None, former.output)
                 journal.finish(PlannedPhoto(before, target, Path(name)), done)
     decisions = set()
-    source, output = Place(str(tmp_path / "in")), Place(str(tmp_path / "out"))
+    source, output = Location(str(tmp_path / "in")), Location(str(tmp_path / "out"))
     with Journal(tmp_path / "out", settings) as journal:
         for name, ((photo, made, status, _), former) in cases.items():
             path, target = tmp_path / "in" / name, tmp_path / "out" / name
@@ -152,9 +157,9 @@ def test_journal_and_cluster_decide_alike(tmp_path, settings, wrote):
                     models={},
                     known=(),
                 )
-                key = Key(listed=source.stat(name), former=former if status else None)
-                found = {it: mark_of(output.stat(it)) for it in targets_of(name, job)}
-                assert mine == decide_key(key, cluster_job, found), (name, untouched)
+                key = ListedPhoto(file=source.stat(name), reported=former if status else None)
+                found = {it: stamp_of(output.stat(it)) for it in targets_of(name, job)}
+                assert mine == decide_listed(key, cluster_job, found), (name, untouched)
                 decisions.add(mine)
     finished = "other settings" if settings else "done"
     assert decisions == {"new", "exists", finished} | ({"edited", "changed"} if wrote else set())

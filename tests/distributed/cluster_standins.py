@@ -10,14 +10,14 @@ import numpy as np
 from cleanplate.types import Instance, RGBImage
 
 COLOURS = {"person": (220, 20, 20), "killer": (20, 20, 220), "assassin": (20, 220, 20)}
-"""Red is a person; blue ends the process that looks at it; green kills the actor that it has."""
+"""Red is a person; blue ends the process that has it; green kills the actor that it has."""
 
 
 class ColourSegmenter:
     """Takes red for a person; blue and green are deadly, see `COLOURS`.
 
     Args:
-        pause_s: how long looking at a photo takes at least.
+        pause_s: how long processing a photo takes at least.
     """
 
     name, provider, labels = "colours", "NumPy", ("person",)

@@ -17,10 +17,10 @@ import ray  # noqa: E402
 
 from cleanplate.batch.job import Job  # noqa: E402
 from cleanplate.distributed.cluster import connected  # noqa: E402
+from cleanplate.distributed.config import Workers  # noqa: E402
 from cleanplate.distributed.driver import run_cluster  # noqa: E402
-from cleanplate.distributed.places import Place  # noqa: E402
+from cleanplate.distributed.location import Location  # noqa: E402
 from cleanplate.distributed.ray_datasets import remove_dataset  # noqa: E402
-from cleanplate.distributed.tasks import Workers  # noqa: E402
 from cleanplate.remover import Remover  # noqa: E402
 
 STORE_BYTES = 100 << 20
@@ -59,7 +59,7 @@ def put(store, contents: dict[str, bytes]) -> None:
             stream.write(content)
 
 
-def read_all(place: Place) -> dict[str, bytes]:
+def read_all(place: Location) -> dict[str, bytes]:
     return {
         it.relative: place.read(it.relative)
         for it in place.list()
@@ -67,7 +67,7 @@ def read_all(place: Place) -> dict[str, bytes]:
     }
 
 
-def rows_of(place: Place) -> list[dict]:
+def rows_of(place: Location) -> list[dict]:
     import io
 
     from pyarrow import parquet
@@ -116,14 +116,14 @@ def test_a_photo_that_kills_its_actor_too_fails_alone(cluster, make_photo, tmp_p
                 remover(),
                 JOB,
                 workers=Workers(count=2),
-                group=3,
+                group_size=3,
             )
         )
     assert Counter(line["status"] for line in told) == {"removed": 12, "failed": 1}
     [failed] = [line for line in told if line["status"] == "failed"]
     assert failed["photo"].endswith("/sub/05b.png")
     assert "every worker that had it was killed" in failed["error"]
-    assert len(read_all(Place(str(tmp_path / "out")))) == 12
+    assert len(read_all(Location(str(tmp_path / "out")))) == 12
 
 
 def test_models_travel_once_to_every_node_that_lacks_them(cluster, make_photo, tmp_path):
@@ -145,7 +145,7 @@ def test_models_travel_once_to_every_node_that_lacks_them(cluster, make_photo, t
                 Remover(segmenter=ColourSegmenter(0.1), inpainter="edgeconnect.own"),
                 JOB,
                 workers=Workers(count=2),
-                group=1,
+                group_size=1,
             )
         )
     assert Counter(line["status"] for line in told) == {"removed": 8}
@@ -166,12 +166,12 @@ def test_a_run_that_is_killed_goes_on_where_it_was(cluster, make_photo, tmp_path
     command += ["--address", cluster.address]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and len(read_all(Place(str(tmp_path / "out")))) < 9:
+    while time.monotonic() < deadline and len(read_all(Location(str(tmp_path / "out")))) < 9:
         time.sleep(0.05)
     process.kill()
     process.wait()
     time.sleep(3)  # until Ray has ended the workers of that run
-    output = Place(str(tmp_path / "out"))
+    output = Location(str(tmp_path / "out"))
     made, known = read_all(output), {row["relative"] for row in rows_of(output)}
     assert 9 <= len(made) < 24
     assert known < set(made)
@@ -198,12 +198,12 @@ def test_a_node_that_is_killed_and_a_photo_that_kills_cost_nothing_else(
     }
     photos["photos/in/sub1/deadly.png"] = make_photo("killer")
     put(bucket, photos)
-    source, output = Place(f"s3://photos/in{s3}"), Place(f"s3://photos/out{s3}")
+    source, output = Location(f"s3://photos/in{s3}"), Location(f"s3://photos/out{s3}")
     told = []
     with connected(cluster.address):
         nodes_before = len([node for node in ray.nodes() if node["Alive"]])
         for line in run_cluster(
-            source, output, remover(0.25), JOB, workers=Workers(count=2), group=4
+            source, output, remover(0.25), JOB, workers=Workers(count=2), group_size=4
         ):
             told.append(line)
             if len(told) == 12:

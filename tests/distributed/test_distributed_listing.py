@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from cleanplate.distributed.places import Place
+from cleanplate.distributed.location import Location
 
 pytest.importorskip("botocore")
 PAGE = 1000
@@ -71,7 +71,7 @@ def listed_store(monkeypatch):
 
 
 def test_pages_are_asked_for_as_they_are_needed(listed_store):
-    listing = Place(listed_store(2500)).list()
+    listing = Location(listed_store(2500)).list()
     first = next(listing)
     assert (first.relative, first.size) == ("00/000000000.jpg", 4_000_000)
     assert first.mtime_ns == 1_714_557_600 * 10**9
@@ -80,10 +80,16 @@ def test_pages_are_asked_for_as_they_are_needed(listed_store):
 
 MEASURE = """
 import resource, sys
-from cleanplate.distributed.grouping import Listing
-from cleanplate.distributed.places import Place
+from cleanplate.distributed.listing import Listing
+from cleanplate.distributed.location import Location
 
-listing = Listing(source=Place(sys.argv[1]), output=Place(sys.argv[2]), run="r", tour=1, group=32)
+listing = Listing(
+    source=Location(sys.argv[1]),
+    output=Location(sys.argv[2]),
+    run="r",
+    pass_number=1,
+    group_size=32,
+)
 groups, early = 0, 0
 for groups, _ in enumerate(listing.rows()):
     if groups == 1000:

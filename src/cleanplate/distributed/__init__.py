@@ -1,19 +1,19 @@
-"""Runs on many machines, with Ray Data: what `cleanplate.batch` does on one.
+"""Runs on many machines, with Ray Data.
 
-Every worker is an actor that hands its photos to a worker process of the batch runs, so that
-models, settings, outcomes and report are theirs. Ray itself is imported when it is needed.
+Every worker is a Ray actor that sends its photos to a worker process of `cleanplate.batch`, so that
+models, settings, results and reports are the same. Ray is imported only when it is needed.
 """
 
 from cleanplate.distributed.cluster import connected
-from cleanplate.distributed.driver import check_places, run_cluster
-from cleanplate.distributed.places import Place
+from cleanplate.distributed.config import Workers
+from cleanplate.distributed.driver import check_locations, run_cluster
+from cleanplate.distributed.location import Location
 from cleanplate.distributed.ray_datasets import remove_dataset
-from cleanplate.distributed.tasks import Workers
 
 __all__ = [
-    "Place",
+    "Location",
     "Workers",
-    "check_places",
+    "check_locations",
     "connected",
     "remove_dataset",
     "run_cluster",

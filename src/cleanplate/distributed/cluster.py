@@ -1,4 +1,4 @@
-"""The little that this package needs of Ray and Ray Data."""
+"""All uses of Ray and Ray Data but the datasource: connecting, tasks, options of actors."""
 
 import logging
 import os
@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from cleanplate.distributed.tasks import Workers
+from cleanplate.distributed.config import Workers
 from cleanplate.errors import CleanplateError, InputError, MissingExtraError
 
-_IN_FLIGHT = 2  # groups at each actor; what a dead one holds waits until it is placed again
+_IN_FLIGHT = 2  # groups at each actor; those of a dead one wait until it is restarted
 _CAUSE = re.compile(r"cleanplate\.errors\.\w+: (.+)")
 
 
@@ -35,10 +35,10 @@ def import_ray() -> ModuleType:
 
 @contextmanager
 def connected(address: str | None) -> Iterator[None]:
-    """Connect to a cluster, or start one on this machine, for the time of a run.
+    """Connect to a cluster, or start one on this machine, until the context ends.
 
-    A cluster that is started here tells nobody about it. What Ray says of lost groups stays in its
-    own log files, as a run tells of them itself.
+    A cluster that is started here sends no usage statistics. Ray's messages on lost groups go to
+    its log files only, as the run reports them itself.
 
     Args:
         address: as `ray.init` takes it; None takes RAY_ADDRESS, or starts one.
@@ -50,7 +50,7 @@ def connected(address: str | None) -> Iterator[None]:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     ray = import_ray()
     try:
-        # The dashboard is a server that a run does not need.
+        # Without the dashboard, a server that a run does not need.
         ray.init(
             address=address,
             log_to_driver=False,
@@ -69,15 +69,15 @@ def connected(address: str | None) -> Iterator[None]:
 
 
 def here() -> dict[str, str]:
-    """Return what keeps a task on this machine, whose death ends the run anyway.
+    """Return the label that keeps a task on this machine, whose failure ends the run anyway.
 
-    The listing must not be done anew elsewhere: it could come out differently.
+    The listing must not be restarted elsewhere, where it could differ.
     """
     return {"ray.io/node-id": import_ray().get_runtime_context().get_node_id()}
 
 
-def here_only(work: Callable[..., Any], *arguments: object) -> list[Any]:
-    """Do something on this machine of the cluster, and return what it gives, in a list.
+def run_here(work: Callable[..., Any], *arguments: object) -> Any:
+    """Call a function in a task on this machine, and return its result.
 
     Raises:
         CleanplateError: it failed.
@@ -85,17 +85,17 @@ def here_only(work: Callable[..., Any], *arguments: object) -> list[Any]:
     ray = import_ray()
     task = ray.remote(num_cpus=0, max_retries=0, label_selector=here())(work)
     try:
-        return [ray.get(task.remote(*arguments))]
+        return ray.get(task.remote(*arguments))
     except ray.exceptions.RayError as error:
         raise first_cause(error) from error
 
 
 def actor_options(workers: Workers) -> dict[str, Any]:
-    """Return the options of `map_batches` for a class whose actors are those workers.
+    """Return the options of `map_batches` for a class that runs in such workers.
 
-    A killed actor is started again, where there is room, and Ray gives its groups to it anew, as
-    often as need be; `Cleaner` counts. Groups that get lost all the same do not end the run, see
-    `small_blocks`.
+    A killed actor is restarted where there is room, and Ray resends its groups without limit;
+    `PhotoActor` counts the attempts. Groups that are lost nevertheless do not end the run, see
+    `one_row_blocks`.
     """
     from ray.data import ActorPoolStrategy
 
@@ -103,7 +103,7 @@ def actor_options(workers: Workers) -> dict[str, Any]:
     pool = ActorPoolStrategy(
         min_size=count or 1,
         max_size=count,
-        initial_size=count or _room_for(workers),
+        initial_size=count or _capacity(workers),
         max_tasks_in_flight_per_actor=_IN_FLIGHT,
     )
     return {
@@ -114,18 +114,18 @@ def actor_options(workers: Workers) -> dict[str, Any]:
 
 
 @contextmanager
-def small_blocks() -> Iterator[None]:
-    """Let Ray Data make a block of every row, and go on when one gets lost."""
+def one_row_blocks() -> Iterator[None]:
+    """Make Ray Data put each row in a block, and continue when a block is lost."""
     from ray.data import DataContext
 
     context = DataContext.get_current()
-    ours = {
+    settings = {
         "target_max_block_size": 1,
         "max_errored_blocks": -1,
         "enable_progress_bars": False,
     }
-    before = {name: getattr(context, name) for name in ours}
-    _set(context, ours)
+    before = {name: getattr(context, name) for name in settings}
+    _set(context, settings)
     try:
         yield
     finally:
@@ -133,16 +133,16 @@ def small_blocks() -> Iterator[None]:
 
 
 def first_cause(error: Exception) -> CleanplateError:
-    """Return what lies behind an error of Ray's, in one line."""
-    told = _CAUSE.findall(str(error))
-    if told:
-        return CleanplateError(str(told[-1]).strip())
+    """Return the cause of a Ray error, in one line."""
+    causes = _CAUSE.findall(str(error))
+    if causes:
+        return CleanplateError(str(causes[-1]).strip())
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return CleanplateError(f"Ray ended the run: {lines[-1] if lines else type(error).__name__}")
 
 
-def _room_for(workers: Workers) -> int:
-    """Return how many workers the cluster carries now, at least 1."""
+def _capacity(workers: Workers) -> int:
+    """Return how many workers fit in the cluster now, at least 1."""
     total: Mapping[str, float] = import_ray().cluster_resources()
     count = total.get("CPU", 0.0) // workers.cpus
     if workers.gpus:

@@ -1,4 +1,4 @@
-"""The listing as a source of Ray Data: one task that yields groups while others are being done."""
+"""The listing as a Ray Data source: one task that yields groups while others are processed."""
 
 import time
 from collections.abc import Iterator
@@ -9,18 +9,18 @@ import ray
 from ray.data import Datasource, ReadTask
 from ray.data.block import BlockMetadata
 
-from cleanplate.distributed.grouping import Listing
+from cleanplate.distributed.listing import Listing
 
-MOST_AHEAD = 2000
-"""Groups that are listed before their turn. Ray would hold small ones back by no number of them,
-but keep them all in the memory of the process that started the run."""
+MAX_GROUPS_AHEAD = 2000
+"""Groups listed ahead of those that came back. Ray does not limit the number of small ones, and
+would keep them all in the memory of the process that started the run."""
 
-_LOOKS_EVERY_S = 0.5
-_LOOKS = 240  # without any progress; then one group more is let through, if others were lost
+_POLL_S = 0.5
+_MAX_POLLS = 240  # without progress; then one group more is yielded, as others may be lost
 
 
 class Counter:
-    """An actor that knows how many groups came back."""
+    """A Ray actor that counts the groups that came back."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -30,7 +30,7 @@ class Counter:
         self._count += 1
 
     def read(self) -> int:
-        """Return how many there were."""
+        """Return the count."""
         return self._count
 
 
@@ -39,7 +39,7 @@ class ListingSource(Datasource):
 
     Args:
         listing: what to list.
-        counter: handle of a `Counter`, to wait for when the listing is far ahead.
+        counter: handle of a `Counter`, polled while the listing is far ahead.
     """
 
     def __init__(self, listing: Listing, counter: Any) -> None:
@@ -51,23 +51,23 @@ class ListingSource(Datasource):
         per_task_row_limit: int | None = None,
         data_context: Any = None,
     ) -> list[ReadTask]:
-        """Return one task, as a listing has no parts that are known before."""
+        """Return one task, as a listing cannot be divided in advance."""
         unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
         return [ReadTask(partial(_paced, self._listing, self._counter), unknown)]
 
     def estimate_inmemory_data_size(self) -> int | None:
-        """Return that it is not known."""
+        """Return None: the size is not known."""
         return None
 
 
 def _paced(listing: Listing, counter: Any) -> Iterator[Any]:
-    """Yield the rows of a listing, not too far ahead of those that came back."""
+    """Yield the rows of a listing, at most `MAX_GROUPS_AHEAD` of those that came back."""
     done = 0
     for number, row in enumerate(listing.rows()):
-        for _ in range(_LOOKS):
-            if number - done < MOST_AHEAD:
+        for _ in range(_MAX_POLLS):
+            if number - done < MAX_GROUPS_AHEAD:
                 break
             before, done = done, ray.get(counter.read.remote())
             if done == before:
-                time.sleep(_LOOKS_EVERY_S)
+                time.sleep(_POLL_S)
         yield row

@@ -1,7 +1,7 @@
-"""Models that travel: packed once where a run is started, unpacked once on every machine.
+"""Transfer of models: packed once where a run is started, unpacked once on every machine.
 
-Built-in models are part of the package and need not travel. The others are taken from the store of
-the machine that starts the run, so that the others need neither a network nor a shared disk.
+Built-in models are part of the package and not transferred. Others are read from the store of the
+machine that starts the run, so that the machines need neither the internet nor a shared disk.
 """
 
 import json
@@ -49,7 +49,7 @@ def pack_models(names: Iterable[object]) -> dict[str, dict[str, bytes]]:
 
 
 def hashes_of(packed: Packed) -> dict[str, tuple[str, ...]]:
-    """Return model -> the SHA-256 of its files, sorted; a machine that has these needs no more."""
+    """Return model -> the sorted SHA-256 of its files, which a machine needs to have."""
     return {
         name: tuple(
             sorted(
@@ -61,17 +61,18 @@ def hashes_of(packed: Packed) -> dict[str, tuple[str, ...]]:
 
 
 def unpack_models(hashes: Mapping[str, tuple[str, ...]], fetch: Callable[[], Packed]) -> None:
-    """Let this process find models, fetching them if this machine does not have the very same.
+    """Make models available to this process; they are fetched if this machine lacks them.
 
-    They are written once per machine, to a folder that is named after their content, below that of
-    its own models, which stay as they are.
+    They are written once per machine, to a folder named after their content, below that of the
+    installed models, which are not modified.
 
     Args:
         hashes: from `hashes_of`.
-        fetch: returns what `pack_models` made; called only if it is needed.
+        fetch: returns the result of `pack_models`; called only if needed.
 
     Raises:
-        WeightsError, ChecksumError: they cannot be written, or came damaged.
+        WeightsError: they cannot be written.
+        ChecksumError: they were damaged in transfer.
     """
     if all(_has(name, files) for name, files in hashes.items()):
         return
@@ -105,7 +106,7 @@ def _has(name: str, hashes: tuple[str, ...]) -> bool:
 
 def _write(folder: Path, packed: Packed, hashes: Mapping[str, tuple[str, ...]]) -> None:
     if hashes_of(packed) != dict(hashes):
-        raise ChecksumError(f"{', '.join(packed)}: came damaged over the network; start it again")
+        raise ChecksumError(f"{', '.join(packed)}: was damaged in transfer; start the run again")
     for name, files in packed.items():
         for filename, content in files.items():
             write_bytes_atomic(folder / name / filename, content)

@@ -1,14 +1,14 @@
-"""Photos that are rows of a Ray Dataset already."""
+"""Photos that are rows of a Ray Dataset."""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from cleanplate.batch import Job, describe_models, describe_result, describe_settings, is_portable
 from cleanplate.distributed.cluster import actor_options, import_ray
-from cleanplate.distributed.driver import make_actor
-from cleanplate.distributed.places import name_of
-from cleanplate.distributed.report_files import report_row, report_type
-from cleanplate.distributed.tasks import Actor, Workers
+from cleanplate.distributed.config import RemoverFactory, Workers
+from cleanplate.distributed.driver import make_factory
+from cleanplate.distributed.location import name_of
+from cleanplate.distributed.parquet_report import report_row, report_type
 from cleanplate.errors import InputError
 from cleanplate.io import RawOutput
 from cleanplate.options import Area, Rules
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cleanplate.remover import Remover
 
-_ROWS = 8  # photos of a batch, with their results; they are in memory at once
+_ROWS = 8  # of a batch; its photos and results are in memory at the same time
 _NO_RULES = Rules()
 _ONE_WORKER = Workers()
 
@@ -41,28 +41,28 @@ def remove_dataset(
     raw_output: RawOutput = "tiff",
     workers: Workers = _ONE_WORKER,
 ) -> "Dataset":
-    """Return a dataset with two columns more: `result` and `report`.
+    """Add the columns `result` and `report` to a dataset of photos.
 
-    `result` holds the new file, which is the old one where nothing is to be removed, and null where
-    it failed. `report` holds what stands in a report's line, see
+    `result` holds the new file, equal to the old one if nothing is to be removed, null if it
+    failed. `report` holds the fields of a report's line, see
     `cleanplate.batch.describe_result`; its `photo` and `output` are the photo's name, its
-    `settings` is JSON. A photo that cannot be done, or that kills the process it is done in, is a
-    row with the status "failed" and costs no other row.
+    `settings` is JSON. A photo that cannot be processed, or that kills its worker process, is a
+    row with the status "failed" and affects no other row.
 
     Args:
-        dataset: its rows hold photos; is read when the result is.
+        dataset: its rows hold photos; it is read lazily, with the result.
         labels: what to remove: names, everyday words or ids.
-        remover: tells which models the workers load; None takes the built-in ones.
-        column: where the photos' files are, as bytes.
-        name_column: where their names are, of which a suffix may tell the format.
-        min_score: [0, 1]; objects below it stay; None takes the default.
+        remover: whose models the workers load; None takes the built-in ones.
+        column: of the photos' files, as bytes.
+        name_column: of their names, whose suffix may give the format.
+        min_score: [0, 1]; objects below it are kept; None takes the default.
         min_area: as for `Remover.remove`, as the next four.
         grow: likewise.
         shadows: likewise.
         verify: likewise.
         rules: likewise.
         raw_output: what camera RAW files are written as.
-        workers: how many, and what each takes.
+        workers: how many, and the resources of each.
 
     Raises:
         InputError: a label is unknown, or the remover's models cannot be sent.
@@ -77,7 +77,7 @@ def remove_dataset(
     if not is_portable(remover):
         raise InputError("workers need models given by name, as each loads its own")
     segmenter, inpainter, _ = remover.recipe
-    # On the CPU, as this machine only looks up names and labels; it may have no other device.
+    # On the CPU: this machine only looks up names and labels, and may have no other device.
     local = Remover(segmenter=segmenter, inpainter=inpainter, device="cpu", threads=1)
     job = Job(
         labels=asked_labels(labels, rules, local.segmenter.labels)[0],
@@ -92,11 +92,11 @@ def remove_dataset(
     names = describe_models(local, job)["models"]
     known = tuple(local.segmenter.labels)
     return dataset.map_batches(
-        _RowCleaner,
+        _RowProcessor,
         batch_size=_ROWS,
         batch_format="pyarrow",
         fn_constructor_kwargs={
-            "actor": make_actor(remover, job, workers),
+            "factory": make_factory(remover, job, workers),
             "column": column,
             "name_column": name_column,
             "models": names,
@@ -106,18 +106,18 @@ def remove_dataset(
     )
 
 
-class _RowCleaner:
-    """Does the photos of batches; its arguments are those of `remove_dataset`."""
+class _RowProcessor:
+    """Processes batches of rows; its arguments are those of `remove_dataset`."""
 
     def __init__(
         self,
-        actor: Actor,
+        factory: RemoverFactory,
         column: str,
         name_column: str | None,
         models: dict[str, str | None],
         known: tuple[str, ...],
     ) -> None:
-        self._remover, self._settings = actor.start(), describe_settings(actor.job)
+        self._remover, self._settings = factory.start(), describe_settings(factory.job)
         self._column, self._name_column = column, name_column
         self._models, self._known = models, known
 
@@ -129,19 +129,19 @@ class _RowCleaner:
             if self._name_column is not None
             else ["photo"] * len(batch)
         )
-        done = [
-            self._do(content.as_py(), name_of(name))
+        rows = [
+            self._process(content.as_py(), name_of(name))
             for content, name in zip(batch[self._column], names, strict=True)
         ]
-        contents, lines = [it[0] for it in done], [it[1] for it in done]
+        contents, lines = [row[0] for row in rows], [row[1] for row in rows]
         batch = batch.append_column("result", pa.array(contents, pa.large_binary()))
         return batch.append_column("report", pa.array(lines, report_type()))
 
-    def _do(self, content: bytes | None, name: str) -> tuple[bytes | None, dict[str, Any]]:
-        result = self._remover.do(content or b"", name)
+    def _process(self, content: bytes | None, name: str) -> tuple[bytes | None, dict[str, Any]]:
+        processed = self._remover.process(content or b"", name)
         models: Any = {
             "models": self._models,
-            "provider": result.provider or {"segmenter": None, "inpainter": None},
+            "provider": processed.provider or {"segmenter": None, "inpainter": None},
         }
-        line = describe_result(result.outcome, models, self._known)
-        return result.content, report_row(line, self._settings)
+        line = describe_result(processed.result, models, self._known)
+        return processed.content, report_row(line, self._settings)

@@ -133,7 +133,7 @@ def ray_command(
         raise InputError(NOTHING_TO_REMOVE)
     from cleanplate import inpainting, segmentation
     from cleanplate.batch import Job
-    from cleanplate.distributed import Place, Workers, check_places, connected, run_cluster
+    from cleanplate.distributed import Location, Workers, check_locations, connected, run_cluster
     from cleanplate.io import RESULT_SUFFIXES
     from cleanplate.remover import Remover
 
@@ -141,8 +141,8 @@ def ray_command(
     check_name("raw output", outputs.raw_output, RESULT_SUFFIXES)
     check_name("kind of --untouched", untouched, ("copy", "skip"))
     share = Workers(count=workers, cpus=cpus_per_worker, gpus=gpus_per_worker)
-    places = Place(source), Place(output)
-    check_places(*places)
+    locations = Location(source), Location(output)
+    check_locations(*locations)
     segmenter = models.segmenter or segmentation.DEFAULT_SEGMENTER
     inpainter = models.inpainter or inpainting.DEFAULT_INPAINTER
     remover = Remover(segmenter=segmenter, inpainter=inpainter, device=models.device)
@@ -157,14 +157,14 @@ def ray_command(
     with handle_interrupts(reporter), connected(address):
         if not run.quiet:
             print_note(f"segmenter {segmenter}, inpainter {inpainter}, device {models.device}")
-            print_note(f"photos below {places[0].shown}, removing {', '.join(job.labels)}")
+            print_note(f"photos below {locations[0].shown}, removing {', '.join(job.labels)}")
         for record in run_cluster(
-            *places,
+            *locations,
             remover,
             job,
             workers=share,
             photo_filter=selection.photo_filter(),
-            group=group,
+            group_size=group,
         ):
             reporter.finish_record(record)
         reporter.summarise()

@@ -1,4 +1,4 @@
-"""What is sent to the machines of a cluster: the job, and how an actor makes its remover."""
+"""What the driver sends to the actors: the job, and how to make a remover."""
 
 import io
 from collections.abc import Mapping
@@ -6,29 +6,29 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cleanplate.batch import Job, WorkerConfig
-from cleanplate.distributed.isolated import IsolatedRemover
+from cleanplate.distributed.location import Location
 from cleanplate.distributed.model_transfer import Packed, unpack_models
-from cleanplate.distributed.places import Place
+from cleanplate.distributed.subprocess_remover import SubprocessRemover
 from cleanplate.errors import CleanplateError, InputError
 
 if TYPE_CHECKING:
     from cleanplate.inpainting import Inpainter
     from cleanplate.segmentation import Segmenter
 
-_TRIAL_PX = 32
+_TEST_PX = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workers:
-    """How many actors a run has, and what each of them takes of its machine.
+    """How many actors a run has, and the resources of each.
 
     Raises:
-        InputError: there would be none, or one that takes nothing.
+        InputError: there would be none, or one without resources.
     """
 
-    count: int | None = None  # None: as many as the cluster carries, also when it grows
+    count: int | None = None  # None: as many as fit in the cluster, also when it grows
     cpus: float = 1.0  # of each; also its threads
-    gpus: float = 0.0  # of each; 0.25 lets four share one
+    gpus: float = 0.0  # of each; 0.25: four share one
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -36,13 +36,13 @@ class Workers:
             raise InputError(f"--workers {self.count}: at least 1 is needed")
         if self.cpus <= 0 or self.gpus < 0:
             raise InputError(
-                f"a worker with {self.cpus:g} processor cores and {self.gpus:g} GPUs cannot be; "
-                "give more than 0 cores, and 0 GPUs or more"
+                f"a worker with {self.cpus:g} processor cores and {self.gpus:g} GPUs is not "
+                "possible; give more than 0 cores, and 0 GPUs or more"
             )
         if self.gpus > 1 and self.gpus != int(self.gpus):
             raise InputError(
-                f"--gpus-per-worker {self.gpus:g}: Ray shares one GPU, but no larger number, in "
-                "parts; give a fraction of 1, or a whole number"
+                f"--gpus-per-worker {self.gpus:g}: only one GPU can be shared; give a "
+                "fraction of 1, or an integer"
             )
 
     @property
@@ -53,38 +53,38 @@ class Workers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterJob:
-    """What every actor of a run needs to know."""
+    """What every actor of a run needs."""
 
-    source: Place
-    output: Place
+    source: Location
+    output: Location
     job: Job
     settings: Mapping[str, object]  # from `describe_settings`
     made_with: str  # from `settings_in_words`, as JSON
-    run: str  # name of this run, different from all others
+    run: str  # unique name of this run
     models: Mapping[str, str | None]  # {"segmenter": name, "inpainter": name}
     known: tuple[str, ...]  # the segmenter's labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Actor:
-    """How an actor makes its remover."""
+class RemoverFactory:
+    """Makes the remover of an actor."""
 
     recipe: "tuple[str | Segmenter, str | Inpainter, str]"  # `Remover.recipe`
     job: Job
     threads: int
-    # In Ray's object store, from where each machine fetches it once; a list, or it would be fetched
-    # before it is known whether it is needed.
+    # Reference to Ray's object store, from which each machine fetches it once if it needs it; in a
+    # list, or Ray would always fetch it.
     packed: "list[Any]" = field(default_factory=list)
     hashes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def start(self) -> IsolatedRemover:
-        """Return a remover that has done its first photo, an empty one.
+    def start(self) -> SubprocessRemover:
+        """Return a remover that has processed a test photo.
 
         Raises:
             CleanplateError: a model is missing or cannot be loaded on this machine.
         """
         unpack_models(self.hashes, self._fetch)
-        remover = IsolatedRemover(
+        remover = SubprocessRemover(
             WorkerConfig(
                 recipe=self.recipe,
                 threads=self.threads,
@@ -93,12 +93,14 @@ class Actor:
                 tells_provider=True,
             )
         )
-        outcome = remover.do(_trial_photo(), "trial.png").outcome
-        if outcome.status == "failed":
+        result = remover.process(_test_photo(), "test.png").result
+        if result.status == "failed":
             import socket
 
-            cause = (outcome.error or "").removeprefix("trial.png: ")
-            raise CleanplateError(f"{socket.gethostname()}: no photo can be done there: {cause}")
+            cause = (result.error or "").removeprefix("test.png: ")
+            raise CleanplateError(
+                f"{socket.gethostname()}: no photo can be processed there: {cause}"
+            )
         return remover
 
     def _fetch(self) -> Packed:
@@ -108,9 +110,9 @@ class Actor:
         return packed
 
 
-def _trial_photo() -> bytes:
+def _test_photo() -> bytes:
     from PIL import Image
 
     sink = io.BytesIO()
-    Image.new("RGB", (_TRIAL_PX, _TRIAL_PX), (127, 127, 127)).save(sink, "PNG")
+    Image.new("RGB", (_TEST_PX, _TEST_PX), (127, 127, 127)).save(sink, "PNG")
     return sink.getvalue()

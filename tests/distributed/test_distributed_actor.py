@@ -7,12 +7,12 @@ import pytest
 from cluster_standins import ColourSegmenter
 
 from cleanplate.batch.job import Job
-from cleanplate.distributed.cleaner import TRIES, Cleaner
-from cleanplate.distributed.grouping import END, FAILED, LOST, Listing
-from cleanplate.distributed.ledger import write_started
-from cleanplate.distributed.places import Place
-from cleanplate.distributed.report_files import read_part
-from cleanplate.distributed.tasks import Actor, ClusterJob
+from cleanplate.distributed.actor import MAX_ATTEMPTS, PhotoActor
+from cleanplate.distributed.config import ClusterJob, RemoverFactory
+from cleanplate.distributed.history import write_started
+from cleanplate.distributed.listing import END, FAILED, LOST, Listing
+from cleanplate.distributed.location import Location
+from cleanplate.distributed.parquet_report import read_part
 
 pa = pytest.importorskip("pyarrow")
 
@@ -21,8 +21,8 @@ pa = pytest.importorskip("pyarrow")
 def job(tmp_path) -> ClusterJob:
     (tmp_path / "in" / ".hidden").mkdir(parents=True)
     return ClusterJob(
-        source=Place(str(tmp_path / "in")),
-        output=Place(str(tmp_path / "out")),
+        source=Location(str(tmp_path / "in")),
+        output=Location(str(tmp_path / "out")),
         job=Job(labels=("person",), verify=False),
         settings={},
         made_with="{}",
@@ -35,18 +35,20 @@ def job(tmp_path) -> ClusterJob:
 @pytest.fixture
 def cleaner(job, nodes_environment, monkeypatch):
     recipe = (ColourSegmenter(), "telea", "cpu")
-    made = Cleaner(job, Actor(recipe=recipe, job=job.job, threads=1))
+    made = PhotoActor(job, RemoverFactory(recipe=recipe, job=job.job, threads=1))
     yield made
     made.close()
 
 
 def groups(job: ClusterJob, group: int = 10):
-    listing = Listing(source=job.source, output=job.output, run=job.run, tour=1, group=group)
+    listing = Listing(
+        source=job.source, output=job.output, run=job.run, pass_number=1, group_size=group
+    )
     return list(listing.rows())
 
 
 def told(table):
-    [name], [content] = table["name"].to_pylist(), table["told"].to_pylist()
+    [name], [content] = table["name"].to_pylist(), table["content"].to_pylist()
     return name, pickle.loads(content)
 
 
@@ -85,7 +87,9 @@ def test_a_group_that_is_tried_again_is_done_once(job, cleaner, make_photo):
     [group, _] = groups(job)
     name = group["name"][0].as_py()
     # An actor wrote the first photo and was killed.
-    write_started(job.output, name, {"a.png": {"a.png": None}, "b.png": {"b.png": None}}, tries=1)
+    write_started(
+        job.output, name, {"a.png": {"a.png": None}, "b.png": {"b.png": None}}, attempts=1
+    )
     job.output.write("a.png", b"of the killed one")
     assert {line["status"] for line in told(cleaner(group))[1]} == {"removed"}
     first = job.output.read("a.png")
@@ -99,7 +103,9 @@ def test_a_group_that_is_tried_again_is_done_once(job, cleaner, make_photo):
 def test_a_group_that_was_begun_too_often_is_given_back(job, cleaner, make_photo):
     job.source.write("a.png", make_photo("person"))
     [group, _] = groups(job)
-    write_started(job.output, group["name"][0].as_py(), {"a.png": {"a.png": None}}, tries=TRIES)
+    write_started(
+        job.output, group["name"][0].as_py(), {"a.png": {"a.png": None}}, attempts=MAX_ATTEMPTS
+    )
     assert told(cleaner(group)) == (LOST, [])
     assert job.output.stat("a.png") is None
 
@@ -111,25 +117,27 @@ def test_a_report_that_cannot_be_written_is_told(job, cleaner, make_photo, monke
     def fail(*_):
         raise OSError("the bucket is gone")
 
-    monkeypatch.setattr("cleanplate.distributed.cleaner.write_part", fail)
+    monkeypatch.setattr("cleanplate.distributed.actor.write_part", fail)
     assert told(cleaner(group)) == (LOST, "OSError: the bucket is gone")
 
 
 def test_the_output_inside_the_input_is_passed_over(job, make_photo):
-    inner = replace(job, output=Place(job.source.root + "/clean"))
+    inner = replace(job, output=Location(job.source.root + "/clean"))
     job.source.write("a.png", make_photo(None))
     job.source.write("clean/b.png", make_photo(None))
     [group, _] = groups(inner)
     keys = pickle.loads(group["keys"][0].as_py())
-    assert [key.listed.relative for key in keys] == ["a.png"]
+    assert [key.file.relative for key in keys] == ["a.png"]
 
 
 def test_an_actor_that_cannot_load_its_models_says_so_with_its_first_group(job, make_photo):
     job.source.write("a.png", make_photo(None))
     [group, end] = groups(job)
-    broken = Cleaner(job, Actor(recipe=("nosuch", "telea", "cpu"), job=job.job, threads=1))
+    broken = PhotoActor(
+        job, RemoverFactory(recipe=("nosuch", "telea", "cpu"), job=job.job, threads=1)
+    )
     name, why = told(broken(group))
     assert name == FAILED
-    assert "no photo can be done there" in why
+    assert "unknown segmenter 'nosuch'" in why
     assert told(broken(end)) == (END, 1)
     broken.close()

@@ -8,11 +8,18 @@ import pytest
 
 from cleanplate.batch.job import Job
 from cleanplate.batch.records.results import FileState
-from cleanplate.distributed.judging import decide_key, mark_of, targets_of
-from cleanplate.distributed.ledger import Former, Key, Ledger, write_started
-from cleanplate.distributed.places import Place
-from cleanplate.distributed.report_files import Record, full_row, report_row, write_part
-from cleanplate.distributed.tasks import ClusterJob
+from cleanplate.distributed.config import ClusterJob
+from cleanplate.distributed.history import (
+    ListedPhoto,
+    ReportedPhoto,
+    RunHistory,
+    decide_listed,
+    stamp_of,
+    targets_of,
+    write_started,
+)
+from cleanplate.distributed.location import Location
+from cleanplate.distributed.parquet_report import Record, full_row, report_row, write_part
 
 pytest.importorskip("pyarrow")
 PHOTO, RESULT = b"a photo", b"its result"
@@ -24,8 +31,8 @@ def job(tmp_path) -> ClusterJob:
     (tmp_path / "out").mkdir()
     (tmp_path / "in" / "a.jpg").write_bytes(PHOTO)
     return ClusterJob(
-        source=Place(str(tmp_path / "in")),
-        output=Place(str(tmp_path / "out")),
+        source=Location(str(tmp_path / "in")),
+        output=Location(str(tmp_path / "out")),
         job=Job(labels=("person",)),
         settings={},
         made_with='{"--remove": "person"}',
@@ -35,22 +42,22 @@ def job(tmp_path) -> ClusterJob:
     )
 
 
-def state(place: Place, relative: str) -> FileState:
+def state(place: Location, relative: str) -> FileState:
     listed, content = place.stat(relative), place.read(relative)
     return FileState(listed.size, listed.mtime_ns, hashlib.sha256(content).hexdigest())
 
 
 def verdict(job: ClusterJob, *, former=None, begun=None) -> str:
-    key = Key(listed=job.source.stat("a.jpg"), former=former, begun=begun)
-    found = {place: mark_of(job.output.stat(place)) for place in targets_of("a.jpg", job.job)}
-    return decide_key(key, job, found)
+    key = ListedPhoto(file=job.source.stat("a.jpg"), reported=former, started=begun)
+    found = {place: stamp_of(job.output.stat(place)) for place in targets_of("a.jpg", job.job)}
+    return decide_listed(key, job, found)
 
 
 @pytest.fixture
-def done(job) -> Former:
+def done(job) -> ReportedPhoto:
     """Return what is noted of a photo that was done; its result is there."""
     job.output.write("a.jpg", RESULT)
-    return Former(
+    return ReportedPhoto(
         photo=job.source.url_of("a.jpg"),
         status="removed",
         made_with=job.made_with,
@@ -90,7 +97,7 @@ def test_an_edited_result_is_left_alone_and_a_lost_one_made_again(job, done):
 
 
 def test_a_failed_photo_is_tried_again(job):
-    failed = Former(photo="", status="failed", made_with="", source=None, output=None)
+    failed = ReportedPhoto(photo="", status="failed", made_with="", source=None, output=None)
     assert verdict(job, former=failed) == "new"
 
 
@@ -105,7 +112,7 @@ def test_nothing_written_on_purpose_counts_as_done(job, done):
 def test_what_a_killed_run_wrote_is_made_again_and_what_lay_there_before_stays(job):
     assert verdict(job, begun={"a.jpg": None}) == "new"
     job.output.write("a.jpg", RESULT)
-    there = mark_of(job.output.stat("a.jpg"))
+    there = stamp_of(job.output.stat("a.jpg"))
     assert verdict(job, begun={"a.jpg": None}) == "changed"
     assert verdict(job, begun={"a.jpg": there}) == "exists"
 
@@ -136,8 +143,8 @@ def row(job: ClusterJob, relative: str, status: str, run: str, finished: float) 
 
 def keys_of(job: ClusterJob, run: str, *names: str):
     listed = job.source.stat("a.jpg")
-    with Ledger(job.output, run) as ledger:
-        return [ledger.key_of(replace(listed, relative=name)) for name in names]
+    with RunHistory(job.output, run) as history:
+        return [history.look_up(replace(listed, relative=name)) for name in names]
 
 
 def test_the_newest_row_that_did_something_counts(job):
@@ -145,24 +152,24 @@ def test_the_newest_row_that_did_something_counts(job):
     write_part(job.output, "part-1", [row(job, "a.jpg", "removed", "second", 20.0)])
     write_part(job.output, "part-3", [row(job, "a.jpg", "removed", "first", 10.0)])
     [known, unknown] = keys_of(job, "now", "a.jpg", "b.jpg")
-    assert known.former.made_with == "second"
-    assert known.former.output == FileState(7, 5, "ab")
-    assert (unknown.former, unknown.begun) == (None, None)
+    assert known.reported.made_with == "second"
+    assert known.reported.output == FileState(7, 5, "ab")
+    assert (unknown.reported, unknown.started) == (None, None)
     assert keys_of(job, "third", "a.jpg") == [None]  # this very run has a row of it
 
 
 def test_notes_on_what_was_begun_count_until_a_part_of_the_same_name_is_there(job):
-    write_started(job.output, "part-1", {"a.jpg": {"a.jpg": (7, 5)}}, tries=1)
-    write_started(job.output, "part-2", {"b.jpg": {"b.jpg": None}}, tries=1)
+    write_started(job.output, "part-1", {"a.jpg": {"a.jpg": (7, 5)}}, attempts=1)
+    write_started(job.output, "part-2", {"b.jpg": {"b.jpg": None}}, attempts=1)
     write_part(job.output, "part-2", [row(job, "b.jpg", "removed", "first", 10.0)])
     [begun, done] = keys_of(job, "now", "a.jpg", "b.jpg")
-    assert begun.begun == {"a.jpg": (7, 5)}
-    assert done.begun is None
+    assert begun.started == {"a.jpg": (7, 5)}
+    assert done.started is None
 
 
 def test_names_that_are_no_unicode_can_be_noted(job):
     name = "caf\udce9.jpg"
     write_part(job.output, "part-1", [row(job, name, "removed", "first", 10.0)])
     [key] = keys_of(job, "now", name)
-    assert key.former.status == "removed"
+    assert key.reported.status == "removed"
     assert json.loads(report_row({"timings_s": {}}, {"a": 1})["settings"]) == {"a": 1}

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from cleanplate.distributed.cluster import first_cause
+from cleanplate.distributed.config import Workers
 from cleanplate.distributed.model_transfer import hashes_of, pack_models, unpack_models
-from cleanplate.distributed.tasks import Workers
 from cleanplate.errors import ChecksumError, InputError, WeightsError
 from cleanplate.hub import store
 from cleanplate.hub.registry import get_model
@@ -54,7 +54,7 @@ def test_another_machine_writes_them_once_and_leaves_its_own_alone(packed, tmp_p
 def test_what_came_damaged_is_refused(packed, tmp_path, monkeypatch):
     monkeypatch.setenv("CLEANPLATE_HOME", str(tmp_path / "other"))
     damaged = {OWN.name: {name: content + b"x" for name, content in packed[OWN.name].items()}}
-    with pytest.raises(ChecksumError, match="came damaged"):
+    with pytest.raises(ChecksumError, match=f"{OWN.name}: .*damaged"):
         unpack_models(hashes_of(packed), lambda: damaged)
 
 
@@ -71,7 +71,7 @@ def test_a_folder_that_cannot_be_written_is_told(packed, tmp_path, monkeypatch):
         ({"count": 0}, "--workers 0"),
         ({"cpus": 0}, "0 processor cores"),
         ({"gpus": -1}, "-1 GPUs"),
-        ({"gpus": 1.5}, "a fraction of 1, or a whole number"),
+        ({"gpus": 1.5}, "a fraction of 1, or an integer"),
     ],
 )
 def test_workers_that_cannot_be_are_refused(wrong, message):

@@ -1,7 +1,7 @@
-"""The report of a cluster's run: Parquet files, a row per photo, from which the next run goes on.
+"""The report of a run on a cluster: Parquet files, a row per photo, from which a run resumes.
 
-A row has the fields of a report's line (`cleanplate.batch.describe_result`) and behind them
-what a journal keeps: sizes, times and hashes of photo and output, and with what it was made.
+A row has the fields of a report's line (`cleanplate.batch.describe_result`) and those of a
+journal: sizes, times and hashes of photo and output, and the settings it was made with.
 """
 
 import io
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cleanplate.batch import JOURNAL_FOLDER, FileState
-from cleanplate.distributed.places import Place
+from cleanplate.distributed.location import Location
 
 if TYPE_CHECKING:
     import pyarrow
@@ -20,17 +20,17 @@ REPORT_FOLDER = f"{JOURNAL_FOLDER}/report"
 """Below the output folder: the Parquet files of all runs."""
 
 STARTED_FOLDER = f"{JOURNAL_FOLDER}/started"
-"""Below the output folder: which photos are in work, as of a run that was killed."""
+"""Below the output folder: which photos are being processed, or were in a run that was killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What the journal's columns of a row hold."""
+    """The journal's columns of a row."""
 
-    source: FileState | None  # as it was when it was read
+    source: FileState | None  # when it was read
     output: FileState | None  # None: nothing was written
     made_with: str  # JSON object: option or model -> its value in words, see `settings_in_words`
-    run: str  # which run did it
+    run: str  # name of the run that made it
     finished: float  # seconds since 1970
 
 
@@ -38,7 +38,7 @@ def report_type() -> "pyarrow.DataType":
     """Return the type of a report's line, as a struct."""
     import pyarrow as pa
 
-    thing = {
+    instance = {
         "id": pa.int32(),
         "label": pa.string(),
         "label_id": pa.int32(),
@@ -54,8 +54,10 @@ def report_type() -> "pyarrow.DataType":
             "status": pa.string(),
             "skipped": pa.string(),
             "size_wh": pa.list_(pa.int32()),
-            "found": pa.list_(pa.struct({**thing, "removed": pa.bool_(), "reason": pa.string()})),
-            "remaining": pa.list_(pa.struct(thing)),
+            "found": pa.list_(
+                pa.struct({**instance, "removed": pa.bool_(), "reason": pa.string()})
+            ),
+            "remaining": pa.list_(pa.struct(instance)),
             "refills": pa.int32(),
             "mask_area_px": pa.int64(),
             "mask_share": pa.float64(),
@@ -97,8 +99,8 @@ def full_row(row: Mapping[str, object], relative: str, record: Record) -> dict[s
 
     Args:
         row: from `report_row`.
-        relative: the photo's place below the input, which is that of its output too.
-        record: what the next run compares.
+        relative: the photo's path below the input.
+        record: compared by the next run.
     """
     states = {"source": record.source, "output": record.output}
     kept = {
@@ -116,8 +118,8 @@ def full_row(row: Mapping[str, object], relative: str, record: Record) -> dict[s
     }
 
 
-def write_part(output: Place, name: str, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write one Parquet file of the report; it is there as a whole or not at all.
+def write_part(output: Location, name: str, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write one Parquet file of the report atomically.
 
     Raises:
         OSError: it cannot be written.
@@ -132,11 +134,11 @@ def write_part(output: Place, name: str, rows: Sequence[Mapping[str, object]]) -
     output.write(f"{REPORT_FOLDER}/{name}.parquet", sink.getvalue())
 
 
-def read_part(output: Place, name: str, columns: Iterable[str]) -> list[dict[str, Any]]:
+def read_part(output: Location, name: str, columns: Iterable[str]) -> list[dict[str, Any]]:
     """Return columns of one Parquet file of the report, a dict per row.
 
     Raises:
-        OSError: it cannot be read, or is none.
+        OSError: it cannot be read, or is not such a file.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -148,12 +150,12 @@ def read_part(output: Place, name: str, columns: Iterable[str]) -> list[dict[str
         ).to_pylist()
     except pa.ArrowException as error:
         place = output.url_of(f"{REPORT_FOLDER}/{name}.parquet")
-        raise OSError(f"{place}: is no part of a report ({error})") from error
+        raise OSError(f"{place}: is not part of a report ({error})") from error
     return rows
 
 
 def valid_text(text: str) -> str:
-    """Return text that is valid Unicode: bytes of names that are none become escapes."""
+    """Return text as valid Unicode: invalid bytes of file names become escapes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

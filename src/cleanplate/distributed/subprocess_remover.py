@@ -1,4 +1,4 @@
-"""Photos from bytes to bytes in a process that may die without taking anything else with it."""
+"""Photos from bytes to bytes in a subprocess, whose death affects nothing else."""
 
 import queue
 from collections.abc import Mapping
@@ -17,44 +17,44 @@ from cleanplate.batch import (
     pass_bytes,
 )
 
-TRIES = 2
-"""How often a photo is tried whose process dies over it: memory may have been short just then."""
+MAX_ATTEMPTS = 2
+"""Attempts at a photo whose process dies: memory may have been short only then."""
 
 _SUFFIX_CHARS = 10  # of any format's name
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What became of a photo."""
+class Processed:
+    """The result of a photo, with the content of its file."""
 
-    outcome: PhotoResult  # both paths are the name that `IsolatedRemover.do` was given
+    result: PhotoResult  # both paths are the name that `SubprocessRemover.process` was given
     content: bytes | None  # of the new file; None if there is none
     provider: Mapping[str, str | None] | None  # what ran each model; None if the photo failed
 
 
-class IsolatedRemover:
-    """Does photos with a worker process of the batch runs; starts another one when it dies.
+class SubprocessRemover:
+    """Processes photos in a worker process of the batch runs; replaces it when it dies.
 
     Args:
-        order: what the worker is to do with every photo.
+        config: of the worker.
     """
 
-    def __init__(self, order: WorkerConfig) -> None:
-        self._order = order
+    def __init__(self, config: WorkerConfig) -> None:
+        self._config = config
         self._answers: queue.SimpleQueue[tuple[Worker, ProcessedPhoto | None]] = queue.SimpleQueue()
-        self._worker = Worker(order, self._answers)
+        self._worker = Worker(config, self._answers)
 
     def close(self) -> None:
         """End the worker."""
         self._worker.end()
         self._worker.wait()
 
-    def do(self, content: bytes, name: str) -> Result:
-        """Do one photo; whatever goes wrong with it is told in the outcome, never raised.
+    def process(self, content: bytes, name: str) -> Processed:
+        """Process one photo; errors are part of the result, never raised.
 
         Args:
             content: the photo's file.
-            name: what to call it in the outcome; its suffix may tell the format.
+            name: of the photo in the result; its suffix may give the format.
         """
         done: ProcessedPhoto | None = None
 
@@ -63,27 +63,27 @@ class IsolatedRemover:
             done = self._run(photo)
             return done.outcome
 
-        called = Path(name)
-        in_file = f"photo{called.suffix[:_SUFFIX_CHARS]}"
+        path = Path(name)
+        in_file = f"photo{path.suffix[:_SUFFIX_CHARS]}"
         try:
-            outcome, result = pass_bytes(content, run, name=in_file, source=called, target=called)
-        except OSError as error:  # no room for the photo on this machine's disk
-            return Result(failed_result(PlannedPhoto(called, called, called), error), None, None)
-        return Result(outcome, result, done.provider if done is not None else None)
+            result, made = pass_bytes(content, run, name=in_file, source=path, target=path)
+        except OSError as error:  # the disk of this machine is full
+            return Processed(failed_result(PlannedPhoto(path, path, path), error), None, None)
+        return Processed(result, made, done.provider if done is not None else None)
 
     def _run(self, photo: PlannedPhoto) -> ProcessedPhoto:
-        for trial in range(1, TRIES + 1):
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             self._worker.start(Task(photo, overwrite=True))
             done = self._answer()
             if done is not None:
-                if trial > 1:
-                    note = "a first process ended over it; the second try went well"
+                if attempt > 1:
+                    note = "its first process died; the second attempt succeeded"
                     notes = (*done.outcome.notes, note)
                     done = replace(done, outcome=replace(done.outcome, notes=notes))
                 return done
             failure = self._worker.failure()
             self.close()
-            self._worker = Worker(self._order, self._answers)
+            self._worker = Worker(self._config, self._answers)
             photo.target.unlink(missing_ok=True)
         return failure
 
@@ -91,5 +91,5 @@ class IsolatedRemover:
         while True:
             with suppress(queue.Empty):
                 worker, done = self._answers.get(timeout=1.0)
-                if worker is self._worker:  # an earlier one may still tell that it is dead
+                if worker is self._worker:  # the death of an earlier one may be reported late
                     return done

@@ -1,4 +1,4 @@
-"""Where photos come from and results go: folders of disks and of object stores, by URL."""
+"""Folders on disks and in object stores, by path or URL: of photos and of results."""
 
 import os
 import time
@@ -14,41 +14,41 @@ from cleanplate.errors import InputError, MissingExtraError, PhotoError
 from cleanplate.io import TEMPORARY_SUFFIX, write_bytes_atomic
 
 _OBJECT_STORES = ("s3", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memory")
-"""Schemes under which an object appears whole when its writing ends, or not at all."""
+"""Schemes whose objects appear complete when writing ends, or not at all."""
 
 _ARROW = ("s3", "gs", "hdfs")
-"""Schemes that pyarrow knows by itself; fsspec is asked for the others."""
+"""Schemes that pyarrow supports; the others use fsspec."""
 
-_S3_PAGE = 1000  # keys in one answer, the most S3 gives
+_S3_PAGE = 1000  # keys in one response, the maximum of S3
 _TEMPORARY_CHARS = 40  # of a target's name in that of its temporary file
 _LEFTOVER_AGE_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A file below a place, as its folder lists it."""
+class FileInfo:
+    """A file below a location, as its folder lists it."""
 
     relative: str  # with slashes, as a key has them
     size: int  # bytes
-    mtime_ns: int  # 0 where the store tells no time
+    mtime_ns: int  # 0 if the store gives no time
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """A folder, given as a path or a URL such as `s3://bucket/photos`.
 
-    May be pickled. Options of the store, such as `endpoint_override` for S3, stand behind a
-    question mark and are not shown.
+    Can be pickled. Options of the store, such as `endpoint_override` for S3, follow a question
+    mark and are not shown.
     """
 
     given: str
-    root: str = field(init=False)  # as its file system names it, without a slash at the end
+    root: str = field(init=False)  # as its file system names it, without a final slash
 
     def __post_init__(self) -> None:
-        """Check the URL, and settle here what a relative path means.
+        """Check the URL, and resolve a relative path on this machine.
 
         Raises:
-            InputError: it names no bucket or holds a password.
+            InputError: it names no bucket or contains a password.
         """
         if self.is_local:
             root = os.path.abspath(self.given.removeprefix("file://"))  # noqa: PTH100
@@ -57,8 +57,8 @@ class Place:
         parts = urlsplit(self.given)
         if "@" in parts.netloc:
             raise InputError(
-                f"{parts.scheme}://...@{parts.hostname}: a key in a URL would stand in the report; "
-                "leave it away and set it as that store's tools read it, such as AWS_ACCESS_KEY_ID"
+                f"{parts.scheme}://...@{parts.hostname}: a key in a URL would appear in "
+                "the report; omit it and set it as the store's tools read it, such as AWS_ACCESS_KEY_ID"
             )
         if not parts.netloc and self.scheme != "memory":
             raise InputError(f"{self.given}: names no bucket; write {self.scheme}://BUCKET/FOLDER")
@@ -72,22 +72,22 @@ class Place:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a folder of this machine, or of a disk that all machines have there."""
+        """Whether it is a folder of this machine, or of a disk that all machines mount there."""
         return self.scheme == "file"
 
     @property
     def shown(self) -> str:
-        """How messages and reports name it."""
+        """Its name in messages and reports."""
         if self.is_local:
             return self.given.removeprefix("file://").rstrip("/") or "/"
         return self.given.partition("?")[0].rstrip("/")
 
     def url_of(self, relative: str) -> str:
-        """Return how messages and reports name a file in it."""
+        """Return the name of a file in it, for messages and reports."""
         return f"{self.shown}/{relative}"
 
-    def below(self, other: "Place") -> str | None:
-        """Return where this place lies in another one: "" for the same; None if outside."""
+    def below(self, other: "Location") -> str | None:
+        """Return its path relative to another location: "" if equal, None if outside."""
         if self.scheme != other.scheme:
             return None
         mine, others = self._real(), other._real()
@@ -107,10 +107,10 @@ class Place:
             return cast("bytes", stream.read())
 
     def write(self, relative: str, content: bytes) -> None:
-        """Write a file so that it is there as a whole or not at all; one that exists is replaced.
+        """Write a file atomically: complete or not at all; an existing one is replaced.
 
         Raises:
-            OSError: it cannot be written, or a link would lead it out of this place.
+            OSError: it cannot be written, or a link leads out of this location.
         """
         if self.is_local:
             target = Path(self.root, relative)
@@ -136,20 +136,22 @@ class Place:
             raise
 
     def remove(self, relative: str) -> None:
-        """Delete a file of the run's own; one that is not there is none to delete."""
+        """Delete a file that the run wrote, if it exists."""
         with suppress(OSError):
             self._files.delete_file(f"{self.root}/{relative}")
 
     def remove_leftovers(self, relative: str) -> None:
-        """Remove what processes that were killed while they wrote a file of a disk left beside it.
+        """Remove the temporary files that killed processes left beside a file on a disk.
 
-        Nobody else may be writing that file now.
+        No other process may be writing that file now.
         """
         if not self.is_local:
             return
         target = Path(self.root, relative)
         start = f".{target.name[:_TEMPORARY_CHARS]}."
-        unique = len(target.name) <= _TEMPORARY_CHARS  # or it may be another's, at work
+        unique = (
+            len(target.name) <= _TEMPORARY_CHARS
+        )  # or it may be that of another file, being written
         newest = time.time() - (0 if unique else _LEFTOVER_AGE_S)
         with suppress(OSError), os.scandir(target.parent) as entries:
             for entry in entries:
@@ -158,11 +160,11 @@ class Place:
                         if entry.stat().st_mtime <= newest:
                             Path(entry.path).unlink()
 
-    def stat(self, relative: str) -> Listed | None:
-        """Return what is known of a file; None if there is none.
+    def stat(self, relative: str) -> FileInfo | None:
+        """Return size and time of a file; None if there is none.
 
         Raises:
-            OSError: the store does not answer, or a folder has that name.
+            OSError: the store does not respond, or a folder has that name.
         """
         from pyarrow.fs import FileType
 
@@ -172,16 +174,16 @@ class Place:
         if info.type == FileType.Directory:
             place = self.url_of(relative)
             raise PhotoError(place, "the output's name is taken by a folder", "move it away")
-        return Listed(relative, info.size or 0, info.mtime_ns or 0)
+        return FileInfo(relative, info.size or 0, info.mtime_ns or 0)
 
-    def list(self, below: str = "") -> Iterator[Listed]:
-        """Yield the files below a sub-folder as the store tells them; no list of all is made.
+    def list(self, below: str = "") -> Iterator[FileInfo]:
+        """Yield the files below a sub-folder in the store's order, without a list of all.
 
-        Of a disk and of S3, what is in memory at a time does not grow with their number. Of other
-        stores, which pyarrow lists by folders, it grows with the largest folder's.
+        For disks and S3, the memory used does not grow with their number. For other stores, which
+        pyarrow lists folder by folder, it grows with the largest folder.
 
         Args:
-            below: the sub-folder; "" for all. One that is not there holds no files.
+            below: the sub-folder; "" for all. A missing one has no files.
 
         Raises:
             OSError: the store cannot be listed.
@@ -194,17 +196,18 @@ class Place:
             yield from self._list_folders(below)
 
     def check_exists(self) -> None:
-        """Raise unless there is something to list.
+        """Raise unless it exists and can be listed.
 
         Raises:
-            InputError: there is nothing, or the store refuses.
+            InputError: it does not exist, or the store refuses.
         """
         try:
             if next(self.list(), None) is not None or (self.is_local and Path(self.root).is_dir()):
                 return
         except OSError as error:
             raise InputError(
-                f"{self.shown}: cannot be listed ({_one_line(error)}); check name and rights"
+                f"{self.shown}: cannot be listed ({_one_line(error)}); check its name "
+                "and permissions"
             ) from error
         raise InputError(f"{self.shown}: no such folder, or nothing in it; check its spelling")
 
@@ -248,7 +251,7 @@ class Place:
         with self._files.open_output_stream(path) as stream:
             stream.write(content)
 
-    def _list_disk(self, below: str) -> Iterator[Listed]:
+    def _list_disk(self, below: str) -> Iterator[FileInfo]:
         folders = [below]
         while folders:
             folder = folders.pop()
@@ -261,11 +264,11 @@ class Place:
                     relative = f"{folder}/{entry.name}" if folder else entry.name
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(relative)
-                    elif entry.is_file():  # also a link to one; links to folders are not followed
+                    elif entry.is_file():  # or a link to one; links to folders are not followed
                         found = entry.stat()
-                        yield Listed(relative, found.st_size, found.st_mtime_ns)
+                        yield FileInfo(relative, found.st_size, found.st_mtime_ns)
 
-    def _list_s3(self, below: str) -> Iterator[Listed]:
+    def _list_s3(self, below: str) -> Iterator[FileInfo]:
         try:
             from botocore.config import Config
             from botocore.exceptions import BotoCoreError, ClientError
@@ -295,15 +298,15 @@ class Place:
             )
             for page in pages:
                 for found in page.get("Contents", ()):
-                    if found["Key"].endswith("/"):
-                        continue  # stands for a folder
+                    if found["ListedPhoto"].endswith("/"):
+                        continue  # represents a folder
                     time_s = found["LastModified"].timestamp()
-                    key = found["Key"][base:]
-                    yield Listed(key, found["Size"], round(time_s * 1000) * 1_000_000)
+                    key = found["ListedPhoto"][base:]
+                    yield FileInfo(key, found["Size"], round(time_s * 1000) * 1_000_000)
         except (BotoCoreError, ClientError) as error:
             raise OSError(f"{self.shown}: {_one_line(error)}") from error
 
-    def _list_folders(self, below: str) -> Iterator[Listed]:
+    def _list_folders(self, below: str) -> Iterator[FileInfo]:
         from pyarrow.fs import FileSelector, FileType
 
         folders = [f"{self.root}/{below}".rstrip("/")]
@@ -314,10 +317,10 @@ class Place:
                     folders.append(info.path)
                 elif info.type == FileType.File:
                     relative = info.path.strip("/").removeprefix(self.root + "/")
-                    yield Listed(relative, info.size or 0, info.mtime_ns or 0)
+                    yield FileInfo(relative, info.size or 0, info.mtime_ns or 0)
 
 
-def is_usable(relative: str) -> bool:
+def is_valid_key(relative: str) -> bool:
     """Return whether a key can be a path below another place: not `../a`, `a//b` or `a/./b`."""
     parts = relative.split("/")
     return "\0" not in relative and not any(part in ("", ".", "..") for part in parts)
