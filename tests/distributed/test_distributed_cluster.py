@@ -122,7 +122,7 @@ def test_a_photo_that_kills_its_actor_too_fails_alone(cluster, make_photo, tmp_p
     assert Counter(line["status"] for line in told) == {"removed": 12, "failed": 1}
     [failed] = [line for line in told if line["status"] == "failed"]
     assert failed["photo"].endswith("/sub/05b.png")
-    assert "every worker that had it was killed" in failed["error"]
+    assert "6 in all" in failed["error"]
     assert len(read_all(Location(str(tmp_path / "out")))) == 12
 
 

@@ -58,7 +58,7 @@ class Location:
         if "@" in parts.netloc:
             raise InputError(
                 f"{parts.scheme}://...@{parts.hostname}: a key in a URL would appear in "
-                "the report; omit it and set it as the store's tools read it, such as AWS_ACCESS_KEY_ID"
+                "the report; omit it and set e.g. AWS_ACCESS_KEY_ID, as the store's tools do"
             )
         if not parts.netloc and self.scheme != "memory":
             raise InputError(f"{self.given}: names no bucket; write {self.scheme}://BUCKET/FOLDER")
