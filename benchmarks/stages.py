@@ -114,7 +114,7 @@ def watch_stages(watch: Stopwatch) -> None:
         (cleanplate.inpainting.fill, "plan_windows", "windows"),
         (cleanplate.inpainting.fill, "inpaint_scaled", "fill: rest"),
         (cleanplate.inpainting.texture_transfer, "synthesise", "texture: matching"),
-        (cleanplate.inpainting.fill, "carry_texture", "texture: copying"),
+        (cleanplate.inpainting.fill, "transfer_texture", "texture: copying"),
         (cleanplate.inpainting.fill, "paste", "composite"),
         (cleanplate.remover, "detect_remaining", "recheck: detection"),
     ):

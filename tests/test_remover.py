@@ -16,7 +16,7 @@ from cleanplate.errors import InputError, ShapeMismatchError, UnknownNameError
 from cleanplate.inpainting import create_inpainter
 from cleanplate.inpainting import fill as filling
 from cleanplate.inpainting.fitting import inpaint_scaled
-from cleanplate.ops.masks import box_of, dilate, margin_px
+from cleanplate.ops.masks import bounding_box, default_dilation_px, dilate
 from cleanplate.ops.tiling import plan_windows
 from cleanplate.remover import Remover
 from cleanplate.types import Instance
@@ -176,7 +176,7 @@ class HalfBlindSegmenter:
         red = (image[..., 0] > 200) & (image[..., 1] < 30)
         if not red.any():
             return []
-        left, top, right, bottom = box_of(red)
+        left, top, right, bottom = bounding_box(red)
         if self.looks == 1:
             bottom -= (bottom - top) // 4
         return [Instance(1, "person", 0.9, (left, top, right, bottom), red[top:bottom, left:right])]
@@ -208,7 +208,7 @@ def test_objects_that_stay_are_no_texture_to_copy(
         seen.append(sources)
         return filled
 
-    monkeypatch.setattr(filling, "carry_texture", record)
+    monkeypatch.setattr(filling, "transfer_texture", record)
     remover = Remover(segmenter=fake_segmenter, inpainter=fake_inpainter_class(64))
     image = photo_with(((80, 40, 140, 140), RED), ((160, 60, 180, 120), DIM_RED))
     removal = remover.remove(image, "person", grow=0, verify=False)
@@ -224,10 +224,10 @@ def test_the_margin_scales_with_each_object(remover):
     for instance in removal.objects:
         own = np.zeros(image.shape[:2], np.bool_)
         instance.paint_on(own)
-        expected |= dilate(own, margin_px(instance))
+        expected |= dilate(own, default_dilation_px(instance))
     np.testing.assert_array_equal(removal.mask, expected)
     large, small = removal.objects
-    assert margin_px(large) > margin_px(small) + 2
+    assert default_dilation_px(large) > default_dilation_px(small) + 2
 
 
 @pytest.mark.parametrize("px", [0, 1, 7, 40])

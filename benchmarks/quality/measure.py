@@ -11,7 +11,7 @@ from cases import Case
 from cleanplate.evaluation.features import FeatureExtractor
 from cleanplate.evaluation.metrics import bootstrap_interval, kernel_distance
 from cleanplate.evaluation.scoring import FillScorer
-from cleanplate.ops.masks import box_of
+from cleanplate.ops.masks import bounding_box
 from cleanplate.types import RGBImage
 
 FloatArray = npt.NDArray[np.float32]
@@ -58,7 +58,7 @@ class Scorer:
     @cached_property
     def _crops(self) -> list[tuple[slice, slice]]:
         mask = self._case.mask
-        left, top, right, bottom = box_of(mask)
+        left, top, right, bottom = bounding_box(mask)
         size = min(_CROP_PX, *mask.shape)
         places = set()
         for y in range(top - size // 4, bottom, size // 2):

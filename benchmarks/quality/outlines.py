@@ -21,8 +21,14 @@ from PIL import Image
 from cleanplate import Remover
 from cleanplate.io.files import read_photo
 from cleanplate.labels import resolve_labels
-from cleanplate.ops.guided_filter import ColourGuide, apply
-from cleanplate.ops.masks import box_of, dilate_instance, margin_px, rasterize, union
+from cleanplate.ops.guided_filter import ColourGuide, apply_coefficients
+from cleanplate.ops.masks import (
+    bounding_box,
+    default_dilation_px,
+    dilate_instance,
+    rasterize,
+    union,
+)
 from cleanplate.segmentation.refinement import refine_outline
 from cleanplate.types import Instance, Mask, RGBImage
 
@@ -104,7 +110,7 @@ def measure(sample: Sample, outline: Instance) -> tuple[float, float, float, flo
     """Return boundary F, IoU, and after the margin the shares missed and filled beyond it."""
     truth, size_hw = sample.truth, (sample.truth.shape[0], sample.truth.shape[1])
     mask = rasterize([outline], size_hw)
-    filled = union([dilate_instance(outline, size_hw, margin_px(outline))], size_hw)
+    filled = union([dilate_instance(outline, size_hw, default_dilation_px(outline))], size_hw)
     area = np.count_nonzero(truth)
     return (
         boundary_f(mask, truth),
@@ -137,7 +143,7 @@ def filter_outline(photo: RGBImage, found: Instance) -> Instance:
     """Lay the outline along edges by a guided filter alone."""
     guide = ColourGuide.of(photo, max(2, round(0.06 * np.sqrt(found.area_px))), eps=1e-4)
     target = rasterize([found], photo.shape).astype(np.float32)
-    return with_mask(found, apply(guide.fit(target), guide.colour) > 0.5)
+    return with_mask(found, apply_coefficients(guide.fit(target), guide.colour) > 0.5)
 
 
 def cut_outline(photo: RGBImage, found: Instance) -> Instance:
@@ -160,7 +166,7 @@ def with_mask(instance: Instance, mask: Mask) -> Instance:
     """Return the object with another (H, W) mask; as it is if that is empty."""
     if not mask.any():
         return instance
-    left, top, right, bottom = box_of(mask)
+    left, top, right, bottom = bounding_box(mask)
     return replace(
         instance, box_xyxy=(left, top, right, bottom), mask=mask[top:bottom, left:right].copy()
     )

@@ -33,8 +33,8 @@ Fill = Callable[[RGBImage, Mask], RGBImage]
 OURS = "cleanplate"
 # Step -> what of the pipeline is switched off.
 STEPS: Mapping[str, tuple[str, ...]] = {
-    "network alone": ("carry_texture", "paste"),
-    "network + seam": ("carry_texture",),
+    "network alone": ("transfer_texture", "paste"),
+    "network + seam": ("transfer_texture",),
     "network + texture": ("paste",),
     OURS: (),
 }

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from cleanplate.errors import InputError, ShapeMismatchError
-from cleanplate.ops import dilate_instance, margin_px, rasterize, subtract, union
+from cleanplate.ops import default_dilation_px, dilate_instance, rasterize, subtract, union
 from cleanplate.segmentation import Selection, find_effects, refine_outline
 from cleanplate.types import Instance, Mask, RGBImage
 
@@ -72,7 +72,7 @@ def dilated(instances: Collection[Instance], size_hw: tuple[int, ...], grow: flo
         grow: px; None scales it with each object.
     """
     height, width = size_hw[:2]
-    margins = [margin_px(instance) if grow is None else grow for instance in instances]
+    margins = [default_dilation_px(instance) if grow is None else grow for instance in instances]
     shapes = [
         dilate_instance(instance, (height, width), margin)
         for instance, margin in zip(instances, margins, strict=True)

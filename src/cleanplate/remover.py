@@ -15,11 +15,11 @@ from cleanplate.segmentation import (
     DEFAULT_SEGMENTER,
     Segmenter,
     Selection,
-    asked_labels,
     create_segmenter,
     detect_remaining,
-    notes_on,
+    requested_labels,
     select,
+    selection_notes,
 )
 from cleanplate.types import Instance, Mask, Removal, RGBImage, check_image, check_image_and_mask
 
@@ -232,7 +232,7 @@ class Remover:
                 removal,
                 objects=draft.objects,
                 left=draft.left,
-                notes=(*removal.notes, *notes_on(draft.left)),
+                notes=(*removal.notes, *selection_notes(draft.left)),
             )
         timings_s = {"fill": time.perf_counter() - start}
         if draft is not None and draft.verify and draft.objects:
@@ -253,7 +253,7 @@ class Remover:
         if not 0 <= min_score <= 1:
             raise InputError(f"min_score must be in [0, 1], got {min_score}")
         area_px("min_area", min_area, (image.shape[0], image.shape[1]))
-        asked, protected = asked_labels(labels, rules, self.segmenter.labels)
+        asked, protected = requested_labels(labels, rules, self.segmenter.labels)
         selection = select(
             image,
             self.segmenter.segment(image, (*asked, *protected)),

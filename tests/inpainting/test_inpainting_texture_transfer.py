@@ -1,4 +1,4 @@
-"""`carry_texture` gives a smooth fill the grain of the photo, and touches nothing else."""
+"""`transfer_texture` gives a smooth fill the grain of the photo, and touches nothing else."""
 
 import cv2
 import hypothesis.extra.numpy as hnp
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cleanplate.evaluation.metrics import seam_ratio, sharpness_ratio
 from cleanplate.inpainting import texture_transfer as texture
-from cleanplate.inpainting.texture_transfer import RIM_PX, carry_texture
+from cleanplate.inpainting.texture_transfer import RIM_PX, transfer_texture
 from cleanplate.ops.blending import paste
 
 SIZES_HW = st.tuples(st.integers(1, 70), st.integers(1, 70))
@@ -49,7 +49,7 @@ def test_keeps_shape_inputs_and_all_beyond_the_rim(data, hw):
     fill = np.where(hole[..., None], np.uint8(99), image)
     before = [array.copy() for array in (image, fill, hole, sources)]
 
-    result = carry_texture(image, fill, hole, sources)
+    result = transfer_texture(image, fill, hole, sources)
 
     assert (result.shape, result.dtype) == (image.shape, np.uint8)
     beyond = cv2.dilate(hole.astype(np.uint8), np.ones((2 * RIM_PX + 1,) * 2)) == 0
@@ -61,7 +61,7 @@ def test_keeps_shape_inputs_and_all_beyond_the_rim(data, hw):
 def test_a_smooth_fill_gets_the_grain_of_its_surroundings(gravel):
     photo, hole, fill = gravel
     inner = cv2.erode(hole.astype(np.uint8), np.ones((9, 9))) > 0
-    result = carry_texture(photo, fill, hole, ~hole)
+    result = transfer_texture(photo, fill, hole, ~hole)
     true = grain(photo, inner)
     assert grain(fill, inner) < 0.1 * true
     assert 0.7 * true < grain(result, inner) < 1.3 * true
@@ -69,7 +69,7 @@ def test_a_smooth_fill_gets_the_grain_of_its_surroundings(gravel):
 
 def test_slow_colours_stay_those_of_the_fill(gravel):
     photo, hole, fill = gravel
-    result = carry_texture(photo, fill, hole, ~hole)
+    result = transfer_texture(photo, fill, hole, ~hole)
     blurred = [cv2.GaussianBlur(array.astype(np.float32), (0, 0), 24) for array in (result, fill)]
     assert np.abs(blurred[0] - blurred[1])[hole].mean() < 6
 
@@ -79,7 +79,7 @@ def test_what_lies_under_the_hole_has_no_influence(gravel):
     other = photo.copy()
     other[hole] = 255 - other[hole]
     np.testing.assert_array_equal(
-        carry_texture(photo, fill, hole, ~hole), carry_texture(other, fill, hole, ~hole)
+        transfer_texture(photo, fill, hole, ~hole), transfer_texture(other, fill, hole, ~hole)
     )
 
 
@@ -89,14 +89,14 @@ def test_only_allowed_sources_are_copied(gravel):
     sources[:, 420:] = False  # another object that is to be removed, bright green
     photo, fill = photo.copy(), fill.copy()
     photo[:, 420:] = fill[:, 420:] = (0, 255, 0)
-    result = carry_texture(photo, fill, hole, sources)
+    result = transfer_texture(photo, fill, hole, sources)
     assert np.abs(result[hole].astype(int) - (0, 255, 0)).max(axis=1).min() > 60
 
 
 def test_a_fill_that_resembles_nothing_keeps_its_colours_and_gets_the_photos_noise(gravel):
     photo, hole, fill = gravel
     blue = np.where(hole[..., None], np.array([60, 60, 220], np.uint8), fill)
-    result = carry_texture(photo, blue, hole, ~hole)
+    result = transfer_texture(photo, blue, hole, ~hole)
     inner = cv2.erode(hole.astype(np.uint8), np.ones((41, 41))) > 0
     assert np.abs(result[inner].mean(axis=0) - (60, 60, 220)).max() < 2
     assert 0.7 * grain(photo, inner) < grain(result, inner) < 1.3 * grain(photo, inner)
@@ -107,7 +107,7 @@ def test_on_flat_ground_nothing_gets_noise():
     hole = np.zeros((300, 300), np.bool_)
     hole[100:200, 100:200] = True
     blue = np.where(hole[..., None], np.array([60, 60, 220], np.uint8), photo)
-    result = carry_texture(photo, blue, hole, ~hole)
+    result = transfer_texture(photo, blue, hole, ~hole)
     inner = cv2.erode(hole.astype(np.uint8), np.ones((41, 41))) > 0
     assert np.abs(result[inner].astype(int) - (60, 60, 220)).max() <= 1
 
@@ -119,13 +119,13 @@ def test_works_at_any_scale(size_hw):
     hole[size_hw[0] // 3 : size_hw[0] // 2, size_hw[1] // 3 : size_hw[1] // 2] = True
     fill = np.where(hole[..., None], cv2.GaussianBlur(photo, (0, 0), 25), photo)
     inner = cv2.erode(hole.astype(np.uint8), np.ones((15, 15))) > 0
-    result = carry_texture(photo, fill, hole, ~hole)
+    result = transfer_texture(photo, fill, hole, ~hole)
     assert grain(result, inner) > 0.7 * grain(photo, inner)
 
 
 def test_copied_grain_meets_the_photo_without_a_seam(gravel):
     photo, hole, fill = gravel
-    result = paste(photo, carry_texture(photo, fill, hole, ~hole), hole)
+    result = paste(photo, transfer_texture(photo, fill, hole, ~hole), hole)
 
     assert seam_ratio(result, hole) < 1.1
     assert 0.8 < sharpness_ratio(result, hole) < 1.2
@@ -133,9 +133,9 @@ def test_copied_grain_meets_the_photo_without_a_seam(gravel):
 
 def test_copying_in_blocks_is_copying_at_once(gravel, monkeypatch):
     photo, hole, fill = gravel
-    in_blocks = carry_texture(photo, fill, hole, ~hole).astype(int)
+    in_blocks = transfer_texture(photo, fill, hole, ~hole).astype(int)
     monkeypatch.setattr(texture, "_LEAST_BLOCK_PX", 10_000)
-    at_once = carry_texture(photo, fill, hole, ~hole)
+    at_once = transfer_texture(photo, fill, hole, ~hole)
     difference = np.abs(in_blocks - at_once)
     assert difference.max() <= 3  # positions are rounded from another origin
     assert np.count_nonzero(difference) < 0.01 * hole.sum()

@@ -5,7 +5,7 @@ import pytest
 
 from cleanplate.errors import InputError, UnknownNameError, WeightsError
 from cleanplate.hub.registry import get_model
-from cleanplate.ops.masks import dilate_instance, margin_px
+from cleanplate.ops.masks import default_dilation_px, dilate_instance
 from cleanplate.remover import Remover
 from cleanplate.segmentation.interactive import DEFAULT_PROMPTER, create_prompter, prompter_names
 from cleanplate.segmentation.interactive.prompts import Outline, instance_of
@@ -59,7 +59,9 @@ def test_what_was_pointed_at_is_filled(stand_in, coffee):
     image = coffee[:200, :300]
     outline = prompter.outline(prompter.prepare(image), points=[(150, 100, True)])
     thing = instance_of(outline)
-    (left, top, right, bottom), hole = dilate_instance(thing, image.shape[:2], margin_px(thing))
+    (left, top, right, bottom), hole = dilate_instance(
+        thing, image.shape[:2], default_dilation_px(thing)
+    )
     mask = np.zeros(image.shape[:2], np.bool_)
     mask[top:bottom, left:right] = hole
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanplate.ops.blending import membrane, paste
+from cleanplate.ops.blending import paste, pull_push
 
 SIZES_HW = st.tuples(st.integers(1, 33), st.integers(1, 33))
 
@@ -101,7 +101,7 @@ def test_a_corrected_fill_stays_in_range():
     assert (result[8:12, 8:12] == 255).all()
 
 
-# --- membrane
+# --- pull_push
 
 fields = SIZES_HW.flatmap(
     lambda hw: st.tuples(
@@ -116,7 +116,7 @@ def test_membrane_keeps_known_values_and_stays_between_them(drawn):
     difference, known = drawn
     before = difference.copy()
 
-    field = membrane(difference, known)
+    field = pull_push(difference, known)
 
     assert (field.shape, field.dtype) == (difference.shape, np.float32)
     np.testing.assert_array_equal(field[known], difference[known])
@@ -134,7 +134,7 @@ def test_membrane_does_not_look_at_unknown_values(drawn, seed):
     difference, known = drawn
     other = difference.copy()
     other[~known] = np.random.default_rng(seed).normal(0, 50, ((~known).sum(), 2))
-    np.testing.assert_array_equal(membrane(other, known), membrane(difference, known))
+    np.testing.assert_array_equal(pull_push(other, known), pull_push(difference, known))
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 40), (37, 1), (64, 64), (33, 91)])
@@ -142,7 +142,7 @@ def test_membrane_continues_a_constant_from_a_single_pixel(size_hw):
     known = np.zeros(size_hw, np.bool_)
     known[size_hw[0] // 2, size_hw[1] // 3] = True
     difference = np.full((*size_hw, 3), (7, -11, 0.5), np.float32)
-    np.testing.assert_allclose(membrane(difference, known), difference, atol=1e-4)
+    np.testing.assert_allclose(pull_push(difference, known), difference, atol=1e-4)
 
 
 def test_membrane_goes_smoothly_from_one_side_to_the_other():
@@ -151,7 +151,7 @@ def test_membrane_goes_smoothly_from_one_side_to_the_other():
     known = np.zeros((40, 64), np.bool_)
     known[:, :2] = known[:, -2:] = True
 
-    middle = membrane(difference, known)[20, :, 0]
+    middle = pull_push(difference, known)[20, :, 0]
 
     assert np.abs(np.diff(middle)).max() < 8
     assert middle[8] < 15

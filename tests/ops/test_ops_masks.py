@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from cleanplate.errors import InputError
 from cleanplate.ops.masks import (
-    box_of,
+    bounding_box,
     components_touching,
+    default_dilation_px,
     dilate,
     dilate_instance,
     drop_specks,
     fill_holes,
-    margin_px,
     subtract,
     union,
 )
@@ -185,7 +185,7 @@ def test_a_negative_radius_is_refused(radius_px):
         dilate(np.ones((2, 2), np.bool_), radius_px)
 
 
-# --- union, box_of
+# --- union, bounding_box
 
 
 def test_merge_puts_every_mask_into_its_box():
@@ -197,15 +197,15 @@ def test_merge_puts_every_mask_into_its_box():
 
 def test_box_of_is_tight_and_exclusive_at_right_and_bottom():
     mask = drawn(".....", "..#..", ".#...", ".....")
-    assert box_of(mask) == (1, 1, 3, 3)
-    assert box_of(mask, grown_by_px=1) == (0, 0, 4, 4)
-    assert box_of(mask, grown_by_px=9) == (0, 0, 5, 4)
-    assert box_of(np.ones((1, 1), np.bool_)) == (0, 0, 1, 1)
+    assert bounding_box(mask) == (1, 1, 3, 3)
+    assert bounding_box(mask, pad_px=1) == (0, 0, 4, 4)
+    assert bounding_box(mask, pad_px=9) == (0, 0, 5, 4)
+    assert bounding_box(np.ones((1, 1), np.bool_)) == (0, 0, 1, 1)
 
 
 def test_an_empty_mask_has_no_box():
     with pytest.raises(InputError, match="the mask is empty: it has no box"):
-        box_of(np.zeros((3, 4), np.bool_))
+        bounding_box(np.zeros((3, 4), np.bool_))
 
 
 # --- dilate_instance
@@ -215,9 +215,9 @@ def test_the_margin_scales_with_the_object_and_has_a_least():
     tiny = Instance(1, "cat", 1.0, (0, 0, 1, 1), np.ones((1, 1), np.bool_))
     large = Instance(1, "cat", 1.0, (0, 0, 400, 400), np.ones((400, 400), np.bool_))
     huge = Instance(1, "cat", 1.0, (0, 0, 800, 800), np.ones((800, 800), np.bool_))
-    assert 2 <= margin_px(tiny) < 3
-    assert 8 < margin_px(large) < 40
-    assert margin_px(huge) - 2 == pytest.approx(2 * (margin_px(large) - 2))
+    assert 2 <= default_dilation_px(tiny) < 3
+    assert 8 < default_dilation_px(large) < 40
+    assert default_dilation_px(huge) - 2 == pytest.approx(2 * (default_dilation_px(large) - 2))
 
 
 def test_cut_off_takes_away_what_is_kept_and_tightens_the_box():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cleanplate.errors import InputError
-from cleanplate.ops.masks import box_of
+from cleanplate.ops.masks import bounding_box
 from cleanplate.ops.rle import decode_rle, encode_rle
 
 
@@ -15,7 +15,7 @@ from cleanplate.ops.rle import decode_rle, encode_rle
 def test_every_mask_comes_back_from_the_runs_of_its_columns(whole, data):
     if not whole.any():
         return
-    box = box_of(whole, grown_by_px=data.draw(st.integers(0, 2)))  # need not be tight
+    box = bounding_box(whole, pad_px=data.draw(st.integers(0, 2)))  # need not be tight
     left, top, right, bottom = box
 
     counts = encode_rle(box, whole[top:bottom, left:right], whole.shape)
@@ -24,7 +24,7 @@ def test_every_mask_comes_back_from_the_runs_of_its_columns(whole, data):
     np.testing.assert_array_equal(values.reshape(whole.shape[::-1]).T, whole)
     assert all(count > 0 for count in counts[1:])
     tight, mask = decode_rle(counts, whole.shape)
-    assert tight == box_of(whole)
+    assert tight == bounding_box(whole)
     np.testing.assert_array_equal(mask, whole[tight[1] : tight[3], tight[0] : tight[2]])
 
 

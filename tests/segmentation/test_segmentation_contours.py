@@ -4,14 +4,14 @@ import cv2
 import numpy as np
 import pytest
 
-from cleanplate.ops.geometry import convex_outline, project, scaling, shifting
+from cleanplate.ops.geometry import convex_outline, scaling, transform_points, translation
 from cleanplate.segmentation.by_example.contours import (
     directions,
-    find_by_contours,
-    slopes_of,
-    steadiness,
+    edge_length,
+    edge_similarity,
+    match_edges,
 )
-from cleanplate.segmentation.by_example.likeness import Thing
+from cleanplate.segmentation.by_example.likeness import Template
 
 
 def draw(image, centre, scale=1.0, strength=1.0):
@@ -29,7 +29,7 @@ def sign(coffee):
     image = draw(coffee, (300, 200))[130:270, 230:370].copy()
     mask = np.zeros(image.shape[:2], np.bool_)
     cv2.circle(mask.view(np.uint8), (70, 70), 60, 1, -1)
-    return Thing(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), image, mask, convex_outline(mask))
+    return Template(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), image, mask, convex_outline(mask))
 
 
 def grey(image):
@@ -40,37 +40,43 @@ def grey(image):
 def test_a_plain_sign_is_among_the_places(sign, rocket, scale):
     photo = grey(draw(rocket, (420, 250), scale))
     truth = np.array([[scale, 0, 420 - 70 * scale], [0, scale, 250 - 70 * scale], [0, 0, 1]])
-    places = find_by_contours(sign, photo, size=1.0)
+    places = match_edges(sign, photo, size=1.0)
+    corners = transform_points(truth, sign.outline)
     apart = [
-        np.hypot(*(project(pose.transform, sign.outline) - project(truth, sign.outline)).T).mean()
+        np.hypot(
+            *(
+                transform_points(pose.transform, sign.outline)
+                - transform_points(truth, sign.outline)
+            ).T
+        ).mean()
         for pose in places
     ]
     assert min(apart) < 8 * scale
 
 
 def test_nothing_is_like_it_in_a_flat_photo(sign):
-    assert find_by_contours(sign, np.full((300, 400), 90, np.uint8), size=1.0) == []
+    assert match_edges(sign, np.full((300, 400), 90, np.uint8), size=1.0) == []
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (20, 400), (50, 50)])
 def test_photos_smaller_than_the_sign_will_do(sign, size_hw):
     photo = np.full(size_hw, 90, np.uint8)
     photo[:, size_hw[1] // 2 :] = 200
-    assert find_by_contours(sign, photo, size=1.0) == []
+    assert match_edges(sign, photo, size=1.0) == []
 
 
 def test_a_half_transparent_sign_at_its_place_is_steady(sign, rocket):
-    there = shifting(250, 180)
-    assert steadiness(sign, grey(draw(rocket, (320, 250), 1.0, 0.4)), there) > 0.4
-    assert steadiness(sign, grey(rocket), there) < 0.3
+    there = translation(250, 180)
+    assert edge_similarity(sign, grey(draw(rocket, (320, 250), 1.0, 0.4)), there) > 0.4
+    assert edge_similarity(sign, grey(rocket), there) < 0.3
 
 
 def test_steadiness_holds_in_another_size_of_the_photo(sign, rocket):
     photo = draw(rocket, (320, 250))
     small = cv2.resize(photo, (480, 320), interpolation=cv2.INTER_AREA)
-    onto = scaling(480 / 640, 320 / 427) @ shifting(250, 180)
-    same = steadiness(sign, grey(photo), shifting(250, 180))
-    assert steadiness(sign, grey(small), onto) == pytest.approx(same, abs=0.03)
+    onto = scaling(480 / 640, 320 / 427) @ translation(250, 180)
+    same = edge_similarity(sign, grey(photo), translation(250, 180))
+    assert edge_similarity(sign, grey(small), onto) == pytest.approx(same, abs=0.03)
     assert same > 0.3
 
 
@@ -81,16 +87,16 @@ def test_waves_that_run_alike_are_not_steady(rng):
 
     part = np.ascontiguousarray(waves(0)[100:200, 150:250])
     mask = np.ones(part.shape, np.bool_)
-    thing = Thing(part, np.dstack([part] * 3), mask, convex_outline(mask))
-    assert steadiness(thing, waves(0), shifting(150, 100)) < 0.3
+    thing = Template(part, np.dstack([part] * 3), mask, convex_outline(mask))
+    assert edge_similarity(thing, waves(0), translation(150, 100)) < 0.3
 
 
 def test_a_blank_thing_has_no_slopes_and_is_nowhere(sign, rocket):
     flat = np.full_like(sign.luma, 100)
-    blank = Thing(flat, np.dstack([flat] * 3), sign.mask, sign.outline)
-    assert slopes_of(blank) < 1 < slopes_of(sign)
-    assert steadiness(blank, grey(rocket), shifting(0, 0)) == 0
-    assert find_by_contours(blank, grey(rocket), size=1.0) == []
+    blank = Template(flat, np.dstack([flat] * 3), sign.mask, sign.outline)
+    assert edge_length(blank) < 1 < edge_length(sign)
+    assert edge_similarity(blank, grey(rocket), translation(0, 0)) == 0
+    assert match_edges(blank, grey(rocket), size=1.0) == []
 
 
 def test_directions_know_neither_brightness_nor_contrast(rocket):

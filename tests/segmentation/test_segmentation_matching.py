@@ -7,10 +7,10 @@ import pytest
 from cleanplate.ops.geometry import (
     convex_outline,
     is_plausible,
-    project,
     scale_of,
     scaling,
-    shifting,
+    transform_points,
+    translation,
 )
 from cleanplate.segmentation.by_example.matching import find_features, find_poses, match_features
 
@@ -35,7 +35,7 @@ def details_in_box(luma):
 ASKEW = np.array([[1.1, 0.15, -40.0], [-0.1, 0.95, 30.0], [3e-4, -2e-4, 1.0]])
 TRANSFORMS = {
     "as it is": np.eye(3),
-    "moved": shifting(37.5, -12.25),
+    "moved": translation(37.5, -12.25),
     "half": scaling(0.5),
     "twice": scaling(2.0),
     "turned": turned(25, 1.0),
@@ -53,7 +53,7 @@ def test_known_transforms_are_recovered(cat, onto):
 
     pose = next(find_poses(match_features(own, others, find_features(seen, most=4000)), outline))
 
-    apart = project(pose.transform, outline) - project(onto, outline)
+    apart = transform_points(pose.transform, outline) - transform_points(onto, outline)
     assert np.hypot(*apart.T).max() < 2
     assert pose.support >= 12
 
@@ -126,7 +126,9 @@ def test_only_what_a_camera_can_show_is_plausible(transform, expected):
 
 def test_scaling_keeps_the_outer_corners():
     corners = np.array([[-0.5, -0.5], [99.5, 49.5]])
-    np.testing.assert_allclose(project(scaling(0.25, 2.0), corners), [[-0.5, -0.5], [24.5, 99.5]])
+    np.testing.assert_allclose(
+        transform_points(scaling(0.25, 2.0), corners), [[-0.5, -0.5], [24.5, 99.5]]
+    )
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (9, 9)])

@@ -10,8 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cleanplate.errors import InputError
-from cleanplate.ops.guided_filter import ColourGuide, apply, box_mean
-from cleanplate.ops.masks import box_of
+from cleanplate.ops.guided_filter import ColourGuide, apply_coefficients, box_mean
+from cleanplate.ops.masks import bounding_box
 from cleanplate.segmentation.refinement import refine_outline
 from cleanplate.types import Instance
 
@@ -19,7 +19,7 @@ sizes = st.tuples(st.integers(1, 40), st.integers(1, 40))
 
 
 def instance_of(mask: np.ndarray) -> Instance:
-    left, top, right, bottom = box_of(mask)
+    left, top, right, bottom = bounding_box(mask)
     return Instance(1, "bird", 0.9, (left, top, right, bottom), mask[top:bottom, left:right].copy())
 
 
@@ -65,7 +65,7 @@ def test_the_result_lies_in_the_photo_is_not_empty_and_leaves_its_inputs(size_hw
     assert found.mask.shape == (bottom - top, right - left)
     assert found.mask.dtype == np.bool_
     assert found.mask.any()
-    assert box_of(found.mask) == (0, 0, right - left, bottom - top)
+    assert bounding_box(found.mask) == (0, 0, right - left, bottom - top)
     assert (found.id, found.label, found.score) == (1, "bird", 0.9)
     np.testing.assert_array_equal(image, before[0])
     np.testing.assert_array_equal(instance.mask, before[1])
@@ -188,13 +188,15 @@ def test_the_filter_gives_back_what_is_linear_in_the_colours():
     image = np.random.default_rng(3).integers(0, 256, (40, 50, 3), np.uint8)
     target = (image.astype(np.float32) / 255) @ np.array([0.3, 0.5, -0.2], np.float32) + 0.1
     guide = ColourGuide.of(image, 4, eps=1e-6)
-    np.testing.assert_allclose(apply(guide.fit(target), guide.colour), target, atol=1e-2)
+    np.testing.assert_allclose(
+        apply_coefficients(guide.fit(target), guide.colour), target, atol=1e-2
+    )
 
 
 def test_without_edges_the_filter_is_a_box_filter_twice():
     image = np.full((30, 30, 3), 90, np.uint8)
     target = np.random.default_rng(3).random((30, 30), np.float32)
     guide = ColourGuide.of(image, 3, eps=1e-3)
-    smooth = apply(guide.fit(target), guide.colour)
+    smooth = apply_coefficients(guide.fit(target), guide.colour)
     np.testing.assert_allclose(smooth, box_mean(box_mean(target, 3), 3), atol=1e-3)
     assert math.isclose(float(box_mean(np.ones((5, 5), np.float32), 9).mean()), 1.0, rel_tol=1e-5)

@@ -7,7 +7,12 @@ import pytest
 
 from cleanplate.errors import InputError, UnknownNameError
 from cleanplate.options import Rules, area_px, region_box
-from cleanplate.segmentation.selection import NOBODY_STANDS_OUT, asked_labels, notes_on, select
+from cleanplate.segmentation.selection import (
+    NO_MAIN_SUBJECT,
+    requested_labels,
+    select,
+    selection_notes,
+)
 from cleanplate.types import Instance
 
 KNOWN = ("car", "dog", "person")
@@ -100,12 +105,14 @@ def test_if_nobody_stands_out_all_people_stay_and_that_is_said():
         Rules(background_people=True), found=[*crowd, thing(6, "car", CAR.box_xyxy)]
     )
     assert chosen == [6]
-    assert set(left.values()) == {NOBODY_STANDS_OUT}
+    assert set(left.values()) == {NO_MAIN_SUBJECT}
     selection = select(IMAGE, crowd, min_score=0, min_area=0, rules=Rules(background_people=True))
-    (note,) = notes_on(selection.left)
+    (note,) = selection_notes(selection.left)
     assert note.startswith("of 3 people none is the evident main subject, so nobody was taken for")
-    assert notes_on(selection.left[:1])[0].startswith("the one person found is no evident main")
-    assert notes_on([]) == ()
+    assert selection_notes(selection.left[:1])[0].startswith(
+        "the one person found is no evident main"
+    )
+    assert selection_notes([]) == ()
 
 
 def test_every_rule_has_its_say_and_the_order_does_not_matter():
@@ -135,18 +142,18 @@ def test_what_stays_on_purpose_is_guarded_and_what_is_below_a_limit_is_not():
 
 
 def test_background_people_are_people_asked_for():
-    assert asked_labels((), Rules(background_people=True), KNOWN) == (("person",), ())
-    assert asked_labels("cars", Rules(background_people=True), KNOWN)[0] == ("car", "person")
+    assert requested_labels((), Rules(background_people=True), KNOWN) == (("person",), ())
+    assert requested_labels("cars", Rules(background_people=True), KNOWN)[0] == ("car", "person")
     with pytest.raises(InputError, match="no label given"):
-        asked_labels((), Rules(keep=1), KNOWN)
+        requested_labels((), Rules(keep=1), KNOWN)
 
 
 def test_what_is_protected_is_not_removed():
-    assert asked_labels("all", Rules(protect="puppies"), KNOWN) == (("car", "person"), ("dog",))
+    assert requested_labels("all", Rules(protect="puppies"), KNOWN) == (("car", "person"), ("dog",))
     with pytest.raises(InputError, match="dog: is to be removed and protected; protect something"):
-        asked_labels(["dog"], Rules(protect=("dog",)), KNOWN)
+        requested_labels(["dog"], Rules(protect=("dog",)), KNOWN)
     with pytest.raises(UnknownNameError, match="unknown label 'unicorn'"):
-        asked_labels(["dog"], Rules(protect=("unicorn",)), KNOWN)
+        requested_labels(["dog"], Rules(protect=("unicorn",)), KNOWN)
 
 
 # --- values

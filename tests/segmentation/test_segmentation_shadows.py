@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from cleanplate.ops.masks import box_of
+from cleanplate.ops.masks import bounding_box
 from cleanplate.segmentation.effects.shadows import find_effects
 from cleanplate.types import Instance
 
@@ -29,7 +29,7 @@ def standing(size_hw=(400, 500)):
 
 
 def instance_of(mask):
-    left, top, right, bottom = box_of(mask)
+    left, top, right, bottom = bounding_box(mask)
     return Instance(1, "person", 0.9, (left, top, right, bottom), mask[top:bottom, left:right])
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cleanplate.ops.masks import box_of
+from cleanplate.ops.masks import bounding_box
 from cleanplate.segmentation.verification import detect_remaining
 from cleanplate.types import Instance
 
@@ -40,7 +40,7 @@ def look(segmenter, image, mask, *, removed=None, left=(), min_score=0.5, min_ar
 
 
 def person_at(mask):
-    left, top, right, bottom = box_of(mask)
+    left, top, right, bottom = bounding_box(mask)
     return Instance(1, "person", 0.9, (left, top, right, bottom), mask[top:bottom, left:right])
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from video_builders import view, world
 
-from cleanplate.ops.geometry import shifting
+from cleanplate.ops.geometry import translation
 from cleanplate.video.background import FRAMES, NETWORK, SAMPLES, Plate
 
 SIZE_HW = (60, 80)
@@ -58,7 +58,7 @@ def test_a_still_camera_gives_the_very_pixels(rng):
 
 def test_a_camera_that_moves_gives_nearly_the_pixels(rng):
     picture = world(rng, (100, 160))
-    moves = [shifting(1.7 * n, 0.6 * n) for n in range(8)]
+    moves = [translation(1.7 * n, 0.6 * n) for n in range(8)]
     truth = [view(picture, 20 + 1.7 * n, 10 + 0.6 * n, SIZE_HW) for n in range(8)]
     masks = [box_mask(5 + 7 * n, 20, 18 + 7 * n, 45) for n in range(8)]
     frames = [

@@ -8,7 +8,7 @@ import pytest
 from video_builders import view, world
 
 from cleanplate.errors import InputError, ShapeMismatchError
-from cleanplate.ops.geometry import shifting
+from cleanplate.ops.geometry import translation
 from cleanplate.video import flicker
 
 
@@ -37,7 +37,7 @@ def test_motion_is_taken_out(rng):
     )
     everywhere = np.ones((100, 140), bool)
     assert flicker(one, two, np.eye(3), everywhere)[0] > 5
-    assert flicker(one, two, shifting(5, 0), everywhere)[0] < 0.1
+    assert flicker(one, two, translation(5, 0), everywhere)[0] < 0.1
 
 
 def test_nothing_to_compare_is_no_number(luma):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from video_builders import panned, red, view, with_thing, world
 
-from cleanplate.ops.geometry import project
+from cleanplate.ops.geometry import transform_points
 from cleanplate.video.motion import CameraTracker
 
 CORNERS = np.array([[0, 0], [159, 0], [159, 119], [0, 119]], np.float64)
@@ -30,7 +30,7 @@ def test_a_pan_is_followed_to_a_fraction_of_a_pixel(rng):
     shown, _ = panned(rng, frames=30, pan_px=3.3)
     for number, placed in enumerate(track(shown)):
         assert placed.segment == 0
-        error = project(placed.to_key, CORNERS) - CORNERS - [3.3 * number, 0]
+        error = transform_points(placed.to_key, CORNERS) - CORNERS - [3.3 * number, 0]
         assert np.abs(error).max() < 0.6
 
 
@@ -47,8 +47,8 @@ def test_turns_and_zooms_are_followed(rng):
         )
         moves.append(move)
     for move, placed in zip(moves, track(frames), strict=True):
-        true = project(np.linalg.inv(moves[0]) @ move, CORNERS)
-        assert np.abs(project(placed.to_key, CORNERS) - true).max() < 0.8
+        true = transform_points(np.linalg.inv(moves[0]) @ move, CORNERS)
+        assert np.abs(transform_points(placed.to_key, CORNERS) - true).max() < 0.8
 
 
 def test_a_cut_begins_a_shot(rng):
@@ -65,7 +65,7 @@ def test_what_grows_too_large_for_one_plate_begins_a_segment_and_no_shot(rng):
     assert [frame.cut for frame in placed] == [True, *[False] * 89]
     assert placed[-1].segment >= 1
     for frame in placed:
-        assert project(frame.to_key, CORNERS)[:, 0].max() < 4.2 * 160
+        assert transform_points(frame.to_key, CORNERS)[:, 0].max() < 4.2 * 160
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (7, 300), (40, 31)])

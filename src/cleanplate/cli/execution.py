@@ -99,11 +99,11 @@ def job_settings(removal: RemovalArguments, known: Collection[str]) -> dict[str,
         UnknownNameError: a label is unknown.
     """
     from cleanplate.options import DEFAULT_MIN_SCORE
-    from cleanplate.segmentation import asked_labels
+    from cleanplate.segmentation import requested_labels
 
     rules = removal.rules()
     return {
-        "labels": asked_labels(removal.names, rules, known)[0],
+        "labels": requested_labels(removal.names, rules, known)[0],
         "min_score": DEFAULT_MIN_SCORE if removal.min_score is None else removal.min_score,
         "min_area": removal.min_area or 0,
         "rules": rules,

@@ -12,7 +12,7 @@ from cleanplate.distributed.parquet_report import report_row, report_type
 from cleanplate.errors import InputError
 from cleanplate.io import RawOutput
 from cleanplate.options import Area, Rules
-from cleanplate.segmentation import asked_labels
+from cleanplate.segmentation import requested_labels
 
 if TYPE_CHECKING:
     import pyarrow
@@ -80,7 +80,7 @@ def remove_dataset(
     # On the CPU: this machine only looks up names and labels, and may have no other device.
     local = Remover(segmenter=segmenter, inpainter=inpainter, device="cpu", threads=1)
     job = Job(
-        labels=asked_labels(labels, rules, local.segmenter.labels)[0],
+        labels=requested_labels(labels, rules, local.segmenter.labels)[0],
         min_score=DEFAULT_MIN_SCORE if min_score is None else min_score,
         min_area=min_area,
         rules=rules,

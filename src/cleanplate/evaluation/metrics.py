@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.errors import InputError
-from cleanplate.ops import box_of, coverage
+from cleanplate.ops import bounding_box, coverage
 from cleanplate.types import Mask, RGBImage, check_image_and_mask
 
 FloatArray = npt.NDArray[np.float32]
@@ -273,7 +273,7 @@ def _check(image: RGBImage, truth: RGBImage, mask: Mask) -> None:
 
 
 def _near(mask: Mask, by_px: int) -> tuple[slice, slice]:
-    left, top, right, bottom = box_of(mask, grown_by_px=by_px)
+    left, top, right, bottom = bounding_box(mask, pad_px=by_px)
     return slice(top, bottom), slice(left, right)
 
 

@@ -17,7 +17,7 @@ from cleanplate.evaluation.metrics import (
     sharpness_ratio,
     ssim,
 )
-from cleanplate.ops import box_of
+from cleanplate.ops import bounding_box
 from cleanplate.types import Mask, RGBImage
 
 _CONTEXT_PX = 64  # around a hole, plus a quarter of its side: what its features see
@@ -90,13 +90,13 @@ class FillScorer:
     @cached_property
     def _window(self) -> tuple[slice, slice]:
         context_px = int(_CONTEXT_PX + 0.25 * np.sqrt(np.count_nonzero(self._mask)))
-        left, top, right, bottom = box_of(self._mask, grown_by_px=context_px)
+        left, top, right, bottom = bounding_box(self._mask, pad_px=context_px)
         return slice(top, bottom), slice(left, right)
 
 
 def _square_around(mask: Mask) -> tuple[slice, slice]:
     """Return the smallest square around the hole with a margin, moved to lie inside the photo."""
-    left, top, right, bottom = box_of(mask)
+    left, top, right, bottom = bounding_box(mask)
     side = max(right - left, bottom - top) + 2 * _SIMILARITY_MARGIN_PX
     spans = []
     for first, last, length in ((top, bottom, mask.shape[0]), (left, right, mask.shape[1])):

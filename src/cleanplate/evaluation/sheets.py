@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
-from cleanplate.ops import box_of
+from cleanplate.ops import bounding_box
 from cleanplate.types import Mask, RGBImage
 
 _TILE_PX = 360
@@ -29,7 +29,7 @@ def tiles_of(
     left, top, right, bottom = 0, 0, mask.shape[1], mask.shape[0]
     if mask.any():
         around_px = int(_AROUND_SHARE * max(mask.shape))
-        left, top, right, bottom = box_of(mask, grown_by_px=around_px)
+        left, top, right, bottom = bounding_box(mask, pad_px=around_px)
     scale = tile_px / max(bottom - top, right - left)
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     size_wh = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))

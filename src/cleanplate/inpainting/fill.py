@@ -5,8 +5,8 @@ import numpy as np
 
 from cleanplate.inpainting.base import Inpainter, is_sharp, max_concurrency, reach_of
 from cleanplate.inpainting.fitting import inpaint_scaled, scale_for
-from cleanplate.inpainting.texture_transfer import carry_texture
-from cleanplate.ops import Window, box_of, disjoint_rounds, parallel_map, paste, plan_windows
+from cleanplate.inpainting.texture_transfer import transfer_texture
+from cleanplate.ops import Window, bounding_box, disjoint_rounds, parallel_map, paste, plan_windows
 from cleanplate.types import Mask, RGBImage
 
 _CONTEXT = 0.7  # the hole's mean side, on every side of it
@@ -90,7 +90,7 @@ class _Canvas:
         enlarged = scale_for(unseen, long_side) < 1
         if size is not None and (enlarged or not is_sharp(inpainter)):
             # A network's fill is smooth at the photo's resolution.
-            filled = carry_texture(known, filled, window.mask, self._sources[window.slices])
+            filled = transfer_texture(known, filled, window.mask, self._sources[window.slices])
         part[window.mask] = paste(known, filled, window.mask)[window.mask]
         unknown &= ~window.mask
 
@@ -106,7 +106,7 @@ def _working_size(window: Window, inpainter: Inpainter) -> int | None:
     if size is None or reach_px is None:
         return size
     long_side = int(max(window.mask.shape))
-    left, top, right, bottom = box_of(window.mask)
+    left, top, right, bottom = bounding_box(window.mask)
     inside = np.pad(window.mask[top:bottom, left:right], 1).astype(np.uint8)
     depth_px = float(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
     finest = _FINEST if long_side >= _FINE_SHRINKAGE * size else 1.0

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.inpainting.patchmatch import Synthesis, synthesise
-from cleanplate.ops import box_of, coverage, sample, solve_gradients
+from cleanplate.ops import bounding_box, coverage, resample, solve_gradients
 from cleanplate.types import Box, Mask, RGBImage
 
 Field = npt.NDArray[np.float32]
@@ -60,7 +60,7 @@ _BLOCK_PX = 24  # in blocks of which a strip is copied: most regions are not in 
 _LEAST_BLOCK_PX = 96  # ... and no less than this in px of the window
 
 
-def carry_texture(image: RGBImage, fill: RGBImage, hole: Mask, sources: Mask) -> RGBImage:
+def transfer_texture(image: RGBImage, fill: RGBImage, hole: Mask, sources: Mask) -> RGBImage:
     """Return `fill` with the photo's texture inside `hole`.
 
     Args:
@@ -137,7 +137,7 @@ class _Plan:
 
 def _plan(smooth: Field, hole: Mask, usable: Mask, offsets: Offsets) -> _Plan:
     """Choose a displacement for each pixel of the hole such that neighbours move alike."""
-    left, top, right, bottom = box_of(hole, grown_by_px=2)
+    left, top, right, bottom = bounding_box(hole, pad_px=2)
     rows, columns = slice(top, bottom), slice(left, right)
     here = smooth[rows, columns]
     costs = np.empty((len(offsets), *here.shape[:2]), np.float32)
@@ -198,7 +198,7 @@ def _copy(window: _Window, hole: Mask, plan: _Plan) -> RGBImage:
         for index in np.unique(plan.choice[plan.choice >= 0]).tolist()
     ]
     result = guide.copy()
-    left, top, right, bottom = box_of(hole)
+    left, top, right, bottom = bounding_box(hole)
     step = max(1, _STRIP_PX // (right - left))
     for row in range(top, bottom, step):
         strip = (left, row, right, min(row + step, bottom))
@@ -293,7 +293,7 @@ class _Region:
     def of(cls, plan: _Plan, index: int, scale: tuple[float, float]) -> "_Region":
         """Collect the region of displacement `index`."""
         mine = np.pad((plan.choice == index).astype(np.float32), 2)
-        left, top, right, bottom = box_of(mine > 0, grown_by_px=2)
+        left, top, right, bottom = bounding_box(mine > 0, pad_px=2)
         start_yx = (plan.rows.start + top - 2, plan.columns.start + left - 2)
         down, across = plan.offsets[index].tolist()
         return cls(
@@ -373,7 +373,7 @@ def _sampled(
         box: px of the window.
     """
     left, top, right, bottom = box
-    return sample(
+    return resample(
         field,
         start_yx=(top / scale[0] - start_yx[0], left / scale[1] - start_yx[1]),
         step_yx=(1 / scale[0], 1 / scale[1]),

@@ -1,36 +1,36 @@
 """Operations on arrays: masks, windows, blending, geometry."""
 
-from cleanplate.ops.blending import membrane, paste, solve_gradients
+from cleanplate.ops.blending import paste, pull_push, solve_gradients
 from cleanplate.ops.geometry import (
     Luma,
     Transform,
     convex_outline,
     is_plausible,
-    project,
     scale_of,
     scaling,
-    shifting,
+    transform_points,
+    translation,
 )
-from cleanplate.ops.guided_filter import ColourGuide, Field, apply, box_mean
+from cleanplate.ops.guided_filter import ColourGuide, Field, apply_coefficients, box_mean
 from cleanplate.ops.masks import (
-    box_of,
+    bounding_box,
     components_touching,
+    default_dilation_px,
     dilate,
     dilate_instance,
     drop_specks,
     expand_box,
     fill_holes,
-    margin_px,
     rasterize,
     subtract,
     union,
 )
 from cleanplate.ops.parallel import parallel_map
-from cleanplate.ops.resampling import coverage, sample
+from cleanplate.ops.resampling import coverage, resample
 from cleanplate.ops.rle import decode_rle, encode_rle
 from cleanplate.ops.tiling import (
     Window,
-    area_of,
+    box_area,
     cover_boxes,
     disjoint_rounds,
     plan_windows,
@@ -43,15 +43,16 @@ __all__ = [
     "Luma",
     "Transform",
     "Window",
-    "apply",
-    "area_of",
+    "apply_coefficients",
+    "bounding_box",
+    "box_area",
     "box_mean",
-    "box_of",
     "components_touching",
     "convex_outline",
     "cover_boxes",
     "coverage",
     "decode_rle",
+    "default_dilation_px",
     "dilate",
     "dilate_instance",
     "disjoint_rounds",
@@ -60,19 +61,18 @@ __all__ = [
     "expand_box",
     "fill_holes",
     "is_plausible",
-    "margin_px",
-    "membrane",
     "parallel_map",
     "paste",
     "plan_windows",
-    "project",
+    "pull_push",
     "rasterize",
-    "sample",
+    "resample",
     "scale_of",
     "scaling",
-    "shifting",
     "solve_gradients",
     "subtract",
     "tile_spans",
+    "transform_points",
+    "translation",
     "union",
 ]

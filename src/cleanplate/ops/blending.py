@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops.masks import box_of
-from cleanplate.ops.resampling import sample
+from cleanplate.ops.masks import bounding_box
+from cleanplate.ops.resampling import resample
 from cleanplate.types import Mask, RGBImage
 
 _SEAM_PX = 2  # width of the photo's rim around a hole that the fill is made to meet
@@ -36,7 +36,7 @@ def paste(image: RGBImage, fill: RGBImage, mask: Mask) -> RGBImage:
     result = image.copy()
     if not mask.any():
         return result
-    left, top, right, bottom = box_of(mask, grown_by_px=_SEAM_PX)
+    left, top, right, bottom = bounding_box(mask, pad_px=_SEAM_PX)
     near = slice(top, bottom), slice(left, right)
     hole, photo, made = mask[near], image[near], fill[near]
     kernel = np.ones((2 * _SEAM_PX + 1,) * 2, np.uint8)
@@ -48,7 +48,7 @@ def paste(image: RGBImage, fill: RGBImage, mask: Mask) -> RGBImage:
         # With what lies above and below it in reach.
         first, last = max(0, row - _CONTINUED_PX), row + strip + _CONTINUED_PX
         rows = slice(first, min(last, hole.shape[0]))
-        shifted = made[rows] + sample(
+        shifted = made[rows] + resample(
             shift,
             start_yx=(first / cell_px, 0),
             step_yx=(1 / cell_px, 1 / cell_px),
@@ -66,7 +66,7 @@ def _continue_inwards(
 ) -> None:
     """Add to the hole's first few px what the nearest px of the rim still differ by, in place.
 
-    A membrane loses the finest differences at once; carried on for a few px they are no step.
+    Pull-push interpolation loses the finest differences; continued for a few px they leave no step.
     """
     if not rim.any():
         return
@@ -98,11 +98,11 @@ def _shift_field(photo: RGBImage, made: RGBImage, rim: Mask) -> tuple[npt.NDArra
     sums = [np.bincount(cell, difference[:, c], len(count)) for c in range(3)]
     mean = np.stack(sums, axis=1) / np.maximum(count, 1)[:, None]
     field = mean.reshape(*size_hw, 3).astype(np.float32)
-    even = cv2.GaussianBlur(membrane(field, count.reshape(size_hw) > 0), (0, 0), _EVEN_CELLS)
+    even = cv2.GaussianBlur(pull_push(field, count.reshape(size_hw) > 0), (0, 0), _EVEN_CELLS)
     return np.asarray(even, np.float32), cell_px
 
 
-def membrane(difference: npt.NDArray[np.float32], known: Mask) -> npt.NDArray[np.float32]:
+def pull_push(difference: npt.NDArray[np.float32], known: Mask) -> npt.NDArray[np.float32]:
     """Continue the known values of a field smoothly over the rest.
 
     A weighted mean of the known values whose weight falls with distance, in the manner of

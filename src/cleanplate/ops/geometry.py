@@ -18,7 +18,7 @@ _MOST_STRETCH = 3.0  # ratio of the two directions' scales
 _MOST_TAPER = 3.0  # ratio of the scales at the outline's corners
 
 
-def project(transform: Transform, xy: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+def transform_points(transform: Transform, xy: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """Return (K, 2) points where a transform takes them."""
     mapped = np.column_stack([xy, np.ones(len(xy))]) @ transform.T
     return np.asarray(mapped[:, :2] / mapped[:, 2:])
@@ -35,7 +35,7 @@ def is_plausible(transform: Transform, outline: npt.NDArray[np.float64]) -> bool
     depth = np.column_stack([points, np.ones(len(points))]) @ transform[2]
     if not np.isfinite(transform).all() or depth.min() <= 1e-6:
         return False
-    mapped = project(transform, points)
+    mapped = transform_points(transform, points)
     areas = []
     for w, xy in zip(depth, mapped, strict=True):
         # The derivative of the mapping at a point that it takes to `xy`.
@@ -56,7 +56,7 @@ def is_plausible(transform: Transform, outline: npt.NDArray[np.float64]) -> bool
 def scale_of(transform: Transform, outline: npt.NDArray[np.float64]) -> float:
     """Return how many px of the photo one px of the thing becomes, on the mean over it."""
     area = abs(cv2.contourArea(outline.astype(np.float32)))
-    mapped = abs(cv2.contourArea(project(transform, outline).astype(np.float32)))
+    mapped = abs(cv2.contourArea(transform_points(transform, outline).astype(np.float32)))
     return float(np.sqrt(mapped / max(area, 1e-9)))
 
 
@@ -69,7 +69,7 @@ def scaling(scale_x: float, scale_y: float | None = None) -> Transform:
     )
 
 
-def shifting(across: float, down: float) -> Transform:
+def translation(across: float, down: float) -> Transform:
     """Return the transform that moves by some px."""
     return np.array([[1, 0, across], [0, 1, down], [0, 0, 1]], np.float64)
 

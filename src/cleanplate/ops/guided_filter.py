@@ -53,7 +53,7 @@ class ColourGuide:
         return cls(colour, mean, inverse.astype(np.float32), radius_px)
 
     def fit(self, target: Field) -> Field:
-        """Return (h, w, 4) factors of R, G, B and a constant, for which `apply` nears `target`.
+        """Return (h, w, 4) float32 coefficients of R, G, B and 1 that approximate `target`.
 
         Args:
             target: (h, w) float32.
@@ -72,7 +72,7 @@ class ColourGuide:
         return box_mean(factors, self.radius_px)
 
 
-def apply(factors: Field, colour: Field) -> Field:
+def apply_coefficients(factors: Field, colour: Field) -> Field:
     """Return (h, w): factors (h, w, 4) of R, G, B and a constant, on (h, w, 3) in [0, 1]."""
     total = factors[..., 3].copy()
     for i in range(3):

@@ -60,7 +60,7 @@ def dilate(mask: Mask, radius_px: float) -> Mask:
         raise InputError(f"radius_px must be at least 0, got {radius_px}")
     if radius_px == 0 or not mask.any():
         return mask.copy()
-    left, top, right, bottom = box_of(mask, grown_by_px=math.ceil(radius_px))
+    left, top, right, bottom = bounding_box(mask, pad_px=math.ceil(radius_px))
     distance = cv2.distanceTransform(
         (~mask[top:bottom, left:right]).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
     )
@@ -73,7 +73,7 @@ def components_touching(mask: Mask, seeds: Mask) -> Mask:
     """Return the 8-connected parts of `mask` that hold a pixel of `seeds`, both (H, W)."""
     if not mask.any():
         return mask.copy()
-    left, top, right, bottom = box_of(mask)  # labels take four bytes a pixel
+    left, top, right, bottom = bounding_box(mask)  # labels take four bytes a pixel
     near = slice(top, bottom), slice(left, right)
     inside = np.ascontiguousarray(mask[near])
     count, parts = cv2.connectedComponents(inside.view(np.uint8), connectivity=8)
@@ -100,7 +100,7 @@ def union(masks: list[tuple[Box, Mask]], size_hw: tuple[int, int]) -> Mask:
     return union
 
 
-def box_of(mask: Mask, *, grown_by_px: int = 0) -> Box:
+def bounding_box(mask: Mask, *, pad_px: int = 0) -> Box:
     """Return the tight box around the True pixels, grown by some px inside the array.
 
     Raises:
@@ -110,7 +110,7 @@ def box_of(mask: Mask, *, grown_by_px: int = 0) -> Box:
     if rows.size == 0:
         raise InputError("the mask is empty: it has no box")
     tight = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-    return expand_box(tight, grown_by_px, mask.shape)
+    return expand_box(tight, pad_px, mask.shape)
 
 
 def subtract(instance: Instance, kept: Mask) -> Instance:
@@ -119,12 +119,12 @@ def subtract(instance: Instance, kept: Mask) -> Instance:
     own = instance.mask & ~kept[top:bottom, left:right]
     if not own.any():
         return instance
-    x0, y0, x1, y1 = box_of(own)
+    x0, y0, x1, y1 = bounding_box(own)
     box = (left + x0, top + y0, left + x1, top + y1)
     return replace(instance, box_xyxy=box, mask=own[y0:y1, x0:x1].copy())
 
 
-def margin_px(instance: Instance) -> float:
+def default_dilation_px(instance: Instance) -> float:
     """Return how far an object's mask is grown by default: a share of its size, at least 2 px."""
     return _MARGIN_LEAST_PX + _MARGIN_SHARE * math.sqrt(instance.area_px)
 

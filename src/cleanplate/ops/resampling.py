@@ -11,7 +11,7 @@ from cleanplate.types import Mask
 Scalar = TypeVar("Scalar", np.uint8, np.float32)
 
 
-def sample(
+def resample(
     field: npt.NDArray[Scalar],
     *,
     start_yx: tuple[float, float],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from cleanplate.ops.masks import box_of, expand_box
+from cleanplate.ops.masks import bounding_box, expand_box
 from cleanplate.types import Box, Mask
 
 
@@ -44,7 +44,7 @@ def plan_windows(mask: Mask, *, context: float, min_size: int, join: float) -> l
     """
     if not mask.any():
         return []
-    edge = box_of(mask)  # labels take four bytes a pixel: not for the whole photo
+    edge = bounding_box(mask)  # labels take four bytes a pixel: not for the whole photo
     near = np.ascontiguousarray(mask[edge[1] : edge[3], edge[0] : edge[2]]).view(np.uint8)
     count, parts, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
     boxes = [
@@ -129,7 +129,7 @@ def cover_boxes(
             continue
         for position, other in enumerate(tiles):
             both = _around([group, other])
-            if _long_side(both) <= tile and area_of(both) <= area_of(group) + area_of(other):
+            if _long_side(both) <= tile and box_area(both) <= box_area(group) + box_area(other):
                 del tiles[position]
                 waiting.append(both)
                 break
@@ -138,7 +138,7 @@ def cover_boxes(
     return tiles
 
 
-def area_of(box: Box) -> int:
+def box_area(box: Box) -> int:
     """Return a box's area in px."""
     return (box[2] - box[0]) * (box[3] - box[1])
 

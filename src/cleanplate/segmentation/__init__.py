@@ -12,9 +12,9 @@ from cleanplate.segmentation.refinement import refine_outline
 from cleanplate.segmentation.selection import (
     SCORE_BELOW,
     Selection,
-    asked_labels,
-    notes_on,
+    requested_labels,
     select,
+    selection_notes,
 )
 from cleanplate.segmentation.verification import detect_remaining
 
@@ -26,14 +26,14 @@ __all__ = [
     "ExampleSegmenter",
     "Segmenter",
     "Selection",
-    "asked_labels",
     "create_segmenter",
     "detect_remaining",
     "find_effects",
-    "notes_on",
     "refine_outline",
+    "requested_labels",
     "segmenter_names",
     "select",
+    "selection_notes",
 ]
 
 _FAMILIES = MappingProxyType(

@@ -1,4 +1,4 @@
-"""Objects with full-size masks: from evidence on a grid, or from what an instance network found."""
+"""Instances with full-size masks, from class probabilities or from an instance network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,24 +7,24 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops import sample
-from cleanplate.segmentation.multiscale import Evidence
+from cleanplate.ops import resample
+from cleanplate.segmentation.multiscale import Probabilities
 from cleanplate.types import Box, Instance, Mask
 
-# A cell belongs to an object where the evidence is above `_LIKELY`, and an object must have a cell
-# above `_SURE`: limbs and edges that the network only suspects come along, faint blots do not.
+# Hysteresis: a cell belongs to an object where the probability is above `_LIKELY`, and an object
+# must have a cell above `_SURE`. Uncertain limbs and edges are included, faint blots are not.
 _SURE = 0.5
 _LIKELY = 0.3
-_LEAST_CELLS = 6  # smaller blots are noise of the grid
+_LEAST_CELLS = 6  # smaller components are noise of the grid
 
-# Of a candidate's own pixels, the share that surer ones must leave to it. Two findings of the same
-# object differ at their outlines by less; of two objects that touch, each keeps more.
+# Share of a candidate's pixels that candidates of a higher score must leave to it. Two detections
+# of one object differ at their outlines by less; of two touching objects, each keeps more.
 _LEAST_SHARE_LEFT = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """What an instance network found; it may overlap others and reach beyond the photo."""
+    """A detection of an instance network; it may overlap others and extend beyond the photo."""
 
     label: str
     score: float  # (0, 1]
@@ -33,22 +33,22 @@ class Candidate:
 
 
 def find_instances(
-    evidence: Evidence, labels: tuple[str, ...], size_hw: tuple[int, int]
+    probabilities: Probabilities, labels: tuple[str, ...], size_hw: tuple[int, int]
 ) -> list[Instance]:
-    """Return the connected parts of each class as objects, by falling area.
+    """Return the connected components of each class as objects, by falling area.
 
-    Touching objects of one class are one part: a semantic network cannot tell them apart.
+    Touching objects of one class are one component: a semantic network does not separate them.
 
     Args:
-        evidence: (C, h, w) float32 in [0, 1], one plane for each of `labels`.
+        probabilities: (C, h, w) float32 in [0, 1], one plane for each of `labels`.
         labels: C names.
         size_hw: H and W of the photo.
     """
-    strongest = evidence.argmax(axis=0)
+    strongest = probabilities.argmax(axis=0)
     taken = np.zeros(size_hw, np.bool_)
     found: list[tuple[str, float, Box, Mask]] = []
     for index, label in enumerate(labels):
-        plane = evidence[index]
+        plane = probabilities[index]
         likely = ((plane > _LIKELY) & (strongest == index)).astype(np.uint8)
         count, parts, stats, _ = cv2.connectedComponentsWithStats(likely, connectivity=8)
         for part in range(1, count):
@@ -68,13 +68,13 @@ def find_instances(
 
 
 def separate_instances(candidates: Sequence[Candidate], size_hw: tuple[int, int]) -> list[Instance]:
-    """Return candidates as objects that keep the contract of `Segmenter.segment`.
+    """Return candidates as objects that meet the contract of `Segmenter.segment`.
 
-    A pixel that several claim belongs to the surest of them, so that people who touch stay several
-    and an object that was found twice is one. Of candidates that are equally sure the earlier wins.
+    An overlap belongs to the candidate of the highest score, the earlier of equal ones: touching
+    people stay separate, and two detections of one object become one.
 
     Args:
-        candidates: of the asked classes only, in any order. Not modified.
+        candidates: of the requested classes only, in any order. Not modified.
         size_hw: H and W of the photo.
     """
     taken = np.zeros(size_hw, np.bool_)
@@ -107,16 +107,16 @@ def _at_full_size(
     grid_hw: tuple[int, ...],
     size_hw: tuple[int, int],
 ) -> tuple[Box, Mask]:
-    """Bring one part, alone on a zero ground, to the photo's size.
+    """Scale one component to the photo's size.
 
     Args:
-        cells: (h, w) evidence of the part inside its box on the grid.
-        start_xy: where that box begins on the grid, in cells.
-        grid_hw: cells of the whole grid.
-        size_hw: px of the whole photo.
+        cells: (h, w) float32, probabilities of the component inside its box, 0 elsewhere.
+        start_xy: left and top of that box on the grid, in cells.
+        grid_hw: cells of the complete grid.
+        size_hw: H and W of the photo.
 
     Returns:
-        A box in px, one cell wider than the part on each side, and the mask inside it.
+        A box in px, one cell wider than the component on each side, and the mask inside it.
     """
     height, width = size_hw
     across, down = grid_hw[1] / width, grid_hw[0] / height  # cells per px
@@ -124,11 +124,11 @@ def _at_full_size(
     top = max(0, int((start_xy[1] - 1) / down))
     right = min(width, int(np.ceil((start_xy[0] + cells.shape[1] + 1) / across)))
     bottom = min(height, int(np.ceil((start_xy[1] + cells.shape[0] + 1) / down)))
-    # The part touches the photo's border where its cells do; elsewhere its surroundings are zero.
+    # The component touches the photo's border where its cells do; elsewhere it is zero-padded.
     pad_x = (int(start_xy[0] > 0), int(start_xy[0] + cells.shape[1] < grid_hw[1]))
     pad_y = (int(start_xy[1] > 0), int(start_xy[1] + cells.shape[0] < grid_hw[0]))
     padded = np.pad(cells, (pad_y, pad_x))
-    full = sample(
+    full = resample(
         padded.astype(np.float32),
         start_yx=(top * down - start_xy[1] + pad_y[0], left * across - start_xy[0] + pad_x[0]),
         step_yx=(down, across),

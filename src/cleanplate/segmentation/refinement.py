@@ -29,9 +29,9 @@ from cleanplate.errors import InputError
 from cleanplate.ops import (
     ColourGuide,
     Field,
-    apply,
+    apply_coefficients,
+    bounding_box,
     box_mean,
-    box_of,
     components_touching,
     coverage,
     drop_specks,
@@ -103,7 +103,7 @@ def refine_outline(image: RGBImage, instance: Instance) -> Instance:
     if outline is None:
         return instance
     mask = _at_full_size(scene, outline)
-    left, top, right, bottom = box_of(mask)
+    left, top, right, bottom = bounding_box(mask)
     x, y = scene.box[:2]
     return replace(
         instance,
@@ -197,7 +197,7 @@ def _follow(scene: _Scene) -> _Outline | None:
         logit[~open_] = np.where(scene.core, 9.0, -9.0)[~open_]
         likely = 1 / (1 + np.exp(-np.clip(logit, -30, 30), dtype=np.float32))
         factors = guide.fit(likely)
-        found = _part_of_object(scene, apply(factors, guide.colour) > 0.5, limit)
+        found = _part_of_object(scene, apply_coefficients(factors, guide.colour) > 0.5, limit)
         depth = _signed_distance(found)
         if step == 0:
             telling = _is_telling(evidence, open_, scene.band)
@@ -320,7 +320,12 @@ def _at_full_size(scene: _Scene, outline: _Outline) -> Mask:
     def enlarged(field: Field) -> Field:
         return np.asarray(cv2.resize(field, full_wh, interpolation=cv2.INTER_LINEAR), np.float32)
 
-    found = apply(enlarged(outline.factors), scene.photo.astype(np.float32) / np.float32(255)) > 0.5
+    found = (
+        apply_coefficients(
+            enlarged(outline.factors), scene.photo.astype(np.float32) / np.float32(255)
+        )
+        > 0.5
+    )
     found &= enlarged(outline.inside) > -_BLUR_PX  # nothing that the small size ruled out
     decides = enlarged(outline.decides.astype(np.float32)) > 0.5
     core = enlarged(scene.core.astype(np.float32)) > 0.5

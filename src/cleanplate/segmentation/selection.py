@@ -18,7 +18,7 @@ from cleanplate.types import Box, Instance, RGBImage
 PERSON = "person"
 """The label that `Rules.background_people` is about."""
 
-NOBODY_STANDS_OUT = "kept: nobody stands out"
+NO_MAIN_SUBJECT = "kept: nobody stands out"
 """Why people stay when `Rules.background_people` finds no main subject, or only such."""
 
 SCORE_BELOW = "score below"
@@ -36,7 +36,7 @@ class Selection:
     others are below a limit, and may be a part of something that goes."""
 
 
-def asked_labels(
+def requested_labels(
     labels: Collection[str] | str, rules: Rules, known: Collection[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the canonical labels to remove and to protect; what is protected is not removed.
@@ -151,9 +151,9 @@ def select(
     )
 
 
-def notes_on(left: Collection[Instance]) -> tuple[str, ...]:
+def selection_notes(left: Collection[Instance]) -> tuple[str, ...]:
     """Return what a user should read about the objects that stay."""
-    crowd = sum(thing.reason == NOBODY_STANDS_OUT for thing in left)
+    crowd = sum(thing.reason == NO_MAIN_SUBJECT for thing in left)
     if not crowd:
         return ()
     who = "the one person found is no" if crowd == 1 else f"of {crowd} people none is the"
@@ -168,7 +168,7 @@ def _main_subjects(image: RGBImage, people: list[Instance]) -> tuple[list[Instan
     subjects = find_subjects(image, people)
     scattered = len(subjects.main) == len(people) > 1 and not subjects.together
     if not subjects.main or scattered:
-        return people, NOBODY_STANDS_OUT
+        return people, NO_MAIN_SUBJECT
     return [people[place] for place in subjects.main], "kept: main subject"
 
 

@@ -11,7 +11,14 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from cleanplate.ops import box_of, dilate, expand_box, margin_px, plan_windows, rasterize
+from cleanplate.ops import (
+    bounding_box,
+    default_dilation_px,
+    dilate,
+    expand_box,
+    plan_windows,
+    rasterize,
+)
 from cleanplate.segmentation.base import Segmenter
 from cleanplate.types import Box, Instance, Mask, RGBImage
 
@@ -60,7 +67,7 @@ def detect_remaining(
     for window in plan_windows(mask, context=_CONTEXT, min_size=_LEAST_SIDE_PX, join=_JOIN):
         crop = image[window.slices]
         hole = window.mask
-        box = box_of(hole)
+        box = bounding_box(hole)
         reach_px = 1 + _TOUCHING_SHARE * math.sqrt((box[2] - box[0]) * (box[3] - box[1]))
         near = dilate(hole, reach_px)
         for instance in _segment(crop, segmenter, labels):
@@ -88,7 +95,7 @@ def _is_rest(instance: Instance, removed: Collection[Instance], reach_px: float)
     """Whether an object lies at one of its kind that was removed."""
     left, top, right, bottom = instance.box_xyxy
     for thing in removed:
-        apart_px = margin_px(thing) + reach_px
+        apart_px = default_dilation_px(thing) + reach_px
         box = thing.box_xyxy
         if (
             thing.label == instance.label
@@ -125,7 +132,7 @@ def _enlarged(instance: Instance, from_wh: tuple[int, int], to_wh: tuple[int, in
     box = (round(left * across), round(top * down), round(right * across), round(bottom * down))
     size_wh = (box[2] - box[0], box[3] - box[1])
     large = cv2.resize(mask, size_wh, interpolation=cv2.INTER_LINEAR) > 0.5
-    tight = box_of(large)
+    tight = bounding_box(large)
     return replace(
         instance,
         box_xyxy=(box[0] + tight[0], box[1] + tight[1], box[0] + tight[2], box[1] + tight[3]),

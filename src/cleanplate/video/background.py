@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops import Transform, dilate, drop_specks, project, shifting
+from cleanplate.ops import Transform, dilate, drop_specks, transform_points, translation
 from cleanplate.types import Box, Mask, RGBImage
 from cleanplate.video.colour import DEEP_UNIT, Picture, eight_bit
 from cleanplate.video.motion import extent_of
@@ -84,7 +84,7 @@ class Plate:
         side = math.sqrt(max(1.0, (right - left) * (bottom - top)))
         margin = max(_CONTEXT_LEAST_PX, _CONTEXT * side)
         corners = np.array([[0, 0], [size_hw[1], 0], [size_hw[1], size_hw[0]], [0, size_hw[0]]])
-        views = np.vstack([project(transform, corners - 0.5) for transform in transforms])
+        views = np.vstack([transform_points(transform, corners - 0.5) for transform in transforms])
         low, high = views.min(axis=0), views.max(axis=0)
         self._left = math.floor(max(left - margin, low[0]))
         self._top = math.floor(max(top - margin, low[1]))
@@ -190,7 +190,7 @@ class Plate:
         return Applied(result, accepted, mask & ~accepted, from_frames)
 
     def _to_plate(self, to_key: Transform) -> Transform:
-        return shifting(-self._left, -self._top) @ to_key
+        return translation(-self._left, -self._top) @ to_key
 
     def _find_gain(
         self, picture: Picture, away: Mask, to_plate: Transform
@@ -201,7 +201,9 @@ class Plate:
         height, width = away.shape
         step = max(1, round(math.sqrt(height * width / _GRID)))
         y, x = np.mgrid[step // 2 : height : step, step // 2 : width : step].reshape(2, -1)
-        at = np.rint(project(to_plate, np.column_stack([x, y]).astype(np.float64))).astype(int)
+        at = np.rint(transform_points(to_plate, np.column_stack([x, y]).astype(np.float64))).astype(
+            int
+        )
         inside = ((at >= 0) & (at < np.array(self.size_hw[::-1]))).all(axis=1) & away[y, x]
         x, y, at = x[inside], y[inside], at[inside]
         seen = self._seen[at[:, 1], at[:, 0]]
@@ -222,7 +224,7 @@ class Plate:
             return
         height, width = away.shape
         corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
-        view = project(to_plate, corners)
+        view = transform_points(to_plate, corners)
         if self._laid is not None and np.abs(view - self._laid).max() < _SEEN_AGAIN_PX:
             return
         self._laid = view
@@ -245,7 +247,9 @@ class Plate:
         limit = np.array([away.shape[1], away.shape[0]]) - rim
         draw = self._rng.random()  # one for all: neighbours keep samples of the same frames
         for start in range(0, len(self._places), _CHUNK):
-            at = project(from_plate, self._places[start : start + _CHUNK, ::-1].astype(np.float64))
+            at = transform_points(
+                from_plate, self._places[start : start + _CHUNK, ::-1].astype(np.float64)
+            )
             near = np.rint(at).astype(np.int32)
             which = np.flatnonzero(((near >= rim) & (near < limit)).all(axis=1))
             which = which[away[near[which, 1], near[which, 0]]]

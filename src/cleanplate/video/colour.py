@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops import box_of
+from cleanplate.ops import bounding_box
 from cleanplate.types import Mask
 
 Planes = tuple[npt.NDArray[np.generic], npt.NDArray[np.generic], npt.NDArray[np.generic]]
@@ -98,7 +98,7 @@ class Coding:
             mask: (H, W) bool, not empty.
         """
         sub_x, sub_y = self.sub_xy
-        left, top, right, bottom = box_of(mask)
+        left, top, right, bottom = bounding_box(mask)
         left, top = left - left % sub_x, top - top % sub_y
         right = min(-(-right // sub_x) * sub_x, mask.shape[1])
         bottom = min(-(-bottom // sub_y) * sub_y, mask.shape[0])

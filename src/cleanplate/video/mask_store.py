@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from cleanplate.ops import box_of
+from cleanplate.ops import bounding_box
 from cleanplate.types import Box, Mask
 
 
@@ -46,7 +46,7 @@ class MaskStore:
         """Keep one more, (H, W)."""
         data, box = b"", (0, 0, 0, 0)
         if mask.any():
-            box = box_of(mask)
+            box = bounding_box(mask)
             left, top, right, bottom = box
             data = zlib.compress(np.packbits(mask[top:bottom, left:right]).tobytes(), 1)
         self._file.seek(self._starts[-1])

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops import Luma, Transform, dilate, is_plausible, project, scaling
+from cleanplate.ops import Luma, Transform, dilate, is_plausible, scaling, transform_points
 from cleanplate.types import Mask, RGBImage
 
 _SIDE_PX = 720  # long side at which corners are followed
@@ -111,7 +111,7 @@ class CameraTracker:
             return None
         if len(anchor.corners) < _LEAST_CORNERS:
             return self._plain_move(luma, away)
-        guess = project(self._move, anchor.corners).astype(np.float32)
+        guess = transform_points(self._move, anchor.corners).astype(np.float32)
         found, own = _flow(anchor.luma, luma, anchor.corners, guess, away)
         move = _fit(own, found)
         if move is None:  # from the last frame, with corners of its own
@@ -140,7 +140,7 @@ class CameraTracker:
         corners = _corners_of(size_wh)
         if not is_plausible(to_key, corners):
             return None
-        extent = np.vstack([self._extent, project(to_key, corners)])
+        extent = np.vstack([self._extent, transform_points(to_key, corners)])
         area = float(np.prod(np.ptp(extent, axis=0)))
         if area > _MOST_CANVAS * size_wh[0] * size_wh[1]:
             return None
@@ -151,7 +151,7 @@ class CameraTracker:
         anchor = cast("_Anchor", self._anchor)
         if not len(anchor.corners):
             return False
-        inside = _inside(project(move, anchor.corners), size_wh)
+        inside = _inside(transform_points(move, anchor.corners), size_wh)
         scale = float(np.sqrt(abs(np.linalg.det(move[:2, :2]))))
         return bool(inside.mean() < _RENEW or not 1 / _RENEW_SCALE < scale < _RENEW_SCALE)
 
@@ -228,7 +228,7 @@ def _fit(own: npt.NDArray[np.float32], found: npt.NDArray[np.float32]) -> Transf
     for transform in candidates:
         if transform is None or abs(transform[2, 2]) < 1e-9:
             continue
-        error = np.minimum(np.hypot(*(project(transform, own) - found).T), 2 * _WITHIN_PX)
+        error = np.minimum(np.hypot(*(transform_points(transform, own) - found).T), 2 * _WITHIN_PX)
         agrees = error < _WITHIN_PX
         if agrees.sum() < max(_LEAST_CORNERS, _LEAST_SHARE * len(own)):
             continue
@@ -266,7 +266,7 @@ def extent_of(
     points = []
     for transform, (left, top, right, bottom) in zip(transforms, boxes, strict=True):
         corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float64)
-        points.append(project(transform, corners - 0.5))
+        points.append(transform_points(transform, corners - 0.5))
     everything = np.vstack(points)
     low, high = everything.min(axis=0), everything.max(axis=0)
     return float(low[0]), float(low[1]), float(high[0]), float(high[1])

@@ -43,7 +43,7 @@ from cleanplate.io import (
     write_mask,
     write_photo,
 )
-from cleanplate.segmentation import notes_on
+from cleanplate.segmentation import selection_notes
 from cleanplate.types import Instance, Mask, Removal
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _look(
             )
             found = _describe(chosen, left)
             changes = bool(chosen)
-            notes = notes_on(left)
+            notes = selection_notes(left)
         else:
             mask = _own_mask(photo, picture, job.own_masks)
             mask_area_px = int(np.count_nonzero(mask))
@@ -208,7 +208,7 @@ def _draft(
         found=_describe(draft.objects, draft.left),
         mask_area_px=int(np.count_nonzero(draft.mask)),
         timings_s=clock.read(),
-        notes=notes_on(draft.left),
+        notes=selection_notes(draft.left),
         thumbnails=make_thumbnails(picture.pixels, removal) if job.thumbnails else None,
     )
 

@@ -80,10 +80,10 @@ def evaluate_command(
     from cleanplate import evaluation
     from cleanplate.io import write_bytes_atomic
     from cleanplate.options import Rules
-    from cleanplate.segmentation import DEFAULT_SEGMENTER, asked_labels, create_segmenter
+    from cleanplate.segmentation import DEFAULT_SEGMENTER, create_segmenter, requested_labels
 
     checker = create_segmenter(segmenter or DEFAULT_SEGMENTER) if remove else None
-    labels = asked_labels(remove, Rules(), checker.labels)[0] if remove and checker else ()
+    labels = requested_labels(remove, Rules(), checker.labels)[0] if remove and checker else ()
     measured: list[Evaluation] = []
     rows: list[tuple[float, list[RGBImage]]] = []
     for one, pictures in evaluation.evaluate_folders(

@@ -67,7 +67,7 @@ def redo_command(
     removal.check_examples(excluded={"--segmenter": models.segmenter}, report=report)
     with handle_interrupts(reporter):
         from cleanplate import batch
-        from cleanplate.segmentation import asked_labels
+        from cleanplate.segmentation import requested_labels
 
         check_models(models)
         source = source or output / "report.jsonl"
@@ -101,7 +101,7 @@ def redo_command(
         )
         if job.own_masks is None and job.own_drafts is None:
             known = remover.segmenter.labels
-            labels = asked_labels(removal.names or job.labels, job.rules, known)[0]
+            labels = requested_labels(removal.names or job.labels, job.rules, known)[0]
             job = replace(job, labels=labels)
         resources = run.resources(len(plan.photos), remover)
         run_job(plan, remover, job, reporter, report, resources=resources, journal_in=output)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.inpainting.models.edge_guided import EdgeGuidedInpainter, FloatImage
-from cleanplate.ops import membrane
+from cleanplate.ops import pull_push
 from cleanplate.types import Mask, RGBImage
 
 GREY_WEIGHTS = np.array([0.2125, 0.7154, 0.0721], np.float32)  # of R, G, B, as in training
@@ -45,7 +45,7 @@ class EdgeConnectInpainter(EdgeGuidedInpainter):
         grey = np.asarray(rgb @ GREY_WEIGHTS, np.float32)
         near = cv2.dilate(hole.view(np.uint8), np.ones((2 * _EDGE_RIM_PX + 1,) * 2, np.uint8)) > 0
         # Nothing of the object may be seen: its outline would be an edge to continue.
-        known = find_edges(np.where(hole, membrane(grey[..., None], ~hole)[..., 0], grey))
+        known = find_edges(np.where(hole, pull_push(grey[..., None], ~hole)[..., 0], grey))
         drawn = self._draw(grey, np.where(near, np.float32(0), known), hole)
         generated = self._paint(rgb, np.where(hole, drawn, known), hole)
         return _flatten(_match_border(generated, rgb, hole), rgb, hole)
@@ -94,7 +94,7 @@ def _match_border(generated: FloatImage, rgb: FloatImage, hole: Mask) -> FloatIm
     spread = float(np.median(np.abs(deviation - usual)))
     guide = ring.copy()
     guide[ring] = deviation <= usual + _OUTLIER_SPREADS * spread + 1e-3
-    return generated + membrane(difference, guide)
+    return generated + pull_push(difference, guide)
 
 
 def _flatten(filled: FloatImage, rgb: FloatImage, hole: Mask) -> FloatImage:
@@ -139,7 +139,7 @@ def _plane_through(rgb: FloatImage, ring: Mask) -> FloatImage | None:
     plane = (place @ coefficients).astype(np.float32)
     guide = ring.copy()
     guide[ring] = deviation <= _PLANE_DEVIATION
-    return np.asarray(plane + membrane(rgb - plane, guide), np.float32)
+    return np.asarray(plane + pull_push(rgb - plane, guide), np.float32)
 
 
 def _ring(hole: Mask) -> Mask:

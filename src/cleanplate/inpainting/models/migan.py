@@ -11,7 +11,7 @@ import numpy as np
 
 from cleanplate.inpainting.fitting import composite, pad_to, planes_of
 from cleanplate.inpainting.network_inpainter import NetworkInpainter
-from cleanplate.ops import membrane
+from cleanplate.ops import pull_push
 from cleanplate.types import Mask, RGBImage
 
 _WORKING_SIZE = 512  # px, of the network inside
@@ -40,7 +40,7 @@ class MIGANInpainter(NetworkInpainter):
     def _inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
         # The file blends what it is given into the hole's first few px, where the object would
         # remain as an outline: it is given the surroundings, continued smoothly.
-        ground = composite(image, mask, membrane(image.astype(np.float32), ~mask))
+        ground = composite(image, mask, pull_push(image.astype(np.float32), ~mask))
         padded, hole = pad_to(ground, mask, _size_for(mask), border=cv2.BORDER_REFLECT)
         known = np.where(hole, _HOLE, _KNOWN)
         filled = self._networks["fill"].run(planes_of(padded), known[None, None])[0]

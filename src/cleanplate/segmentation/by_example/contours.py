@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops import Luma, Transform, scaling, shifting
-from cleanplate.segmentation.by_example.likeness import Thing
+from cleanplate.ops import Luma, Transform, scaling, translation
+from cleanplate.segmentation.by_example.likeness import Template
 from cleanplate.segmentation.by_example.matching import Pose
 from cleanplate.types import Mask
 
@@ -38,7 +38,7 @@ Directions = npt.NDArray[np.float32]
 """(h, w, 2), the directions of the grey levels' slopes, shorter than 1 where they are faint."""
 
 
-def find_by_contours(thing: Thing, photo: Luma, *, size: float) -> list[Pose]:
+def match_edges(thing: Template, photo: Luma, *, size: float) -> list[Pose]:
     """Return the places where a photo's edges are most like those of a thing, the best first.
 
     Args:
@@ -73,7 +73,7 @@ def find_by_contours(thing: Thing, photo: Luma, *, size: float) -> list[Pose]:
                 break
             near = max(2, round(0.25 * side))
             likeness[max(0, y - near) : y + near, max(0, x - near) : x + near] = -1
-            transform = np.linalg.inv(seen_scale) @ shifting(x, y) @ own_scale
+            transform = np.linalg.inv(seen_scale) @ translation(x, y) @ own_scale
             centre = np.array([x + own.shape[1] / 2, y + own.shape[0] / 2]) / shrink
             places.append((float(best), transform, centre, long_side))
     places.sort(key=lambda place: -place[0])
@@ -84,7 +84,7 @@ def find_by_contours(thing: Thing, photo: Luma, *, size: float) -> list[Pose]:
     return [Pose(transform, 0) for transform, _, _ in found[:_MOST_PLACES]]
 
 
-def steadiness(thing: Thing, photo: Luma, transform: Transform) -> float:
+def edge_similarity(thing: Template, photo: Luma, transform: Transform) -> float:
     """Return [0, 1]: how clearly a photo's edges follow a thing's at a known place; 0 by chance.
 
     They may be faint, and others may cross them: a half transparent mark does not hide what it
@@ -106,7 +106,7 @@ def steadiness(thing: Thing, photo: Luma, transform: Transform) -> float:
     small, onto_small = _scaled(photo, shrink)
     height, width = own.shape
     around = 2 * max(height, width)  # what chance does is seen there
-    place = onto_small @ transform @ np.linalg.inv(onto_own) @ shifting(-around, -around)
+    place = onto_small @ transform @ np.linalg.inv(onto_own) @ translation(-around, -around)
     seen = cv2.warpPerspective(
         small,
         place,
@@ -132,7 +132,7 @@ def steadiness(thing: Thing, photo: Luma, transform: Transform) -> float:
     return max(0.0, min(here, _STEADY_AXES * float(axes.min()), 1.0))
 
 
-def slopes_of(thing: Thing) -> float:
+def edge_length(thing: Template) -> float:
     """Return how many px of a thing, at the size it is searched for by its edges, are edges."""
     own, _ = _scaled(thing.luma, min(1.0, _SIDE_PX / thing.side_px))
     squares = directions(own) ** 2 * _shares(thing.mask, own.shape)[..., None]

@@ -15,7 +15,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops import Luma, Transform, is_plausible, project, scale_of, scaling, shifting
+from cleanplate.ops import (
+    Luma,
+    Transform,
+    is_plausible,
+    scale_of,
+    scaling,
+    transform_points,
+    translation,
+)
 from cleanplate.types import Mask, RGBImage
 
 _SIDE_PX = 160.0  # long side at which to compare; the photo's own if it is smaller there
@@ -35,7 +43,7 @@ _LEAST_GAIN = 1e-4  # of the correlation; smaller steps end the alignment
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Thing:
+class Template:
     """What is searched for: a cut-out of the photo in which it was marked."""
 
     luma: Luma  # (h, w), with some px of its surroundings
@@ -49,9 +57,9 @@ class Thing:
         return float(np.ptp(self.outline, axis=0).max())
 
 
-def visible_share(thing: Thing, size_hw: tuple[int, ...], transform: Transform) -> float:
+def visible_fraction(thing: Template, size_hw: tuple[int, ...], transform: Transform) -> float:
     """Return [0, 1]: how much of a thing, by its outline, lies inside a photo of H and W."""
-    corners = project(transform, thing.outline).astype(np.float32)
+    corners = transform_points(transform, thing.outline).astype(np.float32)
     area = abs(cv2.contourArea(corners))
     height, width = size_hw[0], size_hw[1]
     frame = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32) - 0.5
@@ -69,7 +77,7 @@ class _Pair:
     radius: int  # of a window
 
 
-def agreement(thing: Thing, photo: Luma, transform: Transform) -> float:
+def agreement(thing: Template, photo: Luma, transform: Transform) -> float:
     """Return [0, 1]: how much of a thing looks like the photo does there; near 0.2 by chance.
 
     Args:
@@ -104,7 +112,7 @@ def agreement(thing: Thing, photo: Luma, transform: Transform) -> float:
     return float((np.clip(correlation, 0, 1) * counts).sum() / total)
 
 
-def colour_match(thing: Thing, photo: RGBImage, transform: Transform) -> float:
+def colour_similarity(thing: Template, photo: RGBImage, transform: Transform) -> float:
     """Return [0, 1]: how much of a thing has its colours there, and its surroundings others.
 
     That is what tells a plain thing: it has no pattern to compare, and what lies behind it changes.
@@ -146,7 +154,7 @@ def colour_match(thing: Thing, photo: RGBImage, transform: Transform) -> float:
     return same * other
 
 
-def align(thing: Thing, photo: Luma, transform: Transform, *, perspective: bool) -> Transform:
+def align(thing: Template, photo: Luma, transform: Transform, *, perspective: bool) -> Transform:
     """Return a transform under which a thing agrees with the photo better, or the same one.
 
     Args:
@@ -192,7 +200,7 @@ def align(thing: Thing, photo: Luma, transform: Transform, *, perspective: bool)
     return aligned if is_plausible(aligned, thing.outline) else transform
 
 
-def _pair(thing: Thing, photo: Luma, transform: Transform) -> _Pair | None:
+def _pair(thing: Template, photo: Luma, transform: Transform) -> _Pair | None:
     near = _near(thing, photo, transform)
     if near is None:
         return None
@@ -215,14 +223,16 @@ def _pair(thing: Thing, photo: Luma, transform: Transform) -> _Pair | None:
     return _Pair(next(blurred), mask & (there > 0), next(blurred), radius)
 
 
-def _near(thing: Thing, photo: Luma, transform: Transform) -> tuple[Luma, Transform, float] | None:
+def _near(
+    thing: Template, photo: Luma, transform: Transform
+) -> tuple[Luma, Transform, float] | None:
     """Return the part of the photo where a thing lies at about the size at which to compare.
 
     Returns:
         That part; the transform from the photo's px to its; and what the thing is to be scaled by.
         None if it lies outside of the photo.
     """
-    corners = project(transform, thing.outline)
+    corners = transform_points(transform, thing.outline)
     margin = 4 + 0.05 * float(np.ptp(corners, axis=0).max())
     height, width = photo.shape
     left, top = (max(0, math.floor(edge - margin)) for edge in corners.min(axis=0))
@@ -234,7 +244,7 @@ def _near(thing: Thing, photo: Luma, transform: Transform) -> tuple[Luma, Transf
     side_px = min(_SIDE_PX, thing.side_px, max(thing.side_px * size, _LEAST_SIDE_PX))
     scale = side_px / thing.side_px
     part = photo[top:bottom, left:right]
-    onto_part = shifting(-left, -top)
+    onto_part = translation(-left, -top)
     shrink = scale / size  # of the photo
     if shrink < 0.8:
         size_wh = (max(4, round(part.shape[1] * shrink)), max(4, round(part.shape[0] * shrink)))
@@ -243,10 +253,10 @@ def _near(thing: Thing, photo: Luma, transform: Transform) -> tuple[Luma, Transf
     return part, onto_part, scale
 
 
-def _scaled_wh(thing: Thing, scale: float) -> tuple[int, int]:
+def _scaled_wh(thing: Template, scale: float) -> tuple[int, int]:
     height, width = thing.luma.shape
     return max(4, round(width * scale)), max(4, round(height * scale))
 
 
-def _shrunk(thing: Thing, size_wh: tuple[int, int]) -> Transform:
+def _shrunk(thing: Template, size_wh: tuple[int, int]) -> Transform:
     return scaling(size_wh[0] / thing.luma.shape[1], size_wh[1] / thing.luma.shape[0])

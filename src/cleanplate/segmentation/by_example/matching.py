@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops import Luma, Transform, is_plausible, project
+from cleanplate.ops import Luma, Transform, is_plausible, transform_points
 from cleanplate.types import Mask
 
 _LEAST_PICTURE_PX = 8  # sides of a picture without any detail
@@ -167,7 +167,7 @@ def find_poses(matches: Matches, outline: npt.NDArray[np.float64]) -> Iterator[P
         if pose is None or not is_plausible(pose.transform, outline):
             continue
         # What lies in it belongs to it, whether it agrees or not.
-        free &= ~_inside(project(pose.transform, outline), matches.seen.xy)
+        free &= ~_inside(transform_points(pose.transform, outline), matches.seen.xy)
         yield pose
 
 
@@ -244,7 +244,7 @@ def _better(
 def _error(
     transform: Transform, own: npt.NDArray[np.float32], seen: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float64]:
-    return np.asarray(np.hypot(*(project(transform, own) - seen).T))
+    return np.asarray(np.hypot(*(transform_points(transform, own) - seen).T))
 
 
 def _details(xy: npt.NDArray[np.float32]) -> int:

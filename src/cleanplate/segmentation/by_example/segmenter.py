@@ -17,20 +17,20 @@ from cleanplate.errors import InputError, UnknownNameError
 from cleanplate.ops import (
     Luma,
     Transform,
-    box_of,
+    bounding_box,
     convex_outline,
     dilate,
-    project,
     scaling,
-    shifting,
+    transform_points,
+    translation,
 )
-from cleanplate.segmentation.by_example.contours import find_by_contours, slopes_of, steadiness
+from cleanplate.segmentation.by_example.contours import edge_length, edge_similarity, match_edges
 from cleanplate.segmentation.by_example.likeness import (
-    Thing,
+    Template,
     agreement,
     align,
-    colour_match,
-    visible_share,
+    colour_similarity,
+    visible_fraction,
 )
 from cleanplate.segmentation.by_example.matching import (
     Features,
@@ -71,7 +71,7 @@ _LEAST_SLOPES = 20.0  # px of edges in an object without details
 class _Example:
     """A marked object, ready to be searched for."""
 
-    thing: Thing
+    thing: Template
     onto_thing: Transform  # from the example's px to the cut-out's
     cut: Mask  # the mask in its box, at the example's size
     onto_cut: Transform  # from the cut-out's px to those of `cut`
@@ -156,7 +156,7 @@ def _prepare(image: RGBImage, mask: Mask) -> _Example:
     check_image_and_mask(image, mask)
     if not mask.any():
         raise InputError("the example's mask is empty; mark the object in white")
-    tight = box_of(mask)
+    tight = bounding_box(mask)
     side = max(tight[2] - tight[0], tight[3] - tight[1])
     if side < _LEAST_SIDE_PX:
         raise InputError(
@@ -164,7 +164,7 @@ def _prepare(image: RGBImage, mask: Mask) -> _Example:
             f"be recognised; mark one of at least {_LEAST_SIDE_PX} px"
         )
     luma = np.asarray(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY), np.uint8)
-    left, top, right, bottom = box_of(mask, grown_by_px=4 + round(_CONTEXT_SHARE * side))
+    left, top, right, bottom = bounding_box(mask, pad_px=4 + round(_CONTEXT_SHARE * side))
     cut = np.ascontiguousarray(mask[top:bottom, left:right])
     part = luma[top:bottom, left:right]
     shrink = min(1.0, _THING_SIDE / side)
@@ -182,15 +182,15 @@ def _prepare(image: RGBImage, mask: Mask) -> _Example:
     colour = cv2.resize(
         np.ascontiguousarray(image[top:bottom, left:right]), size_wh, interpolation=cv2.INTER_AREA
     )
-    thing = Thing(small, np.asarray(colour, np.uint8), small_mask, convex_outline(small_mask))
-    if len(features) < _LEAST_FEATURES and slopes_of(thing) < _LEAST_SLOPES:
+    thing = Template(small, np.asarray(colour, np.uint8), small_mask, convex_outline(small_mask))
+    if len(features) < _LEAST_FEATURES and edge_length(thing) < _LEAST_SLOPES:
         raise InputError(
             "the marked object has too little texture to be recognised; mark one with a pattern or "
             "an outline, or give --mask if it is at the same place in every photo"
         )
     return _Example(
         thing,
-        to_small @ shifting(-left, -top),
+        to_small @ translation(-left, -top),
         cut,
         np.asarray(np.linalg.inv(to_small), np.float64),
         features,
@@ -233,11 +233,11 @@ def _at_same_place(example: _Example, photo: RGBImage, luma: Luma) -> Iterator["
     thing = example.thing
     transform = scaling(across, down) @ np.linalg.inv(example.onto_thing)
     place = _aligned(example, luma, transform, perspective=False, most_share=_MOST_MOVED_THERE)
-    steady = steadiness(thing, luma, transform)
+    steady = edge_similarity(thing, luma, transform)
     if place.agreement >= max(_AGREE_THERE, steady):
         yield place
         return
-    colours = colour_match(thing, photo, transform)
+    colours = colour_similarity(thing, photo, transform)
     if colours >= _COLOURS_MATCH:
         yield _Place(example, transform, max(steady, colours / _SCORE_PER_AGREEMENT))
     elif steady >= _STEADY:
@@ -246,12 +246,12 @@ def _at_same_place(example: _Example, photo: RGBImage, luma: Luma) -> Iterator["
 
 def _by_contours(example: _Example, photo: RGBImage, luma: Luma) -> Iterator["_Place"]:
     """Yield where edges and colours are a plain object's."""
-    for pose in find_by_contours(example.thing, luma, size=1 / float(example.onto_thing[0, 0])):
+    for pose in match_edges(example.thing, luma, size=1 / float(example.onto_thing[0, 0])):
         place = _aligned(example, luma, pose.transform, perspective=False)
-        colours = colour_match(example.thing, photo, place.transform)
+        colours = colour_similarity(example.thing, photo, place.transform)
         if (
             colours >= _COLOURS_MATCH
-            and visible_share(example.thing, luma.shape, place.transform) >= _VISIBLE
+            and visible_fraction(example.thing, luma.shape, place.transform) >= _VISIBLE
         ):
             yield _Place(example, place.transform, colours / _SCORE_PER_AGREEMENT)
 
@@ -279,11 +279,11 @@ def _aligned(
     if found > _HOPEFUL:
         moved = align(thing, luma, transform, perspective=perspective)
         again = agreement(thing, luma, moved)
-        before, after = (project(one, thing.outline) for one in (transform, moved))
+        before, after = (transform_points(one, thing.outline) for one in (transform, moved))
         farthest = float(np.hypot(*(after - before).T).max())
         if again > found and farthest <= most_share * float(np.ptp(before, axis=0).max()):
             transform, found = moved, again
-    if visible_share(thing, luma.shape, transform) < _VISIBLE:
+    if visible_fraction(thing, luma.shape, transform) < _VISIBLE:
         found = 0.0
     return _Place(example, transform, found)
 
@@ -301,7 +301,7 @@ def _instances(places: Collection[_Place], label: str, size_hw: tuple[int, int])
         if np.count_nonzero(own) < (1 - _OVERLAP) * np.count_nonzero(mask):
             continue
         region |= own
-        x0, y0, x1, y1 = box_of(own)
+        x0, y0, x1, y1 = bounding_box(own)
         box = (left + x0, top + y0, left + x1, top + y1)
         score = min(1.0, _SCORE_PER_AGREEMENT * place.agreement)
         found.append((score, box, own[y0:y1, x0:x1].copy()))
@@ -314,14 +314,14 @@ def _instances(places: Collection[_Place], label: str, size_hw: tuple[int, int])
 
 def _outlined(place: _Place, size_hw: tuple[int, int]) -> tuple[Box, Mask] | None:
     """Return the example's mask laid onto a photo, with its box; None if no pixel is left."""
-    corners = project(place.transform, place.example.thing.outline)
+    corners = transform_points(place.transform, place.example.thing.outline)
     left, top = (max(0, math.floor(edge) - 2) for edge in corners.min(axis=0))
     right, bottom = (math.ceil(edge) + 3 for edge in corners.max(axis=0))
     right, bottom = min(right, size_hw[1]), min(bottom, size_hw[0])
     if right <= left or bottom <= top:
         return None
     onto_photo = place.transform @ np.linalg.inv(place.example.onto_cut)
-    onto_part = shifting(-left, -top) @ onto_photo
+    onto_part = translation(-left, -top) @ onto_photo
     cut = place.example.cut.astype(np.uint8) * 255
     mask = cv2.warpPerspective(cut, onto_part, (right - left, bottom - top)) > 127
     return ((left, top, right, bottom), mask) if mask.any() else None

@@ -6,13 +6,14 @@ like one that a segmenter found:
     prompter = create_prompter()
     prepared = prompter.prepare(image)
     thing = instance_of(prompter.outline(prepared, points=[(310, 205, True)]))
-    (left, top, right, bottom), hole = dilate_instance(thing, image.shape[:2], margin_px(thing))
+    margin = default_dilation_px(thing)
+    (left, top, right, bottom), hole = dilate_instance(thing, image.shape[:2], margin)
     mask = np.zeros(image.shape[:2], bool)
     mask[top:bottom, left:right] = hole
     removal = remover.fill(image, mask)
 
-with `margin_px` and `dilate_instance` of `cleanplate.ops`, which add the margin that `Remover.fill`
-leaves to its caller.
+with `default_dilation_px` and `dilate_instance` of `cleanplate.ops`, which add the margin that
+`Remover.fill` leaves to its caller.
 """
 
 import importlib

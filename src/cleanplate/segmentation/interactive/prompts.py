@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy.typing as npt
 
 from cleanplate.errors import InputError
-from cleanplate.ops import box_of
+from cleanplate.ops import bounding_box
 from cleanplate.types import Box, Instance, Mask, RGBImage
 
 Point = tuple[float, float, bool]
@@ -120,6 +120,6 @@ def instance_of(outline: Outline, *, label: str = "object", id: int = 1) -> Inst
     """
     if not outline.mask.any():
         raise InputError("the outline is empty: no object was found; add points or a box")
-    box = box_of(outline.mask)
+    box = bounding_box(outline.mask)
     left, top, right, bottom = box
     return Instance(id, label, outline.score, box, outline.mask[top:bottom, left:right].copy())

@@ -11,7 +11,7 @@ References:
 
 from cleanplate.runtime import prepare, softmax
 from cleanplate.segmentation.instances import find_instances
-from cleanplate.segmentation.multiscale import Evidence, find_evidence
+from cleanplate.segmentation.multiscale import Probabilities, predict_multiscale
 from cleanplate.segmentation.network_segmenter import NetworkSegmenter
 from cleanplate.types import Instance, RGBImage
 
@@ -30,17 +30,21 @@ class Ade20kSegmenter(NetworkSegmenter):
     def _find(self, image: RGBImage, asked: tuple[str, ...]) -> list[Instance]:
         channels = [self._labels.index(label) for label in asked]  # no channel is the background
 
-        def look(part: RGBImage) -> Evidence:
+        def look(part: RGBImage) -> Probabilities:
             return self.look(part, part.shape[:2])[channels]
 
         whole = self.look(image, (_SIDE, _SIDE))[channels]
         network = self._networks["segment"]
-        evidence = find_evidence(
-            image, look, seen=whole, seen_side=_SIDE, max_concurrency=network.max_concurrency
+        probabilities = predict_multiscale(
+            image,
+            look,
+            first_pass=whole,
+            first_pass_side=_SIDE,
+            max_concurrency=network.max_concurrency,
         )
-        return find_instances(evidence, asked, image.shape[:2])
+        return find_instances(probabilities, asked, image.shape[:2])
 
-    def look(self, part: RGBImage, size_hw: tuple[int, int]) -> Evidence:
+    def look(self, part: RGBImage, size_hw: tuple[int, int]) -> Probabilities:
         """Return the probability of each class in an image or a part of one.
 
         Args:

@@ -16,7 +16,7 @@ from cleanplate.hub import get_model, read_file
 from cleanplate.runtime import prepare, sigmoid
 from cleanplate.segmentation.instances import find_instances
 from cleanplate.segmentation.models.clip_text import PhraseEncoder
-from cleanplate.segmentation.multiscale import Evidence
+from cleanplate.segmentation.multiscale import Probabilities
 from cleanplate.segmentation.network_segmenter import NetworkSegmenter
 from cleanplate.types import Instance, RGBImage
 
@@ -50,7 +50,7 @@ class ClipSegSegmenter(NetworkSegmenter):
         embeddings = np.concatenate([self._embedding(phrase) for phrase in asked])
         return find_instances(self.look(image, embeddings), asked, image.shape[:2])
 
-    def look(self, part: RGBImage, embeddings: npt.NDArray[np.float32]) -> Evidence:
+    def look(self, part: RGBImage, embeddings: npt.NDArray[np.float32]) -> Probabilities:
         """Return the evidence for each phrase in an image or a part of one.
 
         Args:

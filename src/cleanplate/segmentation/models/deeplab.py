@@ -7,7 +7,7 @@ Reference:
 
 from cleanplate.runtime import softmax, unit_tensor
 from cleanplate.segmentation.instances import find_instances
-from cleanplate.segmentation.multiscale import Evidence, find_evidence
+from cleanplate.segmentation.multiscale import Probabilities, predict_multiscale
 from cleanplate.segmentation.network_segmenter import NetworkSegmenter
 from cleanplate.types import Instance, RGBImage
 
@@ -26,8 +26,8 @@ class DeepLabSegmenter(NetworkSegmenter):
 
         network = self._networks["segment"]
 
-        def look(part: RGBImage) -> Evidence:
+        def look(part: RGBImage) -> Probabilities:
             return softmax(network.run(unit_tensor(part))[0], channels)
 
-        evidence = find_evidence(image, look, max_concurrency=network.max_concurrency)
-        return find_instances(evidence, asked, image.shape[:2])
+        probabilities = predict_multiscale(image, look, max_concurrency=network.max_concurrency)
+        return find_instances(probabilities, asked, image.shape[:2])

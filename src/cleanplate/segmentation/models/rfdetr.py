@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.labels import COCO_IDS
-from cleanplate.ops import sample
+from cleanplate.ops import resample
 from cleanplate.runtime import normalise, sigmoid
 from cleanplate.segmentation.instances import Candidate, separate_instances
 from cleanplate.segmentation.network_segmenter import NetworkSegmenter
@@ -86,7 +86,7 @@ def _enlarged(
     left = max(0, math.floor((columns[0] - 1) / across))
     bottom = min(size_hw[0], math.ceil((rows[-1] + 2) / down))
     right = min(size_hw[1], math.ceil((columns[-1] + 2) / across))
-    enlarged = sample(
+    enlarged = resample(
         np.ascontiguousarray(logits, np.float32),
         start_yx=(top * down, left * across),
         step_yx=(down, across),

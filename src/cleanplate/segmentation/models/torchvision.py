@@ -15,7 +15,7 @@ from PIL import Image
 
 from cleanplate.runtime import softmax, unit_tensor
 from cleanplate.segmentation.instances import find_instances
-from cleanplate.segmentation.multiscale import Evidence, find_evidence
+from cleanplate.segmentation.multiscale import Probabilities, predict_multiscale
 from cleanplate.segmentation.network_segmenter import NetworkSegmenter
 from cleanplate.types import Instance, RGBImage
 
@@ -39,18 +39,18 @@ class TorchvisionSemanticSegmenter(NetworkSegmenter):
 
         network = self._networks["segment"]
 
-        def look(part: RGBImage) -> Evidence:
+        def look(part: RGBImage) -> Probabilities:
             return softmax(network.run(unit_tensor(part))[0], channels)
 
         whole = resized_as_published(image)
-        evidence = find_evidence(
+        probabilities = predict_multiscale(
             image,
             look,
-            seen=look(whole),
-            seen_side=max(whole.shape[:2]),
+            first_pass=look(whole),
+            first_pass_side=max(whole.shape[:2]),
             max_concurrency=network.max_concurrency,
         )
-        return find_instances(evidence, asked, image.shape[:2])
+        return find_instances(probabilities, asked, image.shape[:2])
 
 
 def resized_as_published(image: RGBImage) -> RGBImage:

@@ -1,0 +1,264 @@
+"""Multiscale inference, with a `predict` that records its inputs."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cleanplate.segmentation.multiscale import FIRST_PASS_SIDE, SIDE_MULTIPLE, predict_multiscale
+
+STRIDE = 4  # px of a part for each cell of found
+
+
+class RecordedPredict:
+    """Keeps the parts it was shown and answers with what a function makes of them."""
+
+    def __init__(self, answer) -> None:
+        self.answer = answer
+        self.parts: list[np.ndarray] = []
+
+    def __call__(self, part):
+        self.parts.append(part.copy())
+        rows, columns = part.shape[0] // STRIDE, part.shape[1] // STRIDE
+        return np.broadcast_to(self.answer(self, part), (2, rows, columns)).astype(np.float32)
+
+
+def textured(size_hw, seed=0):
+    noise = np.random.default_rng(seed).integers(
+        60, 200, (size_hw[0] // 4 + 1, size_hw[1] // 4 + 1)
+    )
+    photo = np.repeat(np.repeat(noise.astype(np.uint8), 4, axis=0), 4, axis=1)
+    return np.repeat(photo[: size_hw[0], : size_hw[1], None], 3, axis=2)
+
+
+@settings(max_examples=30)
+@given(
+    size_hw=st.tuples(st.integers(1, 1300), st.integers(1, 1300)),
+    probability=st.sampled_from([0.0, 0.02, 0.7, 1.0]),
+)
+def test_tiles_have_valid_sizes_and_the_result_covers_the_photo(size_hw, probability):
+    image = textured(size_hw)
+    before = image.copy()
+    predict = RecordedPredict(lambda predict, part: probability)
+
+    found = predict_multiscale(image, predict)
+
+    assert found.dtype == np.float32
+    assert found.shape[0] == 2
+    np.testing.assert_allclose(found, probability, atol=1e-6)
+    for part in predict.parts:
+        assert part.dtype == np.uint8
+        assert part.shape[0] % SIDE_MULTIPLE == part.shape[1] % SIDE_MULTIPLE == 0
+        assert part.size > 0
+    first = predict.parts[0].shape
+    assert max(first[:2]) == FIRST_PASS_SIDE
+    if min(size_hw) > 64:
+        assert found.shape[2] / found.shape[1] == pytest.approx(size_hw[1] / size_hw[0], rel=0.05)
+    np.testing.assert_array_equal(image, before, err_msg="the input was modified")
+
+
+def test_a_small_photo_without_candidates_takes_one_pass():
+    predict = RecordedPredict(lambda predict, part: 0.0)
+    predict_multiscale(textured((480, 640)), predict)
+    assert [part.shape for part in predict.parts] == [(384, 512, 3)]
+
+
+def test_a_large_photo_is_scanned_in_tiles_without_candidates():
+    predict = RecordedPredict(lambda predict, part: 0.0)
+    predict_multiscale(textured((900, 1300)), predict)
+    whole, *tiles = predict.parts
+    assert max(whole.shape) == FIRST_PASS_SIDE
+    assert sum(part.shape[0] * part.shape[1] for part in tiles) >= 700 * 1024
+    assert max(max(part.shape) for part in tiles) < 1024
+
+
+def test_flat_tiles_of_a_large_photo_are_skipped():
+    predict = RecordedPredict(lambda predict, part: 0.0)
+    image = textured((900, 1300))
+    image[:, :750] = 190
+    predict_multiscale(image, predict)
+    half = [part for part in predict.parts[1:] if part[..., 0].std() < 1]
+    assert len(predict.parts) > 1
+    assert half == []
+
+
+def test_no_part_is_larger_than_a_tile_and_the_grid_is_bounded_for_a_huge_photo():
+    predict = RecordedPredict(lambda predict, part: 0.001)
+    found = predict_multiscale(np.zeros((5000, 9000, 3), np.uint8), predict)
+    assert max(max(part.shape) for part in predict.parts) <= 1024
+    assert max(found.shape[1:]) <= 2048
+
+
+def test_passes_are_merged_by_the_maximum():
+    def whole_is_sure(predict, part):
+        return 0.8 if len(predict.parts) == 1 else 0.2
+
+    def tiles_are_sure(predict, part):
+        return 0.2 if len(predict.parts) == 1 else 0.8
+
+    for answer in (whole_is_sure, tiles_are_sure):
+        predict = RecordedPredict(answer)
+        found = predict_multiscale(textured((900, 1300)), predict)
+        assert len(predict.parts) > 1
+        np.testing.assert_allclose(found, 0.8, atol=1e-6)
+
+
+def test_classes_are_merged_separately():
+    def answer(predict, part):
+        probabilities = (0.8, 0.1) if len(predict.parts) == 1 else (0.3, 0.6)
+        return np.array(probabilities)[:, None, None]
+
+    found = predict_multiscale(textured((900, 1300)), RecordedPredict(answer))
+    np.testing.assert_allclose(found[0], 0.8, atol=1e-6)
+    np.testing.assert_allclose(found[1], 0.6, atol=1e-6)
+
+
+def test_the_rim_of_a_tile_is_not_used_inside_the_photo():
+    def answer(predict, part):
+        """Say yes on the outermost 8 px of every tile, as a network without context might."""
+        cells = np.zeros((part.shape[0] // STRIDE, part.shape[1] // STRIDE))
+        if len(predict.parts) > 1:
+            cells[:2] = cells[-2:] = 1
+            cells[:, :2] = cells[:, -2:] = 1
+        return cells[None]
+
+    found = predict_multiscale(textured((1100, 1300)), predict := RecordedPredict(answer))
+
+    assert len(predict.parts) > 2
+    frame = found.shape[1] // 50  # 2 % of the height: the photo's own border has no neighbour
+    assert found[:, frame:-frame, frame:-frame].max() < 0.01
+    assert found[:, 0].min() > 0.5
+    assert found[:, :, 0].min() > 0.5
+
+
+def redness(part):
+    """Return, for each cell, whether its centre is red."""
+    centre = part[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE].astype(int)
+    return (centre[..., 0] > 180) & (centre[..., 1] < 60)
+
+
+def seen_from(sure_px, faint=0.01, half=0.2):
+    """Return an answer: a red blot is seen when it is `sure_px` wide, suspected when smaller."""
+
+    def answer(predict, part):
+        red = redness(part)
+        wide_px = red.any(axis=0).sum() * STRIDE
+        if wide_px >= sure_px:
+            return red * 0.9
+        return red * (half if wide_px > sure_px / 2 else faint)
+
+    return answer
+
+
+def blotted(size_hw, box):
+    image = np.repeat(np.full(size_hw, 120, np.uint8)[..., None], 3, axis=2)
+    left, top, right, bottom = box
+    image[top:bottom, left:right] = (255, 0, 0)
+    return image
+
+
+def test_an_object_detected_only_when_enlarged_is_found_at_a_candidate():
+    image = blotted((400, 600), (300, 200, 324, 224))
+    predict = RecordedPredict(
+        seen_from(70)
+    )  # its 24 px are 82 at the closest level, 41 at the one before
+
+    found = predict_multiscale(image, predict)
+
+    assert found.max() > 0.85
+    rows, columns = np.nonzero(found[0] > 0.5)
+    down, across = 400 / found.shape[1], 600 / found.shape[2]
+    assert rows.min() * down == pytest.approx(200, abs=4)
+    assert (rows.max() + 1) * down == pytest.approx(224, abs=4)
+    assert columns.min() * across == pytest.approx(300, abs=4)
+    assert (columns.max() + 1) * across == pytest.approx(324, abs=4)
+
+
+def test_without_a_candidate_nothing_is_enlarged():
+    image = blotted((400, 600), (300, 200, 324, 224))
+    predict = RecordedPredict(seen_from(70, faint=0.0))
+    assert predict_multiscale(image, predict).max() == 0
+    assert len(predict.parts) == 1
+
+
+def test_a_refuted_candidate_is_not_enlarged_further():
+    image = blotted((400, 600), (300, 200, 324, 224))
+    predict = RecordedPredict(seen_from(70, half=0.0))
+    assert predict_multiscale(image, predict).max() < 0.5
+    assert len(predict.parts) == 2
+
+
+def test_probabilities_lie_at_the_object_at_every_scale():
+    for size_hw, box in [
+        ((300, 450), (100, 50, 220, 170)),
+        ((450, 300), (100, 50, 220, 170)),
+        ((1100, 1500), (700, 300, 1100, 700)),
+        ((101, 97), (20, 20, 60, 60)),
+    ]:
+        image = blotted(size_hw, box)
+        image[::7, ::5] = np.minimum(image[::7, ::5], 60)  # detail, or every tile would be skipped
+        found = predict_multiscale(
+            image, RecordedPredict(lambda predict, part: redness(part) * 0.9)
+        )
+        full = cv2.resize(found[0], size_hw[::-1], interpolation=cv2.INTER_LINEAR) > 0.3
+        left, top, right, bottom = box
+        grid_px = max(size_hw) / max(found.shape[1:])
+        seen = full[top + 4 : bottom - 4, left + 4 : right - 4]
+        assert seen.mean() > 0.8
+        outside = full.copy()
+        slack = 4 + round(2 * grid_px)
+        outside[top - slack : bottom + slack, left - slack : right + slack] = False
+        assert not outside.any()
+
+
+# --- networks that make their first pass themselves
+
+
+def seen(probability, size_hw=(60, 80)):
+    return np.full((2, *size_hw), probability, np.float32)
+
+
+@pytest.mark.parametrize("size_hw", [(480, 640), (1000, 1000), (90, 1000), (1, 1)])
+def test_a_photo_of_up_to_1000_px_takes_no_second_pass(size_hw):
+    predict = RecordedPredict(lambda predict, part: 1.0)
+    found = predict_multiscale(
+        textured(size_hw), predict, first_pass=seen(0.4), first_pass_side=520
+    )
+    assert predict.parts == []
+    np.testing.assert_allclose(found, 0.4, atol=1e-6)
+
+
+def test_a_large_photo_is_not_scanned():
+    predict = RecordedPredict(lambda predict, part: 1.0)
+    found = predict_multiscale(
+        textured((1500, 2000)), predict, first_pass=seen(0.001), first_pass_side=693
+    )
+    assert predict.parts == []
+    np.testing.assert_allclose(found, 0.001, atol=1e-6)
+
+
+def test_candidates_of_a_large_photo_are_smoothed_and_not_enlarged():
+    stripes = np.zeros((1500, 2000, 3), np.uint8)
+    stripes[:, ::2] = 200  # 100 on average, and grey noise of 16 px against the rule of flat tiles
+    stripes = stripes + textured((375, 500)).repeat(4, axis=0).repeat(4, axis=1) // 8
+    first = seen(0.0)
+    first[:, 20:24, 30:34] = 0.2
+    predict = RecordedPredict(lambda predict, part: 0.7)
+    found = predict_multiscale(stripes, predict, first_pass=first, first_pass_side=693)
+    assert len(predict.parts) == 1  # at 1,386 px; 2,772 would enlarge it
+    (part,) = predict.parts
+    assert part.shape[0] % SIDE_MULTIPLE == part.shape[1] % SIDE_MULTIPLE == 0
+    assert np.abs(np.diff(part[..., 0].astype(int), axis=1)).max() < 100, "stripes show"
+    assert found[:, 275, 400].min() > 0.69
+    assert found[:, 700:].max() == 0
+
+
+@pytest.mark.parametrize("size_hw", [(400, 500), (1100, 1300), (1500, 2000)])
+def test_the_result_does_not_depend_on_the_concurrency(size_hw):
+    image = blotted(size_hw, (100, 50, 220, 170))
+    image[::7, ::5] = np.minimum(image[::7, ::5], 60)
+    one, several = (RecordedPredict(lambda predict, part: redness(part) * 0.2) for _ in range(2))
+    expected = predict_multiscale(image, one)
+    np.testing.assert_array_equal(predict_multiscale(image, several, max_concurrency=4), expected)
+    assert sorted(part.shape for part in one.parts) == sorted(part.shape for part in several.parts)
