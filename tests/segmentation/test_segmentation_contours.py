@@ -43,12 +43,7 @@ def test_a_plain_sign_is_among_the_places(sign, rocket, scale):
     places = match_edges(sign, photo, size=1.0)
     corners = transform_points(truth, sign.outline)
     apart = [
-        np.hypot(
-            *(
-                transform_points(pose.transform, sign.outline)
-                - transform_points(truth, sign.outline)
-            ).T
-        ).mean()
+        np.hypot(*(transform_points(pose.transform, sign.outline) - corners).T).mean()
         for pose in places
     ]
     assert min(apart) < 8 * scale
