@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -201,7 +201,7 @@ class ProgressReporter:
         else:
             print_error("interrupted, nothing half-written; run the same command again")
 
-    def _count(self, status: str, *, differences: "tuple[str, ...]", cause: str | None) -> None:
+    def _count(self, status: str, *, differences: Iterable[str], cause: str | None) -> None:
         self.counts[status] += 1
         self._differences.update(differences)
         if cause is not None:

@@ -1,7 +1,5 @@
 """`cleanplate doctor`: what is installed, what is missing and why, how long a photo takes."""
 
-import importlib.metadata
-import importlib.util
 import json
 import os
 import platform
@@ -113,6 +111,8 @@ def diagnose(photo: Path | None = None, *, device: str = "auto", timed: bool = T
         PhotoError: `photo` cannot be read.
         UnknownNameError: `device` is none of `DEVICES`.
     """
+    import importlib.util
+
     from cleanplate.hub import HOME_VARIABLE, MIRROR_VARIABLE, OFFLINE_VARIABLE
     from cleanplate.runtime import usable_cores
 
@@ -152,6 +152,8 @@ def diagnose(photo: Path | None = None, *, device: str = "auto", timed: bool = T
 
 
 def _versions() -> dict[str, str]:
+    import importlib.metadata
+
     found = {}
     for name in _PACKAGES:
         try:

@@ -1,0 +1,84 @@
+"""The declarations that commands share, and the reporter of their progress."""
+
+import inspect
+from dataclasses import dataclass
+from typing import Annotated, get_args
+
+import pytest
+import typer
+
+from cleanplate.cli import app
+from cleanplate.cli.options import RunOptions, expand_options, option
+from cleanplate.cli.progress import ProgressReporter
+from cleanplate.errors import InputError
+
+SHARED = {"run", "plan", "fill", "redo", "video", "ray"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    first: Annotated[int, option()] = 1
+    second: Annotated[int, option()] = 2
+
+
+def test_a_group_is_expanded_into_its_options_and_given_as_one_object():
+    received = []
+
+    @expand_options(omit=("second",))
+    def command(*, path: Annotated[str, option()], group: Group) -> None:
+        """Do it.
+
+        In two
+        lines.
+        """
+        received.append((path, group))
+
+    assert list(inspect.signature(command).parameters) == ["path", "first"]
+    assert command.__doc__ == "Do it.\n\nIn two lines."
+    command(path="a", first=5)
+    assert received == [("a", Group(first=5, second=2))]
+
+
+def test_an_option_says_the_same_in_every_command_that_shares_it():
+    texts: dict[str, set[str]] = {}
+    for command in app.registered_commands:
+        if command.name not in SHARED:
+            continue
+        for parameter in inspect.signature(command.callback).parameters.values():
+            [info] = get_args(parameter.annotation)[1:]
+            if isinstance(info, typer.models.OptionInfo):
+                texts.setdefault(parameter.name, set()).add(info.help)
+    assert len(texts) > 30
+    own = {"masks", "output", "overwrite", "report", "untouched", "workers"}
+    assert {name for name, helps in texts.items() if len(helps) > 1} == own
+
+
+def record(status, *, skipped=None, notes=(), error=None):
+    return {"status": status, "skipped": skipped, "notes": notes, "error": error}
+
+
+def test_a_cluster_lists_the_first_failures_only(capsys):
+    reporter = ProgressReporter(RunOptions(), max_failures=2)
+    reporter.finish_record(record("removed"))
+    reporter.finish_record(record("untouched", skipped="other settings", notes=["--dilate 3"]))
+    for number in range(3):
+        reporter.finish_record(record("failed", error=f"{number}.png: damaged"))
+    reporter.summarise()
+    out, err = capsys.readouterr()
+    assert out.startswith("5 photos: 1 removed, 1 skipped (made with other settings), 3 failed; ")
+    assert "1 photo skipped, made with other settings: --dilate 3; --overwrite" in out
+    assert "3 failed:\n  0.png: damaged\n  1.png: damaged\n  and 1 more, " in err
+    assert reporter.failed
+
+
+def test_a_clip_notes_its_frames_where_there_is_no_terminal(capsys):
+    reporter = ProgressReporter(RunOptions(), note_every_s=0)
+    with reporter:
+        reporter.advance("finding", 3, 10)
+        reporter.advance("filling", 4, None)
+    assert capsys.readouterr().err == "finding: 3 of 10 frames\nfilling: 4 frames\n"
+
+
+def test_quiet_and_verbose_exclude_each_other():
+    with pytest.raises(InputError, match="exclude each other"):
+        ProgressReporter(RunOptions(quiet=True, verbose=True))
