@@ -9,7 +9,7 @@ from skimage import data as photos
 
 from cleanplate.errors import PhotoError
 from cleanplate.io.files import encode_photo, read_photo
-from cleanplate.io.formats.raw_files import is_raw, read_raw_metadata
+from cleanplate.io.formats.raw import is_raw, read_raw_metadata
 from cleanplate.io.photo import SUFFIXES_BY_FORMAT, result_name
 from tiff_builders import directory, dng
 

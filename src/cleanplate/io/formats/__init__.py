@@ -5,8 +5,7 @@ from cleanplate.io.formats.gif import read_gif
 from cleanplate.io.formats.heif import read_heif
 from cleanplate.io.formats.jpeg import read_jpeg
 from cleanplate.io.formats.png import read_png
-from cleanplate.io.formats.raw import read_raw
-from cleanplate.io.formats.raw_files import is_raw
+from cleanplate.io.formats.raw import is_raw, read_raw
 from cleanplate.io.formats.tiff import read_tiff
 from cleanplate.io.formats.webp import read_webp
 

@@ -4,6 +4,7 @@ from cleanplate.io.metadata.exif import clean_exif
 from cleanplate.io.metadata.ifd import (
     Directory,
     Entry,
+    IfdReader,
     TiffFile,
     longs,
     parse_tiff,
@@ -54,6 +55,7 @@ __all__ = [
     "Directory",
     "Entry",
     "HeifFile",
+    "IfdReader",
     "Item",
     "Property",
     "Reference",

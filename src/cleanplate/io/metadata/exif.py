@@ -11,6 +11,7 @@ References:
 import struct
 from dataclasses import dataclass
 
+from cleanplate.io.metadata.ifd import Field, IfdReader
 from cleanplate.io.metadata.thumbnails import find_jpeg_streams
 
 PREFIX = b"Exif\x00\x00"
@@ -18,7 +19,7 @@ PREFIX = b"Exif\x00\x00"
 _ORIENTATION, _EXIF_IFD, _STRIPS, _STRIP_BYTES = 0x0112, 0x8769, 0x0111, 0x0117
 _JPEG_OFFSET, _JPEG_BYTES, _IMAGE_WIDTH, _IMAGE_LENGTH = 0x0201, 0x0202, 0x0100, 0x0101
 _PIXEL_X, _PIXEL_Y = 0xA002, 0xA003
-_BYTES_BY_TYPE = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+_INTEGERS = {1: ("B", 1), 3: ("H", 2), 4: ("I", 4), 13: ("I", 4)}  # code of struct, bytes
 _MAX_ENTRIES = 4096  # more than any camera writes; a random count is mostly above
 
 
@@ -29,13 +30,6 @@ class CleanExif:
     data: bytes  # starts with the TIFF header, without "Exif\0\0"; empty when it had to be dropped
     orientation: int = 1  # what it said before, 1 to 8
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    position: int  # of its 12 bytes
-    type: int
-    count: int
 
 
 def clean_exif(
@@ -54,7 +48,7 @@ def clean_exif(
     block = _Block(bytearray(data.removeprefix(PREFIX).removeprefix(PREFIX)))
     try:
         first = block.open()
-        main, following = block.entries(first)
+        main, following = block.fields(first)
     except (ValueError, struct.error):
         return CleanExif(b"", notes=("its Exif data are corrupt and are not carried over",))
     orientation = block.number(main.get(_ORIENTATION)) or 1
@@ -67,63 +61,54 @@ def clean_exif(
 
 
 class _Block:
-    """The bytes of one Exif block and its byte order."""
+    """The bytes of one Exif block, edited in place."""
 
     def __init__(self, data: bytearray) -> None:
         self._data = data
-        self._order = "<"
-        self._blanked_from = len(data)  # everything from here to the end is zeros of ours
+        self._reader = IfdReader(data, "<")
+        self._blanked_from = len(data)  # all bytes from here on were overwritten with zeros
 
     def open(self) -> int:
         """Return the offset of IFD0."""
         order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(bytes(self._data[:4]))
         if order is None:
             raise ValueError("not a TIFF header")
-        self._order = order
-        return int(self._unpack("I", 4))
+        self._reader = IfdReader(self._data, order)
+        return self._reader.number("I", 4)
 
-    def entries(self, offset: int) -> tuple[dict[int, _Entry], int]:
-        """Return the entries of the directory at `offset`, and the next directory's offset."""
-        count = int(self._unpack("H", offset))
-        end = offset + 2 + 12 * count
-        if offset < 8 or count > _MAX_ENTRIES or end > len(self._data):
+    def fields(self, offset: int) -> tuple[dict[int, Field], int]:
+        """Return the fields of the directory at `offset`, and the next directory's offset."""
+        if offset < 8 or self._reader.number("H", offset) > _MAX_ENTRIES:
             raise ValueError("not a directory")
-        found: dict[int, _Entry] = {}
-        for position in range(offset + 2, end, 12):
-            tag, kind, values = struct.unpack_from(self._order + "HHI", self._data, position)
-            found.setdefault(tag, _Entry(position, kind, values))
-        following = int(self._unpack("I", end)) if end + 4 <= len(self._data) else 0
-        return found, following
+        found, following = self._reader.fields(offset)
+        return dict(reversed(found)), following  # the first of each tag counts
 
-    def number(self, entry: _Entry | None, index: int = 0) -> int | None:
-        """Return one whole number of an entry, or None where there is none."""
-        if entry is None or entry.type not in (1, 3, 4, 13) or index >= entry.count:
+    def number(self, field: Field | None, index: int = 0) -> int | None:
+        """Return one integer of a field, or None where there is none."""
+        if field is None or field.type not in _INTEGERS or index >= field.count:
             return None
-        width = _BYTES_BY_TYPE[entry.type]
-        position = entry.position + 8
+        code, width = _INTEGERS[field.type]
         try:
-            if width * entry.count > 4:
-                position = int(self._unpack("I", position))
-            return int(self._unpack({1: "B", 2: "H", 4: "I"}[width], position + width * index))
+            return self._reader.number(code, field.at + width * index)
         except struct.error:
             return None
 
-    def set_number(self, entry: _Entry | None, value: int) -> None:
-        """Overwrite an entry of one SHORT or LONG."""
-        if entry is not None and entry.count == 1 and entry.type in (3, 4):
-            code = "H" if entry.type == 3 else "I"
+    def set_number(self, field: Field | None, value: int) -> None:
+        """Overwrite a field of one SHORT or LONG."""
+        if field is not None and field.count == 1 and field.type in (3, 4):
+            code = "H" if field.type == 3 else "I"
             if code == "I" or value < 1 << 16:
-                struct.pack_into(self._order + code, self._data, entry.position + 8, value)
+                struct.pack_into(self._reader.order + code, self._data, field.at, value)
 
     def set_upright_size(
-        self, main: dict[int, _Entry], size_hw: tuple[int, int], orientation: int
+        self, main: dict[int, Field], size_hw: tuple[int, int], orientation: int
     ) -> None:
         """State the upright width and height where the block states any."""
         height, width = size_hw if orientation < 5 else size_hw[::-1]
         self.set_number(main.get(_IMAGE_WIDTH), width)
         self.set_number(main.get(_IMAGE_LENGTH), height)
         try:
-            details, _ = self.entries(self.number(main.get(_EXIF_IFD)) or 0)
+            details, _ = self.fields(self.number(main.get(_EXIF_IFD)) or 0)
         except (ValueError, struct.error):
             return
         self.set_number(details.get(_PIXEL_X), width)
@@ -133,25 +118,23 @@ class _Block:
         """Unlink IFD1 and overwrite it and its picture."""
         if not following:
             return ()
-        struct.pack_into(self._order + "I", self._data, self._link_of(first, count), 0)
+        struct.pack_into(self._reader.order + "I", self._data, self._link_of(first, count), 0)
         try:
-            thumbnail, _ = self.entries(following)
+            thumbnail, _ = self.fields(following)
         except (ValueError, struct.error):
             return ("its Exif thumbnail is not carried over",)
         spans = [(following, following + 6 + 12 * len(thumbnail))]
         for offsets, lengths in ((_JPEG_OFFSET, _JPEG_BYTES), (_STRIPS, _STRIP_BYTES)):
-            entry = thumbnail.get(offsets)
-            for index in range(entry.count if entry is not None else 0):
-                start = self.number(entry, index)
+            field = thumbnail.get(offsets)
+            for index in range(field.count if field is not None else 0):
+                start = self.number(field, index)
                 length = self.number(thumbnail.get(lengths), index)
                 if start is None or length is None:
                     break
                 spans.append((start, start + length))
-        for entry in thumbnail.values():  # values kept outside the directory, e.g. XResolution
-            size = _BYTES_BY_TYPE.get(entry.type, 1) * entry.count
-            if size > 4:
-                start = int(self._unpack("I", entry.position + 8))
-                spans.append((start, start + size))
+        for field in thumbnail.values():  # values kept outside the directory, e.g. XResolution
+            if field.length > 4:
+                spans.append((field.at, field.at + field.length))
         taken = first + 6 + 12 * count
         self._blank([span for span in spans if span[0] >= 8 and not first <= span[0] < taken])
         return ("its Exif thumbnail is not carried over",)
@@ -167,7 +150,7 @@ class _Block:
         return bytes(self._data[: self._blanked_from])
 
     def _link_of(self, first: int, count: int) -> int:
-        stated = int(self._unpack("H", first))  # a repeated tag is one entry of `count` only
+        stated = self._reader.number("H", first)  # a repeated tag is one entry of `count` only
         return first + 2 + 12 * max(count, stated)
 
     def _blank(self, spans: list[tuple[int, int]]) -> None:
@@ -178,8 +161,3 @@ class _Block:
         for start, end in sorted(spans, key=lambda span: span[1], reverse=True):
             if end >= self._blanked_from > start:
                 self._blanked_from = start
-
-    def _unpack(self, code: str, position: int) -> int:
-        if position < 0:
-            raise ValueError("negative offset")
-        return int(struct.unpack_from(self._order + code, self._data, position)[0])

@@ -97,13 +97,13 @@ def parse_tiff(data: bytes) -> TiffFile:
     try:
         is_big = struct.unpack_from(order + "H", data, 2)[0] == 43
         (offset,) = struct.unpack_from(order + ("Q" if is_big else "I"), data, 8 if is_big else 4)
-        reader = _Reader(data, order, is_big)
+        reader = IfdReader(data, order, is_big)
         pages: list[Directory] = []
         damaged: list[int] = []
         seen: set[int] = set()
         while offset and offset not in seen and len(pages) < _MAX_DIRECTORIES:
             seen.add(offset)
-            directory, offset = reader.directory(offset, damaged if not pages else [])
+            directory, offset = reader.directory(offset, damaged if not pages else None)
             pages.append(directory)
     except struct.error as error:
         raise UnsupportedImageError(
@@ -147,48 +147,92 @@ def serialize_exif(directory: Directory) -> bytes:
     return b"II*\x00" + struct.pack("<I", 8) + _directory_bytes(directory, 8, "<")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Reader:
-    data: bytes
-    order: str
-    is_big: bool
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Where an entry of a directory and its value stand in the file."""
 
-    def directory(self, offset: int, damaged: list[int], depth: int = 0) -> tuple[Directory, int]:
-        """Return the directory at `offset` and the offset of the next one."""
-        count_code, size, link_code = ("Q", 20, "Q") if self.is_big else ("H", 12, "I")
-        (count,) = struct.unpack_from(self.order + count_code, self.data, offset)
+    position: int  # of the entry's 12 bytes; 20 in BigTIFF
+    type: int
+    count: int
+    at: int  # of the value, inside the entry or elsewhere
+    length: int  # of the value in bytes; of a type that is not known, as if of single bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IfdReader:
+    """Reads directories at any offset of a TIFF file or an Exif block.
+
+    Args:
+        data: from the TIFF header on.
+        order: "<" or ">".
+        is_big: whether it is BigTIFF.
+    """
+
+    data: bytes | bytearray
+    order: str
+    is_big: bool = False
+
+    def number(self, code: str, position: int) -> int:
+        """Return one number by its code of `struct`; raise struct.error beyond the end."""
+        return int(struct.unpack_from(self.order + code, self.data, position)[0])
+
+    def fields(self, offset: int) -> tuple[list[tuple[int, Field]], int]:
+        """Return (tag, field) of all entries of a directory, and the next directory's offset.
+
+        Raises:
+            struct.error: the directory reaches beyond the end.
+        """
+        count_code, size, value_code = ("Q", 20, "Q") if self.is_big else ("H", 12, "I")
         start = offset + struct.calcsize(count_code)
-        end = start + size * count
+        inline = struct.calcsize(value_code)
+        end = start + size * self.number(count_code, offset)
         if end > len(self.data):
             raise struct.error("directory beyond the end")
-        found: Directory = {}
+        found: list[tuple[int, Field]] = []
         for position in range(start, end, size):
-            tag, entry = self._entry(position)
+            tag, kind, count = struct.unpack_from(
+                f"{self.order}HH{value_code}", self.data, position
+            )
+            length = _UNIT_BYTES.get(kind, 1) * count * (2 if kind in _PAIRS else 1)
+            at = position + 4 + inline
+            if length > inline:
+                at = self.number(value_code, at)
+            found.append((tag, Field(position, kind, count, at, length)))
+        has_link = end + inline <= len(self.data)
+        return found, self.number(value_code, end) if has_link else 0
+
+    def directory(
+        self, offset: int, damaged: list[int] | None = None, depth: int = 0
+    ) -> tuple[Directory, int]:
+        """Return the entries of a directory with their values, and the next directory's offset.
+
+        Args:
+            offset: where it stands.
+            damaged: takes the tags whose value or sub-directory is unreadable.
+            depth: how many directories lead to it.
+
+        Raises:
+            struct.error: the directory reaches beyond the end.
+        """
+        fields, following = self.fields(offset)
+        damaged = [] if damaged is None else damaged
+        found: Directory = {}
+        for tag, place in fields:
+            entry = self._entry(place)
             if entry is not None and tag in SUB_DIRECTORIES:
                 entry = self._with_child(entry, damaged, depth + 1)
             if entry is None:
                 damaged.append(tag)
             else:
                 found.setdefault(tag, entry)
-        if end + struct.calcsize(link_code) > len(self.data):
-            return found, 0
-        return found, struct.unpack_from(self.order + link_code, self.data, end)[0]
+        return found, following
 
-    def _entry(self, position: int) -> tuple[int, Entry | None]:
-        tag, kind = struct.unpack_from(self.order + "HH", self.data, position)
-        code = "Q" if self.is_big else "I"
-        (count,) = struct.unpack_from(self.order + code, self.data, position + 4)
-        inline = struct.calcsize(code)
-        at = position + 4 + inline
-        unit = _UNIT_BYTES.get(kind)
-        if unit is None:
-            return tag, None
-        length = unit * count * (2 if kind in _PAIRS else 1)
-        if length > inline:
-            (at,) = struct.unpack_from(self.order + code, self.data, at)
-        if at + length > len(self.data):
-            return tag, None
-        return tag, Entry(kind, count, _swapped(self.data[at : at + length], unit, self.order))
+    def _entry(self, place: Field) -> Entry | None:
+        unit, end = _UNIT_BYTES.get(place.type), place.at + place.length
+        if unit is None or end > len(self.data):
+            return None
+        value = bytes(self.data[place.at : end])
+        return Entry(place.type, place.count, _swapped(value, unit, self.order))
 
     def _with_child(self, entry: Entry, damaged: list[int], depth: int) -> Entry | None:
         offset = entry.numbers()[0] if entry.count == 1 and entry.numbers() else 0
