@@ -123,7 +123,12 @@ def read_until(stream, word):
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+    ("number", "code"),
+    [
+        (signal.SIGINT, 130),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow),
+    ],
 )
 def test_interrupted_it_leaves_whole_files_and_says_how_many(start, slow, photos, number, code):
     process = start(*slow(), *RUN, "--report", "report.jsonl")
@@ -232,16 +237,14 @@ def test_names_beyond_the_terminals_encoding_are_escaped(start, slow, tmp_path, 
     assert (process.returncode, out.split(b":")[0]) == (0, b"in/\xe4\\u732b.png")
 
 
-@pytest.mark.parametrize(
-    "words", [["--help"], ["--version"], ["labels"], ["run", "--help"], ["models", "--help"]]
-)
-def test_light_commands_load_nothing_heavy(start, words):
+def test_light_commands_load_nothing_heavy(start):
     code = (
-        "import sys; from cleanplate.cli import main; main(sys.argv[1:]); "
+        "import sys; from cleanplate.cli import main\n"
+        "for line in sys.argv[1:]: main(line.split())\n"
         "print(sorted({'numpy', 'cv2', 'PIL', 'onnxruntime'} & set(sys.modules)))"
     )
-    process = start(sys.executable, "-c", code, *words)
-    out, _ = process.communicate(timeout=20)
+    commands = ("--help", "--version", "labels", "run --help", "models --help")
+    out, _ = start(sys.executable, "-c", code, *commands).communicate(timeout=20)
     assert out.decode().splitlines()[-1] == "[]"
 
 
@@ -262,6 +265,7 @@ def test_the_installed_command_and_the_module_are_the_same(call):
     assert call(command, "--version") == call(*COMMAND, "--version")
 
 
+@pytest.mark.slow
 def test_the_main_job_with_the_real_networks(call, tmp_path):
     data = pytest.importorskip("skimage.data")
     (tmp_path / "in/sub").mkdir(parents=True)
@@ -298,6 +302,7 @@ def test_the_main_job_with_the_real_networks(call, tmp_path):
     assert out.splitlines()[0].startswith("in/astronaut.jpg: filled the mask, ")
 
 
+@pytest.mark.slow
 def test_raw_and_heic_pass_through_a_process(call, slow, tmp_path):
     pytest.importorskip("rawpy", reason="the extra `raw` is not installed")
     pillow_heif = pytest.importorskip("pillow_heif", reason="the extra `heif` is not installed")

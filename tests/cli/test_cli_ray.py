@@ -1,22 +1,10 @@
 """`cleanplate ray` through its door: what it refuses before a cluster is needed."""
 
-import subprocess
 import sys
 
 import pytest
 
 from cleanplate.cli import main
-
-
-def call(*words, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "cleanplate", "ray", *words],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
 
 
 @pytest.mark.parametrize(
@@ -32,14 +20,16 @@ def call(*words, cwd):
         (["in", "out", "--remove", "person", "--device", "tpu"], "unknown device 'tpu'"),
     ],
 )
-def test_wrong_use_is_told_in_a_line_and_nothing_is_done(words, message, tmp_path):
+def test_wrong_use_is_told_in_a_line_and_nothing_is_done(
+    cli, words, message, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "in").mkdir()
-    done = call(*words, cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1
-    assert done.stderr.startswith("cleanplate: error: ")
-    assert message in done.stderr
+    done = cli("ray", *words)
+    assert (done.code, done.out) == (2, "")
+    assert len(done.err.splitlines()) == 1
+    assert done.err.startswith("cleanplate: error: ")
+    assert message in done.err
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 

@@ -41,10 +41,10 @@ def figure(astronaut) -> Image.Image:
     "page",
     [
         "README.md",
-        "docs/python.md",
+        pytest.param("docs/python.md", marks=pytest.mark.slow),
         "docs/getting_models.md",
         "docs/by_example.md",
-        "docs/video.md",
+        pytest.param("docs/video.md", marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.usefixtures("marked", "beach")
