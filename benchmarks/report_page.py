@@ -17,10 +17,8 @@ from pathlib import Path
 import numpy as np
 import skimage
 
-from cleanplate.batch.records.html_page import PageWriter
-from cleanplate.batch.records.report import describe_result
-from cleanplate.batch.records.results import FoundObject, PhotoResult
-from cleanplate.batch.records.thumbnails import make_thumbnails
+from cleanplate.batch.records.html_page import PageWriter, make_thumbnails
+from cleanplate.batch.records.results import FoundObject, PhotoResult, describe_result
 from cleanplate.types import Removal
 
 MODELS = {

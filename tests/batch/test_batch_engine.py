@@ -9,9 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cleanplate.batch.execution import engine, memory
-from cleanplate.batch.execution.engine import Engine, Resources
-from cleanplate.batch.execution.memory import parse_size, photo_need, shown_size, worker_count
+from cleanplate.batch.execution import engine
+from cleanplate.batch.execution.engine import (
+    Engine,
+    Resources,
+    parse_size,
+    photo_need,
+    shown_size,
+    worker_count,
+)
 from cleanplate.batch.job import Job
 from cleanplate.batch.planning.mask_folder import MaskFiles
 from cleanplate.batch.planning.photo_list import plan_photos
@@ -19,7 +25,7 @@ from cleanplate.errors import InputError
 from cleanplate.remover import Remover
 from cleanplate.runtime.session import load_network
 
-AT_REST = memory.RUN_BYTES + 2 * memory.WORKER_BYTES
+AT_REST = engine.RUN_BYTES + 2 * engine.WORKER_BYTES
 TELEA = Job(own_masks=MaskFiles(Path("mask.png")))
 
 
@@ -75,7 +81,7 @@ def test_a_photo_larger_than_the_memory_is_done_alone_and_says_so(photos, monkey
 
 def test_with_one_worker_every_photo_is_alone_and_a_large_one_says_so(photos, monkeypatch):
     monkeypatch.setattr(engine, "photo_need", lambda path: (5 if path.stem == "3" else 1) << 30)
-    outcomes = run("out", 1, max_memory=memory.WORKER_BYTES + (4 << 30))
+    outcomes = run("out", 1, max_memory=engine.WORKER_BYTES + (4 << 30))
     assert [o.source.stem for o in outcomes if o.notes] == ["3"]
     assert "more than the 4.0 GB that --max-memory leaves" in outcomes[3].notes[0]
 
@@ -176,19 +182,19 @@ class TestMemory:
         whole = Path(f"a.{suffix}").read_bytes()
         if suffix in ("png", "jpg"):
             Path(f"a.{suffix}").write_bytes(whole[: len(whole) // 2])
-        assert photo_need(Path(f"a.{suffix}")) == 60000 * memory.BYTES_PER_PIXEL
+        assert photo_need(Path(f"a.{suffix}")) == 60000 * engine.BYTES_PER_PIXEL
 
     def test_what_has_no_header_needs_nothing(self):
         Path("a.png").write_text("no photo")
         assert photo_need(Path("a.png")) == photo_need(Path("none.png")) == 0
 
     def test_the_default_is_a_share_of_what_is_free(self):
-        assert 64 << 20 < memory.default_max_memory() < 1 << 50
+        assert 64 << 20 < engine.default_max_memory() < 1 << 50
 
     @pytest.mark.skipif(not hasattr(os, "sysconf"), reason="needs sysconf")
     def test_a_container_has_less_than_its_machine(self, monkeypatch):
-        monkeypatch.setattr(memory, "_free_of_group", lambda: 1 << 20)
-        assert memory.default_max_memory() == 3 << 18
+        monkeypatch.setattr(engine, "_free_of_group", lambda: 1 << 20)
+        assert engine.default_max_memory() == 3 << 18
 
 
 # --- a GPU, of which there is one

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cleanplate.batch.planning.photo_list import PlannedPhoto
+from cleanplate.batch.records.html_page import Thumbnails
 from cleanplate.batch.records.results import (
     FoundObject,
     PhotoResult,
     parse_result,
     serialize_result,
 )
-from cleanplate.batch.records.thumbnails import Thumbnails
 
 PHOTO = PlannedPhoto(Path("in/a.png"), Path("out/a.png"), Path("a.png"))
 RAW = PlannedPhoto(Path("in/a.nef"), Path("out/a.tif"), Path("a.nef"), copy=Path("out/a.nef"))

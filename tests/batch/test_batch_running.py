@@ -14,7 +14,7 @@ from cleanplate.batch.execution.engine import run_plan
 from cleanplate.batch.job import Job
 from cleanplate.batch.planning.mask_folder import MaskFiles
 from cleanplate.batch.planning.photo_list import plan_photos
-from cleanplate.batch.records.report import ReportWriter, describe_models
+from cleanplate.batch.records.results import ReportWriter, describe_models
 from cleanplate.errors import PhotoError, WeightsError
 
 PERSON = Job(labels=("person",), min_score=0.5)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cleanplate.batch.records.thumbnails import SIDE_PX, make_thumbnails
+from cleanplate.batch.records.html_page import SIDE_PX, make_thumbnails
 from cleanplate.types import Removal
 
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from cleanplate.batch.execution.engine import run_plan
 from cleanplate.batch.job import Job
-from cleanplate.batch.planning import case_collisions as twins
-from cleanplate.batch.planning.filters import PhotoFilter
+from cleanplate.batch.planning import photo_list as twins
+from cleanplate.batch.planning.discovery import PhotoFilter
 from cleanplate.batch.planning.photo_list import RunPlan, plan_photos
 from cleanplate.batch.planning.watching import watch_photos
 from cleanplate.errors import InputError

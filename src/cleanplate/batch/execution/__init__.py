@@ -1,10 +1,9 @@
 """Processing photos: one, or many in worker processes."""
 
-from cleanplate.batch.execution.engine import Engine, Resources, run_plan
+from cleanplate.batch.execution.engine import Engine, Resources, is_portable, parse_size, run_plan
 from cleanplate.batch.execution.in_memory import pass_bytes, run_bytes
-from cleanplate.batch.execution.memory import parse_size
 from cleanplate.batch.execution.process_photo import run_photo
-from cleanplate.batch.execution.worker import Task, Worker, WorkerConfig, is_portable
+from cleanplate.batch.execution.worker import Task, Worker, WorkerConfig
 
 __all__ = [
     "Engine",

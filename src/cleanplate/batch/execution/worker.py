@@ -30,7 +30,6 @@ from cleanplate.threads import ONE_THREAD
 
 if TYPE_CHECKING:
     from cleanplate.inpainting import Inpainter
-    from cleanplate.remover import Remover
     from cleanplate.segmentation import Segmenter
 
 _BOOT = (
@@ -60,15 +59,6 @@ class Task:
 
     photo: PlannedPhoto
     overwrite: bool
-
-
-def is_portable(remover: "Remover") -> bool:
-    """Return whether another process can have the same models: by name, or pickled."""
-    try:
-        pickle.dumps(remover.recipe)
-    except Exception:  # whatever a model of the caller's own raises
-        return False
-    return True
 
 
 class Worker:

@@ -1,6 +1,6 @@
 """What a run reads and writes, decided before anything starts."""
 
-from cleanplate.batch.planning.discovery import Walk, walk_folder
+from cleanplate.batch.planning.discovery import PhotoFilter, Walk, walk_folder
 from cleanplate.batch.planning.example_files import (
     Example,
     Provenance,
@@ -10,7 +10,6 @@ from cleanplate.batch.planning.example_files import (
     open_examples,
     segmenter_of_examples,
 )
-from cleanplate.batch.planning.filters import PhotoFilter
 from cleanplate.batch.planning.mask_folder import MaskFiles
 from cleanplate.batch.planning.photo_list import (
     PlannedPhoto,

@@ -1,12 +1,13 @@
-"""Finds the photos that folders and patterns hold, in an order that never changes."""
+"""Find the photos in folders and by patterns, in an order that never changes; filter them."""
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
-from cleanplate.io import is_photo_name
+from cleanplate.errors import InputError
+from cleanplate.io import is_photo_name, read_size
 
 Parts = tuple[str, ...]
 """A path below the walked folder, name by name."""
@@ -142,3 +143,84 @@ def _may_match_below(parts: Parts, pattern: Parts) -> bool:
     if not parts or pattern[0] == "**":
         return True
     return fnmatch(parts[0], pattern[0]) and _may_match_below(parts[1:], pattern[1:])
+
+
+def no_photos_message(inputs: Sequence[Path], walk: Walk, *, recursive: bool) -> str:
+    """Return why a run without photos is refused."""
+    named = ", ".join(str(path) for path in inputs)
+    others = f" ({count_files(walk.ignored)} that are no photos)" if walk.ignored else ""
+    if not recursive:
+        for folder in (path for path in inputs if path.is_dir()):
+            if next(walk_folder(folder, Walk(), recursive=True, excluded=()), None) is not None:
+                return (
+                    f"{named}: no photos here{others}, but in sub-folders; add -r to include them"
+                )
+    return f"{named}: no photos found{others}; name photos, or folders that hold some"
+
+
+def count_files(count: int) -> str:
+    """Return "1 file" or "7 files"."""
+    return f"{count} file" if count == 1 else f"{count} files"
+
+
+def notes_of(walk: Walk, left_out: int) -> tuple[str, ...]:
+    """Return notes on what a walk excluded, and on how many photos the filter did."""
+    ours = [
+        f"{path}: used by this run itself, left out of the inputs"
+        for path in dict.fromkeys(walk.excluded)
+    ]
+    links = [
+        f"{path}: a link to a folder, not followed; name it as an input to include it"
+        for path in dict.fromkeys(walk.links)
+    ]
+    deselected = "1 photo" if left_out == 1 else f"{left_out} photos"
+    selected = [f"{deselected} left out as the options ask"] if left_out else []
+    return (*ours, *links, *selected)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotoFilter:
+    """Globs and sizes. A glob without a slash is compared with each name in a path on its own.
+
+    A photo's path is the one below the input folder, for a named file its name.
+    """
+
+    include: tuple[str, ...] = ()  # one of them has to match the photo's name or path
+    exclude: tuple[str, ...] = ()  # none of them may match its path, its name or a folder's
+    min_size: int | None = None  # px of the long side
+    max_size: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the sizes.
+
+        Raises:
+            InputError: no size lies between them.
+        """
+        if None not in (self.min_size, self.max_size) and self.min_size > self.max_size:  # type: ignore[operator]
+            raise InputError(
+                f"--min-size {self.min_size} is above --max-size {self.max_size}; no photo is both"
+            )
+
+    def takes(self, source: Path, parts: Parts) -> bool:
+        """Return whether to do a photo; its header is read only if sizes were given."""
+        if any(_matches(glob, parts, folders=True) for glob in self.exclude):
+            return False
+        if self.include and not any(_matches(glob, parts, folders=False) for glob in self.include):
+            return False
+        if self.min_size is None and self.max_size is None:
+            return True
+        size_hw = read_size(source)
+        if size_hw is None:
+            return True  # it will fail with the reason
+        long_side = max(size_hw)
+        return (self.min_size or 0) <= long_side <= (self.max_size or long_side)
+
+
+def _matches(glob: str, parts: Parts, *, folders: bool) -> bool:
+    wanted: Sequence[str] = [name for name in glob.split("/") if name]
+    if len(wanted) == 1 and wanted[0] != "**":
+        names = parts if folders else parts[-1:]
+        return any(matches_pattern((name,), tuple(wanted)) for name in names)
+    return matches_pattern(parts, tuple(wanted)) or (
+        folders and any(matches_pattern(parts[:end], tuple(wanted)) for end in range(1, len(parts)))
+    )

@@ -2,19 +2,22 @@
 
 import os
 import stat
+import sys
+import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cleanplate.batch.planning.case_collisions import are_one_file, case_collisions
 from cleanplate.batch.planning.discovery import (
     Parts,
+    PhotoFilter,
     Walk,
     has_wildcard,
+    no_photos_message,
+    notes_of,
     walk_folder,
     walk_pattern,
 )
-from cleanplate.batch.planning.filters import PhotoFilter
 from cleanplate.errors import InputError
 from cleanplate.io import RawOutput, is_photo_name, result_name
 
@@ -118,14 +121,14 @@ def plan_photos(
             "--max-size; give others"
         )
     if not photos and not walk.unreadable and not may_be_empty:
-        raise InputError(_no_photos(sources, walk, recursive=recursive))
+        raise InputError(no_photos_message(sources, walk, recursive=recursive))
     plan = _name_results(_mark_shared_stems(photos.values()), output, raw_output)
     check_writes(plan, masks=masks, report=report)
     return RunPlan(
         plan,
         tuple(UnreadableFolder(*folder) for folder in walk.unreadable),
         walk.ignored,
-        (*_notes(walk, left_out), *_check_case_collisions(plan, output, masks)),
+        (*notes_of(walk, left_out), *_check_case_collisions(plan, output, masks)),
     )
 
 
@@ -399,32 +402,40 @@ def _mark_shared_stems(photos: Iterable[PlannedPhoto]) -> tuple[PlannedPhoto, ..
     )
 
 
-def _no_photos(inputs: Sequence[Path], walk: Walk, *, recursive: bool) -> str:
-    named = ", ".join(str(path) for path in inputs)
-    others = f" ({count_files(walk.ignored)} that are no photos)" if walk.ignored else ""
-    if not recursive:
-        for folder in (path for path in inputs if _is_folder(path)):
-            if next(walk_folder(folder, Walk(), recursive=True, excluded=()), None) is not None:
-                return (
-                    f"{named}: no photos here{others}, but in sub-folders; add -r to include them"
-                )
-    return f"{named}: no photos found{others}; name photos, or folders that hold some"
+def case_collisions(paths: Iterable[Path]) -> list[tuple[Path, Path]]:
+    """Return the pairs that differ only in upper and lower case or in their Unicode form."""
+    first: dict[str, Path] = {}
+    twins = []
+    for path in paths:
+        folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", str(path)).casefold())
+        other = first.setdefault(folded, path)
+        if other != path:
+            twins.append((other, path))
+    return twins
 
 
-def count_files(count: int) -> str:
-    """Return "1 file" or "7 files"."""
-    return f"{count} file" if count == 1 else f"{count} files"
+def are_one_file(first: Path, second: Path, folder: Path) -> bool:
+    """Return whether the disk that holds `folder` would take both names for one.
+
+    Args:
+        first: below `folder`.
+        second: below `folder`; differs as `case_collisions` tells.
+        folder: need not exist.
+    """
+    alike = [unicodedata.normalize("NFC", str(path)) for path in (first, second)]
+    if alike[0] == alike[1]:  # macOS takes all forms for one, the others none
+        return sys.platform == "darwin"
+    return _ignores_case(folder)
 
 
-def _notes(walk: Walk, left_out: int) -> tuple[str, ...]:
-    ours = [
-        f"{path}: used by this run itself, left out of the inputs"
-        for path in dict.fromkeys(walk.excluded)
-    ]
-    links = [
-        f"{path}: a link to a folder, not followed; name it as an input to include it"
-        for path in dict.fromkeys(walk.links)
-    ]
-    deselected = "1 photo" if left_out == 1 else f"{left_out} photos"
-    selected = [f"{deselected} left out as the options ask"] if left_out else []
-    return (*ours, *links, *selected)
+def _ignores_case(folder: Path) -> bool:
+    """Return whether the disk ignores case, by the first folder above that has letters in it."""
+    folder = folder.absolute()
+    for path in (folder, *folder.parents):
+        swapped = path.with_name(path.name.swapcase()) if path.name else path
+        if swapped != path and path.exists():
+            try:
+                return swapped.samefile(path)
+            except OSError:
+                return False
+    return sys.platform in ("win32", "darwin")

@@ -10,22 +10,21 @@ from cleanplate.batch.records.decide import (
     is_same,
     state_of,
 )
-from cleanplate.batch.records.html_page import PageWriter
+from cleanplate.batch.records.html_page import PageWriter, make_thumbnails
 from cleanplate.batch.records.journal import JOURNAL_FOLDER, Journal
-from cleanplate.batch.records.report import (
-    ModelNames,
-    ReportWriter,
-    describe_models,
-    describe_result,
-)
 from cleanplate.batch.records.results import (
     EMPTY_MASK,
     FileState,
     FoundObject,
+    ModelNames,
     PhotoResult,
     ProcessedPhoto,
+    ReportWriter,
     SkipReason,
     Status,
+    Thumbnails,
+    describe_models,
+    describe_result,
     failed_result,
     own_masks_of,
     skipped_result,
@@ -38,7 +37,6 @@ from cleanplate.batch.records.settings import (
     job_of,
     settings_in_words,
 )
-from cleanplate.batch.records.thumbnails import Thumbnails, make_thumbnails
 
 __all__ = [
     "EMPTY_MASK",

@@ -1,7 +1,8 @@
-"""The report as a page: thumbnails to look through, in one file that needs no network."""
+"""The report as a page: one file with thumbnails, which needs no network."""
 
 import base64
 import importlib.resources
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -12,10 +13,13 @@ from types import TracebackType
 from typing import Self, TextIO
 from urllib.parse import quote
 
+import cv2
+import numpy as np
+
 from cleanplate import __version__
-from cleanplate.batch.records.results import PhotoResult
-from cleanplate.batch.records.thumbnails import Thumbnails
+from cleanplate.batch.records.results import PhotoResult, Thumbnails
 from cleanplate.errors import PhotoError
+from cleanplate.types import Mask, Removal, RGBImage
 
 # Some 10,000 changed photos; browsers open pages of this size from the disk in a few seconds.
 LARGEST_BYTES = 64_000_000
@@ -129,3 +133,52 @@ def _data_urls(thumbnails: Thumbnails) -> list[str | None]:
         else "data:image/webp;base64," + base64.b64encode(picture).decode("ascii")
         for picture in pictures
     ]
+
+
+SIDE_PX = 160  # long side
+_QUALITY = 60  # of WebP: at 160 px it takes 2 to 4 kB a picture
+
+
+def make_thumbnails(image: RGBImage, removal: Removal | None = None) -> Thumbnails:
+    """Return small pictures of a photo, and of what became of it if it was changed.
+
+    Args:
+        image: (H, W, 3) uint8, RGB. Not modified.
+        removal: what was done to it.
+    """
+    before = _encode(_shrunk(image), lossless=False)
+    if removal is None or not removal.changed:
+        return Thumbnails(before)
+    return Thumbnails(
+        before,
+        _encode(_shrunk_mask(removal.mask), lossless=True),
+        _encode(_shrunk(removal.image), lossless=False),
+    )
+
+
+def _size_wh(size_hw: tuple[int, ...]) -> tuple[int, int]:
+    shrink = max(1.0, max(size_hw[:2]) / SIDE_PX)
+    return max(1, round(size_hw[1] / shrink)), max(1, round(size_hw[0] / shrink))
+
+
+def _shrunk(image: RGBImage) -> RGBImage:
+    small = cv2.resize(image, _size_wh(image.shape), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8)
+
+
+def _shrunk_mask(mask: Mask) -> RGBImage:
+    """Return a mask in which small holes still show."""
+    white = mask.astype(np.uint8) * np.uint8(255)
+    small = cv2.resize(white, _size_wh(mask.shape), interpolation=cv2.INTER_AREA)
+    shown = (small > 0).astype(np.uint8) * np.uint8(255)
+    return np.repeat(shown[..., None], 3, axis=2)
+
+
+def _encode(picture: RGBImage, *, lossless: bool) -> bytes:
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(
+        stream, format="WEBP", lossless=lossless, quality=_QUALITY, method=4
+    )
+    return stream.getvalue()

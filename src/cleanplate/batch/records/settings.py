@@ -7,7 +7,7 @@ from typing import Any
 
 from cleanplate.batch.job import Job
 from cleanplate.batch.planning import MaskFiles
-from cleanplate.batch.records.report import ModelNames
+from cleanplate.batch.records.results import ModelNames
 from cleanplate.errors import CleanplateError, InputError
 from cleanplate.hub import get_model, read_manifest
 from cleanplate.options import Rules
