@@ -32,7 +32,7 @@ from cleanplate import Remover
 from cleanplate.errors import WeightsError
 from cleanplate.hub.install import import_model
 from cleanplate.hub.registry import MODELS
-from cleanplate.hub.store import HOME_VARIABLE, find_file, is_here
+from cleanplate.hub.store import HOME_VARIABLE, find_file, is_available
 from cleanplate.inpainting import DEFAULT_INPAINTER, METHODS
 from cleanplate.segmentation import DEFAULT_SEGMENTER, create_segmenter
 from cleanplate.segmentation.interactive import create_prompter
@@ -97,12 +97,12 @@ def install(name: str) -> None:
 
 def make_available(name: str, home: Path) -> bool:
     """Let a model be found: on this machine, or in `home`, where it is made if it can be."""
-    if is_here(MODELS[name]):
+    if is_available(MODELS[name]):
         return True
     os.environ[HOME_VARIABLE] = str(home)
-    if not is_here(MODELS[name]) and (MODELS[name].checkpoints or name in OWN):
+    if not is_available(MODELS[name]) and (MODELS[name].checkpoints or name in OWN):
         install(name)
-    return is_here(MODELS[name])
+    return is_available(MODELS[name])
 
 
 def runner(name: str, photo: RGBImage, hole: Mask) -> Run:

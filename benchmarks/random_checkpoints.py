@@ -21,7 +21,6 @@ from cleanplate.hub.convert import (
     lama,
     mobilesam,
     rfdetr,
-    torchvision_detection,
 )
 from cleanplate.hub.registry.entry import Model
 from sam_names import metas_name
@@ -52,12 +51,6 @@ def _torchvision_semantic(model: Model, folder: Path) -> list[Path]:
     network = getattr(segmentation, architecture)(weights=None, weights_backbone=None, **options)
     last = [layer for layer in network.classifier.modules() if isinstance(layer, nn.Conv2d)][-1]
     _always(last, 0)  # the background
-    return [_saved(network.state_dict(), folder / "checkpoint.pth")]
-
-
-def _torchvision_detection(model: Model, folder: Path) -> list[Path]:
-    network = torchvision_detection._build(model.name.partition(".")[0])
-    _always(network.roi_heads.box_predictor.cls_score, 0)
     return [_saved(network.state_dict(), folder / "checkpoint.pth")]
 
 
@@ -126,7 +119,6 @@ def _mobilesam(_: Model, folder: Path) -> list[Path]:
 _WRITERS = MappingProxyType[str, Callable[[Model, Path], list[Path]]](
     {
         "torchvision_semantic": _torchvision_semantic,
-        "torchvision_detection": _torchvision_detection,
         "rfdetr": _rfdetr,
         "ade20k": _ade20k,
         "clipseg": _clipseg,

@@ -7,7 +7,7 @@ from pathlib import Path
 from cleanplate.hub.download import checksum_of
 from cleanplate.hub.registry import MODELS
 from cleanplate.hub.registry.entry import Model
-from cleanplate.hub.store import how_to_get
+from cleanplate.hub.store import install_hint
 from cleanplate.inpainting import METHODS
 from cleanplate.labels import aliases_of, label_ids
 
@@ -120,7 +120,7 @@ def _describe(model: Model) -> Iterator[str]:
         yield f"- Measured: {measured} ({data})."
     if not model.is_built_in:
         converted = " It is converted to ONNX once, which needs the extra `convert`."
-        yield f"- To have it: {how_to_get(model)}.{converted if model.checkpoints else ''}"
+        yield f"- To have it: {install_hint(model)}.{converted if model.checkpoints else ''}"
     yield f"- Contract: {model.contract}."
     yield from ("", "| File | Bytes | Checksum |", "|---|---|---|")
     for file in model.checkpoints or model.files:

@@ -118,7 +118,9 @@ def test_models_pull_shows_the_licence_and_wants_it_accepted(cli, small, home):
     ran = cli("models", "pull", "small.test", "--from", small, "--accept-licence")
     assert (ran.code, ran.out) == (0, "small.test is installed, 3 bytes\n")
     assert "FORBIDS commercial use" in ran.err
-    assert cli("models", "pull", "small.test").out == "small.test is here already, and whole\n"
+    assert (
+        cli("models", "pull", "small.test").out == "small.test is already installed and verified\n"
+    )
     assert "  state     here\n" in cli("models", "list").out
 
 

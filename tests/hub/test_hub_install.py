@@ -22,7 +22,7 @@ from cleanplate.hub import install as obtain
 from cleanplate.hub.convert import Conversion
 from cleanplate.hub.install import import_model, pull_model
 from cleanplate.hub.registry.entry import Licence, ModelFile
-from cleanplate.hub.store import find_file, is_here, read_file, read_manifest
+from cleanplate.hub.store import find_file, is_available, read_file, read_manifest
 
 NON_COMMERCIAL = Licence(spdx="CC-BY-NC-4.0", commercial="no", note="for research only")
 
@@ -99,7 +99,7 @@ def test_a_wrong_file_is_not_installed(published, mirror):
     (mirror / "abc.onnx").write_bytes(b"abd")
     with pytest.raises(ChecksumError, match="the registered one is ba7816bf"):
         pull_model("abc.test", mirror=str(mirror))
-    assert not is_here(published)
+    assert not is_available(published)
 
 
 @pytest.mark.parametrize("use", [pull_model, lambda name: import_model(name, [])])
@@ -120,9 +120,9 @@ def test_a_licence_that_forbids_commercial_use_has_to_be_accepted(make_model, re
         pull_model("abc.test", mirror=str(mirror))
     with pytest.raises(LicenceError, match=match):
         import_model("abc.test", [mirror / "abc.onnx"])
-    assert not is_here(model)
+    assert not is_available(model)
     pull_model("abc.test", mirror=str(mirror), accept_licence=True)
-    assert is_here(model)
+    assert is_available(model)
 
 
 def test_a_model_without_an_address_cannot_be_pulled(make_model, registered, home):
@@ -161,7 +161,7 @@ def test_a_conversion_that_fails_installs_nothing(to_convert, mirror, converter,
     monkeypatch.setattr(obtain, "convert", fail)
     with pytest.raises(WeightsError, match="is not of this architecture"):
         pull_model("abc.test", mirror=str(mirror))
-    assert not is_here(to_convert)
+    assert not is_available(to_convert)
 
 
 # --- import
@@ -194,7 +194,7 @@ def test_own_weights_have_to_be_called_so(to_convert, mirror, converter, tmp_pat
     files = [own, mirror / "more.pth"]
     with pytest.raises(ChecksumError, match=r"if these are weights of your own .* --own-weights$"):
         import_model("abc.test", files)
-    assert not is_here(to_convert)
+    assert not is_available(to_convert)
     assert import_model("abc.test", files, own_weights=True).origin == "own"
     assert read_file(to_convert, "fill") == b"own+more"
 
@@ -210,7 +210,7 @@ def test_own_weights_have_to_be_a_network(published, mirror):
     (mirror / "own.onnx").write_bytes(b"no network")
     with pytest.raises(WeightsError, match=r"own\.onnx: .* load it \(.+\); give an ONNX file$"):
         import_model("abc.test", [mirror / "own.onnx"], own_weights=True)
-    assert not is_here(published)
+    assert not is_available(published)
 
 
 def test_where_no_checksum_is_stated_files_are_taken_as_they_are(
@@ -272,7 +272,7 @@ SCRIPT = """
 def test_another_version_than_the_registered_one_is_not_used(published, mirror, make_model):
     pull_model("abc.test", mirror=str(mirror))
     newer = make_model(files=(replace(published.files[0], sha256="0" * 64),))
-    assert not is_here(newer)
+    assert not is_available(newer)
     with pytest.raises(WeightsError, match="is here in another version than is registered; run"):
         read_file(newer, "fill")
 

@@ -18,7 +18,7 @@ from cleanplate.hub.store import (
     find_file,
     home,
     install,
-    is_here,
+    is_available,
     is_installed,
     model_folder,
     read_file,
@@ -48,7 +48,7 @@ def built_in(tmp_path, monkeypatch, make_model):
 def test_the_registered_file_is_read_and_verified(built_in, tmp_path):
     path = tmp_path / "abc.onnx"
     path.write_bytes(b"abc")
-    assert is_here(built_in)
+    assert is_available(built_in)
     assert find_file(built_in, "fill") == path
     assert read_file(built_in, "fill") == b"abc"
     assert verify_file(built_in, "fill") == path
@@ -56,7 +56,7 @@ def test_the_registered_file_is_read_and_verified(built_in, tmp_path):
 
 @pytest.mark.parametrize("use", [find_file, read_file, verify_file])
 def test_a_missing_file_says_to_reinstall(built_in, use):
-    assert not is_here(built_in)
+    assert not is_available(built_in)
     with pytest.raises(WeightsError, match=r"abc\.onnx: built-in model file is missing; reinstall"):
         use(built_in, "fill")
 
@@ -133,7 +133,7 @@ def test_the_folder_is_the_users_choice_or_the_systems(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("use", [find_file, read_file, verify_file])
 def test_a_model_that_is_not_here_says_how_to_get_it(home, make_model, use):
-    assert not is_here(make_model())
+    assert not is_available(make_model())
     assert not is_installed(make_model())
     match = r"^abc\.test is not on this machine; run 'cleanplate models pull abc\.test'$"
     with pytest.raises(WeightsError, match=match):
@@ -165,7 +165,7 @@ def test_what_is_installed_is_read_back(make_model, abc):
     )
     assert read_manifest(model) == written
     assert (written.origin, written.made_from) == ("own", made_from)
-    assert is_here(model)
+    assert is_available(model)
     assert is_installed(model)
     assert read_file(model, "fill") == b"abc"
     assert verify_file(model, "fill").name == "abc-ba7816bf.onnx"
@@ -201,7 +201,7 @@ def test_an_installed_file_that_was_deleted_is_missing(make_model, abc):
     model = make_model()
     install(model, {"fill": abc})
     find_file(model, "fill").unlink()
-    assert not is_here(model)
+    assert not is_available(model)
     assert is_installed(model)
     with pytest.raises(WeightsError, match=r"model file is missing; run 'cleanplate models remove"):
         read_file(model, "fill")
@@ -224,7 +224,7 @@ def test_a_damaged_manifest_is_an_error_with_the_way_out(make_model, abc, conten
     model = make_model()
     install(model, {"fill": abc})
     (model_folder(model) / "manifest.json").write_bytes(content)
-    assert not is_here(model)
+    assert not is_available(model)
     with pytest.raises(WeightsError, match=rf"manifest\.json: {match}.*models remove abc\.test"):
         read_file(model, "fill")
 
@@ -248,7 +248,7 @@ def test_a_model_that_cannot_be_written_is_an_error(make_model, abc, monkeypatch
     monkeypatch.setattr("cleanplate.io.write_bytes_atomic", refuse)
     with pytest.raises(WeightsError, match=r"abc\.onnx: the disk is full; free some space"):
         install(make_model(), {"fill": abc})
-    assert not is_here(make_model())
+    assert not is_available(make_model())
 
 
 @pytest.mark.usefixtures("home")

@@ -15,9 +15,9 @@ from cleanplate.hub.store import (
     Origin,
     describe_file,
     home,
-    how_to_get,
     install,
-    is_here,
+    install_hint,
+    is_available,
     read_manifest,
     verify_file,
 )
@@ -50,13 +50,13 @@ def pull_model(
         WeightsError: it cannot be fetched, converted or written, or there is no address.
     """
     model = _foreign(name)
-    if is_here(model):
+    if is_available(model):
         for file in model.files:
             verify_file(model, file.role)
         return read_manifest(model)
     _check_licence(model, accepted=accept_licence)
     if not model.can_be_pulled:
-        raise WeightsError(f"{name} cannot be pulled: {how_to_get(model)}")
+        raise WeightsError(f"{name} cannot be pulled: {install_hint(model)}")
     if model.checkpoints:
         check_can_convert(model)
     with _own_folder() as folder:

@@ -72,7 +72,7 @@ def is_installed(model: Model) -> bool:
     return not model.is_built_in and model_folder(model).is_dir()
 
 
-def is_here(model: Model) -> bool:
+def is_available(model: Model) -> bool:
     """Return whether the files of a model lie on this machine; their content is not looked at."""
     if model.is_built_in:
         return all((_BUILT_IN / file.filename).is_file() for file in model.files)
@@ -93,7 +93,7 @@ def read_manifest(model: Model) -> Manifest:
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise WeightsError(f"{model.name} is not on this machine; {how_to_get(model)}") from None
+        raise WeightsError(f"{model.name} is not on this machine; {install_hint(model)}") from None
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path}: cannot be read ({error}); {_again(model)}") from None
     try:
@@ -241,7 +241,7 @@ def describe_file(path: Path) -> StoredFile:
     return StoredFile(filename=path.name, sha256=digest, size_bytes=found.st_size)
 
 
-def how_to_get(model: Model) -> str:
+def install_hint(model: Model) -> str:
     """Return what a user has to do to have a model here, as the end of a sentence."""
     if model.can_be_pulled:
         return f"run 'cleanplate models pull {model.name}'"
@@ -252,7 +252,7 @@ def how_to_get(model: Model) -> str:
 def _again(model: Model) -> str:
     if model.is_built_in:
         return "reinstall cleanplate"
-    return f"run 'cleanplate models remove {model.name}', then {how_to_get(model)}"
+    return f"run 'cleanplate models remove {model.name}', then {install_hint(model)}"
 
 
 def _locate(model: Model, role: str) -> tuple[Path, StoredFile]:

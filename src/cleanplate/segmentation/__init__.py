@@ -39,7 +39,6 @@ __all__ = [
 _FAMILIES = MappingProxyType(
     {
         "deeplab": ("deeplab", "DeepLabSegmenter"),
-        "maskrcnn": ("maskrcnn", "MaskRCNNSegmenter"),
         "rfdetr": ("rfdetr", "RfDetrSegmenter"),
         "torchvision_semantic": ("torchvision", "TorchvisionSemanticSegmenter"),
         "ade20k": ("ade20k", "Ade20kSegmenter"),

@@ -70,11 +70,11 @@ def _with_advice(error: UnknownNameError) -> UnknownNameError:
     """Return the error with what to do if words are meant that no list of labels has."""
     if not any(character.isalpha() for character in error.name):
         return error
-    from cleanplate.hub import MODELS, how_to_get, is_here
+    from cleanplate.hub import MODELS, install_hint, is_available
 
     takes_any = [it for it in MODELS.values() if it.kind == "segmenter" and not it.labels]
-    model = next((it for it in takes_any if is_here(it)), takes_any[0])
-    got = "it is here" if is_here(model) else f"to get it {how_to_get(model)}"
+    model = next((it for it in takes_any if is_available(it)), takes_any[0])
+    got = "it is here" if is_available(model) else f"to get it {install_hint(model)}"
     return UnknownNameError(
         error.kind,
         error.name,

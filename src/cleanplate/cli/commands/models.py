@@ -93,15 +93,15 @@ def pull_command(
     The licence is shown first. With CLEANPLATE_OFFLINE=1 nothing is downloaded; proxies are taken
     from HTTPS_PROXY and the like.
     """
-    from cleanplate.hub import get_model, is_here, pull_model
+    from cleanplate.hub import get_model, is_available, pull_model
 
     model = get_model(name)
     if model.is_built_in:
         print_line(f"{name} is built in; there is nothing to download")
         return
-    if is_here(model):
+    if is_available(model):
         pull_model(name)
-        print_line(f"{name} is here already, and whole")
+        print_line(f"{name} is already installed and verified")
         return
     _show_licence(model)
     with _shown_progress() as progress:
@@ -222,12 +222,12 @@ def _describe(model: "Model") -> Iterator[str]:
 
 
 def _state(model: "Model") -> str:
-    from cleanplate.hub import how_to_get, is_here, read_manifest
+    from cleanplate.hub import install_hint, is_available, read_manifest
 
     if model.is_built_in:
         return "built in"
-    if not is_here(model):
-        return f"not here; {how_to_get(model)}"
+    if not is_available(model):
+        return f"not here; {install_hint(model)}"
     return {"registered": "here", "unstated": "here", "own": "here, weights of your own"}[
         read_manifest(model).origin
     ]
@@ -291,13 +291,13 @@ def _shown_progress() -> "Iterator[Progress]":
 
 
 def _as_json(model: "Model") -> dict[str, object]:
-    from cleanplate.hub import is_here
+    from cleanplate.hub import is_available
 
     return {
         "name": model.name,
         "kind": model.kind,
         "built_in": model.is_built_in,
-        "here": is_here(model),
+        "here": is_available(model),
         "size_bytes": model.size_bytes,
         "files": [
             {

@@ -1,9 +1,9 @@
-"""Segmenters that torchvision publishes: semantic ones of VOC classes, Mask R-CNN of COCO's."""
+"""Semantic segmenters of the VOC classes, published by torchvision."""
 
 from collections.abc import Mapping
 
 from cleanplate.hub.registry.entry import Checkpoint, Licence, Model, ModelFile, frozen_metrics
-from cleanplate.labels import COCO_LABELS, VOC_LABELS
+from cleanplate.labels import VOC_LABELS
 
 _URL = "https://download.pytorch.org/models/"
 _PAGE = "https://docs.pytorch.org/vision/stable/models.html"
@@ -66,47 +66,6 @@ def _semantic(
     )
 
 
-def _mask_rcnn(
-    architecture: str,
-    filename: str,
-    size_bytes: int,
-    checksum: str,
-    *,
-    paper: str,
-    recipe: str,
-    quality: Mapping[str, float],
-    choose: str,
-) -> Model:
-    """Return the entry of a Mask R-CNN with weights `COCO_V1`."""
-    return Model(
-        name=f"{architecture}.coco",
-        kind="segmenter",
-        family="maskrcnn",
-        files=tuple(
-            ModelFile(role=role, filename=f"{architecture}_{role}.onnx")
-            for role in ("propose", "classify", "outline")
-        ),
-        checkpoints=(
-            Checkpoint(
-                filename=filename, url=_URL + filename, size_bytes=size_bytes, checksum=checksum
-            ),
-        ),
-        converter="torchvision_detection",
-        page=_PAGE,
-        labels=COCO_LABELS,
-        licence=_LICENCE,
-        source=f"{paper}; weights COCO_V1 of torchvision",
-        recipe=recipe,
-        training_photos=f"{_COCO_PHOTOS}; {_BACKBONE_PHOTOS}",
-        contract="propose: normalised RGB (1, 3, H, W) float32, H and W multiples of 32; returns "
-        "features of strides 4, 8, 16, 32 and, of all anchors, objectness (A,) and deltas (A, 4). "
-        "classify: the features and K boxes in px; returns logits (K, 91) and deltas (K, 91, 4). "
-        "outline: the features, K boxes and classes; returns probabilities (K, 28, 28)",
-        choose=choose,
-        metrics=frozen_metrics({"COCO val2017, published by torchvision": {**quality}}),
-    )
-
-
 ENTRIES = (
     _semantic(
         "fcn_resnet50",
@@ -162,31 +121,5 @@ ENTRIES = (
         paper=f"LR-ASPP; {_MOBILENET}",
         quality={"miou": 0.579, "pixel_accuracy": 0.912},
         choose="the smallest and quickest, with the coarsest outlines",
-    ),
-    _mask_rcnn(
-        "maskrcnn_resnet50_fpn_v2",
-        "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
-        185_828_065,
-        "sha256:73cbd0190fcbe3ba339921fbce2c3a0b6bb9126c9a133c85e43a2a8e060a109e",
-        paper="Mask R-CNN, He et al. 2017, arXiv:1703.06870, as improved by Li et al. 2021, "
-        "arXiv:2111.11429",
-        recipe="trained by torchvision on COCO train2017 with the improved recipe "
-        "(pytorch/vision pull request 5773)",
-        quality={"box_map": 0.474, "mask_map": 0.418},
-        choose="tells touching objects of 80 classes apart; slow on a CPU; outlines of large "
-        "objects are coarse, they come from 28 x 28 cells, and objects under about 15 px in a "
-        "photo brought to 1,333 px are missed",
-    ),
-    _mask_rcnn(
-        "maskrcnn_resnet50_fpn",
-        "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
-        178_090_079,
-        "sha256:bf2d0c1efbc936eeee2bc95a48e80ebc86b891f61b0106485937fc29f9315fc0",
-        paper="Mask R-CNN, He et al. 2017, arXiv:1703.06870",
-        recipe="trained by torchvision on COCO train2017 from ImageNet weights of the backbone "
-        "(references/detection)",
-        quality={"box_map": 0.379, "mask_map": 0.346},
-        choose="tells touching objects of 80 classes apart at less than half the arithmetic of "
-        "maskrcnn_resnet50_fpn_v2, which finds more",
     ),
 )
