@@ -67,6 +67,7 @@ def small(monkeypatch, tmp_path):
     )
     models = {**MODELS, model.name: model}
     monkeypatch.setattr("cleanplate.hub.registry.MODELS", models)
+    monkeypatch.setattr("cleanplate.hub.MODELS", models)
     (tmp_path / "mirror").mkdir()
     (tmp_path / "mirror" / "abc.onnx").write_bytes(b"abc")
     return tmp_path / "mirror"
@@ -203,7 +204,7 @@ def test_models_verify_names_the_broken_file_and_checks_the_rest(cli, monkeypatc
             raise ChecksumError("edgeconnect_edges.onnx: SHA-256 differs; reinstall cleanplate")
         return verify(model, role)
 
-    monkeypatch.setattr(store, "verify_file", broken)
+    monkeypatch.setattr("cleanplate.hub.verify_file", broken)
     ran = cli("models", "verify")
     assert ran.code == 1
     assert ran.err == (
