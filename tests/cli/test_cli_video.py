@@ -70,7 +70,7 @@ def test_a_clip_is_cleaned_and_told(cli, make_clip, tmp_path):
     assert "% from other frames" in first
     assert more[0].startswith("  1 shot, 1 key frame, masks stabilised in ")
     assert more[1].startswith("  flicker ")
-    assert more[2].startswith("  look ")
+    assert more[2].startswith("  detect ")
     line = json.loads((tmp_path / "new" / "report.json").read_text())
     assert line["status"] == "removed"
     assert line["settings"]["labels"] == ["person"]

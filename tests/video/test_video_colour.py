@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from cleanplate.video.colour import DEEP_UNIT, LUMA_COEFFICIENTS, Coding, eight_bit
+from cleanplate.video.colour import LUMA_COEFFICIENTS, UNIT, SampleFormat, to_uint8
 
 CODINGS = [
-    Coding(bits=bits, sub_xy=sub_xy, matrix=matrix, full_range=full)
+    SampleFormat(bits=bits, sub_xy=sub_xy, matrix=matrix, full_range=full)
     for bits in (8, 10)
     for sub_xy in ((2, 2), (2, 1), (1, 1))
     for matrix in (1, 6, 9)
@@ -38,7 +38,7 @@ def test_a_colour_comes_back(coding, rgb):
 
 @pytest.mark.parametrize("bits", [8, 10])
 def test_black_and_white_have_the_published_values(bits):
-    limited = Coding(bits=bits, sub_xy=(2, 2), matrix=1, full_range=False)
+    limited = SampleFormat(bits=bits, sub_xy=(2, 2), matrix=1, full_range=False)
     one = 1 << (bits - 8)
     assert [int(p[0, 0]) for p in planes_of(limited, (0, 0, 0), (4, 4))] == [16 * one] + 2 * [
         128 * one
@@ -80,5 +80,5 @@ def test_the_coefficients_are_those_of_the_standards():
 
 
 def test_deep_pictures_are_rounded_to_eight_bits():
-    deep = np.array([[[0, 127, 128], [255 * DEEP_UNIT, 254 * DEEP_UNIT + 200, 40000]]], np.uint16)
-    assert eight_bit(deep).tolist() == [[[0, 0, 1], [255, 255, 156]]]
+    deep = np.array([[[0, 127, 128], [255 * UNIT, 254 * UNIT + 200, 40000]]], np.uint16)
+    assert to_uint8(deep).tolist() == [[[0, 0, 1], [255, 255, 156]]]

@@ -10,7 +10,7 @@ import pytest
 from video_builders import panned, write_clip
 
 from cleanplate.errors import MissingExtraError, PhotoError
-from cleanplate.video.reading import frames_of, read_clip
+from cleanplate.video.reading import decode_frames, read_clip
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_what_is_known_of_a_clip(tmp_path, frames):
     assert clip.quarter_turns == 3  # clockwise by one
     assert clip.time_base == Fraction(1, 90000)
     assert clip.frames == 3
-    assert clip.coding.bits == 8
+    assert clip.sample_format.bits == 8
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_size_that_changes_is_told(tmp_path, frames):
             packet.pts = packet.dts = number * 33
             output.mux(packet)
     with pytest.raises(PhotoError, match="the size or kind of its picture changes at frame 3"):
-        list(frames_of(read_clip(path)))
+        list(decode_frames(read_clip(path)))
 
 
 def test_without_the_extra_the_command_to_install_is_told(tmp_path, monkeypatch, frames):

@@ -233,7 +233,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, remover, rng, monkeyp
     source = write_clip(tmp_path / "in.mp4", panned(rng, frames=8)[0])
 
     def full(self, frame, planes):
-        with self._failure_told():
+        with self._raise_if_unwritable():
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("cleanplate.video.writing.ClipWriter.write_frame", full)

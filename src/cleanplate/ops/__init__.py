@@ -5,11 +5,14 @@ from cleanplate.ops.geometry import (
     Luma,
     Transform,
     convex_outline,
+    invert,
     is_plausible,
+    remap,
     scale_of,
     scaling,
     transform_points,
     translation,
+    warp,
 )
 from cleanplate.ops.guided_filter import ColourGuide, Field, apply_coefficients, box_mean
 from cleanplate.ops.masks import (
@@ -60,12 +63,14 @@ __all__ = [
     "encode_rle",
     "expand_box",
     "fill_holes",
+    "invert",
     "is_plausible",
     "parallel_map",
     "paste",
     "plan_windows",
     "pull_push",
     "rasterize",
+    "remap",
     "resample",
     "scale_of",
     "scaling",
@@ -75,4 +80,5 @@ __all__ = [
     "transform_points",
     "translation",
     "union",
+    "warp",
 ]

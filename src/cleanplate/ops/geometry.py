@@ -1,5 +1,7 @@
 """Plane transforms: how a picture of something may lie in another one."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -84,3 +86,35 @@ def convex_outline(mask: Mask) -> npt.NDArray[np.float64]:
     ).reshape(-1, 2)
     hull = cv2.convexHull(corners.astype(np.float32))[:, 0]
     return np.asarray(hull, np.float64)
+
+
+def invert(transform: Transform) -> Transform:
+    """Return the inverse transform."""
+    return np.asarray(np.linalg.inv(transform), np.float64)
+
+
+def warp(
+    image: npt.NDArray[Any],
+    transform: Transform,
+    size_hw: tuple[int, int],
+    interpolation: int = cv2.INTER_LINEAR,
+) -> npt.NDArray[Any]:
+    """Return an image warped by a transform; 0 beyond its border.
+
+    Args:
+        image: (H, W) or (H, W, C), uint8, uint16 or float32.
+        transform: from px of the image to px of the result.
+        size_hw: H and W of the result.
+        interpolation: an OpenCV flag.
+    """
+    moved = cv2.warpPerspective(image, transform, size_hw[::-1], flags=interpolation)
+    return np.asarray(moved)
+
+
+def remap(
+    image: npt.NDArray[Any], xy: npt.NDArray[np.float32], interpolation: int
+) -> npt.NDArray[Any]:
+    """Return the values of an image at (h, w, 2) float32 positions in px, x first; 0 outside."""
+    function: Any = cv2.remap  # its stub requires two maps
+    values = function(image, xy, None, interpolation, borderMode=cv2.BORDER_CONSTANT)
+    return np.asarray(values)

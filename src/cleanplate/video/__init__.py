@@ -1,4 +1,4 @@
-"""Clips: objects are removed from every frame, and the background comes from other frames."""
+"""Object removal from video clips, with the background taken from other frames."""
 
 from cleanplate.video.flicker import flicker
 from cleanplate.video.reading import Clip, read_clip

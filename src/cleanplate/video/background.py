@@ -18,11 +18,19 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops import Transform, dilate, drop_specks, transform_points, translation
+from cleanplate.ops import (
+    Transform,
+    dilate,
+    drop_specks,
+    invert,
+    remap,
+    transform_points,
+    translation,
+    warp,
+)
 from cleanplate.types import Box, Mask, RGBImage
-from cleanplate.video.colour import DEEP_UNIT, Picture, eight_bit
+from cleanplate.video.colour import UINT16_UNIT, RGBFrame, to_uint8
 from cleanplate.video.motion import extent_of
-from cleanplate.video.warping import inverse, resampled, warped
 
 Fill = Callable[[RGBImage, Mask], RGBImage]
 """Fills the True pixels of a mask, as `Remover.fill` does."""
@@ -56,7 +64,7 @@ _ROW = 4096  # places that one call of OpenCV's remap takes in a row
 class Applied:
     """What the plate gives one frame."""
 
-    picture: Picture  # the frame with what was accepted pasted in, unseamed
+    picture: RGBFrame  # the frame with what was accepted pasted in, unseamed
     accepted: Mask  # (H, W), True where it holds
     refused: Mask  # (H, W), the rest of the hole
     from_frames: int  # px of `accepted` that other frames show
@@ -94,7 +102,7 @@ class Plate:
         )
         self._frame_hw, self._unit = size_hw, unit
         dtype = np.uint8 if unit == 1 else np.uint16
-        self.picture: Picture = np.zeros((*self.size_hw, 3), dtype)
+        self.picture: RGBFrame = np.zeros((*self.size_hw, 3), dtype)
         self.source = np.zeros(self.size_hw, np.uint8)  # NOTHING, FRAMES or NETWORK
         self._seen = np.zeros(self.size_hw, np.bool_)  # what lies under the plate
         self._needed = np.zeros(self.size_hw, np.bool_)
@@ -106,9 +114,9 @@ class Plate:
     def need(self, mask: Mask, to_key: Transform) -> None:
         """Ask for the background of a hole, (H, W), and of its surroundings."""
         near = dilate(mask, _RING_PX).view(np.uint8)
-        self._needed |= warped(near, self._to_plate(to_key), self.size_hw) > 0
+        self._needed |= warp(near, self._to_plate(to_key), self.size_hw) > 0
 
-    def add(self, picture: Picture, mask: Mask, to_key: Transform) -> npt.NDArray[np.float32]:
+    def add(self, picture: RGBFrame, mask: Mask, to_key: Transform) -> npt.NDArray[np.float32]:
         """Take what a frame shows outside its hole.
 
         Returns:
@@ -141,13 +149,13 @@ class Plate:
         hole |= self._unsteady(spread)
         if hole.any():
             self._lay_ground()
-            filled = fill(eight_bit(self.picture), hole)
+            filled = fill(to_uint8(self.picture), hole)
             self.picture[hole] = filled[hole].astype(self.picture.dtype) * self._unit
             self.source[hole] = NETWORK
         del self._samples
 
     def apply(
-        self, picture: Picture, mask: Mask, to_key: Transform, gain: npt.NDArray[np.float32]
+        self, picture: RGBFrame, mask: Mask, to_key: Transform, gain: npt.NDArray[np.float32]
     ) -> Applied:
         """Put the background into a frame's hole, wherever it agrees with what is around that.
 
@@ -157,12 +165,12 @@ class Plate:
             to_key: from its px to the key frame's.
             gain: what `add` returned for it.
         """
-        from_plate = inverse(self._to_plate(to_key))
+        from_plate = invert(self._to_plate(to_key))
         is_still = np.array_equal(to_key, np.eye(3))
         height, width = mask.shape
         flags = cv2.INTER_NEAREST if is_still else cv2.INTER_CUBIC
-        plate = warped(self.picture, from_plate, (height, width), flags)
-        source = warped(self.source, from_plate, (height, width), cv2.INTER_NEAREST)
+        plate = warp(self.picture, from_plate, (height, width), flags)
+        source = warp(self.source, from_plate, (height, width), cv2.INTER_NEAREST)
         if (gain != 1).any():
             highest = 255 * self._unit
             exposed = np.clip(np.rint(plate / gain), 0, highest)
@@ -193,7 +201,7 @@ class Plate:
         return translation(-self._left, -self._top) @ to_key
 
     def _find_gain(
-        self, picture: Picture, away: Mask, to_plate: Transform
+        self, picture: RGBFrame, away: Mask, to_plate: Transform
     ) -> npt.NDArray[np.float32]:
         """Compare a frame with what lies under the plate, where both are free."""
         if not self._seen.any():
@@ -218,7 +226,7 @@ class Plate:
                 gain[channel] = np.clip(np.median(one[use] / two[use]), *_GAIN_RANGE)
         return np.where(np.abs(gain - 1) < _GAIN_STILL, np.float32(1), gain)
 
-    def _lay(self, picture: Picture, away: Mask, to_plate: Transform) -> None:
+    def _lay(self, picture: RGBFrame, away: Mask, to_plate: Transform) -> None:
         """Lay a frame under the plate, where nothing lies yet: surroundings for the fill."""
         if self._seen.all():
             return
@@ -228,21 +236,21 @@ class Plate:
         if self._laid is not None and np.abs(view - self._laid).max() < _SEEN_AGAIN_PX:
             return
         self._laid = view
-        free = warped(away.view(np.uint8) * np.uint8(255), to_plate, self.size_hw) > 250
+        free = warp(away.view(np.uint8) * np.uint8(255), to_plate, self.size_hw) > 250
         new = np.asarray(free & ~self._seen, np.bool_)
         if new.any():
-            seen = warped(picture, to_plate, self.size_hw)
+            seen = warp(picture, to_plate, self.size_hw)
             self.picture[new] = self._exposed(seen[new])
             self._seen |= new
 
-    def _sample(self, picture: Picture, away: Mask, to_plate: Transform) -> None:
+    def _sample(self, picture: RGBFrame, away: Mask, to_plate: Transform) -> None:
         """Keep the frame's samples of the places that are needed."""
         if self._places is None:
             return
         whole_px = np.allclose(to_plate[:2, :2], np.eye(2), atol=1e-9) and np.allclose(
             to_plate[:2, 2], np.rint(to_plate[:2, 2]), atol=1e-9
         )
-        from_plate = inverse(to_plate)
+        from_plate = invert(to_plate)
         rim = 0 if whole_px else 2  # cubic interpolation reaches so far
         limit = np.array([away.shape[1], away.shape[0]]) - rim
         draw = self._rng.random()  # one for all: neighbours keep samples of the same frames
@@ -261,7 +269,7 @@ class Plate:
                 values = _interpolated(picture, at[which].astype(np.float32))
             self._keep(which + start, self._exposed(values), draw)
 
-    def _keep(self, which: npt.NDArray[np.intp], values: Picture, draw: float) -> None:
+    def _keep(self, which: npt.NDArray[np.intp], values: RGBFrame, draw: float) -> None:
         """Keep one more sample of some places: of all that come, each is as likely to stay."""
         count = self._count[which]
         slot = np.minimum((draw * (count + 1.0)).astype(np.intp), count)
@@ -270,13 +278,13 @@ class Plate:
         self._samples[slot[taken], which[taken]] = values[taken]
         self._count[which] = np.minimum(count, np.iinfo(np.uint16).max - 1) + 1
 
-    def _exposed(self, values: Picture) -> Picture:
+    def _exposed(self, values: RGBFrame) -> RGBFrame:
         if (self._gain == 1).all():
             return values
         exposed = np.clip(np.rint(values.astype(np.float32) * self._gain), 0, 255 * self._unit)
         return np.asarray(exposed, self.picture.dtype)
 
-    def _medians(self) -> tuple[Picture, npt.NDArray[np.float32]]:
+    def _medians(self) -> tuple[RGBFrame, npt.NDArray[np.float32]]:
         """Return (P, 3) medians, and (P,) median deviations of the brightness, in 8-bit levels."""
         count = np.minimum(self._count, SAMPLES).astype(np.intp)
         median = np.zeros((len(count), 3), self.picture.dtype)
@@ -297,7 +305,7 @@ class Plate:
         unsteady = np.zeros(self.size_hw, np.bool_)
         if places is None:
             return unsteady
-        luma = cv2.cvtColor(eight_bit(self.picture), cv2.COLOR_RGB2GRAY)
+        luma = cv2.cvtColor(to_uint8(self.picture), cv2.COLOR_RGB2GRAY)
         wide = np.ones((3, 3), np.uint8)
         contrast = cv2.dilate(luma, wide).astype(np.float32) - cv2.erode(luma, wide)
         rows, columns = places[:, 0], places[:, 1]
@@ -322,12 +330,12 @@ class Plate:
         self.picture[empty] = colours[nearest[empty]]
 
 
-def _interpolated(picture: Picture, xy: npt.NDArray[np.float32]) -> Picture:
+def _interpolated(picture: RGBFrame, xy: npt.NDArray[np.float32]) -> RGBFrame:
     """Return (N, 3) colours at (N, 2) places."""
     short = -len(xy) % _ROW
     grid = np.pad(xy, ((0, short), (0, 0)), mode="edge").reshape(-1, _ROW, 2)
-    values = resampled(picture, grid, cv2.INTER_CUBIC).reshape(-1, 3)[: len(xy)]
-    highest = 255 * DEEP_UNIT
+    values = remap(picture, grid, cv2.INTER_CUBIC).reshape(-1, 3)[: len(xy)]
+    highest = 255 * UINT16_UNIT
     return values if picture.dtype == np.uint8 else np.minimum(values, highest)
 
 

@@ -20,11 +20,11 @@ from cleanplate.types import Mask
 Planes = tuple[npt.NDArray[np.generic], npt.NDArray[np.generic], npt.NDArray[np.generic]]
 """Y (H, W), Cb and Cr (h, w), uint8, or uint16 with the value in the low bits."""
 
-Picture = npt.NDArray[np.generic]
+RGBFrame = npt.NDArray[np.generic]
 """(H, W, 3) RGB: uint8, or uint16 in 256ths of an 8-bit level for clips of more than 8 bits."""
 
-DEEP_UNIT = 256
-"""Levels of a uint16 `Picture` to one of 8 bits."""
+UINT16_UNIT = 256
+"""Levels of a uint16 `RGBFrame` to one of 8 bits."""
 
 LUMA_COEFFICIENTS = MappingProxyType({
     1: (0.2126, 0.0722),  # BT.709
@@ -38,7 +38,7 @@ LUMA_COEFFICIENTS = MappingProxyType({
 
 
 @dataclass(frozen=True, slots=True)
-class Coding:
+class SampleFormat:
     """How the samples of a clip stand for colours."""
 
     bits: int  # of a sample, 8 to 12
@@ -48,13 +48,13 @@ class Coding:
 
     @property
     def dtype(self) -> type[np.generic]:
-        """Of a `Picture`."""
+        """Of a `RGBFrame`."""
         return np.uint8 if self.bits == 8 else np.uint16
 
     @property
     def unit(self) -> int:
-        """Levels of a `Picture` to one of 8 bits."""
-        return 1 if self.bits == 8 else DEEP_UNIT
+        """Levels of a `RGBFrame` to one of 8 bits."""
+        return 1 if self.bits == 8 else UINT16_UNIT
 
     @property
     def _scales(self) -> tuple[float, float, float, float]:
@@ -66,8 +66,8 @@ class Coding:
             return 0.0, span, middle, span
         return 16.0 * one, 219.0 * one, middle, 224.0 * one
 
-    def to_rgb(self, planes: Planes) -> Picture:
-        """Return the colours of a frame as a `Picture`; chroma is interpolated."""
+    def to_rgb(self, planes: Planes) -> RGBFrame:
+        """Return the colours of a frame as a `RGBFrame`; chroma is interpolated."""
         luma, *chroma = planes
         black, luma_span, middle, chroma_span = self._scales
         size_wh = (luma.shape[1], luma.shape[0])
@@ -87,14 +87,14 @@ class Coding:
         np.clip(picture, 0, 255 * self.unit, out=picture)
         return picture.astype(self.dtype)
 
-    def write_hole(self, planes: Planes, picture: Picture, mask: Mask) -> Planes:
+    def write_hole(self, planes: Planes, picture: RGBFrame, mask: Mask) -> Planes:
         """Return planes with the colours of a picture where a mask is True.
 
         A sample of chroma that covers several pixels is written if any of them is in the mask.
 
         Args:
             planes: of a frame. Not modified.
-            picture: (H, W, 3), see `Picture`.
+            picture: (H, W, 3), see `RGBFrame`.
             mask: (H, W) bool, not empty.
         """
         sub_x, sub_y = self.sub_xy
@@ -149,9 +149,9 @@ class Coding:
         return np.asarray(wide[: size_wh[1], : size_wh[0]], np.float32)
 
 
-def eight_bit(picture: Picture) -> npt.NDArray[np.uint8]:
-    """Return a `Picture` as (H, W, 3) uint8, for what works at 8 bits."""
+def to_uint8(picture: RGBFrame) -> npt.NDArray[np.uint8]:
+    """Return a `RGBFrame` as (H, W, 3) uint8, for what works at 8 bits."""
     if picture.dtype == np.uint8:
         return np.asarray(picture, np.uint8)
     wide = picture.astype(np.uint32)
-    return np.minimum((wide + DEEP_UNIT // 2) // DEEP_UNIT, 255).astype(np.uint8)
+    return np.minimum((wide + UINT16_UNIT // 2) // UINT16_UNIT, 255).astype(np.uint8)

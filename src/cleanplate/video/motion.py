@@ -42,7 +42,7 @@ _STILL_DIFFERENCE = 2.0  # grey levels, where there is nothing to follow
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Placed:
+class FramePlacement:
     """Where a frame lies."""
 
     segment: int  # 0, 1, ...: frames of one segment share a key frame, its first
@@ -69,7 +69,7 @@ class CameraTracker:
         self._move = np.eye(3)  # from the anchor to the last frame
         self._extent = np.zeros((0, 2))
 
-    def add(self, image: RGBImage, mask: Mask) -> Placed:
+    def add(self, image: RGBImage, mask: Mask) -> FramePlacement:
         """Return where the next frame lies.
 
         Args:
@@ -102,7 +102,7 @@ class CameraTracker:
         full = scaling(size_wh[0] / width, size_wh[1] / height)
         whole = np.linalg.inv(full) @ to_key @ full
         is_still = np.array_equal(to_key, np.eye(3))
-        return Placed(self._segment, np.eye(3) if is_still else whole / whole[2, 2], cut)
+        return FramePlacement(self._segment, np.eye(3) if is_still else whole / whole[2, 2], cut)
 
     def _follow(self, luma: Luma, away: Mask) -> Transform | None:
         """Return the move from the anchor to a frame, None if it cannot be told."""

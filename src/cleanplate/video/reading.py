@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from cleanplate.errors import MissingExtraError, PhotoError
 from cleanplate.io import read_error
-from cleanplate.video.colour import LUMA_COEFFICIENTS, Coding, Picture, Planes
+from cleanplate.video.colour import LUMA_COEFFICIENTS, Planes, RGBFrame, SampleFormat
 
 if TYPE_CHECKING:
     import av
@@ -56,7 +56,7 @@ class Clip:
     format: str  # one of the values of CONTAINERS
     codec: str  # a key of ENCODERS
     pixel_format: str
-    coding: Coding
+    sample_format: SampleFormat
     stored_hw: tuple[int, int]
     quarter_turns: int  # counter-clockwise, from the stored picture to the upright one
     display_matrix: tuple[int, ...] | None
@@ -74,7 +74,7 @@ class Clip:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Frame:
+class DecodedFrame:
     """One frame, as it was decoded."""
 
     index: int
@@ -83,9 +83,9 @@ class Frame:
     planes: Planes  # stored, not turned
     damaged: bool = False  # the decoder guessed a part of it
 
-    def picture(self, clip: Clip) -> Picture:
+    def picture(self, clip: Clip) -> RGBFrame:
         """Return the upright colours."""
-        turned = np.rot90(clip.coding.to_rgb(self.planes), clip.quarter_turns)
+        turned = np.rot90(clip.sample_format.to_rgb(self.planes), clip.quarter_turns)
         return np.ascontiguousarray(turned)
 
 
@@ -126,18 +126,18 @@ def read_clip(path: Path) -> Clip:
         context = stream.codec_context
         codec = context.name if context.name in ENCODERS else stream.codec.canonical_name
         _check(path, codec in ENCODERS, f"video of the codec {codec} is not written", _CONVERT)
-        with _damage_told(path):
+        with _raise_if_damaged(path):
             frame = next(container.decode(stream), None)
         if frame is None:
             raise PhotoError(path, "there is no frame in it", "check the file")
-        coding = _coding(path, codec, stream, frame)
+        sample_format = _sample_format(path, codec, stream, frame)
         matrix, turns = _turn(path, frame)
         return Clip(
             path=path,
             format=CONTAINERS[path.suffix.lower()],
             codec=codec,
             pixel_format=frame.format.name,
-            coding=coding,
+            sample_format=sample_format,
             stored_hw=(frame.height, frame.width),
             quarter_turns=turns,
             display_matrix=matrix,
@@ -169,20 +169,20 @@ def opened(path: Path) -> "Iterator[av.container.InputContainer]":
         yield container
 
 
-def frames_of(clip: Clip, *, threads: int | None = None) -> Iterator[Frame]:
+def decode_frames(clip: Clip, *, threads: int | None = None) -> Iterator[DecodedFrame]:
     """Yield the frames of a clip in the order they are shown; one at a time is held.
 
     Raises:
         PhotoError: it is damaged, or changes on the way.
     """
-    for item in frames_and_packets(clip, threads=threads, others=False):
-        if isinstance(item, Frame):
+    for item in decode_frames_and_packets(clip, threads=threads, others=False):
+        if isinstance(item, DecodedFrame):
             yield item
 
 
-def frames_and_packets(
+def decode_frames_and_packets(
     clip: Clip, *, threads: int | None = None, others: bool = True
-) -> "Iterator[Frame | av.Packet]":
+) -> "Iterator[DecodedFrame | av.Packet]":
     """Yield frames, and between them the packets of all other streams, in the file's order.
 
     Raises:
@@ -194,7 +194,7 @@ def frames_and_packets(
         if threads is not None:
             stream.codec_context.thread_count = threads
         index = 0
-        with _damage_told(clip.path):
+        with _raise_if_damaged(clip.path):
             for packet in container.demux() if others else container.demux(stream):
                 if packet.stream.index != stream.index:
                     if packet.size:
@@ -205,7 +205,7 @@ def frames_and_packets(
                     index += 1
 
 
-def _frame(clip: Clip, frame: "av.VideoFrame", index: int) -> Frame:
+def _frame(clip: Clip, frame: "av.VideoFrame", index: int) -> DecodedFrame:
     place = f"at frame {index}"
     same = (frame.height, frame.width) == clip.stored_hw and frame.format.name == clip.pixel_format
     _check(clip.path, same, f"the size or kind of its picture changes {place}", "cut it there")
@@ -214,12 +214,12 @@ def _frame(clip: Clip, frame: "av.VideoFrame", index: int) -> Frame:
     planes = [_plane(clip, frame.planes[number]) for number in range(3)]
     duration, damaged = int(frame.duration or 0), bool(frame.is_corrupt)
     stored = (planes[0], planes[1], planes[2])
-    return Frame(index, frame.pts or 0, duration, stored, damaged)
+    return DecodedFrame(index, frame.pts or 0, duration, stored, damaged)
 
 
 def _plane(clip: Clip, plane: "av.video.plane.VideoPlane") -> npt.NDArray[np.generic]:
     """Return a copy of a plane's samples, without the padding of its lines."""
-    sample = np.uint8 if clip.coding.bits == 8 else np.uint16
+    sample = np.uint8 if clip.sample_format.bits == 8 else np.uint16
     lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height]
     return np.ascontiguousarray(lines).view(sample)[:, : plane.width].copy()
 
@@ -252,7 +252,9 @@ def not_carried(stream: "av.stream.Stream") -> str | None:
     return f"stream {stream.index} ({kind.strip()}: neither picture, sound nor text)"
 
 
-def _coding(path: Path, codec: str, stream: "av.VideoStream", frame: "av.VideoFrame") -> Coding:
+def _sample_format(
+    path: Path, codec: str, stream: "av.VideoStream", frame: "av.VideoFrame"
+) -> SampleFormat:
     """Return how the samples stand for colours.
 
     Raises:
@@ -284,7 +286,7 @@ def _coding(path: Path, codec: str, stream: "av.VideoStream", frame: "av.VideoFr
     _check(path, matrix in LUMA_COEFFICIENTS, f"colour matrix {matrix} is not known", _CONVERT)
     bits, sub_xy = _FORMATS[kind]
     full_range = kind.startswith("yuvj") or int(frame.color_range) == 2
-    return Coding(bits=bits, sub_xy=sub_xy, matrix=matrix, full_range=full_range)
+    return SampleFormat(bits=bits, sub_xy=sub_xy, matrix=matrix, full_range=full_range)
 
 
 def _turn(path: Path, frame: "av.VideoFrame") -> tuple[tuple[int, ...] | None, int]:
@@ -310,7 +312,7 @@ def _turn(path: Path, frame: "av.VideoFrame") -> tuple[tuple[int, ...] | None, i
 
 
 @contextmanager
-def _damage_told(path: Path) -> Iterator[None]:
+def _raise_if_damaged(path: Path) -> Iterator[None]:
     library = load_av()
     try:
         yield

@@ -1,9 +1,9 @@
 """A clip's way through: look at every frame, put each shot's background together, write.
 
 The clip is decoded three times, always from the first frame to the last. The first time every
-frame is looked at: its objects, and how the camera moved. The second time one segment of a shot
+frame is detected at: its objects, and how the camera moved. The second time one segment of a shot
 after the other gives its clean plate; the third time, right behind, its frames are filled from it
-and written. Nothing of a frame is held longer than the few that masks are steadied over.
+and written. Nothing of a frame is held longer than the few that masks are smoothed over.
 """
 
 import time
@@ -27,56 +27,61 @@ from cleanplate.remover import NO_RULES
 from cleanplate.segmentation import SCORE_BELOW
 from cleanplate.types import Instance, Mask, RGBImage
 from cleanplate.video.background import Applied, Plate
-from cleanplate.video.colour import Picture, eight_bit
+from cleanplate.video.colour import RGBFrame, to_uint8
 from cleanplate.video.flicker import FlickerMeter
-from cleanplate.video.mask_store import MaskStore
+from cleanplate.video.masks import MaskStabilizer, MaskStore
 from cleanplate.video.motion import CameraTracker
-from cleanplate.video.reading import Clip, Frame, frames_and_packets, frames_of, read_clip
-from cleanplate.video.steadying import MaskSteadier
+from cleanplate.video.reading import (
+    Clip,
+    DecodedFrame,
+    decode_frames,
+    decode_frames_and_packets,
+    read_clip,
+)
 from cleanplate.video.writing import CRF_RANGE, DEFAULT_CRF, ClipWriter, check_storable
 
 if TYPE_CHECKING:
     from cleanplate.remover import Remover
 
 Progress = Callable[[str, int, int | None], None]
-"""Called after each frame with the stage ("look" or "fill"), the frames done, and their number."""
+"""Called after each frame with the stage ("detect" or "fill"), frames done, and frames in all."""
 
-_MISSING_S = 1.0  # that the pictures may end before the file; sound is often a little longer
-_WEAK_SHARE = 0.4  # of the least score: lower ones are never taken
+_MISSING_S = 1.0  # by which the video may end before the file; sound is often a little longer
+_WEAK_SHARE = 0.4  # of the minimum score: detections below it are never used
 
 
 @dataclass(slots=True, eq=False)
 class VideoRemoval:
-    """What became of a clip."""
+    """The result of one clip."""
 
     clip: Clip
     target: Path
-    changed: bool = False  # if not, nothing was found, and the clip was copied byte for byte
+    changed: bool = False  # False: nothing was detected, and the clip was copied byte for byte
     frames: int = 0
     frames_filled: int = 0
-    frames_steadied: int = 0  # in which a good part of the mask was found in the neighbours only
-    found: dict[str, int] = field(default_factory=dict)  # frames in which a label was to go
-    left: dict[str, int] = field(default_factory=dict)  # ... and in which one was left, by a rule
+    frames_steadied: int = 0  # whose mask was largely propagated from neighbouring frames
+    found: dict[str, int] = field(default_factory=dict)  # label -> frames it was removed from
+    left: dict[str, int] = field(default_factory=dict)  # label -> frames it was kept in
     shots: int = 0
     segments: int = 0  # of the shots, each with a key frame of its own
     filled_px: int = 0  # summed over the frames
-    from_frames_px: int = 0  # of these, what other frames show
-    by_network_px: int = 0  # filled on a plate, once for all its frames
-    by_frame_px: int = 0  # filled in each frame anew, since the plate did not agree with it
-    flicker: float | None = None  # grey levels from frame to frame in the holes, motion taken out
+    from_frames_px: int = 0  # of these, taken from other frames
+    by_network_px: int = 0  # inpainted once on a plate
+    by_frame_px: int = 0  # inpainted in each frame, as the plate did not match it
+    flicker: float | None = None  # grey levels between frames in the holes, motion-compensated
     flicker_around: float | None = None  # the same beside them, for comparison
     crf: int = 0
     timings_s: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def share(self, pixels: int) -> float:
-        """Return pixels as a share of all that was filled."""
+        """Return pixels as a share of all filled pixels, [0, 1]."""
         return pixels / self.filled_px if self.filled_px else 0.0
 
 
 @dataclass(slots=True, eq=False)
-class _Looked:
-    """What the first pass found out."""
+class _Detections:
+    """The result of the first pass."""
 
     masks: MaskStore
     to_key: list[Transform] = field(default_factory=list)
@@ -84,23 +89,23 @@ class _Looked:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Drafted:
-    """What was found in a frame."""
+class _FrameMasks:
+    """The masks of one frame."""
 
-    mask: Mask  # (H, W), what goes
-    weak: Mask | None  # (H, W), what was found with too low a score
-    kept: Mask | None  # (H, W), what must stay
+    mask: Mask  # (H, W), objects to remove
+    weak: Mask | None  # (H, W), detections below the minimum score
+    kept: Mask | None  # (H, W), protected
     goes: frozenset[str]  # labels
     stays: frozenset[str]
 
 
-Draft = Callable[[RGBImage], _Drafted]
+Draft = Callable[[RGBImage], _FrameMasks]
 Gains = list[npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Work:
-    """What all of it needs."""
+    """The context of a run."""
 
     clip: Clip
     remover: "Remover"
@@ -138,14 +143,14 @@ def remove_from_video(
         shadows: remove evident shadows and mirror images, too.
         rules: what else stays, frame by frame; `only` has no meaning here.
         crf: constant rate factor of the encoder; None takes `DEFAULT_CRF` of the clip's codec.
-        threads: of decoder and encoder; None takes every core.
+        threads: of decoder and encoder; None uses every core.
         overwrite: replace the target if it exists.
-        on_progress: told after each frame.
+        on_progress: called after each frame.
 
     Raises:
         InputError: an option or a target that cannot be used.
         UnknownNameError: the segmenter does not know a label.
-        PhotoError: the clip cannot be read, would not come back as it was, or cannot be written.
+        PhotoError: the clip cannot be read, preserved or written.
         MissingExtraError: PyAV is not installed.
         MissingRuntimeError, WeightsError: the models cannot be loaded.
     """
@@ -157,7 +162,7 @@ def remove_from_video(
     work = _Work(clip, remover or pipeline.Remover(), result, tell, threads)
     start = time.perf_counter()
 
-    def draft(image: RGBImage) -> _Drafted:
+    def draft(image: RGBImage) -> _FrameMasks:
         made = work.remover.draft(
             image,
             labels,
@@ -174,15 +179,15 @@ def remove_from_video(
         weak = [x for x in made.left if _is_weak(x, min_score)]
         hint = dilated(weak, made.mask.shape, grow) if weak else None
         goes, stays = (frozenset(x.label for x in things) for things in (made.objects, made.left))
-        return _Drafted(made.mask, hint, kept, goes, stays)
+        return _FrameMasks(made.mask, hint, kept, goes, stays)
 
     with MaskStore(clip.size_hw) as masks:
-        looked = _look(work, masks, draft)
-        result.timings_s["look"] = time.perf_counter() - start
+        detected = _detect(work, masks, draft)
+        result.timings_s["detect"] = time.perf_counter() - start
         if result.frames_filled:
             result.changed = True
-            _write(work, looked)
-            result.timings_s["fill"] = time.perf_counter() - start - result.timings_s["look"]
+            _write(work, detected)
+            result.timings_s["fill"] = time.perf_counter() - start - result.timings_s["detect"]
         else:
             copy_photo(source, target)
     result.timings_s["total"] = time.perf_counter() - start
@@ -197,46 +202,46 @@ def check_video(
     overwrite: bool = False,
     rules: Rules = NO_RULES,
 ) -> Clip:
-    """Refuse what can be refused before any work is done; return what is known of the clip.
+    """Check a clip and its options before any work is done; return the clip.
 
     Raises:
         InputError, PhotoError, MissingExtraError: as `remove_from_video`.
     """
     if rules.only:
-        raise InputError("objects have other numbers in every frame; leave 'only' away")
+        raise InputError("object numbers differ between frames; omit 'only'")
     clip = read_clip(source)
     with suppress(OSError):
         if target.samefile(source):
-            raise InputError(f"{target}: that is the clip itself; name another file")
+            raise InputError(f"{target}: is the clip itself; name another file")
     if target.is_dir():
-        raise InputError(f"{target}: that is a folder; name a file, such as {source.name}")
+        raise InputError(f"{target}: is a folder; name a file, such as {source.name}")
     if target.exists() and not overwrite:
-        raise InputError(f"{target}: it exists; --overwrite replaces it")
+        raise InputError(f"{target}: already exists; --overwrite replaces it")
     check_storable(clip, target)
     if crf is not None and not 0 <= crf <= CRF_RANGE[clip.codec]:
         raise InputError(
             f"crf must be in 0..{CRF_RANGE[clip.codec]} for {clip.codec}, got {crf}; "
-            f"{DEFAULT_CRF[clip.codec]} is what is used otherwise"
+            f"the default is {DEFAULT_CRF[clip.codec]}"
         )
     return clip
 
 
-def _look(work: _Work, masks: MaskStore, draft: Draft) -> _Looked:
-    """Find objects and the camera's motion in every frame."""
+def _detect(work: _Work, masks: MaskStore, draft: Draft) -> _Detections:
+    """Detect objects and the camera's motion in every frame."""
     clip, result = work.clip, work.result
-    looked = _Looked(masks)
-    tracker, steadier = CameraTracker(), MaskSteadier()
+    detected = _Detections(masks)
+    tracker, steadier = CameraTracker(), MaskStabilizer()
     found: Counter[str] = Counter()
     left: Counter[str] = Counter()
 
-    def keep(mask: Mask, carried: bool) -> None:
+    def keep(mask: Mask, propagated: bool) -> None:
         masks.append(mask)
         result.frames_filled += bool(mask.any())
-        result.frames_steadied += carried
+        result.frames_steadied += propagated
 
     segment, damaged, end_s = -1, 0, 0.0
-    for frame in frames_of(clip, threads=work.threads):
-        image = eight_bit(frame.picture(clip))
+    for frame in decode_frames(clip, threads=work.threads):
+        image = to_uint8(frame.picture(clip))
         damaged += frame.damaged
         end_s = float((frame.pts + frame.duration) * clip.time_base)
         drafted = draft(image)
@@ -244,74 +249,74 @@ def _look(work: _Work, masks: MaskStore, draft: Draft) -> _Looked:
         left.update(drafted.stays)
         placed = tracker.add(image, drafted.mask)
         if placed.segment != segment:
-            looked.segments.append((frame.index, frame.index))
+            detected.segments.append((frame.index, frame.index))
             segment = placed.segment
-        looked.segments[-1] = (looked.segments[-1][0], frame.index + 1)
-        looked.to_key.append(placed.to_key)
+        detected.segments[-1] = (detected.segments[-1][0], frame.index + 1)
+        detected.to_key.append(placed.to_key)
         result.shots += placed.cut
         result.frames += 1
         for steady in steadier.add(
             image, drafted.mask, weak=drafted.weak, kept=drafted.kept, cut=placed.cut
         ):
-            keep(steady.mask, steady.carried)
-        work.tell("look", result.frames, clip.frames)
+            keep(steady.mask, steady.propagated)
+        work.tell("detect", result.frames, clip.frames)
     for steady in steadier.finish():
-        keep(steady.mask, steady.carried)
+        keep(steady.mask, steady.propagated)
     if damaged:
-        result.notes += (f"{damaged} of {result.frames} frames are damaged in the clip itself",)
+        result.notes += (f"{damaged} of {result.frames} frames of the clip are damaged",)
     if clip.duration_s is not None and clip.duration_s - end_s > _MISSING_S:
         result.notes += (
-            f"the file states {clip.duration_s:.1f} s and its pictures end after {end_s:.1f} s; "
-            "it may be cut off",
+            f"the file states {clip.duration_s:.1f} s and its video ends after {end_s:.1f} s; "
+            "it may be truncated",
         )
-    result.segments = len(looked.segments)
+    result.segments = len(detected.segments)
     result.found, result.left = dict(found), dict(left)
-    return looked
+    return detected
 
 
 def _is_weak(thing: Instance, min_score: float) -> bool:
-    """Return whether an object stays for its score alone, which is not far too low."""
+    """Return whether an object was kept only for a score slightly below the minimum."""
     return thing.reason.startswith(SCORE_BELOW) and thing.score >= _WEAK_SHARE * min_score
 
 
-def _write(work: _Work, looked: _Looked) -> None:
+def _write(work: _Work, detected: _Detections) -> None:
     """Fill and write every frame, segment by segment."""
     clip, result, threads = work.clip, work.result, work.threads
-    ahead = frames_of(clip, threads=threads)
-    behind = frames_and_packets(clip, threads=threads)
+    ahead = decode_frames(clip, threads=threads)
+    behind = decode_frames_and_packets(clip, threads=threads)
     unsteady = FlickerMeter()
     writer = ClipWriter(clip, result.target, crf=result.crf, threads=threads)
     with writer:
-        for first, end in looked.segments:
-            plate, gains = _make_plate(work, looked, (first, end), ahead)
+        for first, end in detected.segments:
+            plate, gains = _make_plate(work, detected, (first, end), ahead)
             unsteady.restart()
-            for frame in _passing_on(behind, writer, end - first):
-                if plate is None or looked.masks.box(frame.index) is None:
+            for frame in _next_frames(behind, writer, end - first):
+                if plate is None or detected.masks.box(frame.index) is None:
                     writer.write_frame(frame, frame.planes)
                     unsteady.restart()
                 else:
-                    hole = looked.masks.read(frame.index)
-                    to_key = looked.to_key[frame.index]
+                    hole = detected.masks.read(frame.index)
+                    to_key = detected.to_key[frame.index]
                     picture = frame.picture(clip)
                     applied = plate.apply(picture, hole, to_key, gains[frame.index - first])
                     picture = _filled(work, picture, applied)
                     turns = -clip.quarter_turns
                     stored = np.rot90(picture, turns), np.rot90(hole, turns)
-                    writer.write_frame(frame, clip.coding.write_hole(frame.planes, *stored))
-                    unsteady.add(eight_bit(picture), hole, to_key)
+                    writer.write_frame(frame, clip.sample_format.write_hole(frame.planes, *stored))
+                    unsteady.add(to_uint8(picture), hole, to_key)
                 work.tell("fill", writer.frames, result.frames)
         for item in behind:
-            if not isinstance(item, Frame):
+            if not isinstance(item, DecodedFrame):
                 writer.write_packet(item)
     result.flicker, result.flicker_around = unsteady.means()
     result.notes += writer.notes
 
 
-def _passing_on(items: Iterator[object], writer: ClipWriter, count: int) -> Iterator[Frame]:
-    """Yield some frames, and write the packets that lie between them."""
+def _next_frames(items: Iterator[object], writer: ClipWriter, count: int) -> Iterator[DecodedFrame]:
+    """Yield `count` frames, and write the packets between them."""
     while count:
         item = next(items)
-        if isinstance(item, Frame):
+        if isinstance(item, DecodedFrame):
             count -= 1
             yield item
         else:
@@ -319,12 +324,12 @@ def _passing_on(items: Iterator[object], writer: ClipWriter, count: int) -> Iter
 
 
 def _make_plate(
-    work: _Work, looked: _Looked, segment: tuple[int, int], frames: Iterator[Frame]
+    work: _Work, detected: _Detections, segment: tuple[int, int], frames: Iterator[DecodedFrame]
 ) -> tuple[Plate | None, Gains]:
     """Return the completed plate of a segment, and the gain of each of its frames."""
     clip = work.clip
     first, end = segment
-    masks, to_key = looked.masks, looked.to_key
+    masks, to_key = detected.masks, detected.to_key
     holes = [(index, box) for index in range(first, end) if (box := masks.box(index)) is not None]
     gains: Gains = []
     if not holes:
@@ -335,7 +340,7 @@ def _make_plate(
         clip.size_hw,
         [to_key[index] for index, _ in holes],
         [box for _, box in holes],
-        unit=clip.coding.unit,
+        unit=clip.sample_format.unit,
     )
     for index, _ in holes:
         plate.need(masks.read(index), to_key[index])
@@ -346,15 +351,15 @@ def _make_plate(
     return plate, gains
 
 
-def _filled(work: _Work, picture: Picture, applied: Applied) -> Picture:
-    """Return a frame without what was to go: the plate's part, and what it does not agree with."""
-    result, unit = work.result, work.clip.coding.unit
+def _filled(work: _Work, picture: RGBFrame, applied: Applied) -> RGBFrame:
+    """Return a frame with its hole filled from the plate, or by the inpainter where it differs."""
+    result, unit = work.result, work.clip.sample_format.unit
     filled = _pasted(picture, applied.picture, applied.accepted, unit)
     accepted_px, refused_px = (
         int(np.count_nonzero(part)) for part in (applied.accepted, applied.refused)
     )
     if refused_px:
-        again = work.remover.fill(eight_bit(filled), applied.refused).image
+        again = work.remover.fill(to_uint8(filled), applied.refused).image
         filled[applied.refused] = again[applied.refused].astype(filled.dtype) * unit
     result.filled_px += accepted_px + refused_px
     result.from_frames_px += applied.from_frames
@@ -363,15 +368,15 @@ def _filled(work: _Work, picture: Picture, applied: Applied) -> Picture:
     return filled
 
 
-def _pasted(picture: Picture, fill: Picture, mask: Mask, unit: int) -> Picture:
-    """Return `picture` with a fill in a mask, whose border does not show."""
+def _pasted(picture: RGBFrame, fill: RGBFrame, mask: Mask, unit: int) -> RGBFrame:
+    """Return `picture` with `fill` blended in inside `mask`; (H, W, 3), steps of `unit`."""
     if not mask.any():
         return picture.copy()
-    made = eight_bit(fill)
-    seamless = paste(eight_bit(picture), made, mask)
+    made = to_uint8(fill)
+    seamless = paste(to_uint8(picture), made, mask)
     if unit == 1:
         return seamless
-    # The fill keeps its depth; what it is shifted by at the seam has steps of 8 bits.
+    # The fill keeps its bit depth; the shift at the seam has 8-bit steps.
     shift = seamless[mask].astype(np.int32) - made[mask]
     result = picture.copy()
     shifted = fill[mask].astype(np.int32) + shift * unit

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def describe_video(
     result: VideoRemoval, remover: "Remover", settings: dict[str, object]
 ) -> dict[str, object]:
-    """Return what the report says about a clip, ready for JSON; docs/video.md tells the fields."""
+    """Return what the report says about a clip, ready for JSON; docs/video.md lists the fields."""
     clip = result.clip
     models: dict[str, Segmenter | Inpainter] = {
         "segmenter": remover.segmenter,

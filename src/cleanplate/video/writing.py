@@ -18,7 +18,7 @@ import numpy as np
 from cleanplate.errors import InputError, PhotoError
 from cleanplate.io import temporary_path
 from cleanplate.video.colour import Planes
-from cleanplate.video.reading import CONTAINERS, ENCODERS, Clip, Frame, load_av, not_carried
+from cleanplate.video.reading import CONTAINERS, ENCODERS, Clip, DecodedFrame, load_av, not_carried
 
 if TYPE_CHECKING:
     import av
@@ -112,7 +112,7 @@ class ClipWriter:
             PhotoError: that is not possible.
         """
         self._library = load_av()
-        with ExitStack() as undo, self._failure_told():
+        with ExitStack() as undo, self._raise_if_unwritable():
             self._target.parent.mkdir(parents=True, exist_ok=True)
             self._source = self._library.open(str(self._clip.path), "r", metadata_errors="replace")
             undo.callback(self._source.close)
@@ -137,7 +137,7 @@ class ClipWriter:
         """Finish the file and give it its name; on an error, take it away."""
         try:
             if kind is None:
-                with self._failure_told():
+                with self._raise_if_unwritable():
                     self._mux(self._video.encode(None))
                     self._output.close()
                     self.notes = self._missing()
@@ -151,7 +151,7 @@ class ClipWriter:
             with suppress(OSError):
                 self._temporary.unlink(missing_ok=True)
 
-    def write_frame(self, frame: Frame, planes: Planes) -> None:
+    def write_frame(self, frame: DecodedFrame, planes: Planes) -> None:
         """Encode a frame with other samples.
 
         Raises:
@@ -162,7 +162,7 @@ class ClipWriter:
         if frame.duration:
             picture.duration = frame.duration
             self._durations[frame.pts] = frame.duration
-        with self._failure_told():
+        with self._raise_if_unwritable():
             self._mux(self._video.encode(picture))
         self.frames += 1
 
@@ -176,7 +176,7 @@ class ClipWriter:
         if stream is None:
             return
         packet.stream = stream
-        with self._failure_told():
+        with self._raise_if_unwritable():
             self._output.mux_one(packet)
 
     def _missing(self) -> tuple[str, ...]:
@@ -273,7 +273,7 @@ class ClipWriter:
             self._output.mux_one(packet)
 
     @contextmanager
-    def _failure_told(self) -> Iterator[None]:
+    def _raise_if_unwritable(self) -> Iterator[None]:
         try:
             yield
         except PhotoError:

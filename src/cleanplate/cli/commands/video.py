@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cleanplate.video import VideoRemoval
 
 _MIN_SHARE = 0.005  # of the holes; less is not printed
-_STAGES = {"look": "finding", "fill": "filling"}
+_STAGES = {"detect": "finding", "fill": "filling"}
 
 
 @expand_options(omit=("only", "verify", "workers", "max_memory", "fail_fast"))

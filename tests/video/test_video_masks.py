@@ -5,7 +5,7 @@ import pytest
 from video_builders import panned, red
 
 from cleanplate.ops.masks import dilate
-from cleanplate.video.steadying import REACH, MaskSteadier
+from cleanplate.video.masks import REACH, MaskStabilizer
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def scene(rng):
 
 
 def steadied(frames, masks, *, cuts=(), weak=None, kept=None):
-    steadier = MaskSteadier()
+    steadier = MaskStabilizer()
     result = []
     for number, (frame, mask) in enumerate(zip(frames, masks, strict=True)):
         hint = None if weak is None else weak[number]
@@ -44,7 +44,7 @@ def test_gaps_are_closed(scene, gap):
     frames, masks = scene
     result = steadied(frames, without(masks, *gap))
     for number in gap:
-        assert result[number].carried
+        assert result[number].propagated
         assert missed(masks[number], result[number]) < 0.25
 
 
