@@ -151,7 +151,7 @@ def test_what_exists_is_replaced_only_when_asked(cli, make_clip, tmp_path):
     words = ("video", source, tmp_path / "out.mp4", "--remove", "person")
     called = cli(*words)
     assert called.code == 2
-    assert "it exists; --overwrite replaces it" in called.err
+    assert "--overwrite" in called.err
     assert (tmp_path / "out.mp4").read_bytes() == b"mine"
     assert cli(*words, "--overwrite").code == 0
     assert (tmp_path / "out.mp4").stat().st_size > 100

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from cleanplate.video.colour import LUMA_COEFFICIENTS, UNIT, SampleFormat, to_uint8
+from cleanplate.video.colour import LUMA_COEFFICIENTS, SampleFormat, to_uint8
+from cleanplate.video.colour import UINT16_UNIT as UNIT
 
 CODINGS = [
     SampleFormat(bits=bits, sub_xy=sub_xy, matrix=matrix, full_range=full)

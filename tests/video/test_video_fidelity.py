@@ -216,7 +216,7 @@ def test_a_clip_that_is_cut_off_is_told(tmp_path, remover, rng):
 
     result = remove_from_video(source, tmp_path / "out.mkv", ["person"], remover=remover)
 
-    assert any("it may be cut off" in note for note in result.notes)
+    assert any("truncated" in note for note in result.notes)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])

@@ -185,10 +185,10 @@ def test_a_background_that_moves_by_itself_is_not_copied(tmp_path, remover, rng)
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("in.mp4", {}, "that is the clip itself"),
+        ("in.mp4", {}, "clip itself"),
         ("out.mkv", {}, r"the container stays as it is; name the result out\.mp4"),
         ("out.txt", {}, r"name the result with one of \.mp4"),
-        ("there.mp4", {}, "it exists; --overwrite replaces it"),
+        ("there.mp4", {}, "--overwrite"),
         ("out.mp4", {"crf": 52}, r"crf must be in 0\.\.51 for h264, got 52"),
         ("out.mp4", {"rules": Rules(only=[1])}, "other numbers in every frame"),
         ("out.mp4", {"grow": -1}, "grow must be at least 0"),

@@ -48,10 +48,9 @@ class _WindowFrame:
     kept: Mask | None  # (H, W), protected pixels; None if empty
     luma: npt.NDArray[np.uint8]  # (h, w)
     small: npt.NDArray[np.float32]  # (h, w), the mask with what was added so far
-    from_before: npt.NDArray[np.float32] | None = (
-        None  # (h, w, 2): each px's position in the previous frame
-    )
-    from_after: npt.NDArray[np.float32] | None = None  # the same, in the next frame
+    # (h, w, 2): position of each px in the previous and in the next frame
+    from_before: npt.NDArray[np.float32] | None = None
+    from_after: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,9 +1,9 @@
-"""A clip's way through: look at every frame, put each shot's background together, write.
+"""The video pipeline: detect in every frame, build each shot's background, fill and write.
 
-The clip is decoded three times, always from the first frame to the last. The first time every
-frame is detected at: its objects, and how the camera moved. The second time one segment of a shot
-after the other gives its clean plate; the third time, right behind, its frames are filled from it
-and written. Nothing of a frame is held longer than the few that masks are smoothed over.
+The clip is decoded three times, always from the first frame to the last. The first pass detects
+objects and camera motion in every frame. The second builds a clean plate for each segment of a
+shot; the third, right behind it, fills the segment's frames from the plate and writes them. Only
+the frames of the temporal window of the masks are held in memory.
 """
 
 import time
