@@ -26,7 +26,7 @@ from skimage import data as photos
 
 from cleanplate.errors import PhotoError
 from cleanplate.io.files import encode_photo, read_photo
-from cleanplate.io.formats.heif_codecs import expand_to_16bit, reduce_from_16bit
+from cleanplate.io.formats.heif import expand_to_16bit, reduce_from_16bit
 from cleanplate.io.metadata.isobmff import (
     Item,
     Property,

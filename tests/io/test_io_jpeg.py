@@ -253,7 +253,7 @@ def test_cmyk_and_twelve_bits_are_refused():
 
 
 def test_a_jpeg_without_a_picture_is_refused():
-    with pytest.raises(PhotoError, match="damaged JPEG: it holds no picture data"):
+    with pytest.raises(PhotoError, match="damaged JPEG: it holds no image data"):
         read_photo(b"\xff\xd8\xff\xd9" + bytes(20))
     with pytest.raises(PhotoError, match="damaged JPEG: the file is truncated"):
         read_photo(b"\xff\xd8" + segment(0xFE, b"only a comment") + bytes(9))

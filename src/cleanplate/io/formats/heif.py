@@ -1,9 +1,11 @@
 """HEIC and AVIF: the coded picture is written again, all other items stay as they are.
 
-Both are lossy: a picture is decoded, and encoded again at a high fixed quality with the bit depth,
-chroma subsampling and colour description it had. Alpha is a picture of its own in these files and
-is copied as it is, bit for bit. So are rotation and mirroring (which are properties here, not
-pixels) and every other property. Exif orientation has no meaning in these formats and is left.
+Both are lossy: an image is decoded, and encoded again at a high fixed quality with the bit depth,
+chroma subsampling and colour description it had. Alpha is an image of its own in these files and is
+copied bit for bit. So are rotation and mirroring (which are properties here, not pixels) and every
+other property. Exif orientation has no meaning in these formats and is kept. Images are decoded as
+they are stored, before any rotation: HEVC by pillow-heif with 8, 10 or 12 bits, AV1 by Pillow,
+which gives 8 bits only, whatever the AVIF holds.
 
 Not carried over, and said so: thumbnails, depth maps, HDR gain maps and other auxiliary pictures,
 which show what was removed; videos appended to the file.
@@ -13,23 +15,16 @@ References:
     Format Binding 1.2, 2.3 (av1C).
 """
 
-from collections.abc import Collection
+import io
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import cast
+from types import ModuleType
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.io.formats.heif_codecs import (
-    QUALITY,
-    Codec,
-    Coding,
-    check_codec,
-    decode,
-    encode,
-    expand_to_16bit,
-    reduce_from_16bit,
-)
 from cleanplate.io.metadata import (
     HeifFile,
     Item,
@@ -51,6 +46,17 @@ from cleanplate.io.unsupported import (
 )
 from cleanplate.types import Mask, RGBImage
 
+Codec = Literal["HEVC", "AV1"]
+
+QUALITY: dict[Codec, int] = {"HEVC": 85, "AV1": 90}
+"""Of 100. docs/usage.md tells what they change and add; neither format states how it was made."""
+
+_PRESET = "ultrafast"  # of x265: a seventh of the time of its default, for files a seventh larger
+
+_TILE_PX = 512  # of the grids that phones write
+_MOST_TILES = 900  # decoders stop at 1000 items
+_WRITABLE_MATRICES = (1, 5, 6, 9)  # of ITU-T H.273, those that libheif converts to
+_SUBSAMPLING = {400: "4:0:0", 420: "4:2:0", 422: "4:2:2", 444: "4:4:4"}
 _CODECS: dict[bytes, Codec] = {b"hvc1": "HEVC", b"hev1": "HEVC", b"av01": "AV1"}
 _OTHER_CODECS = {
     b"avc1": "H.264",
@@ -73,6 +79,17 @@ _TRANSFORMS = (b"irot", b"imir")
 _OF_THE_CODING = frozenset((b"hvcC", b"av1C", b"ispe", b"pixi", b"clap", b"a1op", b"a1lx", b"lsel"))
 _LEAST_HIDDEN_PX = 16  # less is the padding of an encoder that codes whole blocks only
 _CONVERT = "convert it to JPEG or 16-bit TIFF first"
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """How a picture is stored."""
+
+    codec: Codec
+    bits: int
+    chroma: int  # 400, 420, 422 or 444
+    is_grid: bool
+    colour: tuple[int, int, int, int] | None  # primaries, transfer, matrix (H.273), full range
 
 
 def read_heif(data: bytes, max_pixels: int) -> Decoded:
@@ -98,8 +115,8 @@ def read_heif(data: bytes, max_pixels: int) -> Decoded:
     coding = _coding_of(file)
     alpha = _alpha_items(file)
     _check_supported(primary, coding)
-    check_codec(coding.codec)
-    stored = decode(_image_only(file, alpha), coding)
+    _check_codec(coding.codec)
+    stored = _decode(_image_only(file, alpha), coding)
     if stored.shape[:2] != (height, width) and primary.find(b"clap") is None:
         raise UnsupportedImageError(
             "damaged HEIF or AVIF: its size is not what it states", DAMAGED_ADVICE
@@ -148,7 +165,7 @@ class HeifContainer:
             raster = reduce_from_16bit(cast("Samples16", raster), self.coding.bits)
         stored = np.ascontiguousarray(_undo_transforms(raster, self.transforms))
         kind = "HEIC" if self.coding.codec == "HEVC" else "AVIF"
-        coded = parse_heif(encode(cast("Raster", stored), self.coding))
+        coded = parse_heif(_encode(cast("Raster", stored), self.coding))
         with translate_decoder_errors(kind):
             return serialize_heif(self._assemble(coded))
 
@@ -398,3 +415,137 @@ def _split(raster: Raster, coding: Coding) -> tuple[RGBImage, Samples]:
         alpha.flags.writeable = False
     pixels = gray_to_rgb(samples8[..., 0]) if is_gray else np.ascontiguousarray(samples8[..., :3])
     return pixels, Samples(kind="gray" if is_gray else "rgb", alpha=alpha)
+
+
+def _check_codec(codec: Codec) -> None:
+    """Raise unless this codec is installed.
+
+    Raises:
+        UnsupportedImageError: it is not; the message says how to install it.
+    """
+    if codec == "HEVC":
+        _pillow_heif()
+        return
+    from PIL import features
+
+    if not features.check("avif"):
+        raise UnsupportedImageError(
+            "this Pillow was built without AVIF", "install Pillow's own wheel: pip install pillow"
+        )
+
+
+def _decode(bare: bytes, coding: Coding) -> Raster:
+    """Return (H, W) or (H, W, C), alpha last, of a file that holds the picture and nothing else.
+
+    Raises:
+        UnsupportedImageError: damaged, or a mode that cannot be edited.
+    """
+    if coding.codec == "AV1":
+        from PIL.AvifImagePlugin import AvifImageFile
+
+        with _translate_codec_errors("AVIF"), AvifImageFile(io.BytesIO(bare)) as image:
+            image.load()
+            return cast("Raster", np.asarray(image))
+    heif = _pillow_heif()
+    with _translate_codec_errors("HEIC"):
+        picture = heif.open_heif(bare, convert_hdr_to_8bit=False, hdr_to_16bit=False)
+        mode, raster = picture.mode, np.asarray(picture)
+    if mode.split(";")[0] not in ("L", "I", "LA", "RGB", "RGBA"):
+        raise UnsupportedImageError(
+            f"a HEIC of mode {mode} is not supported", "convert it to JPEG first"
+        )
+    return cast("Raster", raster)
+
+
+def _encode(raster: Raster, coding: Coding) -> bytes:
+    """Return a file of the picture, without metadata.
+
+    Args:
+        raster: (H, W) grey or (H, W, 3) RGB as stored; uint8, or uint16 of `coding.bits` bits.
+        coding: of the original.
+
+    Raises:
+        UnsupportedImageError: it cannot be encoded.
+    """
+    return _encode_av1(raster, coding) if coding.codec == "AV1" else _encode_hevc(raster, coding)
+
+
+def expand_to_16bit(samples: Samples16, bits: int) -> Samples16:
+    """Return 10- or 12-bit samples spread over [0, 65535]; `reduce_from_16bit` gives them back."""
+    top = 2**bits - 1
+    spread: Samples16 = ((samples.astype(np.uint32) * 65535 + top // 2) // top).astype(np.uint16)
+    return spread
+
+
+def reduce_from_16bit(samples: Samples16, bits: int) -> Samples16:
+    """Return samples of [0, 65535] with `bits` bits, to the nearest."""
+    top = 2**bits - 1
+    stored: Samples16 = ((samples.astype(np.uint32) * top + 32767) // 65535).astype(np.uint16)
+    return stored
+
+
+def _encode_av1(raster: Raster, coding: Coding) -> bytes:
+    from PIL import Image
+
+    is_full = coding.colour is None or bool(coding.colour[3])
+    stream = io.BytesIO()
+    with _translate_codec_errors("AVIF"):
+        Image.fromarray(raster).save(
+            stream,
+            format="AVIF",
+            quality=QUALITY["AV1"],
+            subsampling=_SUBSAMPLING[coding.chroma],
+            range="full" if is_full else "limited",
+        )
+    return stream.getvalue()
+
+
+def _encode_hevc(raster: Raster, coding: Coding) -> bytes:
+    heif = _pillow_heif()
+    primaries, transfer, matrix, full_range = coding.colour or (1, 13, 6, 1)  # sRGB, as libheif has
+    options: dict[str, Any] = {
+        "enc_params": {"preset": _PRESET},
+        "color_primaries": primaries,
+        "transfer_characteristics": transfer,
+        "matrix_coefficients": matrix if matrix in _WRITABLE_MATRICES else 6,
+        "full_range_flag": full_range,
+    }
+    if raster.ndim == 3:
+        options["chroma"] = coding.chroma
+    tiles = -(-raster.shape[0] // _TILE_PX) * -(-raster.shape[1] // _TILE_PX)
+    if coding.is_grid and 1 < tiles <= _MOST_TILES:
+        options["tile_size"] = _TILE_PX
+    mode = ("RGB" if raster.ndim == 3 else "L") + (f";{coding.bits}" if coding.bits > 8 else "")
+    size_wh = (raster.shape[1], raster.shape[0])
+    stream = io.BytesIO()
+    with _translate_codec_errors("HEIC"):
+        heif.encode(
+            mode,
+            size_wh,
+            raster.tobytes(),
+            stream,
+            quality=QUALITY["HEVC"],
+            bit_depth=coding.bits,
+            **options,
+        )
+    return stream.getvalue()
+
+
+@contextmanager
+def _translate_codec_errors(kind: str) -> Iterator[None]:
+    """Turn what libheif, libavif and their bindings raise into `UnsupportedImageError`."""
+    try:
+        with translate_decoder_errors(kind):
+            yield
+    except RuntimeError as error:
+        raise UnsupportedImageError(f"damaged {kind}: {error}", DAMAGED_ADVICE) from error
+
+
+def _pillow_heif() -> ModuleType:
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise UnsupportedImageError(
+            "HEIC needs the package pillow-heif", 'install it: pip install "cleanplate[heif]"'
+        ) from error
+    return cast("ModuleType", pillow_heif)

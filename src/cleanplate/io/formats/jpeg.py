@@ -12,9 +12,13 @@ nothing changed. Three things make unchanged blocks come out with the coefficien
 Limits: quality 100 (tables of ones) and saturated blocks may still change by a level or two, as
 decoded samples are rounded and clipped. When Exif turns the picture, tables are transposed with it.
 Where that would move the grid of blocks against the picture, the file stays turned as it was.
+
+References:
+    ITU-T T.81 (JPEG); ITU-T T.871 (JFIF); Adobe, XMP Specification Part 3, section 1.1.3.
 """
 
 import io
+import re
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,13 +28,20 @@ import numpy.typing as npt
 
 from cleanplate.io.metadata import (
     APP0,
+    APP1,
+    APP2,
+    APP12,
+    APP13,
     APP14,
     APP15,
     COM,
+    EXIF_ID,
     Segment,
     Stream,
+    clean_exif,
+    clean_resources,
+    clean_xmp,
     parse_segments,
-    select_segments,
     serialize_segments,
     with_size,
 )
@@ -53,6 +64,11 @@ from cleanplate.types import Mask, RGBImage
 if TYPE_CHECKING:
     from PIL import Image
 
+_XMP_ID = b"http://ns.adobe.com/xap/1.0/\x00"
+_EXTENDED_XMP_ID = b"http://ns.adobe.com/xmp/extension/\x00"
+_PHOTOSHOP_ID = b"Photoshop 3.0\x00"
+_ICC_ID = b"ICC_PROFILE\x00"
+_MAX_PAYLOAD = 65533
 _MAX_SIDE_PX = 65500  # libjpeg's JPEG_MAX_DIMENSION, jmorecfg.h
 _WRITABLE_SAMPLING = {(1, 1): 0, (2, 1): 1, (2, 2): 2}  # to Pillow's codes 4:4:4, 4:2:2, 4:2:0
 # Pillow gives libjpeg 2 bytes per pixel, at least 64 KiB, for progressive pictures and optimal
@@ -108,6 +124,15 @@ def read_jpeg(data: bytes, max_pixels: int) -> Decoded:
     )
     samples = Samples(kind="gray" if coding.is_gray else "rgb")
     return Decoded(pixels, samples, container, tuple(notes))
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedSegments:
+    """What is written again before the picture's tables."""
+
+    segments: tuple[Segment, ...]
+    orientation: int
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,3 +374,92 @@ def _paste(canvas: "Image.Image", filled: RGBImage, mask: Mask) -> None:
         hole = np.pad(hole, ((0, below), (0, beside)), mode="edge")
     fill = Image.fromarray(to_gray(window) if canvas.mode == "L" else window).convert(canvas.mode)
     canvas.paste(fill, (int(left), int(top)), Image.fromarray(hole))
+
+
+def select_segments(stream: Stream, *, keep_orientation: bool = False) -> SelectedSegments:
+    """Choose the segments that may go into the edited file, and clean them.
+
+    Kept: JFIF (without its thumbnail), Exif, XMP, ICC, Photoshop resources with IPTC, APP12 text,
+    Adobe's marker, comments. Anything else may show what was removed, or be untrue after it.
+
+    Args:
+        stream: the file.
+        keep_orientation: leave orientation and size as they are, for a picture that is not turned.
+    """
+    kept: list[Segment] = []
+    notes: list[str] = []
+    orientation = 1
+    exif = b"".join(
+        s.payload[len(EXIF_ID) :]
+        for s in stream.segments
+        if s.marker == APP1 and s.payload.startswith(EXIF_ID)
+    )
+    exif_done = False
+    for segment in stream.segments:
+        marker, payload = segment.marker, segment.payload
+        if not (APP0 <= marker <= APP15 or marker == COM):
+            continue
+        if marker == APP1 and payload.startswith(EXIF_ID):
+            if not exif_done:
+                cleaned = clean_exif(
+                    exif, size_hw=stream.frame.size_hw, keep_orientation=keep_orientation
+                )
+                orientation, exif_done = cleaned.orientation, True
+                notes += cleaned.notes
+                kept += _split(APP1, EXIF_ID, cleaned.data)
+            continue
+        clean, note = _clean_segment(segment, keep_orientation=keep_orientation)
+        notes += note
+        if clean is not None:
+            kept.append(clean)
+    if stream.trailer_bytes > 1:  # one byte of padding is no news
+        notes.append(
+            f"{stream.trailer_bytes} bytes after the picture (previews, a second picture, a gain "
+            "map or a video clip) are not carried over"
+        )
+    return SelectedSegments(tuple(kept), orientation, tuple(dict.fromkeys(notes)))
+
+
+def _clean_segment(
+    segment: Segment, *, keep_orientation: bool
+) -> tuple[Segment | None, tuple[str, ...]]:
+    """Return what may be written of an APPn or COM segment, and what to say about it."""
+    marker, payload = segment.marker, segment.payload
+    if marker == APP0 and payload.startswith(b"JFIF\x00") and len(payload) >= 14:
+        notes = ("its JFIF thumbnail is not carried over",) if len(payload) > 14 else ()
+        return Segment(APP0, payload[:12] + b"\x00\x00"), notes
+    if marker == APP1 and payload.startswith(_XMP_ID):
+        xmp = clean_xmp(payload[len(_XMP_ID) :], keep_orientation=keep_orientation)
+        return (Segment(APP1, _XMP_ID + xmp.data) if xmp.data else None), xmp.notes
+    if marker == APP13 and payload.startswith(_PHOTOSHOP_ID):
+        resources = clean_resources(payload[len(_PHOTOSHOP_ID) :])
+        kept = Segment(APP13, _PHOTOSHOP_ID + resources.data) if resources.data else None
+        return kept, resources.notes
+    is_safe = (
+        marker in (COM, APP12)
+        or (marker == APP2 and payload.startswith(_ICC_ID))
+        or (marker == APP14 and payload.startswith(b"Adobe"))
+    )
+    if is_safe:
+        return segment, ()
+    return None, (_dropped_note(marker, payload),)
+
+
+def _dropped_note(marker: int, payload: bytes) -> str:
+    if marker == APP2 and payload.startswith(b"MPF\x00"):
+        return "the index of further pictures (MPF) is not carried over"
+    if marker == APP1 and payload.startswith(_EXTENDED_XMP_ID):
+        return "its extended XMP data (depth maps, second pictures) are not carried over"
+    if marker == APP0 and payload.startswith(b"JFXX\x00"):
+        return "its JFIF thumbnail is not carried over"
+    identifier = re.match(rb"[\x20-\x7e]{2,40}", payload)
+    name = f" ({identifier.group().decode('ascii').strip()})" if identifier else ""
+    return f"its APP{marker - APP0} data{name} are not carried over, they may hold a picture"
+
+
+def _split(marker: int, identifier: bytes, data: bytes) -> list[Segment]:
+    room = _MAX_PAYLOAD - len(identifier)
+    return [
+        Segment(marker, identifier + data[start : start + room])
+        for start in range(0, len(data), room)
+    ]

@@ -22,12 +22,12 @@ from typing import cast
 
 import numpy as np
 
-from cleanplate.io.formats.tiff import TiffContainer
+from cleanplate.io.formats.tiff import TiffContainer, clean_directory
 from cleanplate.io.metadata import (
+    EXIF_ID,
     Directory,
     Entry,
     IfdReader,
-    clean_directory,
     parse_segments,
     parse_tiff,
     serialize_exif,
@@ -151,7 +151,7 @@ class DevelopedJpegContainer:
                 subsampling="4:4:4",
                 optimize=False,
                 icc_profile=srgb_profile(),
-                exif=b"Exif\x00\x00" + serialize_exif(self.metadata.directory),
+                exif=EXIF_ID + serialize_exif(self.metadata.directory),
             )
         return stream.getvalue()
 
@@ -238,7 +238,7 @@ def _main_directory(data: bytes) -> Directory | None:
     if data.startswith(b"FUJIFILMCCD-RAW"):
         start, length = struct.unpack_from(">II", data, 84)
         for segment in parse_segments(data[start : start + length]).segments:
-            if segment.payload.startswith(b"Exif\x00\x00"):
+            if segment.payload.startswith(EXIF_ID):
                 return parse_tiff(segment.payload[6:]).pages[0]
         return None
     if data.startswith(b"ftypcrx ", 4):

@@ -1,6 +1,6 @@
 """Metadata: what is kept, what is edited, and the containers that hold it."""
 
-from cleanplate.io.metadata.exif import clean_exif
+from cleanplate.io.metadata.exif import EXIF_ID, clean_exif
 from cleanplate.io.metadata.ifd import (
     Directory,
     Entry,
@@ -12,6 +12,7 @@ from cleanplate.io.metadata.ifd import (
     serialize_tiff,
     shorts,
 )
+from cleanplate.io.metadata.iptc import clean_resources
 from cleanplate.io.metadata.isobmff import (
     HeifFile,
     Item,
@@ -24,34 +25,32 @@ from cleanplate.io.metadata.isobmff import (
 )
 from cleanplate.io.metadata.jpeg_segments import (
     APP0,
+    APP1,
+    APP2,
+    APP12,
+    APP13,
     APP14,
     APP15,
     COM,
     Segment,
     Stream,
     parse_segments,
-    select_segments,
     serialize_segments,
     with_size,
 )
-from cleanplate.io.metadata.png_chunks import (
-    Chunk,
-    SelectedChunks,
-    compress_16bit,
-    parse_chunks,
-    select_chunks,
-    serialize_chunks,
-)
-from cleanplate.io.metadata.thumbnails import contains_image
-from cleanplate.io.metadata.tiff_tags import clean_directory
+from cleanplate.io.metadata.thumbnails import contains_image, find_jpeg_streams
 from cleanplate.io.metadata.xmp import clean_xmp
 
 __all__ = [
     "APP0",
+    "APP1",
+    "APP2",
+    "APP12",
+    "APP13",
     "APP14",
     "APP15",
     "COM",
-    "Chunk",
+    "EXIF_ID",
     "Directory",
     "Entry",
     "HeifFile",
@@ -60,23 +59,18 @@ __all__ = [
     "Property",
     "Reference",
     "Segment",
-    "SelectedChunks",
     "Stream",
     "TiffFile",
     "brands_of",
-    "clean_directory",
     "clean_exif",
+    "clean_resources",
     "clean_xmp",
-    "compress_16bit",
     "contains_image",
+    "find_jpeg_streams",
     "longs",
-    "parse_chunks",
     "parse_heif",
     "parse_segments",
     "parse_tiff",
-    "select_chunks",
-    "select_segments",
-    "serialize_chunks",
     "serialize_exif",
     "serialize_heif",
     "serialize_segments",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from cleanplate.io.metadata.ifd import Field, IfdReader
 from cleanplate.io.metadata.thumbnails import find_jpeg_streams
 
-PREFIX = b"Exif\x00\x00"
+EXIF_ID = b"Exif\x00\x00"
 
 _ORIENTATION, _EXIF_IFD, _STRIPS, _STRIP_BYTES = 0x0112, 0x8769, 0x0111, 0x0117
 _JPEG_OFFSET, _JPEG_BYTES, _IMAGE_WIDTH, _IMAGE_LENGTH = 0x0201, 0x0202, 0x0100, 0x0101
@@ -45,7 +45,7 @@ def clean_exif(
     Returns:
         The block; empty and with a note when its main directory cannot be read.
     """
-    block = _Block(bytearray(data.removeprefix(PREFIX).removeprefix(PREFIX)))
+    block = _Block(bytearray(data.removeprefix(EXIF_ID).removeprefix(EXIF_ID)))
     try:
         first = block.open()
         main, following = block.fields(first)

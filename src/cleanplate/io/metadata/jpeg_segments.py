@@ -1,28 +1,20 @@
-"""The marker segments of a JPEG file: finding them, and choosing which may be written again.
+"""The marker segments of JPEG streams.
 
 References:
-    ITU-T T.81 (JPEG), annex B; ITU-T T.871 (JFIF); Adobe, XMP Specification Part 3, section 1.1.3.
+    ITU-T T.81 (JPEG), annex B.
 """
 
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cleanplate.io.metadata.exif import PREFIX as EXIF_ID
-from cleanplate.io.metadata.exif import clean_exif
-from cleanplate.io.metadata.iptc import clean_resources
-from cleanplate.io.metadata.xmp import clean_xmp
 from cleanplate.io.unsupported import DAMAGED_ADVICE, UnsupportedImageError
 
-SOI, EOI, SOS, DHT, DRI, COM = 0xD8, 0xD9, 0xDA, 0xC4, 0xDD, 0xFE
+RST0, SOI, EOI, SOS, DHT, DRI, COM = 0xD0, 0xD8, 0xD9, 0xDA, 0xC4, 0xDD, 0xFE
 APP0, APP1, APP2, APP12, APP13, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xEC, 0xED, 0xEE, 0xEF
 FRAMES = frozenset(range(0xC0, 0xD0)) - {DHT, 0xC8, 0xCC}  # SOF0 to SOF15
 
-_XMP_ID = b"http://ns.adobe.com/xap/1.0/\x00"
-_EXTENDED_XMP_ID = b"http://ns.adobe.com/xmp/extension/\x00"
-_PHOTOSHOP_ID = b"Photoshop 3.0\x00"
-_ICC_ID = b"ICC_PROFILE\x00"
-_MAX_PAYLOAD = 65533
 _SCAN_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # not stuffing, not a restart, not a fill
 _STANDARD_SYMBOLS = {0: 12, 1: 162}  # T.81 annex K.3: number of codes in the DC and AC tables
 
@@ -56,7 +48,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A JPEG file taken apart."""
+    """The parts of a JPEG file."""
 
     segments: tuple[Segment, ...]  # between SOI and the first SOS
     frame: Frame
@@ -99,13 +91,41 @@ class Stream:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class SelectedSegments:
-    """What is written again before the picture's tables."""
+def walk_markers(
+    data: bytes, position: int, *, resync: bool = False
+) -> Iterator[tuple[int, int, int]]:
+    """Yield (marker, start, end) of the segments that follow each other, up to EOI.
 
-    segments: tuple[Segment, ...]
-    orientation: int
-    notes: tuple[str, ...]
+    The segment of an SOS includes the coded data after it. `end` may lie beyond the end of
+    truncated data.
+
+    Args:
+        data: any bytes that hold a JPEG stream.
+        position: of the first marker, after SOI.
+        resync: skip other bytes between segments, as libjpeg does, instead of stopping there.
+    """
+    while True:
+        if resync:
+            position = data.find(b"\xff", position)
+        if position < 0 or data[position : position + 1] != b"\xff":
+            return
+        marker = int.from_bytes(data[position + 1 : position + 2], "big")
+        if marker == 0xFF:  # a fill byte
+            position += 1
+        elif marker == EOI:
+            yield marker, position, position + 2
+            return
+        elif position + 4 > len(data):
+            return
+        elif marker <= 1 or RST0 <= marker <= SOI:
+            position += 2
+        else:
+            end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+            if marker == SOS:
+                found = _SCAN_MARKER.search(data, end)
+                end = len(data) if found is None else found.start()
+            yield marker, position, end
+            position = end
 
 
 def parse_segments(data: bytes) -> Stream:
@@ -116,33 +136,25 @@ def parse_segments(data: bytes) -> Stream:
     """
     segments: list[Segment] = []
     frame: Frame | None = None
-    position = 2
-    while True:
-        position = data.find(b"\xff", position)  # bytes between segments are skipped, as libjpeg
-        while position >= 0 and data[position + 1 : position + 2] == b"\xff":
-            position += 1
-        if position < 0 or position + 4 > len(data):
-            raise UnsupportedImageError("damaged JPEG: the file is truncated", DAMAGED_ADVICE)
-        marker = data[position + 1]
-        if marker in (0, 1) or SOI >= marker >= 0xD0:
-            position += 2
-            continue
-        if marker == EOI:
-            raise UnsupportedImageError("damaged JPEG: it holds no picture data", DAMAGED_ADVICE)
-        end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-        if marker == SOS:
+    scans_at, stop = 0, len(data)  # without an EOI the scans reach to the end
+    for marker, start, end in walk_markers(data, 2, resync=True):
+        if scans_at:
+            stop = end if marker == EOI else stop
+        elif marker == EOI:
+            raise UnsupportedImageError("damaged JPEG: it holds no image data", DAMAGED_ADVICE)
+        elif marker == SOS:
+            scans_at = start
+        elif end > len(data):
             break
-        segment = Segment(marker, data[position + 4 : end])
-        if end > len(data):
-            raise UnsupportedImageError("damaged JPEG: the file is truncated", DAMAGED_ADVICE)
-        segments.append(segment)
-        if marker in FRAMES:
-            frame = _parse_frame(segment)
-        position = end
-    if frame is None or position + 5 > len(data):
+        else:
+            segments.append(Segment(marker, data[start + 4 : end]))
+            if marker in FRAMES:
+                frame = _parse_frame(segments[-1])
+    if not scans_at:
+        raise UnsupportedImageError("damaged JPEG: the file is truncated", DAMAGED_ADVICE)
+    if frame is None or scans_at + 5 > len(data):
         raise UnsupportedImageError("damaged JPEG: it holds no frame header", DAMAGED_ADVICE)
-    stop = _end_of_image(data, position)
-    return Stream(tuple(segments), frame, data[position:stop], len(data) - stop)
+    return Stream(tuple(segments), frame, data[scans_at:stop], len(data) - stop)
 
 
 def serialize_segments(segments: tuple[Segment, ...], scans: bytes) -> bytes:
@@ -160,95 +172,6 @@ def with_size(segments: tuple[Segment, ...], size_hw: tuple[int, int]) -> tuple[
     )
 
 
-def select_segments(stream: Stream, *, keep_orientation: bool = False) -> SelectedSegments:
-    """Choose the segments that may go into the edited file, and clean them.
-
-    Kept: JFIF (without its thumbnail), Exif, XMP, ICC, Photoshop resources with IPTC, APP12 text,
-    Adobe's marker, comments. Anything else may show what was removed, or be untrue after it.
-
-    Args:
-        stream: the file.
-        keep_orientation: leave orientation and size as they are, for a picture that is not turned.
-    """
-    kept: list[Segment] = []
-    notes: list[str] = []
-    orientation = 1
-    exif = b"".join(
-        s.payload[len(EXIF_ID) :]
-        for s in stream.segments
-        if s.marker == APP1 and s.payload.startswith(EXIF_ID)
-    )
-    exif_done = False
-    for segment in stream.segments:
-        marker, payload = segment.marker, segment.payload
-        if not (APP0 <= marker <= APP15 or marker == COM):
-            continue
-        if marker == APP1 and payload.startswith(EXIF_ID):
-            if not exif_done:
-                cleaned = clean_exif(
-                    exif, size_hw=stream.frame.size_hw, keep_orientation=keep_orientation
-                )
-                orientation, exif_done = cleaned.orientation, True
-                notes += cleaned.notes
-                kept += _split(APP1, EXIF_ID, cleaned.data)
-            continue
-        clean, note = _clean_segment(segment, keep_orientation=keep_orientation)
-        notes += note
-        if clean is not None:
-            kept.append(clean)
-    if stream.trailer_bytes > 1:  # one byte of padding is no news
-        notes.append(
-            f"{stream.trailer_bytes} bytes after the picture (previews, a second picture, a gain "
-            "map or a video clip) are not carried over"
-        )
-    return SelectedSegments(tuple(kept), orientation, tuple(dict.fromkeys(notes)))
-
-
-def _clean_segment(
-    segment: Segment, *, keep_orientation: bool
-) -> tuple[Segment | None, tuple[str, ...]]:
-    """Return what may be written of an APPn or COM segment, and what to say about it."""
-    marker, payload = segment.marker, segment.payload
-    if marker == APP0 and payload.startswith(b"JFIF\x00") and len(payload) >= 14:
-        notes = ("its JFIF thumbnail is not carried over",) if len(payload) > 14 else ()
-        return Segment(APP0, payload[:12] + b"\x00\x00"), notes
-    if marker == APP1 and payload.startswith(_XMP_ID):
-        xmp = clean_xmp(payload[len(_XMP_ID) :], keep_orientation=keep_orientation)
-        return (Segment(APP1, _XMP_ID + xmp.data) if xmp.data else None), xmp.notes
-    if marker == APP13 and payload.startswith(_PHOTOSHOP_ID):
-        resources = clean_resources(payload[len(_PHOTOSHOP_ID) :])
-        kept = Segment(APP13, _PHOTOSHOP_ID + resources.data) if resources.data else None
-        return kept, resources.notes
-    is_safe = (
-        marker in (COM, APP12)
-        or (marker == APP2 and payload.startswith(_ICC_ID))
-        or (marker == APP14 and payload.startswith(b"Adobe"))
-    )
-    if is_safe:
-        return segment, ()
-    return None, (_dropped_note(marker, payload),)
-
-
-def _dropped_note(marker: int, payload: bytes) -> str:
-    if marker == APP2 and payload.startswith(b"MPF\x00"):
-        return "the index of further pictures (MPF) is not carried over"
-    if marker == APP1 and payload.startswith(_EXTENDED_XMP_ID):
-        return "its extended XMP data (depth maps, second pictures) are not carried over"
-    if marker == APP0 and payload.startswith(b"JFXX\x00"):
-        return "its JFIF thumbnail is not carried over"
-    identifier = re.match(rb"[\x20-\x7e]{2,40}", payload)
-    name = f" ({identifier.group().decode('ascii').strip()})" if identifier else ""
-    return f"its APP{marker - APP0} data{name} are not carried over, they may hold a picture"
-
-
-def _split(marker: int, identifier: bytes, data: bytes) -> list[Segment]:
-    room = _MAX_PAYLOAD - len(identifier)
-    return [
-        Segment(marker, identifier + data[start : start + room])
-        for start in range(0, len(data), room)
-    ]
-
-
 def _parse_frame(segment: Segment) -> Frame:
     payload = segment.payload
     if len(payload) < 6 or len(payload) < 6 + 3 * payload[5]:
@@ -259,15 +182,3 @@ def _parse_frame(segment: Segment) -> Frame:
         for i in range(6, 6 + 3 * count, 3)
     )
     return Frame(segment.marker, precision, (height, width), components)
-
-
-def _end_of_image(data: bytes, position: int) -> int:
-    """Return the offset after EOI; the end of the data where there is none."""
-    while match := _SCAN_MARKER.search(data, position):
-        marker = data[match.start() + 1]
-        position = match.start() + 2
-        if marker == EOI:
-            return position
-        if marker != 0x01:
-            position += int.from_bytes(data[position : position + 2], "big")
-    return len(data)

@@ -2,10 +2,10 @@
 
 import re
 
+from cleanplate.io.metadata.jpeg_segments import walk_markers
+
 _JPEG_START = re.compile(rb"\xff\xd8\xff[\xc0-\xfe]")
-_SCAN_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # not stuffing, not a restart, not a fill
 _BASE64_JPEG = re.compile(rb"/9j/[A-Za-z0-9+/\s]{200}")  # "/9j/" is FF D8 FF in base64
-_STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
 def find_jpeg_streams(data: bytes) -> list[tuple[int, int]]:
@@ -32,22 +32,8 @@ def contains_image(data: bytes) -> bool:
 
 
 def _jpeg_end(data: bytes, start: int) -> tuple[int, bool]:
-    """Return the end of the stream at `start`, and whether any table or frame was met in it."""
-    position, has_frame = start + 2, False
-    while position + 4 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker == 0xD9:
-            return position + 2, has_frame
-        if marker == 0xFF or marker in _STANDALONE:
-            position += 1 if marker == 0xFF else 2
-            continue
-        has_frame = has_frame or 0xC0 <= marker <= 0xDB
-        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-        if marker == 0xDA:
-            found = _SCAN_MARKER.search(data, position)
-            if found is None:
-                return len(data), has_frame
-            position = found.start()
-    if data[position : position + 2] == b"\xff\xd9":
-        position += 2
-    return min(position, len(data)), has_frame
+    """Return the end of the stream at `start`, and whether it holds any table or frame."""
+    stop, has_frame = start + 2, False
+    for marker, _, end in walk_markers(data, start + 2):
+        stop, has_frame = end, has_frame or 0xC0 <= marker <= 0xDB
+    return min(stop, len(data)), has_frame
