@@ -34,7 +34,6 @@ def main() -> None:
         pair = side_by_side(photo, removal.image)
         target = IMAGES / f"gallery_{name}.jpg"
         pair.save(target, quality=QUALITY, optimize=True)
-        print([(each.label, each.score, each.box_xyxy) for each in removal.objects])
         print(f"{target.name}: {removal.mask.mean():.1%} filled, {target.stat().st_size:,} bytes")
 
 

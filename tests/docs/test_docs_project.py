@@ -61,5 +61,7 @@ def test_readme_states_the_supported_pythons():
     assert project["requires-python"] == f">={named[0]}"
 
 
-def test_picture_is_small_enough():
-    assert (ROOT / "docs" / "images" / "before_after.jpg").stat().st_size <= 300_000
+def test_pictures_are_small_enough():
+    for picture in (ROOT / "docs" / "images").iterdir():
+        limit = 150_000 if picture.name.startswith("gallery_") else 300_000
+        assert picture.stat().st_size <= limit, picture.name

@@ -104,7 +104,7 @@ def test_sdist_holds_the_sources_and_nothing_of_the_environment(wheel):
     with tarfile.open(sdist) as opened:
         names = {name.split("/", 1)[1] for name in opened.getnames() if "/" in name}
     wanted = {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "justfile", ".ci/run"}
-    assert wanted | {"tests/conftest.py", "docs/usage.md", "src/cleanplate/py.typed"} <= names
+    assert wanted | {"tests/conftest.py", "docs/folders.md", "src/cleanplate/py.typed"} <= names
     assert not [name for name in names if "site-packages" in name or name.endswith(".pyc")]
 
 

@@ -1,7 +1,7 @@
 """Drafts as files: for each photo a mask to paint on, and a JSON file with the objects.
 
 The mask is a PNG, white = filled. The JSON beside it, of the same name, holds everything that the
-second stage needs; docs/usage.md tells its fields. Of these, "remove" of each object is there to
+second stage needs; docs/masks.md tells its fields. Of these, "remove" of each object is there to
 be edited.
 """
 
