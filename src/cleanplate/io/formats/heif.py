@@ -49,7 +49,7 @@ from cleanplate.types import Mask, RGBImage
 Codec = Literal["HEVC", "AV1"]
 
 QUALITY: dict[Codec, int] = {"HEVC": 85, "AV1": 90}
-"""Of 100. docs/usage.md tells what they change and add; neither format states how it was made."""
+"""Of 100. docs/formats.md tells what they change and add; neither format states how it was made."""
 
 _PRESET = "ultrafast"  # of x265: a seventh of the time of its default, for files a seventh larger
 
