@@ -457,12 +457,12 @@ def test_filling_loads_no_segmenter_and_finding_no_inpainter(
 
 
 def test_unknown_models_are_named_when_they_are_needed():
-    remover = Remover(segmenter="deeplab", inpainter="lama")
+    remover = Remover(segmenter="deeplab", inpainter="lamma")
     with pytest.raises(
         UnknownNameError, match=r"unknown segmenter 'deeplab'; known: .*deeplabv3plus"
     ):
         remover.find(photo_with(), "person")
-    with pytest.raises(UnknownNameError, match=r"unknown inpainter 'lama'; known: .*edgeconnect"):
+    with pytest.raises(UnknownNameError, match=r"unknown inpainter 'lamma'; known: .*edgeconnect"):
         remover.fill(photo_with(), np.ones((200, 300), np.bool_))
 
 

@@ -106,8 +106,8 @@ def test_a_wrong_file_is_not_installed(published, mirror):
 def test_built_in_and_unknown_models_are_refused(home, use):
     with pytest.raises(InputError, match=r"edgeconnect\.photos is built in; there is nothing to"):
         use("edgeconnect.photos")
-    with pytest.raises(UnknownNameError, match="unknown model 'lama'"):
-        use("lama")
+    with pytest.raises(UnknownNameError, match="unknown model 'lamma'"):
+        use("lamma")
 
 
 def test_a_licence_that_forbids_commercial_use_has_to_be_accepted(make_model, registered, mirror):

@@ -10,7 +10,8 @@ import pytest
 
 from cleanplate import hub as models
 from cleanplate import inpainting, segmentation
-from cleanplate.errors import UnknownNameError
+from cleanplate.errors import UnknownNameError, WeightsError
+from cleanplate.hub import list_models, preset_models, presets
 from cleanplate.hub.registry import MODELS, get_model, model_names
 from cleanplate.hub.registry.entry import Checkpoint
 from cleanplate.hub.store import find_file
@@ -212,3 +213,55 @@ def test_get_model_lists_the_names_of_that_kind(name, kind, match):
 
 def test_public_names_resolve():
     assert all(hasattr(models, name) for name in models.__all__)
+
+
+@pytest.mark.parametrize(
+    ("short", "name"),
+    [
+        ("lama", "lama.places"),
+        ("migan", "migan.places2"),
+        ("deeplabv3_resnet101", "deeplabv3_resnet101.coco_voc"),
+        ("rfdetr", "rfdetr_seg_large.coco"),
+        ("rfdetr_seg_small", "rfdetr_seg_small.coco"),
+        ("clipseg", "clipseg_rd64.phrasecut"),
+    ],
+)
+def test_short_names_find_their_model(short, name):
+    assert get_model(short).name == name
+    assert get_model(short, MODELS[name].kind).name == name
+
+
+@pytest.mark.parametrize("name", ["edgeconnect", "segformer", "", ".", "lama.", "lamma"])
+def test_ambiguous_and_unknown_short_names_are_refused(name):
+    with pytest.raises(UnknownNameError, match="known: "):
+        get_model(name)
+
+
+def test_list_models_filters_by_kind_and_licence():
+    assert list_models() == tuple(MODELS.values())
+    listed = list_models("segmenter", commercial_only=True)
+    assert all(m.kind == "segmenter" and m.licence.commercial == "yes" for m in listed)
+    assert 0 < len(listed) < len(list_models("segmenter")) < len(list_models())
+
+
+# --- presets
+
+
+def test_the_fast_preset_is_built_in():
+    assert all(get_model(name).is_built_in for name in preset_models("fast"))
+
+
+def test_the_best_preset_names_what_to_pull_and_on_which_terms(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLEANPLATE_HOME", str(tmp_path))
+    with pytest.raises(WeightsError, match=r"models pull rfdetr.*Apache-2\.0") as raised:
+        preset_models("best")
+    assert "cleanplate models pull lama.places" in str(raised.value)
+    with pytest.raises(UnknownNameError, match=r"unknown preset 'bset'.*Did you mean 'best'"):
+        preset_models("bset")
+
+
+def test_the_best_preset_uses_what_is_installed(monkeypatch):
+    monkeypatch.setattr(
+        presets, "is_available", lambda m: m.name in ("rfdetr_seg_small.coco", "lama.places")
+    )
+    assert preset_models("best") == ("rfdetr_seg_small.coco", "lama.places")

@@ -262,14 +262,15 @@ def check_models(models: ModelOptions) -> None:
     Raises:
         UnknownNameError: a name is unknown; the message lists the known ones.
     """
-    from cleanplate import inpainting, segmentation
+    from cleanplate import inpainting
+    from cleanplate.hub import get_model
     from cleanplate.runtime import DEVICES
 
     check_name("device", models.device, DEVICES)
     if models.segmenter is not None:
-        check_name("segmenter", models.segmenter, segmentation.segmenter_names())
+        get_model(models.segmenter, "segmenter")
     if models.inpainter is not None:
-        check_name("inpainter", models.inpainter, inpainting.inpainter_names())
+        inpainting.find_inpainter(models.inpainter)
 
 
 def check_inputs_are_no_labels(inputs: Sequence[Path], remove: Sequence[str]) -> None:

@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from cleanplate.errors import ChecksumError, WeightsError
+from cleanplate.errors import ChecksumError, UnknownNameError, WeightsError
 from cleanplate.hub import (
     HOME_VARIABLE,
     MANIFEST,
-    MODELS,
     get_model,
     home,
     read_file,
@@ -39,12 +38,17 @@ def pack_models(names: Iterable[object]) -> dict[str, dict[str, bytes]]:
     """
     packed: dict[str, dict[str, bytes]] = {}
     for name in names:
-        if not isinstance(name, str) or name not in MODELS or get_model(name).is_built_in:
+        if not isinstance(name, str):
             continue
-        model = get_model(name)
+        try:
+            model = get_model(name)
+        except UnknownNameError:
+            continue
+        if model.is_built_in:
+            continue
         manifest = read_manifest(model)
         files = {it.filename: read_file(model, role) for role, it in manifest.files.items()}
-        packed[name] = {**files, MANIFEST: json.dumps(asdict(manifest), indent=1).encode()}
+        packed[model.name] = {**files, MANIFEST: json.dumps(asdict(manifest), indent=1).encode()}
     return packed
 
 

@@ -2,7 +2,8 @@
 
 from cleanplate.hub.download import MIRROR_VARIABLE, OFFLINE_VARIABLE, Progress
 from cleanplate.hub.install import import_model, pull_model
-from cleanplate.hub.registry import MODELS, Model, get_model, model_names
+from cleanplate.hub.presets import PRESETS, preset_models
+from cleanplate.hub.registry import MODELS, Model, get_model, list_models, model_names
 from cleanplate.hub.store import (
     HOME_VARIABLE,
     MANIFEST,
@@ -24,6 +25,7 @@ __all__ = [
     "MIRROR_VARIABLE",
     "MODELS",
     "OFFLINE_VARIABLE",
+    "PRESETS",
     "Manifest",
     "Model",
     "Progress",
@@ -34,7 +36,9 @@ __all__ = [
     "install_hint",
     "is_available",
     "is_installed",
+    "list_models",
     "model_names",
+    "preset_models",
     "pull_model",
     "read_file",
     "read_manifest",

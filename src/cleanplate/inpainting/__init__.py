@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 from cleanplate.errors import UnknownNameError
-from cleanplate.hub import get_model, model_names
+from cleanplate.hub import Model, get_model, model_names
 from cleanplate.inpainting.base import Inpainter
 from cleanplate.inpainting.fill import inpaint_holes
 
@@ -19,6 +19,7 @@ __all__ = [
     "METHODS",
     "Inpainter",
     "create_inpainter",
+    "find_inpainter",
     "inpaint_holes",
     "inpainter_names",
 ]
@@ -40,6 +41,20 @@ def inpainter_names() -> tuple[str, ...]:
     return (*model_names("inpainter"), *METHODS)
 
 
+def find_inpainter(name: str) -> Model | None:
+    """Return the registered model called `name`, which may be a short name; None for a method.
+
+    Raises:
+        UnknownNameError: no such inpainter; the message lists those there are.
+    """
+    if name in METHODS:
+        return None
+    try:
+        return get_model(name, "inpainter")
+    except UnknownNameError:
+        raise UnknownNameError("inpainter", name, inpainter_names()) from None
+
+
 def create_inpainter(
     name: str = DEFAULT_INPAINTER, *, device: str = "auto", threads: int | None = None
 ) -> Inpainter:
@@ -56,13 +71,12 @@ def create_inpainter(
         WeightsError: it is not on this machine, or damaged; the message tells how to get it.
         DeviceError, MissingRuntimeError: see `cleanplate.runtime.session.Session`.
     """
-    if name not in inpainter_names():
-        raise UnknownNameError("inpainter", name, inpainter_names())
-    if name in METHODS:
+    model = find_inpainter(name)
+    if model is None:
         from cleanplate.inpainting.models import DiffusionInpainter
 
         return DiffusionInpainter(name)
-    module, adapter = _FAMILIES[get_model(name, "inpainter").family]
+    module, adapter = _FAMILIES[model.family]
     create: Any = getattr(importlib.import_module(f"{__name__}.models.{module}"), adapter)
     inpainter: Inpainter = create(name, device=device, threads=threads)
     return inpainter

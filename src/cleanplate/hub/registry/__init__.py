@@ -32,6 +32,7 @@ __all__ = [
     "ModelKind",
     "frozen_metrics",
     "get_model",
+    "list_models",
     "model_names",
 ]
 
@@ -51,6 +52,8 @@ MODELS: Mapping[str, Model] = MappingProxyType(
 )
 """Every registered model by its name."""
 
+_SHORT_NAMES = MappingProxyType({"rfdetr": "rfdetr_seg_large.coco"})
+
 
 def model_names(kind: ModelKind | None = None) -> tuple[str, ...]:
     """Return the names of all models, or of those of one kind, the built-in ones first."""
@@ -60,10 +63,36 @@ def model_names(kind: ModelKind | None = None) -> tuple[str, ...]:
 def get_model(name: str, kind: ModelKind | None = None) -> Model:
     """Return the entry called `name`.
 
+    Args:
+        name: its full name, such as "lama.places", or a beginning of it that ends before a "." or
+            "_" and is shared by no other entry (of this kind), such as "lama"; "rfdetr" is the
+            largest RF-DETR.
+        kind: only entries of this kind; None searches all.
+
     Raises:
-        UnknownNameError: no such entry (of this kind); the message lists those there are.
+        UnknownNameError: no such entry, or several; the message lists the known ones.
     """
     known = model_names(kind)
-    if name not in known:
-        raise UnknownNameError(kind or "model", name, known)
-    return MODELS[name]
+    full = _SHORT_NAMES.get(name, name)
+    matching = (
+        [full] if full in known else [k for k in known if k.startswith((f"{name}.", f"{name}_"))]
+    )
+    if len(matching) == 1:
+        return MODELS[matching[0]]
+    raise UnknownNameError(kind or "model", name, known)
+
+
+def list_models(
+    kind: ModelKind | None = None, *, commercial_only: bool = False
+) -> tuple[Model, ...]:
+    """Return the registered models, the built-in ones first.
+
+    Args:
+        kind: "segmenter", "inpainter" or "prompter"; None returns all.
+        commercial_only: only those whose publisher grants commercial use of the weights.
+    """
+    return tuple(
+        model
+        for model in MODELS.values()
+        if kind in (None, model.kind) and (not commercial_only or model.licence.commercial == "yes")
+    )
