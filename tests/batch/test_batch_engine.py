@@ -13,9 +13,9 @@ from cleanplate.batch.execution import engine
 from cleanplate.batch.execution.engine import (
     Engine,
     Resources,
+    format_size,
     parse_size,
-    photo_need,
-    shown_size,
+    photo_bytes,
     worker_count,
 )
 from cleanplate.batch.job import Job
@@ -67,27 +67,27 @@ def test_workers_make_the_same_as_the_plain_loop(photos):
 
 
 def test_a_photo_larger_than_the_memory_is_done_alone_and_says_so(photos, monkeypatch):
-    monkeypatch.setattr(engine, "photo_need", lambda path: (5 if path.stem == "3" else 1) << 30)
+    monkeypatch.setattr(engine, "photo_bytes", lambda path: (5 if path.stem == "3" else 1) << 30)
     outcomes = run("out", 2, max_memory=AT_REST + (4 << 30))
     noted = {o.source.stem: o.notes for o in outcomes if o.notes}
     assert noted == {
         "3": (
-            "takes about 5.0 GB, more than the 4.0 GB that --max-memory leaves for photos, and "
-            "was done alone",
+            "takes about 5.0 GB, more than the 4.0 GB that --max-memory leaves for photos; "
+            "it was processed alone",
         )
     }
     assert len(hashes("out")) == 8
 
 
 def test_with_one_worker_every_photo_is_alone_and_a_large_one_says_so(photos, monkeypatch):
-    monkeypatch.setattr(engine, "photo_need", lambda path: (5 if path.stem == "3" else 1) << 30)
+    monkeypatch.setattr(engine, "photo_bytes", lambda path: (5 if path.stem == "3" else 1) << 30)
     outcomes = run("out", 1, max_memory=engine.WORKER_BYTES + (4 << 30))
     assert [o.source.stem for o in outcomes if o.notes] == ["3"]
     assert "more than the 4.0 GB that --max-memory leaves" in outcomes[3].notes[0]
 
 
 def test_photos_in_work_never_need_more_than_there_is(photos, monkeypatch):
-    monkeypatch.setattr(engine, "photo_need", lambda _: 3 << 30)
+    monkeypatch.setattr(engine, "photo_bytes", lambda _: 3 << 30)
     started, most = set(), 0
 
     class Counting(engine.Worker):
@@ -152,7 +152,7 @@ class TestResources:
         assert worker_count(photos=1000, cores=16, max_memory=1) == 1
 
     def test_what_cannot_be_is_said(self):
-        with pytest.raises(InputError, match="--workers 3 are more than the 2 processor cores"):
+        with pytest.raises(InputError, match=r"--workers 3 .*2 available processor cores"):
             Resources.for_run(9, workers=3, threads=2)
         with pytest.raises(
             InputError, match="--max-memory 100 MB is less than the 480 MB that 1 worker without"
@@ -174,7 +174,7 @@ class TestMemory:
             parse_size(text)
 
     def test_sizes_are_shown(self):
-        assert [shown_size(800 << 20), shown_size(3 << 29)] == ["800 MB", "1.5 GB"]
+        assert [format_size(800 << 20), format_size(3 << 29)] == ["800 MB", "1.5 GB"]
 
     @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif", "bmp"])
     def test_a_need_follows_from_the_header(self, suffix):
@@ -182,18 +182,18 @@ class TestMemory:
         whole = Path(f"a.{suffix}").read_bytes()
         if suffix in ("png", "jpg"):
             Path(f"a.{suffix}").write_bytes(whole[: len(whole) // 2])
-        assert photo_need(Path(f"a.{suffix}")) == 60000 * engine.BYTES_PER_PIXEL
+        assert photo_bytes(Path(f"a.{suffix}")) == 60000 * engine.BYTES_PER_PIXEL
 
     def test_what_has_no_header_needs_nothing(self):
         Path("a.png").write_text("no photo")
-        assert photo_need(Path("a.png")) == photo_need(Path("none.png")) == 0
+        assert photo_bytes(Path("a.png")) == photo_bytes(Path("none.png")) == 0
 
     def test_the_default_is_a_share_of_what_is_free(self):
         assert 64 << 20 < engine.default_max_memory() < 1 << 50
 
     @pytest.mark.skipif(not hasattr(os, "sysconf"), reason="needs sysconf")
     def test_a_container_has_less_than_its_machine(self, monkeypatch):
-        monkeypatch.setattr(engine, "_free_of_group", lambda: 1 << 20)
+        monkeypatch.setattr(engine, "_cgroup_free_bytes", lambda: 1 << 20)
         assert engine.default_max_memory() == 3 << 18
 
 

@@ -130,7 +130,7 @@ def test_a_photo_that_vanishes_is_a_failure_of_that_photo(remover, make_photo):
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (MemoryError(), r"in/a\.png: not enough memory for a photo of this size; "),
+        (MemoryError(), r"in/a\.png: out of memory; make the photo smaller"),
         (OSError(5, "Input/output error"), r"in/a\.png: Input/output error"),
         (OSError(5, "Input/output error", "x"), r"x: Input/output error"),
         (PhotoError("b", "broken", "mend it"), r"b: broken; mend it"),
@@ -172,7 +172,7 @@ def test_a_folder_that_cannot_be_read_comes_first_as_a_failure(remover, make_pho
     monkeypatch.setattr(os, "scandir", locked)
     folder, photo = run(remover, recursive=True)
     assert (folder.status, folder.target, photo.status) == ("failed", None, "removed")
-    assert folder.error == "in/locked: folder cannot be read (Permission denied); check its rights"
+    assert folder.error.startswith("in/locked: folder cannot be read (Permission denied)")
 
 
 def test_a_dry_run_finds_and_writes_nothing(remover, make_photo, monkeypatch):

@@ -90,7 +90,10 @@ def test_fail_fast_stops_all_workers():
     ("words", "told"),
     [
         (("--workers", "0"), "'--workers'"),
-        (("--workers", "3", "--threads", "2"), "--workers 3 are more than the 2 processor cores"),
+        (
+            ("--workers", "3", "--threads", "2"),
+            "--workers 3 exceed the 2 available processor cores",
+        ),
         (("--max-memory", "lots"), "'lots' is no amount of memory; write 800M or 4G"),
         (("--max-memory", "1M"), "--max-memory 1 MB is less than the 480 MB that"),
         (("--untouched", "move"), "unknown kind of --untouched 'move'; known: copy, link, skip"),

@@ -1,4 +1,4 @@
-"""Runs over many photos: plan first, refuse what would do harm, then as many at once as fit."""
+"""Runs over many photos: plan them, refuse to overwrite inputs, process several at once."""
 
 from cleanplate.batch.execution import (
     Engine,

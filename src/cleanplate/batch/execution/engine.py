@@ -1,4 +1,4 @@
-"""Many photos at once on one machine: as many workers as it carries, within its memory."""
+"""Many photos at once on one machine, within its cores and memory."""
 
 import os
 import pickle
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What a run takes of its machine. `workers` times `threads` is at most the cores given."""
+    """Resources of a run. `workers` times `threads` is at most the number of cores given."""
 
-    workers: int  # 1: the photos are done one after the other in this process
+    workers: int  # 1: photos are processed one after another in this process
     threads: int  # cores of each
-    max_memory: int | None  # bytes, of all together; None: no bound
+    max_memory: int | None  # bytes, in total; None: no limit
 
     @classmethod
     def for_run(
@@ -50,17 +50,17 @@ class Resources:
         max_memory: int | None = None,
         portable: bool = True,
     ) -> Self:
-        """Return what suits a run on this machine.
+        """Choose the resources of a run on this machine.
 
         Args:
-            photos: how many there are to do; for a handful, no further process is worth its start.
+            photos: how many; a few are processed without starting another process.
             workers: photos at once; None chooses.
             threads: cores to use in all; None takes every usable one.
             max_memory: bytes; None takes three quarters of what is free.
-            portable: whether other processes can have the same models, see `is_portable`.
+            portable: whether other processes can load the same models, see `is_portable`.
 
         Raises:
-            InputError: the cores do not suffice for the workers, or the memory for one.
+            InputError: there are fewer cores than workers, or too little memory for one.
         """
         cores = threads or usable_cores()
         limit = default_max_memory() if max_memory is None else max_memory
@@ -69,13 +69,13 @@ class Resources:
             workers = worker_count(photos=photos, cores=most, max_memory=limit)
         elif workers > cores:
             raise InputError(
-                f"--workers {workers} are more than the {cores} processor cores to use; give at "
+                f"--workers {workers} exceed the {cores} available processor cores; give at "
                 f"most {cores}"
             )
         least = WORKER_BYTES * workers + (RUN_BYTES if workers > 1 else 0)
         if max_memory is not None and limit < least:
             raise InputError(
-                f"--max-memory {shown_size(limit)} is less than the {shown_size(least)} that "
+                f"--max-memory {format_size(limit)} is less than the {format_size(least)} that "
                 f"{workers} worker{'s'[: workers - 1]} without a photo may take; give more, or "
                 "fewer --workers"
             )
@@ -83,23 +83,23 @@ class Resources:
 
 
 class Engine:
-    """Does photos, several at once, and yields what became of each as soon as it is known.
+    """Processes photos, several at once, and yields the result of each when it is finished.
 
-    With one worker the photos are done in this process by the remover itself, one after the other.
-    With several, each worker is a process with models of its own, and the order of the outcomes is
-    that in which they finish; their content does not depend on the number of workers. Where a GPU
-    computes, the networks are this process's, and those of several photos are computed together.
+    With one worker, the remover processes the photos in this process, one after another. With
+    several, each worker is a process that loads the models, and results come in the order in which
+    they finish; their content does not depend on the number of workers. On a GPU, this process runs
+    the networks for all workers and batches their inputs.
 
     Args:
-        remover: as for `run_photo`. With several workers it only tells which models they load.
+        remover: as for `run_photo`. With several workers it only names the models to load.
         job: the same for every photo.
         resources: from `Resources.for_run`.
-        journal: where to look up what is done and to note what is; None keeps none, and outputs
-            that exist are left alone.
+        journal: records of earlier runs and of this one; without it, photos whose outputs exist are
+            skipped.
         on_start: called with each photo before it is read.
 
     Raises:
-        InputError: several workers, but a remover whose models only this process has.
+        InputError: several workers, but models that cannot be sent to another process.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Engine:
             )
 
     def __enter__(self) -> Self:
-        """Return itself; workers are started when there is something to do."""
+        """Return self; workers are started with the first photos."""
         return self
 
     def __exit__(
@@ -139,7 +139,7 @@ class Engine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End the workers at once. What they have not finished is as if it had not been begun."""
+        """End the workers immediately; unfinished photos leave no files."""
         for worker in self._workers:
             worker.end()
         for worker in self._workers:
@@ -150,7 +150,7 @@ class Engine:
             self._server = None
 
     def run(self, plan: RunPlan) -> Iterator[PhotoResult]:
-        """Do the photos of `plan`, started in its order, and yield what became of each."""
+        """Process the photos of `plan`, started in its order, and yield their results."""
         for folder in plan.unreadable:
             yield unreadable_result(folder)
             if self._job.fail_fast:
@@ -165,20 +165,20 @@ class Engine:
     def _one_by_one(self, photos: Iterable[PlannedPhoto]) -> Iterator[PhotoResult]:
         limit = self._resources.max_memory
         for photo in photos:
-            verdict = self._judge(photo)
-            if isinstance(verdict, PhotoResult):
-                yield verdict
+            decision = self._decide(photo)
+            if isinstance(decision, PhotoResult):
+                yield decision
                 continue
             self._begin(photo)
             done = do_photo(
                 photo,
                 self._remover,
                 self._job,
-                overwrite=verdict.overwrite,
+                overwrite=decision.overwrite,
                 traced=self._journal is not None,
             )
             if limit is not None:
-                need, room = photo_need(photo.source), max(0, limit - WORKER_BYTES)
+                need, room = photo_bytes(photo.source), max(0, limit - WORKER_BYTES)
                 done = _with_note(done, need, room) if need > room else done
             yield self._finish(photo, done)
 
@@ -186,20 +186,20 @@ class Engine:
         self, photos: Iterable[PlannedPhoto], order: WorkerConfig
     ) -> Iterator[PhotoResult]:
         resources = self._resources
-        # For photos, besides what the processes take.
+        # Memory left for photos.
         room = (resources.max_memory or sys.maxsize) - RUN_BYTES - resources.workers * WORKER_BYTES
         waiting = iter(photos)
-        task: Task | None = None  # the next one, from when it was judged until it is started
+        task: Task | None = None  # the next one to start
         needs: dict[Worker, int] = {}  # bytes, of the photos in work
         idle = deque(self._workers)
         while True:
             while task is None and (photo := next(waiting, None)) is not None:
-                verdict = self._judge(photo)
-                if isinstance(verdict, PhotoResult):
-                    yield verdict
+                decision = self._decide(photo)
+                if isinstance(decision, PhotoResult):
+                    yield decision
                 else:
-                    task, need = verdict, photo_need(photo.source)
-            # In turn and not the small ones first, or a large one might never find room.
+                    task, need = decision, photo_bytes(photo.source)
+            # In order and not small ones first, or a large one might never fit.
             if task is not None and (
                 not needs or (len(needs) < resources.workers and sum(needs.values()) + need <= room)
             ):
@@ -212,7 +212,7 @@ class Engine:
             if not needs:
                 return
             worker, done = self._answers_next()
-            if worker not in needs:  # it died without a photo
+            if worker not in needs:  # it died while idle
                 self._forget(worker, idle)
                 continue
             if done is None:
@@ -230,14 +230,14 @@ class Engine:
             self._server = Server(load_network)
         if self._server is not None:
             order = replace(order, server=self._server.address)
-        elif device == "auto":  # which is the CPU, as was found and told here
+        elif device == "auto":  # the CPU, as this process has detected
             order = replace(order, recipe=(segmenter, inpainter, "cpu"))
         worker = Worker(order, self._answers)
         self._workers.append(worker)
         return worker
 
     def _forget(self, worker: Worker, idle: "deque[Worker]") -> None:
-        """Let go of a worker that is dead."""
+        """Remove a dead worker."""
         worker.end()
         worker.wait()
         self._workers.remove(worker)
@@ -245,23 +245,23 @@ class Engine:
             idle.remove(worker)
 
     def _answers_next(self) -> tuple[Worker, ProcessedPhoto | None]:
-        while True:  # with a limit, as Windows hears no Ctrl-C while it waits without one
+        while True:  # with a timeout: without one, Windows does not handle Ctrl-C
             with suppress(queue.Empty):
                 return self._answers.get(timeout=1.0)
 
-    def _judge(self, photo: PlannedPhoto) -> Task | PhotoResult:
-        """Return what to do with a photo, or what is told of it if it is left alone."""
+    def _decide(self, photo: PlannedPhoto) -> Task | PhotoResult:
+        """Return the task of a photo, or its result if it is skipped."""
         if self._journal is None:
             return Task(photo, overwrite=self._job.overwrite)
-        verdict = self._journal.decide(photo, self._job)
-        if verdict == "new":
+        decision = self._journal.decide(photo, self._job)
+        if decision == "new":
             return Task(photo, overwrite=self._job.overwrite)
-        if verdict == "changed":
+        if decision == "changed":
             return Task(photo, overwrite=True)
-        if verdict == "done":
+        if decision == "done":
             return self._journal.former_outcome(photo)
-        outcome = skipped_result(photo, verdict)
-        if verdict == "other settings":
+        outcome = skipped_result(photo, decision)
+        if decision == "other settings":
             return replace(outcome, notes=(self._journal.difference(photo),))
         return outcome
 
@@ -277,10 +277,10 @@ class Engine:
 
 
 def is_portable(remover: "Remover") -> bool:
-    """Return whether another process can have the same models: by name, or pickled."""
+    """Return whether another process can load the same models: by name, or pickled."""
     try:
         pickle.dumps(remover.recipe)
-    except Exception:  # whatever a model of the caller's own raises
+    except Exception:  # whatever a custom model raises
         return False
     return True
 
@@ -292,7 +292,7 @@ def run_plan(
     *,
     on_start: Callable[[Path], None] = lambda _: None,
 ) -> Iterator[PhotoResult]:
-    """Do the photos of `plan` in order in this process; see `Engine` for more than that.
+    """Process the photos of `plan` in order in this process; see `Engine` for more.
 
     Args:
         plan: from `plan_photos`.
@@ -308,8 +308,8 @@ def run_plan(
 
 def _with_note(done: ProcessedPhoto, need: int, room: int) -> ProcessedPhoto:
     note = (
-        f"takes about {shown_size(need)}, more than the {shown_size(room)} that --max-memory "
-        "leaves for photos, and was done alone"
+        f"takes about {format_size(need)}, more than the {format_size(room)} that --max-memory "
+        "leaves for photos; it was processed alone"
     )
     outcome = done.outcome
     return replace(done, outcome=replace(outcome, notes=(*outcome.notes, note)))
@@ -318,28 +318,28 @@ def _with_note(done: ProcessedPhoto, need: int, room: int) -> ProcessedPhoto:
 # Measured with the built-in networks on photos of 0.5 to 24 megapixels, JPEG and PNG, of which a
 # third was removed: 420 to 470 MB at rest after the first photo, and 38 to 56 bytes per pixel.
 RUN_BYTES = 120 << 20
-"""The process that plans, hands out the photos and reports."""
+"""Memory of the process that plans, distributes the photos and reports."""
 
 WORKER_BYTES = 480 << 20
-"""A worker with its libraries, its models and the arena that the networks run in."""
+"""Memory of a worker: libraries, models and the memory pool of the networks."""
 
 BYTES_PER_PIXEL = 60
-"""What work on a photo takes besides."""
+"""Additional memory for a photo being processed."""
 
 _USUAL_PIXELS = 12_000_000  # of a photo; decides how many workers fit
 
-_DEFAULT_SHARE = 0.75  # of what is free at the start
-_WITHOUT_KNOWING = 4 << 30  # on systems that do not tell
+_DEFAULT_SHARE = 0.75  # of the memory that is free at the start
+_DEFAULT_BYTES = 4 << 30  # if free memory is unknown
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:I?B)?", re.IGNORECASE)
 
 
 def parse_size(text: str) -> int:
-    """Return the bytes that `text` means: 800M, 4G, 1.5GiB; units count by 1024.
+    """Parse a size such as 800M, 4G or 1.5GiB (units of 1024) into bytes.
 
     Raises:
-        InputError: it is no size; the message shows some.
+        InputError: it is not a size; the message shows examples.
     """
     match = _SIZE.fullmatch(text.strip())
     size = int(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
@@ -348,23 +348,23 @@ def parse_size(text: str) -> int:
     return size
 
 
-def shown_size(size_bytes: float) -> str:
-    """Return "640 MB" or "3.2 GB", counted by 1024 as `parse_size` does."""
+def format_size(size_bytes: float) -> str:
+    """Return "640 MB" or "3.2 GB", in units of 1024."""
     if size_bytes < 1 << 30:
         return f"{size_bytes / (1 << 20):.0f} MB"
     return f"{size_bytes / (1 << 30):.1f} GB"
 
 
 def default_max_memory() -> int:
-    """Return what a run may take unless the user says otherwise: three quarters of what is free."""
+    """Return the default memory limit in bytes: three quarters of the free memory."""
     free = _free_bytes()
-    return _WITHOUT_KNOWING if free is None else int(_DEFAULT_SHARE * free)
+    return _DEFAULT_BYTES if free is None else int(_DEFAULT_SHARE * free)
 
 
-def photo_need(path: Path) -> int:
-    """Return the bytes that working on a photo will take, by the size its header states.
+def photo_bytes(path: Path) -> int:
+    """Estimate the memory in bytes to process a photo, from the size in its header.
 
-    A file whose header says nothing is taken for a small one: it will be refused when it is read.
+    A file without a readable header counts as 0; reading it will fail.
     """
     size_hw = read_size(path)
     pixels = 0 if size_hw is None else size_hw[0] * size_hw[1]
@@ -372,32 +372,32 @@ def photo_need(path: Path) -> int:
 
 
 def worker_count(*, photos: int, cores: int, max_memory: int) -> int:
-    """Return how many workers are worth their start on this machine: 1 for a handful of photos."""
+    """Return how many workers to start on this machine: 1 for a few photos."""
     by_memory = max_memory // (WORKER_BYTES + _USUAL_PIXELS * BYTES_PER_PIXEL)
     return max(1, min(cores, photos // 4, by_memory))
 
 
 def _free_bytes() -> int | None:
-    """Return the memory that may be used without swapping; None if the system does not tell."""
-    known = [free for free in (_free_of_machine(), _free_of_group()) if free is not None]
+    """Return the memory in bytes that can be used without swapping; None if unknown."""
+    known = [free for free in (_machine_free_bytes(), _cgroup_free_bytes()) if free is not None]
     return min(known, default=None)
 
 
-def _free_of_machine() -> int | None:
+def _machine_free_bytes() -> int | None:
     try:
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) << 10
     except (OSError, ValueError, IndexError):
         pass
-    try:  # macOS: half of all there is
+    try:  # macOS: half of the total
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (AttributeError, OSError, ValueError):
         return None
 
 
-def _free_of_group() -> int | None:
-    """Return what a container may still use (Linux, control groups version 2)."""
+def _cgroup_free_bytes() -> int | None:
+    """Return the free memory of a container in bytes (Linux, control groups version 2)."""
     group = Path("/sys/fs/cgroup")
     try:
         limit = (group / "memory.max").read_text(encoding="ascii").strip()

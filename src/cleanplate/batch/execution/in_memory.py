@@ -1,4 +1,4 @@
-"""One photo from bytes to bytes, with all that a run does to one in a file."""
+"""One photo from bytes to bytes, processed as a run processes a file."""
 
 import tempfile
 from collections.abc import Callable
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from cleanplate.remover import Remover
 
 STANDARD_INPUT = Path("standard input")
-"""What the photo is called in messages."""
+"""Name of the photo in messages."""
 
 STANDARD_OUTPUT = Path("standard output")
-"""What its result is called."""
+"""Name of its result in messages."""
 
 
 def run_bytes(content: bytes, remover: "Remover", job: Job) -> tuple[PhotoResult, bytes | None]:
-    """Return what became of a photo, and its new file; None if it failed or nothing was to be made.
+    """Return the result of a photo, and its new file; None if it failed or none was to be written.
 
     Args:
-        content: the photo's file; the very same comes back if nothing is to be removed.
+        content: the photo's file; returned unchanged if nothing is to be removed.
         remover: as for `run_photo`.
         job: as for `run_photo`; its masks, if any, are in one file.
     """
@@ -41,14 +41,14 @@ def pass_bytes(
     source: Path = STANDARD_INPUT,
     target: Path = STANDARD_OUTPUT,
 ) -> tuple[PhotoResult, bytes | None]:
-    """Let `run` do a photo that lies nowhere; return what became of it, and its new file.
+    """Call `run` with the photo in a temporary file; return its result and its new file.
 
     Args:
         content: the photo's file.
-        run: does the photo in a file, such as `run_photo`.
-        name: the name of that file, whose suffix may tell the format.
-        source: what the photo is called in the outcome.
-        target: what its result is called there.
+        run: processes a photo in a file, such as `run_photo`.
+        name: of that file; its suffix may give the format.
+        source: name of the photo in the result.
+        target: name of its output in the result.
     """
     with tempfile.TemporaryDirectory(prefix="cleanplate-") as made:
         folder = Path(made)

@@ -1,11 +1,11 @@
-"""A process that does photos: its own end, and how the run that started it sees it.
+"""A process that works on photos: its main function, and its handle in the run that starts it.
 
 Processes and not threads: two fifths of the work is NumPy and Python code that holds the
-interpreter's lock, and a decoder that crashes takes one photo with it instead of the run. They are
+interpreter's lock, and a crashing decoder costs one photo instead of the run. They are
 started as fresh interpreters, since ONNX Runtime does not survive a fork, and not by
-`multiprocessing`, which would run the caller's main module again. Each gets its tasks pickled on
-standard input and answers on standard output; the end of its input is the order to end at once,
-which also comes when the run is killed, so that none is ever left behind.
+`multiprocessing`, which would run the caller's main module again. Each reads pickled tasks from
+standard input and writes results to standard output; it exits when its input ends, which also
+happens when the run is killed, so that no process is left behind.
 """
 
 import os
@@ -41,13 +41,13 @@ _ENDS_WITHIN_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerConfig:
-    """What a worker needs to know before its first photo."""
+    """Configuration of a worker, sent before its first photo."""
 
     recipe: "tuple[str | Segmenter, str | Inpainter, str]"  # `Remover.recipe`
     threads: int
     job: Job
     traced: bool
-    server: Address | None = None  # where the networks are computed; None: in the worker itself
+    server: Address | None = None  # runs the networks; None: the worker does
     tells_provider: bool = (
         False  # whether `ProcessedPhoto.provider` is filled, which loads all models
     )
@@ -65,8 +65,8 @@ class Worker:
     """One started process.
 
     Args:
-        order: what it is to do with its photos.
-        answers: gets (this worker, what became of its photo); None in its place when it is dead.
+        order: its configuration.
+        answers: receives (this worker, result of its photo), and (this worker, None) if it dies.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**ONE_THREAD, **os.environ, **limits},
-            # A group of its own, as Ctrl-C is the run's to hear.
+            # A separate process group: only the run handles Ctrl-C.
             process_group=None if sys.platform == "win32" else 0,
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
@@ -96,12 +96,12 @@ class Worker:
         return self._task.photo
 
     def start(self, task: Task) -> None:
-        """Give it a photo; it has none now."""
+        """Send it a photo; it must be idle."""
         self._task = task
         self._send(task)
 
     def failure(self) -> ProcessedPhoto:
-        """Return what to tell of its photo when it died over it."""
+        """Return the result of its photo after the process died."""
         code = self._process.wait(_ENDS_WITHIN_S)
         reason = f"by signal {-code}" if code < 0 else f"with code {code}"
         cause = f"the process that worked on it ended {reason}"
@@ -111,12 +111,12 @@ class Worker:
         )
 
     def end(self) -> None:
-        """Let it end at once; what it is writing is not left behind."""
+        """Make it exit immediately, without leaving partial files."""
         with suppress(OSError):
             self._stdin.close()
 
     def wait(self) -> None:
-        """Wait until it has ended; kill it if it does not."""
+        """Wait until it has exited; kill it if it does not."""
         try:
             self._process.wait(_ENDS_WITHIN_S)
         except subprocess.TimeoutExpired:
@@ -124,7 +124,7 @@ class Worker:
             self._process.wait()
 
     def _send(self, message: WorkerConfig | Task) -> None:
-        with suppress(OSError):  # it is dead, which `_listen` tells
+        with suppress(OSError):  # it is dead, which `_listen` reports
             pickle.dump(message, self._stdin)
             self._stdin.flush()
 
@@ -133,7 +133,7 @@ class Worker:
         while True:
             try:
                 answer = pickle.load(stream)
-            except Exception:  # the end, or half an answer
+            except Exception:  # end of file, or an incomplete answer
                 break
             self._answers.put((self, answer))
         stream.close()
@@ -141,22 +141,22 @@ class Worker:
 
 
 def serve() -> None:
-    """Do what comes on standard input until that ends; the other end is `Worker`."""
+    """Process tasks from standard input until it ends; the counterpart of `Worker`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: _end(128 + signal.SIGTERM))
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever prints must not get between the answers
+    os.dup2(2, 1)  # output of other code must not mix with the answers
     tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
     order = cast("WorkerConfig", pickle.load(sys.stdin.buffer))
     threading.Thread(target=_receive, args=(tasks,), daemon=True).start()
     try:
         _work(order, tasks, answers)
-    except OSError:  # nobody listens any more
+    except OSError:  # the run has exited
         _end(1)
 
 
 def _end(code: int) -> None:
-    """End at once, whatever the other thread is doing, and leave no half file."""
+    """Exit immediately, whatever the other thread is doing, and leave no partial file."""
     abort_writes()
     os._exit(code)
 
@@ -165,7 +165,7 @@ def _receive(tasks: "queue.SimpleQueue[Task]") -> None:
     while True:
         try:
             tasks.put(pickle.load(sys.stdin.buffer))
-        except Exception:  # the end, or half a task
+        except Exception:  # end of file, or an incomplete task
             _end(0)
 
 

@@ -1,8 +1,8 @@
-"""What was done in an output folder, and with which settings, so that a run can go on.
+"""The journal: what was done in an output folder with which settings, so that a run can resume.
 
 The journal is `.cleanplate/journal.sqlite` in the output folder, a database in WAL mode. What is
 committed survives the death of the process at any moment; after a power failure the last photos may
-be missing in it, whose outputs then count as made by nobody and are left alone.
+be missing in it; their outputs are then unknown and not replaced.
 """
 
 import json
@@ -52,7 +52,7 @@ CREATE TABLE IF NOT EXISTS settings (
     content TEXT NOT NULL         -- JSON object: option or model -> its value in words
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS photos (
-    relative BLOB PRIMARY KEY,    -- its place below the output folder, as the system's bytes
+    relative BLOB PRIMARY KEY,    -- path below the output folder, as file system bytes
     source BLOB NOT NULL,         -- absolute path of the photo
     source_size INTEGER, source_mtime_ns INTEGER, source_sha256 TEXT, -- NULL: it was not readable
     mask_size INTEGER, mask_mtime_ns INTEGER, mask_sha256 TEXT, -- the user's mask or draft, or NULL
@@ -63,12 +63,12 @@ CREATE TABLE IF NOT EXISTS photos (
     outcome TEXT,                 -- JSON, see `serialize_result`; NULL: failed or run killed
     started REAL NOT NULL, finished REAL NOT NULL -- seconds since 1970
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS started ( -- photos in work; those of a run that was killed stay here
+CREATE TABLE IF NOT EXISTS started ( -- photos being processed; those of a killed run stay
     relative BLOB PRIMARY KEY,
     source BLOB NOT NULL,
     source_size INTEGER, source_mtime_ns INTEGER,
     masks TEXT NOT NULL, mask_size INTEGER, mask_mtime_ns INTEGER, -- masks: JSON, absolute paths
-    places TEXT NOT NULL, -- JSON: where the output may go -> what lay there, see `_mark`, or null
+    places TEXT NOT NULL, -- JSON: possible output -> file before, see `_mark`, or null
     settings TEXT NOT NULL,
     started REAL NOT NULL
 ) WITHOUT ROWID;
@@ -79,11 +79,11 @@ _STATE_NAMES = ("size", "mtime_ns", "sha256")
 
 
 class Journal:
-    """Keeps what was done in an output folder; one run at a time has it open.
+    """Records what was done in an output folder; one run at a time has it open.
 
     Args:
         output: the folder; made if need be.
-        settings: what decides the results, see `settings_in_words`.
+        settings: everything that affects the results, see `settings_in_words`.
 
     Raises:
         InputError: another run has it open, or it is of a newer version of this package.
@@ -103,11 +103,11 @@ class Journal:
             raise self._failure(error.strerror or str(error)) from error
         self._lock = OutputLock(folder / "lock", output)
         try:
-            # Every statement is a transaction of its own, unless BEGIN says otherwise.
+            # Every statement is a transaction, unless between BEGIN and COMMIT.
             self._database = sqlite3.connect(self.path, isolation_level=None)
             self._database.execute("PRAGMA journal_mode = WAL")
             # Commits do not wait for the disk: they survive a killed process, and the database is
-            # whole after a power failure. Measured: 0.05 ms each instead of 5.
+            # intact after a power failure. Measured: 0.05 ms each instead of 5.
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._check_version()
             self._database.executescript(_SCHEMA)
@@ -122,7 +122,7 @@ class Journal:
             raise
 
     def __enter__(self) -> Self:
-        """Return itself, opened by its creation."""
+        """Return self, opened by the constructor."""
         return self
 
     def __exit__(
@@ -131,11 +131,11 @@ class Journal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close it, and let other runs in."""
+        """Close it, and release the lock."""
         self.close()
 
     def close(self) -> None:
-        """Close it, and let other runs in."""
+        """Close it, and release the lock."""
         if hasattr(self, "_database"):
             self._database.close()
         self._lock.release()
@@ -182,7 +182,7 @@ class Journal:
         )
 
     def difference(self, photo: PlannedPhoto) -> str:
-        """Return in words how the settings of a photo's output differ from today's."""
+        """Describe how the settings of a photo's output differ from the current ones."""
         [content] = self._execute(
             "SELECT content FROM photos JOIN settings ON settings = fingerprint WHERE relative = ?",
             (os.fsencode(photo.relative),),
@@ -190,7 +190,7 @@ class Journal:
         return difference_in_words(json.loads(content), self._settings)
 
     def former_outcome(self, photo: PlannedPhoto) -> PhotoResult:
-        """Return what became of a photo that is done, when it was done."""
+        """Return the recorded result of a photo that is done."""
         [content] = self._execute(
             "SELECT outcome FROM photos WHERE relative = ?", (os.fsencode(photo.relative),)
         ).fetchone()
@@ -200,7 +200,7 @@ class Journal:
             return skipped_result(photo, "done")
 
     def begin(self, photo: PlannedPhoto, job: Job) -> None:
-        """Note that a photo is going to be worked on."""
+        """Record that a photo is being processed."""
         relative, now = os.fsencode(photo.relative), time.time()
         self._started[relative] = now
         masks = own_masks_of(photo, job)
@@ -209,9 +209,9 @@ class Journal:
             (
                 relative,
                 _absolute(photo.source),
-                *(_look(_stats((photo.source,))) or (None, None)),
+                *(_size_and_time(_stats((photo.source,))) or (None, None)),
                 json.dumps([os.fsdecode(_absolute(mask)) for mask in masks]),
-                *(_look(_stats(masks)) or (None, None)),
+                *(_size_and_time(_stats(masks)) or (None, None)),
                 json.dumps(
                     {os.path.relpath(place, self._output): _mark(place) for place in photo.targets}
                 ),
@@ -221,7 +221,7 @@ class Journal:
         )
 
     def finish(self, photo: PlannedPhoto, done: ProcessedPhoto) -> None:
-        """Note what became of a photo."""
+        """Record the result of a photo."""
         relative, outcome = os.fsencode(photo.relative), done.outcome
         started = self._started.pop(relative, time.time())
         self._execute("BEGIN")
@@ -256,7 +256,7 @@ class Journal:
         )
 
     def _adopt_started(self) -> None:
-        """Enter the photos that a killed run had written but not yet entered."""
+        """Record the photos that a killed run had written but not recorded."""
         for row in self._execute("SELECT * FROM started").fetchall():
             places = json.loads(row["places"]).items()
             marks = {self._output / place: before for place, before in places}
@@ -305,8 +305,8 @@ class Journal:
         return PhotoError(
             self.path,
             f"the journal cannot be used ({cause})",
-            "check the rights and the free space there; without it, outputs that exist are left "
-            "alone",
+            "check permissions and free space there; without it, photos whose outputs exist are "
+            "skipped",
         )
 
 
@@ -322,18 +322,18 @@ def _stat(path: Path, *, follow: bool = True) -> os.stat_result | None:
 
 
 def _mark(path: Path) -> str | None:
-    """Return what tells a file from the one that replaces it; None if there is nothing."""
+    """Return what distinguishes a file from its replacement; None if there is none."""
     found = _stat(path, follow=False)
     return None if found is None else f"{found.st_size} {found.st_mtime_ns} {found.st_ino}"
 
 
 def _stats(paths: Sequence[Path]) -> list[os.stat_result]:
-    """Return what the system tells of some files; nothing if one of them is not there."""
+    """Return the status of some files; empty if one of them does not exist."""
     stats = [_stat(path) for path in paths]
     return [] if None in stats else [found for found in stats if found is not None]
 
 
-def _look(stats: Sequence[os.stat_result]) -> tuple[int, int] | None:
+def _size_and_time(stats: Sequence[os.stat_result]) -> tuple[int, int] | None:
     return size_and_time(stats) if stats else None
 
 
@@ -370,7 +370,7 @@ def _state(row: sqlite3.Row, kind: str) -> FileState | None:
 
 
 def _state_since(row: sqlite3.Row, kind: str, paths: Sequence[str]) -> FileState | None:
-    """Return the state of files when work on them began; no hash fits if one changed since."""
+    """Return the state of files at the start; with an empty hash if one changed since."""
     size, mtime_ns = row[f"{kind}_size"], row[f"{kind}_mtime_ns"]
     if not paths or size is None:
         return None

@@ -26,24 +26,24 @@ Status = Literal["removed", "untouched", "skipped", "failed", "would-remove", "w
 
 removed       written without the objects
 untouched     nothing to remove; copied byte for byte, or what `Job.untouched` says
-skipped       left alone, see `SkipReason`; the photo was not read
+skipped       not read, see `SkipReason`
 failed        nothing was written; the error says why
 would-remove  dry run: there is something to remove
 would-copy    dry run: there is nothing to remove
 """
 
 SkipReason = Literal["exists", "done", "other settings", "edited"]
-"""Why a photo was left alone:
+"""Why a photo was skipped:
 
-exists          its output is there, and no run is known to have made it
-done            made before from the same photo with the same settings
+exists          its output exists, and is not known to be written by a run
+done            processed before, with the same photo and settings
 other settings  its output was made with other settings
 edited          its output was changed after it was made
 """
 
 
 EMPTY_MASK = "the mask is empty"
-"""The note on a photo that stays as it is because the user's mask shows nothing."""
+"""Note on a photo that is unchanged because the user's mask is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ class FoundObject:
     score: float
     box_xyxy: Box
     area_px: int
-    chosen: bool  # False: it stays
-    reason: str = ""  # why it stays
+    chosen: bool  # False: it is kept
+    reason: str = ""  # why it is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +70,23 @@ class Thumbnails:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoResult:
-    """What became of one photo, or of a folder that could not be listed (then `target` is None)."""
+    """The result of one photo, or of a folder that could not be listed (`target` is None)."""
 
     status: Status
     source: Path
     target: Path | None
     size_hw: tuple[int, int] | None = None
     found: tuple[FoundObject, ...] = ()
-    remaining: tuple[
-        FoundObject, ...
-    ] = ()  # seen in the filled holes when they were looked at again
+    remaining: tuple[FoundObject, ...] = ()  # still detected in the filled holes
     refills: int = 0
     mask_area_px: int | None = None  # pixels filled; None where no mask was made
     timings_s: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    skipped: SkipReason | None = None  # why; if "done", the rest is what the former run had
+    skipped: SkipReason | None = None  # if "done", all other fields are those of the earlier run
     kept_by: Untouched | None = None  # with the status "untouched" only
     error: str | None = None  # one line, with the file in it
-    trace: str | None = None  # of an error nobody expected
-    thumbnails: Thumbnails | None = None  # if the job asks for them
+    trace: str | None = None  # of an unexpected error
+    thumbnails: Thumbnails | None = None  # if requested
 
     @property
     def mask_share(self) -> float | None:
@@ -130,7 +128,7 @@ def own_masks_of(photo: PlannedPhoto, job: Job) -> tuple[Path, ...]:
 def failed_result(
     photo: PlannedPhoto, error: Exception, timings_s: Mapping[str, float] | None = None
 ) -> PhotoResult:
-    """Return what is told of a photo that `error` stopped."""
+    """Return the result of a photo that failed with `error`."""
     trace = None
     match error:
         case PhotoError():
@@ -138,7 +136,7 @@ def failed_result(
         case CleanplateError():
             message = f"{photo.source}: {error}"
         case MemoryError():
-            message = f"{photo.source}: not enough memory for a photo of this size; make it smaller"
+            message = f"{photo.source}: out of memory; make the photo smaller"
         case OSError():
             message = f"{error.filename or photo.source}: {error.strerror or error}"
         case _:
@@ -157,24 +155,24 @@ def failed_result(
 
 
 def skipped_result(photo: PlannedPhoto, why: SkipReason) -> PhotoResult:
-    """Return what is told of a photo that is left alone."""
+    """Return the result of a photo that is skipped."""
     there = (place for place in photo.targets if place.exists() or place.is_symlink())
     target = next(there, photo.target)
     return PhotoResult(status="skipped", source=photo.source, target=target, skipped=why)
 
 
 def unreadable_result(folder: UnreadableFolder) -> PhotoResult:
-    """Return what is told of a folder that could not be listed."""
+    """Return the result of a folder that could not be listed."""
     return PhotoResult(
         status="failed",
         source=folder.source,
         target=None,
-        error=f"{folder.source}: folder cannot be read ({folder.cause}); check its rights",
+        error=f"{folder.source}: folder cannot be read ({folder.cause}); check its permissions",
     )
 
 
 def serialize_result(outcome: PhotoResult) -> str:
-    """Return an outcome as JSON, without the paths, for `parse_result`."""
+    """Return a result as JSON without its paths, for `parse_result`."""
     content = {name: value for name, value in asdict(outcome).items() if name not in _PATHS}
     if outcome.thumbnails is not None:
         content["thumbnails"] = {
@@ -185,10 +183,10 @@ def serialize_result(outcome: PhotoResult) -> str:
 
 
 def parse_result(text: str, photo: PlannedPhoto) -> PhotoResult:
-    """Return what `serialize_result` made JSON of, for a photo that is now planned like this.
+    """Parse the JSON of `serialize_result`, with the paths of `photo`.
 
     Raises:
-        KeyError, TypeError, ValueError: it is no such JSON.
+        KeyError, TypeError, ValueError: it is not such JSON.
     """
     content: dict[str, Any] = json.loads(text)
     for name in ("found", "remaining"):
@@ -216,7 +214,7 @@ ModelNames = dict[str, dict[str, str | None]]
 
 
 def describe_models(remover: "Remover", job: Job) -> ModelNames:
-    """Return the names of the models that the run needs, and what runs them; None for the others.
+    """Return the names and providers of the models that a run needs; None for the others.
 
     A segmenter is not loaded for a run with the user's own masks, nor an inpainter for a dry run.
     """
@@ -232,20 +230,20 @@ def describe_models(remover: "Remover", job: Job) -> ModelNames:
 def describe_result(
     outcome: PhotoResult, models: ModelNames, known: Collection[str] = VOC_LABELS
 ) -> dict[str, object]:
-    """Return what the report says about one photo, ready for JSON.
+    """Return the report's fields of one photo, ready for JSON.
 
     Every object has all of these fields:
 
     - photo: path of the input as given; for a folder that could not be listed, the folder's.
     - output: path of the result; null for such a folder. Written only with the statuses removed and
       untouched.
-    - status: removed, untouched (copied byte for byte), skipped (left alone), failed; in a dry run
+    - status: removed, untouched (copied byte for byte), skipped (not read), failed; in a dry run
       would-remove and would-copy.
-    - skipped: why it was left alone: exists (its output is there), done (before, from the same
+    - skipped: why it was skipped: exists (its output exists), done (before, from the same
       photo with the same settings; status and all the rest are then those of that time), other
       settings (its output was made with others), edited (its output was changed since); else null.
     - size_wh: width and height of the upright photo in px; null if it was not read.
-    - found: the objects of the asked labels, largest first, those that stay last:
+    - found: the objects of the requested labels, largest first, kept ones last:
         - id: 1, 2, ... in this photo.
         - label: canonical name.
         - label_id: published id of the label in the segmenter's label set, as `label_ids` has it;
@@ -254,10 +252,10 @@ def describe_result(
         - box_xyxy: left, top, right, bottom in px of the upright photo; right and bottom exclusive.
         - area_px: pixels of the object, before the margin.
         - removed: whether it was removed, or would be in a dry run.
-        - reason: why it stays, such as "kept: largest" or "score below 0.5"; null if it does not.
-    - remaining: what looking again still found in the filled holes or at their edges; objects with
+        - reason: why it is kept, such as "kept: largest" or "score below 0.5"; else null.
+    - remaining: what is still detected in the filled holes or at their edges; objects with
       the same fields, without "removed" and "reason".
-    - refills: how often, 0 to 2, what was found there was filled once more.
+    - refills: how often, 0 to 2, it was filled again.
     - mask_area_px: pixels that were filled; null where no mask was made.
     - mask_share: the same as a share of the photo, [0, 1].
     - timings_s: seconds by stage, and "total"; empty for a skipped photo.
