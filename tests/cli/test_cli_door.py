@@ -147,7 +147,7 @@ def test_interrupted_it_leaves_whole_files_and_says_how_many(start, slow, photos
             photo.load()
     match = re.search(rb"interrupted: (\d+) of 20 photos done, nothing half-written; ", err)
     assert len(told) - 1 <= int(match[1]) <= len(told)
-    assert b"not tried" in out
+    assert b"not processed" in out
     assert b"Traceback" not in err
 
     process = start(*slow(photo_s=0), *RUN)

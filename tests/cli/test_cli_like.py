@@ -156,7 +156,7 @@ def test_redo_goes_by_the_same_example_or_by_what_is_given(cli, files):
 
     ran = cli(*redo, "--segmenter", "deeplabv3plus_lite2.voc")
     assert (ran.code, ran.out) == (2, "")
-    assert "--segmenter: the photos were done by an example (--like); say with --remove" in ran.err
+    assert "--segmenter: the former run used an example (--like); give --remove" in ran.err
     Path("marked/cup.jpg").unlink()
     ran = cli(*redo)
     assert (ran.code, ran.out) == (2, "")
