@@ -14,7 +14,7 @@ from cleanplate.batch.planning.photo_list import plan_photos
 from cleanplate.batch.records.journal import Journal
 from cleanplate.batch.records.results import describe_result
 from cleanplate.batch.records.settings import settings_in_words
-from cleanplate.io.sizes import read_size
+from cleanplate.io import read_size
 from tiff_builders import dng
 
 MODELS = {"models": {"segmenter": "colours", "inpainter": "telea"}, "provider": {}}

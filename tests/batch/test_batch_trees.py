@@ -17,7 +17,7 @@ from cleanplate.batch.planning.discovery import PhotoFilter
 from cleanplate.batch.planning.photo_list import RunPlan, plan_photos
 from cleanplate.batch.planning.watching import watch_photos
 from cleanplate.errors import InputError
-from cleanplate.io.sizes import read_size
+from cleanplate.io import read_size
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,15 @@ from PIL import Image
 
 from cleanplate import io as images
 from cleanplate.errors import InputError, PhotoError, ShapeMismatchError
-from cleanplate.io.files import encode_photo, read_photo, write_photo
-from cleanplate.io.photo import MAX_PIXELS, PHOTO_SUFFIXES, is_photo_name
+from cleanplate.io.files import (
+    PHOTO_SUFFIXES,
+    encode_photo,
+    is_photo_name,
+    read_photo,
+    write_photo,
+)
+from cleanplate.io.formats.jpeg import JpegFormat
+from cleanplate.io.photo import MAX_PIXELS
 from tiff_builders import dng
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
@@ -175,7 +182,7 @@ def test_not_enough_memory_says_so(monkeypatch):
     def fail(*_args):
         raise MemoryError
 
-    monkeypatch.setitem(sys.modules["cleanplate.io.files"]._READERS, "JPEG", fail)
+    monkeypatch.setattr(JpegFormat, "read", fail)
     with pytest.raises(PhotoError, match=r"out of memory.*; scale it down first"):
         read_photo(small_jpeg())
 

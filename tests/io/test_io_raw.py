@@ -8,9 +8,8 @@ from images_builders import box_mask, exif_block, opened, segment, small_jpeg, w
 from skimage import data as photos
 
 from cleanplate.errors import PhotoError
-from cleanplate.io.files import encode_photo, read_photo
-from cleanplate.io.formats.raw import is_raw, read_raw_metadata
-from cleanplate.io.photo import SUFFIXES_BY_FORMAT, result_name
+from cleanplate.io.files import encode_photo, read_photo, result_name
+from cleanplate.io.formats.raw import RawFormat, is_raw, read_raw_metadata
 from tiff_builders import directory, dng
 
 SCENE = np.ascontiguousarray(photos.coffee()[100:220, 200:360])  # 120 x 160
@@ -192,5 +191,5 @@ def test_names_of_results():
     assert result_name("a.NEF", "tiff") == "a.tif"
     assert result_name("a.b.cr3", "jpeg") == "a.b.jpg"
     assert result_name("a.jpg", "tiff") == "a.jpg"
-    for suffix in SUFFIXES_BY_FORMAT["RAW"]:
+    for suffix in RawFormat.suffixes:
         assert result_name("x" + suffix, "tiff") == "x.tif"

@@ -4,19 +4,18 @@
 that the file held; `write_photo` puts a filled hole into that record and writes it whole.
 """
 
-from cleanplate.io.files import encode_photo, read_photo, write_photo
-from cleanplate.io.mask_files import read_mask, write_mask
-from cleanplate.io.photo import (
-    MAX_PIXELS,
+from cleanplate.io.files import (
     PHOTO_SUFFIXES,
-    RESULT_SUFFIXES,
-    Photo,
-    RawOutput,
+    encode_photo,
     is_photo_name,
+    read_photo,
+    read_size,
     result_name,
+    write_photo,
 )
+from cleanplate.io.mask_files import read_mask, write_mask
+from cleanplate.io.photo import MAX_PIXELS, RESULT_SUFFIXES, Photo, RawOutput
 from cleanplate.io.pillow_images import photo_from_pil, pil_from_photo
-from cleanplate.io.sizes import read_size
 from cleanplate.io.storage import (
     COPIED_NOTE,
     TEMPORARY_SUFFIX,

@@ -1,35 +1,50 @@
-"""The way in and out: `read_photo`, `encode_photo`, `write_photo`."""
+"""Reads photos from files and bytes, and writes them back."""
 
-from collections.abc import Callable
-from pathlib import Path
+import os
+import stat
+from os import PathLike
+from pathlib import Path, PurePath
 
 from cleanplate.errors import InputError, PhotoError, ShapeMismatchError
-from cleanplate.io.formats import (
-    read_bmp,
-    read_gif,
-    read_heif,
-    read_jpeg,
-    read_png,
-    read_raw,
-    read_tiff,
-    read_webp,
-)
-from cleanplate.io.photo import MAX_PIXELS, Decoded, Photo, RawOutput
-from cleanplate.io.sources import check_raw_name, detect_format, load_bytes, misnamed_note
-from cleanplate.io.storage import write_bytes_atomic
-from cleanplate.io.unsupported import UnsupportedImageError
+from cleanplate.io.formats import FORMATS, RawFormat, TiffFormat
+from cleanplate.io.photo import MAX_PIXELS, RESULT_SUFFIXES, ImageFormat, Photo, RawOutput
+from cleanplate.io.storage import read_error, write_bytes_atomic
+from cleanplate.io.unsupported import DAMAGED_ADVICE, UnsupportedImageError
 from cleanplate.types import Mask, RGBImage, check_image_and_mask
 
-_READERS: dict[str, Callable[[bytes, int], Decoded]] = {
-    "JPEG": read_jpeg,
-    "PNG": read_png,
-    "WEBP": read_webp,
-    "TIFF": read_tiff,
-    "BMP": read_bmp,
-    "GIF": read_gif,
-    "HEIC": read_heif,
-    "AVIF": read_heif,
-}
+BYTES_NAME = "<bytes>"
+PHOTO_SUFFIXES: frozenset[str] = frozenset(suffix for f in FORMATS for suffix in f.suffixes)
+"""File name endings of the supported formats, lower case."""
+
+_CONVERT = "convert it to JPEG, PNG, TIFF, WebP or BMP first"
+_REFUSED_SIGNATURES = (
+    (b"8BPS", "Photoshop"),
+    (b"%PDF", "PDF"),
+    (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"\x76\x2f\x31\x01", "OpenEXR"),
+    (b"#?RADIANCE", "Radiance HDR"),
+)
+
+
+def is_photo_name(path: str | PathLike[str]) -> bool:
+    """Return whether the file's name ends like a supported photo's, in any case."""
+    return PurePath(path).suffix.lower() in PHOTO_SUFFIXES
+
+
+def result_name(name: str, raw_output: RawOutput) -> str:
+    """Return the file name of an edited photo: its own, but for RAW with the suffix of the output.
+
+    Args:
+        name: of the photo, without folders.
+        raw_output: what RAW files are written as.
+    """
+    path = PurePath(name)
+    if path.suffix.lower() not in RawFormat.suffixes:
+        return name
+    return str(path.with_suffix(RESULT_SUFFIXES[raw_output]))
 
 
 def read_photo(
@@ -54,12 +69,12 @@ def read_photo(
     """
     name, data = load_bytes(source)
     try:
-        format_name = detect_format(data)
-        check_raw_name(name, format_name)
-        if format_name == "RAW":
-            decoded = read_raw(data, max_pixels, output=raw_output)
+        image_format = detect_format(data)
+        check_raw_name(name, image_format)
+        if image_format is RawFormat:
+            decoded = RawFormat.read(data, max_pixels, raw_output)
         else:
-            decoded = _READERS[format_name](data, max_pixels)
+            decoded = image_format.read(data, max_pixels)
     except UnsupportedImageError as error:
         raise PhotoError(name, error.cause, error.advice) from error
     except MemoryError as error:
@@ -68,8 +83,8 @@ def read_photo(
     return Photo(
         path=name,
         pixels=decoded.pixels,
-        format=format_name,
-        notes=misnamed_note(name, format_name) + decoded.notes,
+        format=image_format.name,
+        notes=misnamed_note(name, image_format) + decoded.notes,
         samples=decoded.samples,
         container=decoded.container,
     )
@@ -120,3 +135,107 @@ def check_edit(photo: Photo, filled: RGBImage, mask: Mask) -> None:
     check_image_and_mask(filled, mask)
     if mask.shape != photo.size_hw:
         raise ShapeMismatchError(photo.size_hw, mask.shape)
+
+
+def read_size(path: Path) -> tuple[int, int] | None:
+    """Return height and width in px from a photo's header, before any rotation.
+
+    Args:
+        path: a file; only as much of it is read as its format needs.
+
+    Returns:
+        None where the size cannot be read: `read_photo` says why.
+    """
+    return (_format_of_suffix(path) or ImageFormat).read_size(path)
+
+
+def load_bytes(source: Path | str | bytes) -> tuple[str, bytes]:
+    """Return the name to use in messages, and the file's content.
+
+    Raises:
+        PhotoError: missing, a folder, not a regular file, no permission, or empty.
+    """
+    if isinstance(source, bytes):
+        name, data = BYTES_NAME, source
+    else:
+        name = os.fspath(source)
+        try:
+            mode = Path(source).stat().st_mode
+            is_readable = stat.S_ISREG(mode) or stat.S_ISDIR(mode)  # a pipe would wait for ever
+            content = Path(source).read_bytes() if is_readable else None
+        except OSError as error:
+            raise read_error(name, error) from error
+        except ValueError as error:  # a NUL in the name
+            raise PhotoError(
+                name, "not a valid file name (it contains a NUL character)", "check the name"
+            ) from error
+        if content is None:
+            raise PhotoError(name, "not a regular file", "give the path of a photo")
+        data = content
+    if not data:
+        raise PhotoError(name, "the file is empty (0 bytes)", DAMAGED_ADVICE)
+    return name, data
+
+
+def detect_format(data: bytes) -> type[ImageFormat]:
+    """Return the format detected from the content, whatever the file is called.
+
+    Raises:
+        UnsupportedImageError: another format; the message names it where it is known.
+    """
+    found = next((f for f in FORMATS if f.sniff(data)), None)
+    if found is None:
+        raise UnsupportedImageError(*_describe_unknown(data[:16], data[:512]))
+    return found
+
+
+def check_raw_name(name: str, image_format: type[ImageFormat]) -> None:
+    """Raise if a file is RAW only by its name, or only by its content.
+
+    The name of the result was derived from the photo's name, and does not fit the other kind.
+
+    Raises:
+        UnsupportedImageError: they differ, unless a RAW is named as a TIFF.
+    """
+    suffix, named = Path(name).suffix.lower(), _format_of_suffix(name)
+    is_raw = image_format is RawFormat
+    if named is RawFormat and not is_raw:
+        raise UnsupportedImageError(
+            f"it is named {suffix} but is a {image_format.name} file",
+            f"name it {image_format.suffixes[0]}",
+        )
+    if is_raw and named not in (None, RawFormat, TiffFormat):
+        raise UnsupportedImageError(
+            f"it is named {suffix} but is a camera RAW file", "give it the suffix of its camera"
+        )
+
+
+def misnamed_note(name: str, image_format: type[ImageFormat]) -> tuple[str, ...]:
+    """Return a note on a file whose suffix is that of another format."""
+    if _format_of_suffix(name) in (None, image_format) or image_format is RawFormat:
+        return ()
+    suffix = Path(name).suffix.lower()
+    return (f"it is named {suffix} but is a {image_format.name} file, and is written as one",)
+
+
+def _format_of_suffix(name: str | PathLike[str]) -> type[ImageFormat] | None:
+    suffix = PurePath(name).suffix.lower()
+    return next((f for f in FORMATS if suffix in f.suffixes), None)
+
+
+def _describe_unknown(head: bytes, start: bytes) -> tuple[str, str]:
+    if head[4:8] == b"ftyp":
+        return "it is a video or an unknown ISO media file", "give the path of a photo"
+    for signature, kind in _REFUSED_SIGNATURES:
+        if start.startswith(signature):
+            return f"{kind} files are not supported", _CONVERT
+    if not any(start):
+        return "it contains only zeros", DAMAGED_ADVICE
+    try:
+        start[:-4].decode("utf-8")
+        is_text = b"\x00" not in start
+    except UnicodeDecodeError:
+        is_text = False
+    if is_text:
+        return "it is a text file, not a photo", "check how it was made or downloaded"
+    return f"unknown format (it starts with {start[:4].hex(' ')})", _CONVERT

@@ -1,9 +1,10 @@
 """`Photo`: the picture that is worked on, and the record of all else that its file held."""
 
+import warnings
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from os import PathLike
-from pathlib import PurePath
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import ClassVar, Literal, Protocol
 
 from cleanplate.io.samples import Samples
 from cleanplate.types import Mask, RGBImage
@@ -12,48 +13,10 @@ MAX_PIXELS: int = 178_956_970
 """2 x 89,478,485: the size at which Pillow itself refuses a file as a decompression bomb
 (`PIL.Image.MAX_IMAGE_PIXELS`, a quarter of a GiB of RGB, doubled)."""
 
-SUFFIXES_BY_FORMAT: dict[str, tuple[str, ...]] = {
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "PNG": (".png",),
-    "WEBP": (".webp",),
-    "TIFF": (".tif", ".tiff"),
-    "BMP": (".bmp", ".dib"),
-    "GIF": (".gif",),
-    "HEIC": (".heic", ".heif", ".hif"),
-    "AVIF": (".avif",),
-    "RAW": (
-        ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc",
-        ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2",
-        ".srf", ".srw", ".x3f",
-    ),
-}  # fmt: skip
-PHOTO_SUFFIXES: frozenset[str] = frozenset(
-    suffix for suffixes in SUFFIXES_BY_FORMAT.values() for suffix in suffixes
-)
-"""File name endings of the supported formats, lower case."""
-
 RawOutput = Literal["tiff", "jpeg"]
 """What a developed RAW is written as."""
 
 RESULT_SUFFIXES: dict[RawOutput, str] = {"tiff": ".tif", "jpeg": ".jpg"}
-
-
-def is_photo_name(path: str | PathLike[str]) -> bool:
-    """Return whether the file's name ends like a supported photo's, in any case."""
-    return PurePath(path).suffix.lower() in PHOTO_SUFFIXES
-
-
-def result_name(name: str, raw_output: RawOutput) -> str:
-    """Return the file name of an edited photo: its own, but for RAW with the suffix of the output.
-
-    Args:
-        name: of the photo, without folders.
-        raw_output: what RAW files are written as.
-    """
-    path = PurePath(name)
-    if path.suffix.lower() not in SUFFIXES_BY_FORMAT["RAW"]:
-        return name
-    return str(path.with_suffix(RESULT_SUFFIXES[raw_output]))
 
 
 class Container(Protocol):
@@ -70,7 +33,7 @@ class Photo:
 
     path: str  # as the user named it; "<bytes>" or "<image>" when there is no file
     pixels: RGBImage  # (H, W, 3) uint8, RGB, upright
-    format: str  # by content: one of `SUFFIXES_BY_FORMAT`
+    format: str  # by content: an `ImageFormat.name`
     notes: tuple[str, ...] = ()  # plain statements, e.g. what is not carried over
     samples: Samples = field(default_factory=Samples, repr=False)  # for this package only
     container: Container | None = field(default=None, repr=False)  # for this package only
@@ -89,3 +52,46 @@ class Decoded:
     samples: Samples
     container: Container
     notes: tuple[str, ...] = ()
+
+
+class ImageFormat(ABC):
+    """A file format: how it is recognized and read. Its `Container` writes it."""
+
+    name: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]]  # lower case, the usual one first
+    signatures: ClassVar[tuple[bytes, ...]] = ()
+
+    @classmethod
+    def sniff(cls, data: bytes) -> bool:
+        """Return whether a file is of this format, by its content."""
+        return data.startswith(cls.signatures)
+
+    @classmethod
+    @abstractmethod
+    def read(cls, data: bytes, max_pixels: int) -> Decoded:
+        """Return the upright image of a file.
+
+        Args:
+            data: the file.
+            max_pixels: files of more pixels are refused before they are decoded.
+
+        Raises:
+            UnsupportedImageError: damaged, truncated, too many pixels, or of an unsupported kind.
+        """
+
+    @classmethod
+    def read_size(cls, path: Path) -> tuple[int, int] | None:
+        """Return height and width in px from a file's header, before any rotation.
+
+        Returns:
+            None where the header cannot be read.
+        """
+        from PIL import Image
+
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # too many pixels are refused later, not here
+                with Image.open(path) as image:
+                    return image.height, image.width
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+            return None

@@ -1,22 +1,25 @@
-"""Photo formats, one file each."""
+"""Photo formats, one file each: a class that detects and reads it, a container that writes it."""
 
-from cleanplate.io.formats.bmp import read_bmp
-from cleanplate.io.formats.gif import read_gif
-from cleanplate.io.formats.heif import read_heif
-from cleanplate.io.formats.jpeg import read_jpeg
-from cleanplate.io.formats.png import read_png
-from cleanplate.io.formats.raw import is_raw, read_raw
-from cleanplate.io.formats.tiff import read_tiff
-from cleanplate.io.formats.webp import read_webp
+from cleanplate.io.formats.bmp import BmpFormat
+from cleanplate.io.formats.gif import GifFormat
+from cleanplate.io.formats.heif import AvifFormat, HeicFormat
+from cleanplate.io.formats.jpeg import JpegFormat
+from cleanplate.io.formats.png import PngFormat
+from cleanplate.io.formats.raw import RawFormat
+from cleanplate.io.formats.tiff import TiffFormat
+from cleanplate.io.formats.webp import WebPFormat
+from cleanplate.io.photo import ImageFormat
 
-__all__ = [
-    "is_raw",
-    "read_bmp",
-    "read_gif",
-    "read_heif",
-    "read_jpeg",
-    "read_png",
-    "read_raw",
-    "read_tiff",
-    "read_webp",
-]
+FORMATS: tuple[type[ImageFormat], ...] = (
+    RawFormat,  # before TIFF, as many RAW files are TIFF files too
+    JpegFormat,
+    PngFormat,
+    WebPFormat,
+    TiffFormat,
+    BmpFormat,
+    GifFormat,
+    HeicFormat,
+    AvifFormat,
+)
+
+__all__ = ["FORMATS", "RawFormat", "TiffFormat"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.io.photo import Decoded
+from cleanplate.io.photo import Decoded, ImageFormat
 from cleanplate.io.samples import Plane, Samples, union
 from cleanplate.io.unsupported import DAMAGED_ADVICE, UnsupportedImageError, check_pixel_count
 from cleanplate.types import Mask, RGBImage
@@ -38,41 +38,55 @@ class _Header:
         return (self.size_hw[1] * self.bits + 31) // 32 * 4
 
 
-def read_bmp(data: bytes, max_pixels: int) -> Decoded:
-    """Return the picture of a BMP file.
+class BmpFormat(ImageFormat):
+    """Uncompressed BMP."""
 
-    Raises:
-        UnsupportedImageError: damaged, truncated, compressed, 16 bits per pixel, or too many
-            pixels.
-    """
-    try:
-        header = _parse_header(data, max_pixels)
-    except struct.error as error:
-        raise UnsupportedImageError("damaged BMP: the file is truncated", DAMAGED_ADVICE) from error
-    height, width = header.size_hw
-    end = header.pixels_at + height * header.row_bytes
-    if end > len(data):
-        raise UnsupportedImageError("damaged BMP: the file is truncated", DAMAGED_ADVICE)
-    rows = np.frombuffer(data, np.uint8, height * header.row_bytes, header.pixels_at)
-    rows = rows.reshape(height, header.row_bytes)
-    if not header.is_top_down:
-        rows = rows[::-1]
-    container = BmpContainer(header, data[: header.pixels_at], data[end:])
-    if header.palette is not None:
-        indices = _unpack(rows, header.bits, width)
-        if int(indices.max()) >= len(header.palette):
-            raise UnsupportedImageError("damaged BMP: colours outside its palette", DAMAGED_ADVICE)
-        indices.flags.writeable = False
-        samples = Samples(kind="palette", bits=header.bits, indices=indices, palette=header.palette)
-        return Decoded(header.palette[indices], samples, container)
-    channels = header.bits // 8
-    stored = rows[:, : width * channels].reshape(height, width, channels)
-    fourth = None
-    if channels == 4:
-        fourth = np.ascontiguousarray(stored[..., 3])
-        fourth.flags.writeable = False
-    samples = Samples(alpha=fourth, alpha_is_opacity=header.has_alpha)
-    return Decoded(np.ascontiguousarray(stored[..., 2::-1]), samples, container)
+    name = "BMP"
+    suffixes = (".bmp", ".dib")
+    signatures = (b"BM",)
+
+    @classmethod
+    def read(cls, data: bytes, max_pixels: int) -> Decoded:
+        """Return the picture of a BMP file.
+
+        Raises:
+            UnsupportedImageError: damaged, truncated, compressed, 16 bits per pixel, or too many
+                pixels.
+        """
+        try:
+            header = _parse_header(data, max_pixels)
+        except struct.error as error:
+            raise UnsupportedImageError(
+                "damaged BMP: the file is truncated", DAMAGED_ADVICE
+            ) from error
+        height, width = header.size_hw
+        end = header.pixels_at + height * header.row_bytes
+        if end > len(data):
+            raise UnsupportedImageError("damaged BMP: the file is truncated", DAMAGED_ADVICE)
+        rows = np.frombuffer(data, np.uint8, height * header.row_bytes, header.pixels_at)
+        rows = rows.reshape(height, header.row_bytes)
+        if not header.is_top_down:
+            rows = rows[::-1]
+        container = BmpContainer(header, data[: header.pixels_at], data[end:])
+        if header.palette is not None:
+            indices = _unpack(rows, header.bits, width)
+            if int(indices.max()) >= len(header.palette):
+                raise UnsupportedImageError(
+                    "damaged BMP: colours outside its palette", DAMAGED_ADVICE
+                )
+            indices.flags.writeable = False
+            samples = Samples(
+                kind="palette", bits=header.bits, indices=indices, palette=header.palette
+            )
+            return Decoded(header.palette[indices], samples, container)
+        channels = header.bits // 8
+        stored = rows[:, : width * channels].reshape(height, width, channels)
+        fourth = None
+        if channels == 4:
+            fourth = np.ascontiguousarray(stored[..., 3])
+            fourth.flags.writeable = False
+        samples = Samples(alpha=fourth, alpha_is_opacity=header.has_alpha)
+        return Decoded(np.ascontiguousarray(stored[..., 2::-1]), samples, container)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

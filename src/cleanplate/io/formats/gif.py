@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cleanplate.io.metadata import contains_image
-from cleanplate.io.photo import Decoded
+from cleanplate.io.photo import Decoded, ImageFormat
 from cleanplate.io.samples import Plane, Samples, union
 from cleanplate.io.unsupported import (
     DAMAGED_ADVICE,
@@ -63,56 +63,67 @@ class GifContainer:
         return self.before + coded[block.data_at : block.end] + self.after
 
 
-def read_gif(data: bytes, max_pixels: int) -> Decoded:
-    """Return the picture of a GIF file.
+class GifFormat(ImageFormat):
+    """GIF of a single frame."""
 
-    Raises:
-        UnsupportedImageError: damaged, truncated, animated, too many pixels, or a frame smaller
-            than the canvas.
-    """
-    try:
-        colours_at, blocks = _parse_blocks(data)
-        width, height = struct.unpack_from("<HH", data, 6)
-        check_pixel_count((height, width), max_pixels)
-        images = [block for block in blocks if block.kind == _IMAGE]
-        check_one_frame(len(images), "frames (animated GIF)")
-        if not images:
-            raise UnsupportedImageError("damaged GIF: it holds no picture", DAMAGED_ADVICE)
-        image = images[0]
-        left, top, *size_wh, flags = struct.unpack_from("<HHHHB", data, image.start + 1)
-    except (struct.error, IndexError) as error:
-        raise UnsupportedImageError("damaged GIF: the file is truncated", DAMAGED_ADVICE) from error
-    if (left, top, *size_wh) != (0, 0, width, height):
-        raise UnsupportedImageError(
-            "a GIF whose picture does not cover its canvas is not supported", "convert it to PNG"
+    name = "GIF"
+    suffixes = (".gif",)
+    signatures = (b"GIF87a", b"GIF89a")
+
+    @classmethod
+    def read(cls, data: bytes, max_pixels: int) -> Decoded:
+        """Return the picture of a GIF file.
+
+        Raises:
+            UnsupportedImageError: damaged, truncated, animated, too many pixels, or a frame smaller
+                than the canvas.
+        """
+        try:
+            colours_at, blocks = _parse_blocks(data)
+            width, height = struct.unpack_from("<HH", data, 6)
+            check_pixel_count((height, width), max_pixels)
+            images = [block for block in blocks if block.kind == _IMAGE]
+            check_one_frame(len(images), "frames (animated GIF)")
+            if not images:
+                raise UnsupportedImageError("damaged GIF: it holds no picture", DAMAGED_ADVICE)
+            image = images[0]
+            left, top, *size_wh, flags = struct.unpack_from("<HHHHB", data, image.start + 1)
+        except (struct.error, IndexError) as error:
+            raise UnsupportedImageError(
+                "damaged GIF: the file is truncated", DAMAGED_ADVICE
+            ) from error
+        if (left, top, *size_wh) != (0, 0, width, height):
+            raise UnsupportedImageError(
+                "a GIF whose picture does not cover its canvas is not supported",
+                "convert it to PNG",
+            )
+        if flags & _HAS_TABLE:
+            colours_at = image.start + 10
+            count = 2 << (flags & 7)
+        else:
+            count = 2 << (data[10] & 7) if data[10] & _HAS_TABLE else 0
+        if count == 0:
+            raise UnsupportedImageError("damaged GIF: it has no palette", DAMAGED_ADVICE)
+        palette = np.frombuffer(data, np.uint8, 3 * count, colours_at).reshape(count, 3)
+        indices = _decode(data)
+        if int(indices.max()) >= count:
+            raise UnsupportedImageError("damaged GIF: colours outside its palette", DAMAGED_ADVICE)
+        samples = Samples(
+            kind="palette",
+            indices=indices,
+            palette=palette,
+            palette_alpha=_palette_alpha(data, blocks, count),
         )
-    if flags & _HAS_TABLE:
-        colours_at = image.start + 10
-        count = 2 << (flags & 7)
-    else:
-        count = 2 << (data[10] & 7) if data[10] & _HAS_TABLE else 0
-    if count == 0:
-        raise UnsupportedImageError("damaged GIF: it has no palette", DAMAGED_ADVICE)
-    palette = np.frombuffer(data, np.uint8, 3 * count, colours_at).reshape(count, 3)
-    indices = _decode(data)
-    if int(indices.max()) >= count:
-        raise UnsupportedImageError("damaged GIF: colours outside its palette", DAMAGED_ADVICE)
-    samples = Samples(
-        kind="palette",
-        indices=indices,
-        palette=palette,
-        palette_alpha=_palette_alpha(data, blocks, count),
-    )
-    kept, notes = _extensions(data, blocks, image)
-    descriptor = bytearray(data[image.start : image.data_at])
-    if flags & _IS_INTERLACED:
-        descriptor[9] &= ~_IS_INTERLACED
-        notes += ("it is interlaced, and is written without interlacing",)
-    head = data[: min(block.start for block in blocks)]
-    before = b"".join([head, *(data[b.start : b.end] for b in kept if b.start < image.start)])
-    after = b"".join(data[b.start : b.end] for b in kept if b.start > image.start)
-    container = GifContainer(before + bytes(descriptor), after + bytes([_TRAILER]))
-    return Decoded(palette[indices], samples, container, notes)
+        kept, notes = _extensions(data, blocks, image)
+        descriptor = bytearray(data[image.start : image.data_at])
+        if flags & _IS_INTERLACED:
+            descriptor[9] &= ~_IS_INTERLACED
+            notes += ("it is interlaced, and is written without interlacing",)
+        head = data[: min(block.start for block in blocks)]
+        before = b"".join([head, *(data[b.start : b.end] for b in kept if b.start < image.start)])
+        after = b"".join(data[b.start : b.end] for b in kept if b.start > image.start)
+        container = GifContainer(before + bytes(descriptor), after + bytes([_TRAILER]))
+        return Decoded(palette[indices], samples, container, notes)
 
 
 def _parse_blocks(data: bytes) -> tuple[int, list[_Block]]:

@@ -19,8 +19,9 @@ import io
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -30,12 +31,13 @@ from cleanplate.io.metadata import (
     Item,
     Property,
     Reference,
+    brands_of,
     clean_exif,
     clean_xmp,
     parse_heif,
     serialize_heif,
 )
-from cleanplate.io.photo import Decoded
+from cleanplate.io.photo import Decoded, ImageFormat
 from cleanplate.io.samples import Plane, Raster, Samples, Samples16, gray_to_rgb, to_8bit, union
 from cleanplate.io.unsupported import (
     DAMAGED_ADVICE,
@@ -58,6 +60,11 @@ _MOST_TILES = 900  # decoders stop at 1000 items
 _WRITABLE_MATRICES = (1, 5, 6, 9)  # of ITU-T H.273, those that libheif converts to
 _SUBSAMPLING = {400: "4:0:0", 420: "4:2:0", 422: "4:2:2", 444: "4:4:4"}
 _CODECS: dict[bytes, Codec] = {b"hvc1": "HEVC", b"hev1": "HEVC", b"av01": "AV1"}
+_BRANDS = {
+    "AVIF": (b"avif", b"avis"),
+    "HEIC": (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"),
+}
+_BRANDS_OF_ANY_CODEC = (b"mif1", b"msf1")
 _OTHER_CODECS = {
     b"avc1": "H.264",
     b"jpeg": "JPEG",
@@ -92,54 +99,94 @@ class Coding:
     colour: tuple[int, int, int, int] | None  # primaries, transfer, matrix (H.273), full range
 
 
-def read_heif(data: bytes, max_pixels: int) -> Decoded:
-    """Return the upright picture of a HEIC or AVIF file.
+class HeicFormat(ImageFormat):
+    """HEIC: HEIF with HEVC, or with a codec that the brands do not name."""
 
-    Raises:
-        UnsupportedImageError: damaged, truncated, several images or a sequence, a codec other
-            than HEVC and AV1, AVIF of more than 8 bits, premultiplied alpha, or too many pixels;
-            or the extra `heif` is not installed.
-    """
-    file = parse_heif(data)
-    if b"moov" in file.other_boxes:
-        raise UnsupportedImageError(
-            "it holds a sequence of pictures, and only single pictures can be edited",
-            "split it into single pictures first",
+    name = "HEIC"
+    suffixes: ClassVar[tuple[str, ...]] = (".heic", ".heif", ".hif")
+
+    @classmethod
+    def sniff(cls, data: bytes) -> bool:
+        """Return whether a file is of this format, by its content."""
+        return _format_of_brands(data) == cls.name
+
+    @classmethod
+    def read(cls, data: bytes, max_pixels: int) -> Decoded:
+        """Return the upright picture of a HEIC or AVIF file.
+
+        Raises:
+            UnsupportedImageError: damaged, truncated, several images or a sequence, a codec other
+                than HEVC and AV1, AVIF of more than 8 bits, premultiplied alpha, or too many
+                pixels; or the extra `heif` is not installed.
+        """
+        file = parse_heif(data)
+        if b"moov" in file.other_boxes:
+            raise UnsupportedImageError(
+                "it holds a sequence of pictures, and only single pictures can be edited",
+                "split it into single pictures first",
+            )
+        if not file.items:
+            raise UnsupportedImageError("damaged HEIF or AVIF: it holds no picture", DAMAGED_ADVICE)
+        check_one_frame(_count_pictures(file), "pictures (HEIF)")
+        primary = file.items[file.primary]
+        height, width = _stored_size(primary)
+        check_pixel_count((height, width), max_pixels)
+        coding = _coding_of(file)
+        alpha = _alpha_items(file)
+        _check_supported(primary, coding)
+        _check_codec(coding.codec)
+        stored = _decode(_image_only(file, alpha), coding)
+        if stored.shape[:2] != (height, width) and primary.find(b"clap") is None:
+            raise UnsupportedImageError(
+                "damaged HEIF or AVIF: its size is not what it states", DAMAGED_ADVICE
+            )
+        transforms = tuple(p for p in primary.properties if p.type in _TRANSFORMS)
+        upright = cast("Raster", np.ascontiguousarray(_apply_transforms(stored, transforms)))
+        metadata, notes = _metadata(file)
+        container = HeifContainer(
+            coding=coding,
+            transforms=transforms,
+            properties=tuple(p for p in primary.properties if _is_kept(p)),
+            alpha={number: file.items[number] for number in alpha},
+            alpha_references=tuple(r for r in file.references if r.source in alpha),
+            primary=file.primary,
+            metadata=metadata,
         )
-    if not file.items:
-        raise UnsupportedImageError("damaged HEIF or AVIF: it holds no picture", DAMAGED_ADVICE)
-    check_one_frame(_count_pictures(file), "pictures (HEIF)")
-    primary = file.items[file.primary]
-    height, width = _stored_size(primary)
-    check_pixel_count((height, width), max_pixels)
-    coding = _coding_of(file)
-    alpha = _alpha_items(file)
-    _check_supported(primary, coding)
-    _check_codec(coding.codec)
-    stored = _decode(_image_only(file, alpha), coding)
-    if stored.shape[:2] != (height, width) and primary.find(b"clap") is None:
-        raise UnsupportedImageError(
-            "damaged HEIF or AVIF: its size is not what it states", DAMAGED_ADVICE
-        )
-    transforms = tuple(p for p in primary.properties if p.type in _TRANSFORMS)
-    upright = cast("Raster", np.ascontiguousarray(_apply_transforms(stored, transforms)))
-    metadata, notes = _metadata(file)
-    container = HeifContainer(
-        coding=coding,
-        transforms=transforms,
-        properties=tuple(p for p in primary.properties if _is_kept(p)),
-        alpha={number: file.items[number] for number in alpha},
-        alpha_references=tuple(r for r in file.references if r.source in alpha),
-        primary=file.primary,
-        metadata=metadata,
-    )
-    pixels, samples = _split(upright, coding)
-    notes += _dropped_image_notes(file)
-    if max(height - stored.shape[0], width - stored.shape[1]) >= _LEAST_HIDDEN_PX:
-        notes += ("what its clean aperture (clap) hides is not carried over",)
-    kind = "HEIC" if coding.codec == "HEVC" else "AVIF"
-    notes += (f"it is encoded again, as {kind} at quality {QUALITY[coding.codec]}",)
-    return Decoded(pixels, samples, container, notes)
+        pixels, samples = _split(upright, coding)
+        notes += _dropped_image_notes(file)
+        if max(height - stored.shape[0], width - stored.shape[1]) >= _LEAST_HIDDEN_PX:
+            notes += ("what its clean aperture (clap) hides is not carried over",)
+        kind = "HEIC" if coding.codec == "HEVC" else "AVIF"
+        notes += (f"it is encoded again, as {kind} at quality {QUALITY[coding.codec]}",)
+        return Decoded(pixels, samples, container, notes)
+
+    @classmethod
+    def read_size(cls, path: Path) -> tuple[int, int] | None:
+        """Return the size by Pillow, or else by the primary item."""
+        try:
+            file = None if (size := super().read_size(path)) else parse_heif(path.read_bytes())
+            return size if file is None else _stored_size(file.items[file.primary])
+        except (OSError, UnsupportedImageError, KeyError):
+            return None
+
+
+class AvifFormat(HeicFormat):
+    """AVIF: HEIF with AV1."""
+
+    name = "AVIF"
+    suffixes = (".avif",)
+
+    @classmethod
+    def read_size(cls, path: Path) -> tuple[int, int] | None:
+        """Return the size by Pillow."""
+        return ImageFormat.read_size(path)
+
+
+def _format_of_brands(data: bytes) -> str | None:
+    """Return "HEIC" or "AVIF" by a file's brands; None if it is of neither format."""
+    brands = brands_of(data)
+    by_brand = (name for brand in brands for name, known in _BRANDS.items() if brand in known)
+    return next(by_brand, "HEIC" if set(_BRANDS_OF_ANY_CODEC) & set(brands) else None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -45,7 +45,7 @@ from cleanplate.io.metadata import (
     serialize_segments,
     with_size,
 )
-from cleanplate.io.photo import Decoded
+from cleanplate.io.photo import Decoded, ImageFormat
 from cleanplate.io.samples import (
     Plane,
     Samples,
@@ -79,51 +79,63 @@ _CHROMA_ROWS = 256  # filtered at a time
 _CHROMA_TAPS = 5  # of the inverse filter on each side; 0.1716**6 < 1e-4
 
 
-def read_jpeg(data: bytes, max_pixels: int) -> Decoded:
-    """Return the upright picture of a JPEG file.
+class JpegFormat(ImageFormat):
+    """JPEG of 8 bits, grey, YCbCr or RGB."""
 
-    Raises:
-        UnsupportedImageError: damaged, truncated, CMYK, more than 8 bits, or too many pixels.
-    """
-    stream = parse_segments(data)
-    frame = stream.frame
-    check_pixel_count(frame.size_hw, max_pixels)
-    if frame.precision != 8:
-        raise UnsupportedImageError(
-            f"a JPEG of {frame.precision} bits per sample is not supported",
-            "convert it to 8-bit JPEG or 16-bit PNG first",
+    name = "JPEG"
+    suffixes = (".jpg", ".jpeg", ".jpe", ".jfif")
+    signatures = (b"\xff\xd8\xff",)
+
+    @classmethod
+    def read(cls, data: bytes, max_pixels: int) -> Decoded:
+        """Return the upright picture of a JPEG file.
+
+        Raises:
+            UnsupportedImageError: damaged, truncated, CMYK, more than 8 bits, or too many pixels.
+        """
+        stream = parse_segments(data)
+        frame = stream.frame
+        check_pixel_count(frame.size_hw, max_pixels)
+        if frame.precision != 8:
+            raise UnsupportedImageError(
+                f"a JPEG of {frame.precision} bits per sample is not supported",
+                "convert it to 8-bit JPEG or 16-bit PNG first",
+            )
+        if len(frame.components) not in (1, 3):
+            raise UnsupportedImageError(
+                f"a JPEG of {len(frame.components)} colour channels (CMYK) is not supported",
+                "convert it to RGB first",
+            )
+        carried = select_segments(stream)
+        coding = _Coding.of(stream)
+        bare = replace(stream, segments=coding.colour_segments + _image_segments(stream))
+        picture = _decode(bare, "L" if coding.is_gray else "RGB")
+        stored: npt.NDArray[np.uint8] = np.asarray(picture)
+        tables = picture.quantization  # type: ignore[attr-defined]
+        picture.close()
+        orientation = carried.orientation
+        upright = apply_orientation(stored, orientation)
+        pixels = gray_to_rgb(upright) if coding.is_gray else np.ascontiguousarray(upright)
+        notes = list(carried.notes)
+        if coding.subsampling is None:
+            notes.append("its unusual chroma subsampling is written as 4:4:4")
+        keeps_orientation = orientation != 1 and not coding.can_be_rotated(
+            frame.size_hw, orientation
         )
-    if len(frame.components) not in (1, 3):
-        raise UnsupportedImageError(
-            f"a JPEG of {len(frame.components)} colour channels (CMYK) is not supported",
-            "convert it to RGB first",
+        if (
+            keeps_orientation
+        ):  # seldom: what was cleaned is cleaned again, with the orientation in it
+            carried = select_segments(stream, keep_orientation=True)
+        container = JpegContainer(
+            stream=bare,
+            carried=carried.segments,
+            orientation=1 if keeps_orientation else orientation,
+            stated=orientation if keeps_orientation else 1,
+            tables=tuple(tuple(tables[c[3]]) for c in frame.components if c[3] in tables),
+            coding=coding,
         )
-    carried = select_segments(stream)
-    coding = _Coding.of(stream)
-    bare = replace(stream, segments=coding.colour_segments + _image_segments(stream))
-    picture = _decode(bare, "L" if coding.is_gray else "RGB")
-    stored: npt.NDArray[np.uint8] = np.asarray(picture)
-    tables = picture.quantization  # type: ignore[attr-defined]
-    picture.close()
-    orientation = carried.orientation
-    upright = apply_orientation(stored, orientation)
-    pixels = gray_to_rgb(upright) if coding.is_gray else np.ascontiguousarray(upright)
-    notes = list(carried.notes)
-    if coding.subsampling is None:
-        notes.append("its unusual chroma subsampling is written as 4:4:4")
-    keeps_orientation = orientation != 1 and not coding.can_be_rotated(frame.size_hw, orientation)
-    if keeps_orientation:  # seldom: what was cleaned is cleaned again, with the orientation in it
-        carried = select_segments(stream, keep_orientation=True)
-    container = JpegContainer(
-        stream=bare,
-        carried=carried.segments,
-        orientation=1 if keeps_orientation else orientation,
-        stated=orientation if keeps_orientation else 1,
-        tables=tuple(tuple(tables[c[3]]) for c in frame.components if c[3] in tables),
-        coding=coding,
-    )
-    samples = Samples(kind="gray" if coding.is_gray else "rgb")
-    return Decoded(pixels, samples, container, tuple(notes))
+        samples = Samples(kind="gray" if coding.is_gray else "rgb")
+        return Decoded(pixels, samples, container, tuple(notes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import Literal, cast
 import numpy as np
 
 from cleanplate.io.metadata import EXIF_ID, clean_exif, clean_xmp, contains_image
-from cleanplate.io.photo import Decoded
+from cleanplate.io.photo import Decoded, ImageFormat
 from cleanplate.io.samples import (
     Plane,
     Raster,
@@ -98,36 +98,46 @@ class _Header:
         return self.colour_type in (_GRAY_ALPHA, _RGB_ALPHA)
 
 
-def read_png(data: bytes, max_pixels: int) -> Decoded:
-    """Return the upright picture of a PNG file.
+class PngFormat(ImageFormat):
+    """PNG of any colour type and depth."""
 
-    Raises:
-        UnsupportedImageError: damaged, truncated, animated, or too many pixels.
-    """
-    chunks = parse_chunks(data)
-    header = _parse_header(chunks[0])
-    check_pixel_count(header.size_hw, max_pixels)
-    animation = next((c.data for c in chunks if c.type == b"acTL" and len(c.data) >= 4), None)
-    if animation is not None:
-        check_one_frame(int.from_bytes(animation[:4]), "frames (APNG)")
-    carried = select_chunks(chunks, header.size_hw)
-    picture = [chunks[0], *(c for c in chunks if c.type in (b"PLTE", b"IDAT", b"IEND"))]
-    by_type = {c.type: c for c in chunks}
-    container = PngContainer(
-        bits=header.bits,
-        colour_type=header.colour_type,
-        palette=by_type.get(b"PLTE"),
-        transparency=None if header.has_alpha else by_type.get(b"tRNS"),
-        carried=carried,
-    )
-    notes = carried.notes
-    if header.is_interlaced:
-        notes += ("it is interlaced, and is written without interlacing",)
-    with translate_decoder_errors("PNG"):
-        stored = _decode_16bit(picture, header) if header.bits == 16 else _decode(picture, header)
-    upright = np.ascontiguousarray(apply_orientation(stored, carried.orientation))
-    pixels, samples = _split(cast("Raster", upright), header, container)
-    return Decoded(pixels, samples, container, notes)
+    name = "PNG"
+    suffixes = (".png",)
+    signatures = (SIGNATURE,)
+
+    @classmethod
+    def read(cls, data: bytes, max_pixels: int) -> Decoded:
+        """Return the upright picture of a PNG file.
+
+        Raises:
+            UnsupportedImageError: damaged, truncated, animated, or too many pixels.
+        """
+        chunks = parse_chunks(data)
+        header = _parse_header(chunks[0])
+        check_pixel_count(header.size_hw, max_pixels)
+        animation = next((c.data for c in chunks if c.type == b"acTL" and len(c.data) >= 4), None)
+        if animation is not None:
+            check_one_frame(int.from_bytes(animation[:4]), "frames (APNG)")
+        carried = select_chunks(chunks, header.size_hw)
+        picture = [chunks[0], *(c for c in chunks if c.type in (b"PLTE", b"IDAT", b"IEND"))]
+        by_type = {c.type: c for c in chunks}
+        container = PngContainer(
+            bits=header.bits,
+            colour_type=header.colour_type,
+            palette=by_type.get(b"PLTE"),
+            transparency=None if header.has_alpha else by_type.get(b"tRNS"),
+            carried=carried,
+        )
+        notes = carried.notes
+        if header.is_interlaced:
+            notes += ("it is interlaced, and is written without interlacing",)
+        with translate_decoder_errors("PNG"):
+            stored = (
+                _decode_16bit(picture, header) if header.bits == 16 else _decode(picture, header)
+            )
+        upright = np.ascontiguousarray(apply_orientation(stored, carried.orientation))
+        pixels, samples = _split(cast("Raster", upright), header, container)
+        return Decoded(pixels, samples, container, notes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

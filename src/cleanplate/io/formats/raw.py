@@ -17,6 +17,7 @@ import functools
 import io
 import struct
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import ModuleType
 from typing import cast
 
@@ -34,7 +35,7 @@ from cleanplate.io.metadata import (
     shorts,
     walk_boxes,
 )
-from cleanplate.io.photo import Decoded, RawOutput
+from cleanplate.io.photo import Decoded, ImageFormat, RawOutput
 from cleanplate.io.samples import Samples, Samples16, to_8bit, union
 from cleanplate.io.unsupported import (
     DAMAGED_ADVICE,
@@ -100,36 +101,61 @@ def is_raw(data: bytes) -> bool:
     )
 
 
-def read_raw(data: bytes, max_pixels: int, *, output: RawOutput) -> Decoded:
-    """Return the developed, upright picture of a RAW file.
+class RawFormat(ImageFormat):
+    """Camera RAW, of any maker that LibRaw knows."""
 
-    Args:
-        data: the file.
-        max_pixels: more are refused before they are developed.
-        output: what the edited photo will be written as.
+    name = "RAW"
+    suffixes = (
+        ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc",
+        ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2",
+        ".srf", ".srw", ".x3f",
+    )  # fmt: skip
 
-    Raises:
-        UnsupportedImageError: damaged, a camera unknown to LibRaw, or too many pixels; or the
-            extra `raw` is not installed.
-    """
-    developed = _develop(data, max_pixels)
-    size_hw = (developed.shape[0], developed.shape[1])
-    metadata = read_raw_metadata(data, size_hw)
-    pixels = to_8bit(developed)
-    if output == "jpeg":
-        notes = (f"{_DEVELOPED} and written as JPEG at quality {JPEG_QUALITY}", *metadata.notes)
-        return Decoded(pixels, Samples(), DevelopedJpegContainer(metadata), notes)
-    developed.flags.writeable = False
-    container = TiffContainer(
-        order="<",
-        compression=_DEFLATE,
-        predictor=_WITH_PREDICTOR,
-        extra=None,
-        colour_map=None,
-        metadata=metadata.directory | {_ICC_TAG: Entry(7, len(srgb_profile()), srgb_profile())},
-    )
-    notes = (f"{_DEVELOPED} and written as 16-bit TIFF", *metadata.notes)
-    return Decoded(pixels, Samples(bits=16, samples16=developed), container, notes)
+    @classmethod
+    def sniff(cls, data: bytes) -> bool:
+        """Return whether a file is of this format, by its content."""
+        return is_raw(data)
+
+    @classmethod
+    def read(cls, data: bytes, max_pixels: int, output: RawOutput = "tiff") -> Decoded:
+        """Return the developed, upright picture of a RAW file.
+
+        Args:
+            data: the file.
+            max_pixels: more are refused before they are developed.
+            output: what the edited photo will be written as.
+
+        Raises:
+            UnsupportedImageError: damaged, a camera unknown to LibRaw, or too many pixels; or the
+                extra `raw` is not installed.
+        """
+        developed = _develop(data, max_pixels)
+        size_hw = (developed.shape[0], developed.shape[1])
+        metadata = read_raw_metadata(data, size_hw)
+        pixels = to_8bit(developed)
+        if output == "jpeg":
+            notes = (f"{_DEVELOPED} and written as JPEG at quality {JPEG_QUALITY}", *metadata.notes)
+            return Decoded(pixels, Samples(), DevelopedJpegContainer(metadata), notes)
+        developed.flags.writeable = False
+        container = TiffContainer(
+            order="<",
+            compression=_DEFLATE,
+            predictor=_WITH_PREDICTOR,
+            extra=None,
+            colour_map=None,
+            metadata=metadata.directory | {_ICC_TAG: Entry(7, len(srgb_profile()), srgb_profile())},
+        )
+        notes = (f"{_DEVELOPED} and written as 16-bit TIFF", *metadata.notes)
+        return Decoded(pixels, Samples(bits=16, samples16=developed), container, notes)
+
+    @classmethod
+    def read_size(cls, path: Path) -> tuple[int, int] | None:
+        """Return LibRaw's size; Pillow would return that of a preview."""
+        try:
+            with _rawpy().imread(str(path)) as raw:
+                return raw.sizes.height, raw.sizes.width
+        except Exception:  # LibRaw's own errors, or the extra is not installed
+            return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

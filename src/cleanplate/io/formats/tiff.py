@@ -27,7 +27,7 @@ from cleanplate.io.metadata import (
     serialize_tiff,
     shorts,
 )
-from cleanplate.io.photo import Decoded
+from cleanplate.io.photo import Decoded, ImageFormat
 from cleanplate.io.samples import (
     Plane,
     Raster,
@@ -116,49 +116,57 @@ class _Layout:
         return self.photometric in (0, 1)
 
 
-def read_tiff(data: bytes, max_pixels: int) -> Decoded:
-    """Return the upright picture of a TIFF file.
+class TiffFormat(ImageFormat):
+    """TIFF and BigTIFF of up to 16 bits and a single page."""
 
-    Raises:
-        UnsupportedImageError: damaged, truncated, several pages, CMYK, Lab, floating point, more
-            than 16 bits, or too many pixels.
-    """
-    file = parse_tiff(data)
-    page = file.pages[0]
-    layout = _layout_of(page)
-    check_pixel_count(layout.size_hw, max_pixels)
-    reduced = sum(bool(_number(p, _SUBFILE, 0) & 1) for p in file.pages[1:])
-    check_one_frame(len(file.pages) - reduced, "pages (TIFF)")
-    _check_supported(page, layout, max_pixels)
-    orientation = _number(page, _ORIENTATION, 1)
-    with translate_decoder_errors("TIFF"):
-        stored = _decode(file, page, layout)
-    upright = np.ascontiguousarray(apply_orientation(stored, orientation))
-    upright.flags.writeable = False
-    metadata = clean_directory(page, _PICTURE_TAGS, orientation, layout.size_hw)
-    container = TiffContainer(
-        order=file.order if layout.bits < 16 else "<",
-        compression=layout.compression,
-        predictor=_number(page, _PREDICTOR, 1),
-        extra=2 if layout.extra == _ASSOCIATED_ALPHA else layout.extra,
-        colour_map=page.get(_COLOUR_MAP),
-        metadata=metadata.directory,
-    )
-    notes = list(metadata.notes)
-    if reduced:
-        notes.append("the reduced copies of the picture in it are not carried over")
-    if file.damaged:
-        tags = ", ".join(str(tag) for tag in file.damaged)
-        notes.append(f"damaged TIFF tags are not carried over: {tags}")
-    if layout.compression in _LOSSY_COMPRESSION:
-        name = _LOSSY_COMPRESSION[layout.compression]
-        notes.append(f"its {name} compression is written as deflate, which loses nothing")
-    if layout.extra == _ASSOCIATED_ALPHA:
-        notes.append("its associated alpha is written as unassociated alpha")
-    if layout.bits in (2, 4) and layout.photometric != 3:
-        notes.append(f"its {layout.bits} bits per sample are written as 8")
-    pixels, samples = _split(upright, layout, container)
-    return Decoded(pixels, samples, container, tuple(notes))
+    name = "TIFF"
+    suffixes = (".tif", ".tiff")
+    signatures = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+
+    @classmethod
+    def read(cls, data: bytes, max_pixels: int) -> Decoded:
+        """Return the upright picture of a TIFF file.
+
+        Raises:
+            UnsupportedImageError: damaged, truncated, several pages, CMYK, Lab, floating point,
+                more than 16 bits, or too many pixels.
+        """
+        file = parse_tiff(data)
+        page = file.pages[0]
+        layout = _layout_of(page)
+        check_pixel_count(layout.size_hw, max_pixels)
+        reduced = sum(bool(_number(p, _SUBFILE, 0) & 1) for p in file.pages[1:])
+        check_one_frame(len(file.pages) - reduced, "pages (TIFF)")
+        _check_supported(page, layout, max_pixels)
+        orientation = _number(page, _ORIENTATION, 1)
+        with translate_decoder_errors("TIFF"):
+            stored = _decode(file, page, layout)
+        upright = np.ascontiguousarray(apply_orientation(stored, orientation))
+        upright.flags.writeable = False
+        metadata = clean_directory(page, _PICTURE_TAGS, orientation, layout.size_hw)
+        container = TiffContainer(
+            order=file.order if layout.bits < 16 else "<",
+            compression=layout.compression,
+            predictor=_number(page, _PREDICTOR, 1),
+            extra=2 if layout.extra == _ASSOCIATED_ALPHA else layout.extra,
+            colour_map=page.get(_COLOUR_MAP),
+            metadata=metadata.directory,
+        )
+        notes = list(metadata.notes)
+        if reduced:
+            notes.append("the reduced copies of the picture in it are not carried over")
+        if file.damaged:
+            tags = ", ".join(str(tag) for tag in file.damaged)
+            notes.append(f"damaged TIFF tags are not carried over: {tags}")
+        if layout.compression in _LOSSY_COMPRESSION:
+            name = _LOSSY_COMPRESSION[layout.compression]
+            notes.append(f"its {name} compression is written as deflate, which loses nothing")
+        if layout.extra == _ASSOCIATED_ALPHA:
+            notes.append("its associated alpha is written as unassociated alpha")
+        if layout.bits in (2, 4) and layout.photometric != 3:
+            notes.append(f"its {layout.bits} bits per sample are written as 8")
+        pixels, samples = _split(upright, layout, container)
+        return Decoded(pixels, samples, container, tuple(notes))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.io.metadata import clean_exif, clean_xmp
-from cleanplate.io.photo import Decoded
+from cleanplate.io.photo import Decoded, ImageFormat
 from cleanplate.io.samples import Samples, apply_orientation, union
 from cleanplate.io.unsupported import (
     DAMAGED_ADVICE,
@@ -34,42 +34,54 @@ _LOSSLESS_EFFORT = (
 _PICTURE_CHUNKS = (b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF")
 
 
-def read_webp(data: bytes, max_pixels: int) -> Decoded:
-    """Return the upright picture of a WebP file.
+class WebPFormat(ImageFormat):
+    """WebP, lossy or lossless, of a single frame."""
 
-    Raises:
-        UnsupportedImageError: damaged, truncated, animated, or too many pixels.
-    """
-    chunks = _parse_chunks(data)
-    size_hw = _stored_size(chunks)
-    check_pixel_count(size_hw, max_pixels)
-    check_one_frame(sum(kind == b"ANMF" for kind, _ in chunks), "frames (animated WebP)")
-    by_type = dict(reversed(chunks))  # the first of each kind counts
-    exif = clean_exif(by_type[b"EXIF"], size_hw=size_hw) if b"EXIF" in by_type else None
-    xmp = clean_xmp(by_type[b"XMP "]) if b"XMP " in by_type else None
-    orientation = exif.orientation if exif else 1
-    stored = np.ascontiguousarray(apply_orientation(_decode(data), orientation))
-    alpha = None
-    if stored.shape[2] == 4:
-        alpha = np.ascontiguousarray(stored[..., 3])
-        alpha.flags.writeable = False
-    container = WebpContainer(
-        is_lossless=b"VP8L" in by_type,
-        icc=by_type.get(b"ICCP", b""),
-        exif=exif.data if exif else b"",
-        xmp=xmp.data if xmp else b"",
-    )
-    notes = (exif.notes if exif else ()) + (xmp.notes if xmp else ())
-    known = (*_PICTURE_CHUNKS, b"ICCP", b"EXIF", b"XMP ")
-    notes += tuple(
-        f"its {kind.decode('ascii', 'replace').strip()} chunk is not carried over"
-        for kind in dict.fromkeys(kind for kind, _ in chunks)
-        if kind not in known
-    )
-    if not container.is_lossless:
-        notes += (f"it is a lossy WebP, and is encoded again at quality {LOSSY_QUALITY}",)
-    pixels = np.ascontiguousarray(stored[..., :3])
-    return Decoded(pixels, Samples(alpha=alpha), container, notes)
+    name = "WEBP"
+    suffixes = (".webp",)
+
+    @classmethod
+    def sniff(cls, data: bytes) -> bool:
+        """Return whether a file is of this format, by its content."""
+        return data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+
+    @classmethod
+    def read(cls, data: bytes, max_pixels: int) -> Decoded:
+        """Return the upright picture of a WebP file.
+
+        Raises:
+            UnsupportedImageError: damaged, truncated, animated, or too many pixels.
+        """
+        chunks = _parse_chunks(data)
+        size_hw = _stored_size(chunks)
+        check_pixel_count(size_hw, max_pixels)
+        check_one_frame(sum(kind == b"ANMF" for kind, _ in chunks), "frames (animated WebP)")
+        by_type = dict(reversed(chunks))  # the first of each kind counts
+        exif = clean_exif(by_type[b"EXIF"], size_hw=size_hw) if b"EXIF" in by_type else None
+        xmp = clean_xmp(by_type[b"XMP "]) if b"XMP " in by_type else None
+        orientation = exif.orientation if exif else 1
+        stored = np.ascontiguousarray(apply_orientation(_decode(data), orientation))
+        alpha = None
+        if stored.shape[2] == 4:
+            alpha = np.ascontiguousarray(stored[..., 3])
+            alpha.flags.writeable = False
+        container = WebpContainer(
+            is_lossless=b"VP8L" in by_type,
+            icc=by_type.get(b"ICCP", b""),
+            exif=exif.data if exif else b"",
+            xmp=xmp.data if xmp else b"",
+        )
+        notes = (exif.notes if exif else ()) + (xmp.notes if xmp else ())
+        known = (*_PICTURE_CHUNKS, b"ICCP", b"EXIF", b"XMP ")
+        notes += tuple(
+            f"its {kind.decode('ascii', 'replace').strip()} chunk is not carried over"
+            for kind in dict.fromkeys(kind for kind, _ in chunks)
+            if kind not in known
+        )
+        if not container.is_lossless:
+            notes += (f"it is a lossy WebP, and is encoded again at quality {LOSSY_QUALITY}",)
+        pixels = np.ascontiguousarray(stored[..., :3])
+        return Decoded(pixels, Samples(alpha=alpha), container, notes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
