@@ -12,7 +12,7 @@ from cleanplate import __version__
 from cleanplate import cli as cli_module
 from cleanplate.errors import ChecksumError
 from cleanplate.hub import store
-from cleanplate.hub.registry import MODELS
+from cleanplate.hub.registry import MODELS, get_model
 from cleanplate.hub.registry.entry import Licence, ModelFile
 from cleanplate.labels import aliases_of
 from cleanplate.labels.voc import VOC_LABELS
@@ -73,16 +73,30 @@ def small(monkeypatch, tmp_path):
     return tmp_path / "mirror"
 
 
-def test_models_list_tells_kind_state_size_licence_and_quality(cli, home):
+def test_models_list_is_a_table_of_100_columns(cli, home):
     ran = cli("models", "list")
     assert ran.code == 0
-    for model in MODELS.values():
-        assert f"{model.name}\n  kind      {model.kind}\n" in ran.out
-        assert f"licence   {model.licence.spdx}, commercial use: " in ran.out
-        assert model.licence.note in ran.out
-        assert all(data in ran.out for data in model.metrics)
-    assert "  state     built in\n  size      17,617,750 bytes in 2 files\n" in ran.out
-    assert ran.out.endswith("Inpainters without a network: telea, navier-stokes (OpenCV)\n")
+    lines = ran.out.splitlines()
+    assert max(map(len, lines)) <= 100
+    rows = [re.split(r" {2,}", line) for line in lines if line[0] != " "]
+    assert rows[0] == ["name", "task", "size", "licence", "commercial", "installed"]
+    assert [get_model(row[0]) for row in rows[1:-2]] == list(MODELS.values())
+    assert all(row[-2] == get_model(row[0]).licence.commercial for row in rows[1:-2])
+    assert "edgeconnect.photos" + " " * 12 + "inpainter    18 MB  Apache-2.0" in ran.out
+    assert "telea, navier-stokes (OpenCV)" in ran.out
+
+
+@pytest.mark.parametrize("name", ["lama", "edgeconnect.photos", "segformer_b0"])
+def test_models_show_prints_all_facts(cli, home, name):
+    model = get_model(name)
+    ran = cli("models", "show", name)
+    assert ran.code == 0
+    for fact in (model.name, model.licence.note, model.source, model.choose, model.contract):
+        assert fact in ran.out
+    assert model.training_photos in ran.out
+    assert all(data in ran.out for data in model.metrics)
+    assert all(file.filename in ran.out for file in model.checkpoints or model.files)
+    assert ("built in" in ran.out) == model.is_built_in
 
 
 def test_models_list_as_json(cli, home):
@@ -90,16 +104,16 @@ def test_models_list_as_json(cli, home):
     assert [model["name"] for model in listed] == list(MODELS)
     first = MODELS[listed[0]["name"]]
     assert listed[0]["metrics"] == {data: dict(values) for data, values in first.metrics.items()}
-    assert (listed[0]["built_in"], listed[0]["here"]) == (True, True)
+    assert (listed[0]["built_in"], listed[0]["installed"]) == (True, True)
     assert listed[0]["licence"]["commercial"] == "yes"
 
 
 def test_models_list_of_a_kind_and_for_commercial_use(cli, small, home):
-    assert "small.test" in cli("models", "list", "--kind", "inpainter").out
+    assert "\nsmall " in cli("models", "list", "--kind", "inpainter").out
     for words in (["--kind", "segmenter"], ["--commercial-only"]):
         listed = cli("models", "list", *words).out
-        assert "small.test" not in listed
-        assert "deeplabv3plus_lite2.voc" in listed
+        assert "\nsmall " not in listed
+        assert "deeplabv3plus_lite2" in listed.split()
     named = json.loads(cli("models", "list", "--commercial-only", "--json").out)
     assert {model["licence"]["commercial"] for model in named} == {"yes"}
     ran = cli("models", "list", "--kind", "segmentor")
@@ -114,7 +128,7 @@ def test_models_pull_shows_the_licence_and_wants_it_accepted(cli, small, home):
     assert shown == "small.test: licence CC-BY-NC-4.0, FORBIDS commercial use"
     assert note == "  for research only"
     assert error.endswith("if you keep to that, say so with --accept-licence")
-    assert "not here; run 'cleanplate models pull small.test'" in cli("models", "list").out
+    assert "run 'cleanplate models pull small.test'" in cli("models", "show", "small.test").out
 
     ran = cli("models", "pull", "small.test", "--from", small, "--accept-licence")
     assert (ran.code, ran.out) == (0, "small.test is installed, 3 bytes\n")
@@ -122,7 +136,7 @@ def test_models_pull_shows_the_licence_and_wants_it_accepted(cli, small, home):
     assert (
         cli("models", "pull", "small.test").out == "small.test is already installed and verified\n"
     )
-    assert "  state     here\n" in cli("models", "list").out
+    assert "  state     installed\n" in cli("models", "show", "small.test").out
 
 
 def test_models_pull_of_a_built_in_model(cli, home):
@@ -146,7 +160,7 @@ def test_models_import_verify_and_remove(cli, small, home):
     assert "the file was changed" in ran.err
     assert "edgeconnect.photos" not in cli("models", "verify", "small.test").out
     assert cli("models", "remove", "small.test").out == "small.test was removed\n"
-    assert cli("models", "remove", "small.test").out == "small.test was not on this machine\n"
+    assert cli("models", "remove", "small.test").out == "small.test was not installed\n"
     ran = cli("models", "verify", "small.test")
     assert ran.code == 1
     assert "small.test is not on this machine; run 'cleanplate models pull small.test'" in ran.err

@@ -3,7 +3,7 @@
 from cleanplate.hub.download import MIRROR_VARIABLE, OFFLINE_VARIABLE, Progress
 from cleanplate.hub.install import import_model, pull_model
 from cleanplate.hub.presets import PRESETS, preset_models
-from cleanplate.hub.registry import MODELS, Model, get_model, list_models, model_names
+from cleanplate.hub.registry import MODELS, Model, get_model, list_models, model_names, short_name
 from cleanplate.hub.store import (
     HOME_VARIABLE,
     MANIFEST,
@@ -43,5 +43,6 @@ __all__ = [
     "read_file",
     "read_manifest",
     "remove",
+    "short_name",
     "verify_file",
 ]

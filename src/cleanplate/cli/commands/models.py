@@ -1,7 +1,8 @@
-"""`cleanplate models`: the networks, their licences, how to get them, whether they are whole."""
+"""`cleanplate models`: list, show, pull, import, verify and remove the networks."""
 
 import json
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from cleanplate.hub import Manifest, Model, Progress
 
-models_app = typer.Typer(help="List, get, check and delete the networks.")
+models_app = typer.Typer(help="List, show, install, verify and remove the networks.")
 
 _NameArgument = Annotated[
     str, typer.Argument(metavar="NAME", help="A network, as `list` names it.", show_default=False)
@@ -51,26 +52,36 @@ def list_command(
     ] = False,
     as_json: Annotated[bool, flag("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the networks: whether they are here, licence, size, source and measured quality."""
-    from cleanplate.hub import MODELS
+    """List the networks: task, size, licence, commercial use, installed or not, and advice."""
+    from cleanplate.hub import list_models
     from cleanplate.inpainting import METHODS
 
-    kinds = sorted({model.kind for model in MODELS.values()})
+    models = list_models()
+    kinds = sorted({model.kind for model in models})
     if kind is not None and kind not in kinds:
         raise InputError(f"--kind must be one of {', '.join(kinds)}, got {kind!r}")
-    models = [
+    models = tuple(
         model
-        for model in MODELS.values()
-        if kind in (None, model.kind) and (not commercial_only or model.licence.commercial == "yes")
-    ]
+        for model in list_models(commercial_only=commercial_only)
+        if kind in (None, model.kind)
+    )
     if as_json:
         print_line(json.dumps([_as_json(model) for model in models]))
         return
-    for model in models:
-        for line in _describe(model):
-            print_line(line)
+    for line in _table(models):
+        print_line(line)
     if kind in (None, "inpainter"):
         print_line(f"Inpainters without a network: {', '.join(METHODS)} (OpenCV)")
+    print_line("'cleanplate models show NAME' prints everything known about a network.")
+
+
+@models_app.command("show")
+def show_command(name: _NameArgument) -> None:
+    """Print everything known about a network."""
+    from cleanplate.hub import get_model
+
+    for line in _describe(get_model(name)):
+        print_line(line)
 
 
 @models_app.command("pull")
@@ -201,7 +212,24 @@ def remove_command(name: _NameArgument) -> None:
     model = get_model(name)
     if model.is_built_in:
         raise InputError(f"{name} is built in and cannot be removed")
-    print_line(f"{name} was removed" if remove(model) else f"{name} was not on this machine")
+    print_line(f"{name} was removed" if remove(model) else f"{name} was not installed")
+
+
+def _table(models: "Iterable[Model]") -> Iterator[str]:
+    """Return the lines of a table at most 100 columns wide: per model, a row and its advice."""
+    from cleanplate.hub import is_available, short_name
+
+    row = "{:<28}  {:<9}  {:>7}  {:<16}  {:<10}  {}".format
+    yield row("name", "task", "size", "licence", "commercial", "installed")
+    for model in models:
+        size = "" if model.size_bytes is None else f"{model.size_bytes / 1e6:.0f} MB"
+        installed = "built in" if model.is_built_in else "yes" if is_available(model) else "no"
+        licence = model.licence.spdx.removeprefix("LicenseRef-").replace(
+            "NOASSERTION", "not stated"
+        )
+        commercial = model.licence.commercial
+        yield row(short_name(model), model.kind, size, licence, commercial, installed)
+        yield f"    {textwrap.shorten(model.advice, 96, placeholder=' ...')}"
 
 
 def _describe(model: "Model") -> Iterator[str]:
@@ -215,10 +243,20 @@ def _describe(model: "Model") -> Iterator[str]:
     yield f"  licence   {model.licence.spdx}, commercial use: {model.licence.commercial}"
     yield f"            {model.licence.note}"
     yield f"  source    {model.source}"
+    yield f"  trained   {model.recipe}"
+    yield f"  photos    {model.training_photos}"
     yield f"  choose    {model.choose}"
     for data, values in model.metrics.items():
         measured = ", ".join(f"{metric} {value:g}" for metric, value in values.items())
         yield f"  measured  {measured} ({data})"
+    if model.labels:
+        yield f"  labels    {', '.join(model.labels)}"
+    yield f"  contract  {model.contract}"
+    if model.page is not None:
+        yield f"  page      {model.page}"
+    for file in files:
+        size = "size not stated" if file.size_bytes is None else f"{file.size_bytes:,} bytes"
+        yield f"  file      {file.filename}, {size}{'' if file.url is None else f', {file.url}'}"
 
 
 def _state(model: "Model") -> str:
@@ -227,10 +265,12 @@ def _state(model: "Model") -> str:
     if model.is_built_in:
         return "built in"
     if not is_available(model):
-        return f"not here; {install_hint(model)}"
-    return {"registered": "here", "unstated": "here", "own": "here, weights of your own"}[
-        read_manifest(model).origin
-    ]
+        return f"not installed; {install_hint(model)}"
+    return {
+        "registered": "installed",
+        "unstated": "installed",
+        "own": "installed, your own weights",
+    }[read_manifest(model).origin]
 
 
 def _show_licence(model: "Model") -> None:
@@ -297,7 +337,7 @@ def _as_json(model: "Model") -> dict[str, object]:
         "name": model.name,
         "kind": model.kind,
         "built_in": model.is_built_in,
-        "here": is_available(model),
+        "installed": is_available(model),
         "size_bytes": model.size_bytes,
         "files": [
             {

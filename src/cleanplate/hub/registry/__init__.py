@@ -34,6 +34,7 @@ __all__ = [
     "get_model",
     "list_models",
     "model_names",
+    "short_name",
 ]
 
 _GROUPS = (
@@ -80,6 +81,13 @@ def get_model(name: str, kind: ModelKind | None = None) -> Model:
     if len(matching) == 1:
         return MODELS[matching[0]]
     raise UnknownNameError(kind or "model", name, known)
+
+
+def short_name(model: Model) -> str:
+    """Return a model's name up to the "." if that is unambiguous, else its full name."""
+    short = model.name.partition(".")[0]
+    names = [name for name in model_names() if name.startswith((f"{short}.", f"{short}_"))]
+    return short if names == [model.name] else model.name
 
 
 def list_models(

@@ -69,6 +69,11 @@ class Model:
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
+    def advice(self) -> str:
+        """When to choose it: the beginning of `choose`, for tables."""
+        return self.choose.partition(";")[0]
+
+    @property
     def is_built_in(self) -> bool:
         """Whether its files lie in the package."""
         return not self.checkpoints and all(
