@@ -43,7 +43,7 @@ class Scorer:
 
     def score(self, fill: RGBImage) -> Score:
         """Return what a fill, (H, W, 3) uint8 and equal to the truth outside the hole, measures."""
-        truth, look = self._scorer.against_truth(fill), self._scorer.by_itself(fill)
+        truth, look = self._scorer.against_truth(fill), self._scorer.without_truth(fill)
         assert truth is not None  # a case has its truth
         return Score(
             perceptual=truth.perceptual,

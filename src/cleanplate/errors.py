@@ -4,7 +4,7 @@ CleanplateError
 ├── InputError, also ValueError        the caller's array or option (CLI exit 2)
 │   ├── ShapeMismatchError             image and mask of different sizes
 │   ├── UnknownNameError               label, model or device name
-│   ├── DeviceError                    an asked-for device that this machine does not have
+│   ├── DeviceError                    a requested device that is not available
 │   └── LicenceError                   a model whose licence was not accepted
 ├── PhotoError, also OSError           one file: unreadable, unsupported, not writable (CLI exit 1)
 ├── MissingRuntimeError, also ImportError   ONNX Runtime is not installed (CLI exit 1)
@@ -83,7 +83,7 @@ _MISSPELT = 0.8  # difflib's ratio: 'persn' has 0.91 to 'person', 'red car' 0.6 
 
 
 class DeviceError(InputError):
-    """The device that was asked for cannot be used here."""
+    """The requested device cannot be used."""
 
     def __init__(self, device: str, reason: str) -> None:
         self.device, self.reason = device, reason
@@ -115,15 +115,15 @@ class PhotoError(CleanplateError, OSError):
 
 
 class MissingRuntimeError(CleanplateError, ImportError):
-    """No ONNX Runtime is installed."""
+    """ONNX Runtime is not installed."""
 
 
 class MissingExtraError(CleanplateError, ImportError):
-    """An optional package is needed and not installed."""
+    """A required optional package is not installed."""
 
 
 class LicenceError(InputError):
-    """The licence of a model has to be accepted first."""
+    """A model's licence must be accepted first."""
 
 
 class WeightsError(CleanplateError, RuntimeError):

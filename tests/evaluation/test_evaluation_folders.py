@@ -153,7 +153,7 @@ def test_means_come_with_intervals(folders, features):
 def test_without_truth_there_is_no_distance_to_it(truth, hole, features):
     scorer = FillScorer(hole, features)
     assert scorer.against_truth(truth) is None
-    assert scorer.by_itself(truth).similarity > 0.8
+    assert scorer.without_truth(truth).similarity > 0.8
 
 
 def test_sheets_show_the_hole_and_its_surroundings(truth, hole):

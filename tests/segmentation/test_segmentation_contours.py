@@ -11,7 +11,7 @@ from cleanplate.segmentation.by_example.contours import (
     edge_similarity,
     match_edges,
 )
-from cleanplate.segmentation.by_example.likeness import Template
+from cleanplate.segmentation.by_example.similarity import Template
 
 
 def draw(image, centre, scale=1.0, strength=1.0):

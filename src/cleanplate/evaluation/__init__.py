@@ -1,8 +1,8 @@
-"""How good results are: measured for a folder of clean plates, by whatever tool they were made."""
+"""Quality metrics of clean plates, made by any tool."""
 
 from cleanplate.evaluation.features import FeatureExtractor
 from cleanplate.evaluation.folders import Evaluation, Pictures, Sources, evaluate_folders
-from cleanplate.evaluation.scoring import FillScorer, LookScore, TruthScore
+from cleanplate.evaluation.scoring import FillScorer, NoReferenceScore, TruthScore
 from cleanplate.evaluation.sheets import sheet_of, tiles_of, with_hole
 from cleanplate.evaluation.summary import FIGURES, figures_of, mean_figures, table_lines
 
@@ -11,7 +11,7 @@ __all__ = [
     "Evaluation",
     "FeatureExtractor",
     "FillScorer",
-    "LookScore",
+    "NoReferenceScore",
     "Pictures",
     "Sources",
     "TruthScore",

@@ -1,4 +1,4 @@
-"""What was filled in a photo, from the photo before and after: for results without masks."""
+"""Change detection: the filled region of a photo, for results without masks."""
 
 import cv2
 import numpy as np

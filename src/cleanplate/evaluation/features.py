@@ -1,4 +1,4 @@
-"""What the built-in segmenter's encoder sees in a picture: features to compare pictures by."""
+"""Features of the built-in segmenter's encoder, to compare images by."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Which photo, result, mask and truth belong together, and what each result measures."""
+"""Evaluation of folders: results with their photos, masks and ground truth."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from cleanplate.batch import MaskFiles, PlannedPhoto, Walk, walk_folder
 from cleanplate.errors import CleanplateError, InputError, PhotoError
 from cleanplate.evaluation.changes import changed_mask
 from cleanplate.evaluation.features import FeatureExtractor
-from cleanplate.evaluation.scoring import FillScorer, LookScore, TruthScore
+from cleanplate.evaluation.scoring import FillScorer, NoReferenceScore, TruthScore
 from cleanplate.io import read_mask, read_photo
 from cleanplate.ops import rasterize
 from cleanplate.options import DEFAULT_MIN_SCORE
@@ -30,13 +30,13 @@ class Sources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """What one result measures."""
+    """The metrics of one result."""
 
     name: str  # relative path
-    mask_share: float  # of the photo that was filled; 0: it is unchanged, nothing else is told
+    mask_share: float  # filled share of the photo; 0: unchanged, no other metric
     truth: TruthScore | None = None
-    look: LookScore | None = None
-    # Pixels in which the segmenter still finds what was to go, as a share of the hole.
+    look: NoReferenceScore | None = None
+    # Share of the hole in which the segmenter still detects what was to be removed.
     remaining_share: float | None = None
     remaining: tuple[str, ...] = ()  # labels
     error: str | None = None  # why it could not be evaluated, one line
@@ -60,25 +60,25 @@ def evaluate_folders(
     labels: Collection[str] = (),
     min_score: float = DEFAULT_MIN_SCORE,
 ) -> Iterator[tuple[Evaluation, Pictures | None]]:
-    """Yield what each result measures, and its pictures; None for those that failed.
+    """Yield the metrics of each result, and its images; None for those that failed.
 
     Args:
         sources: where the pictures lie.
-        features: what computes features.
-        segmenter: looks at the filled holes again; None does not.
-        labels: canonical names of what was to go.
-        min_score: [0, 1]; what is found with a lower score does not count.
+        features: computes the features.
+        segmenter: rechecks the filled holes; None skips that.
+        labels: canonical names of what was to be removed.
+        min_score: [0, 1]; detections of a lower score are ignored.
 
     Raises:
         InputError: there is no result, or neither masks nor photos are given.
     """
     if sources.masks is None and sources.photos is None:
         raise InputError(
-            "what was filled is not known; give the masks (--masks) or the photos (--photos)"
+            "the filled region is unknown; give the masks (--masks) or the photos (--photos)"
         )
     results = _walk(sources.results)
     if not results:
-        raise InputError(f"{sources.results}: there are no photos in it")
+        raise InputError(f"{sources.results}: contains no photos")
     masks = None if sources.masks is None else MaskFiles(sources.masks)
     for photo in results:
         name = photo.relative.as_posix()
@@ -96,7 +96,7 @@ def evaluate_folders(
 
 def _walk(folder: Path) -> list[PlannedPhoto]:
     if not folder.is_dir():
-        raise InputError(f"{folder}: there is no such folder")
+        raise InputError(f"{folder}: no such folder")
     found = [Path(*parts) for parts in walk_folder(folder, Walk(), recursive=True, excluded=())]
     stems = [path.with_suffix("") for path in found]
     return [
@@ -130,7 +130,7 @@ def _read_other(folder: Path | None, photo: PlannedPhoto, result: RGBImage) -> R
     if not path.exists():
         alike = sorted(path.parent.glob(f"{path.stem}.*")) if path.parent.is_dir() else []
         if len(alike) != 1:
-            raise PhotoError(path, "there is no such photo", "put it beside the others")
+            raise PhotoError(path, "no such photo", "add it to the folder")
         (path,) = alike
     pixels = read_photo(path).pixels
     if pixels.shape != result.shape:
@@ -152,14 +152,14 @@ def _evaluate(name: str, pictures: Pictures, features: FeatureExtractor) -> Eval
         name=name,
         mask_share=float(mask.mean()),
         truth=scorer.against_truth(pictures.result),
-        look=scorer.by_itself(pictures.result),
+        look=scorer.without_truth(pictures.result),
     )
 
 
 def _still_found(
     pictures: Pictures, segmenter: Segmenter, labels: Collection[str], min_score: float
 ) -> tuple[float, tuple[str, ...]]:
-    """Return the share of the hole that shows what was to go, and the labels found there."""
+    """Return the share of the hole in which objects are detected, and their labels."""
     mask = pictures.mask
     found = detect_remaining(
         pictures.result,

@@ -1,6 +1,6 @@
-"""How good a fill is: against the truth where it is known, against its surroundings where not.
+"""Metrics of a fill: full-reference where the truth is known, no-reference otherwise.
 
-All of them look at the hole only, and are plain functions of arrays. Distances between network
+All of them measure the hole only, and are plain functions of arrays. Distances between network
 features take the features (`cleanplate.evaluation.features`), not the network.
 """
 

@@ -1,4 +1,4 @@
-"""What one fill measures: against the truth where it is known, and by itself."""
+"""The scores of a fill: full-reference where the truth is known, and no-reference."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class TruthScore:
-    """How near a fill is to what was really there, inside the hole."""
+    """Full-reference scores inside the hole."""
 
     perceptual: float
     psnr_db: float
@@ -37,8 +37,8 @@ class TruthScore:
 
 
 @dataclass(frozen=True, slots=True)
-class LookScore:
-    """How well a fill goes with its surroundings."""
+class NoReferenceScore:
+    """No-reference scores: how well a fill matches its surroundings."""
 
     similarity: float  # cosine of mean features in the hole and around it; 1 is alike
     sharpness: float  # detail in the hole over that around it; NaN where these are flat
@@ -75,13 +75,13 @@ class FillScorer:
             ssim=ssim(fill, self._truth, self._mask),
         )
 
-    def by_itself(self, fill: RGBImage) -> LookScore:
+    def without_truth(self, fill: RGBImage) -> NoReferenceScore:
         """Return how well a fill, (H, W, 3) uint8, goes with its surroundings."""
         square = _square_around(self._mask)
         side = (_SIMILARITY_SIDE_PX, _SIMILARITY_SIDE_PX)
         crop = np.asarray(cv2.resize(fill[square], side, interpolation=cv2.INTER_AREA), np.uint8)
         hole = cv2.resize(self._mask[square].view(np.uint8), side, interpolation=cv2.INTER_NEAREST)
-        return LookScore(
+        return NoReferenceScore(
             similarity=context_similarity(self._features.maps(crop)[-1], hole > 0),
             sharpness=sharpness_ratio(fill, self._mask),
             seam=seam_ratio(fill, self._mask),

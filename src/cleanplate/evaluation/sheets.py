@@ -1,4 +1,4 @@
-"""Sheets: pictures side by side, to be looked at."""
+"""Contact sheets: images side by side for visual inspection."""
 
 from collections.abc import Mapping, Sequence
 
@@ -52,5 +52,5 @@ def sheet_of(rows: Sequence[Sequence[RGBImage]]) -> RGBImage:
 
 
 def with_hole(picture: RGBImage, mask: Mask) -> RGBImage:
-    """Return a copy of a picture with the hole painted white."""
+    """Return a copy of a picture with the hole in white."""
     return np.where(mask[..., None], np.uint8(255), picture)

@@ -1,4 +1,4 @@
-"""Figures of many results in one table."""
+"""Mean metrics of many results, as a table."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ FIGURES: Mapping[str, tuple[str, str]] = {
     "similarity": ("feature similarity of hole and surroundings", "higher is better"),
     "sharpness": ("sharpness of the hole over its surroundings", "1 is best"),
     "seam": ("steps at the hole's border over those beside it", "1 is best"),
-    "remaining_share": ("share of the hole that still shows what was to go", "lower is better"),
+    "remaining_share": ("share of the hole that still shows objects to remove", "lower is better"),
 }
 """Name of a figure -> what it is, and which way is better."""
 

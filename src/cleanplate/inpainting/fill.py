@@ -1,4 +1,4 @@
-"""Holes of a photo, filled window by window: what the inpainter sees of each, and what is kept."""
+"""Inpainting of a photo's holes, window by window, at full resolution."""
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ _CONTEXT = 0.7  # the hole's mean side, on every side of it
 _JOIN = 0.15  # holes nearer than this share of the larger one's side may share a window
 _NATIVE_LEAST_PX = 64  # context for methods that work at the photo's own resolution
 
-# Limits of the size at which a window is inpainted; chosen, like the reach, by looking at sheets.
+# Limits of the size at which a window is inpainted; chosen, like the reach, on contact sheets.
 _COARSEST = 0.5  # of the inpainter's working size
 _FINEST = 2.0  # ... for windows that would be shrunk to less than a third, which shows
 _FINE_SHRINKAGE = 3.0
@@ -36,10 +36,10 @@ def inpaint_holes(
     Args:
         image: (H, W, 3) uint8, RGB. Not modified.
         mask: (H, W) bool, True = fill.
-        inpainter: what invents the content.
-        kept: (H, W) bool, objects that stay: no texture is copied from them.
-        hidden: (H, W) bool, those that the inpainter must not see either, or it would continue
-            them into the hole.
+        inpainter: synthesises the content.
+        kept: (H, W) bool, kept objects: no texture is copied from them.
+        hidden: (H, W) bool, objects hidden from the inpainter as well, which would otherwise
+            continue them into the hole.
 
     Returns:
         (H, W, 3) uint8, RGB. Equal to `image` wherever `mask` is False.
@@ -54,7 +54,7 @@ def inpaint_holes(
 
 
 class _Canvas:
-    """A photo on its way to its clean plate.
+    """A photo being filled.
 
     Args: see `inpaint_holes`.
     """
@@ -76,7 +76,7 @@ class _Canvas:
             self._sources &= ~kept
 
     def fill(self, window: Window) -> None:
-        """Fill the holes that a window is for; safe for windows that do not overlap, in threads."""
+        """Fill a window's own holes; thread-safe for windows that do not overlap."""
         inpainter = self._inpainter
         size = inpainter.working_size
         part, unknown = self.result[window.slices], self._waiting[window.slices]

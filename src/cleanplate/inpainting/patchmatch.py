@@ -1,6 +1,6 @@
-"""A hole painted again, patch by patch, in colours that the surroundings really show.
+"""Patch-based synthesis of a hole from the pixels of its surroundings.
 
-A first, smooth fill says where what goes. Every patch that reaches into the hole is matched with
+A first, smooth fill guides the layout. Every patch that reaches into the hole is matched with
 the known patch most like it, every pixel becomes what the matches of the patches around it show
 there, and so on until they agree, from small sizes to larger ones. The first fill's colours take
 part in every comparison, so that the result keeps its structure.
@@ -42,13 +42,13 @@ _FRAME_PX = 8  # around the picture, so that no step leaves it: at least the lon
 _LIKELY_QUANTILE = 0.75  # of the distances: matches beyond it count little
 _DECAY = 1.5  # how much less a patch counts per px that it lies farther in
 _FARTHEST_PX = 40  # beyond which that ends
-_BATCH = 8_192  # patches that are looked at together
+_BATCH = 8_192  # patches processed together
 _LAST_SHARPNESS = 8.0  # the last vote takes the best matches almost alone
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Synthesis:
-    """A hole painted anew.
+    """A synthesised hole.
 
     Attributes:
         image: (h, w, 3) float32 in [0, 1]; known pixels as they were.
@@ -62,15 +62,15 @@ class Synthesis:
 
 
 def synthesise(guide: Field, hole: Mask, usable: Mask) -> Synthesis | None:
-    """Return the hole in colours of the usable pixels, arranged after the guide.
+    """Return the hole synthesised from the usable pixels, guided by a first fill.
 
     Args:
         guide: (h, w, 3) float32 in [0, 1], the photo with a first fill in its hole.
         hole: (h, w) bool.
-        usable: (h, w) bool, known pixels that may be taken from.
+        usable: (h, w) bool, known pixels that may be copied.
 
     Returns:
-        None if there is no hole, or no known patch is whole.
+        None if there is no hole, or no patch is completely known.
     """
     if not hole.any():
         return None
@@ -225,7 +225,7 @@ class _Level:
         return np.asarray(np.einsum("ij,ij->i", difference, difference))
 
     def vote(self, matches: "_Matches", *, sharpness: float) -> None:
-        """Paint the hole with what the patches' sources show."""
+        """Set the hole to the weighted mean of the patches' sources, in place."""
         sources, distance = matches.sources, matches.distance
         scale = max(1e-6, float(np.quantile(distance, _LIKELY_QUANTILE)))
         weight = np.exp(-distance * sharpness / (2 * scale)) * self.confidence + 1e-12
@@ -237,10 +237,10 @@ class _Level:
         source_of[self.places] = sources
         weight_of = np.zeros((self.index.size, 1), np.float32)
         weight_of[self.places, 0] = weight
-        painted = np.flatnonzero(_framed(self.hole.view(np.uint8)))
-        sums = np.zeros((len(painted), 4), np.float32)
+        unknown = np.flatnonzero(_framed(self.hole.view(np.uint8)))
+        sums = np.zeros((len(unknown), 4), np.float32)
         for move in _moves_of_patch(self.framed.shape[1]):
-            middle = painted - move  # of the patch that has the pixel `move` off it
+            middle = unknown - move  # of the patch that has the pixel `move` off it
             shown = _rows(colours, source_of[middle] + move)
             shown *= weight_of[middle]
             sums += shown

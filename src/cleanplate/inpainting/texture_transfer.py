@@ -1,8 +1,8 @@
-"""Full-resolution texture for a smooth fill, carried over from the photo itself.
+"""Transfer of the photo's full-resolution texture to a smooth fill.
 
 A network fills a hole at a few hundred px; scaled up to the photo's size that is right in colour
-and structure and soft in texture. Here `synthesis` paints the hole anew at the small size, in what
-the known surroundings really show; a few displacements are settled on that serve whole regions of
+and structure and soft in texture. Here `patchmatch` synthesises the hole at the small size from
+the known surroundings; a few displacements are selected that serve complete regions of
 it, and the photo's own pixels are copied along them at full resolution. Where the surroundings have
 nothing like the network's fill, that stays, with the photo's own noise.
 
@@ -33,10 +33,10 @@ _BLUR_PX = 0.8  # of what is compared: votes have no finer detail than this
 _OFFSET_BIN_PX = 1  # displacements that differ by less count as the same
 _SHORTEST_PX = 8  # shorter displacements repeat the same few pixels side by side
 
-# Of what is painted anew: where it strays from the network's colours, nothing around the hole has
+# Of the synthesised hole: where it strays from the network's colours, nothing around the hole has
 # them, and the network's fill stays. Squared distances of colours.
 _LIKE_COST, _STRAY_COST = 0.03, 0.12
-_STRAY_PX = 4.0  # finer differences are not looked at
+_STRAY_PX = 4.0  # finer differences are ignored
 
 # Of the choice among displacements.
 _MOST_OFFSETS = 80
@@ -52,7 +52,7 @@ _GOOD_COST, _BAD_COST = 0.012, 0.05  # up to here all texture; from here on none
 _TRANSITION = 3.0  # sharpness of the border between regions
 _TINT_PX = 8.0  # what varies more slowly than this stays as the small size has it
 _LEAST_SHARE = 0.02  # less of a region is not worth copying
-RIM_PX = 2  # of the surroundings, painted to be compared with the photo
+RIM_PX = 2  # of the surroundings, synthesised to be compared with the photo
 _NOISE_PX = 1.0  # detail that a blur of this takes away is the finest
 _NOISE_BLOCK_PX = 16
 _STRIP_PX = 500_000  # pixels of the photo that are worked on at a time
@@ -71,13 +71,13 @@ def transfer_texture(image: RGBImage, fill: RGBImage, hole: Mask, sources: Mask)
 
     Returns:
         (H, W, 3) uint8. Where nothing resembles it, `fill`. In a rim of `RIM_PX` around the hole,
-        what would be painted there too, for `compositing.paste` to compare with the photo.
+        what would be synthesised there, for `paste` to compare with the photo.
     """
     if not hole.any() or not sources.any():
         return fill.copy()
     height, width = hole.shape
-    # The rim is painted too, for its difference to the photo tells how to hide the seam.
-    painted = cv2.dilate(hole.view(np.uint8), np.ones((2 * RIM_PX + 1,) * 2, np.uint8)) > 0
+    # The rim is filled too: its difference from the photo determines the seam correction.
+    filled = cv2.dilate(hole.view(np.uint8), np.ones((2 * RIM_PX + 1,) * 2, np.uint8)) > 0
     shrink = max(1.0, max(height, width) / _SMALL_SIDE)
     size_wh = (max(1, round(width / shrink)), max(1, round(height / shrink)))
     guide = np.where(hole[..., None], fill, image)
@@ -91,9 +91,9 @@ def transfer_texture(image: RGBImage, fill: RGBImage, hole: Mask, sources: Mask)
     anew = small + (synthesis.image - small) * _likeness(small, synthesis.image)[..., None]
     offsets = _frequent_offsets(synthesis)
     plan = _plan(_blurred(anew, _BLUR_PX), small_hole, usable, offsets)
-    guide = np.where(painted[..., None], fill, image)
-    window = _Window(guide, small, anew, sources & ~painted)
-    return _copy(window, painted, plan)
+    guide = np.where(filled[..., None], fill, image)
+    window = _Window(guide, small, anew, sources & ~filled)
+    return _copy(window, filled, plan)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,12 +102,12 @@ class _Window:
 
     guide: RGBImage  # (H, W, 3) uint8, the photo with the fill in its hole
     small: Field  # (h, w, 3) the same, scaled down
-    painted: Field  # (h, w, 3) the same, with its hole painted anew
+    synthesised: Field  # (h, w, 3) the same, with its hole synthesised
     sources: Mask  # (H, W) bool, where copying is allowed
 
 
 def _likeness(small: Field, anew: Field) -> Field:
-    """Return (h, w) in [0, 1]: how far what was painted anew keeps to the network's colours."""
+    """Return (h, w) in [0, 1]: agreement of the synthesised hole with the network's colours."""
     difference = _blurred(anew - small, _STRAY_PX)
     cost = (difference**2).sum(axis=2)
     likeness = np.clip((_STRAY_COST - cost) / (_STRAY_COST - _LIKE_COST), 0, 1)
@@ -188,7 +188,7 @@ def _copy(window: _Window, hole: Mask, plan: _Plan) -> RGBImage:
     """
     guide, small = window.guide, window.small
     scale = (hole.shape[0] / small.shape[0], hole.shape[1] / small.shape[1])
-    base = _stitch(window.painted, plan)
+    base = _stitch(window.synthesised, plan)
     noise = _noise_level(guide, window.sources)
     rng = np.random.default_rng(0)
     trust = _blurred(plan.trust, _NEIGHBOURS_PX)

@@ -1,4 +1,4 @@
-"""Putting a fill into a photo so that the border does not show; unmasked pixels stay identical."""
+"""Seamless blending of a fill into a photo; unmasked pixels stay identical."""
 
 import cv2
 import numpy as np
@@ -19,14 +19,14 @@ _MOST_STEPS = 150
 
 
 def paste(image: RGBImage, fill: RGBImage, mask: Mask) -> RGBImage:
-    """Return `image` with `fill` inside `mask`, shifted so that both meet all along the border.
+    """Return `image` with `fill` inside `mask`, shifted so that both match along its border.
 
     What the fill differs by from the photo just outside the mask fades out inside it: the seam lies
-    within the mask, and no masked pixel of `image` is looked at.
+    within the mask, and no masked pixel of `image` is read.
 
     Args:
         image: (H, W, 3) uint8. Not modified.
-        fill: (H, W, 3) uint8, made for the whole of `image`: outside the mask it shows the photo,
+        fill: (H, W, 3) uint8, for the complete `image`: outside the mask it shows the photo,
             as smooth as the fill is.
         mask: (H, W) bool, True = take the fill.
 

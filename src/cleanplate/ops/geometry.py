@@ -1,4 +1,4 @@
-"""Plane transforms: how a picture of something may lie in another one."""
+"""Plane transforms and warping."""
 
 from typing import Any
 
@@ -14,23 +14,23 @@ Luma = npt.NDArray[np.uint8]
 Transform = npt.NDArray[np.float64]
 """(3, 3), maps (x, y, 1) of pixel centres; its last element is 1."""
 
-# What a photo of the same thing may do to it.
+# Limits of a plausible pose.
 _SCALES = (1 / 8, 8.0)
 _MOST_STRETCH = 3.0  # ratio of the two directions' scales
 _MOST_TAPER = 3.0  # ratio of the scales at the outline's corners
 
 
 def transform_points(transform: Transform, xy: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Return (K, 2) points where a transform takes them."""
+    """Return (K, 2) float64 points mapped by a transform."""
     mapped = np.column_stack([xy, np.ones(len(xy))]) @ transform.T
     return np.asarray(mapped[:, :2] / mapped[:, 2:])
 
 
 def is_plausible(transform: Transform, outline: npt.NDArray[np.float64]) -> bool:
-    """Return whether a photo of a thing can show it so: no mirror image, no extreme perspective.
+    """Return whether a pose is plausible: not mirrored, no extreme scale or perspective.
 
     Args:
-        transform: from the thing's own px to the photo's.
+        transform: from the object's px to the photo's.
         outline: (K, 2) corners of a convex polygon around it.
     """
     points = np.vstack([outline, outline.mean(axis=0)])
@@ -56,14 +56,14 @@ def is_plausible(transform: Transform, outline: npt.NDArray[np.float64]) -> bool
 
 
 def scale_of(transform: Transform, outline: npt.NDArray[np.float64]) -> float:
-    """Return how many px of the photo one px of the thing becomes, on the mean over it."""
+    """Return the mean scale of a transform inside an outline, (K, 2): photo px per object px."""
     area = abs(cv2.contourArea(outline.astype(np.float32)))
     mapped = abs(cv2.contourArea(transform_points(transform, outline).astype(np.float32)))
     return float(np.sqrt(mapped / max(area, 1e-9)))
 
 
 def scaling(scale_x: float, scale_y: float | None = None) -> Transform:
-    """Return the transform from one size of a picture to another; outer corners stay corners."""
+    """Return the transform that scales an image; its outer corners stay corners."""
     scale_y = scale_x if scale_y is None else scale_y
     return np.array(
         [[scale_x, 0, 0.5 * scale_x - 0.5], [0, scale_y, 0.5 * scale_y - 0.5], [0, 0, 1]],
@@ -72,7 +72,7 @@ def scaling(scale_x: float, scale_y: float | None = None) -> Transform:
 
 
 def translation(across: float, down: float) -> Transform:
-    """Return the transform that moves by some px."""
+    """Return the transform that translates by some px."""
     return np.array([[1, 0, across], [0, 1, down], [0, 0, 1]], np.float64)
 
 

@@ -1,4 +1,4 @@
-"""The guided filter: a picture's colours, brought to a target in every window by a linear law.
+"""The guided filter: a local linear model of a target in an image's colours.
 
 Reference:
     He, Sun and Tang, Guided Image Filtering, PAMI 2013: here with a guide of three channels. He and
@@ -20,7 +20,7 @@ Field = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ColourGuide:
-    """What of the filter depends on the picture alone."""
+    """The part of the filter that depends on the guide image alone."""
 
     colour: Field  # (h, w, 3) in [0, 1]
     mean: Field  # (h, w, 3) of the windows
@@ -29,7 +29,7 @@ class ColourGuide:
 
     @classmethod
     def of(cls, image: RGBImage, radius_px: int, *, eps: float) -> "ColourGuide":
-        """Return the guide of a picture.
+        """Return the guide of an image.
 
         Args:
             image: (h, w, 3) uint8.

@@ -39,7 +39,7 @@ def fill_holes(mask: Mask, *, largest_px: int | None = None) -> Mask:
 
 
 def drop_specks(mask: Mask, *, least_px: int) -> Mask:
-    """Return `mask` without its 8-connected parts of fewer than `least_px` pixels."""
+    """Return `mask` without its 8-connected components of fewer than `least_px` pixels."""
     count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     kept = stats[:, cv2.CC_STAT_AREA] >= least_px
     kept[0] = False
@@ -64,13 +64,13 @@ def dilate(mask: Mask, radius_px: float) -> Mask:
     distance = cv2.distanceTransform(
         (~mask[top:bottom, left:right]).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
     )
-    grown = np.zeros_like(mask)
-    grown[top:bottom, left:right] = distance <= radius_px + 1e-4  # float32 distances
-    return grown
+    dilated = np.zeros_like(mask)
+    dilated[top:bottom, left:right] = distance <= radius_px + 1e-4  # float32 distances
+    return dilated
 
 
 def components_touching(mask: Mask, seeds: Mask) -> Mask:
-    """Return the 8-connected parts of `mask` that hold a pixel of `seeds`, both (H, W)."""
+    """Return the 8-connected components of `mask` that contain a pixel of `seeds`, both (H, W)."""
     if not mask.any():
         return mask.copy()
     left, top, right, bottom = bounding_box(mask)  # labels take four bytes a pixel
@@ -85,7 +85,7 @@ def components_touching(mask: Mask, seeds: Mask) -> Mask:
 
 
 def rasterize(instances: Iterable[Instance], size_hw: tuple[int, ...]) -> Mask:
-    """Return (H, W), True on the objects."""
+    """Return the union of the objects' masks, (H, W) bool."""
     canvas = np.zeros(size_hw[:2], np.bool_)
     for instance in instances:
         instance.paint_on(canvas)
@@ -101,10 +101,10 @@ def union(masks: list[tuple[Box, Mask]], size_hw: tuple[int, int]) -> Mask:
 
 
 def bounding_box(mask: Mask, *, pad_px: int = 0) -> Box:
-    """Return the tight box around the True pixels, grown by some px inside the array.
+    """Return the tight box of the True pixels, expanded by `pad_px` inside the array.
 
     Raises:
-        InputError: there is none.
+        InputError: the mask is empty.
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if rows.size == 0:
@@ -114,7 +114,7 @@ def bounding_box(mask: Mask, *, pad_px: int = 0) -> Box:
 
 
 def subtract(instance: Instance, kept: Mask) -> Instance:
-    """Return an object without its pixels in `kept`, (H, W); as it is if nothing would be left."""
+    """Return an object without its pixels in `kept`, (H, W) bool; unchanged if none remain."""
     left, top, right, bottom = instance.box_xyxy
     own = instance.mask & ~kept[top:bottom, left:right]
     if not own.any():
@@ -125,19 +125,19 @@ def subtract(instance: Instance, kept: Mask) -> Instance:
 
 
 def default_dilation_px(instance: Instance) -> float:
-    """Return how far an object's mask is grown by default: a share of its size, at least 2 px."""
+    """Return the default dilation of an object's mask in px: a share of its size, at least 2."""
     return _MARGIN_LEAST_PX + _MARGIN_SHARE * math.sqrt(instance.area_px)
 
 
 def dilate_instance(
     instance: Instance, size_hw: tuple[int, int], margin: float
 ) -> tuple[Box, Mask]:
-    """Return the part of the photo to fill for one object, as a box and the mask inside it.
+    """Return the region to fill for one object, as a box and the mask inside it.
 
-    Small holes are filled, specks dropped, then the whole is grown.
+    Small holes are filled and specks dropped before the dilation.
 
     Args:
-        instance: the object as it was found.
+        instance: the detected object.
         size_hw: H and W of the photo.
         margin: px, >= 0.
     """
@@ -152,7 +152,7 @@ def dilate_instance(
 
 
 def expand_box(box: Box, by_px: int, size_hw: tuple[int, ...]) -> Box:
-    """Return a box wider by some px on each side, as far as an array of `size_hw` goes."""
+    """Return a box expanded by some px on each side, clipped to an array of `size_hw`."""
     left, top, right, bottom = box
     return (
         max(0, left - by_px),

@@ -1,4 +1,4 @@
-"""Sampling a part of one grid at the pixels of another, and scaling masks down."""
+"""Resampling of arrays between grids, and coverage of masks on a coarser grid."""
 
 from typing import TypeVar
 
@@ -51,7 +51,7 @@ def resample(
 
 
 def coverage(mask: Mask, size_wh: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Return (h, w) in [0, 1]: the share of each pixel of a smaller grid that a mask covers.
+    """Return (h, w) in [0, 1]: the fraction of each pixel of a coarser grid that a mask covers.
 
     Args:
         mask: (H, W) bool.

@@ -28,7 +28,7 @@ class Window:
 def plan_windows(mask: Mask, *, context: float, min_size: int, join: float) -> list[Window]:
     """Return one square window for every group of near holes, largest group first.
 
-    Each hole is in exactly one window, whole. A window is cut at the photo's border and moved
+    Each hole lies completely in exactly one window. A window is cut at the photo's border and moved
     inwards as far as it goes, so it is square unless the photo is narrower.
 
     Args:
@@ -76,10 +76,10 @@ def plan_windows(mask: Mask, *, context: float, min_size: int, join: float) -> l
 
 
 def disjoint_rounds(windows: Sequence[Window]) -> list[list[Window]]:
-    """Return windows in rounds whose windows can be filled at the same time.
+    """Group windows into rounds of windows that can be filled in parallel.
 
-    Windows of a round do not overlap, and one that overlaps another comes in a later round than the
-    one that was before it: the result is that of filling them one after the other.
+    Windows of a round do not overlap, and of two overlapping windows the later one is in a later
+    round: the result equals filling them sequentially.
     """
     rounds: list[list[Window]] = []
     for window in windows:
@@ -118,8 +118,8 @@ def cover_boxes(
 ) -> list[Box]:
     """Return tiles of at most `tile` px that hold every box with `margin` px around it.
 
-    Boxes share a tile where that costs no more area than a tile for each. Boxes that do not fit
-    into a tile are left out.
+    Boxes share a tile where that costs no more area than a tile for each. Boxes larger than a
+    tile are ignored.
     """
     tiles: list[Box] = []
     waiting = sorted((expand_box(box, margin, size_hw) for box in boxes), reverse=True)

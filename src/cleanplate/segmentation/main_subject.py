@@ -1,7 +1,7 @@
-"""Who a photo is of: the people who are large, sharp and near its middle, and who stands with them.
+"""The main subjects of a photo: large, sharp people near its middle, and those beside them.
 
-There is no model behind this. A photographer who means somebody goes near, focuses on them and puts
-them away from the edges; passers-by are smaller, often out of focus, and anywhere.
+A heuristic without a network: photographers approach their subject, focus on it and place it away
+from the edges; passers-by are smaller, often out of focus, and anywhere.
 """
 
 import math
@@ -18,8 +18,8 @@ from cleanplate.types import Box, Instance, RGBImage
 Field = npt.NDArray[np.float32]
 
 _SIDE_PX = 1024  # long side of the photo that sharpness is measured in: noise is below it
-_LEAST_HEIGHT = 0.15  # of the photo's: who is smaller, and ...
-_LEAST_AREA = 0.01  # ... covers less of the photo than this, is not what it is of
+_LEAST_HEIGHT = 0.15  # of the photo's: a person smaller than this and ...
+_LEAST_AREA = 0.01  # ... covering less of the photo than this is no main subject
 _ALIKE = 0.6  # of the greatest prominence: main subjects too, wherever they are
 _BESIDE = 0.35  # of it: main subjects if they stand with one
 _GAP = 0.25  # of the taller one's height: people nearer to each other stand together
@@ -31,12 +31,12 @@ _LEAST_SHARPNESS = 0.25  # no one counts as less, against the sharpest: dark clo
 class Subjects:
     """Main subjects and others, as positions in the sequence that was given."""
 
-    main: frozenset[int]  # none where nobody is large enough to be what the photo is of
+    main: frozenset[int]  # empty where nobody is large enough
     together: bool  # whether the main subjects stand together, or it is one alone
 
 
 def find_subjects(image: RGBImage, people: Sequence[Instance]) -> Subjects:
-    """Return who of some people the photo is of.
+    """Return the main subjects among some people.
 
     Prominence is the square root of a person's area, times their sharpness, times their nearness to
     the vertical middle line, each relative to the photo's best. The main subjects are the most
@@ -89,7 +89,7 @@ def _is_large(person: Instance, size_hw: tuple[int, int]) -> bool:
 
 
 def _sharpnesses(image: RGBImage, people: Sequence[Instance]) -> list[float]:
-    """Return how steep the steepest edges in each person are, against their contrast.
+    """Return the sharpness of each person: the steepest gradients relative to the contrast.
 
     An edge that a lens blurs with a deviation of s px has 1/sqrt(1 + s^2) of the gradient of a
     sharp one, whatever its contrast.

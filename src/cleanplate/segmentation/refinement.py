@@ -1,14 +1,12 @@
-"""A found object's outline, followed at the photo's own resolution.
+"""Refinement of a detected object's outline at full resolution.
 
-A segmenter decides on a grid: its outlines are off by a cell or two, and what is thinner than a
-cell (a mast, a leash, claws) is lost. Here the colours along the outline decide anew. Every pixel
-of a band is compared with the colours of the object and of the background *near it*; what is more
-like the object belongs to it, if it hangs together with the object's inside; a guided filter lays
-the decision along the photo's edges. Where the colours do not tell the two apart, the outline stays
-as it was.
+A segmenter works on a grid: its outlines are off by a cell or two, and parts thinner than a cell (a
+mast, a leash, claws) are lost. Here every pixel of a band along the outline is classified by local
+colour models of the object and of the background; pixels of the object must be connected to its
+core; a guided filter aligns the result with the photo's edges. Where the colours do not separate
+the two, the outline is kept.
 
-The work is done at a bounded size; only the last step, one product of matrices per pixel, is done
-at the photo's.
+All of it runs at a bounded size, except for the last step, a matrix product per pixel.
 
 References:
     Bai et al., Video SnapCut, SIGGRAPH 2009: colour models in overlapping windows along an outline.
@@ -44,14 +42,14 @@ Labels = npt.NDArray[np.int64]
 
 # "The object's side" is the square root of its area. Shares were chosen on pictures with known
 # outlines; the values beside them cost little in either direction.
-_WORK_SIDE = 288  # px; long side of what is worked on
-_LEAST_SIDE_PX = 6.0  # side of an object below which there is nothing to follow
+_WORK_SIDE = 288  # px; long side of the working image
+_LEAST_SIDE_PX = 6.0  # side of an object below which nothing is refined
 _BAND_SHARE = 0.10  # of the side: how far the outline may move at a step ...
 _BAND_LEAST_PX = 2.0  # ... plus the grid's own blur, in px of the small size
 _REACH_SHARE = 0.7  # of the side: how far a thin part may stand out
 _OWN_SHARE = 0.15  # of the band: from so deep on, colours count as the object's
 _OFF_SHARE, _OFF_SHARE_LATER = 0.7, 0.35  # ... as the background's; the first outline is the worst
-_CORE_SHARE = 0.4  # of the band: what lies deeper inside is the object's for certain
+_CORE_SHARE = 0.4  # of the band: what lies deeper inside is certainly object
 _STEPS = 1  # of one band each, before the reach for thin parts
 
 # Of the colour models.
@@ -62,29 +60,29 @@ _WINDOW_SHARE = 0.2  # of the side: deviation of the window whose colours count
 _CELLS_PER_WINDOW = 2.0  # of the grid of histograms
 _FAR_WEIGHT = 0.02  # of the object's colours elsewhere, against the densest window
 _FLOOR = 1e-3  # share below which a colour counts as not seen
-_MOST_EVIDENCE = 4.0  # log ratio; one pixel alone decides no more
+_MOST_EVIDENCE = 4.0  # log ratio; upper limit of one pixel's evidence
 # In favour of what was found, at the outline and one band inside it: hair before a trunk of its
 # colour must stay. A missed rim shows, a px too much does not.
 _INSIDE_BIAS, _INSIDE_SLOPE = 0.2, 6.0  # log ratios
 _PRIOR = 1.0  # log ratio at one band from the present outline
-_TELLING = 0.5  # mean |log ratio| below which colours tell nothing
+_TELLING = 0.5  # mean |log ratio| below which the colours do not separate
 
 # Of the guided filter.
 _FILTER_SHARE = 0.05  # of the side: its radius
 _BLUR_PX = 1.5  # of the small size: by which its outline may be off
 _FILTER_EPS = 1e-4  # (0.01 of the range)^2: fainter edges are noise
 
-# What may change at most, as shares of the object's area, in one piece. More is a leak.
+# Largest connected change, as a share of the object's area. More is a leak.
 _LARGEST_GAIN = 0.30
 _LARGEST_LOSS = 0.12
 
 
 def refine_outline(image: RGBImage, instance: Instance) -> Instance:
-    """Return the object with a mask that follows it at full resolution, thin parts included.
+    """Return the object with its mask refined at full resolution, thin parts included.
 
     Args:
         image: (H, W, 3) uint8, RGB, the photo. Not modified.
-        instance: the object as it was found; its mask is not empty. Not modified.
+        instance: the detected object; its mask is not empty. Not modified.
 
     Returns:
         The instance with another box and mask. The mask is not empty, lies inside the photo and
@@ -125,11 +123,11 @@ def _check_inside(image: RGBImage, instance: Instance) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scene:
-    """The object and its surroundings, at full size and at the size that is worked on."""
+    """The object and its surroundings, at full size and at the working size."""
 
     box: Box  # of the surroundings, in the photo
     photo: RGBImage  # (H, W, 3) inside the box, a view
-    mask: Mask  # (H, W) as it was found
+    mask: Mask  # (H, W) as detected
     small: RGBImage  # (h, w, 3)
     inside: Field  # (h, w) px from the present outline, negative outside
     side: float  # px of the small size
@@ -176,7 +174,7 @@ class _Outline:
 
 
 def _follow(scene: _Scene) -> _Outline | None:
-    """Move the outline step by step, then reach out for thin parts; None: nothing to go by."""
+    """Refine the outline in steps, then extend it to thin parts; None without both classes."""
     colours = _colours_of(scene)
     guide = ColourGuide.of(scene.small, max(1, round(_FILTER_SHARE * scene.side)), eps=_FILTER_EPS)
     limit = _REACH_SHARE * scene.side
@@ -300,7 +298,7 @@ def _is_telling(evidence: Field, open_: Mask, band: float) -> Mask:
 
 
 def _part_of_object(scene: _Scene, found: Mask, limit: float) -> Mask:
-    """Keep what hangs together with the core, less what grew out of bounds."""
+    """Keep the parts connected to the core, without leaks."""
     kept = components_touching(found | scene.core, scene.core)
     off = kept & (scene.inside < -scene.band)
     # What is still going on at the limit or at the photo's edge is the background's: a horizon, a

@@ -1,7 +1,7 @@
-"""Which of the found objects go and which stay, and why.
+"""Which of the detected objects are removed and which are kept, and why.
 
-Every rule looks at the objects for itself, and an object goes only if all of them let it go: rules
-may be combined in any way, and their order does not matter.
+The rules are independent: an object is removed only if every rule allows it, so they combine freely
+and their order does not matter.
 """
 
 from collections.abc import Collection, Sequence
@@ -18,16 +18,16 @@ from cleanplate.types import Box, Instance, RGBImage
 PERSON = "person"
 """The label that `Rules.background_people` is about."""
 
-NO_MAIN_SUBJECT = "kept: nobody stands out"
-"""Why people stay when `Rules.background_people` finds no main subject, or only such."""
+NO_MAIN_SUBJECT = "kept: no main subject"
+"""Reason of kept people where `Rules.background_people` finds no main subject, or only such."""
 
 SCORE_BELOW = "score below"
-"""How the reason begins of objects that stay for their score."""
+"""Prefix of the reason of objects kept for their score."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Selection:
-    """The found objects of one photo, parted; each one's `reason` says why it stays."""
+    """The detected objects of one photo, divided; `Instance.reason` says why one is kept."""
 
     chosen: tuple[Instance, ...] = ()
     left: tuple[Instance, ...] = ()
@@ -39,7 +39,7 @@ class Selection:
 def requested_labels(
     labels: Collection[str] | str, rules: Rules, known: Collection[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the canonical labels to remove and to protect; what is protected is not removed.
+    """Return the canonical labels to remove and to protect; protected ones are not removed.
 
     Args:
         labels: names, everyday words or VOC ids; may be empty if the rules name people.
@@ -61,13 +61,13 @@ def requested_labels(
     wanted = tuple(label for label in asked if label not in protected)
     if not wanted:
         raise InputError(
-            f"{', '.join(asked)}: is to be removed and protected; protect something else"
+            f"{', '.join(asked)}: cannot be both removed and protected; change one of the two"
         )
     return wanted, protected
 
 
 def _with_advice(error: UnknownNameError) -> UnknownNameError:
-    """Return the error with what to do if words are meant that no list of labels has."""
+    """Return the error with advice for words that are not among the labels."""
     if not any(character.isalpha() for character in error.name):
         return error
     from cleanplate.hub import MODELS, install_hint, is_available
@@ -93,20 +93,20 @@ def select(
     rules: Rules,
     protected: Collection[str] = (),
 ) -> Selection:
-    """Return which objects go and which stay.
+    """Return which objects are removed and which are kept.
 
-    An object below a limit counts for no rule: it is not the largest, and not a main subject.
+    Rules ignore objects below a limit: these are never the largest or a main subject.
 
     Args:
         image: (H, W, 3) uint8, RGB. Not modified.
-        found: objects of the asked and the protected labels.
-        min_score: [0, 1]; objects of a lower mean probability stay.
-        min_area: smaller objects stay.
-        rules: what else stays.
-        protected: canonical labels of what is never removed.
+        found: objects of the requested and the protected labels.
+        min_score: [0, 1]; objects of a lower mean probability are kept.
+        min_area: smaller objects are kept.
+        rules: which others are kept.
+        protected: canonical labels that are never removed.
 
     Raises:
-        InputError: an area that cannot be understood, or an object number that does not exist.
+        InputError: an invalid area, or an object number that does not exist.
     """
     size_hw = (image.shape[0], image.shape[1])
     least_px = area_px("min_area", min_area, size_hw)
@@ -117,43 +117,49 @@ def select(
     reasons: dict[int, str] = {}
     guarded: set[int] = set()
 
-    def stay(things: Sequence[Instance], reason: str, *, guard: bool = True) -> None:
-        for thing in things:
-            reasons.setdefault(thing.id, reason)
+    def stay(items: Sequence[Instance], reason: str, *, guard: bool = True) -> None:
+        for item in items:
+            reasons.setdefault(item.id, reason)
             if guard:
-                guarded.add(thing.id)
+                guarded.add(item.id)
 
-    stay([thing for thing in found if thing.label in protected], "protected")
-    asked = [thing for thing in found if thing.label not in protected]
-    doubtful = [thing for thing in asked if thing.score < min_score]
-    small = [thing for thing in asked if thing.area_px < least_px]
+    stay([item for item in found if item.label in protected], "protected")
+    asked = [item for item in found if item.label not in protected]
+    doubtful = [item for item in asked if item.score < min_score]
+    small = [item for item in asked if item.area_px < least_px]
     stay(doubtful, f"{SCORE_BELOW} {min_score:g}", guard=False)
     stay(small, f"area below {least_px} px", guard=False)
-    sure = [thing for thing in asked if thing.id not in reasons]
+    sure = [item for item in asked if item.id not in reasons]
     if rules.max_area is not None:
         most_px = area_px("max_area", rules.max_area, size_hw)
-        stay([thing for thing in sure if thing.area_px > most_px], f"area above {most_px} px")
+        stay(
+            [item for item in sure if item.area_px > most_px],
+            f"area above {most_px} px",
+        )
     if rules.only:
-        stay([thing for thing in sure if thing.id not in rules.only], "not among the numbers given")
+        stay(
+            [item for item in sure if item.id not in rules.only],
+            "not among the numbers given",
+        )
     if rules.region is not None:
         box = region_box(rules.region, size_hw)
-        stay([thing for thing in sure if not _lies_in(thing, box)], "outside the region")
+        stay([item for item in sure if not _lies_in(item, box)], "outside the region")
     if rules.keep:
-        largest = sorted(sure, key=lambda thing: -thing.area_px)[: rules.keep]
+        largest = sorted(sure, key=lambda item: -item.area_px)[: rules.keep]
         word = "largest" if rules.keep == 1 else f"one of the {rules.keep} largest"
         stay(largest, f"kept: {word}")
     if rules.background_people:
-        stay(*_main_subjects(image, [thing for thing in sure if thing.label == PERSON]))
+        stay(*_main_subjects(image, [item for item in sure if item.label == PERSON]))
     return Selection(
-        tuple(thing for thing in found if thing.id not in reasons),
-        tuple(replace(thing, reason=reasons[thing.id]) for thing in found if thing.id in reasons),
+        tuple(item for item in found if item.id not in reasons),
+        tuple(replace(item, reason=reasons[item.id]) for item in found if item.id in reasons),
         frozenset(guarded),
     )
 
 
 def selection_notes(left: Collection[Instance]) -> tuple[str, ...]:
-    """Return what a user should read about the objects that stay."""
-    crowd = sum(thing.reason == NO_MAIN_SUBJECT for thing in left)
+    """Return notes for the user about the kept objects."""
+    crowd = sum(item.reason == NO_MAIN_SUBJECT for item in left)
     if not crowd:
         return ()
     who = "the one person found is no" if crowd == 1 else f"of {crowd} people none is the"
@@ -164,7 +170,7 @@ def selection_notes(left: Collection[Instance]) -> tuple[str, ...]:
 
 
 def _main_subjects(image: RGBImage, people: list[Instance]) -> tuple[list[Instance], str]:
-    """Return who stays, and why."""
+    """Return the people to keep, and the reason."""
     subjects = find_subjects(image, people)
     scattered = len(subjects.main) == len(people) > 1 and not subjects.together
     if not subjects.main or scattered:
@@ -172,9 +178,9 @@ def _main_subjects(image: RGBImage, people: list[Instance]) -> tuple[list[Instan
     return [people[place] for place in subjects.main], "kept: main subject"
 
 
-def _lies_in(thing: Instance, box: Box) -> bool:
-    """Whether at least half of an object's pixels lie in a box."""
-    left, top = thing.box_xyxy[:2]
+def _lies_in(item: Instance, box: Box) -> bool:
+    """Return whether at least half of an object's pixels lie in a box."""
+    left, top = item.box_xyxy[:2]
     columns = slice(max(0, box[0] - left), max(0, box[2] - left))
     rows = slice(max(0, box[1] - top), max(0, box[3] - top))
-    return 2 * int(np.count_nonzero(thing.mask[rows, columns])) >= thing.area_px
+    return 2 * int(np.count_nonzero(item.mask[rows, columns])) >= item.area_px

@@ -1,7 +1,7 @@
-"""Looking again: does a filled photo still show what was to be removed?
+"""Recheck: does a filled photo still show what was to be removed?
 
-A foot that the mask missed, or a fill that came out as another person, is found by looking at the
-filled holes and their surroundings once more, each in a crop of its own.
+A foot that the mask missed, or a fill that resembles another person, is detected by segmenting the
+filled holes and their surroundings again, each in its own crop.
 """
 
 import math
@@ -22,16 +22,16 @@ from cleanplate.ops import (
 from cleanplate.segmentation.base import Segmenter
 from cleanplate.types import Box, Instance, Mask, RGBImage
 
-_CONTEXT = 1.0  # surroundings to look at, as a share of the hole's mean side
+_CONTEXT = 1.0  # surroundings in a crop, as a share of the hole's mean side
 _LEAST_SIDE_PX = 128  # of a crop
-_JOIN = 0.5  # holes nearer than this share of the larger one's side are looked at together
-# Larger crops are scaled down. The built-in segmenter takes one look at these, at twice that size,
-# and several at larger ones, which found no more of what was left on purpose of 60 objects.
+_JOIN = 0.5  # holes nearer than this share of the larger one's side share a crop
+# Larger crops are scaled down. The built-in segmenter processes these in one pass, at twice that
+# size, and larger ones in several, which detected no more deliberate remainders of 60 objects.
 _MOST_SIDE_PX = 253
-_TOUCHING_SHARE = 0.02  # of the hole's mean side; what is farther from every hole is not ours
-_ALREADY_LEFT = 0.5  # share of an object that was knowingly left
-_LARGEST_REST = 0.8  # of what sticks out of a hole, as a share of the hole
-_OUTSIDE = 0.5  # share outside from which it must be of the kind that was removed there
+_TOUCHING_SHARE = 0.02  # of the hole's mean side; detections farther from every hole are ignored
+_ALREADY_LEFT = 0.5  # share of a detection inside a kept object: ignored
+_LARGEST_REST = 0.8  # of a detection's part outside a hole, as a share of the hole
+_OUTSIDE = 0.5  # share outside above which its label must have been removed there
 
 
 def detect_remaining(
@@ -45,16 +45,15 @@ def detect_remaining(
     min_score: float,
     min_area: int,
 ) -> list[Instance]:
-    """Return the objects that a filled photo still shows in its holes or at their edges.
+    """Return the objects still detected in the holes of a filled photo or at their edges.
 
     Args:
         image: (H, W, 3) uint8, RGB, the filled photo. Not modified.
         mask: (H, W) bool, what was filled.
-        removed: what was to go. An object that lies mostly outside the holes counts only if one of
-            its kind was removed there: a foot, not the rock beside it.
-        left: objects that were found before and are to stay; what mostly lies in one of them is
-            not returned.
-        segmenter: looks at a crop around each hole.
+        removed: the removed objects. A detection mostly outside the holes counts only if an object
+            of its label was removed there: a foot, not the rock beside it.
+        left: the kept objects; detections mostly inside one of them are ignored.
+        segmenter: run on a crop around each hole.
         labels: canonical names.
         min_score: [0, 1]; objects of a lower mean probability do not count.
         min_area: px; smaller objects do not count.
@@ -92,13 +91,13 @@ def detect_remaining(
 
 
 def _is_rest(instance: Instance, removed: Collection[Instance], reach_px: float) -> bool:
-    """Whether an object lies at one of its kind that was removed."""
+    """Return whether an object adjoins a removed one of its label."""
     left, top, right, bottom = instance.box_xyxy
-    for thing in removed:
-        apart_px = default_dilation_px(thing) + reach_px
-        box = thing.box_xyxy
+    for other in removed:
+        apart_px = default_dilation_px(other) + reach_px
+        box = other.box_xyxy
         if (
-            thing.label == instance.label
+            other.label == instance.label
             and left < box[2] + apart_px
             and right > box[0] - apart_px
             and top < box[3] + apart_px
@@ -109,7 +108,7 @@ def _is_rest(instance: Instance, removed: Collection[Instance], reach_px: float)
 
 
 def _segment(crop: RGBImage, segmenter: Segmenter, labels: Collection[str]) -> list[Instance]:
-    """Return the objects of a crop, which is looked at in at most `_MOST_SIDE_PX`."""
+    """Return the objects of a crop, scaled down to at most `_MOST_SIDE_PX`."""
     height, width = crop.shape[:2]
     shrink = max(height, width) / _MOST_SIDE_PX
     if shrink <= 1:

@@ -1,8 +1,8 @@
-"""Finding a thing by the directions of its edges, where it has too few details of its own.
+"""Template matching by gradient directions, for objects with too few features.
 
 A plain logo, a printed date or the outline of a plain sign has edges and nothing else. Their
-directions do not change with brightness and contrast, and stay where the thing is half transparent.
-They are compared at every place of a photo and in several sizes, upright only.
+directions do not depend on brightness and contrast, even where the object is half transparent.
+They are compared at every position of a photo and at several scales, upright only.
 
 Reference:
     Fitch, Kadyrov, Christmas and Kittler, Orientation Correlation, BMVC 2002.
@@ -15,22 +15,22 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.ops import Luma, Transform, scaling, translation
-from cleanplate.segmentation.by_example.likeness import Template
 from cleanplate.segmentation.by_example.matching import Pose
+from cleanplate.segmentation.by_example.similarity import Template
 from cleanplate.types import Mask
 
-_SIDE_PX = 56.0  # long side of the thing as it is searched for
+_SIDE_PX = 56.0  # long side of the template as it is searched for
 _LEAST_SIDE_PX = 20.0
-_PHOTO_SIDE = 720.0  # px; the photo's, at most, when the thing is small in it
+_PHOTO_SIDE = 720.0  # px; the photo's, at most, when the template is small in it
 _SIZES = tuple(1.1**step for step in range(-7, 8))  # 0.51 to 1.95
 _NOISE = 12.0  # grey levels per px; slopes below it hardly count
 _BLUR_PX = 1.0
 _MOST_PLACES = 6
 _LEAST_CORRELATION = 0.25  # by chance, the best of a photo's places reaches this
-_STEADY_PX = 3  # how far a thing at the same place in all photos may be from there
-_STEADY_SIDE_PX = 96.0
-_STEADY_DEVIATIONS = 3.3  # of what chance does around there
-_STEADY_AXES = 1.5  # how much more both together may agree than the worse direction
+_EDGE_PX = 3  # how far a template at the same place in all photos may be from there
+_EDGE_SIDE_PX = 96.0
+_EDGE_DEVIATIONS = 3.3  # of what chance does around there
+_EDGE_AXES = 1.5  # how much more both together may agree than the worse direction
 _LEAST_SLOPES = 8.0  # px; fewer edges are none
 _PRODUCT = cv2.TM_CCORR
 
@@ -38,24 +38,24 @@ Directions = npt.NDArray[np.float32]
 """(h, w, 2), the directions of the grey levels' slopes, shorter than 1 where they are faint."""
 
 
-def match_edges(thing: Template, photo: Luma, *, size: float) -> list[Pose]:
-    """Return the places where a photo's edges are most like those of a thing, the best first.
+def match_edges(template: Template, photo: Luma, *, size: float) -> list[Pose]:
+    """Return the poses at which a photo's edges are most similar to a template's, the best first.
 
     Args:
-        thing: what is searched for.
+        template: the object to search for.
         photo: (H, W) uint8.
-        size: px of the photo that one px of the thing probably is; half and twice are tried too.
+        size: px of the photo that one px of the template probably is; half and twice are tried too.
     """
     places: list[tuple[float, Transform, npt.NDArray[np.float64], float]] = []
     for factor in _SIZES:
-        long_side = thing.side_px * size * factor  # in the photo
-        side = min(_SIDE_PX, thing.side_px, long_side * _PHOTO_SIDE / max(photo.shape))
+        long_side = template.side_px * size * factor  # in the photo
+        side = min(_SIDE_PX, template.side_px, long_side * _PHOTO_SIDE / max(photo.shape))
         shrink = side / long_side
         height, width = (round(edge * shrink) for edge in photo.shape)
         if side < _LEAST_SIDE_PX or shrink > 1.5:
             continue
-        own, own_scale = _scaled(thing.luma, side / thing.side_px)
-        mask = _shares(thing.mask, own.shape)
+        own, own_scale = _scaled(template.luma, side / template.side_px)
+        mask = _shares(template.mask, own.shape)
         if own.shape[0] > height or own.shape[1] > width:
             continue
         seen, seen_scale = _scaled(photo, shrink)
@@ -84,25 +84,25 @@ def match_edges(thing: Template, photo: Luma, *, size: float) -> list[Pose]:
     return [Pose(transform, 0) for transform, _, _ in found[:_MOST_PLACES]]
 
 
-def edge_similarity(thing: Template, photo: Luma, transform: Transform) -> float:
-    """Return [0, 1]: how clearly a photo's edges follow a thing's at a known place; 0 by chance.
+def edge_similarity(template: Template, photo: Luma, transform: Transform) -> float:
+    """Return the similarity of a photo's and a template's edges at a known pose, [0, 1].
 
     They may be faint, and others may cross them: a half transparent mark does not hide what it
     lies on.
 
     Args:
-        thing: what is searched for.
+        template: the object to search for.
         photo: (H, W) uint8.
-        transform: upright, from the thing's px to the photo's.
+        transform: upright, from the template's px to the photo's.
     """
     size = float(transform[0, 0])
-    side = min(_STEADY_SIDE_PX, thing.side_px, thing.side_px * size)
-    own, onto_own = _scaled(thing.luma, side / thing.side_px)
-    own_slopes = directions(own) * _shares(thing.mask, own.shape)[..., None]
+    side = min(_EDGE_SIDE_PX, template.side_px, template.side_px * size)
+    own, onto_own = _scaled(template.luma, side / template.side_px)
+    own_slopes = directions(own) * _shares(template.mask, own.shape)[..., None]
     whole = float((directions(own) * own_slopes).sum())
     if whole < _LEAST_SLOPES:
         return 0.0
-    shrink = min(1.0, side / (thing.side_px * size))
+    shrink = min(1.0, side / (template.side_px * size))
     small, onto_small = _scaled(photo, shrink)
     height, width = own.shape
     around = 2 * max(height, width)  # what chance does is seen there
@@ -116,31 +116,31 @@ def edge_similarity(thing: Template, photo: Luma, transform: Transform) -> float
     )
     seen_slopes = directions(np.asarray(seen, np.uint8))
     likeness = cv2.matchTemplate(seen_slopes, own_slopes, _PRODUCT) / whole
-    near = slice(around - _STEADY_PX, around + _STEADY_PX + 1)
+    near = slice(around - _EDGE_PX, around + _EDGE_PX + 1)
     best = np.unravel_index(int(likeness[near, near].argmax()), likeness[near, near].shape)
-    down, across = (around - _STEADY_PX + int(step) for step in best)
+    down, across = (around - _EDGE_PX + int(step) for step in best)
     here = float(likeness[down, across])
     rows = slice(around - height // 2, around + height // 2 + 1)
     columns = slice(around - width // 2, around + width // 2 + 1)
     likeness[rows, columns] = 0
-    if here < _STEADY_DEVIATIONS * float(likeness.std()):
+    if here < _EDGE_DEVIATIONS * float(likeness.std()):
         return 0.0
     # Waves and horizons run alike in many photos: both directions have to agree.
     part = seen_slopes[down : down + height, across : across + width]
     wholes = (directions(own) * own_slopes).sum(axis=(0, 1))
     axes = (part * own_slopes).sum(axis=(0, 1)) / np.maximum(wholes, 1e-6)
-    return max(0.0, min(here, _STEADY_AXES * float(axes.min()), 1.0))
+    return max(0.0, min(here, _EDGE_AXES * float(axes.min()), 1.0))
 
 
-def edge_length(thing: Template) -> float:
-    """Return how many px of a thing, at the size it is searched for by its edges, are edges."""
-    own, _ = _scaled(thing.luma, min(1.0, _SIDE_PX / thing.side_px))
-    squares = directions(own) ** 2 * _shares(thing.mask, own.shape)[..., None]
+def edge_length(template: Template) -> float:
+    """Return the number of edge px of a template at its search size."""
+    own, _ = _scaled(template.luma, min(1.0, _SIDE_PX / template.side_px))
+    squares = directions(own) ** 2 * _shares(template.mask, own.shape)[..., None]
     return float(squares.sum())
 
 
 def directions(luma: Luma) -> Directions:
-    """Return where the grey levels rise, as vectors that are short where that is faint."""
+    """Return (h, w, 2) gradient directions, with a length below 1 where the gradient is faint."""
     blurred = cv2.GaussianBlur(luma.astype(np.float32), (0, 0), _BLUR_PX)
     across = cv2.Sobel(blurred, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)
     down = cv2.Sobel(blurred, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)

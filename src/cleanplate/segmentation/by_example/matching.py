@@ -1,4 +1,4 @@
-"""Finding one picture in another: details that look alike, and poses that explain many of them.
+"""Feature matching: the poses of a template in a photo that explain many matches.
 
 References:
     Lowe, Distinctive Image Features from Scale-Invariant Keypoints, IJCV 2004: features, ratio
@@ -31,14 +31,14 @@ _VOTE_PX, _VOTE_SHARE = 4.0, 0.2
 _VOTE_LOG_SCALE, _VOTE_ANGLE = 0.5, 0.5  # log ratio, rad
 _LEAST_SUPPORT = 3  # matches at different details; the grey levels have to agree besides
 _FULL_SUPPORT = 12  # from so many on, perspective can be told from noise
-_MOST_TRIES = 40  # poses looked at in one photo
+_MOST_TRIES = 40  # poses tried in one photo
 _WITHIN_SHARE = 0.02  # of the object's diagonal: error of a match that agrees with a pose
 _WITHIN_LEAST_PX = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """N details of a picture."""
+    """N local features of an image."""
 
     xy: npt.NDArray[np.float32]  # (N, 2), px
     size_px: npt.NDArray[np.float32]  # (N,), > 0
@@ -56,7 +56,7 @@ class Features:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matches:
-    """M pairs of details: `own` of the searched thing, `seen` of the photo."""
+    """M matched features: `own` of the template, `seen` of the photo."""
 
     own: Features
     seen: Features
@@ -64,19 +64,19 @@ class Matches:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pose:
-    """Where the searched thing lies in a photo."""
+    """Where the template lies in a photo."""
 
     transform: Transform  # from its own px to the photo's
-    support: int  # details that agree
+    support: int  # features that agree
 
 
 def find_features(luma: Luma, *, most: int, mask: Mask | None = None) -> Features:
-    """Return the most contrasty details of a picture, at most `most`.
+    """Return the features of an image with the most contrast, at most `most`.
 
     Args:
         luma: (H, W) uint8.
         most: how many at most.
-        mask: (H, W) bool, where to look; None looks everywhere.
+        mask: (H, W) bool, the region to search; None searches everywhere.
     """
     keypoints: Sequence[cv2.KeyPoint] = ()
     vectors = None
@@ -97,14 +97,13 @@ def find_features(luma: Luma, *, most: int, mask: Mask | None = None) -> Feature
 
 
 def match_features(own: Features, others: Features, photo: Features) -> Matches:
-    """Return the photo's details that look like one of `own` and like nothing else.
+    """Return the photo's features that match one of `own` and nothing else (ratio test).
 
-    Every detail of the photo finds its own partner, so that a thing which is there twice is matched
-    twice.
+    Each feature of the photo is matched separately, so that an object shown twice is matched twice.
 
     Args:
-        own: of the searched thing.
-        others: of what surrounds it where it was marked; what looks rather like these is dropped.
+        own: of the template.
+        others: of its surroundings in the example; features nearer to these are rejected.
         photo: of the photo.
     """
     rows: list[npt.NDArray[np.intp]] = []
@@ -145,10 +144,10 @@ def _taken(features: Features, index: npt.NDArray[np.intp]) -> Features:
 
 
 def find_poses(matches: Matches, outline: npt.NDArray[np.float64]) -> Iterator[Pose]:
-    """Yield plausible poses of a thing that may be there several times, the best supported first.
+    """Yield plausible poses of a template, which may occur repeatedly, the best supported first.
 
     Args:
-        matches: of its details.
+        matches: of its features.
         outline: (K, 2) corners of a convex polygon around it, in its own px.
     """
     if len(matches.own) < _LEAST_SUPPORT:

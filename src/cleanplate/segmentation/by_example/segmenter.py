@@ -1,8 +1,8 @@
-"""The same object as in an example: marked once, found in other photos.
+"""Segmentation by example: an object marked once is found in other photos.
 
 A segmenter without a network. Features of the example (`matching`) are searched for in the photo;
 a pose that explains several of them is aligned, and the grey levels under the whole mask have to
-agree (`likeness`) for it to count. The object is also searched for at the very place where it is in
+agree (`similarity`) for it to count. The object is also searched for at its position in
 the example and, if it has few features, by its edges (`contours`).
 """
 
@@ -25,25 +25,25 @@ from cleanplate.ops import (
     translation,
 )
 from cleanplate.segmentation.by_example.contours import edge_length, edge_similarity, match_edges
-from cleanplate.segmentation.by_example.likeness import (
-    Template,
-    agreement,
-    align,
-    colour_similarity,
-    visible_fraction,
-)
 from cleanplate.segmentation.by_example.matching import (
     Features,
     find_features,
     find_poses,
     match_features,
 )
+from cleanplate.segmentation.by_example.similarity import (
+    Template,
+    agreement,
+    align,
+    colour_similarity,
+    visible_fraction,
+)
 from cleanplate.types import Box, Instance, Mask, RGBImage, check_image, check_image_and_mask
 
 _PHOTO_SIDE = 2400  # px; larger photos are searched at this long side
 _PHOTO_FEATURES = 16_000
-_THING_SIDE = 480.0  # px; long side of the object as it is searched for
-_THING_FEATURES = 1500
+_TEMPLATE_SIDE = 480.0  # px; long side of the object as it is searched for
+_TEMPLATE_FEATURES = 1500
 _LEAST_FEATURES = 6
 _OTHER_FEATURES = 3000  # of the example around the object
 _CONTEXT_SHARE = 0.08  # of the object's side, kept around it
@@ -53,13 +53,13 @@ _OVERLAP = 0.4  # share of an object that another, surer one may take from it
 _VISIBLE = 0.4  # share of the object that must lie inside the photo
 
 # Agreement from which on it is the object, by what led there; benchmarks/example.py measures.
-# Other things reach 0.25 where details led.
+# Other objects reach 0.25 where details led.
 _HOPEFUL = 0.25  # what alignment may improve
 _MOST_MOVED, _MOST_MOVED_THERE = 0.15, 0.03  # share of the side; there: at the same place
 _AGREE = 0.40
 _AGREE_FEW, _SOME_SUPPORT = 0.50, 5  # with fewer details than this
-_AGREE_THERE = 0.60  # at the same place; other things reach 0.53
-_STEADY = 0.45  # of edges at the same place; other things reach 0.3
+_AGREE_THERE = 0.60  # at the same place; other objects reach 0.53
+_EDGES_MATCH = 0.45  # of edges at the same place; other objects reach 0.3
 _COLOURS_MATCH = 0.72  # of a plain object; a smaller one inside it reaches 0.67, others 0.05
 _FEW_FEATURES = 40  # details of an object below which contours are tried
 _SAME_SHAPE = 0.01  # by which the ratio of the sides may differ from the example's
@@ -69,10 +69,10 @@ _LEAST_SLOPES = 20.0  # px of edges in an object without details
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Example:
-    """A marked object, ready to be searched for."""
+    """A marked object, prepared for the search."""
 
-    thing: Template
-    onto_thing: Transform  # from the example's px to the cut-out's
+    template: Template
+    onto_template: Transform  # from the example's px to the cut-out's
     cut: Mask  # the mask in its box, at the example's size
     onto_cut: Transform  # from the cut-out's px to those of `cut`
     features: Features  # on the object, in the cut-out's px
@@ -81,7 +81,7 @@ class _Example:
 
 
 class ExampleSegmenter:
-    """Finds one object, which is marked in an example, in other photos.
+    """Finds an object, marked in an example, in other photos.
 
     Args:
         image: (H, W, 3) uint8, RGB, the example. Not modified.
@@ -167,12 +167,12 @@ def _prepare(image: RGBImage, mask: Mask) -> _Example:
     left, top, right, bottom = bounding_box(mask, pad_px=4 + round(_CONTEXT_SHARE * side))
     cut = np.ascontiguousarray(mask[top:bottom, left:right])
     part = luma[top:bottom, left:right]
-    shrink = min(1.0, _THING_SIDE / side)
+    shrink = min(1.0, _TEMPLATE_SIDE / side)
     size_wh = (max(1, round(part.shape[1] * shrink)), max(1, round(part.shape[0] * shrink)))
     small = np.asarray(cv2.resize(part, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
     small_mask = cv2.resize(cut.astype(np.uint8) * 255, size_wh, interpolation=cv2.INTER_AREA) > 127
     to_small = scaling(size_wh[0] / part.shape[1], size_wh[1] / part.shape[0])
-    features = find_features(small, most=_THING_FEATURES, mask=small_mask)
+    features = find_features(small, most=_TEMPLATE_FEATURES, mask=small_mask)
     view, _ = _view(luma)
     near = cv2.resize(
         dilate(mask, 2 + 0.02 * side).astype(np.uint8),
@@ -182,14 +182,14 @@ def _prepare(image: RGBImage, mask: Mask) -> _Example:
     colour = cv2.resize(
         np.ascontiguousarray(image[top:bottom, left:right]), size_wh, interpolation=cv2.INTER_AREA
     )
-    thing = Template(small, np.asarray(colour, np.uint8), small_mask, convex_outline(small_mask))
-    if len(features) < _LEAST_FEATURES and edge_length(thing) < _LEAST_SLOPES:
+    template = Template(small, np.asarray(colour, np.uint8), small_mask, convex_outline(small_mask))
+    if len(features) < _LEAST_FEATURES and edge_length(template) < _LEAST_SLOPES:
         raise InputError(
             "the marked object has too little texture to be recognised; mark one with a pattern or "
             "an outline, or give --mask if it is at the same place in every photo"
         )
     return _Example(
-        thing,
+        template,
         to_small @ translation(-left, -top),
         cut,
         np.asarray(np.linalg.inv(to_small), np.float64),
@@ -216,7 +216,7 @@ def _by_details(
     """Yield where many details of the object are."""
     from_view = np.linalg.inv(onto_view)
     matches = match_features(example.features, example.others, features)
-    for pose in find_poses(matches, example.thing.outline):
+    for pose in find_poses(matches, example.template.outline):
         transform = from_view @ pose.transform
         perspective = pose.support >= _FULL_SUPPORT
         place = _aligned(example, luma, transform / transform[2, 2], perspective=perspective)
@@ -230,28 +230,28 @@ def _at_same_place(example: _Example, photo: RGBImage, luma: Luma) -> Iterator["
     across, down = width / own_width, height / own_height
     if abs(across - down) > _SAME_SHAPE * max(across, down):
         return
-    thing = example.thing
-    transform = scaling(across, down) @ np.linalg.inv(example.onto_thing)
+    template = example.template
+    transform = scaling(across, down) @ np.linalg.inv(example.onto_template)
     place = _aligned(example, luma, transform, perspective=False, most_share=_MOST_MOVED_THERE)
-    steady = edge_similarity(thing, luma, transform)
+    steady = edge_similarity(template, luma, transform)
     if place.agreement >= max(_AGREE_THERE, steady):
         yield place
         return
-    colours = colour_similarity(thing, photo, transform)
+    colours = colour_similarity(template, photo, transform)
     if colours >= _COLOURS_MATCH:
         yield _Place(example, transform, max(steady, colours / _SCORE_PER_AGREEMENT))
-    elif steady >= _STEADY:
+    elif steady >= _EDGES_MATCH:
         yield _Place(example, transform, steady)
 
 
 def _by_contours(example: _Example, photo: RGBImage, luma: Luma) -> Iterator["_Place"]:
     """Yield where edges and colours are a plain object's."""
-    for pose in match_edges(example.thing, luma, size=1 / float(example.onto_thing[0, 0])):
+    for pose in match_edges(example.template, luma, size=1 / float(example.onto_template[0, 0])):
         place = _aligned(example, luma, pose.transform, perspective=False)
-        colours = colour_similarity(example.thing, photo, place.transform)
+        colours = colour_similarity(example.template, photo, place.transform)
         if (
             colours >= _COLOURS_MATCH
-            and visible_fraction(example.thing, luma.shape, place.transform) >= _VISIBLE
+            and visible_fraction(example.template, luma.shape, place.transform) >= _VISIBLE
         ):
             yield _Place(example, place.transform, colours / _SCORE_PER_AGREEMENT)
 
@@ -274,16 +274,16 @@ def _aligned(
     most_share: float = _MOST_MOVED,
 ) -> _Place:
     """Return a place moved to where the object agrees best; 0 where most of it is out of sight."""
-    thing = example.thing
-    found = agreement(thing, luma, transform)
+    template = example.template
+    found = agreement(template, luma, transform)
     if found > _HOPEFUL:
-        moved = align(thing, luma, transform, perspective=perspective)
-        again = agreement(thing, luma, moved)
-        before, after = (transform_points(one, thing.outline) for one in (transform, moved))
+        moved = align(template, luma, transform, perspective=perspective)
+        again = agreement(template, luma, moved)
+        before, after = (transform_points(one, template.outline) for one in (transform, moved))
         farthest = float(np.hypot(*(after - before).T).max())
         if again > found and farthest <= most_share * float(np.ptp(before, axis=0).max()):
             transform, found = moved, again
-    if visible_fraction(thing, luma.shape, transform) < _VISIBLE:
+    if visible_fraction(template, luma.shape, transform) < _VISIBLE:
         found = 0.0
     return _Place(example, transform, found)
 
@@ -293,7 +293,7 @@ def _instances(places: Collection[_Place], label: str, size_hw: tuple[int, int])
     taken = np.zeros(size_hw, np.bool_)
     found: list[tuple[float, Box, Mask]] = []
     outlines = [(place, outlined) for place in places if (outlined := _outlined(place, size_hw))]
-    # Of about equally sure ones the larger comes first: plain things have corners like themselves.
+    # Of about equally sure ones the larger comes first: plain objects have corners like themselves.
     outlines.sort(key=lambda pair: (-round(pair[0].agreement * 5), -np.count_nonzero(pair[1][1])))
     for place, ((left, top, right, bottom), mask) in outlines:
         region = taken[top:bottom, left:right]
@@ -314,7 +314,7 @@ def _instances(places: Collection[_Place], label: str, size_hw: tuple[int, int])
 
 def _outlined(place: _Place, size_hw: tuple[int, int]) -> tuple[Box, Mask] | None:
     """Return the example's mask laid onto a photo, with its box; None if no pixel is left."""
-    corners = transform_points(place.transform, place.example.thing.outline)
+    corners = transform_points(place.transform, place.example.template.outline)
     left, top = (max(0, math.floor(edge) - 2) for edge in corners.min(axis=0))
     right, bottom = (math.ceil(edge) + 3 for edge in corners.max(axis=0))
     right, bottom = min(right, size_hw[1]), min(bottom, size_hw[0])

@@ -1,9 +1,9 @@
-"""What an object leaves on the ground: the shadow at its foot, its mirror image on wet ground.
+"""Effects of an object on the ground: its shadow and its reflection.
 
-Both are looked for only where they can be, and taken only where they are evident: a shadow is a
-part of the ground that is darker and of nearly the same colour, touches the object's foot and ends
-somewhere; a mirror image differs from the ground beside it as the object above does. What is dark
-anyway (a gutter, a bush, night) goes on beyond the object and is not taken.
+Both are detected only near the object's foot, and only where they are evident. A shadow is a region
+of the ground that is darker, of nearly the same chromaticity, connected to the object's foot and
+bounded; a reflection correlates with the object turned upside down. Regions that are dark anyway
+(a gutter, a bush, night) extend beyond the object and are ignored.
 
 Reference:
     Finlayson, Hordley and Drew, Removing Shadows from Images, ECCV 2002: a shadow changes
@@ -22,12 +22,12 @@ from cleanplate.types import Box, Instance, Mask, RGBImage
 
 Field = npt.NDArray[np.float32]
 
-_SIDE_PX = 64.0  # side of the object at the size that is worked on
-_LARGEST_PX = 512  # long side of what is worked on
+_SIDE_PX = 64.0  # side of the object at the working size
+_LARGEST_PX = 512  # long side of the working image
 _FOOT_SHARE = 0.25  # of the object's height: what can touch the ground
-_BESIDE_SHARE = 1.5  # of the larger of its sides: how far a shadow is looked for on each side
+_BESIDE_SHARE = 1.5  # of the larger of its sides: search range for a shadow on each side
 _BELOW_SHARE = 1.0  # of its height: how far below it
-_LEAST_AREA_PX = 400  # smaller objects have no shadow to speak of
+_LEAST_AREA_PX = 400  # smaller objects are skipped
 
 # Shadows. Brightness is log luminance, compared with the lit ground near it.
 _DARK, _DIM = 0.22, 0.10  # a shadow has parts darker than the first, and ends at the second
@@ -36,30 +36,30 @@ _SAME_HUE = 0.04  # distance of chromaticities, which add up to 1
 _GROUND_PX = 24.0  # deviation of the window whose lit pixels count as the ground nearby
 _LEAST_DARK_SHARE = 0.15  # of a shadow
 _LARGEST_SHADOW = 0.8  # of the object's area
-_MOST_DARK_ELSEWHERE = 0.10  # of the ground: then darkness tells nothing
-_CUT_SHARE = 0.02  # of a shadow's outline that may lie on the border of what is looked at
+_MOST_DARK_ELSEWHERE = 0.10  # of the ground: above it, darkness is no evidence
+_CUT_SHARE = 0.02  # of a shadow's outline that may lie on the border of the working image
 
-# Mirror images.
+# Reflections.
 _LEAST_LIKENESS = 0.45  # correlation with the object turned upside down
-_LEAST_CONTRAST = 6.0  # grey levels, of the mirror image against the ground beside it
+_LEAST_CONTRAST = 6.0  # grey levels, of the reflection against the ground beside it
 
 
 def find_effects(image: RGBImage, instance: Instance, objects: Mask) -> tuple[Box, Mask] | None:
-    """Return an object's shadow and mirror image on the ground, as a box and the mask inside it.
+    """Return an object's shadow and reflection on the ground, as a box and the mask inside it.
 
     Args:
         image: (H, W, 3) uint8, RGB, the photo. Not modified.
         instance: the object, its outline as exact as possible.
-        objects: (H, W) bool, all objects of the photo that were found, this one among them; none
-            of them is a shadow.
+        objects: (H, W) bool, all detected objects of the photo, this one included; excluded from
+            the result.
 
     Returns:
-        None where nothing is evident.
+        None if nothing is evident.
     """
     if instance.area_px < _LEAST_AREA_PX:
         return None
     scene = _Scene.of(image, instance, objects)
-    found = _shadow(scene) | _mirror_image(scene)
+    found = _shadow(scene) | _reflection(scene)
     if not found.any():
         return None
     # The edges of shadows are soft: the outline at the small size lies within them.
@@ -154,7 +154,7 @@ def _shadow(scene: _Scene) -> Mask:
         if (
             deep >= _LEAST_DARK_SHARE * area
             and area <= _LARGEST_SHADOW * np.count_nonzero(scene.own)
-            and not _goes_on(mine, scene)
+            and not _is_unbounded(mine, scene)
         ):
             found = found | mine
     return found
@@ -171,8 +171,8 @@ def _mean_near(field: Field, where: Mask) -> Field:
     return np.asarray((near + 1e-3 * overall) / (share + 1e-3), np.float32)
 
 
-def _goes_on(part: Mask, scene: _Scene) -> bool:
-    """Whether a dark part leaves what is looked at, so that it is no shadow of this object."""
+def _is_unbounded(part: Mask, scene: _Scene) -> bool:
+    """Return whether a dark part extends beyond the working image, so that it is no shadow."""
     edges = (part[:, 0], part[0], part[:, -1], part[-1])
     cut = sum(
         int(np.count_nonzero(edge))
@@ -183,8 +183,8 @@ def _goes_on(part: Mask, scene: _Scene) -> bool:
     return bool(cut > _CUT_SHARE * np.count_nonzero(outline))
 
 
-def _mirror_image(scene: _Scene) -> Mask:
-    """Return (h, w), the object's mirror image below its foot, as far as it shows."""
+def _reflection(scene: _Scene) -> Mask:
+    """Return (h, w), the visible part of the object's reflection below its foot."""
     nothing = np.zeros(scene.own.shape, np.bool_)
     below = scene.own.shape[0] - scene.bottom
     height = min(below, scene.bottom)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cleanplate.ops.geometry import convex_outline, scaling, transform_points, translation
-from cleanplate.segmentation.by_example.likeness import (
+from cleanplate.segmentation.by_example.similarity import (
     Template,
     agreement,
     align,

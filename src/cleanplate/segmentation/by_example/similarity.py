@@ -1,7 +1,7 @@
-"""How well a marked thing agrees with the place in a photo where it is thought to be.
+"""Similarity of a template and a photo at a given pose.
 
-Both are brought to one small size. In windows, their grey levels are compared by correlation, which
-knows no brightness and no contrast; what hides a part of the thing spoils the windows there only.
+Both are scaled to one small size and compared by normalized correlation in windows, which does not
+depend on brightness and contrast; occlusion affects the windows it covers only.
 
 Reference:
     Evangelidis and Psarakis, Parametric Image Alignment Using Enhanced Correlation Coefficient
@@ -32,7 +32,7 @@ _WINDOW_SHARE = 0.06  # of that side: half a window's
 _NOISE = 5.0  # grey levels; smaller contrast is none
 _FULL_CONTRAST = 20.0  # grey levels of deviation in a window from which on it counts fully
 
-# Of the colours of a plain thing.
+# Of the colours of a plain template.
 _MOST_GAIN = 1.4  # of brightness, between two photos of it
 _SAME_COLOUR = 14.0  # in CIELAB
 _RING_PX = (2.0, 5.0)  # around it
@@ -44,11 +44,11 @@ _LEAST_GAIN = 1e-4  # of the correlation; smaller steps end the alignment
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Template:
-    """What is searched for: a cut-out of the photo in which it was marked."""
+    """The object to search for: a crop of the example photo."""
 
     luma: Luma  # (h, w), with some px of its surroundings
     colour: RGBImage  # (h, w, 3), the same in colour
-    mask: Mask  # (h, w), True on the thing
+    mask: Mask  # (h, w), True on the template
     outline: npt.NDArray[np.float64]  # (K, 2) corners of its convex hull, in px of the cut-out
 
     @property
@@ -57,9 +57,9 @@ class Template:
         return float(np.ptp(self.outline, axis=0).max())
 
 
-def visible_fraction(thing: Template, size_hw: tuple[int, ...], transform: Transform) -> float:
-    """Return [0, 1]: how much of a thing, by its outline, lies inside a photo of H and W."""
-    corners = transform_points(transform, thing.outline).astype(np.float32)
+def visible_fraction(template: Template, size_hw: tuple[int, ...], transform: Transform) -> float:
+    """Return [0, 1]: how much of a template, by its outline, lies inside a photo of H and W."""
+    corners = transform_points(transform, template.outline).astype(np.float32)
     area = abs(cv2.contourArea(corners))
     height, width = size_hw[0], size_hw[1]
     frame = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32) - 0.5
@@ -71,21 +71,21 @@ def visible_fraction(thing: Template, size_hw: tuple[int, ...], transform: Trans
 class _Pair:
     """Both at one size."""
 
-    thing: npt.NDArray[np.float32]  # (h, w)
-    mask: Mask  # on the thing, where the photo has pixels
-    photo: npt.NDArray[np.float32]  # (h, w), the photo warped onto the thing
+    template: npt.NDArray[np.float32]  # (h, w)
+    mask: Mask  # on the template, where the photo has pixels
+    photo: npt.NDArray[np.float32]  # (h, w), the photo warped onto the template
     radius: int  # of a window
 
 
-def agreement(thing: Template, photo: Luma, transform: Transform) -> float:
-    """Return [0, 1]: how much of a thing looks like the photo does there; near 0.2 by chance.
+def agreement(template: Template, photo: Luma, transform: Transform) -> float:
+    """Return the similarity of a template and a photo, [0, 1]; near 0.2 by chance.
 
     Args:
-        thing: what is searched for.
+        template: the object to search for.
         photo: (H, W) uint8.
-        transform: from the thing's px to the photo's.
+        transform: from the template's px to the photo's.
     """
-    pair = _pair(thing, photo, transform)
+    pair = _pair(template, photo, transform)
     if pair is None:
         return 0.0
     weight = pair.mask.astype(np.float32)
@@ -96,14 +96,14 @@ def agreement(thing: Template, photo: Luma, transform: Transform) -> float:
         return np.asarray(blurred / np.maximum(share, 1e-6), np.float32)
 
     share = cv2.boxFilter(weight, -1, size, borderType=cv2.BORDER_CONSTANT)
-    own, seen = pair.thing, pair.photo
+    own, seen = pair.template, pair.photo
     own_mean, seen_mean = mean(own), mean(seen)
     own_var = np.maximum(mean(own * own) - own_mean**2, 0)
     seen_var = np.maximum(mean(seen * seen) - seen_mean**2, 0)
     both = mean(own * seen) - own_mean * seen_mean
     noise = _NOISE * _NOISE
     correlation = both / np.sqrt((own_var + noise) * (seen_var + noise))
-    # A window where the thing is flat and the photo is not disagrees as well.
+    # A window where the template is flat and the photo is not disagrees as well.
     contrast = np.sqrt(np.maximum(own_var, seen_var))
     counts = np.clip(contrast / _FULL_CONTRAST, 0, 1) * weight
     total = float(counts.sum())
@@ -112,25 +112,25 @@ def agreement(thing: Template, photo: Luma, transform: Transform) -> float:
     return float((np.clip(correlation, 0, 1) * counts).sum() / total)
 
 
-def colour_similarity(thing: Template, photo: RGBImage, transform: Transform) -> float:
-    """Return [0, 1]: how much of a thing has its colours there, and its surroundings others.
+def colour_similarity(template: Template, photo: RGBImage, transform: Transform) -> float:
+    """Return the share of a template whose colours match and whose surroundings differ, [0, 1].
 
-    That is what tells a plain thing: it has no pattern to compare, and what lies behind it changes.
+    It identifies plain objects, which have no pattern to compare.
 
     Args:
-        thing: what is searched for.
+        template: the object to search for.
         photo: (H, W, 3) uint8, RGB.
-        transform: from the thing's px to the photo's.
+        transform: from the template's px to the photo's.
     """
-    shrink = min(1.0, _SIDE_PX / thing.side_px)
-    size_wh = _scaled_wh(thing, shrink)
-    onto = transform @ np.linalg.inv(_shrunk(thing, size_wh))
+    shrink = min(1.0, _SIDE_PX / template.side_px)
+    size_wh = _scaled_wh(template, shrink)
+    onto = transform @ np.linalg.inv(_shrunk(template, size_wh))
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     white = np.full(photo.shape[:2], 255, np.uint8)
     there = cv2.warpPerspective(white, onto, size_wh, flags=flags) == 255
     seen = cv2.warpPerspective(photo, onto, size_wh, flags=flags)
-    own = cv2.resize(thing.colour, size_wh, interpolation=cv2.INTER_AREA)
-    covered = cv2.resize(thing.mask.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA)
+    own = cv2.resize(template.colour, size_wh, interpolation=cv2.INTER_AREA)
+    covered = cv2.resize(template.mask.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA)
     away, nearest = cv2.distanceTransformWithLabels(
         (covered < 1).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
@@ -145,7 +145,7 @@ def colour_similarity(thing: Template, photo: RGBImage, transform: Transform) ->
     seen_colours = np.minimum(seen_colours * min(max(gain, 1 / _MOST_GAIN), _MOST_GAIN), 1)
     lab = cv2.cvtColor(own_colours, cv2.COLOR_RGB2LAB)
     seen_lab = cv2.cvtColor(seen_colours.astype(np.float32), cv2.COLOR_RGB2LAB)
-    # Around the thing, the photo is compared with the thing's colour at the nearest place in it.
+    # Around it, the photo is compared with the template's colour at the nearest position.
     colours = np.zeros((int(nearest.max()) + 1, 3), np.float32)
     colours[nearest[away == 0]] = lab[away == 0]
     gaps = np.linalg.norm(seen_lab - colours[nearest], axis=2)
@@ -154,26 +154,26 @@ def colour_similarity(thing: Template, photo: RGBImage, transform: Transform) ->
     return same * other
 
 
-def align(thing: Template, photo: Luma, transform: Transform, *, perspective: bool) -> Transform:
-    """Return a transform under which a thing agrees with the photo better, or the same one.
+def align(template: Template, photo: Luma, transform: Transform, *, perspective: bool) -> Transform:
+    """Return a transform refined by image alignment, or the given one if that fails.
 
     Args:
-        thing: what is searched for.
+        template: the object to search for.
         photo: (H, W) uint8.
-        transform: from the thing's px to the photo's, some px off at most.
+        transform: from the template's px to the photo's, some px off at most.
         perspective: whether to change that too, or the affine part only.
     """
-    near = _near(thing, photo, transform)
+    near = _near(template, photo, transform)
     if near is None:
         return transform
     part, onto_part, scale = near  # photo px -> part px
-    size_wh = _scaled_wh(thing, scale)
-    shrink = _shrunk(thing, size_wh)
+    size_wh = _scaled_wh(template, scale)
+    shrink = _shrunk(template, size_wh)
     start = onto_part @ transform @ np.linalg.inv(shrink)
     start /= start[2, 2]
-    own = cv2.resize(thing.luma, size_wh, interpolation=cv2.INTER_AREA)
+    own = cv2.resize(template.luma, size_wh, interpolation=cv2.INTER_AREA)
     mask = cv2.warpPerspective(
-        cv2.resize(thing.mask.astype(np.uint8), size_wh, interpolation=cv2.INTER_AREA),
+        cv2.resize(template.mask.astype(np.uint8), size_wh, interpolation=cv2.INTER_AREA),
         start,
         (part.shape[1], part.shape[0]),
         flags=cv2.INTER_NEAREST,
@@ -192,21 +192,21 @@ def align(thing: Template, photo: Luma, transform: Transform, *, perspective: bo
             mask,
             5,
         )
-    except cv2.error:  # it ran away
+    except cv2.error:  # it diverged
         return transform
     found = np.vstack([warp, [0, 0, 1]]) if not perspective else warp
     aligned = np.linalg.inv(onto_part) @ found.astype(np.float64) @ shrink
     aligned /= aligned[2, 2]
-    return aligned if is_plausible(aligned, thing.outline) else transform
+    return aligned if is_plausible(aligned, template.outline) else transform
 
 
-def _pair(thing: Template, photo: Luma, transform: Transform) -> _Pair | None:
-    near = _near(thing, photo, transform)
+def _pair(template: Template, photo: Luma, transform: Transform) -> _Pair | None:
+    near = _near(template, photo, transform)
     if near is None:
         return None
     part, onto_part, scale = near
-    size_wh = _scaled_wh(thing, scale)
-    onto = onto_part @ transform @ np.linalg.inv(_shrunk(thing, size_wh))
+    size_wh = _scaled_wh(template, scale)
+    onto = onto_part @ transform @ np.linalg.inv(_shrunk(template, size_wh))
     seen = cv2.warpPerspective(part, onto, size_wh, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     there = cv2.warpPerspective(
         np.full(part.shape, 255, np.uint8),
@@ -214,25 +214,26 @@ def _pair(thing: Template, photo: Luma, transform: Transform) -> _Pair | None:
         size_wh,
         flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
     )
-    own = cv2.resize(thing.luma, size_wh, interpolation=cv2.INTER_AREA)
+    own = cv2.resize(template.luma, size_wh, interpolation=cv2.INTER_AREA)
     mask = (
-        cv2.resize(thing.mask.astype(np.uint8) * 255, size_wh, interpolation=cv2.INTER_AREA) > 127
+        cv2.resize(template.mask.astype(np.uint8) * 255, size_wh, interpolation=cv2.INTER_AREA)
+        > 127
     )
-    radius = max(2, round(_WINDOW_SHARE * thing.side_px * scale))
+    radius = max(2, round(_WINDOW_SHARE * template.side_px * scale))
     blurred = (cv2.GaussianBlur(one, (0, 0), 0.8).astype(np.float32) for one in (own, seen))
     return _Pair(next(blurred), mask & (there > 0), next(blurred), radius)
 
 
 def _near(
-    thing: Template, photo: Luma, transform: Transform
+    template: Template, photo: Luma, transform: Transform
 ) -> tuple[Luma, Transform, float] | None:
-    """Return the part of the photo where a thing lies at about the size at which to compare.
+    """Return the part of the photo where a template lies at about the size at which to compare.
 
     Returns:
-        That part; the transform from the photo's px to its; and what the thing is to be scaled by.
+        That part; the transform from the photo's px to its px; and the scale of the template.
         None if it lies outside of the photo.
     """
-    corners = transform_points(transform, thing.outline)
+    corners = transform_points(transform, template.outline)
     margin = 4 + 0.05 * float(np.ptp(corners, axis=0).max())
     height, width = photo.shape
     left, top = (max(0, math.floor(edge - margin)) for edge in corners.min(axis=0))
@@ -240,9 +241,9 @@ def _near(
     right, bottom = min(right, width), min(bottom, height)
     if right - left < 4 or bottom - top < 4:
         return None
-    size = scale_of(transform, thing.outline)  # photo px per px of the thing
-    side_px = min(_SIDE_PX, thing.side_px, max(thing.side_px * size, _LEAST_SIDE_PX))
-    scale = side_px / thing.side_px
+    size = scale_of(transform, template.outline)  # photo px per px of the template
+    side_px = min(_SIDE_PX, template.side_px, max(template.side_px * size, _LEAST_SIDE_PX))
+    scale = side_px / template.side_px
     part = photo[top:bottom, left:right]
     onto_part = translation(-left, -top)
     shrink = scale / size  # of the photo
@@ -253,10 +254,10 @@ def _near(
     return part, onto_part, scale
 
 
-def _scaled_wh(thing: Template, scale: float) -> tuple[int, int]:
-    height, width = thing.luma.shape
+def _scaled_wh(template: Template, scale: float) -> tuple[int, int]:
+    height, width = template.luma.shape
     return max(4, round(width * scale)), max(4, round(height * scale))
 
 
-def _shrunk(thing: Template, size_wh: tuple[int, int]) -> Transform:
-    return scaling(size_wh[0] / thing.luma.shape[1], size_wh[1] / thing.luma.shape[0])
+def _shrunk(template: Template, size_wh: tuple[int, int]) -> Transform:
+    return scaling(size_wh[0] / template.luma.shape[1], size_wh[1] / template.luma.shape[0])
