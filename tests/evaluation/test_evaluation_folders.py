@@ -108,7 +108,7 @@ def test_what_is_still_there_is_found_again(folders, features, hole, fake_segmen
     ("break_it", "match"),
     [
         (lambda folder: (folder / "masks/sub/bad.png").unlink(), "bad.png.*its mask .* does not"),
-        (lambda folder: (folder / "truth/sub/bad.png").unlink(), "bad.png: there is no such photo"),
+        (lambda folder: (folder / "truth/sub/bad.png").unlink(), "bad.png: no such photo"),
         (
             lambda folder: Image.new("RGB", (9, 5)).save(folder / "truth/sub/bad.png"),
             "is 9 x 5 px, its result 260 x 200 px",
@@ -129,10 +129,10 @@ def test_sources_that_say_too_little_are_refused(tmp_path, features):
     results = tmp_path / "results"
     with pytest.raises(InputError, match=r"give the masks \(--masks\) or the photos \(--photos\)"):
         list(evaluate_folders(Sources(results=results), features))
-    with pytest.raises(InputError, match="results: there is no such folder"):
+    with pytest.raises(InputError, match="results: no such folder"):
         list(evaluate_folders(Sources(results=results, masks=tmp_path), features))
     results.mkdir()
-    with pytest.raises(InputError, match="results: there are no photos in it"):
+    with pytest.raises(InputError, match="results: contains no photos"):
         list(evaluate_folders(Sources(results=results, masks=tmp_path), features))
 
 
