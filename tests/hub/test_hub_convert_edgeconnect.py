@@ -132,7 +132,7 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("role", ["edges", "fill"])
-@pytest.mark.parametrize("size_hw", [(32, 44), (64, 36)])
+@pytest.mark.parametrize("size_hw", [(32, 44), pytest.param((64, 36), marks=pytest.mark.slow)])
 def test_the_generators_are_the_published_ones(states, role, size_hw):
     generator = converter.Generator(role)
     fill_network(generator, states[role], "x.pth")

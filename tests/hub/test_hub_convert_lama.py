@@ -212,7 +212,9 @@ quiet = pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning", "ignore::
 
 
 @pytest.mark.parametrize("transforms", [converter._Transforms, converter._TorchTransforms])
-@pytest.mark.parametrize("size_hw", [(64, 48), (40, 88), (16, 24)])
+@pytest.mark.parametrize(
+    "size_hw", [pytest.param((64, 48), marks=pytest.mark.slow), (40, 88), (16, 24)]
+)
 def test_the_generator_is_the_published_one(state, transforms, size_hw):
     generator = converter.Generator(WIDTH, FAR, BLOCKS, transforms)
     fill_network(generator, state, "x.pt")

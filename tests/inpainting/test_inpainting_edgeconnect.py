@@ -14,6 +14,10 @@ from cleanplate.inpainting.models.opencv import DiffusionInpainter
 LUMA = np.array([0.2125, 0.7154, 0.0721], np.float32)
 
 
+def slow(value):
+    return pytest.param(value, marks=pytest.mark.slow)
+
+
 def grey_of(photo):
     return photo.astype(np.float32) / 255 @ LUMA
 
@@ -171,7 +175,7 @@ def test_real_photos_are_filled_better_than_by_the_mean_colour_and_by_white(
     assert psnr_db(filled, truth, mask) > psnr_db(holed, truth, mask) + 3
 
 
-@pytest.mark.parametrize("level", [60, 150, 235])
+@pytest.mark.parametrize("level", [60, slow(150), slow(235)])
 def test_a_noisy_sky_is_filled_with_its_own_colour(edgeconnect, level, rng):
     sky = np.clip(rng.normal((level - 40, level, level + 15), 2, (256, 256, 3)), 0, 255)
     truth = np.rint(sky).astype(np.uint8)
@@ -202,7 +206,7 @@ def test_a_remnant_of_the_object_does_not_tint_the_sky(edgeconnect, rng):
     np.testing.assert_allclose(filled[40:86, 40:90].mean(axis=(0, 1)), 180, atol=2)
 
 
-@pytest.mark.parametrize("width_px", [1, 2, 3])
+@pytest.mark.parametrize("width_px", [1, slow(2), slow(3)])
 def test_thin_scratches_are_not_left_white(edgeconnect, astronaut, width_px):
     truth = astronaut[:256, :256]
     lines = np.zeros((256, 256), np.uint8)

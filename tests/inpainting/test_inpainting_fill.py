@@ -11,9 +11,9 @@ from cleanplate.inpainting.fill import inpaint_holes
 
 
 class Counting:
-    """Fills by diffusion, and counts how many do so at a time."""
+    """Fills with the mean colour of the window, and counts how many do so at a time."""
 
-    name, provider = "counting", "OpenCV"
+    name, provider = "counting", "NumPy"
 
     def __init__(self, max_concurrency: int, working_size: int | None = None) -> None:
         self.max_concurrency, self.working_size = max_concurrency, working_size
@@ -25,7 +25,7 @@ class Counting:
             self.inside += 1
             self.most = max(self.most, self.inside)
         threading.Event().wait(0.02)
-        filled = cv2.inpaint(image, mask.astype(np.uint8), 3, cv2.INPAINT_TELEA)
+        filled = image[~mask].mean(axis=0).astype(np.uint8)
         with self.lock:
             self.inside -= 1
         return np.where(mask[..., None], filled, image)
@@ -60,6 +60,7 @@ def test_several_windows_at_a_time_give_what_one_by_one_gives(scene, working_siz
     assert (alone.most, several.most > 1) == (1, True)
 
 
+@pytest.mark.slow
 def test_the_windows_of_a_photo_meet_on_the_gpu(rng, pretended_cuda):
     photo = rng.integers(0, 255, (260, 1900, 3)).astype(np.uint8)
     mask = np.zeros((260, 1900), np.bool_)
@@ -82,7 +83,7 @@ def test_windows_that_are_filled_together_have_few_sizes(max_concurrency, step):
 
         def inpaint(self, image, mask):
             asked.append(max(mask.shape))
-            return super().inpaint(image, mask)
+            return image
 
     for depth in (75, 82, 90, 99, 108, 117, 127):
         mask = np.zeros((700, 700), np.bool_)
