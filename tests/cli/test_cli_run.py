@@ -338,6 +338,20 @@ def test_the_help_tells_the_devices_and_defaults_there_are(cli, monkeypatch):
     assert shorts == {"-o", "-r", "-v", "-q"}
 
 
+def test_a_preset_names_the_models_that_are_not_given(cli, make_photo, monkeypatch):
+    make_photo("in/a.png", "person")
+    ran = cli("run", "in", "-o", "out", "--remove", "person", "--preset", "quick")
+    assert ran.code == 2
+    assert "'quick'" in ran.err
+    used = {}
+    make = pipeline.Remover
+    monkeypatch.setattr(pipeline, "Remover", lambda **models: used.update(models) or make(**models))
+    monkeypatch.setattr("cleanplate.hub.preset_models", lambda name: ("rfdetr", "lama"))
+    words = ("--remove", "person", "--preset", "best", "--inpainter", "telea")
+    assert cli("run", "in", "-o", "out", *words).code == 0
+    assert (used["segmenter"], used["inpainter"]) == ("rfdetr", "telea")
+
+
 def test_a_mask_file_serves_all_photos(cli, make_photo):
     make_photo("in/a.png", "person")
     make_photo("in/b.png", "person")

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -256,21 +257,30 @@ def check_name(kind: str, name: str, known: Collection[str]) -> None:
         raise UnknownNameError(kind, name, known)
 
 
-def check_models(models: ModelOptions) -> None:
-    """Raise unless the models and the device that were given are known.
+def check_models(models: ModelOptions) -> ModelOptions:
+    """Return the models and the device, those of a preset by name, after checking that all exist.
 
     Raises:
         UnknownNameError: a name is unknown; the message lists the known ones.
+        WeightsError: a model of the preset is not installed; the message says how to install it.
     """
     from cleanplate import inpainting
-    from cleanplate.hub import get_model
+    from cleanplate.hub import get_model, preset_models
     from cleanplate.runtime import DEVICES
 
     check_name("device", models.device, DEVICES)
+    if models.preset is not None:
+        segmenter, inpainter = preset_models(models.preset)
+        models = replace(
+            models,
+            segmenter=models.segmenter or segmenter,
+            inpainter=models.inpainter or inpainter,
+        )
     if models.segmenter is not None:
         get_model(models.segmenter, "segmenter")
     if models.inpainter is not None:
         inpainting.find_inpainter(models.inpainter)
+    return models
 
 
 def check_inputs_are_no_labels(inputs: Sequence[Path], remove: Sequence[str]) -> None:

@@ -331,6 +331,15 @@ class SelectionOptions:
 class ModelOptions:
     """The models, and the device that computes."""
 
+    preset: Annotated[
+        str | None,
+        option(
+            metavar="fast|best",
+            panel=HOW,
+            help="Segmenter and inpainter, unless given: fast, the built-in ones; or best, the "
+            "best that are installed.",
+        ),
+    ] = None
     segmenter: Annotated[
         str | None,
         option(

@@ -27,7 +27,7 @@ from cleanplate.cli.progress import ProgressReporter
 from cleanplate.errors import InputError
 
 
-@expand_options(omit=("segmenter", "untouched"))
+@expand_options(omit=("preset", "segmenter", "untouched"))
 def fill_command(
     *,
     inputs: Inputs,

@@ -64,7 +64,7 @@ def plan_command(
     with handle_interrupts(reporter):
         from cleanplate import batch
 
-        check_models(models)
+        models = check_models(models)
         plan = batch.plan_photos(
             inputs,
             output,

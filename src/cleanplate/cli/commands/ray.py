@@ -33,7 +33,7 @@ _NOTE_EVERY_S = 10.0
 @expand_options(
     omit=(
         *("like", "like_mask", "only", "recursive", "min_size", "max_size", "report", "untouched"),
-        *("threads", "workers", "max_memory", "fail_fast", "verbose"),
+        *("preset", "threads", "workers", "max_memory", "fail_fast", "verbose"),
     )
 )
 def ray_command(

@@ -129,7 +129,7 @@ def run_command(
         from cleanplate import batch
         from cleanplate.io import RESULT_SUFFIXES, RawOutput
 
-        check_models(models)
+        models = check_models(models)
         check_name("raw output", outputs.raw_output, RESULT_SUFFIXES)
         check_name("kind of --untouched", outputs.untouched, get_args(batch.Untouched))
         raw_output = cast("RawOutput", outputs.raw_output)
