@@ -1,7 +1,8 @@
-"""Files to arrays and back, so that a photo is never damaged.
+"""Read and write photos without damage to anything outside the hole.
 
-`read_photo` gives the upright 8-bit RGB picture that networks see, and keeps a record of all else
-that the file held; `write_photo` puts a filled hole into that record and writes it whole.
+`read_photo` gives the upright 8-bit RGB image that networks see, and keeps a record of
+everything else that the file held; `write_photo` puts a filled hole into that record and writes it
+atomically.
 """
 
 from cleanplate.io.files import (

@@ -105,7 +105,7 @@ def encode_photo(photo: Photo, filled: RGBImage, mask: Mask) -> bytes:
     Raises:
         InputError: wrong dtype, or a photo that did not come from a file.
         ShapeMismatchError: the arrays do not have the photo's size.
-        PhotoError: the picture cannot be encoded.
+        PhotoError: the image cannot be encoded.
     """
     check_edit(photo, filled, mask)
     if photo.container is None:
@@ -117,7 +117,7 @@ def encode_photo(photo: Photo, filled: RGBImage, mask: Mask) -> bytes:
 
 
 def write_photo(path: Path, photo: Photo, filled: RGBImage, mask: Mask) -> None:
-    """Write `encode_photo`'s bytes whole or not at all; the folder is made if need be.
+    """Write `encode_photo`'s bytes atomically; the folder is created if needed.
 
     Raises:
         InputError, ShapeMismatchError, PhotoError: as `encode_photo` and `write_bytes_atomic`.
@@ -161,7 +161,7 @@ def load_bytes(source: Path | str | bytes) -> tuple[str, bytes]:
         name = os.fspath(source)
         try:
             mode = Path(source).stat().st_mode
-            is_readable = stat.S_ISREG(mode) or stat.S_ISDIR(mode)  # a pipe would wait for ever
+            is_readable = stat.S_ISREG(mode) or stat.S_ISDIR(mode)  # a pipe would wait forever
             content = Path(source).read_bytes() if is_readable else None
         except OSError as error:
             raise read_error(name, error) from error

@@ -1,4 +1,4 @@
-"""Mask pictures: white = remove."""
+"""Mask images: white = remove."""
 
 import io
 from pathlib import Path
@@ -17,15 +17,15 @@ _THRESHOLD = 127  # the middle of 8 bits: what a soft brush paints half counts a
 
 
 def read_mask(path: Path, size_hw: tuple[int, int]) -> Mask:
-    """Return the mask in a picture of any supported format and mode.
+    """Return the mask in an image of any supported format and mode.
 
     Light pixels, of a luma above 127, are True. Transparent pixels count as black, except in a
-    picture of a single colour: there the opaque pixels are True, whatever the colour. Exif's
-    orientation is applied. Colour-coded label pictures are not masks: most of their colours are
+    image of a single colour: there the opaque pixels are True, whatever the colour. Exif's
+    orientation is applied. Colour-coded label images are not masks: most of their colours are
     dark.
 
     Args:
-        path: the picture.
+        path: the image.
         size_hw: height and width of the upright photo that it belongs to.
 
     Returns:
@@ -60,7 +60,7 @@ def read_mask(path: Path, size_hw: tuple[int, int]) -> Mask:
 
 
 def write_mask(path: Path, mask: Mask) -> None:
-    """Write a mask as 8-bit grey PNG, 255 = removed, 0 = kept, whole or not at all.
+    """Write a mask as 8-bit grey PNG, 255 = removed, 0 = kept, atomically.
 
     Args:
         path: the file; replaced if it exists.

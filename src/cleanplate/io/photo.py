@@ -1,4 +1,4 @@
-"""`Photo`: the picture that is worked on, and the record of all else that its file held."""
+"""`Photo`: the image that is worked on, and the record of all else that its file held."""
 
 import warnings
 from abc import ABC, abstractmethod
@@ -40,7 +40,7 @@ class Photo:
 
     @property
     def size_hw(self) -> tuple[int, int]:
-        """Height and width of the upright picture, in px."""
+        """Height and width of the upright image, in px."""
         return self.pixels.shape[0], self.pixels.shape[1]
 
 

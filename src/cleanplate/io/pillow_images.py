@@ -40,7 +40,7 @@ class PilContainer:
     info: dict[Any, Any]
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
-        """Raise: an image in memory has no file to be written again."""
+        """Raise: an image in memory has no file to be carried over."""
         raise InputError(f"{IMAGE_NAME} did not come from a file; use pil_from_photo")
 
 
@@ -81,7 +81,7 @@ def pil_from_photo(photo: Photo, filled: RGBImage, mask: Mask) -> "Image.Image":
     """Return the image with its hole filled, in the mode, size, frame and info it came with.
 
     Exif's orientation is undone again, as the image's info still states it. Thumbnails in its Exif
-    and XMP are taken out.
+    and XMP are removed.
 
     Args:
         photo: from `photo_from_pil`.
@@ -135,7 +135,7 @@ def _clean_info(image: "Image.Image") -> tuple[dict[Any, Any], int]:
 
 
 def _split(raster: Raster, image: "Image.Image") -> tuple[RGBImage, Samples]:
-    """Return the 8-bit RGB picture, and the record of what it does not hold."""
+    """Return the 8-bit RGB image, and the record of what it does not hold."""
     mode, transparency = image.mode, image.info.get("transparency")
     raster.flags.writeable = False
     if mode == "P":

@@ -29,9 +29,9 @@ _TO_8BIT.flags.writeable = False
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Samples:
-    """The part of a photo that its 8-bit RGB picture does not hold; all of it upright.
+    """The part of a photo that its 8-bit RGB image does not hold; all of it upright.
 
-    Plain 8-bit RGB and grey need nothing here: their samples are in the picture itself.
+    Plain 8-bit RGB and grey need nothing here: their samples are in the image itself.
     """
 
     kind: Literal["gray", "rgb", "palette"] = "rgb"
@@ -46,7 +46,7 @@ class Samples:
 
 
 def apply_orientation(array: npt.NDArray[_Sample], orientation: int) -> npt.NDArray[_Sample]:
-    """Return the stored picture as it is meant to be seen; a view, not a copy.
+    """Return the stored image as it is meant to be seen; a view, not a copy.
 
     Args:
         array: (H, W) or (H, W, C), any dtype. Not modified.
@@ -102,7 +102,7 @@ def union(samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> R
 
     Args:
         samples: the photo's record. Not modified.
-        pixels: (H, W, 3) uint8, RGB, the photo's picture. Not modified.
+        pixels: (H, W, 3) uint8, RGB, the photo's image. Not modified.
         filled: (H, W, 3) uint8, RGB; read only where `mask` is True.
         mask: (H, W) bool, True = take from `filled`.
 

@@ -1,4 +1,4 @@
-"""Why a file cannot be used, before its name is known, and the checks all formats share."""
+"""The error for files that cannot be read or edited, and checks that all formats share."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ class UnsupportedImageError(Exception):
 
 
 def check_pixel_count(size_hw: tuple[int, int], max_pixels: int) -> None:
-    """Raise unless a picture of this size, read from a file's header, may be decoded.
+    """Raise unless an image of this size, read from a file's header, may be decoded.
 
     Args:
         size_hw: height and width as the header states them.
@@ -39,7 +39,7 @@ def check_pixel_count(size_hw: tuple[int, int], max_pixels: int) -> None:
 
 
 def check_one_frame(count: int, unit: str) -> None:
-    """Raise if a file holds more than one picture.
+    """Raise if a file holds more than one image.
 
     Args:
         count: how many it holds.

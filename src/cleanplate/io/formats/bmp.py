@@ -47,7 +47,7 @@ class BmpFormat(ImageFormat):
 
     @classmethod
     def read(cls, data: bytes, max_pixels: int) -> Decoded:
-        """Return the picture of a BMP file.
+        """Return the image of a BMP file.
 
         Raises:
             UnsupportedImageError: damaged, truncated, compressed, 16 bits per pixel, or too many
@@ -111,7 +111,7 @@ class BmpContainer:
             stored = rows[:, : width * channels].reshape(height, width, channels)
             stored[..., 2::-1] = raster[..., :3]
             stored[..., 3:] = raster[..., 3:]
-        del raster  # one copy of the picture less while the file is put together
+        del raster  # one copy of the image less while the file is assembled
         return b"".join([self.before, stored_rows.data, self.after])
 
 

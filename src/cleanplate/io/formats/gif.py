@@ -1,4 +1,4 @@
-"""GIF of a single picture: every index outside the hole comes back, and every other byte.
+"""GIF of a single image: every index outside the hole comes back, and every other byte.
 
 The hole takes the nearest colours of the file's own palette. Animated GIF is refused: frames that
 are searched and filled one by one flicker, and most of them are only patches on those before.
@@ -42,7 +42,7 @@ class _Block:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GifContainer:
-    """A GIF's bytes before and after its coded picture."""
+    """A GIF's bytes before and after its coded image."""
 
     before: bytes  # up to and with the image descriptor and its palette
     after: bytes
@@ -72,7 +72,7 @@ class GifFormat(ImageFormat):
 
     @classmethod
     def read(cls, data: bytes, max_pixels: int) -> Decoded:
-        """Return the picture of a GIF file.
+        """Return the image of a GIF file.
 
         Raises:
             UnsupportedImageError: damaged, truncated, animated, too many pixels, or a frame smaller
@@ -165,7 +165,7 @@ def _palette_alpha(data: bytes, blocks: list[_Block], count: int) -> Plane:
 def _extensions(
     data: bytes, blocks: list[_Block], image: _Block
 ) -> tuple[list[_Block], tuple[str, ...]]:
-    """Return the blocks that are written again as they are, and what is to be said of others."""
+    """Return the blocks that are copied, and notes on the others."""
     others = [block for block in blocks if block is not image]
     kept = [block for block in others if not contains_image(_content(data, block))]
     notes = ("an extension of it holds a picture and is not carried over",)

@@ -1,4 +1,4 @@
-"""HEIC and AVIF: the coded picture is written again, all other items stay as they are.
+"""HEIC and AVIF: the coded image is written again, all other items stay as they are.
 
 Both are lossy: an image is decoded, and encoded again at a high fixed quality with the bit depth,
 chroma subsampling and colour description it had. Alpha is an image of its own in these files and is
@@ -7,7 +7,7 @@ other property. Exif orientation has no meaning in these formats and is kept. Im
 they are stored, before any rotation: HEVC by pillow-heif with 8, 10 or 12 bits, AV1 by Pillow,
 which gives 8 bits only, whatever the AVIF holds.
 
-Not carried over, and said so: thumbnails, depth maps, HDR gain maps and other auxiliary pictures,
+Not carried over, and said so: thumbnails, depth maps, HDR gain maps and other auxiliary images,
 which show what was removed; videos appended to the file.
 
 References:
@@ -90,7 +90,7 @@ _CONVERT = "convert it to JPEG or 16-bit TIFF first"
 
 @dataclass(frozen=True, slots=True)
 class Coding:
-    """How a picture is stored."""
+    """How an image is stored."""
 
     codec: Codec
     bits: int
@@ -112,7 +112,7 @@ class HeicFormat(ImageFormat):
 
     @classmethod
     def read(cls, data: bytes, max_pixels: int) -> Decoded:
-        """Return the upright picture of a HEIC or AVIF file.
+        """Return the upright image of a HEIC or AVIF file.
 
         Raises:
             UnsupportedImageError: damaged, truncated, several images or a sequence, a codec other
@@ -191,11 +191,11 @@ def _format_of_brands(data: bytes) -> str | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeifContainer:
-    """How a picture is coded, and the items and properties that stay."""
+    """How an image is coded, and the items and properties that stay."""
 
     coding: Coding
     transforms: tuple[Property, ...]
-    properties: tuple[Property, ...]  # of the picture, besides those of its coding
+    properties: tuple[Property, ...]  # of the image, besides those of its coding
     alpha: dict[int, Item]
     alpha_references: tuple[Reference, ...]
     primary: int
@@ -255,13 +255,13 @@ class HeifContainer:
 
 
 def _count_pictures(file: HeifFile) -> int:
-    """Return how many pictures a viewer would show; those that belong to another do not count."""
+    """Return how many images a viewer would show; those that belong to another do not count."""
     parts = {t for r in file.references if r.type == b"dimg" for t in r.targets}
     belonging = {r.source for r in file.references if r.type in (b"thmb", b"auxl")}
     return 1 + sum(
         number != file.primary
         and (item.type in _CODECS or item.type in _OTHER_CODECS or item.type in _DERIVED)
-        and item.type != b"tmap"  # the same picture, with its gain map applied
+        and item.type != b"tmap"  # the same image, with its gain map applied
         and not item.is_hidden
         and number not in parts | belonging
         for number, item in file.items.items()
@@ -276,7 +276,7 @@ def _stored_size(item: Item) -> tuple[int, int]:
 
 
 def _coding_of(file: HeifFile) -> Coding:
-    """Return how the primary picture, or the first of its tiles, is stored."""
+    """Return how the primary image, or the first of its tiles, is stored."""
     primary = file.items[file.primary]
     is_grid = primary.type == b"grid"
     tiles = [file.items[t] for t in file.targets(b"dimg", file.primary) if t in file.items]
@@ -313,7 +313,7 @@ def _colour_of(item: Item) -> tuple[int, int, int, int] | None:
 
 
 def _alpha_items(file: HeifFile) -> set[int]:
-    """Return the items of the alpha picture, its tiles included."""
+    """Return the items of the alpha image, its tiles included."""
     masters = {number for number in file.sources(b"auxl", file.primary) if _is_alpha(file, number)}
     tiles = file.targets(b"dimg", file.primary)
     if any(_is_alpha(file, n) for tile in tiles for n in file.sources(b"auxl", tile)):
@@ -347,7 +347,7 @@ def _check_supported(primary: Item, coding: Coding) -> None:
 
 
 def _image_only(file: HeifFile, alpha: Collection[int]) -> bytes:
-    """Return a file of nothing but the picture as it is stored, with its alpha."""
+    """Return a file of only the image as it is stored, with its alpha."""
     kept = file.with_tiles([file.primary]) | set(alpha)
     items = {
         number: replace(
@@ -363,7 +363,7 @@ def _image_only(file: HeifFile, alpha: Collection[int]) -> bytes:
 def _apply_transforms(
     raster: npt.NDArray[np.generic], transforms: Collection[Property]
 ) -> npt.NDArray[np.generic]:
-    """Return the stored picture as it is meant to be seen; a view."""
+    """Return the stored image as it is meant to be seen; a view."""
     for transform in transforms:
         value = transform.data[0] if transform.data else 0
         if transform.type == b"irot":
@@ -387,13 +387,13 @@ def _undo_transforms(
 
 
 def _is_kept(prop: Property) -> bool:
-    """Return whether a property of the original holds for the picture that is coded again."""
+    """Return whether a property of the original holds for the image that is encoded again."""
     is_description = prop.type == b"colr" and prop.data[:4] == b"nclx"
     return not is_description and prop.type not in _OF_THE_CODING | set(_TRANSFORMS)
 
 
 def _metadata(file: HeifFile) -> tuple[tuple[Item, ...], tuple[str, ...]]:
-    """Return Exif and XMP of the primary picture without thumbnails, and what is to be said."""
+    """Return Exif and XMP of the primary image without thumbnails, and notes."""
     kept: list[Item] = []
     notes: list[str] = []
     for number in file.sources(b"cdsc", file.primary):
@@ -418,7 +418,7 @@ def _metadata(file: HeifFile) -> tuple[tuple[Item, ...], tuple[str, ...]]:
 
 
 def _dropped_image_notes(file: HeifFile) -> tuple[str, ...]:
-    """Return what is to be said of pictures that show the photo a second time."""
+    """Return notes on images that show the photo a second time."""
     notes: list[str] = []
     if file.sources(b"thmb", file.primary):
         notes.append("its thumbnail is not carried over")
@@ -441,7 +441,7 @@ def _dropped_image_notes(file: HeifFile) -> tuple[str, ...]:
 
 
 def _split(raster: Raster, coding: Coding) -> tuple[RGBImage, Samples]:
-    """Return the 8-bit RGB picture, and the record of what it does not hold."""
+    """Return the 8-bit RGB image, and the record of what it does not hold."""
     is_gray = coding.chroma == 400
     if raster.ndim == 2:
         raster = raster[..., None]
@@ -482,7 +482,7 @@ def _check_codec(codec: Codec) -> None:
 
 
 def _decode(bare: bytes, coding: Coding) -> Raster:
-    """Return (H, W) or (H, W, C), alpha last, of a file that holds the picture and nothing else.
+    """Return (H, W) or (H, W, C), alpha last, of a file that holds the image and nothing else.
 
     Raises:
         UnsupportedImageError: damaged, or a mode that cannot be edited.
@@ -505,7 +505,7 @@ def _decode(bare: bytes, coding: Coding) -> Raster:
 
 
 def _encode(raster: Raster, coding: Coding) -> bytes:
-    """Return a file of the picture, without metadata.
+    """Return a file of the image, without metadata.
 
     Args:
         raster: (H, W) grey or (H, W, 3) RGB as stored; uint8, or uint16 of `coding.bits` bits.

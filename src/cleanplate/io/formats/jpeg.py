@@ -1,4 +1,4 @@
-"""JPEG: the picture is written again with its own tables, and as little else changes as possible.
+"""JPEG: the image is written again with its own tables, and as little else changes as possible.
 
 A JPEG cannot be edited without encoding it again, but encoding again need not cost anything where
 nothing changed. Three things make unchanged blocks come out with the coefficients they had:
@@ -6,12 +6,12 @@ nothing changed. Three things make unchanged blocks come out with the coefficien
 1. the same quantisation tables and subsampling;
 2. YCbCr samples straight from the decoder, never by way of RGB; the chroma planes at their stored
    resolution, so that the encoder's averaging finds what the decoder's interpolation spread;
-3. the block padding beyond the picture's right and lower edge, which a decoder normally hides: it
+3. the block padding beyond the image's right and lower edge, which a decoder normally hides: it
    appears when the frame header states the padded size, and is written back the same way.
 
 Limits: quality 100 (tables of ones) and saturated blocks may still change by a level or two, as
-decoded samples are rounded and clipped. When Exif turns the picture, tables are transposed with it.
-Where that would move the grid of blocks against the picture, the file stays turned as it was.
+decoded samples are rounded and clipped. When Exif turns the image, tables are transposed with it.
+Where that would move the grid of blocks against the image, the file stays turned as it was.
 
 References:
     ITU-T T.81 (JPEG); ITU-T T.871 (JFIF); Adobe, XMP Specification Part 3, section 1.1.3.
@@ -71,8 +71,8 @@ _ICC_ID = b"ICC_PROFILE\x00"
 _MAX_PAYLOAD = 65533
 _MAX_SIDE_PX = 65500  # libjpeg's JPEG_MAX_DIMENSION, jmorecfg.h
 _WRITABLE_SAMPLING = {(1, 1): 0, (2, 1): 1, (2, 2): 2}  # to Pillow's codes 4:4:4, 4:2:2, 4:2:0
-# Pillow gives libjpeg 2 bytes per pixel, at least 64 KiB, for progressive pictures and optimal
-# Huffman tables (JpegImagePlugin._save); noise at quality 100 needs more. Above 1.6 the picture is
+# Pillow gives libjpeg 2 bytes per pixel, at least 64 KiB, for progressive images and optimal
+# Huffman tables (JpegImagePlugin._save); noise at quality 100 needs more. Above 1.6 the image is
 # written in pieces, baseline, with the same coefficients.
 _BUFFER_BYTES_PER_PIXEL, _BUFFER_BYTES = 1.6, 50_000
 _CHROMA_ROWS = 256  # filtered at a time
@@ -88,7 +88,7 @@ class JpegFormat(ImageFormat):
 
     @classmethod
     def read(cls, data: bytes, max_pixels: int) -> Decoded:
-        """Return the upright picture of a JPEG file.
+        """Return the upright image of a JPEG file.
 
         Raises:
             UnsupportedImageError: damaged, truncated, CMYK, more than 8 bits, or too many pixels.
@@ -140,7 +140,7 @@ class JpegFormat(ImageFormat):
 
 @dataclass(frozen=True, slots=True)
 class SelectedSegments:
-    """What is written again before the picture's tables."""
+    """What is written again before the image's tables."""
 
     segments: tuple[Segment, ...]
     orientation: int
@@ -191,7 +191,7 @@ class _Coding:
         return cls(len(components) == 1, is_rgb, subsampling, mcu_hw, kept)
 
     def can_be_rotated(self, size_hw: tuple[int, int], orientation: int) -> bool:
-        """Return whether the blocks of the upright picture are those of the stored one, turned.
+        """Return whether the blocks of the upright image are those of the stored one, turned.
 
         A side that is no whole number of them ends in a part of one, which would be the first when
         it is reversed. And 4:2:2 turned by 90 degrees cannot be written.
@@ -203,7 +203,7 @@ class _Coding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JpegContainer:
-    """Everything needed to write the JPEG again: its compressed picture and its metadata."""
+    """Everything needed to write the JPEG again: its compressed image and its metadata."""
 
     stream: Stream  # without metadata
     carried: tuple[Segment, ...]
@@ -229,7 +229,7 @@ class JpegContainer:
         return serialize_segments(segments, encoded.scans)
 
     def _stored_samples(self) -> "Image.Image":
-        """Return the picture in the file's colour space, turned as it will be written.
+        """Return the image in the file's colour space, turned as it will be written.
 
         Where that is possible it is padded.
         """
@@ -304,7 +304,7 @@ def _image_segments(stream: Stream) -> tuple[Segment, ...]:
 def _decode(
     stream: Stream, mode: str, *, size_hw: tuple[int, int] | None = None, is_half: bool = False
 ) -> "Image.Image":
-    """Return the stored picture in `mode`, at the size the frame header states or at `size_hw`."""
+    """Return the stored image in `mode`, at the size the frame header states or at `size_hw`."""
     from PIL.JpegImagePlugin import JpegImageFile
 
     segments = stream.segments if size_hw is None else with_size(stream.segments, size_hw)
@@ -396,7 +396,7 @@ def select_segments(stream: Stream, *, keep_orientation: bool = False) -> Select
 
     Args:
         stream: the file.
-        keep_orientation: leave orientation and size as they are, for a picture that is not turned.
+        keep_orientation: leave orientation and size as they are, for an image that is not turned.
     """
     kept: list[Segment] = []
     notes: list[str] = []
@@ -435,7 +435,7 @@ def select_segments(stream: Stream, *, keep_orientation: bool = False) -> Select
 def _clean_segment(
     segment: Segment, *, keep_orientation: bool
 ) -> tuple[Segment | None, tuple[str, ...]]:
-    """Return what may be written of an APPn or COM segment, and what to say about it."""
+    """Return what may be written of an APPn or COM segment, and notes on it."""
     marker, payload = segment.marker, segment.payload
     if marker == APP0 and payload.startswith(b"JFIF\x00") and len(payload) >= 14:
         notes = ("its JFIF thumbnail is not carried over",) if len(payload) > 14 else ()

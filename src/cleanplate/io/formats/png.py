@@ -1,6 +1,6 @@
-"""PNG: every sample outside the hole comes back bit for bit, in the same mode and depth.
+"""PNG: every sample outside the hole is preserved bit for bit, in the same mode and depth.
 
-Pillow decodes and encodes up to 8 bits; it reduces 16-bit RGB to 8 without a word, so those go
+Pillow decodes and encodes up to 8 bits; it reduces 16-bit RGB to 8 silently, so those go
 through OpenCV and an encoder of our own. All other chunks are taken from the original file. An
 interlaced PNG is written without interlacing.
 
@@ -64,14 +64,14 @@ class Chunk:
     data: bytes
 
     def to_bytes(self) -> bytes:
-        """Return the chunk as it stands in a file."""
+        """Return the chunk as bytes of a file."""
         crc = zlib.crc32(self.data, zlib.crc32(self.type))
         return struct.pack(">I", len(self.data)) + self.type + self.data + struct.pack(">I", crc)
 
 
 @dataclass(frozen=True, slots=True)
 class SelectedChunks:
-    """The ancillary chunks to be written again, in their order."""
+    """The ancillary chunks to be carried over, in their order."""
 
     before_palette: tuple[Chunk, ...]
     before_data: tuple[Chunk, ...]
@@ -107,7 +107,7 @@ class PngFormat(ImageFormat):
 
     @classmethod
     def read(cls, data: bytes, max_pixels: int) -> Decoded:
-        """Return the upright picture of a PNG file.
+        """Return the upright image of a PNG file.
 
         Raises:
             UnsupportedImageError: damaged, truncated, animated, or too many pixels.
@@ -142,7 +142,7 @@ class PngFormat(ImageFormat):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PngContainer:
-    """The chunks of a PNG other than its picture."""
+    """The chunks of a PNG other than its image."""
 
     bits: int
     colour_type: int
@@ -218,7 +218,7 @@ def _decode_16bit(picture: list[Chunk], header: _Header) -> Samples16:
 
     height, width = header.size_hw
     channels = _CHANNELS[header.colour_type]
-    if not header.is_interlaced:  # OpenCV leaves missing rows black without a word
+    if not header.is_interlaced:  # OpenCV leaves missing rows black silently
         _check_length(picture, height * (1 + width * channels * 2))
     encoded = np.frombuffer(serialize_chunks(picture), dtype=np.uint8)
     array = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
@@ -245,7 +245,7 @@ def _check_length(picture: list[Chunk], expected_bytes: int) -> None:
 
 
 def _split(raster: Raster, header: _Header, container: PngContainer) -> tuple[RGBImage, Samples]:
-    """Return the 8-bit RGB picture, and the record of what it does not hold."""
+    """Return the 8-bit RGB image, and the record of what it does not hold."""
     key = _transparent_colour(header, container.transparency)
     raster.flags.writeable = False
     if header.kind == "palette":
@@ -303,7 +303,7 @@ def parse_chunks(data: bytes) -> tuple[Chunk, ...]:
     """Return the chunks up to IEND.
 
     Raises:
-        UnsupportedImageError: truncated, or a chunk needed for the picture fails its CRC.
+        UnsupportedImageError: truncated, or a chunk needed for the image fails its CRC.
     """
     chunks: list[Chunk] = []
     position = len(SIGNATURE)
@@ -335,7 +335,7 @@ def select_chunks(chunks: tuple[Chunk, ...], size_hw: tuple[int, int]) -> Select
     """Choose the chunks that may go into the edited file, and clean them.
 
     Unknown chunks follow the specification's rule for editors: they are kept when their name says
-    that they are safe to copy, and when they hold no picture.
+    that they are safe to copy, and when they hold no image.
     """
     before_palette: list[Chunk] = []
     before_data: list[Chunk] = []
@@ -368,7 +368,7 @@ def select_chunks(chunks: tuple[Chunk, ...], size_hw: tuple[int, int]) -> Select
 
 
 def _clean_chunk(chunk: Chunk, *, has_exif: bool) -> tuple[Chunk | None, tuple[str, ...]]:
-    """Return what may be written of an ancillary chunk, and what to say about it."""
+    """Return what may be written of an ancillary chunk, and notes on it."""
     if chunk.type == b"\x00bad":
         return None, ("a metadata chunk with a wrong checksum is not carried over",)
     if chunk.type in (*_ANIMATION, b"eXIf"):  # select_chunks() cleans Exif

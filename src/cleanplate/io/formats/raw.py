@@ -73,7 +73,7 @@ _KEPT = frozenset({270, 271, 272, 305, 306, 315, 33432, 33723, _EXIF, _GPS})
 
 @dataclass(frozen=True, slots=True)
 class RawMetadata:
-    """Tags for the developed picture, and what is to be said of the others."""
+    """Tags for the developed image, and notes on the others."""
 
     directory: Directory
     notes: tuple[str, ...]
@@ -118,7 +118,7 @@ class RawFormat(ImageFormat):
 
     @classmethod
     def read(cls, data: bytes, max_pixels: int, output: RawOutput = "tiff") -> Decoded:
-        """Return the developed, upright picture of a RAW file.
+        """Return the developed, upright image of a RAW file.
 
         Args:
             data: the file.
@@ -232,7 +232,7 @@ def read_raw_metadata(data: bytes, size_hw: tuple[int, int]) -> RawMetadata:
 
     Args:
         data: the RAW file.
-        size_hw: of the developed, upright picture.
+        size_hw: of the developed, upright image.
     """
     try:
         main = _main_directory(data)

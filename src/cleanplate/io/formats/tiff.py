@@ -1,4 +1,4 @@
-"""TIFF: every sample outside the hole comes back bit for bit, with the compression it had.
+"""TIFF: every sample outside the hole is preserved bit for bit, with the compression it had.
 
 The directories are read and written here; Pillow codes the samples up to 8 bits, OpenCV those of
 16. Limits: tiles come back as strips, separate planes as one, BigTIFF as TIFF; maker notes are
@@ -63,7 +63,7 @@ _LAYERS = 37724  # Photoshop's ImageSourceData: every layer, also those below th
 _SUB_IFDS = 330  # previews and pyramids
 _OLD_JPEG = range(512, 522)
 _UNTRUE = frozenset({254, 255, 288, 289, 326, 327, 328, _SUB_IFDS, *_OLD_JPEG})
-"""Subfile type, free space, fax error counts, and tags that point to other pictures."""
+"""Subfile type, free space, fax error counts, and tags that point to other images."""
 _DEFLATE = 8
 _PILLOW_COMPRESSION = {
     1: "raw",
@@ -96,7 +96,7 @@ _ASSOCIATED_ALPHA = 1
 
 @dataclass(frozen=True, slots=True)
 class CleanDirectory:
-    """The tags to be written, without those of the picture itself."""
+    """The tags to be written, without those of the image itself."""
 
     directory: Directory
     notes: tuple[str, ...]
@@ -125,7 +125,7 @@ class TiffFormat(ImageFormat):
 
     @classmethod
     def read(cls, data: bytes, max_pixels: int) -> Decoded:
-        """Return the upright picture of a TIFF file.
+        """Return the upright image of a TIFF file.
 
         Raises:
             UnsupportedImageError: damaged, truncated, several pages, CMYK, Lab, floating point,
@@ -188,7 +188,7 @@ class TiffContainer:
                 coded = self._encode_16bit(cast("Samples16", raster))
             else:
                 coded = self._encode(cast("Plane", raster), samples)
-        del raster  # one copy of the picture less while the file is put together
+        del raster  # one copy of the image less while the file is assembled
         file = parse_tiff(coded)
         page = file.pages[0]
         _, _, strips = file.strips(page)
@@ -374,7 +374,7 @@ def _decode_16bit(bare: bytes, layout: _Layout) -> Samples16:
 
 
 def _split(raster: Raster, layout: _Layout, container: TiffContainer) -> tuple[RGBImage, Samples]:
-    """Return the 8-bit RGB picture, and the record of what it does not hold."""
+    """Return the 8-bit RGB image, and the record of what it does not hold."""
     if raster.dtype == np.uint16:
         samples16 = cast("Samples16", raster)
         if layout.is_gray:
@@ -417,13 +417,13 @@ def _full_colour_map(entry: Entry) -> Entry:
 def clean_directory(
     page: Directory, picture_tags: Collection[int], orientation: int, size_hw: tuple[int, int]
 ) -> CleanDirectory:
-    """Return the tags that stay true, with orientation 1 and without other pictures.
+    """Return the tags that stay true, with orientation 1 and without other images.
 
     Args:
         page: the page's tags. Not modified.
         picture_tags: tags that the encoder writes anew.
         orientation: what the page stated, 1 to 8.
-        size_hw: the picture's size as stored, before it is turned upright.
+        size_hw: the image's size as stored, before it is turned upright.
     """
     kept: Directory = {}
     notes: list[str] = []

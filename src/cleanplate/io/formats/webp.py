@@ -47,7 +47,7 @@ class WebPFormat(ImageFormat):
 
     @classmethod
     def read(cls, data: bytes, max_pixels: int) -> Decoded:
-        """Return the upright picture of a WebP file.
+        """Return the upright image of a WebP file.
 
         Raises:
             UnsupportedImageError: damaged, truncated, animated, or too many pixels.
@@ -86,7 +86,7 @@ class WebPFormat(ImageFormat):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WebpContainer:
-    """The metadata of a WebP and how its picture is coded."""
+    """The metadata of a WebP and how its image is coded."""
 
     is_lossless: bool
     icc: bytes
@@ -154,7 +154,7 @@ def _decode(data: bytes) -> npt.NDArray[np.uint8]:
             image.load()
             array: npt.NDArray[np.uint8] = np.asarray(image)
             return array
-    except Image.DecompressionBombError as error:  # WebP's plugin checks this by itself
+    except Image.DecompressionBombError as error:  # WebP's plugin checks this itself
         raise UnsupportedImageError(
             "it has more pixels than Pillow decodes", "scale it down"
         ) from error

@@ -39,8 +39,8 @@ def clean_exif(
 
     Args:
         data: the block, with or without "Exif\0\0" in front.
-        size_hw: the picture's size as stored, before it is turned upright.
-        keep_orientation: leave orientation and size as they are, for a picture that is not turned.
+        size_hw: the image's size as stored, before it is turned upright.
+        keep_orientation: leave orientation and size as they are, for an image that is not turned.
 
     Returns:
         The block; empty and with a note when its main directory cannot be read.
@@ -115,7 +115,7 @@ class _Block:
         self.set_number(details.get(_PIXEL_Y), height)
 
     def blank_thumbnail(self, first: int, count: int, following: int) -> tuple[str, ...]:
-        """Unlink IFD1 and overwrite it and its picture."""
+        """Unlink IFD1 and overwrite it and its image."""
         if not following:
             return ()
         struct.pack_into(self._reader.order + "I", self._data, self._link_of(first, count), 0)

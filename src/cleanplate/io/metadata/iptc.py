@@ -15,7 +15,7 @@ _SIGNATURES = (b"8BIM", b"MeSa", b"PHUT", b"AgHg", b"DCSR")
 
 @dataclass(frozen=True, slots=True)
 class CleanResources:
-    """Image resources without pictures; empty when none are left."""
+    """Image resources without images; empty when none are left."""
 
     data: bytes
     notes: tuple[str, ...] = ()

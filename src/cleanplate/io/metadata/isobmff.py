@@ -1,4 +1,4 @@
-"""Pictures in the ISO base media format (HEIC, AVIF): boxes to items with properties, and back.
+"""Images in the ISO base media format (HEIC, AVIF): boxes to items with properties, and back.
 
 Read are the `meta` box and what it points to; written is a file of items that are all described in
 one `meta` box, with their data in one `mdat`. Sequences (tracks) are recognised, not read.
@@ -28,7 +28,7 @@ class Property:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Item:
-    """A coded picture, a picture derived from others, or metadata."""
+    """A coded image, an image derived from others, or metadata."""
 
     type: bytes
     data: bytes = field(repr=False)
@@ -71,7 +71,7 @@ class HeifFile:
         return tuple(r.source for r in self.references if r.type == kind and target in r.targets)
 
     def with_tiles(self, ids: Collection[int]) -> set[int]:
-        """Return `ids` and all items that these are put together of."""
+        """Return `ids` and all items that these consist of."""
         found: set[int] = set()
         waiting = list(ids)
         while waiting:

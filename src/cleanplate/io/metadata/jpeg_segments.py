@@ -27,7 +27,7 @@ class Segment:
     payload: bytes
 
     def to_bytes(self) -> bytes:
-        """Return the segment as it stands in a file."""
+        """Return the segment as bytes of a file."""
         return struct.pack(">BBH", 0xFF, self.marker, len(self.payload) + 2) + self.payload
 
 
@@ -42,7 +42,7 @@ class Frame:
 
     @property
     def is_progressive(self) -> bool:
-        """Whether the picture comes in several refinements."""
+        """Whether the image comes in several refinements."""
         return self.marker in (0xC2, 0xC6, 0xCA, 0xCE)
 
 
@@ -68,7 +68,7 @@ class Stream:
 
     @property
     def has_optimal_huffman_tables(self) -> bool:
-        """Whether the tables were made for this picture instead of T.81's examples."""
+        """Whether the tables were made for this image instead of T.81's examples."""
         for segment in self.segments:
             position = 0
             while segment.marker == DHT and position + 17 <= len(segment.payload):
@@ -163,7 +163,7 @@ def serialize_segments(segments: tuple[Segment, ...], scans: bytes) -> bytes:
 
 
 def with_size(segments: tuple[Segment, ...], size_hw: tuple[int, int]) -> tuple[Segment, ...]:
-    """Return the segments with another picture size in the frame header."""
+    """Return the segments with another image size in the frame header."""
     return tuple(
         Segment(s.marker, s.payload[:1] + struct.pack(">HH", *size_hw) + s.payload[5:])
         if s.marker in FRAMES

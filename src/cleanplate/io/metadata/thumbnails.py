@@ -1,4 +1,4 @@
-"""JPEG streams hidden inside metadata: previews that would still show what was removed."""
+"""JPEG streams embedded in metadata: previews that would still show what was removed."""
 
 import re
 
@@ -27,7 +27,7 @@ def find_jpeg_streams(data: bytes) -> list[tuple[int, int]]:
 
 
 def contains_image(data: bytes) -> bool:
-    """Return whether a JPEG stream is in there, as bytes or as base64."""
+    """Return whether a JPEG stream is in `data`, as bytes or as base64."""
     return bool(find_jpeg_streams(data)) or _BASE64_JPEG.search(data) is not None
 
 

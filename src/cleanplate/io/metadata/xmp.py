@@ -1,4 +1,4 @@
-"""Edits an XMP packet as text: orientation 1, no thumbnails, no pointers to dropped pictures.
+"""Edits an XMP packet as text: orientation 1, no thumbnails, no pointers to dropped images.
 
 References:
     Adobe, XMP Specification Part 1 to 3 (xmp:Thumbnails, xmpNote:HasExtendedXMP, tiff:Orientation);
@@ -33,14 +33,14 @@ class CleanXmp:
 
 
 def clean_xmp(data: bytes, *, keep_orientation: bool = False) -> CleanXmp:
-    """Return the packet with tiff:Orientation 1 and nothing that shows or names another picture.
+    """Return the packet with tiff:Orientation 1 and nothing that shows or names another image.
 
-    Everything else keeps its bytes. A packet that is not UTF-8, or that still holds a picture under
+    Everything else keeps its bytes. A packet that is not UTF-8, or that still holds an image under
     a name unknown here, is dropped as a whole.
 
     Args:
         data: the packet, in UTF-8.
-        keep_orientation: leave the orientation as it is, for a picture that is not turned.
+        keep_orientation: leave the orientation as it is, for an image that is not turned.
     """
     if b"\x00" in data[:64]:
         return CleanXmp(b"", ("its XMP data are not UTF-8 and are not carried over",))

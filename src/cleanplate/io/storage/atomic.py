@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: a temporary file beside the target, then a rename."""
+"""Atomic file writes: a temporary file beside the target, then a rename."""
 
 import errno
 import os
@@ -39,7 +39,7 @@ _ADVICE_BY_ERRNO = {
 def write_bytes_atomic(path: Path, data: bytes) -> None:
     """Write a file so that it is either complete or, on any error, as it was before.
 
-    The data go to `.NAME.RANDOM.cleanplate-tmp` in the same folder, which is made if need be, are
+    The data go to `.NAME.RANDOM.cleanplate-tmp` in the same folder, which is created if needed, are
     forced to the disk and renamed. A symbolic link is replaced by a file. The mode is that of any
     new file (0o666 less the umask).
 
@@ -87,7 +87,7 @@ def temporary_path(target: Path) -> Path:
 
 
 def read_error(path: str | Path, error: OSError) -> PhotoError:
-    """Return what to tell the user about a file that cannot be opened or read."""
+    """Return the error for a file that cannot be opened or read."""
     cause, advice = {
         errno.ENOENT: ("there is no such file", "check the name"),
         errno.ENOTDIR: ("there is no such file", "check the name"),
@@ -103,22 +103,22 @@ def read_error(path: str | Path, error: OSError) -> PhotoError:
 
 
 def abort_writes() -> None:
-    """Remove the temporary files of all threads and let none be made any more.
+    """Remove the temporary files of all threads and block further writes.
 
-    For a process that ends at once, whatever its threads are doing.
+    For a process that exits at once while its threads may be writing.
     """
-    _opening.acquire()  # for ever
+    _opening.acquire()  # forever
     for path in tuple(_open_files):
         with suppress(OSError):
             path.unlink(missing_ok=True)
 
 
 def remove_leftovers(folder: Path, *, older_than_s: float = 0.0) -> int:
-    """Remove what killed processes left in a folder, and return how many files that were.
+    """Remove temporary files of killed processes from a folder, and return their number.
 
     Args:
-        folder: nobody else may be writing photos to it now; its sub-folders are not looked at.
-        older_than_s: leave temporary files that were changed within this time.
+        folder: nobody else may be writing photos to it now; its sub-folders are not searched.
+        older_than_s: keep temporary files that were changed within this time.
     """
     removed = 0
     newest = time.time() - older_than_s

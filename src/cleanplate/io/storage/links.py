@@ -1,4 +1,4 @@
-"""Files that need no room of their own: shared blocks where the disk can, else a hard link."""
+"""Links instead of copies: a reflink where the file system can, else a hard link."""
 
 import sys
 from contextlib import suppress
@@ -15,9 +15,9 @@ _FICLONE = 0x40049409  # linux/fs.h: share all blocks of one file with another (
 def link_photo(source: Path, target: Path) -> tuple[str, ...]:
     """Give a file a second name without a second copy, and return notes on what that means.
 
-    Where the disk can share blocks, `target` is a file of its own. Elsewhere it is a hard link:
+    Where the disk can share blocks, `target` is an independent file. Elsewhere it is a hard link:
     whoever edits the one in place edits the other. Where neither can be, as on another disk, it is
-    a copy. An existing target is replaced, whole or not at all.
+    a copy. An existing target is replaced, atomically.
 
     Raises:
         PhotoError: the source cannot be read or the target not written.
