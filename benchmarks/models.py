@@ -119,8 +119,8 @@ def runner(name: str, photo: RGBImage, hole: Mask) -> Run:
         remover.fill(photo, hole)
         return lambda: remover.fill(photo, hole)
     prompter = create_prompter(name, device="cpu", threads=THREADS)
-    prompter.outline(prompter.prepare(photo), points=[POINT])
-    return lambda: prompter.outline(prompter.prepare(photo), points=[POINT])
+    prompter.predict(prompter.set_image(photo), points=[POINT])
+    return lambda: prompter.predict(prompter.set_image(photo), points=[POINT])
 
 
 def seconds_of(run: Run) -> float:

@@ -181,7 +181,7 @@ def photo(astronaut):
 
 @pytest.fixture(scope="module")
 def prepared(prompter, photo):
-    return prompter.prepare(photo)
+    return prompter.set_image(photo)
 
 
 @pytest.fixture(scope="module")
@@ -230,5 +230,5 @@ def test_outlines_are_those_of_the_original(prompter, prepared, network, feature
     assert 0.05 < (expected > 0).mean() < 0.95, "the example shows nothing"
     np.testing.assert_allclose(logits, expected, atol=1e-3)
     assert score == pytest.approx(np.clip(float(scores[0, 0, best]), 0, 1), abs=1e-4)
-    outline = prompter.outline(prepared, points=points, box_xyxy=box)
+    outline = prompter.predict(prepared, points=points, box_xyxy=box)
     assert (outline.mask != (expected > 0)).mean() < 1e-4

@@ -77,7 +77,7 @@ def photo(astronaut):
 
 @pytest.fixture(scope="module")
 def prepared(prompter, photo):
-    return prompter.prepare(photo)
+    return prompter.set_image(photo)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_outlines_are_those_of_the_original(prompter, prepared, original, seen, 
     assert 0.05 < (expected > 0).mean() < 0.95, "the example shows nothing"
     np.testing.assert_allclose(logits, expected, atol=1e-3)
     assert score == pytest.approx(float(found.iou_scores[0, 0, best]), abs=1e-4)
-    outline = prompter.outline(prepared, points=points, box_xyxy=box)
+    outline = prompter.predict(prepared, points=points, box_xyxy=box)
     assert (outline.mask != (expected > 0)).mean() < 1e-4
 
 
@@ -138,7 +138,7 @@ def test_shrunk_photos_are_seen_as_by_the_original(prompter, seen, photo):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prompter, "_image", Recording())
-        prompter.prepare(large)
+        prompter.set_image(large)
     # Both round to 8 bits after scaling; some values fall to the other side.
     one_level = 1 / 255 / 0.224
     np.testing.assert_allclose(given[0], expected, atol=1.01 * one_level)

@@ -57,7 +57,7 @@ def test_an_empty_outline_is_no_instance():
 def test_what_was_pointed_at_is_filled(stand_in, coffee):
     prompter = stand_in(DEFAULT_PROMPTER)
     image = coffee[:200, :300]
-    outline = prompter.outline(prompter.prepare(image), points=[(150, 100, True)])
+    outline = prompter.predict(prompter.set_image(image), points=[(150, 100, True)])
     thing = instance_of(outline)
     (left, top, right, bottom), hole = dilate_instance(
         thing, image.shape[:2], default_dilation_px(thing)

@@ -49,9 +49,9 @@ def radius_of(outline):
 
 
 def test_a_single_point_gives_the_best_of_the_three_for_vague_prompts(prompter):
-    prepared = prompter.prepare(SQUARE)
+    prepared = prompter.set_image(SQUARE)
     for inside in (True, False):
-        outline = prompter.outline(prepared, points=[(128, 128, inside)])
+        outline = prompter.predict(prepared, points=[(128, 128, inside)])
         assert radius_of(outline) == pytest.approx(RADIUS + 2 * GROWTH, abs=0.3)
         assert outline.score == pytest.approx(0.9)
 
@@ -66,7 +66,7 @@ def test_a_single_point_gives_the_best_of_the_three_for_vague_prompts(prompter):
     ids=["points", "box", "both"],
 )
 def test_clear_prompts_give_the_first_mask(prompter, prompt):
-    outline = prompter.outline(prompter.prepare(SQUARE), **prompt)
+    outline = prompter.predict(prompter.set_image(SQUARE), **prompt)
     assert radius_of(outline) == pytest.approx(RADIUS, abs=0.3)
     assert outline.score == pytest.approx(SCORES[0])
 
@@ -78,24 +78,24 @@ def test_sam2_takes_the_best_of_the_others_where_the_first_is_not_stable(sam, sa
     masks[2, :, :7] = 1
     prompt = {"box_xyxy": (0, 0, 256, 100)}
     for prompter, expected in [(sam, 104 * 256), (sam2, 7 * 256)]:
-        prepared = prompter.prepare(SQUARE)
+        prepared = prompter.set_image(SQUARE)
         monkeypatch.setattr(prompter, "_prompt", Recorded(masks))
-        area = prompter.outline(prepared, **prompt).mask.sum()
+        area = prompter.predict(prepared, **prompt).mask.sum()
         assert area == pytest.approx(expected, abs=256)  # a row, or a column
 
     masks[0, 102:104] = -1  # 2 %
-    assert sam2.outline(prepared, **prompt).mask.sum() == 102 * 256
+    assert sam2.predict(prepared, **prompt).mask.sum() == 102 * 256
     masks[0] = -1
-    outline = sam2.outline(prepared, **prompt)
+    outline = sam2.predict(prepared, **prompt)
     assert not outline.mask.any()
     assert outline.score == pytest.approx(SCORES[0])
 
 
 def test_scores_are_held_to_0_and_1(prompter, monkeypatch):
-    prepared = prompter.prepare(SQUARE)
+    prepared = prompter.set_image(SQUARE)
     for expected, given in [(1, 1.03), (0, -0.2)]:  # the first SAM's may be
         monkeypatch.setattr(prompter, "_prompt", Recorded(scores=[given] * 4))
-        assert prompter.outline(prepared, points=[(3, 3, True)]).score == expected
+        assert prompter.predict(prepared, points=[(3, 3, True)]).score == expected
 
 
 COLOUR = np.array([200, 100, 50], np.uint8)
@@ -104,14 +104,14 @@ SEEN_COLOUR = (COLOUR / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
 
 def test_sam_keeps_the_shape_and_fills_the_rest_with_zeros(sam):
     image = np.broadcast_to(COLOUR, (300, 600, 3))
-    coarse = sam.prepare(image).features[0][0]
+    coarse = sam.set_image(image).features[0][0]
     expected = np.broadcast_to(SEEN_COLOUR[:, None, None], (3, 32, 64))
     np.testing.assert_allclose(coarse[:, :32], expected, atol=1e-5)
     assert not coarse[:, 32:].any()
 
 
 def test_sam2_scales_both_sides(sam2):
-    coarse = sam2.prepare(np.broadcast_to(COLOUR, (300, 600, 3))).features[0][0]
+    coarse = sam2.set_image(np.broadcast_to(COLOUR, (300, 600, 3))).features[0][0]
     expected = np.broadcast_to(SEEN_COLOUR[:, None, None], (3, 64, 64))
     np.testing.assert_allclose(coarse, expected, atol=1e-5)
 
@@ -126,7 +126,9 @@ def test_outlines_have_the_scale_of_the_photo(sam, sam2, size_hw):
         (sam, (2 * cells / 256 * long_side,) * 2),
         (sam2, (2 * cells / 256 * width, 2 * cells / 256 * height)),
     ]:
-        outline = prompter.outline(prompter.prepare(image), points=[(width / 2, height / 2, True)])
+        outline = prompter.predict(
+            prompter.set_image(image), points=[(width / 2, height / 2, True)]
+        )
         across = outline.mask.any(axis=0).sum(), outline.mask.any(axis=1).sum()
         for found, wanted, side in zip(across, expected, (width, height), strict=True):
             assert found == pytest.approx(min(wanted, side), abs=2 + 0.01 * side)
@@ -137,16 +139,16 @@ def test_prompts_are_scaled_and_labelled(sam, sam2, monkeypatch):
     points, box = [(60, 30, True), (599.5, 0, False)], (150, 75, 600, 300)
     for prompter, down in [(sam, 512 / 300), (sam2, 1024 / 300)]:
         across = 1024 / 600
-        prepared, network = prompter.prepare(image), Recorded()
+        prepared, network = prompter.set_image(image), Recorded()
         monkeypatch.setattr(prompter, "_prompt", network)
 
-        prompter.outline(prepared, points=points)
+        prompter.predict(prepared, points=points)
 
         ours = [[60 * across, 30 * down], [599.5 * across, 0]]
         np.testing.assert_allclose(network.places, [*ours, [0, 0]], rtol=1e-6)
         assert network.labels.tolist() == [1, 0, -1]
 
-        prompter.outline(prepared, points=points, box_xyxy=box)
+        prompter.predict(prepared, points=points, box_xyxy=box)
 
         corners = [[150 * across, 75 * down], [1024, 300 * down]]
         closing = [[0, 0]] if prompter is sam2 else []
@@ -157,7 +159,7 @@ def test_prompts_are_scaled_and_labelled(sam, sam2, monkeypatch):
 
 
 def test_a_photo_prepared_by_another_prompter_is_refused(sam, sam2):
-    prepared = sam.prepare(SQUARE)
+    prepared = sam.set_image(SQUARE)
     match = f"was prepared by {sam.name}, not by {sam2.name}; prepare it again"
     with pytest.raises(InputError, match=match):
-        sam2.outline(prepared, points=[(3, 3, True)])
+        sam2.predict(prepared, points=[(3, 3, True)])

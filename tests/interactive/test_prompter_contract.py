@@ -21,9 +21,9 @@ def check(prompter, image, points=(), box_xyxy=None):
     """Hold one photo and one prompt to the contract and return the outline."""
     before = image.copy()
 
-    prepared = prompter.prepare(image)
+    prepared = prompter.set_image(image)
     features = [tensor.copy() for tensor in prepared.features]
-    outline = prompter.outline(prepared, points=points, box_xyxy=box_xyxy)
+    outline = prompter.predict(prepared, points=points, box_xyxy=box_xyxy)
 
     np.testing.assert_array_equal(image, before, err_msg="the photo was modified")
     for now, then in zip(prepared.features, features, strict=True):
@@ -84,11 +84,11 @@ def test_the_object_is_where_the_point_is(prompter, cat):
 
 
 def test_a_photo_is_prepared_once_for_any_number_of_outlines(prompter, cat):
-    prepared = prompter.prepare(cat)
+    prepared = prompter.set_image(cat)
     prompts = [(x, y, True) for x in (20, 200, 430) for y in (20, 150, 280)]
-    alone = [prompter.outline(prepared, points=[point]).mask for point in prompts]
+    alone = [prompter.predict(prepared, points=[point]).mask for point in prompts]
     with ThreadPoolExecutor(4) as pool:
-        together = pool.map(lambda point: prompter.outline(prepared, points=[point]).mask, prompts)
+        together = pool.map(lambda point: prompter.predict(prepared, points=[point]).mask, prompts)
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -105,33 +105,33 @@ def test_a_photo_is_prepared_once_for_any_number_of_outlines(prompter, cat):
 )
 def test_other_arrays_are_refused(prompter, image):
     with pytest.raises(InputError, match="image must be"):
-        prompter.prepare(image)
+        prompter.set_image(image)
 
 
 @pytest.mark.parametrize(
     ("x", "y"), [(6, 0), (0, 4), (-1, 2), (2, -0.5), (float("nan"), 1), (1, float("inf")), (5, 4)]
 )
 def test_a_point_outside_is_refused(prompter, x, y):
-    prepared = prompter.prepare(np.zeros((4, 6, 3), np.uint8))
+    prepared = prompter.set_image(np.zeros((4, 6, 3), np.uint8))
     match = rf"point \({x:g}, {y:g}\) lies outside the photo, which is 6 x 4 px; x must .* \[0, 6\)"
     with pytest.raises(InputError, match=match):
-        prompter.outline(prepared, points=[(1, 1, True), (x, y, False)])
+        prompter.predict(prepared, points=[(1, 1, True), (x, y, False)])
 
 
 @pytest.mark.parametrize(
     "box", [(0, 0, 7, 4), (0, 0, 6, 5), (-1, 0, 6, 4), (3, 0, 3, 4), (4, 0, 3, 4), (0, 2, 6, 1)]
 )
 def test_a_box_outside_or_empty_is_refused(prompter, box):
-    prepared = prompter.prepare(np.zeros((4, 6, 3), np.uint8))
+    prepared = prompter.set_image(np.zeros((4, 6, 3), np.uint8))
     match = f"box {', '.join(map(str, box))} is empty or reaches outside the photo, .* 6 x 4 px"
     with pytest.raises(InputError, match=match):
-        prompter.outline(prepared, box_xyxy=box)
+        prompter.predict(prepared, box_xyxy=box)
 
 
 def test_nothing_to_go_by_is_refused(prompter):
-    prepared = prompter.prepare(np.zeros((4, 6, 3), np.uint8))
+    prepared = prompter.set_image(np.zeros((4, 6, 3), np.uint8))
     with pytest.raises(InputError, match="nothing to outline: give at least one point or a box"):
-        prompter.outline(prepared)
+        prompter.predict(prepared)
 
 
 def test_says_what_it_is(prompter):

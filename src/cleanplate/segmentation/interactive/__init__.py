@@ -4,8 +4,8 @@ None is built in; `cleanplate models pull NAME` brings one. An object that was o
 like one that a segmenter found:
 
     prompter = create_prompter()
-    prepared = prompter.prepare(image)
-    thing = instance_of(prompter.outline(prepared, points=[(310, 205, True)]))
+    prepared = prompter.set_image(image)
+    thing = instance_of(prompter.predict(prepared, points=[(310, 205, True)]))
     margin = default_dilation_px(thing)
     (left, top, right, bottom), hole = dilate_instance(thing, image.shape[:2], margin)
     mask = np.zeros(image.shape[:2], bool)
@@ -22,10 +22,10 @@ from typing import Any
 
 from cleanplate.hub import get_model, model_names
 from cleanplate.segmentation.interactive.prompts import (
+    InteractiveSegmenter,
     Outline,
     Point,
     Prepared,
-    Prompter,
     instance_of,
 )
 
@@ -33,10 +33,10 @@ DEFAULT_PROMPTER = "sam21_hiera_tiny.sav"
 
 __all__ = [
     "DEFAULT_PROMPTER",
+    "InteractiveSegmenter",
     "Outline",
     "Point",
     "Prepared",
-    "Prompter",
     "create_prompter",
     "instance_of",
     "prompter_names",
@@ -53,7 +53,7 @@ def prompter_names() -> tuple[str, ...]:
 
 def create_prompter(
     name: str = DEFAULT_PROMPTER, *, device: str = "auto", threads: int | None = None
-) -> Prompter:
+) -> InteractiveSegmenter:
     """Return the prompter called `name`, its networks loaded.
 
     Args:
@@ -68,5 +68,5 @@ def create_prompter(
     """
     module, adapter = _FAMILIES[get_model(name, "prompter").family]
     create: Any = getattr(importlib.import_module(f"{__name__}.{module}"), adapter)
-    prompter: Prompter = create(name, device=device, threads=threads)
+    prompter: InteractiveSegmenter = create(name, device=device, threads=threads)
     return prompter

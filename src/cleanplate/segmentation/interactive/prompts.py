@@ -32,7 +32,7 @@ class Outline:
     score: float  # IoU with the true object that the network expects of itself, [0, 1]
 
 
-class Prompter(Protocol):
+class InteractiveSegmenter(Protocol):
     """Outlines the object that a person points at, of whatever kind.
 
     An implementation owns its network's size, padding and normalisation: callers only ever see RGB
@@ -51,8 +51,8 @@ class Prompter(Protocol):
         """What runs it, e.g. "CPUExecutionProvider"."""
         ...
 
-    def prepare(self, image: RGBImage) -> Prepared:
-        """Return what `outline` needs of a photo.
+    def set_image(self, image: RGBImage) -> Prepared:
+        """Return the embeddings of a photo, which `predict` needs; nothing is stored.
 
         Args:
             image: (H, W, 3) uint8, RGB, [0, 255]. Neither modified nor kept.
@@ -62,7 +62,7 @@ class Prompter(Protocol):
         """
         ...
 
-    def outline(
+    def predict(
         self, prepared: Prepared, *, points: Sequence[Point] = (), box_xyxy: Box | None = None
     ) -> Outline:
         """Return the object that the points and the box tell of.
@@ -86,7 +86,7 @@ def check_prompts(prepared: Prepared, points: Sequence[Point], box_xyxy: Box | N
     """Raise unless there is something to go by and all of it lies inside the photo.
 
     Raises:
-        InputError: see `Prompter.outline`; the message names the point or box.
+        InputError: see `InteractiveSegmenter.predict`; the message names the point or box.
     """
     height, width = prepared.size_hw
     if not points and box_xyxy is None:

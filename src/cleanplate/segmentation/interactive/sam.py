@@ -59,8 +59,8 @@ class SamPrompter:
         """What runs the networks."""
         return self._image.provider
 
-    def prepare(self, image: RGBImage) -> Prepared:
-        """Run the network that sees the photo; see `Prompter.prepare`."""
+    def set_image(self, image: RGBImage) -> Prepared:
+        """Run the network that sees the photo; see `InteractiveSegmenter.set_image`."""
         check_image(image)
         size_hw = image.shape[0], image.shape[1]
         height, width = self._seen_hw(size_hw)
@@ -73,20 +73,20 @@ class SamPrompter:
         features = self._image.run_all(seen)
         return Prepared(self._name, size_hw, tuple(features))
 
-    def outline(
+    def predict(
         self, prepared: Prepared, *, points: Sequence[Point] = (), box_xyxy: Box | None = None
     ) -> Outline:
-        """Run the network that sees the prompt; see `Prompter.outline`."""
+        """Run the network that sees the prompt; see `InteractiveSegmenter.predict`."""
         logits, score = self.logits(prepared, points=points, box_xyxy=box_xyxy)
         return Outline(logits > 0, score)
 
     def logits(
         self, prepared: Prepared, *, points: Sequence[Point] = (), box_xyxy: Box | None = None
     ) -> tuple[npt.NDArray[np.float32], float]:
-        """Return (H, W) float32, > 0 on the object, and its score in [0, 1]; raises as `outline`.
+        """Return (H, W) float32, > 0 on the object, and its score in [0, 1]; raises as `predict`.
 
         Args:
-            prepared: as for `outline`.
+            prepared: as for `predict`.
             points: likewise.
             box_xyxy: likewise.
         """
