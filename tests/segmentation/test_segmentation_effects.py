@@ -1,0 +1,95 @@
+"""Effects: shadows and reflections in made scenes of known light."""
+
+import cv2
+import numpy as np
+import pytest
+
+from cleanplate.errors import ShapeMismatchError
+from cleanplate.segmentation.effects import EffectsDetector
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return EffectsDetector(device="cpu", threads=1)
+
+
+def scene(light, size_hw=(420, 640)):
+    """Return a photo of a figure on open ground, its mask, and what it casts."""
+    height, width = size_hw
+    random = np.random.default_rng(0)
+    fine = cv2.resize(random.normal(0, 9, (height // 2, width // 2)), (width, height))
+    coarse = cv2.GaussianBlur(random.normal(0, 60, (height, width)), (0, 0), 6)
+    image = np.stack([fine + coarse + level for level in (150, 140, 110)], axis=2)
+    horizon = height // 3
+    image[:horizon] = np.array([170, 195, 230]) + np.linspace(-20, 20, horizon)[:, None, None]
+
+    figure = np.zeros(size_hw, np.uint8)
+    middle, foot = width // 2, int(height * 0.75)
+    cv2.ellipse(figure, (middle, foot - 110), (22, 26), 0, 0, 360, 1, -1)
+    cv2.rectangle(figure, (middle - 28, foot - 88), (middle + 28, foot - 40), 1, -1)
+    for leg in (-24, 6):
+        cv2.rectangle(figure, (middle + leg, foot - 40), (middle + leg + 18, foot), 1, -1)
+
+    cast = np.zeros_like(figure)
+    if light == "sun":
+        sheared = np.array([[1, -1.1, 1.1 * foot], [0, 0.35, 0.65 * foot]])
+        cast = cv2.warpAffine(figure, sheared, (width, height))
+        image *= 1 - 0.5 * cv2.GaussianBlur(cast.astype(float), (0, 0), 1.5)[..., None]
+    elif light == "water":
+        mirrored = np.array([[1, 0, 0], [0, -1, 2.0 * foot]])
+        cast = cv2.warpAffine(figure, mirrored, (width, height))
+        share = 0.6 * cv2.GaussianBlur(cast.astype(float), (0, 0), 2)[..., None]
+        image = image * (1 - share) + np.array([120, 40, 50]) * share
+    clothes = np.array([160, 40, 50]) + random.normal(0, 6, (height, width, 1))
+    image = np.where(figure[..., None] > 0, clothes, image)
+    return np.clip(image, 0, 255).astype(np.uint8), figure > 0, (cast > 0) & (figure == 0)
+
+
+def overlap(one, other):
+    return (one & other).sum() / (one | other).sum()
+
+
+@pytest.mark.parametrize("light", ["sun", "water"])
+def test_what_a_figure_casts_is_found(detector, light):
+    image, mask, cast = scene(light)
+    found = detector.find(image, mask)
+    assert overlap(found, cast) > 0.5
+    assert not (found & mask).any()
+
+
+def test_without_light_from_one_side_little_is_found(detector):
+    image, mask, _ = scene("none")
+    assert detector.find(image, mask).sum() < 0.15 * mask.sum()
+
+
+def test_a_scene_scaled_up_casts_the_same(detector):
+    image, mask, cast = scene("sun")
+    large = cv2.resize(image, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
+    found = detector.find(large, np.kron(mask, np.ones((3, 3), bool)))
+    assert overlap(found, np.kron(cast, np.ones((3, 3), bool))) > 0.5
+
+
+@pytest.mark.parametrize(
+    "box_xyxy", [(0, 0, 1, 1), (60, 44, 61, 45), (0, 0, 61, 45), (0, 20, 61, 21), (58, 0, 61, 45)]
+)
+def test_objects_at_the_border_and_as_large_as_the_photo(detector, rng, box_xyxy):
+    image = rng.integers(0, 256, (45, 61, 3), np.uint8)
+    before = image.copy()
+    mask = np.zeros((45, 61), bool)
+    left, top, right, bottom = box_xyxy
+    mask[top:bottom, left:right] = True
+    found = detector.find(image, mask)
+    assert (found.shape, found.dtype) == (mask.shape, bool)
+    assert not (found & mask).any()
+    assert (image == before).all()
+
+
+def test_an_empty_mask_casts_nothing(detector):
+    image, mask, _ = scene("sun")
+    assert not detector.find(image, np.zeros_like(mask)).any()
+
+
+def test_a_mask_of_another_size_is_refused(detector):
+    image, mask, _ = scene("sun")
+    with pytest.raises(ShapeMismatchError):
+        detector.find(image, mask[1:])
