@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from skimage.color import rgb2gray
 from skimage.feature import canny
 
-from cleanplate.inpainting.models.canny import find_edges, grey_of
+from cleanplate.inpainting.models.canny import canny_edges, grey_of
 
 PHOTOS = ["astronaut", "cat", "coffee", "rocket", "gravel"]
 
@@ -28,7 +28,7 @@ def test_grey_and_edges_of_photos_are_those_of_skimage(request, name, rng):
     grey = grey_of(photo)
     np.testing.assert_array_equal(grey, rgb2gray(photo))
     for known in masks_of(grey.shape, rng):
-        edges = find_edges(grey, known)
+        edges = canny_edges(grey, known)
         assert edges.dtype == np.bool_
         assert edges.any()
         np.testing.assert_array_equal(edges, canny(grey, sigma=2, mask=known))
@@ -44,7 +44,7 @@ def test_edges_of_noise_of_any_size_are_those_of_skimage(size_hw, levels, seed):
     rng = np.random.default_rng(seed)
     grey = rng.integers(0, levels, size_hw) / (levels - 1)
     known = rng.random(size_hw) > 0.1
-    np.testing.assert_array_equal(find_edges(grey, known), canny(grey, sigma=2, mask=known))
+    np.testing.assert_array_equal(canny_edges(grey, known), canny(grey, sigma=2, mask=known))
 
 
 def test_flat_images_steps_and_unknown_ones():
@@ -52,9 +52,9 @@ def test_flat_images_steps_and_unknown_ones():
     flat = np.full((40, 60), 0.5)
     step = flat.copy()
     step[:, 30:] = 1
-    assert not find_edges(flat, everything).any()
-    assert find_edges(step, everything)[5:-5].sum(axis=1).min() >= 1
-    assert not find_edges(step, np.zeros((40, 60), np.bool_)).any()
+    assert not canny_edges(flat, everything).any()
+    assert canny_edges(step, everything)[5:-5].sum(axis=1).min() >= 1
+    assert not canny_edges(step, np.zeros((40, 60), np.bool_)).any()
 
 
 def test_what_is_unknown_has_no_influence_and_gets_no_edge(astronaut, rng):
@@ -62,6 +62,6 @@ def test_what_is_unknown_has_no_influence_and_gets_no_edge(astronaut, rng):
     known = np.ones(grey.shape, np.bool_)
     known[100:300, 150:400] = False
     other = np.where(known, grey, rng.random(grey.shape))
-    edges = find_edges(grey, known)
-    np.testing.assert_array_equal(find_edges(other, known), edges)
+    edges = canny_edges(grey, known)
+    np.testing.assert_array_equal(canny_edges(other, known), edges)
     assert not edges[99:301, 149:401].any()

@@ -4,15 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cleanplate.inpainting.fitting import composite, inpaint_scaled, pad_to, planes_of, rounded_up
-
-
-@pytest.mark.parametrize(
-    ("length", "multiple", "least", "expected"),
-    [(1, 8, 16, 16), (16, 8, 16, 16), (17, 8, 16, 24), (256, 4, 32, 256), (257, 4, 32, 260)],
-)
-def test_lengths_are_rounded_up(length, multiple, least, expected):
-    assert rounded_up(length, multiple=multiple, least=least) == expected
+from cleanplate.inpainting.fitting import composite, inpaint_scaled, pad_to, planes_of
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,25 @@
 import numpy as np
 import pytest
 
-from cleanplate.runtime.preprocessing import prepare, sigmoid
+from cleanplate.runtime.preprocessing import resize, sigmoid, to_tensor
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def prepare(image, size_hw):
+    return to_tensor(resize(image, size_hw, antialias=True), MEAN, DEVIATION)
+
+
+def test_without_mean_and_deviation_it_is_in_0_to_1(rng):
+    image = rng.integers(0, 256, (5, 7, 3), np.uint8)
+    np.testing.assert_array_equal(to_tensor(image)[0], image.transpose(2, 0, 1) / np.float32(255))
+
+
+def test_linear_scaling_skips_what_it_shrinks():
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[0] = 255  # a row of one pixel
+    assert resize(image, (8, 8), antialias=False).max() == 0
+    assert resize(image, (8, 8), antialias=True).max() > 0
 
 
 def test_channels_are_rgb_and_normalised():

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from cleanplate.errors import InputError, UnknownNameError, WeightsError
+from cleanplate.hub import get_model
 from cleanplate.labels.ade20k import ADE20K_LABELS, ADE20K_STUFF
 from cleanplate.segmentation import create_segmenter
-from cleanplate.segmentation.models.ade20k import Ade20kSegmenter
+from cleanplate.segmentation.models.semantic import SemanticSegmenter
 
 SEGFORMER, UPERNET = "segformer_b0.ade20k", "upernet_convnext_tiny.ade20k"
 
@@ -44,8 +45,8 @@ class Colours:
 
 @pytest.fixture
 def on_colours():
-    segmenter = Ade20kSegmenter.__new__(Ade20kSegmenter)
-    segmenter._name, segmenter._labels = SEGFORMER, ADE20K_LABELS
+    segmenter = SemanticSegmenter.__new__(SemanticSegmenter)
+    segmenter._model = get_model(SEGFORMER)
     segmenter._networks = {"segment": Colours()}
     return segmenter
 
@@ -172,7 +173,7 @@ def test_the_whole_way_is_what_transformers_computes(at_home, astronaut):
             logits = network.decode_head(maps)
     else:
         logits = expected.logits
-    found = segmenter.look(image, (512, 512))
+    found = segmenter.probabilities(image, (512, 512))
     assert found.shape == (150, 128, 128)
     # The processor rounds the scaled photo otherwise; one grey level here and there.
     np.testing.assert_allclose(found, logits.softmax(dim=1)[0].numpy(), atol=0.02)

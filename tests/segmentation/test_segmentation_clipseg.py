@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cleanplate.errors import InputError, WeightsError
+from cleanplate.hub import get_model
 from cleanplate.segmentation import create_segmenter
 from cleanplate.segmentation.models.clip_text import PhraseEncoder
 from cleanplate.segmentation.models.clipseg import ClipSegSegmenter
@@ -48,7 +49,7 @@ class Photo:
 @pytest.fixture
 def on_colours():
     segmenter = ClipSegSegmenter.__new__(ClipSegSegmenter)
-    segmenter._name, segmenter._labels = NAME, ()
+    segmenter._model = get_model(NAME)
     segmenter._encoder = PhraseEncoder(b"r e\n")
     segmenter._networks = {"text": Text(segmenter._encoder), "segment": Photo()}
     segmenter._embedding = segmenter._embed

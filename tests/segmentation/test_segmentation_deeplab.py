@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from cleanplate.errors import UnknownNameError, WeightsError
+from cleanplate.hub import get_model
 from cleanplate.labels.voc import VOC_LABELS
 from cleanplate.segmentation import DEFAULT_SEGMENTER, create_segmenter, segmenter_names
-from cleanplate.segmentation.models.deeplab import DeepLabSegmenter
+from cleanplate.segmentation.models.semantic import SemanticSegmenter
 from cleanplate.segmentation.multiscale import SIDE_MULTIPLE
 
 
@@ -140,8 +141,8 @@ class ColourNetwork:
 
 @pytest.fixture
 def on_colours(deeplab):
-    segmenter = DeepLabSegmenter.__new__(DeepLabSegmenter)
-    segmenter._name, segmenter._labels = deeplab.name, deeplab.labels
+    segmenter = SemanticSegmenter.__new__(SemanticSegmenter)
+    segmenter._model = get_model(deeplab.name)
     segmenter._networks = {"segment": ColourNetwork()}
     return segmenter
 

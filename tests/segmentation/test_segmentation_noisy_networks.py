@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cleanplate.hub import get_model
 from cleanplate.labels.ade20k import ADE20K_LABELS
 from cleanplate.labels.coco import COCO_LABELS
-from cleanplate.segmentation.models.ade20k import Ade20kSegmenter
 from cleanplate.segmentation.models.clipseg import ClipSegSegmenter
 from cleanplate.segmentation.models.rfdetr import RfDetrSegmenter
+from cleanplate.segmentation.models.semantic import SemanticSegmenter
 
 
 def noise(rng, planes, size_hw):
@@ -38,19 +39,21 @@ class Noisy:
 
 def rfdetr():
     segmenter = RfDetrSegmenter.__new__(RfDetrSegmenter)
-    segmenter._name, segmenter._labels = "rfdetr_seg_nano.coco", COCO_LABELS
+    segmenter._model = get_model("rfdetr_seg_nano.coco")
     segmenter._networks = {"segment": Noisy()}
     return segmenter, COCO_LABELS
 
 
 def ade20k():
-    segmenter = Ade20kSegmenter.__new__(Ade20kSegmenter)
-    segmenter._labels, segmenter._networks = ADE20K_LABELS, {"segment": Noisy()}
+    segmenter = SemanticSegmenter.__new__(SemanticSegmenter)
+    segmenter._model = get_model("segformer_b0.ade20k")
+    segmenter._networks = {"segment": Noisy()}
     return segmenter, ADE20K_LABELS
 
 
 def clipseg():
     segmenter = ClipSegSegmenter.__new__(ClipSegSegmenter)
+    segmenter._model = get_model("clipseg_rd64.phrasecut")
     segmenter._networks = {"segment": Noisy()}
     segmenter._embedding = lambda phrase: np.zeros((1, 512), np.float32)
     return segmenter, ("red car", "a dog", "graffiti on the wall", "lamp")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cleanplate.errors import InputError, UnknownNameError, WeightsError
+from cleanplate.hub import get_model
 from cleanplate.labels.coco import COCO_IDS, COCO_LABELS
 from cleanplate.segmentation import create_segmenter
 from cleanplate.segmentation.models.rfdetr import RfDetrSegmenter
@@ -32,7 +33,7 @@ class Answers:
 
 def with_answers(*answers):
     segmenter = RfDetrSegmenter.__new__(RfDetrSegmenter)
-    segmenter._name, segmenter._labels = NAME, COCO_LABELS
+    segmenter._model = get_model(NAME)
     segmenter._networks = {"segment": Answers(*answers)}
     return segmenter
 
@@ -203,7 +204,7 @@ def test_the_whole_way_is_what_transformers_computes(shallow, astronaut):
     np.testing.assert_allclose(masks, expected.pred_masks.numpy(), atol=1e-2)
 
     # Its own scaling, which differs by the rounding to grey levels.
-    assert np.abs(segmenter._prepare(image) - pixels.numpy()).max() < 1.01 / 255 / min(deviation)
+    assert np.abs(segmenter._input(image) - pixels.numpy()).max() < 1.01 / 255 / min(deviation)
 
     # What it returns is what transformers finds, less what surer objects cover.
     segmenter._prepare = lambda image: pixels.numpy()

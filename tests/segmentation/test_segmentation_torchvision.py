@@ -14,8 +14,9 @@ from cleanplate.hub.install import import_model
 from cleanplate.hub.registry import get_model
 from cleanplate.hub.store import install
 from cleanplate.labels.voc import VOC_LABELS
+from cleanplate.runtime import resize
 from cleanplate.segmentation import create_segmenter
-from cleanplate.segmentation.models.torchvision import resized_as_published
+from cleanplate.segmentation.models.semantic import published_size
 
 torch = pytest.importorskip("torch")
 segmentation = pytest.importorskip("torchvision.models.segmentation")
@@ -202,6 +203,11 @@ def by_colour(tmp_path_factory):
         patch.setenv("CLEANPLATE_HOME", str(folder / "home"))
         install(get_model(SMALL), {"segment": folder / "colours.onnx"}, origin="own")
         return create_segmenter(SMALL, device="cpu")
+
+
+def resized_as_published(photo):
+    given = get_model("fcn_resnet50.coco_voc").preprocessing
+    return resize(photo, published_size(given, photo.shape[:2]), antialias=True)
 
 
 def counted(segmenter, monkeypatch):

@@ -3,7 +3,15 @@
 from cleanplate.hub.download import MIRROR_VARIABLE, OFFLINE_VARIABLE, Progress
 from cleanplate.hub.install import import_model, pull_model
 from cleanplate.hub.presets import PRESETS, preset_models
-from cleanplate.hub.registry import MODELS, Model, get_model, list_models, model_names, short_name
+from cleanplate.hub.registry import (
+    MODELS,
+    Model,
+    Preprocessing,
+    get_model,
+    list_models,
+    model_names,
+    short_name,
+)
 from cleanplate.hub.store import (
     HOME_VARIABLE,
     MANIFEST,
@@ -28,6 +36,7 @@ __all__ = [
     "PRESETS",
     "Manifest",
     "Model",
+    "Preprocessing",
     "Progress",
     "find_file",
     "get_model",

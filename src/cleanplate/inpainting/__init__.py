@@ -27,7 +27,7 @@ __all__ = [
 _FAMILIES = MappingProxyType(
     {
         "edgeconnect": ("edgeconnect", "EdgeConnectInpainter"),
-        "edgeconnect_published": ("edgeconnect_published", "PublishedEdgeConnectInpainter"),
+        "edgeconnect_published": ("edgeconnect", "PublishedEdgeConnectInpainter"),
         "lama": ("lama", "LamaInpainter"),
         "lama_onnx": ("lama", "FixedLamaInpainter"),
         "migan": ("migan", "MIGANInpainter"),

@@ -1,8 +1,11 @@
-"""The contract every inpainter keeps (tests/inpainting/test_inpainter_contract.py)."""
+"""The contract of inpainters, and the base of those that run networks."""
 
+from abc import ABC, abstractmethod
 from typing import Protocol
 
-from cleanplate.types import Mask, RGBImage
+from cleanplate.hub import get_model, read_file
+from cleanplate.runtime import Session
+from cleanplate.types import Mask, RGBImage, check_image_and_mask
 
 DEFAULT_REACH_PX = 32.0
 """Chosen by looking at sheets of EdgeConnect's fills."""
@@ -76,3 +79,58 @@ def max_concurrency(inpainter: Inpainter) -> int:
     """
     limit: int = getattr(inpainter, "max_concurrency", 1)
     return limit
+
+
+class NetworkInpainter(ABC):
+    """An inpainter whose networks are a registered model's files.
+
+    Args:
+        name: a registered model.
+        device: one of `cleanplate.hub.DEVICES`.
+        threads: CPU threads of one run; None takes every usable core.
+    """
+
+    def __init__(self, name: str, *, device: str = "auto", threads: int | None = None) -> None:
+        model = get_model(name, "inpainter")
+        self._name, self._given = model.name, model.preprocessing
+        self._networks = {
+            file.role: Session(
+                read_file(model, file.role), name=name, device=device, threads=threads
+            )
+            for file in model.files
+        }
+
+    @property
+    def name(self) -> str:
+        """Registered name."""
+        return self._name
+
+    @property
+    def provider(self) -> str:
+        """What runs the networks."""
+        return self._networks["fill"].provider
+
+    @property
+    def working_size(self) -> int | None:
+        """Long side in px at which it works best."""
+        return self._given.working_size_px
+
+    @property
+    def max_concurrency(self) -> int:
+        """How many windows at a time are worth it: several on a GPU."""
+        return self._networks["fill"].max_concurrency
+
+    def inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
+        """Return `image` with the hole filled; see `Inpainter.inpaint`."""
+        check_image_and_mask(image, mask)
+        return self._inpaint(image, mask) if mask.any() else image.copy()
+
+    def _padded_hw(self, mask: Mask) -> tuple[int, int]:
+        """Return the height and width that the network takes for a mask's."""
+        multiple, least = self._given.multiple_px, self._given.least_side_px
+        height, width = (-(-max(side, least) // multiple) * multiple for side in mask.shape)
+        return height, width
+
+    @abstractmethod
+    def _inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
+        """Do so for a mask that is not empty."""

@@ -10,11 +10,6 @@ from cleanplate.ops import coverage
 from cleanplate.types import Mask, RGBImage
 
 
-def rounded_up(length: int, *, multiple: int, least: int) -> int:
-    """Return the smallest multiple of `multiple` that is neither below `length` nor `least`, px."""
-    return -(-max(length, least) // multiple) * multiple
-
-
 def pad_to(
     image: RGBImage, mask: Mask, size_hw: tuple[int, int], *, border: int
 ) -> tuple[RGBImage, Mask]:

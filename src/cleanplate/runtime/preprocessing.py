@@ -1,39 +1,56 @@
-"""What networks want to be given, and what their answers mean."""
+"""Arrays that networks take, and probabilities from their outputs."""
 
 import numpy as np
 import numpy.typing as npt
 
 from cleanplate.types import RGBImage
 
-# Mean and deviation of R, G and B over ImageNet, on [0, 1]: what encoders that were trained on it
-# were given, here and in torchvision, timm and transformers.
-IMAGENET_MEAN = np.array((0.485, 0.456, 0.406), np.float32)
-IMAGENET_DEVIATION = np.array((0.229, 0.224, 0.225), np.float32)
 
-
-def prepare(image: RGBImage, size_hw: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Return an image as a network's input: scaled whatever its aspect, and normalised.
-
-    Scaled as Pillow does with BILINEAR, which averages what it shrinks; the image processors of
-    transformers and torchvision do the same to a rounding of one grey level.
+def resize(image: RGBImage, size_hw: tuple[int, int], *, antialias: bool) -> RGBImage:
+    """Return an image at another size, whatever its aspect ratio.
 
     Args:
         image: (h, w, 3) uint8, RGB. Not modified.
-        size_hw: of the input, in px.
+        size_hw: px.
+        antialias: average what shrinks, as Pillow does with BILINEAR (the image processors of
+            transformers and torchvision do the same to a rounding of one level); otherwise linear
+            between neighbouring pixels, as OpenCV does.
 
     Returns:
-        (1, 3, H, W) float32, contiguous; about [-2.1, 2.6].
+        (H, W, 3) uint8, RGB.
     """
+    if image.shape[:2] == size_hw:
+        return image
+    if not antialias:
+        import cv2
+
+        scaled = cv2.resize(image, size_hw[::-1], interpolation=cv2.INTER_LINEAR)
+        return np.asarray(scaled, np.uint8)
     from PIL import Image  # loads in 30 ms; nothing else here needs it
 
     picture = Image.fromarray(np.ascontiguousarray(image))
-    return normalise(np.asarray(picture.resize(size_hw[::-1], Image.Resampling.BILINEAR)))
+    return np.asarray(picture.resize(size_hw[::-1], Image.Resampling.BILINEAR), np.uint8)
 
 
-def normalise(image: RGBImage) -> npt.NDArray[np.float32]:
-    """Return an image of the right size already as a network's input; see `prepare`."""
-    normal = (image.astype(np.float32) / 255 - IMAGENET_MEAN) / IMAGENET_DEVIATION
-    return np.ascontiguousarray(normal.transpose(2, 0, 1)[None])
+def to_tensor(
+    image: RGBImage,
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0),
+) -> npt.NDArray[np.float32]:
+    """Return an (H, W, 3) uint8 image as (1, 3, H, W) float32, contiguous.
+
+    Args:
+        image: RGB. Not modified.
+        mean: subtracted from R, G and B in [0, 1].
+        std: what that is divided by.
+    """
+    tensor = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
+    tensor /= 255
+    if any(mean):
+        tensor -= np.array(mean, np.float32)[:, None, None]
+    if any(value != 1 for value in std):
+        tensor /= np.array(std, np.float32)[:, None, None]
+    return tensor
 
 
 def sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -53,10 +70,3 @@ def softmax(
     logits -= logits.max(axis=0)
     np.exp(logits, out=logits)
     return np.asarray(logits[channels] / logits.sum(axis=0), np.float32)
-
-
-def unit_tensor(image: RGBImage) -> npt.NDArray[np.float32]:
-    """Return an (H, W, 3) uint8 image as (1, 3, H, W) float32 in [0, 1]."""
-    tensor = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
-    tensor /= 255
-    return tensor

@@ -38,10 +38,8 @@ __all__ = [
 
 _FAMILIES = MappingProxyType(
     {
-        "deeplab": ("deeplab", "DeepLabSegmenter"),
+        "semantic": ("semantic", "SemanticSegmenter"),
         "rfdetr": ("rfdetr", "RfDetrSegmenter"),
-        "torchvision_semantic": ("torchvision", "TorchvisionSemanticSegmenter"),
-        "ade20k": ("ade20k", "Ade20kSegmenter"),
         "clipseg": ("clipseg", "ClipSegSegmenter"),
     }
 )

@@ -1,10 +1,16 @@
-"""The contract every segmenter keeps (tests/segmentation/test_segmenter_contract.py)."""
+"""The contract of segmenters, and the base of those that run networks."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from cleanplate.errors import UnknownNameError
-from cleanplate.types import Instance, RGBImage
+from cleanplate.hub import get_model, read_file
+from cleanplate.runtime import Session, resize, to_tensor
+from cleanplate.types import Instance, RGBImage, check_image
 
 
 class Segmenter(Protocol):
@@ -57,3 +63,71 @@ def choose_labels(asked: Collection[str], known: tuple[str, ...]) -> tuple[str, 
         if label not in known:
             raise UnknownNameError("label", label, known)
     return tuple(label for label in known if label in asked)
+
+
+class NetworkSegmenter(ABC):
+    """A segmenter whose networks are a registered model's files.
+
+    Args:
+        name: a registered model.
+        device: one of `cleanplate.hub.DEVICES`.
+        threads: CPU threads of one run; None takes every usable core.
+    """
+
+    def __init__(self, name: str, *, device: str = "auto", threads: int | None = None) -> None:
+        model = get_model(name, "segmenter")
+        self._model = model
+        self._networks = {
+            file.role: Session(
+                read_file(model, file.role), name=name, device=device, threads=threads
+            )
+            for file in model.files
+            if file.filename.endswith(".onnx")
+        }
+
+    @property
+    def name(self) -> str:
+        """Registered name."""
+        return self._model.name
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Canonical names of what can be found; empty: any words can be asked for."""
+        return self._model.labels
+
+    @property
+    def provider(self) -> str:
+        """What runs the networks."""
+        return next(iter(self._networks.values())).provider
+
+    def segment(self, image: RGBImage, labels: Collection[str]) -> list[Instance]:
+        """Return the objects of the asked classes; see `Segmenter.segment`."""
+        check_image(image)
+        asked = self._choose(labels)
+        return self._find(image, asked) if asked else []
+
+    def _choose(self, labels: Collection[str]) -> tuple[str, ...]:
+        """Return what is asked for, each once."""
+        return choose_labels(labels, self.labels)
+
+    @abstractmethod
+    def _find(self, image: RGBImage, asked: tuple[str, ...]) -> list[Instance]:
+        """Return the objects of the labels `asked`, of which there is one at least."""
+
+    def _input(
+        self, image: RGBImage, size_hw: tuple[int, int] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Return (1, 3, H, W) float32, an image as the network takes it.
+
+        Args:
+            image: (h, w, 3) uint8, RGB.
+            size_hw: px to scale it to; None takes the network's own size, if it has one.
+        """
+        given = self._model.preprocessing
+        size_hw = size_hw or given.size_hw or (image.shape[0], image.shape[1])
+        scaled = resize(image, size_hw, antialias=given.resampling == "antialiased")
+        return to_tensor(scaled, given.mean, given.std)
+
+    def _channels(self, asked: tuple[str, ...]) -> list[int]:
+        """Return the output's channels of some labels."""
+        return [self._model.channels[self.labels.index(label)] for label in asked]

@@ -9,8 +9,7 @@ from torchvision.models import segmentation
 from cleanplate.hub.convert import Conversion
 from cleanplate.hub.convert.checkpoints import fill_network, load_state
 from cleanplate.hub.convert.export import export_network
-from cleanplate.hub.registry import Model
-from cleanplate.runtime import IMAGENET_DEVIATION, IMAGENET_MEAN
+from cleanplate.hub.registry import IMAGENET_MEAN, IMAGENET_STD, Model
 
 _CLASSES = 21  # the background and VOC's 20
 
@@ -21,8 +20,8 @@ class _Normalised(torch.nn.Module):
     def __init__(self, network: torch.nn.Module) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("mean", torch.from_numpy(IMAGENET_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.from_numpy(IMAGENET_DEVIATION).view(1, 3, 1, 1))
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
 
     def forward(self, rgb: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.network((rgb - self.mean) / self.std)["out"]

@@ -15,21 +15,27 @@ from cleanplate.hub.registry import (
     torchvision,
 )
 from cleanplate.hub.registry.entry import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
     Checkpoint,
     Licence,
     Model,
     ModelFile,
     ModelKind,
+    Preprocessing,
     frozen_metrics,
 )
 
 __all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
     "MODELS",
     "Checkpoint",
     "Licence",
     "Model",
     "ModelFile",
     "ModelKind",
+    "Preprocessing",
     "frozen_metrics",
     "get_model",
     "list_models",

@@ -1,6 +1,15 @@
 """Networks for the 150 classes of ADE20K."""
 
-from cleanplate.hub.registry.entry import Checkpoint, Licence, Model, ModelFile, frozen_metrics
+from cleanplate.hub.registry.entry import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Checkpoint,
+    Licence,
+    Model,
+    ModelFile,
+    Preprocessing,
+    frozen_metrics,
+)
 from cleanplate.labels import ADE20K_LABELS
 
 _NVIDIA = Licence(
@@ -21,6 +30,8 @@ _CONTRACT = (
     "no background"
 )
 
+_PREPROCESSING = Preprocessing(size_hw=(512, 512), mean=IMAGENET_MEAN, std=IMAGENET_STD)
+
 _DATA = "ADE20K val, single scale, published by mmsegmentation for its own checkpoint"
 
 
@@ -28,12 +39,14 @@ def _segformer(size: str, *, miou: float, choose: str, checkpoint: Checkpoint) -
     return Model(
         name=f"segformer_{size}.ade20k",
         kind="segmenter",
-        family="ade20k",
+        family="semantic",
         files=(ModelFile(role="segment", filename=f"segformer_{size}_ade20k.onnx"),),
         checkpoints=(checkpoint,),
         converter="ade20k",
         page=f"https://huggingface.co/nvidia/segformer-{size}-finetuned-ade-512-512",
         labels=ADE20K_LABELS,
+        channels=tuple(range(len(ADE20K_LABELS))),  # no channel is the background
+        preprocessing=_PREPROCESSING,
         licence=_NVIDIA,
         source="SegFormer, Xie et al. 2021, arXiv:2105.15203; weights published by NVIDIA",
         recipe=f"trained by the authors: MiT-{size.upper()} encoder pretrained on ImageNet, "
@@ -49,7 +62,7 @@ ENTRIES = (
     Model(
         name="upernet_convnext_tiny.ade20k",
         kind="segmenter",
-        family="ade20k",
+        family="semantic",
         files=(ModelFile(role="segment", filename="upernet_convnext_tiny_ade20k.onnx"),),
         checkpoints=(
             Checkpoint(
@@ -62,6 +75,8 @@ ENTRIES = (
         converter="ade20k",
         page="https://huggingface.co/openmmlab/upernet-convnext-tiny",
         labels=ADE20K_LABELS,
+        channels=tuple(range(len(ADE20K_LABELS))),  # no channel is the background
+        preprocessing=_PREPROCESSING,
         licence=Licence(
             spdx="MIT",
             commercial="yes",

@@ -1,6 +1,14 @@
 """Networks that find what a phrase describes."""
 
-from cleanplate.hub.registry.entry import Checkpoint, Licence, Model, ModelFile
+from cleanplate.hub.registry.entry import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Checkpoint,
+    Licence,
+    Model,
+    ModelFile,
+    Preprocessing,
+)
 
 # Files of this commit of the publisher's repository.
 _FILES = (
@@ -35,6 +43,7 @@ ENTRIES = (
         converter="clipseg",
         page="https://huggingface.co/CIDAS/clipseg-rd64-refined",
         labels=(),
+        preprocessing=Preprocessing(size_hw=(352, 352), mean=IMAGENET_MEAN, std=IMAGENET_STD),
         licence=Licence(
             spdx="Apache-2.0",
             commercial="unclear",

@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-ModelKind = Literal["segmenter", "inpainter", "prompter"]
+ModelKind = Literal["segmenter", "inpainter", "prompter", "effects"]
+
+Resampling = Literal["antialiased", "bilinear"]
+"""How a photo is scaled: averaging what it shrinks, or linear between neighbouring pixels."""
 
 Commercial = Literal["yes", "no", "unclear"]
 """Whether the licence of the weights permits commercial use.
@@ -48,6 +51,25 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preprocessing:
+    """How a photo becomes the input of a network; channels are in the order R, G, B."""
+
+    size_hw: tuple[int, int] | None = None  # px; the whole photo is shown at it; None: see below
+    short_side_px: int | None = None  # the whole photo is shown with this short side; None: any
+    working_size_px: int | None = None  # of an inpainter: the long side that suits it best
+    multiple_px: int = 1  # both sides are padded to multiples of it
+    least_side_px: int = 1  # and to this at least
+    resampling: Resampling = "antialiased"
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # subtracted from RGB in [0, 1]
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)  # what that is divided by
+
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Of R, G and B over ImageNet, in [0, 1]: what encoders pretrained on it were given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """A trained model and what a user must know before using it."""
 
@@ -59,6 +81,8 @@ class Model:
     converter: str | None = None  # a module of `models.convert`; set where there are checkpoints
     page: str | None = None  # where a person finds the files
     labels: tuple[str, ...] = ()  # what a segmenter finds; empty: any words, or no segmenter
+    channels: tuple[int, ...] = ()  # of the network's output, one for each label
+    preprocessing: Preprocessing = Preprocessing()
     licence: Licence
     source: str  # the paper the architecture is from, and the weights' publisher
     recipe: str  # how these weights were made

@@ -1,6 +1,13 @@
 """Inpainters of other publishers."""
 
-from cleanplate.hub.registry.entry import Checkpoint, Licence, Model, ModelFile, frozen_metrics
+from cleanplate.hub.registry.entry import (
+    Checkpoint,
+    Licence,
+    Model,
+    ModelFile,
+    Preprocessing,
+    frozen_metrics,
+)
 
 _PLACES2 = "Places2 (Zhou et al. 2017), photos of scenes whose owners' terms permit research only"
 
@@ -18,6 +25,7 @@ def _edgeconnect(data: str, title: str, training_photos: str, choose: str) -> Mo
         name=f"edgeconnect.{data}",
         kind="inpainter",
         family="edgeconnect_published",
+        preprocessing=Preprocessing(working_size_px=256, multiple_px=4, least_side_px=32),
         files=tuple(
             ModelFile(role=role, filename=f"edgeconnect_{data}_{role}.onnx")
             for role in ("edges", "fill")
@@ -106,6 +114,9 @@ _LAMA = (
         name="lama.places",
         kind="inpainter",
         family="lama_onnx",
+        preprocessing=Preprocessing(
+            size_hw=(512, 512), working_size_px=512, multiple_px=8, least_side_px=16
+        ),
         files=(
             ModelFile(
                 role="fill",
@@ -132,6 +143,7 @@ _LAMA = (
         name="big_lama.places",
         kind="inpainter",
         family="lama",
+        preprocessing=Preprocessing(working_size_px=512, multiple_px=8, least_side_px=16),
         files=(ModelFile(role="fill", filename="big_lama_places.onnx"),),
         checkpoints=(
             Checkpoint(
@@ -162,6 +174,7 @@ _MIGAN = (
         name="migan.places2",
         kind="inpainter",
         family="migan",
+        preprocessing=Preprocessing(working_size_px=512, least_side_px=16),
         files=(
             ModelFile(
                 role="fill",

@@ -1,6 +1,15 @@
 """Models that outline what a person points at."""
 
-from cleanplate.hub.registry.entry import Checkpoint, Licence, Model, ModelFile, frozen_metrics
+from cleanplate.hub.registry.entry import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Checkpoint,
+    Licence,
+    Model,
+    ModelFile,
+    Preprocessing,
+    frozen_metrics,
+)
 
 _PROMPTS = (
     "points float32 (1, N, 2): x, y in px of what the network sees; labels int64 (1, N): 0 beside "
@@ -39,6 +48,7 @@ ENTRIES = (
         "code and configurations in github.com/facebookresearch/sam2",
         training_photos="SA-1B, 11 million photos licensed by Meta, and SA-V, 51 thousand videos "
         "filmed by crowd workers (CC BY 4.0), with further licensed videos",
+        preprocessing=Preprocessing(size_hw=(1024, 1024), mean=IMAGENET_MEAN, std=IMAGENET_STD),
         contract="image: image float32 (1, 3, 1024, 1024), RGB of the photo scaled to both sides, "
         "in [0, 1], minus (0.485, 0.456, 0.406), over (0.229, 0.224, 0.225) -> coarse (1, 256, 64, "
         "64), middle (1, 64, 128, 128), fine (1, 32, 256, 256); prompt: these three, "
@@ -84,6 +94,7 @@ ENTRIES = (
         recipe="trained by the authors: the features of SAM's ViT-H encoder distilled into "
         "TinyViT, prompt encoder and mask decoder from SAM; on one GPU in less than a day",
         training_photos="1 % of SA-1B, which is 11 million photos licensed by Meta",
+        preprocessing=Preprocessing(size_hw=(1024, 1024), mean=IMAGENET_MEAN, std=IMAGENET_STD),
         contract="image: image float32 (1, 3, 1024, 1024), RGB of the photo scaled to a long side "
         "of 1024, in [0, 1], minus (0.485, 0.456, 0.406), over (0.229, 0.224, 0.225), padded "
         "with zeros at the right and below -> coarse (1, 256, 64, 64); prompt: coarse, "

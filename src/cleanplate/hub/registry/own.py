@@ -1,7 +1,7 @@
 """Networks of the built-in architectures that users train themselves, by training/."""
 
 from cleanplate.hub.registry.builtin import DEEPLAB_CONTRACT, EDGECONNECT_CONTRACT
-from cleanplate.hub.registry.entry import Licence, Model, ModelFile
+from cleanplate.hub.registry.entry import Licence, Model, ModelFile, Preprocessing
 from cleanplate.labels import VOC_LABELS
 
 _LICENCE = Licence(
@@ -17,10 +17,12 @@ ENTRIES = (
     Model(
         name="deeplabv3plus.own",
         kind="segmenter",
-        family="deeplab",
+        family="semantic",
         files=(ModelFile(role="segment", filename="deeplabv3plus.onnx"),),
         page=_PAGE,
         labels=VOC_LABELS,
+        channels=tuple(range(1, len(VOC_LABELS) + 1)),  # channel 0: background
+        preprocessing=Preprocessing(multiple_px=32),
         licence=_LICENCE,
         source="DeepLabV3+, Chen et al. 2018, arXiv:1802.02611",
         recipe=_RECIPE,
@@ -32,6 +34,7 @@ ENTRIES = (
         name="edgeconnect.own",
         kind="inpainter",
         family="edgeconnect",
+        preprocessing=Preprocessing(working_size_px=256, multiple_px=4, least_side_px=32),
         files=(
             ModelFile(role="edges", filename="edgeconnect_own_edges.onnx"),
             ModelFile(role="fill", filename="edgeconnect_own_fill.onnx"),

@@ -1,7 +1,16 @@
 """RF-DETR-Seg: instances of COCO's classes under a permissive licence."""
 
-from cleanplate.hub.registry.entry import Checkpoint, Licence, Model, ModelFile, frozen_metrics
-from cleanplate.labels import COCO_LABELS
+from cleanplate.hub.registry.entry import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Checkpoint,
+    Licence,
+    Model,
+    ModelFile,
+    Preprocessing,
+    frozen_metrics,
+)
+from cleanplate.labels import COCO_IDS, COCO_LABELS
 
 _LICENCE = Licence(
     spdx="Apache-2.0",
@@ -32,6 +41,10 @@ def _size(
         converter="rfdetr",
         page="https://github.com/roboflow/rf-detr",
         labels=COCO_LABELS,
+        channels=tuple(COCO_IDS[label] for label in COCO_LABELS),
+        preprocessing=Preprocessing(
+            size_hw=(side, side), resampling="bilinear", mean=IMAGENET_MEAN, std=IMAGENET_STD
+        ),
         licence=_LICENCE,
         source="RF-DETR, Robinson et al. 2025, arXiv:2511.09554; weights published by Roboflow",
         recipe="trained by Roboflow: DINOv2-S encoder with windowed attention, sizes found by "

@@ -1,8 +1,15 @@
-"""Semantic segmenters of the VOC classes, published by torchvision."""
+"""Semantic segmenters of the VOC classes that torchvision publishes."""
 
 from collections.abc import Mapping
 
-from cleanplate.hub.registry.entry import Checkpoint, Licence, Model, ModelFile, frozen_metrics
+from cleanplate.hub.registry.entry import (
+    Checkpoint,
+    Licence,
+    Model,
+    ModelFile,
+    Preprocessing,
+    frozen_metrics,
+)
 from cleanplate.labels import VOC_LABELS
 
 _URL = "https://download.pytorch.org/models/"
@@ -44,7 +51,7 @@ def _semantic(
     return Model(
         name=f"{architecture}.coco_voc",
         kind="segmenter",
-        family="torchvision_semantic",
+        family="semantic",
         files=(ModelFile(role="segment", filename=f"{architecture}_coco_voc.onnx"),),
         checkpoints=(
             Checkpoint(
@@ -54,6 +61,8 @@ def _semantic(
         converter="torchvision_semantic",
         page=_PAGE,
         labels=VOC_LABELS,
+        channels=tuple(range(1, len(VOC_LABELS) + 1)),  # channel 0: background
+        preprocessing=Preprocessing(short_side_px=520),
         licence=_LICENCE,
         source=f"{paper}; weights COCO_WITH_VOC_LABELS_V1 of torchvision",
         recipe="trained by torchvision on the photos of COCO train2017 that show any of the 20 VOC "

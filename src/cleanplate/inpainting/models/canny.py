@@ -28,7 +28,7 @@ def grey_of(image: RGBImage) -> Grey:
     return np.asarray((image * (1 / 255)) @ _GREY, np.float64)
 
 
-def find_edges(grey: Grey, known: Mask) -> Mask:
+def canny_edges(grey: Grey, known: Mask) -> Mask:
     """Return the Canny edges of the known part of an image.
 
     Args:

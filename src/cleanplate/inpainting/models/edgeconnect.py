@@ -1,15 +1,30 @@
-"""The built-in EdgeConnect: the hole's edges, its colours, and how they are made to fit in.
+"""EdgeConnect: two generators, one for the edges of the hole, then one for its colours.
 
-Written from the paper (see `edge_guided`) and from the tensor contract of our own weights.
+The built-in one is written from the paper and from the contract of our own weights; the published
+one runs its authors' checkpoints as their program does. What differs there: the photo is neither
+cropped nor squashed to 256 x 256, sides that are no multiples of 4 are padded, and levels are
+rounded to the nearest.
+
+References:
+    Nazeri et al., EdgeConnect: Generative Image Inpainting with Adversarial Edge Learning, 2019,
+    arXiv:1901.00212; `EdgeConnect.test` and `Dataset.load_edge` of
+    https://github.com/knazeri/edge-connect at commit 3142579.
 """
+
+from abc import abstractmethod
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.inpainting.models.edge_guided import EdgeGuidedInpainter, FloatImage
+from cleanplate.inpainting.base import NetworkInpainter
+from cleanplate.inpainting.fitting import composite, pad_to, planes_of
+from cleanplate.inpainting.models.canny import canny_edges, grey_of
 from cleanplate.ops import pull_push
 from cleanplate.types import Mask, RGBImage
+
+_PLANES_WITH_MASK = 5  # RGB and edges, and the mask: networks trained by users may see that too
+_WHITE = np.float32(1)  # the paint that marks the hole, as in the paper
 
 GREY_WEIGHTS = np.array([0.2125, 0.7154, 0.0721], np.float32)  # of R, G, B, as in training
 _CANNY_SIGMA_PX = 2.0  # section 3.2 of the paper
@@ -22,8 +37,63 @@ _PLANE_SHARE = 0.85  # ... this share of it: claws and cables that the mask miss
 _LEAST_RING = 24  # px; fewer say nothing about a plane
 _THIN_PX = 1.6  # a hole nowhere deeper than this is a scratch: the network may leave it white
 
+FloatImage = npt.NDArray[np.float32]
+"""(H, W, 3) float32, RGB in [0, 1]."""
 
-class EdgeConnectInpainter(EdgeGuidedInpainter):
+Plane = npt.NDArray[np.float32]
+"""(H, W) float32 in [0, 1]."""
+
+
+class _TwoGenerators(NetworkInpainter):
+    """The two generators of EdgeConnect and the planes they take."""
+
+    def _inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
+        padded, hole = pad_to(image, mask, self._padded_hw(mask), border=cv2.BORDER_REPLICATE)
+        return composite(image, mask, self._generate(padded, hole) * 255)
+
+    @abstractmethod
+    def _generate(self, image: RGBImage, hole: Mask) -> FloatImage:
+        """Return colours for the hole; what is given for other pixels does not matter.
+
+        Args:
+            image: (H, W, 3) uint8, H and W multiples of 4.
+            hole: (H, W) bool.
+        """
+
+    def _draw(
+        self, grey: npt.NDArray[np.floating], edges: npt.NDArray[np.generic], hole: Mask
+    ) -> Plane:
+        """Run the first generator.
+
+        Args:
+            grey: (H, W) in [0, 1]; what it holds in the hole is painted over.
+            edges: (H, W), 1 on the edges of what is known, 0 elsewhere.
+            hole: (H, W) bool.
+
+        Returns:
+            (H, W) edges as likely as 1, inside the hole and outside.
+        """
+        planes = [np.where(hole, _WHITE, grey), edges, hole]
+        drawn = self._networks["edges"].run(np.stack(planes).astype(np.float32)[None])
+        return np.asarray(drawn[0, 0])
+
+    def _paint(self, rgb: FloatImage, edges: Plane, hole: Mask) -> FloatImage:
+        """Run the second generator.
+
+        Args:
+            rgb: (H, W, 3) in [0, 1]; what it holds in the hole is painted over.
+            edges: (H, W) in [0, 1].
+            hole: (H, W) bool.
+        """
+        planes = [np.where(hole[..., None], _WHITE, rgb), edges]
+        network = self._networks["fill"]
+        if network.input_shapes[0][1] == _PLANES_WITH_MASK:
+            planes.append(hole.astype(np.float32))
+        filled = network.run(planes_of(np.dstack(planes)))[0]  # (3, H, W)
+        return np.asarray(filled.transpose(1, 2, 0))
+
+
+class EdgeConnectInpainter(_TwoGenerators):
     """The two generators of EdgeConnect, with the fill's colours matched to the hole's border.
 
     Args:
@@ -49,6 +119,17 @@ class EdgeConnectInpainter(EdgeGuidedInpainter):
         drawn = self._draw(grey, np.where(near, np.float32(0), known), hole)
         generated = self._paint(rgb, np.where(hole, drawn, known), hole)
         return _flatten(_match_border(generated, rgb, hole), rgb, hole)
+
+
+class PublishedEdgeConnectInpainter(_TwoGenerators):
+    """The two generators as published: no colours are matched, that is left to the pipeline."""
+
+    def _generate(self, image: RGBImage, hole: Mask) -> FloatImage:
+        grey = grey_of(image)
+        drawn = self._draw(grey, canny_edges(grey, ~hole), hole)
+        # Neither thresholded nor replaced by the Canny edges outside the hole: the second generator
+        # was trained on what the first one draws everywhere.
+        return self._paint(image.astype(np.float32) / np.float32(255), drawn, hole)
 
 
 def find_edges(grey: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

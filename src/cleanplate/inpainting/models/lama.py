@@ -9,24 +9,16 @@ Reference:
 import cv2
 import numpy as np
 
-from cleanplate.inpainting.fitting import composite, inpaint_scaled, pad_to, planes_of, rounded_up
-from cleanplate.inpainting.network_inpainter import NetworkInpainter
+from cleanplate.errors import WeightsError
+from cleanplate.inpainting.base import NetworkInpainter
+from cleanplate.inpainting.fitting import composite, inpaint_scaled, pad_to, planes_of
 from cleanplate.types import Mask, RGBImage
-
-_SIDE_MULTIPLE = 8  # px; three convolutions of stride 2
-_LEAST_SIDE = 16  # px; at an eighth of less there is nothing to mirror
-_WORKING_SIZE = 512  # px; twice its training crops; beyond, time grows faster than the area
 
 
 class LamaInpainter(NetworkInpainter):
     """LaMa for images of any size whose sides are multiples of 8."""
 
     _level = np.float32(255)  # of full brightness, times what the network returns for it
-
-    @property
-    def working_size(self) -> int:
-        """512 px: twice the size of the crops it was trained on."""
-        return _WORKING_SIZE
 
     @property
     def reach_px(self) -> None:
@@ -39,10 +31,7 @@ class LamaInpainter(NetworkInpainter):
         return True
 
     def _inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
-        height, width = (
-            rounded_up(side, multiple=_SIDE_MULTIPLE, least=_LEAST_SIDE) for side in mask.shape
-        )
-        return self._run(image, mask, (height, width))
+        return self._run(image, mask, self._padded_hw(mask))
 
     def _run(self, image: RGBImage, mask: Mask, size_hw: tuple[int, int]) -> RGBImage:
         """Run the network on the image padded to a size that it takes."""
@@ -63,6 +52,10 @@ class FixedLamaInpainter(LamaInpainter):
     _level = np.float32(1)
 
     def _inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
-        if max(mask.shape) > _WORKING_SIZE:
-            return composite(image, mask, inpaint_scaled(self._inpaint, image, mask, _WORKING_SIZE))
-        return self._run(image, mask, (_WORKING_SIZE, _WORKING_SIZE))
+        size_hw = self._given.size_hw
+        if size_hw is None:
+            raise WeightsError(f"{self.name}: the registry states no size")
+        if max(mask.shape) > max(size_hw):
+            filled = inpaint_scaled(self._inpaint, image, mask, max(size_hw))
+            return composite(image, mask, filled)
+        return self._run(image, mask, size_hw)

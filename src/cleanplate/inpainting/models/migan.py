@@ -9,23 +9,16 @@ Reference:
 import cv2
 import numpy as np
 
+from cleanplate.inpainting.base import NetworkInpainter
 from cleanplate.inpainting.fitting import composite, pad_to, planes_of
-from cleanplate.inpainting.network_inpainter import NetworkInpainter
 from cleanplate.ops import pull_push
 from cleanplate.types import Mask, RGBImage
 
-_WORKING_SIZE = 512  # px, of the network inside
-_LEAST_SIDE = 16  # px; the file's blending mirrors a few px and fails on less
 _KNOWN, _HOLE = np.uint8(255), np.uint8(0)  # the other way round than here
 
 
 class MIGANInpainter(NetworkInpainter):
     """MI-GAN's published pipeline, its soft edge kept to the hole."""
-
-    @property
-    def working_size(self) -> int:
-        """512 px: what the file scales everything to."""
-        return _WORKING_SIZE
 
     @property
     def reach_px(self) -> None:
@@ -41,18 +34,17 @@ class MIGANInpainter(NetworkInpainter):
         # The file blends what it is given into the hole's first few px, where the object would
         # remain as an outline: it is given the surroundings, continued smoothly.
         ground = composite(image, mask, pull_push(image.astype(np.float32), ~mask))
-        padded, hole = pad_to(ground, mask, _size_for(mask), border=cv2.BORDER_REFLECT)
+        padded, hole = pad_to(ground, mask, self._size_for(mask), border=cv2.BORDER_REFLECT)
         known = np.where(hole, _HOLE, _KNOWN)
         filled = self._networks["fill"].run(planes_of(padded), known[None, None])[0]
         return composite(image, mask, filled.transpose(1, 2, 0))
 
+    def _size_for(self, mask: Mask) -> tuple[int, int]:
+        """Return the height and width to pad to.
 
-def _size_for(mask: Mask) -> tuple[int, int]:
-    """Return the height and width to pad to.
-
-    Of what is larger than 512 px the file cuts out a square around the holes; what is not it takes
-    whole and stretches to a square. It is made one before that.
-    """
-    height, width = (max(side, _LEAST_SIDE) for side in mask.shape)
-    side = max(height, width)
-    return (side, side) if side <= _WORKING_SIZE else (height, width)
+        Of what is larger than 512 px the file cuts out a square around the holes; what is not it
+        takes complete and stretches to a square. It is made one before that.
+        """
+        height, width = self._padded_hw(mask)
+        side = max(height, width)
+        return (side, side) if side <= (self.working_size or 0) else (height, width)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from cleanplate.errors import InputError
 from cleanplate.hub import get_model, read_file
-from cleanplate.runtime import Session, normalise
+from cleanplate.runtime import Session, to_tensor
 from cleanplate.segmentation.interactive.prompts import Outline, Point, Prepared, check_prompts
 from cleanplate.types import Box, RGBImage, check_image
 
@@ -43,7 +43,7 @@ class SamPrompter:
 
     def __init__(self, name: str, *, device: str = "auto", threads: int | None = None) -> None:
         model = get_model(name, "prompter")
-        self._name = model.name
+        self._name, self._given = model.name, model.preprocessing
         self._image, self._prompt = (
             Session(read_file(model, role), name=name, device=device, threads=threads)
             for role in ("image", "prompt")
@@ -69,7 +69,9 @@ class SamPrompter:
             (width, height), Image.Resampling.BILINEAR
         )
         seen = np.zeros((1, 3, _SIDE, _SIDE), np.float32)
-        seen[:, :, :height, :width] = normalise(np.asarray(scaled))
+        seen[:, :, :height, :width] = to_tensor(
+            np.asarray(scaled), self._given.mean, self._given.std
+        )
         features = self._image.run_all(seen)
         return Prepared(self._name, size_hw, tuple(features))
 

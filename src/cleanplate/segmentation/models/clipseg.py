@@ -13,14 +13,13 @@ import numpy.typing as npt
 
 from cleanplate.errors import InputError
 from cleanplate.hub import get_model, read_file
-from cleanplate.runtime import prepare, sigmoid
+from cleanplate.runtime import sigmoid
+from cleanplate.segmentation.base import NetworkSegmenter
 from cleanplate.segmentation.instances import find_instances
 from cleanplate.segmentation.models.clip_text import PhraseEncoder
 from cleanplate.segmentation.multiscale import Probabilities
-from cleanplate.segmentation.network_segmenter import NetworkSegmenter
 from cleanplate.types import Instance, RGBImage
 
-_SIDE = 352  # px of the square the network was trained on and is published for
 _KNOWN_PHRASES = 256  # whose embeddings are kept, 2 kB each
 _PHRASES_AT_ONCE = 8  # more take more memory: each has a map of 352 x 352
 
@@ -60,7 +59,7 @@ class ClipSegSegmenter(NetworkSegmenter):
         Returns:
             (C, 352, 352) in [0, 1].
         """
-        pixels = prepare(part, (_SIDE, _SIDE))
+        pixels = self._input(part)
         maps = [
             self._networks["segment"].run(pixels, embeddings[start : start + _PHRASES_AT_ONCE])
             for start in range(0, len(embeddings), _PHRASES_AT_ONCE)

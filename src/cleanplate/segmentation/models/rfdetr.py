@@ -10,28 +10,15 @@ Reference:
 """
 
 import math
-from types import MappingProxyType
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.labels import COCO_IDS
 from cleanplate.ops import resample
-from cleanplate.runtime import normalise, sigmoid
+from cleanplate.runtime import sigmoid
+from cleanplate.segmentation.base import NetworkSegmenter
 from cleanplate.segmentation.instances import Candidate, separate_instances
-from cleanplate.segmentation.network_segmenter import NetworkSegmenter
 from cleanplate.types import Instance, RGBImage
-
-_SIDES = MappingProxyType(
-    {
-        "rfdetr_seg_nano.coco": 312,
-        "rfdetr_seg_small.coco": 384,
-        "rfdetr_seg_medium.coco": 432,
-        "rfdetr_seg_large.coco": 504,
-    }
-)
-"""Model -> px of its square input."""
 
 _SURE = 0.5  # score above which a query is an object; the default of `RFDETR.predict`
 
@@ -46,9 +33,8 @@ class RfDetrSegmenter(NetworkSegmenter):
     """
 
     def _find(self, image: RGBImage, asked: tuple[str, ...]) -> list[Instance]:
-        logits, masks = self._networks["segment"].run_all(self._prepare(image))
-        # (Q, C) of the asked classes only; column i of the network is category id i.
-        scores = sigmoid(logits[0][:, [COCO_IDS[label] for label in asked]])
+        logits, masks = self._networks["segment"].run_all(self._input(image))
+        scores = sigmoid(logits[0][:, self._channels(asked)])  # (Q, C) of the asked classes
         candidates = []
         for query, index in np.argwhere(scores > _SURE).tolist():
             score = float(scores[query, index])
@@ -56,11 +42,6 @@ class RfDetrSegmenter(NetworkSegmenter):
             if candidate is not None:
                 candidates.append(candidate)
         return separate_instances(candidates, image.shape[:2])
-
-    def _prepare(self, image: RGBImage) -> npt.NDArray[np.float32]:
-        side = _SIDES[self._name]
-        scaled = cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR)
-        return normalise(np.asarray(scaled, np.uint8))
 
 
 def _enlarged(

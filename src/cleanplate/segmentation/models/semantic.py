@@ -1,0 +1,88 @@
+"""Semantic networks: a probability of each class for each pixel, in photos of any size.
+
+The built-in DeepLabV3+ is shown the photo at several scales. The published networks are costly:
+they are shown the whole photo as their publishers do it, and of larger photos only what seems to
+hold an object, once more at a closer scale.
+
+References:
+    Chen et al., Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation,
+    ECCV 2018, arXiv:1802.02611. Long et al., Fully Convolutional Networks for Semantic
+    Segmentation, CVPR 2015, arXiv:1411.4038. Chen et al., Rethinking Atrous Convolution for
+    Semantic Image Segmentation, 2017, arXiv:1706.05587. Howard et al., Searching for MobileNetV3,
+    ICCV 2019, arXiv:1905.02244. Xie et al., SegFormer, NeurIPS 2021, arXiv:2105.15203. Xiao et al.,
+    Unified Perceptual Parsing for Scene Understanding, ECCV 2018, arXiv:1807.10221. Liu et al., A
+    ConvNet for the 2020s, CVPR 2022, arXiv:2201.03545.
+"""
+
+from cleanplate.hub import Preprocessing
+from cleanplate.runtime import softmax
+from cleanplate.segmentation.base import NetworkSegmenter
+from cleanplate.segmentation.instances import find_instances
+from cleanplate.segmentation.multiscale import FIRST_PASS_SIDE, Probabilities, predict_multiscale
+from cleanplate.types import Instance, RGBImage
+
+# Ours, for photos narrower than 1:4, which would take memory without bound.
+_LONGEST_SIDE = 2080  # px
+_LEAST_SIDE = 32  # px; the deepest layer's stride
+
+
+class SemanticSegmenter(NetworkSegmenter):
+    """Finds the classes of a semantic network in photos of any size.
+
+    Args:
+        name: a registered model of this family.
+        device: one of `cleanplate.runtime.DEVICES`.
+        threads: CPU threads of one run; None takes every usable core.
+    """
+
+    def _find(self, image: RGBImage, asked: tuple[str, ...]) -> list[Instance]:
+        channels = self._channels(asked)
+
+        def predict(part: RGBImage) -> Probabilities:
+            return self.probabilities(part, (part.shape[0], part.shape[1]), channels)
+
+        published = published_size(self._model.preprocessing, (image.shape[0], image.shape[1]))
+        probabilities = predict_multiscale(
+            image,
+            predict,
+            first_pass=None
+            if published is None
+            else self.probabilities(image, published, channels),
+            first_pass_side=FIRST_PASS_SIDE if published is None else max(published),
+            max_concurrency=self._networks["segment"].max_concurrency,
+        )
+        return find_instances(probabilities, asked, image.shape[:2])
+
+    def probabilities(
+        self, part: RGBImage, size_hw: tuple[int, int], channels: list[int] | slice = slice(None)
+    ) -> Probabilities:
+        """Return the probability of some classes in an image or a part of one.
+
+        Args:
+            part: (h, w, 3) uint8, RGB.
+            size_hw: px at which the network sees it.
+            channels: of the network's output.
+
+        Returns:
+            (C, h', w') float32 in [0, 1].
+        """
+        return softmax(self._networks["segment"].run(self._input(part, size_hw))[0], channels)
+
+
+def published_size(given: Preprocessing, size_hw: tuple[int, int]) -> tuple[int, int] | None:
+    """Return the size at which the network's publisher shows it a whole photo.
+
+    Args:
+        given: of the network. By its short side, the long one is rounded down, as torchvision does.
+        size_hw: of the photo, in px.
+
+    Returns:
+        Height and width in px; None where the registry states no size.
+    """
+    if given.short_side_px is None:
+        return given.size_hw
+    short, long = min(size_hw), max(size_hw)
+    at_short, at_long = given.short_side_px, int(given.short_side_px * long / short)
+    if at_long > _LONGEST_SIDE:
+        at_short, at_long = max(_LEAST_SIDE, _LONGEST_SIDE * short // long), _LONGEST_SIDE
+    return (at_long, at_short) if size_hw[1] <= size_hw[0] else (at_short, at_long)
