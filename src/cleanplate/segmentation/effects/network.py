@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.hub import get_model, read_file
-from cleanplate.ops import box_of
+from cleanplate.ops import bounding_box
 from cleanplate.runtime import Session
 from cleanplate.types import Box, Mask, RGBImage, check_image_and_mask
 
@@ -54,7 +54,7 @@ class EffectsDetector:
         check_image_and_mask(image, mask)
         found = np.zeros_like(mask)
         if mask.any():
-            box = box_of(mask)
+            box = bounding_box(mask)
             views = [_View(box, context, mask.shape) for context in _CONTEXTS]
             inputs = np.stack([view.network_input(image, mask) for view in views])
             both = self._network.run(np.concatenate([inputs, inputs[..., ::-1]]))[:, 0]
