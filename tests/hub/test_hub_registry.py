@@ -117,8 +117,10 @@ def test_built_in_weights_are_the_projects_own(model):
 @each_built_in
 def test_roles_are_what_the_adapters_ask_for(model):
     roles = tuple(file.role for file in model.files)
-    assert roles == {"segmenter": ("segment",), "inpainter": ("edges", "fill")}[model.kind]
-    assert model.labels == {"segmenter": VOC_LABELS, "inpainter": ()}[model.kind]
+    expected = {"segmenter": ("segment",), "inpainter": ("edges", "fill"), "effects": ("effects",)}
+    assert roles == expected[model.kind]
+    assert model.labels == (VOC_LABELS if model.kind == "segmenter" else ())
+    assert len(model.channels) == len(model.labels)
     assert model.size_bytes == sum(file.size_bytes for file in model.files)
 
 
