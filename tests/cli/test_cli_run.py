@@ -256,7 +256,7 @@ def test_a_photo_in_a_closed_folder_is_not_taken_for_a_wrong_label(cli, make_pho
     monkeypatch.setattr(Path, "stat", refuse)
     ran = cli("run", "in/a.png", "-o", "out", "--remove", "person")
     assert ran.code == 2
-    assert "in/a.png: may not be looked at; check the rights of its folder" in ran.err
+    assert "in/a.png: permission denied; check the permissions" in ran.err
 
 
 def test_masks_that_a_later_run_does_not_make_are_told(cli, make_photo):

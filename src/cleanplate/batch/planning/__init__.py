@@ -1,4 +1,4 @@
-"""What a run reads and writes, decided before anything starts."""
+"""What a run reads and writes, planned before anything starts."""
 
 from cleanplate.batch.planning.discovery import PhotoFilter, Walk, walk_folder
 from cleanplate.batch.planning.example_files import (

@@ -15,7 +15,7 @@ Parts = tuple[str, ...]
 
 @dataclass(slots=True)
 class Walk:
-    """What walking came across besides photos."""
+    """What a walk found besides photos."""
 
     ignored: int = 0  # files that are not photos by name, or hidden
     unreadable: list[tuple[Path, str]] = field(default_factory=list)  # folder, cause
@@ -28,15 +28,15 @@ def walk_folder(
 ) -> Iterator[Parts]:
     """Yield the photos in `folder`: its own first, then those of its sub-folders, by name.
 
-    Hidden files count as other files and hidden folders are passed over, as the system's own copies
-    lie there (`._a.jpg`, `.thumbnails`). Links to files are photos like any other; links to folders
+    Hidden files count as other files and hidden folders are ignored, as they hold copies made by
+    the system (`._a.jpg`, `.thumbnails`). Links to files are like other photos; links to folders
     are listed in `walk` and not followed, so that no loop is possible and no photo comes twice.
 
     Args:
-        folder: where to look.
-        walk: collects what is not a photo.
-        recursive: whether to look into sub-folders.
-        excluded: real paths of folders not to look into.
+        folder: to walk.
+        walk: collects everything that is not a photo.
+        recursive: whether to enter sub-folders.
+        excluded: real paths of folders not to enter.
     """
     return _walk(folder, (), walk, excluded, enter=lambda _: recursive, take=lambda _: True)
 
@@ -47,7 +47,7 @@ def walk_pattern(
     """Return the folder before the first wildcard, and the photos below it that `pattern` matches.
 
     `*`, `?` and `[...]` match within a name, `**` any number of folders. A folder that matches
-    stands for its direct photos, and with `recursive` for all, as if it had been named.
+    means its direct photos, and with `recursive` all of them, as if it had been named.
     """
     names = pattern.parts
     first = next(index for index, name in enumerate(names) if has_wildcard(name))
@@ -128,7 +128,7 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 
 def matches_pattern(parts: Parts, pattern: Parts) -> bool:
-    """Return whether the whole of `parts` matches the whole of `pattern`, name by name."""
+    """Return whether all of `parts` matches all of `pattern`, name by name."""
     if not pattern:
         return not parts
     if pattern[0] == "**":
@@ -180,12 +180,12 @@ def notes_of(walk: Walk, left_out: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoFilter:
-    """Globs and sizes. A glob without a slash is compared with each name in a path on its own.
+    """Globs and sizes. A glob without a slash is compared with each name in a path.
 
     A photo's path is the one below the input folder, for a named file its name.
     """
 
-    include: tuple[str, ...] = ()  # one of them has to match the photo's name or path
+    include: tuple[str, ...] = ()  # one of them must match the photo's name or path
     exclude: tuple[str, ...] = ()  # none of them may match its path, its name or a folder's
     min_size: int | None = None  # px of the long side
     max_size: int | None = None
@@ -194,7 +194,7 @@ class PhotoFilter:
         """Check the sizes.
 
         Raises:
-            InputError: no size lies between them.
+            InputError: the minimum exceeds the maximum.
         """
         if None not in (self.min_size, self.max_size) and self.min_size > self.max_size:  # type: ignore[operator]
             raise InputError(
@@ -202,7 +202,7 @@ class PhotoFilter:
             )
 
     def takes(self, source: Path, parts: Parts) -> bool:
-        """Return whether to do a photo; its header is read only if sizes were given."""
+        """Return whether to process a photo; its header is read only if sizes were given."""
         if any(_matches(glob, parts, folders=True) for glob in self.exclude):
             return False
         if self.include and not any(_matches(glob, parts, folders=False) for glob in self.include):
@@ -211,7 +211,7 @@ class PhotoFilter:
             return True
         size_hw = read_size(source)
         if size_hw is None:
-            return True  # it will fail with the reason
+            return True  # reading it will report the error
         long_side = max(size_hw)
         return (self.min_size or 0) <= long_side <= (self.max_size or long_side)
 

@@ -1,4 +1,4 @@
-"""Examples of `--like` as files: whose they are, and what finds their objects in photos."""
+"""Examples of `--like` as files, and the segmenter that finds their objects."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """A photo and the mask that marks an object in it; alike if their contents are."""
+    """A photo and the mask that marks an object in it; equal if their contents are."""
 
     photo: Path = field(compare=False)
     mask: Path = field(compare=False)
@@ -25,10 +25,10 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What found the objects of a draft, and is to look again."""
+    """What detected the objects of a draft, and will verify the filled holes."""
 
     segmenter: str  # its name
-    examples: tuple[Example, ...] = ()  # if it goes by these
+    examples: tuple[Example, ...] = ()  # if it uses any
 
 
 def open_examples(photos: Sequence[Path], masks: Sequence[Path]) -> tuple[Example, ...]:
@@ -52,7 +52,7 @@ def open_examples(photos: Sequence[Path], masks: Sequence[Path]) -> tuple[Exampl
 
 
 def segmenter_of_examples(examples: Sequence[Example]) -> "ExampleSegmenter":
-    """Return what finds the objects that are marked in some photos.
+    """Return a segmenter for the objects that are marked in some photos.
 
     Raises:
         InputError: a file cannot be read, or what is marked cannot be recognised.
@@ -77,22 +77,22 @@ def segmenter_of_examples(examples: Sequence[Example]) -> "ExampleSegmenter":
 def check_examples_stay(
     plan: RunPlan, examples: Sequence[Example], *, masks: Path | None = None
 ) -> None:
-    """Refuse a run that would write over an example.
+    """Refuse a run that would overwrite an example.
 
     Args:
         plan: what will be written.
-        examples: what must not be written over.
+        examples: must not be overwritten.
         masks: the folder that masks are saved to.
 
     Raises:
-        InputError: that is so; the message names both files.
+        InputError: it would; the message names both files.
     """
     files = [path for example in examples for path in (example.photo, example.mask)]
     check_stay(plan, "example", files, masks=masks)
 
 
 def describe_examples(examples: Sequence[Example]) -> list[dict[str, str]]:
-    """Return what a draft's JSON says of the examples."""
+    """Return the examples for a draft's JSON."""
     return [
         {
             "photo": str(example.photo),
@@ -105,10 +105,10 @@ def describe_examples(examples: Sequence[Example]) -> list[dict[str, str]]:
 
 
 def parse_examples(described: Sequence[Mapping[str, Any]]) -> tuple[Example, ...]:
-    """Return what `describe_examples` described; the files are not looked at.
+    """Parse the result of `describe_examples`; the files are not read.
 
     Raises:
-        KeyError, TypeError: it is something else.
+        KeyError, TypeError: it is not such a description.
     """
     return tuple(
         Example(
@@ -122,10 +122,10 @@ def parse_examples(described: Sequence[Mapping[str, Any]]) -> tuple[Example, ...
 
 
 def check_unchanged(examples: Sequence[Example]) -> None:
-    """Raise unless the files of some drafts' examples are there and what they were.
+    """Raise unless the files of examples exist and are unchanged.
 
     Raises:
-        InputError: one is missing or another one; the message names it.
+        InputError: one is missing or changed; the message names it.
     """
     for example in examples:
         now = examples_of_run([example.photo], [example.mask])[0]
@@ -143,7 +143,7 @@ def check_unchanged(examples: Sequence[Example]) -> None:
 def examples_of_run(
     photos: Sequence[str | Path], masks: Sequence[str | Path]
 ) -> tuple[Example, ...]:
-    """Return the examples of a former run, as they are now.
+    """Return the examples of an earlier run, as they are now.
 
     Raises:
         InputError: one is missing; the message names it.

@@ -1,4 +1,4 @@
-"""The user's own masks: which file belongs to which photo."""
+"""The user's masks: which file belongs to which photo."""
 
 from pathlib import Path
 
@@ -18,12 +18,12 @@ class MaskFiles:
     Args:
         path: one mask, used for every photo; or a folder that holds them at the photos' relative
             paths, as `sub/a.png` for `sub/a.jpg`, or `sub/a.jpg.png`, which comes first. Any photo
-            suffix will do, .png is preferred.
+            suffix is accepted, .png preferred.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # By folder, listed once as long as nothing is added: when it changed, and its names.
+        # Cached listings: folder -> time of its last change, and its names.
         self._names: dict[Path, tuple[int, frozenset[str]]] = {}
 
     def find(self, photo: PlannedPhoto) -> Path:
@@ -57,7 +57,7 @@ class MaskFiles:
         """Return the mask of `photo`, or both files of a draft; none where `find` raises."""
         try:
             mask = self.find(photo)
-        except PhotoError:  # the photo's own failure, which the work itself will tell
+        except PhotoError:  # processing the photo will report it
             return ()
         return (mask, mask.with_suffix(".json")) if are_drafts else (mask,)
 
@@ -69,7 +69,7 @@ class MaskFiles:
         report: Path | None = None,
         are_drafts: bool = False,
     ) -> None:
-        """Refuse a run that would write over one of the masks.
+        """Refuse a run that would overwrite one of the masks.
 
         Args:
             plan: what will be written.
@@ -78,7 +78,7 @@ class MaskFiles:
             are_drafts: whether a JSON file belongs to each mask.
 
         Raises:
-            InputError: that is so; the message names both files.
+            InputError: it would; the message names both files.
         """
         owned = [
             path for photo in plan.photos for path in self.files_of(photo, are_drafts=are_drafts)

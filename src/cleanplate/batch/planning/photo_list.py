@@ -1,4 +1,4 @@
-"""What a run will read and write, settled and checked before anything starts."""
+"""What a run will read and write, planned and checked before anything starts."""
 
 import os
 import stat
@@ -31,13 +31,13 @@ class PlannedPhoto:
 
     source: Path  # as the user would write it
     target: Path
-    relative: Path  # its own name and place below the output folder; its mask lies there too
+    relative: Path  # path below the output folder, and of its mask below the folder of masks
     shares_stem: bool = False  # another photo of the run differs only in its suffix
     copy: Path | None = None  # where it is copied to if nothing is removed; None: to `target`
 
     @property
     def targets(self) -> tuple[Path, ...]:
-        """All places of which one will hold the result: for RAW, that of the copy too."""
+        """All paths that the output may have: for RAW, that of the copy too."""
         return (self.target,) if self.copy is None else (self.target, self.copy)
 
     @property
@@ -93,8 +93,8 @@ def plan_photos(
         own_masks: file or folder of the user's masks.
         report: file that the report will be written to.
         raw_output: what camera RAW files are written as.
-        photo_filter: which of the photos to do.
-        may_be_empty: whether having no photo is fine, as some may come later.
+        photo_filter: which of the photos to process.
+        may_be_empty: whether no photo is accepted, as some may arrive later.
 
     Raises:
         InputError: an input does not exist, there is no photo at all, or the run would write over
@@ -208,10 +208,10 @@ def _check_folders(inputs: Sequence[Path], used: Mapping[str, Path | None]) -> N
 def check_writes(
     photos: Sequence[PlannedPhoto], *, masks: Path | None, report: Path | None
 ) -> None:
-    """Refuse a run that would write over one of its inputs or write one file twice.
+    """Refuse a run that would overwrite one of its inputs or write one file twice.
 
     Raises:
-        InputError: that is so; the message names both files.
+        InputError: it would; the message names both files.
     """
     sources = {_real(photo.source): photo.source for photo in photos}
     by_inode = {inode: source for source in sources.values() if (inode := _inode(source))}
@@ -261,16 +261,16 @@ def check_writes(
 def check_stay(
     plan: RunPlan, kind: str, files: Iterable[Path], *, masks: Path | None = None
 ) -> None:
-    """Refuse a run that would write over files that it goes by.
+    """Refuse a run that would overwrite files that it uses.
 
     Args:
         plan: what will be written.
         kind: what to call such a file, e.g. "mask".
-        files: what must not be written over.
+        files: must not be overwritten.
         masks: the folder that masks are saved to.
 
     Raises:
-        InputError: that is so; the message names both files.
+        InputError: it would; the message names both files.
     """
     owned = {_real(path): path for path in files}
     for photo in plan.photos if owned else ():
@@ -284,14 +284,14 @@ def check_stay(
 
 
 def check_report(report: Path, *, stay: Iterable[Path] = ()) -> None:
-    """Refuse a report in the place of a folder, or of a file that is a photo or mask by its name.
+    """Refuse a report that would replace a folder, or a photo or mask by its name.
 
     Args:
         report: what `--report` names.
         stay: files that it must not replace, whatever their names.
 
     Raises:
-        InputError: that is so.
+        InputError: it would.
     """
     owned = {_real(path): path for path in stay}
     for path in report_files(report):
@@ -306,7 +306,7 @@ def check_report(report: Path, *, stay: Iterable[Path] = ()) -> None:
 def _check_case_collisions(
     photos: Sequence[PlannedPhoto], output: Path, masks: Path | None
 ) -> tuple[str, ...]:
-    """Refuse names that the disk takes for one; return notes on those that another disk would."""
+    """Refuse names that are one file on this disk; return notes on those that are on others."""
     notes = []
     places = {output: [photo.relative for photo in photos]}
     if masks is not None:
@@ -327,11 +327,13 @@ def _check_case_collisions(
 
 
 def _mode(path: Path) -> int | None:
-    """Return the file mode of what `path` leads to, None if there is nothing."""
+    """Return the file mode of `path` after links; None if it does not exist."""
     try:
         return path.stat().st_mode
     except PermissionError:
-        raise InputError(f"{path}: may not be looked at; check the rights of its folder") from None
+        raise InputError(
+            f"{path}: permission denied; check the permissions of its folder"
+        ) from None
     except OSError:
         return None
 
@@ -346,7 +348,7 @@ def _real(path: Path) -> str:
 
 
 def _inode(path: Path) -> tuple[int, int] | None:
-    """Return what identifies an existing file, also where upper and lower case are one name."""
+    """Return device and inode of a file, which identify it whatever its spelling."""
     try:
         found = path.stat()
     except OSError:
@@ -357,7 +359,7 @@ def _inode(path: Path) -> tuple[int, int] | None:
 def _is_other_link(source: Path, target: Path) -> bool:
     """Return whether both are hard links to one file from different folders.
 
-    Writing replaces the name `target` and leaves the file alone, which stays under the other name.
+    Writing replaces the name `target`; the file stays under its other name.
     """
     try:
         return target.stat().st_nlink > 1 and not target.parent.samefile(source.parent)
@@ -368,7 +370,7 @@ def _is_other_link(source: Path, target: Path) -> bool:
 def _name_results(
     photos: Sequence[PlannedPhoto], output: Path, raw_output: RawOutput
 ) -> tuple[PlannedPhoto, ...]:
-    """Return the photos with the targets of RAW files, which do not keep their names."""
+    """Set the targets of RAW files, whose results have other names."""
     wanted = [p.relative.with_name(result_name(p.relative.name, raw_output)) for p in photos]
     count: dict[str, int] = {}
     for place in wanted:
@@ -405,21 +407,21 @@ def _mark_shared_stems(photos: Iterable[PlannedPhoto]) -> tuple[PlannedPhoto, ..
 def case_collisions(paths: Iterable[Path]) -> list[tuple[Path, Path]]:
     """Return the pairs that differ only in upper and lower case or in their Unicode form."""
     first: dict[str, Path] = {}
-    twins = []
+    collisions = []
     for path in paths:
         folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", str(path)).casefold())
         other = first.setdefault(folded, path)
         if other != path:
-            twins.append((other, path))
-    return twins
+            collisions.append((other, path))
+    return collisions
 
 
 def are_one_file(first: Path, second: Path, folder: Path) -> bool:
-    """Return whether the disk that holds `folder` would take both names for one.
+    """Return whether both names are one file on the disk of `folder`.
 
     Args:
         first: below `folder`.
-        second: below `folder`; differs as `case_collisions` tells.
+        second: below `folder`; a pair from `case_collisions`.
         folder: need not exist.
     """
     alike = [unicodedata.normalize("NFC", str(path)) for path in (first, second)]

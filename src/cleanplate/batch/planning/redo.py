@@ -1,4 +1,4 @@
-"""Doing photos of a former run again: which, where they go, and with which settings."""
+"""Photos of an earlier run to process again: which, where, and with which settings."""
 
 import json
 import os
@@ -19,12 +19,12 @@ _DONE = ("removed", "untouched", "skipped", "failed")  # the others are of runs 
 def read_list(path: Path) -> list[str]:
     """Return the photos that a list names, each once, as the report names them.
 
-    One name per line. Empty lines and those that begin with # are passed over; a line that begins
-    with a quotation mark is a JSON string, for names that a line cannot hold as they are.
+    One name per line. Empty lines and those that begin with # are ignored; a line that begins
+    with a quotation mark is a JSON string, for names that contain line breaks or the like.
 
     Raises:
         PhotoError: the file cannot be read.
-        InputError: there is no name in it, or a line is no JSON string.
+        InputError: there is no name in it, or a line is not a JSON string.
     """
     try:
         text = path.read_bytes().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
@@ -49,10 +49,10 @@ def read_list(path: Path) -> list[str]:
 def read_report(path: Path) -> dict[str, ReportLine]:
     """Return the lines of a report by photo, of each the last.
 
-    A last line that was cut off is passed over.
+    An incomplete last line is ignored.
 
     Raises:
-        PhotoError: the file cannot be read, or is no report.
+        PhotoError: the file cannot be read, or is not a report.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -80,7 +80,7 @@ def plan_redo(
     *,
     report: Path | None = None,
 ) -> tuple[RunPlan, ReportLine]:
-    """Return what to do again, and a line with the settings and models it was done with.
+    """Return the plan, and a line with the settings and models of the earlier run.
 
     Args:
         names: photos, as the report names them.
@@ -89,8 +89,8 @@ def plan_redo(
         report: file that the report of this run will be written to.
 
     Raises:
-        InputError: a photo is not in the report, was not written to that folder, or was done with
-            other settings than the others; or something would be written over.
+        InputError: a photo is not in the report, was not written to that folder, or was made with
+            other settings than the others; or a file would be overwritten.
     """
     photos: list[PlannedPhoto] = []
     first: ReportLine | None = None
@@ -110,7 +110,7 @@ def plan_redo(
                 f"{name}: was done with other settings than {names[0]}; make a list for each"
             )
         source, place = Path(name), Path(below)
-        relative = place.with_name(source.name)  # of a RAW's result the name is another one
+        relative = place.with_name(source.name)  # the result of a RAW file has another name
         copy = target.with_name(source.name)
         developed = result_name(source.name, first["settings"].get("raw_output", "tiff"))
         if relative == place and developed != source.name:  # a RAW that was only copied

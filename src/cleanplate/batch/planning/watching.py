@@ -1,4 +1,4 @@
-"""Photos that arrive while a run is on: looked for again and again, taken when they are whole."""
+"""Photos that arrive during a run: found by polling, yielded when they are complete."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,27 +8,30 @@ from pathlib import Path
 from cleanplate.batch.planning.photo_list import RunPlan
 
 POLL_S = 2.0
-"""Time between two looks. A file whose size or time of change differs between them is still being
-written; one that was changed longer ago than this is taken at the first look."""
+"""Polling interval. A file whose size or modification time differs between two polls is still being
+written; one that was modified longer ago than this is yielded at the first poll."""
 
-_Mark = tuple[int, int]  # size, time of change in ns
+_Mark = tuple[int, int]  # size, modification time in ns
 
 
 def watch_photos(
-    look: Callable[[], RunPlan | None], *, poll_s: float = POLL_S, wait: Callable[[float], None]
+    make_plan: Callable[[], RunPlan | None],
+    *,
+    poll_s: float = POLL_S,
+    wait: Callable[[float], None],
 ) -> Iterator[RunPlan]:
-    """Yield plans of what is new or changed since the last one, for ever.
+    """Yield plans of the photos that are new or changed, forever.
 
     Args:
-        look: plans everything anew, with photos that are known already; None: cannot now.
-        poll_s: seconds between two looks.
+        make_plan: returns a plan of all photos, known ones too; None: not possible now.
+        poll_s: seconds between two polls.
         wait: called with these, such as `time.sleep`.
     """
     last: dict[Path, _Mark] = {}
-    handed_on: dict[Path, _Mark] = {}
+    yielded: dict[Path, _Mark] = {}
     unreadable: set[Path] = set()
     while True:
-        plan = look()
+        plan = make_plan()
         if plan is not None:
             now = {p.source: mark for p in plan.photos if (mark := _mark(p.source)) is not None}
             settled = time.time_ns() - int(poll_s * 1e9)
@@ -36,10 +39,10 @@ def watch_photos(
                 photo
                 for photo in plan.photos
                 if (mark := now.get(photo.source)) is not None
-                and mark != handed_on.get(photo.source)
+                and mark != yielded.get(photo.source)
                 and (mark == last.get(photo.source) or mark[1] < settled)
             )
-            handed_on.update((photo.source, now[photo.source]) for photo in ready)
+            yielded.update((photo.source, now[photo.source]) for photo in ready)
             last = now
             folders = tuple(f for f in plan.unreadable if f.source not in unreadable)
             unreadable.update(folder.source for folder in folders)

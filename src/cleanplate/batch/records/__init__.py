@@ -1,4 +1,4 @@
-"""What is known about each photo: results, report, journal."""
+"""What is recorded about each photo: results, report, journal; what to do with it next."""
 
 from cleanplate.batch.records.decide import (
     Decision,
