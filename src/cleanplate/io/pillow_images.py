@@ -16,9 +16,9 @@ from cleanplate.io.samples import (
     Samples16,
     apply_orientation,
     gray_to_rgb,
+    merge_fill,
     to_8bit,
     undo_orientation,
-    union,
 )
 from cleanplate.types import Mask, RGBImage
 
@@ -98,7 +98,7 @@ def pil_from_photo(photo: Photo, filled: RGBImage, mask: Mask) -> "Image.Image":
     container = photo.container
     if not isinstance(container, PilContainer):
         raise InputError(f"{photo.path} is not from photo_from_pil; use encode_photo")
-    raster = union(photo.samples, photo.pixels, filled, mask)
+    raster = merge_fill(photo.samples, photo.pixels, filled, mask)
     raster = cast("Raster", np.ascontiguousarray(undo_orientation(raster, container.orientation)))
     if container.mode == "1":
         image = Image.fromarray(raster > 127)

@@ -93,7 +93,7 @@ def to_gray(colours: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return gray
 
 
-def union(samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Raster:
+def merge_fill(samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Raster:
     """Return the file's own samples with the hole filled. Alpha is the original's everywhere.
 
     A filled pixel keeps the transparency it had: in palette files it is mapped to the nearest entry

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.io.photo import Decoded, ImageFormat
-from cleanplate.io.samples import Plane, Samples, union
+from cleanplate.io.samples import Plane, Samples, merge_fill
 from cleanplate.io.unsupported import DAMAGED_ADVICE, UnsupportedImageError, check_pixel_count
 from cleanplate.types import Mask, RGBImage
 
@@ -99,7 +99,7 @@ class BmpContainer:
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
         """Return the edited BMP."""
-        raster = union(samples, pixels, filled, mask)
+        raster = merge_fill(samples, pixels, filled, mask)
         height, width = mask.shape
         stored_rows = np.zeros((height, self.header.row_bytes), dtype=np.uint8)
         rows = stored_rows if self.header.is_top_down else stored_rows[::-1]

@@ -15,7 +15,7 @@ import numpy as np
 
 from cleanplate.io.metadata import contains_image
 from cleanplate.io.photo import Decoded, ImageFormat
-from cleanplate.io.samples import Plane, Samples, union
+from cleanplate.io.samples import Plane, Samples, merge_fill
 from cleanplate.io.unsupported import (
     DAMAGED_ADVICE,
     UnsupportedImageError,
@@ -51,7 +51,7 @@ class GifContainer:
         """Return the edited GIF."""
         from PIL import Image
 
-        indices = union(samples, pixels, filled, mask)
+        indices = merge_fill(samples, pixels, filled, mask)
         image = Image.fromarray(indices, "P")
         image.putpalette(bytes(768))
         stream = io.BytesIO()

@@ -38,7 +38,15 @@ from cleanplate.io.metadata import (
     serialize_heif,
 )
 from cleanplate.io.photo import Decoded, ImageFormat
-from cleanplate.io.samples import Plane, Raster, Samples, Samples16, gray_to_rgb, to_8bit, union
+from cleanplate.io.samples import (
+    Plane,
+    Raster,
+    Samples,
+    Samples16,
+    gray_to_rgb,
+    merge_fill,
+    to_8bit,
+)
 from cleanplate.io.unsupported import (
     DAMAGED_ADVICE,
     UnsupportedImageError,
@@ -203,7 +211,7 @@ class HeifContainer:
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
         """Return the edited file."""
-        raster = union(samples, pixels, filled, mask)
+        raster = merge_fill(samples, pixels, filled, mask)
         if raster.ndim == 3 and raster.shape[2] in (2, 4):
             raster = raster[..., :-1]
         if raster.ndim == 3 and raster.shape[2] == 1:

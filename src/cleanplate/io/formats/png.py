@@ -26,8 +26,8 @@ from cleanplate.io.samples import (
     Samples16,
     apply_orientation,
     gray_to_rgb,
+    merge_fill,
     to_8bit,
-    union,
 )
 from cleanplate.io.unsupported import (
     DAMAGED_ADVICE,
@@ -152,7 +152,7 @@ class PngContainer:
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
         """Return the edited PNG."""
-        raster = union(samples, pixels, filled, mask)
+        raster = merge_fill(samples, pixels, filled, mask)
         if raster.dtype == np.uint16:
             packed = [Chunk(b"IDAT", compress_16bit(cast("Samples16", raster)))]
         else:

@@ -36,7 +36,7 @@ from cleanplate.io.metadata import (
     walk_boxes,
 )
 from cleanplate.io.photo import Decoded, ImageFormat, RawOutput
-from cleanplate.io.samples import Samples, Samples16, to_8bit, union
+from cleanplate.io.samples import Samples, Samples16, merge_fill, to_8bit
 from cleanplate.io.unsupported import (
     DAMAGED_ADVICE,
     UnsupportedImageError,
@@ -170,7 +170,7 @@ class DevelopedJpegContainer:
 
         stream = io.BytesIO()
         with translate_decoder_errors("JPEG"):
-            Image.fromarray(union(samples, pixels, filled, mask)).save(
+            Image.fromarray(merge_fill(samples, pixels, filled, mask)).save(
                 stream,
                 format="JPEG",
                 quality=JPEG_QUALITY,

@@ -35,8 +35,8 @@ from cleanplate.io.samples import (
     Samples16,
     apply_orientation,
     gray_to_rgb,
+    merge_fill,
     to_8bit,
-    union,
 )
 from cleanplate.io.unsupported import (
     DAMAGED_ADVICE,
@@ -182,7 +182,7 @@ class TiffContainer:
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
         """Return the edited TIFF."""
-        raster = union(samples, pixels, filled, mask)
+        raster = merge_fill(samples, pixels, filled, mask)
         with translate_decoder_errors("TIFF"):
             if raster.dtype == np.uint16:
                 coded = self._encode_16bit(cast("Samples16", raster))

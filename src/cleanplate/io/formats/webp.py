@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from cleanplate.io.metadata import clean_exif, clean_xmp
 from cleanplate.io.photo import Decoded, ImageFormat
-from cleanplate.io.samples import Samples, apply_orientation, union
+from cleanplate.io.samples import Samples, apply_orientation, merge_fill
 from cleanplate.io.unsupported import (
     DAMAGED_ADVICE,
     UnsupportedImageError,
@@ -97,7 +97,7 @@ class WebpContainer:
         """Return the edited WebP."""
         from PIL import Image
 
-        image = Image.fromarray(union(samples, pixels, filled, mask))
+        image = Image.fromarray(merge_fill(samples, pixels, filled, mask))
         stream = io.BytesIO()
         with translate_decoder_errors("WebP"):
             image.save(
