@@ -150,7 +150,7 @@ def test_background_people_are_people_asked_for():
 
 def test_what_is_protected_is_not_removed():
     assert requested_labels("all", Rules(protect="puppies"), KNOWN) == (("car", "person"), ("dog",))
-    with pytest.raises(InputError, match="dog: .*protected"):
+    with pytest.raises(InputError, match=r"dog: .*protected"):
         requested_labels(["dog"], Rules(protect=("dog",)), KNOWN)
     with pytest.raises(UnknownNameError, match="unknown label 'unicorn'"):
         requested_labels(["dog"], Rules(protect=("unicorn",)), KNOWN)
