@@ -17,6 +17,7 @@ from cleanplate.batch.job import Job
 from cleanplate.distributed.cluster import connected
 from cleanplate.distributed.config import Workers
 from cleanplate.distributed.driver import run_cluster
+from cleanplate.options import RemovalOptions
 from cleanplate.remover import Remover
 
 GROUP = 2
@@ -50,7 +51,7 @@ def main() -> None:
 
 
 def measure(photos: Path, output: Path, workers: int) -> float:
-    job = Job(labels=("person",), min_score=0.5)
+    job = Job(options=RemovalOptions(classes=("person",), min_score=0.5))
     run = run_cluster(
         str(photos), str(output), Remover(), job, workers=Workers(count=workers), group=GROUP
     )

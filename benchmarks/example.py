@@ -355,9 +355,9 @@ def write_sheet(folder: Path, name: str, example: Example, photo: RGBImage) -> N
     """Write the example, the photo, what was found in it, and the photo without that."""
     marked = example.image.copy()
     marked[~example.mask] //= 3
-    removal = Remover(segmenter=example.segmenter).remove(photo, ["example"])
+    removal = Remover(segmenter=example.segmenter)(photo, ["example"])
     seen = photo.copy()
-    for instance in (*removal.objects, *removal.left):
+    for instance in (*removal.instances, *removal.kept):
         outline = rasterize([instance], photo.shape).astype(np.uint8)
         lines, _ = cv2.findContours(outline, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(seen, lines, -1, (255, 0, 0), 2)

@@ -45,6 +45,7 @@ from cleanplate.inpainting import DEFAULT_INPAINTER
 from cleanplate.io.files import read_photo
 from cleanplate.io.photo import is_photo_name
 from cleanplate.ops.masks import rasterize
+from cleanplate.options import RemovalOptions
 from cleanplate.runtime import devices
 from cleanplate.runtime import session as runtime
 from cleanplate.runtime.devices import usable_cores
@@ -182,10 +183,12 @@ def difference_of_results(
     for place in ("cpu", device):
         remover = Remover(segmenter=models[0], inpainter=models[1], device=place)
         everything = remover.segmenter.labels
-        removals[place] = [remover.remove(photo, everything, verify=False) for photo in photos]
+        removals[place] = [
+            remover(photo, everything, RemovalOptions(verify=False)) for photo in photos
+        ]
     overlaps, off = [], []
     for one, other in zip(removals["cpu"], removals[device], strict=True):
-        masks = [rasterize(removal.objects, removal.mask.shape) for removal in (one, other)]
+        masks = [rasterize(removal.instances, removal.mask.shape) for removal in (one, other)]
         overlaps.append(intersection_over_union(*masks))
         both = one.mask & other.mask
         off.append(np.abs(one.image[both].astype(int) - other.image[both]).ravel())

@@ -191,7 +191,7 @@ def one_photo(
 ) -> tuple[bool, int]:
     """Do all that `cleanplate run` does with a photo, but the writing."""
     photo = watch.timed("decode", read_photo)(path)
-    removal = remover.remove(photo.pixels, labels)
+    removal = remover(photo.pixels, labels)
     if removal.changed:
         watch.timed("encode", encode_photo)(photo, removal.image, removal.mask)
     return removal.changed, removal.mask.size

@@ -225,7 +225,7 @@ def main() -> None:
             def by_frame(source: Path = source, folder: Path = folder) -> None:
                 write(
                     folder / "frames.mp4",
-                    [remover.remove(image, ["person"]).image for image in read(source)],
+                    [remover(image, ["person"]).image for image in read(source)],
                     crf,
                 )
 

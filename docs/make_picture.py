@@ -36,9 +36,9 @@ def main() -> None:
     portrait = skimage.data.astronaut()
     photo = paste_figure(scene, portrait, cut_out(portrait, remover))
 
-    removal = remover.remove(photo, ["person"])
+    removal = remover(photo, ["person"])
 
-    found = ", ".join(f"{thing.label} {thing.score:.2f}" for thing in removal.objects)
+    found = ", ".join(f"{thing.label} {thing.score:.2f}" for thing in removal.instances)
     error = (removal.image.astype(np.float64) - scene)[removal.mask]
     print(f"found: {found}; {removal.mask.mean():.1%} of the photo filled")
     print(f"PSNR inside the hole: {10 * np.log10(255**2 / np.mean(error**2)):.1f} dB")

@@ -17,6 +17,7 @@ from make_picture import FIGURE_ROWS, LIGHT, SCENE_ROWS, cut_out
 from PIL import Image, ImageDraw, ImageFont
 
 from cleanplate import Instance, Mask, Remover, RGBImage, Rules
+from cleanplate.options import RemovalOptions
 
 TARGET = Path(__file__).parent / "images" / "rules.jpg"
 
@@ -39,11 +40,11 @@ def main() -> None:
     photo = compose(remover)
     found, _ = remover.find(photo, ["person", "cat"])
     tiles = {"--remove person,cat finds": numbered(photo, found)}
-    tiles["no rule"] = remover.remove(photo, ["person", "cat"]).image
+    tiles["no rule"] = remover(photo, ["person", "cat"]).image
     for title, rules in RULES.items():
-        removal = remover.remove(photo, ["person", "cat"], rules=rules)
-        reasons = ", ".join(f"{thing.id}: {thing.reason}" for thing in removal.left)
-        print(f"{title}: removed {[thing.id for thing in removal.objects]}; {reasons}")
+        removal = remover(photo, ["person", "cat"], RemovalOptions(rules=rules))
+        reasons = ", ".join(f"{thing.id}: {thing.reason}" for thing in removal.kept)
+        print(f"{title}: removed {[thing.id for thing in removal.instances]}; {reasons}")
         tiles[title] = removal.image
     sheet = lay_out(tiles)
     sheet.save(TARGET, quality=QUALITY, optimize=True)

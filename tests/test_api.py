@@ -9,6 +9,7 @@ from PIL import Image, ImageCms
 import cleanplate
 from cleanplate import api
 from cleanplate.errors import InputError, PhotoError, UnknownNameError
+from cleanplate.options import RemovalOptions
 from cleanplate.remover import Remover
 from tiff_builders import dng
 
@@ -19,7 +20,7 @@ BLOT = np.s_[20:40, 30:60]
 def remover(monkeypatch, fake_segmenter, fake_inpainter):
     """Return the remover that is used when none is passed."""
     remover = Remover(segmenter=fake_segmenter, inpainter=fake_inpainter)
-    monkeypatch.setattr(api, "_default_remover", lambda: remover)
+    monkeypatch.setattr(api, "_default_remover", lambda device: remover)
     return remover
 
 
@@ -235,17 +236,23 @@ def test_a_path_that_is_no_photo_names_the_file(tmp_path):
 @pytest.mark.parametrize("image", [None, 7, [[1, 2]], bytearray(b"x")], ids=repr)
 def test_other_types_are_refused_by_name(image):
     kind = type(image).__name__
-    match = f"image must be bytes, an array, a Pillow image or the path of a photo, got {kind}$"
+    match = f"bytes, an array, a Pillow image or the path of a photo, got {kind}$"
     with pytest.raises(InputError, match=match):
         cleanplate.remove(image, "person")
 
 
 def test_options_reach_the_remover(pixels):
-    np.testing.assert_array_equal(cleanplate.remove(pixels, "person", min_score=0.99), pixels)
-    np.testing.assert_array_equal(cleanplate.remove(pixels, "person", min_area=601), pixels)
-    kept = cleanplate.remove(pixels, "person", rules=cleanplate.Rules(keep=1))
+    np.testing.assert_array_equal(
+        cleanplate.remove(pixels, "person", RemovalOptions(min_score=0.99)), pixels
+    )
+    np.testing.assert_array_equal(
+        cleanplate.remove(pixels, "person", RemovalOptions(min_area=601)), pixels
+    )
+    kept = cleanplate.remove(pixels, "person", RemovalOptions(rules=cleanplate.Rules(keep=1)))
     np.testing.assert_array_equal(kept, pixels)
-    changed = (cleanplate.remove(pixels, "person", grow=0) != pixels).any(axis=2)
+    changed = (cleanplate.remove(pixels, "person", RemovalOptions(dilation=0)) != pixels).any(
+        axis=2
+    )
     assert changed.sum() == 600
     with pytest.raises(UnknownNameError, match="Did you mean 'person'"):
         cleanplate.remove(pixels, "persn")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from cleanplate.errors import InputError, ShapeMismatchError
-from cleanplate.ops.masks import dilate
-from cleanplate.options import Rules
-from cleanplate.plan import edit_draft
+from cleanplate.ops import dilate
+from cleanplate.options import RemovalOptions, Rules
+from cleanplate.plan import edit_plan
 from cleanplate.remover import Remover
 
 RED, DIM_RED, GREEN, SKY = (250, 0, 0), (110, 0, 0), (0, 250, 0), (120, 150, 190)
@@ -34,33 +34,39 @@ def area(box, size_hw=(200, 300)):
 
 def test_a_draft_filled_is_what_remove_gives(remover, image):
     rules = Rules(protect=("dog",), keep=1)
-    whole = remover.remove(image, "person", grow=4, rules=rules)
-    parts = remover.fill(image, remover.draft(image, "person", grow=4, rules=rules))
+    whole = remover(image, "person", RemovalOptions(dilation=4, rules=rules))
+    parts = remover.fill(
+        image, remover.plan(image, "person", RemovalOptions(dilation=4, rules=rules))
+    )
     np.testing.assert_array_equal(parts.image, whole.image)
     np.testing.assert_array_equal(parts.mask, whole.mask)
-    assert [x.id for x in parts.objects] == [x.id for x in whole.objects]
-    assert [x.reason for x in parts.left] == [x.reason for x in whole.left]
+    assert [x.id for x in parts.instances] == [x.id for x in whole.instances]
+    assert [x.reason for x in parts.kept] == [x.reason for x in whole.kept]
     assert set(whole.timings_s) == {"find", "mask", "fill", "verify", "total"}
 
 
 def test_margins_are_cut_at_what_is_protected_but_not_at_doubtful_finds(remover, image):
-    protected = remover.draft(image, "person", grow=9, rules=Rules(protect="dog"))
+    protected = remover.plan(
+        image, "person", RemovalOptions(dilation=9, rules=Rules(protect="dog"))
+    )
     assert not (protected.mask & area(DOG)).any()
     assert protected.mask[50, 145]
     assert not (remover.fill(image, protected).mask & area(DOG)).any()
     image[DOG[1] : DOG[3], DOG[0] : DOG[2]] = DIM_RED
-    doubtful = remover.draft(image, "person", grow=9)
-    assert [x.reason for x in doubtful.left] == ["score below 0.5"]
+    doubtful = remover.plan(image, "person", RemovalOptions(dilation=9))
+    assert [x.reason for x in doubtful.kept] == ["score below 0.5"]
     assert (doubtful.mask & area(DOG)).any()
 
 
 def test_what_stays_on_purpose_is_hidden_from_the_inpainter_and_not_copied_from(
     remover, image, fake_inpainter
 ):
-    remover.remove(image, "person", grow=0, verify=False)
+    remover(image, "person", RemovalOptions(dilation=0, verify=False))
     assert sum(np.count_nonzero(mask) for _, mask in fake_inpainter.given) == 80 * 120 + 40 * 80
     fake_inpainter.given.clear()
-    removal = remover.remove(image, "person", grow=0, verify=False, rules=Rules(protect="dog"))
+    removal = remover(
+        image, "person", RemovalOptions(dilation=0, verify=False, rules=Rules(protect="dog"))
+    )
     near = [mask for _, mask in fake_inpainter.given if np.count_nonzero(mask) > 80 * 120]
     assert near
     assert (removal.image[area(PERSON)] == SKY).all()  # not a mean of sky and dog
@@ -70,7 +76,7 @@ def test_what_stays_on_purpose_is_hidden_from_the_inpainter_and_not_copied_from(
 def test_where_all_else_is_kept_the_hole_is_filled_from_that(remover):
     image = np.full((100, 100, 3), GREEN, np.uint8)
     image[30:60, 30:60] = RED
-    removal = remover.remove(image, "person", grow=2, rules=Rules(protect="dog"))
+    removal = remover(image, "person", RemovalOptions(dilation=2, rules=Rules(protect="dog")))
     assert removal.mask.sum() == 900
     assert (removal.image == GREEN).all()
 
@@ -78,72 +84,74 @@ def test_where_all_else_is_kept_the_hole_is_filled_from_that(remover):
 def test_shadows_are_cut_too(remover, image):
     image[150:166, 184:200] = (60, 75, 95)  # at the foot of the dog, touching nobody else
     for shadows in (False, True):
-        draft = remover.draft(image, "person", shadows=shadows, rules=Rules(protect="dog"))
-        assert not (draft.mask & area(DOG)).any()
+        plan = remover.plan(
+            image, "person", RemovalOptions(shadows=shadows, rules=Rules(protect="dog"))
+        )
+        assert not (plan.mask & area(DOG)).any()
 
 
 def test_what_was_protected_is_not_asked_for_again(remover, image, fake_segmenter):
-    draft = remover.draft(image, "person", rules=Rules(protect="dog"))
-    assert draft.labels == ("person",)
+    plan = remover.plan(image, "person", RemovalOptions(rules=Rules(protect="dog")))
+    assert plan.options.classes == ("person",)
     assert fake_segmenter.asked == [("person", "dog")]
-    assert [(x.label, x.reason) for x in draft.left] == [("dog", "protected")]
+    assert [(x.label, x.reason) for x in plan.kept] == [("dog", "protected")]
 
 
 def test_nothing_changed_is_the_same_draft(remover, image):
-    draft = remover.draft(image, "person", rules=Rules(keep=1))
-    edited = edit_draft(image, draft, remove={1: False, 2: True}, mask=draft.mask)
-    assert edited.objects is draft.objects
-    np.testing.assert_array_equal(edited.mask, draft.mask)
+    plan = remover.plan(image, "person", RemovalOptions(rules=Rules(keep=1)))
+    edited = edit_plan(image, plan, remove={1: False, 2: True}, mask=plan.mask)
+    assert edited.instances is plan.instances
+    np.testing.assert_array_equal(edited.mask, plan.mask)
 
 
 def test_paint_is_added_and_what_is_erased_stays(remover, image):
-    draft = remover.draft(image, "person", grow=0)
-    mask = draft.mask.copy()
+    plan = remover.plan(image, "person", RemovalOptions(dilation=0))
+    mask = plan.mask.copy()
     mask[10:20, 10:20], mask[40:60] = True, False
-    edited = edit_draft(image, draft, remove={}, mask=mask)
+    edited = edit_plan(image, plan, remove={}, mask=mask)
     np.testing.assert_array_equal(edited.mask, mask)
-    assert edited.objects == draft.objects
+    assert edited.instances == plan.instances
 
 
 def test_objects_are_switched_on_and_off(remover, image):
-    draft = remover.draft(image, "person", grow=5, rules=Rules(keep=1))
-    assert [x.id for x in draft.objects] == [2]
-    edited = edit_draft(image, draft, remove={1: True, 2: False}, mask=draft.mask)
-    assert [(x.id, x.reason) for x in edited.objects] == [(1, "")]
-    assert [(x.id, x.reason) for x in edited.left] == [(2, "kept by hand")]
-    assert edited.guarded == {2}
+    plan = remover.plan(image, "person", RemovalOptions(dilation=5, rules=Rules(keep=1)))
+    assert [x.id for x in plan.instances] == [2]
+    edited = edit_plan(image, plan, remove={1: True, 2: False}, mask=plan.mask)
+    assert [(x.id, x.reason) for x in edited.instances] == [(1, "")]
+    assert [(x.id, x.reason) for x in edited.kept] == [(2, "kept by hand")]
+    assert edited.protected == {2}
     np.testing.assert_array_equal(edited.mask, dilate(area(PERSON), 5))
 
 
 def test_paint_comes_on_top_of_the_switches(remover, image):
-    draft = remover.draft(image, "person", grow=0)
-    mask = draft.mask.copy()
+    plan = remover.plan(image, "person", RemovalOptions(dilation=0))
+    mask = plan.mask.copy()
     mask[10:20, 10:20], mask[40:60] = True, False
-    edited = edit_draft(image, draft, remove={2: False}, mask=mask)
+    edited = edit_plan(image, plan, remove={2: False}, mask=mask)
     expected = area(PERSON)
     expected[10:20, 10:20], expected[40:60] = True, False
     np.testing.assert_array_equal(edited.mask, expected)
 
 
 def test_an_object_switched_off_is_not_eaten_by_its_neighbours_margin(remover, image):
-    draft = remover.draft(image, ["person", "dog"], grow=9)
-    edited = edit_draft(image, draft, remove={3: False}, mask=draft.mask)
+    plan = remover.plan(image, ["person", "dog"], RemovalOptions(dilation=9))
+    edited = edit_plan(image, plan, remove={3: False}, mask=plan.mask)
     assert not (edited.mask & area(DOG)).any()
     assert (remover.fill(image, edited).image[area(DOG)] == GREEN).all()
 
 
 def test_what_is_switched_on_is_looked_for_again(remover, image, fake_segmenter):
-    draft = remover.draft(image, "person", rules=Rules(protect="dog"))
-    edited = edit_draft(image, draft, remove={3: True}, mask=draft.mask)
-    assert edited.labels == ("person", "dog")
+    plan = remover.plan(image, "person", RemovalOptions(rules=Rules(protect="dog")))
+    edited = edit_plan(image, plan, remove={3: True}, mask=plan.mask)
+    assert edited.options.classes == ("person", "dog")
     removal = remover.fill(image, edited)
     assert fake_segmenter.asked[-1] == ("person", "dog")
     assert (removal.image[area(DOG)] != GREEN).any(axis=1).all()
 
 
 def test_what_does_not_fit_is_refused(remover, image):
-    draft = remover.draft(image, "person")
+    plan = remover.plan(image, "person")
     with pytest.raises(InputError, match="there is no object 9; there are 2"):
-        edit_draft(image, draft, remove={9: True}, mask=draft.mask)
+        edit_plan(image, plan, remove={9: True}, mask=plan.mask)
     with pytest.raises(ShapeMismatchError, match=r"\(200, 300\) like the image, got \(300, 200\)"):
-        edit_draft(image, draft, remove={}, mask=draft.mask.T)
+        edit_plan(image, plan, remove={}, mask=plan.mask.T)

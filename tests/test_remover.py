@@ -18,7 +18,9 @@ from cleanplate.inpainting import fill as filling
 from cleanplate.inpainting.fitting import inpaint_scaled
 from cleanplate.ops.masks import bounding_box, default_dilation_px, dilate
 from cleanplate.ops.tiling import plan_windows
+from cleanplate.options import RemovalOptions, Rules
 from cleanplate.remover import Remover
+from cleanplate.segmentation.interactive.prompts import Outline
 from cleanplate.types import Instance
 
 RED, DIM_RED, BLUE, SKY = (250, 0, 0), (110, 0, 0), (0, 0, 250), (120, 150, 190)
@@ -44,16 +46,16 @@ def test_objects_are_chosen_by_score_and_area_and_the_others_are_told(remover):
     image = photo_with(
         ((20, 20, 60, 60), RED), ((100, 20, 120, 40), DIM_RED), ((200, 20, 205, 25), RED)
     )
-    chosen, left = remover.find(image, ["person"], min_score=0.5, min_area=100)
+    chosen, left = remover.find(image, ["person"], RemovalOptions(min_score=0.5, min_area=100))
     assert [x.box_xyxy for x in chosen] == [(20, 20, 60, 60)]
     assert [x.box_xyxy for x in left] == [(100, 20, 120, 40), (200, 20, 205, 25)]
 
 
 def test_the_limits_are_inclusive(remover):
     image = photo_with(((20, 20, 30, 30), (153, 0, 0)))  # 0.6, 100 px
-    assert len(remover.find(image, "person", min_score=0.6, min_area=100)[0]) == 1
-    assert len(remover.find(image, "person", min_score=0.61)[1]) == 1
-    assert len(remover.find(image, "person", min_area=101)[1]) == 1
+    assert len(remover.find(image, "person", RemovalOptions(min_score=0.6, min_area=100))[0]) == 1
+    assert len(remover.find(image, "person", RemovalOptions(min_score=0.61))[1]) == 1
+    assert len(remover.find(image, "person", RemovalOptions(min_area=101))[1]) == 1
 
 
 @pytest.mark.parametrize("labels", ["people", ["15"], "man, cars", ("kid", "7")])
@@ -67,7 +69,7 @@ def test_labels_that_the_segmenter_does_not_know_are_refused(remover):
     with pytest.raises(UnknownNameError, match="unknown label 'sheep'; known: car, dog, person"):
         remover.find(photo_with(), ["sheep"])
     with pytest.raises(InputError, match="no label given"):
-        remover.remove(photo_with(), [])
+        remover(photo_with(), [])
 
 
 @pytest.mark.parametrize(
@@ -77,14 +79,13 @@ def test_labels_that_the_segmenter_does_not_know_are_refused(remover):
         ({"min_score": 1.1}, r"min_score must be in \[0, 1\], got 1.1"),
         ({"min_score": math.nan}, r"min_score must be in \[0, 1\], got nan"),
         ({"min_area": -1}, "min_area must be at least 0 px, .* such as 5%, got -1"),
-        ({"grow": -1}, "grow must be at least 0 px, got -1"),
-        ({"grow": math.nan}, "grow must be at least 0 px, got nan"),
-        ({"grow": math.inf}, "grow must be at least 0 px, got inf"),
+        ({"points": [(1, 2, 3)]}, "points"),
+        ({"rules": 7}, "rules.*int"),
     ],
 )
-def test_options_out_of_range_are_refused(remover, options, match):
+def test_options_out_of_range_are_refused(options, match):
     with pytest.raises(InputError, match=match):
-        remover.remove(photo_with(((20, 20, 60, 60), RED)), "person", **options)
+        RemovalOptions(**options)
 
 
 # --- remove
@@ -94,11 +95,11 @@ def test_objects_are_removed_and_all_else_stays_identical(remover):
     image = photo_with(((20, 20, 60, 60), RED), ((200, 100, 240, 180), BLUE))
     before = image.copy()
 
-    removal = remover.remove(image, ["person"])
+    removal = remover(image, ["person"])
 
     assert removal.changed
-    assert [x.label for x in removal.objects] == ["person"]
-    assert removal.left == ()
+    assert [x.label for x in removal.instances] == ["person"]
+    assert removal.kept == ()
     assert removal.notes == ()
     assert (removal.image[20:60, 20:60] == SKY).all()
     np.testing.assert_array_equal(removal.image[~removal.mask], image[~removal.mask])
@@ -127,7 +128,7 @@ class ForgetfulInpainter:
 def test_what_a_fill_still_shows_is_filled_once_more(fake_segmenter):
     remover = Remover(segmenter=fake_segmenter, inpainter=ForgetfulInpainter(1))
     image = photo_with(((80, 60, 160, 140), RED))
-    removal = remover.remove(image, "person")
+    removal = remover(image, "person")
     assert removal.refills == 1
     assert removal.remaining == ()
     assert np.abs(removal.image[65:135, 85:155].astype(int) - SKY).max() <= 2
@@ -138,7 +139,7 @@ def test_what_a_fill_still_shows_is_filled_once_more(fake_segmenter):
 def test_it_gives_up_after_two_more_fills_and_tells_what_remains(fake_segmenter):
     inpainter = ForgetfulInpainter(99)
     remover = Remover(segmenter=fake_segmenter, inpainter=inpainter)
-    removal = remover.remove(photo_with(((80, 60, 160, 140), RED)), "person")
+    removal = remover(photo_with(((80, 60, 160, 140), RED)), "person")
     assert inpainter.given <= 3
     assert [x.label for x in removal.remaining] == ["person"]
     left, top, right, bottom = removal.remaining[0].box_xyxy
@@ -148,7 +149,7 @@ def test_it_gives_up_after_two_more_fills_and_tells_what_remains(fake_segmenter)
 def test_without_looking_again_nothing_is_said_of_what_remains(fake_segmenter):
     inpainter = ForgetfulInpainter(99)
     remover = Remover(segmenter=fake_segmenter, inpainter=inpainter)
-    removal = remover.remove(photo_with(((80, 60, 160, 140), RED)), "person", verify=False)
+    removal = remover(photo_with(((80, 60, 160, 140), RED)), "person", RemovalOptions(verify=False))
     assert (inpainter.given, removal.refills, removal.remaining) == (1, 0, ())
     assert "verify" not in removal.timings_s
 
@@ -156,7 +157,7 @@ def test_without_looking_again_nothing_is_said_of_what_remains(fake_segmenter):
 def test_a_foot_outside_the_mask_is_added_to_it(fake_inpainter):
     image = photo_with(((80, 40, 140, 140), RED))
     segmenter = HalfBlindSegmenter()
-    removal = Remover(segmenter=segmenter, inpainter=fake_inpainter).remove(image, "person")
+    removal = Remover(segmenter=segmenter, inpainter=fake_inpainter)(image, "person")
     assert removal.refills == 1
     assert removal.mask[40:140, 80:140].all()
     assert removal.remaining == ()
@@ -184,16 +185,16 @@ class HalfBlindSegmenter:
 
 def test_objects_that_were_to_stay_stay_when_looking_again(remover):
     image = photo_with(((80, 40, 140, 140), RED), ((142, 60, 162, 120), DIM_RED))
-    removal = remover.remove(image, "person", grow=3)
-    assert [x.score < 0.5 for x in removal.left] == [True]
+    removal = remover(image, "person", RemovalOptions(dilation=3))
+    assert [x.score < 0.5 for x in removal.kept] == [True]
     assert removal.refills == 0
     assert (removal.image[60:120, 145:162] == DIM_RED).all()
 
 
 def test_shadows_are_removed_if_asked_for(remover):
     image = photo_with(((120, 40, 150, 120), RED), ((150, 108, 190, 124), (60, 75, 95)))
-    plain = remover.remove(image, "person", verify=False)
-    shadows = remover.remove(image, "person", verify=False, shadows=True)
+    plain = remover(image, "person", RemovalOptions(verify=False))
+    shadows = remover(image, "person", RemovalOptions(verify=False, shadows=True))
     assert not plain.mask[110:122, 160:185].any()
     assert shadows.mask[110:122, 160:185].all()
     assert (shadows.mask | ~plain.mask).all()
@@ -211,29 +212,29 @@ def test_objects_that_stay_are_no_texture_to_copy(
     monkeypatch.setattr(filling, "transfer_texture", record)
     remover = Remover(segmenter=fake_segmenter, inpainter=fake_inpainter_class(64))
     image = photo_with(((80, 40, 140, 140), RED), ((160, 60, 180, 120), DIM_RED))
-    removal = remover.remove(image, "person", grow=0, verify=False)
-    assert len(removal.left) == 1
+    removal = remover(image, "person", RemovalOptions(dilation=0, verify=False))
+    assert len(removal.kept) == 1
     (sources,) = seen
     assert np.count_nonzero(~sources) == 60 * 100 + 20 * 60
 
 
 def test_the_margin_scales_with_each_object(remover):
     image = photo_with(((20, 20, 120, 120), RED), ((200, 50, 210, 60), RED))
-    removal = remover.remove(image, "person")
+    removal = remover(image, "person")
     expected = np.zeros(image.shape[:2], np.bool_)
-    for instance in removal.objects:
+    for instance in removal.instances:
         own = np.zeros(image.shape[:2], np.bool_)
         instance.paint_on(own)
         expected |= dilate(own, default_dilation_px(instance))
     np.testing.assert_array_equal(removal.mask, expected)
-    large, small = removal.objects
+    large, small = removal.instances
     assert default_dilation_px(large) > default_dilation_px(small) + 2
 
 
 @pytest.mark.parametrize("px", [0, 1, 7, 40])
 def test_grow_overrides_the_margin(remover, px):
     image = photo_with(((100, 80, 130, 110), RED))
-    removal = remover.remove(image, "person", grow=px)
+    removal = remover(image, "person", RemovalOptions(dilation=px))
     own = np.zeros(image.shape[:2], np.bool_)
     own[80:110, 100:130] = True
     np.testing.assert_array_equal(removal.mask, dilate(own, px))
@@ -241,8 +242,8 @@ def test_grow_overrides_the_margin(remover, px):
 
 def test_objects_that_are_left_are_not_touched(remover):
     image = photo_with(((20, 20, 60, 60), RED), ((150, 100, 190, 140), DIM_RED))
-    removal = remover.remove(image, "person", min_score=0.9)
-    assert [x.box_xyxy for x in removal.left] == [(150, 100, 190, 140)]
+    removal = remover(image, "person", RemovalOptions(min_score=0.9))
+    assert [x.box_xyxy for x in removal.kept] == [(150, 100, 190, 140)]
     np.testing.assert_array_equal(removal.image[90:150, 140:200], image[90:150, 140:200])
 
 
@@ -273,16 +274,16 @@ def test_texture_is_carried_into_smooth_and_enlarged_fills_only(gravel, is_sharp
 
 def test_nothing_found_gives_an_equal_copy(remover, fake_inpainter):
     image = photo_with(((20, 20, 60, 60), BLUE))
-    removal = remover.remove(image, "person")
+    removal = remover(image, "person")
     assert not removal.changed
-    assert removal.objects == ()
+    assert removal.instances == ()
     np.testing.assert_array_equal(removal.image, image)
     assert not np.shares_memory(removal.image, image)
     assert fake_inpainter.given == []
 
 
 def test_timings_say_where_the_time_went(remover):
-    removal = remover.remove(photo_with(((20, 20, 60, 60), RED)), "person")
+    removal = remover(photo_with(((20, 20, 60, 60), RED)), "person")
     assert set(removal.timings_s) == {"find", "mask", "fill", "verify", "total"}
     *stages, total = (removal.timings_s[name] for name in removal.timings_s)
     assert all(stage >= 0 for stage in stages)
@@ -303,7 +304,7 @@ def test_a_mask_is_used_as_it_is(remover):
     np.testing.assert_array_equal(removal.mask, before)
     np.testing.assert_array_equal(mask, before, err_msg="the mask was modified")
     assert not np.shares_memory(removal.mask, mask)
-    assert removal.objects == ()
+    assert removal.instances == ()
 
 
 def test_an_empty_mask_changes_nothing(remover, fake_inpainter):
@@ -325,10 +326,92 @@ def test_wrong_arrays_are_refused(remover):
     image = photo_with()
     with pytest.raises(ShapeMismatchError, match=r"got \(300, 200\).*transposed"):
         remover.fill(image, np.zeros((300, 200), np.bool_))
-    with pytest.raises(InputError, match="mask must be bool"):
-        remover.fill(image, np.zeros((200, 300), np.uint8))
-    with pytest.raises(InputError, match="image must be"):
-        remover.remove(image.astype(np.float32), "person")
+    with pytest.raises(InputError, match=r"0 and 255.*got 1.*> 127"):
+        remover.fill(image, np.ones((200, 300), np.uint8))
+    with pytest.raises(InputError, match="float64"):
+        remover.fill(image, np.zeros((200, 300)))
+    with pytest.raises(InputError, match=r"mask.*list"):
+        remover.fill(image, [[True]])
+    with pytest.raises(InputError, match=r"uint8.*float32"):
+        remover(image.astype(np.float32), "person")
+    with pytest.raises(InputError, match=r"options.*dict"):
+        remover(image, "person", {"dilation": 3})
+
+
+def test_a_mask_of_0_and_255_is_one_of_false_and_true(remover):
+    image = photo_with(((20, 20, 60, 60), RED))
+    mask = np.zeros((200, 300), np.bool_)
+    mask[18:62, 18:62] = True
+    expected = remover.fill(image, mask)
+    for removal in (
+        remover.fill(image, mask.astype(np.uint8) * 255),
+        remover(image, mask=mask),
+    ):
+        np.testing.assert_array_equal(removal.image, expected.image)
+        np.testing.assert_array_equal(removal.mask, mask)
+    with pytest.raises(InputError, match=r"mask.*classes"):
+        remover(image, "person", mask=mask)
+
+
+def test_points_and_boxes_pick_among_the_instances(remover):
+    image = photo_with(
+        ((20, 20, 60, 60), RED), ((120, 20, 160, 60), RED), ((200, 20, 240, 60), BLUE)
+    )
+    at = remover(image, points=[(30, 30)], boxes=[(195, 18, 50, 45)])
+    assert sorted(x.box_xyxy[0] for x in at.instances) == [20, 200]
+    assert [x.box_xyxy[0] for x in at.kept] == [120]
+    assert [x.box_xyxy[0] for x in remover(image, "person", points=[(121, 21)]).instances] == [120]
+    with pytest.raises(InputError, match=r"point \(90, 30\).*person.*models pull"):
+        remover(image, points=[(90, 30)])
+    with pytest.raises(InputError, match=r"point \(210, 30\)"):
+        remover(image, "person", points=[(210, 30)])
+    with pytest.raises(InputError, match=r"box \(70, 20, 40, 40\)"):
+        remover(image, boxes=[(70, 20, 40, 40)])
+    with pytest.raises(InputError, match=r"only.*points"):
+        remover(image, "person", RemovalOptions(rules=Rules(only=(1,)), points=[(30, 30)]))
+
+
+class FixedPrompter:
+    """Outlines a square of 20 px around the point, or the box."""
+
+    name, provider = "fixed", "NumPy"
+
+    def prepare(self, image):
+        return image.shape[:2]
+
+    def outline(self, prepared, *, points=(), box_xyxy=None):
+        mask = np.zeros(prepared, np.bool_)
+        if box_xyxy is None:
+            x, y, _ = points[0]
+            box_xyxy = (x - 10, y - 10, x + 10, y + 10)
+        left, top, right, bottom = box_xyxy
+        mask[top:bottom, left:right] = True
+        return Outline(mask, 0.9)
+
+
+def test_a_prompter_outlines_what_is_at_points_and_in_boxes(fake_inpainter, fake_segmenter):
+    remover = Remover(segmenter=fake_segmenter, inpainter=fake_inpainter, prompter=FixedPrompter())
+    image = photo_with()
+    removal = remover(
+        image, options=RemovalOptions(dilation=0), points=[(50, 50)], boxes=[(100, 80, 30, 40)]
+    )
+    expected = np.zeros((200, 300), np.bool_)
+    expected[40:60, 40:60] = expected[80:120, 100:130] = True
+    np.testing.assert_array_equal(removal.mask, expected)
+    assert [x.label for x in removal.instances] == ["object", "object"]
+    assert fake_segmenter.asked == []
+    with pytest.raises(InputError, match=r"rules.*prompter"):
+        remover(image, options=RemovalOptions(rules=Rules(keep=1)), points=[(50, 50)])
+
+
+def test_reprs_hold_no_arrays(remover):
+    image = photo_with(((20, 20, 60, 60), RED))
+    plan = remover.plan(image, "person")
+    removal = remover.fill(image, plan)
+    for value in (remover, plan, removal, removal.instances[0]):
+        assert "array" not in repr(value)
+        assert len(repr(value)) < 200
+    assert "300 x 200 px, 1 removed, 0 kept, 0 remaining" in repr(removal)
 
 
 def test_far_holes_are_filled_from_windows_of_their_own(fake_inpainter, fake_segmenter):
@@ -452,7 +535,7 @@ def test_filling_loads_no_segmenter_and_finding_no_inpainter(
     finding = Remover(segmenter="other")
     finding.find(photo_with(), "person")
     finding.find(photo_with(), "person")
-    finding.remove(photo_with(), "person")  # nothing there: nothing to fill
+    finding(photo_with(), "person")  # nothing there: nothing to fill
     assert created == [("segmenter", "other", "auto", None)]
 
 
@@ -518,9 +601,9 @@ def test_a_cat_in_another_photo_is_removed(request, built_in, cat, name, at_xy):
     truth = request.getfixturevalue(name)
     photo, true = pasted(cat, built_in.segmenter, truth, 0.35, at_xy)
 
-    removal = built_in.remove(photo, "cat")
+    removal = built_in(photo, "cat")
 
-    assert removal.objects[0].score > 0.7
+    assert removal.instances[0].score > 0.7
     assert (removal.mask & true).sum() > 0.97 * true.sum(), "parts of the cat are left"
     np.testing.assert_array_equal(removal.image[~removal.mask], photo[~removal.mask])
     still = np.zeros(true.shape, np.bool_)
@@ -554,7 +637,7 @@ def test_four_threads_on_one_remover_give_what_one_gives(built_in, cat):
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 50), (3, 2), (33, 31), (600, 5)])
 def test_the_built_in_models_take_any_size(built_in, size_hw, rng):
     image = rng.integers(0, 256, (*size_hw, 3)).astype(np.uint8)
-    assert built_in.remove(image, "all").image.shape == image.shape
+    assert built_in(image, "all").image.shape == image.shape
     for mask in (np.ones(size_hw, np.bool_), rng.random(size_hw) < 0.5):
         removal = built_in.fill(image, mask)
         np.testing.assert_array_equal(removal.image[~mask], image[~mask])

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cleanplate.api import remove
+    from cleanplate.api import fill, remove, remove_file
     from cleanplate.errors import (
         ChecksumError,
         CleanplateError,
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
         UnknownNameError,
         WeightsError,
     )
-    from cleanplate.inpainting import Inpainter
+    from cleanplate.hub import list_models
+    from cleanplate.inpainting import Inpainter, create_inpainter
     from cleanplate.options import RemovalOptions, Rules
-    from cleanplate.plan import Draft
+    from cleanplate.plan import RemovalPlan
     from cleanplate.remover import Remover
-    from cleanplate.segmentation import ExampleSegmenter, Segmenter
+    from cleanplate.segmentation import ExampleSegmenter, Segmenter, create_segmenter
     from cleanplate.types import Box, Instance, Mask, Removal, RGBImage
 
 __version__ = "0.1.0"
@@ -38,7 +39,6 @@ _HOMES = {
     "CleanplateError": "errors",
     "DeviceError": "errors",
     "ExampleSegmenter": "segmentation",
-    "Draft": "plan",
     "Inpainter": "inpainting",
     "InputError": "errors",
     "Instance": "types",
@@ -49,6 +49,7 @@ _HOMES = {
     "PhotoError": "errors",
     "RGBImage": "types",
     "Removal": "types",
+    "RemovalPlan": "plan",
     "Remover": "remover",
     "RemovalOptions": "options",
     "Rules": "options",
@@ -56,7 +57,12 @@ _HOMES = {
     "ShapeMismatchError": "errors",
     "UnknownNameError": "errors",
     "WeightsError": "errors",
+    "create_inpainter": "inpainting",
+    "create_segmenter": "segmentation",
+    "fill": "api",
+    "list_models": "hub",
     "remove": "api",
+    "remove_file": "api",
 }
 
 __all__ = [
@@ -64,7 +70,6 @@ __all__ = [
     "ChecksumError",
     "CleanplateError",
     "DeviceError",
-    "Draft",
     "ExampleSegmenter",
     "Inpainter",
     "InputError",
@@ -77,13 +82,19 @@ __all__ = [
     "RGBImage",
     "Removal",
     "RemovalOptions",
+    "RemovalPlan",
     "Remover",
     "Rules",
     "Segmenter",
     "ShapeMismatchError",
     "UnknownNameError",
     "WeightsError",
+    "create_inpainter",
+    "create_segmenter",
+    "fill",
+    "list_models",
     "remove",
+    "remove_file",
 ]
 
 

@@ -1,19 +1,25 @@
-"""`cleanplate.remove`: one call for one photo, whatever holds it."""
+"""One call for one photo: `remove`, `remove_file`, `fill`."""
 
 import functools
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, overload
 
 from cleanplate.errors import InputError
-from cleanplate.io import Photo, encode_photo, photo_from_pil, pil_from_photo, read_photo
-from cleanplate.options import DEFAULT_MIN_SCORE, Area, Rules
-from cleanplate.remover import NO_RULES, Remover
-from cleanplate.types import Removal, RGBImage
+from cleanplate.io import (
+    RESULT_SUFFIXES,
+    SUFFIXES_BY_FORMAT,
+    AnyPhoto,
+    PhotoT,
+    RawOutput,
+    copy_photo,
+    read_photo,
+    write_photo,
+)
+from cleanplate.options import Point, PointBox, RemovalOptions
+from cleanplate.remover import Remover
+from cleanplate.types import Mask, Removal
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -21,155 +27,179 @@ if TYPE_CHECKING:
 
 @overload
 def remove(
-    image: bytes,
-    labels: Collection[str] | str,
+    photo: PhotoT,
+    classes: Collection[str] | str | None = None,
+    options: RemovalOptions | None = None,
     *,
+    points: Collection[Point] | None = None,
+    boxes: Collection[PointBox] | None = None,
+    mask: Mask | None = None,
+    device: str = "auto",
     remover: Remover | None = None,
-    min_score: float = DEFAULT_MIN_SCORE,
-    min_area: Area = 0,
-    grow: float | None = None,
-    shadows: bool = False,
-    verify: bool = True,
-    rules: Rules = NO_RULES,
-) -> bytes: ...
+) -> PhotoT: ...
 @overload
 def remove(
-    image: npt.NDArray[np.uint8],
-    labels: Collection[str] | str,
+    photo: str | PathLike[str],
+    classes: Collection[str] | str | None = None,
+    options: RemovalOptions | None = None,
     *,
+    points: Collection[Point] | None = None,
+    boxes: Collection[PointBox] | None = None,
+    mask: Mask | None = None,
+    device: str = "auto",
     remover: Remover | None = None,
-    min_score: float = DEFAULT_MIN_SCORE,
-    min_area: Area = 0,
-    grow: float | None = None,
-    shadows: bool = False,
-    verify: bool = True,
-    rules: Rules = NO_RULES,
-) -> npt.NDArray[np.uint8]: ...
-@overload
-def remove(
-    image: "Image.Image | str | PathLike[str]",
-    labels: Collection[str] | str,
-    *,
-    remover: Remover | None = None,
-    min_score: float = DEFAULT_MIN_SCORE,
-    min_area: Area = 0,
-    grow: float | None = None,
-    shadows: bool = False,
-    verify: bool = True,
-    rules: Rules = NO_RULES,
 ) -> "Image.Image": ...
-
-
 def remove(
-    image: "bytes | npt.NDArray[np.uint8] | Image.Image | str | PathLike[str]",
-    labels: Collection[str] | str,
+    photo: AnyPhoto,
+    classes: Collection[str] | str | None = None,
+    options: RemovalOptions | None = None,
     *,
+    points: Collection[Point] | None = None,
+    boxes: Collection[PointBox] | None = None,
+    mask: Mask | None = None,
+    device: str = "auto",
     remover: Remover | None = None,
-    min_score: float = DEFAULT_MIN_SCORE,
-    min_area: Area = 0,
-    grow: float | None = None,
-    shadows: bool = False,
-    verify: bool = True,
-    rules: Rules = NO_RULES,
-) -> "bytes | npt.NDArray[np.uint8] | Image.Image":
-    """Return the photo without the named objects, as what it was given.
+) -> Any:
+    """Return the photo without the named objects, as the kind it was given.
 
-    The models are loaded at the first call and stay loaded. Use a `Remover` to choose models and a
-    device, and to get the mask and the objects too.
+    The models are loaded at the first call and stay loaded. Call a `Remover` instead to choose
+    models, and to get the mask and the objects too.
 
     Args:
-        image: the content of a photo's file; a Pillow image; an array; or the path of a photo.
-            Arrays are (H, W, 3) RGB, (H, W, 4) RGB and alpha, or (H, W) grey, uint8. None of them
-            is modified.
-        labels: names, everyday words or VOC ids of what to remove, such as ["person", "cars"].
-        remover: what to use instead of the default models.
-        min_score: [0, 1]; objects of which the segmenter is less sure stay.
-        min_area: smaller objects stay; px, or a share of the photo such as "5%".
-        grow: px, >= 0; margin around every object. None scales it with each object.
-        shadows: remove the objects' shadows and mirror images on the ground too, where evident.
-        verify: look at the filled holes again, and fill once more what is still found there.
-        rules: what else stays, such as `Rules(keep=1)` for the largest.
+        photo: the content of a photo's file; a Pillow image; the path of a photo; or a uint8 array:
+            (H, W, 3) RGB, (H, W, 4) RGB and alpha, or (H, W) grey. Not modified.
+        classes: label names, everyday words or VOC ids of what to remove: ["person", "cars"].
+        options: how; see `RemovalOptions`.
+        points: (x, y) in px; remove only the objects at these points.
+        boxes: (left, top, width, height) in px; remove only the objects in these boxes.
+        mask: (H, W), bool or uint8 of 0 and 255: fill exactly this instead.
+        device: one of `cleanplate.runtime.DEVICES`.
+        remover: used instead of the default models.
 
     Returns:
-        bytes for bytes: the same format and metadata, the very same bytes if nothing was found; a
-        camera RAW comes back as a TIFF of 16 bits.
-        An array of the same shape for an array. A Pillow image of the same mode, size and
-        Exif orientation for a Pillow image; for a path, the one that Pillow opens it as. HEIC and
-        camera RAW, which Pillow does not open, come back upright, as 8-bit RGB without metadata.
+        bytes for bytes, in the same format and with the same metadata, the very same bytes if
+        nothing was found; an array of the same shape for an array; a Pillow image of the same mode,
+        size and Exif orientation for a Pillow image or a path. See `cleanplate.io.open_photo`.
 
     Raises:
-        InputError: an image or option that cannot be used.
-        UnknownNameError: the segmenter does not know a label.
+        InputError: an argument that cannot be used.
+        UnknownNameError: the segmenter does not know a class.
         PhotoError: the file or Pillow image cannot be read.
-        MissingRuntimeError, WeightsError: the models cannot be loaded.
+        DeviceError, MissingRuntimeError, WeightsError: the models cannot be loaded.
     """
+    used = _remover(remover, device)
+    return used(photo, classes, options, points=points, boxes=boxes, mask=mask).image
 
-    def edit(pixels: npt.NDArray[np.uint8]) -> Removal:
-        return (remover or _default_remover()).remove(
-            pixels,
-            labels,
-            min_score=min_score,
-            min_area=min_area,
-            grow=grow,
-            shadows=shadows,
-            verify=verify,
-            rules=rules,
+
+def remove_file(
+    source: str | PathLike[str],
+    target: str | PathLike[str],
+    classes: Collection[str] | str | None = None,
+    options: RemovalOptions | None = None,
+    *,
+    points: Collection[Point] | None = None,
+    boxes: Collection[PointBox] | None = None,
+    mask: Mask | None = None,
+    overwrite: bool = False,
+    device: str = "auto",
+    remover: Remover | None = None,
+) -> Removal:
+    """Write a photo without the named objects, in the same format and with its metadata.
+
+    The file is written completely or not at all; its folder is made if need be. Where nothing is
+    found, it is a copy, byte for byte.
+
+    Args:
+        source: the photo's file. Not modified.
+        target: the file to write, with the ending of the source; of a camera RAW, .tif or .jpg.
+        classes: as for `remove`, like all that is not described here.
+        options: likewise.
+        points: likewise.
+        boxes: likewise.
+        mask: likewise.
+        overwrite: replace the target if it exists.
+        device: likewise.
+        remover: likewise.
+
+    Returns:
+        What was removed; its `image` is the upright 8-bit RGB picture.
+
+    Raises:
+        InputError: the target exists, is the source, or has another format's ending; or as
+            `remove`, like all others.
+        PhotoError: the photo cannot be read or written.
+    """
+    source, target = Path(_as_path("source", source)), Path(_as_path("target", target))
+    suffix = target.suffix.lower()
+    raw_output: RawOutput = "jpeg" if suffix == RESULT_SUFFIXES["jpeg"] else "tiff"
+    photo = read_photo(source, raw_output=raw_output)
+    is_raw = photo.format == "RAW"
+    endings = tuple(RESULT_SUFFIXES.values()) if is_raw else SUFFIXES_BY_FORMAT[photo.format]
+    if suffix not in endings and suffix != source.suffix.lower():
+        raise InputError(
+            f"{target}: the format is kept, so the name must end in {' or '.join(endings)}"
         )
+    if target.exists():
+        if target.samefile(source):
+            raise InputError(f"{target}: is the photo itself; name another file")
+        if not overwrite:
+            raise InputError(f"{target}: exists already; pass overwrite=True to replace it")
+    used = _remover(remover, device)
+    removal = used(photo.pixels, classes, options, points=points, boxes=boxes, mask=mask)
+    if removal.changed or (is_raw and suffix in endings):
+        write_photo(target, photo, removal.image, removal.mask)
+    else:
+        copy_photo(source, target)
+    return removal
 
-    if isinstance(image, np.ndarray):
-        return _remove_from_array(image, edit)
-    if isinstance(image, bytes):
-        photo = read_photo(image)
-        removal = edit(photo.pixels)
-        return encode_photo(photo, removal.image, removal.mask) if removal.changed else image
-    photo = _pil_photo(image)
-    removal = edit(photo.pixels)
-    return pil_from_photo(photo, removal.image, removal.mask)
+
+@overload
+def fill(
+    photo: PhotoT, mask: Mask, *, device: str = "auto", remover: Remover | None = None
+) -> PhotoT: ...
+@overload
+def fill(
+    photo: str | PathLike[str],
+    mask: Mask,
+    *,
+    device: str = "auto",
+    remover: Remover | None = None,
+) -> "Image.Image": ...
+def fill(
+    photo: AnyPhoto, mask: Mask, *, device: str = "auto", remover: Remover | None = None
+) -> Any:
+    """Return the photo with the pixels of a mask filled, as the kind it was given.
+
+    Args:
+        photo: as for `remove`.
+        mask: (H, W), True or 255 = fill; bool, or uint8 of 0 and 255.
+        device: one of `cleanplate.runtime.DEVICES`.
+        remover: used instead of the default models.
+
+    Raises:
+        InputError: a photo or mask of the wrong type, shape, dtype or values.
+        ShapeMismatchError: the sizes differ.
+        PhotoError, DeviceError, MissingRuntimeError, WeightsError: as `remove`.
+    """
+    return _remover(remover, device).fill(photo, mask).image
+
+
+def _remover(remover: Remover | None, device: str) -> Remover:
+    if remover is None:
+        return _default_remover(device)
+    if not isinstance(remover, Remover):
+        raise InputError(f"remover must be a Remover, got {type(remover).__name__}")
+    if device != "auto":
+        raise InputError(f"device {device}: a remover has its own; make Remover(device={device!r})")
+    return remover
 
 
 @functools.cache
-def _default_remover() -> Remover:
-    return Remover()
+def _default_remover(device: str = "auto") -> Remover:
+    return Remover(device=device)
 
 
-def _remove_from_array(
-    image: npt.NDArray[np.uint8], edit: Callable[[RGBImage], Removal]
-) -> npt.NDArray[np.uint8]:
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[2:] not in _DEPTHS:
-        raise InputError(
-            "an array must be uint8 of shape (H, W), (H, W, 3) or (H, W, 4), "
-            f"got {image.shape} {image.dtype}"
-        )
-    if image.shape[2:] == (3,):
-        return edit(image).image
-    grey = image.ndim == 2
-    pixels = np.repeat(image[..., None], 3, axis=2) if grey else image[..., :3].copy()
-    removal = edit(pixels)
-    result = image.copy()
-    if grey:
-        # The three channels of the fill are nearly alike; their mean is its grey.
-        mean = np.rint(removal.image[removal.mask].mean(axis=1))
-        result[removal.mask] = mean.astype(np.uint8)
-    else:
-        result[removal.mask, :3] = removal.image[removal.mask]
-    return result
-
-
-_DEPTHS = ((), (3,), (4,))  # grey, RGB, RGB and alpha
-
-
-def _pil_photo(image: "Image.Image | str | PathLike[str]") -> Photo:
-    from PIL import Image
-
-    if isinstance(image, Image.Image):
-        return photo_from_pil(image)
-    if isinstance(image, str | PathLike):
-        photo = read_photo(Path(image))  # says what is wrong with a file; Pillow's words vary
-        if photo.format in ("HEIC", "RAW"):
-            return photo_from_pil(Image.fromarray(photo.pixels))
-        with Image.open(image) as opened:
-            return photo_from_pil(opened)
-    raise InputError(
-        "image must be bytes, an array, a Pillow image or the path of a photo, "
-        f"got {type(image).__name__}"
-    )
+def _as_path(name: str, value: object) -> str | PathLike[str]:
+    if not isinstance(value, str | PathLike):
+        raise InputError(f"{name} must be a path, got {type(value).__name__}")
+    return value

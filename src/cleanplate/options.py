@@ -6,10 +6,12 @@ They are checked once, when they are made, and passed on unopened.
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from cleanplate.errors import InputError
-from cleanplate.types import Box
+
+if TYPE_CHECKING:
+    from cleanplate.types import Box
 
 Area = float | str
 """Pixels, or a share of the photo such as "5%"."""
@@ -165,7 +167,7 @@ def area_px(name: str, area: Area, size_hw: tuple[int, int]) -> int:
     return math.ceil(value / 100 * size_hw[0] * size_hw[1]) if is_share else math.ceil(value)
 
 
-def region_box(region: Region, size_hw: tuple[int, int]) -> Box:
+def region_box(region: Region, size_hw: tuple[int, int]) -> "Box":
     """Return the part of the photo that a region covers, clipped to the photo.
 
     Raises:

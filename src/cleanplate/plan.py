@@ -1,4 +1,4 @@
-"""What is going to be filled in a photo, settled before anything is: the first of two stages."""
+"""What is going to be filled in a photo: the first of two stages, before anything is filled."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -7,72 +7,88 @@ import numpy as np
 
 from cleanplate.errors import InputError, ShapeMismatchError
 from cleanplate.ops import default_dilation_px, dilate_instance, rasterize, subtract, union
+from cleanplate.options import RemovalOptions
 from cleanplate.segmentation import Selection, find_effects, refine_outline
 from cleanplate.types import Instance, Mask, RGBImage
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Draft:
-    """The objects of one photo, what is to be filled, and how to look at it again.
+@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
+class RemovalPlan:
+    """The objects of one photo, the mask to fill, and the options of both.
 
-    `Remover.draft` makes one, `Remover.fill` takes it. It holds all that the second stage needs, so
-    that both together do what `Remover.remove` does.
+    `Remover.plan` makes one, `Remover.fill` takes it. It holds all that the second stage needs, so
+    that both together give the same as calling the `Remover`.
     """
 
     mask: Mask  # (H, W) bool, True = fill
-    objects: tuple[Instance, ...]  # what goes
-    left: tuple[Instance, ...]  # what stays, each with its reason
-    guarded: frozenset[int] = field(default_factory=frozenset)  # ids of `left`: see `Selection`
-    labels: tuple[str, ...]  # canonical; what looking again looks for
-    min_score: float  # [0, 1]; it counts in looking again, too
-    min_area_px: int  # the same
-    grow: float | None  # px; None scales with each object
-    shadows: bool  # the mask holds shadows and mirror images
-    verify: bool  # look at the filled holes again
+    instances: tuple[Instance, ...]  # what is removed
+    kept: tuple[Instance, ...]  # what stays, each with its reason
+    protected: frozenset[int] = field(default_factory=frozenset)  # ids of `kept`: see `Selection`
+    options: RemovalOptions  # its classes are canonical labels; none: no recheck
     timings_s: Mapping[str, float] = field(default_factory=dict)  # of "find" and "mask"
+
+    def __repr__(self) -> str:
+        """Return numbers only, no array."""
+        height, width = self.mask.shape
+        return (
+            f"RemovalPlan({width} x {height} px, {len(self.instances)} to remove, "
+            f"{len(self.kept)} kept, {self.mask.mean():.1%} to fill)"
+        )
 
 
 def refine_outlines(image: RGBImage, selection: Selection) -> Selection:
-    """Return what was selected, its outlines following the photo at full resolution.
+    """Return a selection whose outlines follow the photo's edges at full resolution.
 
-    What is left because of a limit keeps the segmenter's outline. No chosen object reaches into one
-    that is left, and none that is left on purpose into a chosen one as it was found.
+    What is kept because of a limit keeps the segmenter's outline. No chosen object reaches into a
+    kept one, and no protected one into a chosen one as it was detected.
     """
-    chosen, left, guarded = selection.chosen, selection.left, selection.guarded
+    chosen, kept, protected = selection.chosen, selection.kept, selection.protected
     if not chosen:
         return selection
-    if guarded:
-        goes = rasterize(chosen, image.shape)
-        left = tuple(
-            subtract(refine_outline(image, thing), goes) if thing.id in guarded else thing
-            for thing in left
+    if protected:
+        removed = rasterize(chosen, image.shape)
+        kept = tuple(
+            subtract(refine_outline(image, instance), removed)
+            if instance.id in protected
+            else instance
+            for instance in kept
         )
-    kept = rasterize(left, image.shape)
-    chosen = tuple(subtract(refine_outline(image, thing), kept) for thing in chosen)
-    return Selection(chosen, left, guarded)
+    kept_mask = rasterize(kept, image.shape)
+    chosen = tuple(subtract(refine_outline(image, instance), kept_mask) for instance in chosen)
+    return Selection(chosen, kept, protected)
 
 
-def draft_mask(image: RGBImage, selection: Selection, *, grow: float | None, shadows: bool) -> Mask:
-    """Return (H, W), what to fill: the chosen objects with margins and shadows, nothing guarded."""
-    chosen, left, guarded = selection.chosen, selection.left, selection.guarded
-    mask = dilated(chosen, image.shape, grow)
-    if shadows:
-        mask |= _traces(image, chosen, left)
-    if guarded:
-        mask &= ~rasterize((thing for thing in left if thing.id in guarded), image.shape)
+def plan_mask(image: RGBImage, selection: Selection, options: RemovalOptions) -> Mask:
+    """Return (H, W), what to fill: the chosen objects, dilated, without the protected ones.
+
+    Args:
+        image: (H, W, 3) uint8, RGB. Not modified.
+        selection: its outlines refined.
+        options: `dilation` and `shadows` are used.
+    """
+    chosen, kept, protected = selection.chosen, selection.kept, selection.protected
+    mask = dilated(chosen, image.shape, options.dilation)
+    if options.shadows:
+        mask |= _traces(image, chosen, kept)
+    if protected:
+        mask &= ~rasterize((it for it in kept if it.id in protected), image.shape)
     return mask
 
 
-def dilated(instances: Collection[Instance], size_hw: tuple[int, ...], grow: float | None) -> Mask:
-    """Return (H, W), what to fill for some objects, each with its margin.
+def dilated(
+    instances: Collection[Instance], size_hw: tuple[int, ...], dilation: float | None
+) -> Mask:
+    """Return (H, W), the union of some objects, each with its margin.
 
     Args:
         instances: the objects.
         size_hw: H and W of the photo first.
-        grow: px; None scales it with each object.
+        dilation: px; None scales it with each object.
     """
     height, width = size_hw[:2]
-    margins = [default_dilation_px(instance) if grow is None else grow for instance in instances]
+    margins = [
+        default_dilation_px(instance) if dilation is None else dilation for instance in instances
+    ]
     shapes = [
         dilate_instance(instance, (height, width), margin)
         for instance, margin in zip(instances, margins, strict=True)
@@ -80,61 +96,65 @@ def dilated(instances: Collection[Instance], size_hw: tuple[int, ...], grow: flo
     return union(shapes, (height, width))
 
 
-def edit_draft(image: RGBImage, draft: Draft, *, remove: Mapping[int, bool], mask: Mask) -> Draft:
-    """Return a draft as a person changed it: objects switched on or off, its mask painted on.
+def edit_plan(
+    image: RGBImage, plan: RemovalPlan, *, remove: Mapping[int, bool], mask: Mask
+) -> RemovalPlan:
+    """Return a plan as a person edited it: objects switched on or off, its mask rasterize on.
 
-    What was painted or erased is what `mask` differs by from the draft's own. It comes on top of
-    the switches: white paint is filled and erased places are not, whatever object they belong to.
+    What was rasterize or erased is the difference between `mask` and the plan's own. It takes
+    precedence over the switches: white paint is filled and erased places are not, whatever object
+    they belong to.
 
     Args:
         image: (H, W, 3) uint8, RGB, the photo. Not modified.
-        draft: as it was made.
-        remove: by the object's id, whether it goes; those that are not named stay as they are.
-        mask: (H, W) bool, the draft's mask with what was painted on it.
+        plan: as it was made.
+        remove: by the object's id, whether it is removed; the others stay as they are.
+        mask: (H, W) bool, the plan's mask with what was rasterize on it.
 
     Raises:
-        InputError: an id that the draft does not have.
+        InputError: an id that the plan does not have.
         ShapeMismatchError: the mask has another size.
     """
-    if mask.shape != draft.mask.shape:
-        raise ShapeMismatchError(draft.mask.shape, mask.shape)
-    everything = sorted((*draft.objects, *draft.left), key=lambda thing: thing.id)
-    unknown = remove.keys() - {thing.id for thing in everything}
+    if mask.shape != plan.mask.shape:
+        raise ShapeMismatchError(plan.mask.shape, mask.shape)
+    found = sorted((*plan.instances, *plan.kept), key=lambda instance: instance.id)
+    unknown = remove.keys() - {instance.id for instance in found}
     if unknown:
-        raise InputError(f"there is no object {min(unknown)}; there are {len(everything)}")
-    goes = {thing.id for thing in draft.objects}
-    switched = {number for number, wanted in remove.items() if wanted != (number in goes)}
-    painted_on, erased = mask & ~draft.mask, draft.mask & ~mask
+        raise InputError(f"there is no object {min(unknown)}; there are {len(found)}")
+    removed = {instance.id for instance in plan.instances}
+    switched = {number for number, wanted in remove.items() if wanted != (number in removed)}
+    added, erased = mask & ~plan.mask, plan.mask & ~mask
     if not switched:
-        return replace(draft, mask=mask)
-    goes ^= switched
-    left = tuple(
-        replace(thing, reason="kept by hand") if thing.id in switched else thing
-        for thing in everything
-        if thing.id not in goes
+        return replace(plan, mask=mask)
+    removed ^= switched
+    kept = tuple(
+        replace(instance, reason="kept by hand") if instance.id in switched else instance
+        for instance in found
+        if instance.id not in removed
     )
-    kept = rasterize(left, image.shape)
-    objects = tuple(
-        subtract(refine_outline(image, thing), kept) if thing.id in switched else thing
-        for thing in (replace(thing, reason="") for thing in everything if thing.id in goes)
+    kept_mask = rasterize(kept, image.shape)
+    instances = tuple(
+        subtract(refine_outline(image, instance), kept_mask)
+        if instance.id in switched
+        else instance
+        for instance in (replace(it, reason="") for it in found if it.id in removed)
     )
-    guarded = (draft.guarded | switched) - goes
-    selection = Selection(objects, left, guarded)
-    base = draft_mask(image, selection, grow=draft.grow, shadows=draft.shadows)
-    more = {thing.label for thing in objects}.difference(draft.labels)
+    protected = (plan.protected | switched) - removed
+    base = plan_mask(image, Selection(instances, kept, protected), plan.options)
+    more = {instance.label for instance in instances}.difference(plan.options.classes)
     return replace(
-        draft,
-        labels=(*draft.labels, *sorted(more)),
-        mask=np.asarray((base | painted_on) & ~erased),
-        objects=objects,
-        left=left,
-        guarded=guarded,
+        plan,
+        options=replace(plan.options, classes=(*plan.options.classes, *sorted(more))),
+        mask=np.asarray((base | added) & ~erased),
+        instances=instances,
+        kept=kept,
+        protected=protected,
     )
 
 
-def _traces(image: RGBImage, chosen: Collection[Instance], left: Collection[Instance]) -> Mask:
-    """Return (H, W), the shadows and mirror images of the chosen objects."""
+def _traces(image: RGBImage, chosen: Collection[Instance], kept: Collection[Instance]) -> Mask:
+    """Return (H, W), the shadows and reflections of the chosen objects."""
     size_hw = (image.shape[0], image.shape[1])
-    objects = rasterize([*chosen, *left], size_hw)
+    objects = rasterize([*chosen, *kept], size_hw)
     traces = (find_effects(image, instance, objects) for instance in chosen)
     return union([found for found in traces if found is not None], size_hw)

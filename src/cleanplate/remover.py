@@ -1,44 +1,64 @@
-"""One photo's way through: find, select, shape the mask, plan windows, inpaint, composite."""
+"""One photo's pipeline: detect, select, build the mask, inpaint, recheck."""
 
-import math
 import threading
 import time
 from collections.abc import Collection
 from dataclasses import replace
+from os import PathLike
+from typing import TYPE_CHECKING, Any, overload
 
 from cleanplate.errors import InputError
 from cleanplate.inpainting import DEFAULT_INPAINTER, Inpainter, create_inpainter, inpaint_holes
+from cleanplate.io import AnyPhoto, PhotoT, open_photo
+from cleanplate.labels import ALL
 from cleanplate.ops import components_touching, rasterize
-from cleanplate.options import DEFAULT_MIN_SCORE, Area, Rules, area_px
-from cleanplate.plan import Draft, dilated, draft_mask, refine_outlines
+from cleanplate.options import Point, PointBox, RemovalOptions, Rules, area_px
+from cleanplate.plan import RemovalPlan, dilated, plan_mask, refine_outlines
 from cleanplate.segmentation import (
     DEFAULT_SEGMENTER,
+    Prompter,
     Segmenter,
     Selection,
+    create_prompter,
     create_segmenter,
     detect_remaining,
+    installed_prompter,
+    outline_objects,
+    pick_instances,
     requested_labels,
     select,
     selection_notes,
 )
-from cleanplate.types import Instance, Mask, Removal, RGBImage, check_image, check_image_and_mask
+from cleanplate.types import (
+    Instance,
+    Mask,
+    Removal,
+    RGBImage,
+    as_mask,
+    check_image,
+    check_image_and_mask,
+)
 
-NO_RULES = Rules()
-"""All that was asked for goes."""
+if TYPE_CHECKING:
+    from PIL import Image
 
-_MOST_REFILLS = 2  # of what is found again; after that it is only told
+_MAX_REFILLS = 2  # of what is detected again; after that it is only reported
+_NO_OPTIONS = RemovalOptions()
 
 
 class Remover:
-    """Removes objects from photos; keeps its models loaded and may be shared by threads.
+    """Removes objects from photos; keeps its models loaded. Thread-safe.
 
-    Models are loaded when they are first needed: filling the user's own masks needs no segmenter,
-    looking without filling needs no inpainter.
+    Models are loaded when they are first needed: filling masks needs no segmenter, finding without
+    filling needs no inpainter.
 
     Args:
         segmenter: an instance, or one of `cleanplate.segmentation.segmenter_names()`.
         inpainter: an instance, or one of `cleanplate.inpainting.inpainter_names()`.
-        device: one of `cleanplate.hub.DEVICES`, for models given by name.
+        prompter: what outlines the objects at points and in boxes: an instance, or one of
+            `cleanplate.segmentation.prompter_names()`. None: one that is installed, for calls that
+            name no classes; without any, points and boxes pick among the instances found.
+        device: one of `cleanplate.runtime.DEVICES`, for models given by name.
         threads: CPU threads of one network run; None takes every usable core.
     """
 
@@ -47,13 +67,19 @@ class Remover:
         *,
         segmenter: Segmenter | str = DEFAULT_SEGMENTER,
         inpainter: Inpainter | str = DEFAULT_INPAINTER,
+        prompter: Prompter | str | None = None,
         device: str = "auto",
         threads: int | None = None,
     ) -> None:
-        self._segmenter, self._inpainter = segmenter, inpainter
-        self._named = (segmenter, inpainter)
+        self._segmenter, self._inpainter, self._prompter = segmenter, inpainter, prompter
+        self._named = (segmenter, inpainter, prompter)
         self._device, self._threads = device, threads
         self._loading = threading.Lock()
+
+    def __repr__(self) -> str:
+        """Return the models' names and the device."""
+        names = [model if isinstance(model, str) else model.name for model in self._named[:2]]
+        return f"Remover(segmenter={names[0]!r}, inpainter={names[1]!r}, device={self._device!r})"
 
     @property
     def segmenter(self) -> Segmenter:
@@ -86,233 +112,290 @@ class Remover:
             return self._inpainter
 
     @property
-    def recipe(self) -> tuple[str | Segmenter, str | Inpainter, str]:
-        """Segmenter, inpainter and device as they were given, which make the like of this one.
+    def prompter(self) -> Prompter | None:
+        """What outlines objects at points and in boxes, loaded; None if none is installed.
+
+        Raises:
+            UnknownNameError, DeviceError, MissingRuntimeError, WeightsError: see
+                `create_prompter`.
+        """
+        with self._loading:
+            name = self._prompter or installed_prompter()
+            if isinstance(name, str):
+                self._prompter = create_prompter(name, device=self._device, threads=self._threads)
+            return self._prompter if not isinstance(self._prompter, str) else None
+
+    @property
+    def recipe(self) -> "tuple[str | Segmenter, str | Inpainter, str]":
+        """Segmenter, inpainter and device as they were given, which make an equal one.
 
         Another process can make it too where they can be pickled: names, and `ExampleSegmenter`.
         """
-        return *self._named, self._device
+        return *self._named[:2], self._device
 
     def release(self) -> None:
-        """Forget the loaded models that were given by name; they are loaded again when needed."""
+        """Unload the models that were given by name; they are loaded again when needed."""
         with self._loading:
-            self._segmenter, self._inpainter = self._named
+            self._segmenter, self._inpainter, self._prompter = self._named
+
+    @overload
+    def __call__(
+        self,
+        photo: PhotoT,
+        classes: Collection[str] | str | None = None,
+        options: RemovalOptions | None = None,
+        *,
+        points: Collection[Point] | None = None,
+        boxes: Collection[PointBox] | None = None,
+        mask: Mask | None = None,
+    ) -> Removal[PhotoT]: ...
+    @overload
+    def __call__(
+        self,
+        photo: str | PathLike[str],
+        classes: Collection[str] | str | None = None,
+        options: RemovalOptions | None = None,
+        *,
+        points: Collection[Point] | None = None,
+        boxes: Collection[PointBox] | None = None,
+        mask: Mask | None = None,
+    ) -> "Removal[Image.Image]": ...
+    def __call__(
+        self,
+        photo: AnyPhoto,
+        classes: Collection[str] | str | None = None,
+        options: RemovalOptions | None = None,
+        *,
+        points: Collection[Point] | None = None,
+        boxes: Collection[PointBox] | None = None,
+        mask: Mask | None = None,
+    ) -> Removal[Any]:
+        """Remove the objects of the given classes from a photo.
+
+        Args:
+            photo: a path, the bytes of a file, a Pillow image, or a uint8 array: (H, W, 3) RGB,
+                (H, W, 4) RGB and alpha, or (H, W) grey. Not modified.
+            classes: label names, everyday words or VOC ids; instead of those of `options`.
+            options: how; see `RemovalOptions`.
+            points: (x, y) in px; remove only the objects at these points.
+            boxes: (left, top, width, height) in px; remove only the objects in these boxes.
+            mask: (H, W), bool or uint8 of 0 and 255: fill exactly this, and detect nothing.
+
+        Returns:
+            What was removed; its `image` is of the kind that was given (see
+            `cleanplate.io.open_photo`), a Pillow image for a path.
+
+        Raises:
+            InputError: an argument that cannot be used, or no class.
+            UnknownNameError: the segmenter does not know a class.
+            PhotoError: the file or Pillow image cannot be read.
+        """
+        if mask is not None:
+            if classes or options or points or boxes:
+                raise InputError("a mask is filled as it is; give no classes or options with it")
+            return self.fill(photo, mask)
+        opened = open_photo(photo)
+        plan = self.plan(opened.pixels, classes, options, points=points, boxes=boxes)
+        removal = self._fill_plan(opened.pixels, plan)
+        spent = {stage: s for stage, s in removal.timings_s.items() if stage != "total"}
+        timings_s = {**plan.timings_s, **spent}
+        return replace(
+            removal,
+            image=opened.close(removal.image, removal.mask),
+            timings_s={**timings_s, "total": sum(timings_s.values())},
+        )
 
     def find(
         self,
-        image: RGBImage,
-        labels: Collection[str] | str,
-        *,
-        min_score: float = DEFAULT_MIN_SCORE,
-        min_area: Area = 0,
-        rules: Rules = NO_RULES,
+        photo: AnyPhoto,
+        classes: Collection[str] | str | None = None,
+        options: RemovalOptions | None = None,
     ) -> tuple[list[Instance], list[Instance]]:
-        """Return the objects to remove, and those found that are to be left.
+        """Return the objects to remove, and those found that are kept.
 
         The outlines of the former follow the photo at its own resolution. Each of the latter has
-        its `reason`.
-
-        Args:
-            image: (H, W, 3) uint8, RGB. Not modified.
-            labels: label names, everyday words or VOC ids; see `resolve_labels`.
-            min_score: [0, 1]; objects of a lower mean probability are left.
-            min_area: smaller objects are left; px, or a share of the photo such as "5%".
-            rules: what else is left.
-
-        Raises:
-            InputError: wrong image, score or area, or no label.
-            UnknownNameError: the segmenter does not know a label.
+        its `reason`. The arguments are those of `__call__`, and so are the errors.
         """
-        selection, _ = self._select(image, labels, min_score, min_area, rules)
-        return list(selection.chosen), list(selection.left)
+        selection, _ = self._select(open_photo(photo).pixels, _merged(classes, options))
+        return list(selection.chosen), list(selection.kept)
 
-    def remove(
+    def plan(
         self,
-        image: RGBImage,
-        labels: Collection[str] | str,
+        photo: AnyPhoto,
+        classes: Collection[str] | str | None = None,
+        options: RemovalOptions | None = None,
         *,
-        min_score: float = DEFAULT_MIN_SCORE,
-        min_area: Area = 0,
-        grow: float | None = None,
-        shadows: bool = False,
-        verify: bool = True,
-        rules: Rules = NO_RULES,
-    ) -> Removal:
-        """Return the photo without the objects of the given classes.
-
-        Args:
-            image: (H, W, 3) uint8, RGB. Not modified.
-            labels: as for `find`.
-            min_score: as for `find`.
-            min_area: as for `find`.
-            grow: px, >= 0; margin around every object. None scales it with each object.
-            shadows: remove the objects' shadows and mirror images on the ground too, where they are
-                evident.
-            verify: look at the filled holes again, and fill once more what is still found there, at
-                most twice.
-            rules: as for `find`.
-
-        Raises:
-            InputError: as for `find`, or a negative `grow`.
-        """
-        draft = self.draft(
-            image,
-            labels,
-            min_score=min_score,
-            min_area=min_area,
-            grow=grow,
-            shadows=shadows,
-            verify=verify,
-            rules=rules,
-        )
-        removal = self.fill(image, draft)
-        spent = {stage: s for stage, s in removal.timings_s.items() if stage != "total"}
-        timings_s = {**draft.timings_s, **spent}
-        return replace(removal, timings_s={**timings_s, "total": sum(timings_s.values())})
-
-    def draft(
-        self,
-        image: RGBImage,
-        labels: Collection[str] | str,
-        *,
-        min_score: float = DEFAULT_MIN_SCORE,
-        min_area: Area = 0,
-        grow: float | None = None,
-        shadows: bool = False,
-        verify: bool = True,
-        rules: Rules = NO_RULES,
-    ) -> Draft:
-        """Return what `remove` would fill, for `fill` to do it; the arguments are the same.
-
-        Raises:
-            InputError, UnknownNameError: as for `remove`.
-        """
+        points: Collection[Point] | None = None,
+        boxes: Collection[PointBox] | None = None,
+    ) -> RemovalPlan:
+        """Return what a call would fill, for `fill` to do it; arguments and errors are the same."""
+        image, wanted = open_photo(photo).pixels, _merged(classes, options, points, boxes)
         start = time.perf_counter()
-        if grow is not None and not 0 <= grow < math.inf:
-            raise InputError(f"grow must be at least 0 px, got {grow}")
-        selection, asked = self._select(image, labels, min_score, min_area, rules)
-        found = time.perf_counter()
-        mask = draft_mask(image, selection, grow=grow, shadows=shadows)
-        shaped_at = time.perf_counter()
-        return Draft(
+        selection, resolved = self._select(image, wanted)
+        found_at = time.perf_counter()
+        mask = plan_mask(image, selection, resolved)
+        return RemovalPlan(
             mask=mask,
-            objects=selection.chosen,
-            left=selection.left,
-            guarded=selection.guarded,
-            labels=asked,
-            min_score=min_score,
-            min_area_px=area_px("min_area", min_area, mask.shape),
-            grow=grow,
-            shadows=shadows,
-            verify=verify,
-            timings_s={"find": found - start, "mask": shaped_at - found},
+            instances=selection.chosen,
+            kept=selection.kept,
+            protected=selection.protected,
+            options=resolved,
+            timings_s={"find": found_at - start, "mask": time.perf_counter() - found_at},
         )
 
-    def fill(self, image: RGBImage, mask: Mask | Draft) -> Removal:
-        """Return the photo with the pixels of a mask filled, the mask used as it is.
+    @overload
+    def fill(self, photo: PhotoT, mask: Mask | RemovalPlan) -> Removal[PhotoT]: ...
+    @overload
+    def fill(
+        self, photo: str | PathLike[str], mask: Mask | RemovalPlan
+    ) -> "Removal[Image.Image]": ...
+    def fill(self, photo: AnyPhoto, mask: Mask | RemovalPlan) -> Removal[Any]:
+        """Fill the pixels of a mask, the mask used as it is.
 
         Args:
-            image: (H, W, 3) uint8, RGB. Not modified.
-            mask: (H, W) bool, True = fill; or a draft, of whose objects those that stay are not
-                copied from, and whose holes are looked at again.
+            photo: as for a call.
+            mask: (H, W), True or 255 = fill, bool or uint8 of 0 and 255; or a plan, whose kept
+                objects are not copied from, and whose holes are rechecked.
 
         Raises:
-            InputError: wrong shape or dtype.
+            InputError: wrong type, shape, dtype or values.
             ShapeMismatchError: the sizes differ.
+            PhotoError: the file or Pillow image cannot be read.
         """
+        opened = open_photo(photo)
+        plan = (
+            mask
+            if isinstance(mask, RemovalPlan)
+            else RemovalPlan(mask=as_mask(mask), instances=(), kept=(), options=_NO_OPTIONS)
+        )
+        removal = self._fill_plan(opened.pixels, plan)
+        return replace(removal, image=opened.close(removal.image, removal.mask))
+
+    def _fill_plan(self, image: RGBImage, plan: RemovalPlan) -> Removal:
+        """Fill a plan's mask and recheck it."""
         start = time.perf_counter()
-        draft = mask if isinstance(mask, Draft) else None
-        hole = mask.mask if isinstance(mask, Draft) else mask
-        check_image_and_mask(image, hole)
-        if draft is None:
-            removal = self._fill(image, hole)
-        else:
-            removal = self._fill(image, hole, draft)
-            removal = replace(
-                removal,
-                objects=draft.objects,
-                left=draft.left,
-                notes=(*removal.notes, *selection_notes(draft.left)),
-            )
+        check_image_and_mask(image, plan.mask)
+        filled = self._fill(image, plan.mask, plan)
+        removal = replace(
+            filled,
+            instances=plan.instances,
+            kept=plan.kept,
+            notes=(*filled.notes, *selection_notes(plan.kept)),
+        )
         timings_s = {"fill": time.perf_counter() - start}
-        if draft is not None and draft.verify and draft.objects:
-            removal = self._look_again(removal, draft)
+        if plan.options.verify and plan.options.classes and plan.instances:
+            removal = self._recheck(removal, plan)
             timings_s["verify"] = time.perf_counter() - start - timings_s["fill"]
         return replace(removal, timings_s={**timings_s, "total": time.perf_counter() - start})
 
-    def _select(
-        self,
-        image: RGBImage,
-        labels: Collection[str] | str,
-        min_score: float,
-        min_area: Area,
-        rules: Rules,
-    ) -> tuple[Selection, tuple[str, ...]]:
-        """Return the objects, and the canonical labels of what is to go."""
+    def _select(self, image: RGBImage, options: RemovalOptions) -> tuple[Selection, RemovalOptions]:
+        """Return the objects, and the options with canonical labels as their classes."""
         check_image(image)
-        if not 0 <= min_score <= 1:
-            raise InputError(f"min_score must be in [0, 1], got {min_score}")
-        area_px("min_area", min_area, (image.shape[0], image.shape[1]))
-        asked, protected = requested_labels(labels, rules, self.segmenter.labels)
+        size_hw = (image.shape[0], image.shape[1])
+        area_px("min_area", options.min_area, size_hw)
+        has_places = bool(options.points or options.boxes)
+        if has_places and options.rules.only:
+            raise InputError("only and points or boxes exclude each other; give one of them")
+        if has_places and (self._named[2] or not options.classes):
+            prompter = self.prompter
+            if prompter is not None:
+                return self._outline(image, options, prompter), options
+        classes: Collection[str] = options.classes
+        if has_places and not classes:
+            classes = [ALL]
+        labels, protected_labels = requested_labels(classes, options.rules, self.segmenter.labels)
+        found = self.segmenter.segment(image, (*labels, *protected_labels))
+        rules = options.rules
+        if has_places:
+            picked = pick_instances(found, options.points, options.boxes, size_hw)
+            rules = replace(rules, only=picked)
         selection = select(
             image,
-            self.segmenter.segment(image, (*asked, *protected)),
-            min_score=min_score,
-            min_area=min_area,
+            found,
+            min_score=options.min_score,
+            min_area=options.min_area,
             rules=rules,
-            protected=protected,
+            protected_labels=protected_labels,
         )
-        return refine_outlines(image, selection), asked
+        return refine_outlines(image, selection), replace(options, classes=labels)
 
-    def _look_again(self, removal: Removal, draft: Draft) -> Removal:
-        """Fill once more what is still found, as long as that leaves less of it."""
+    def _outline(self, image: RGBImage, options: RemovalOptions, prompter: Prompter) -> Selection:
+        """Return the objects that a prompter outlines."""
+        if options.rules != Rules():
+            raise InputError(
+                "rules choose among the instances that a segmenter finds; with a prompter, choose "
+                "by points and boxes alone"
+            )
+        found = outline_objects(image, options.points, options.boxes, prompter)
+        return refine_outlines(image, Selection(tuple(found)))
 
-        def look(image: RGBImage, mask: Mask) -> list[Instance]:
+    def _recheck(self, removal: Removal, plan: RemovalPlan) -> Removal:
+        """Fill again what is still detected, as long as that leaves less of it."""
+        options, size_hw = plan.options, removal.mask.shape
+
+        def detect(image: RGBImage, mask: Mask) -> list[Instance]:
             return detect_remaining(
                 image,
                 mask,
-                removed=draft.objects,
-                left=draft.left,
+                removed=plan.instances,
+                kept=plan.kept,
                 segmenter=self.segmenter,
-                labels=draft.labels,
-                min_score=draft.min_score,
-                min_area=draft.min_area_px,
+                labels=options.classes,
+                min_score=options.min_score,
+                min_area=area_px("min_area", options.min_area, (size_hw[0], size_hw[1])),
             )
 
-        kept = rasterize(draft.left, removal.mask.shape)
-        remaining = look(removal.image, removal.mask)
-        for _ in range(_MOST_REFILLS):
+        kept = rasterize(plan.kept, size_hw)
+        remaining = detect(removal.image, removal.mask)
+        for _ in range(_MAX_REFILLS):
             if not remaining:
                 break
-            more = dilated(remaining, removal.mask.shape, draft.grow) & ~kept
+            more = dilated(remaining, size_hw, options.dilation) & ~kept
             if (more & ~removal.mask).any():
-                # The former fill met what is removed only now: it is made again, as far as it hangs
-                # together with that.
+                # The first fill met what is removed only now: those of its components that are
+                # connected to it are filled again.
                 more |= components_touching(removal.mask, more)
-            again = self._fill(removal.image, more, draft)
+            again = self._fill(removal.image, more, plan)
             mask = removal.mask | more
-            found = look(again.image, mask)
+            found = detect(again.image, mask)
             if _area(found) >= _area(remaining):
                 break
             removal = replace(removal, image=again.image, mask=mask, refills=removal.refills + 1)
             remaining = found
         return replace(removal, remaining=tuple(remaining))
 
-    def _fill(self, image: RGBImage, mask: Mask, draft: Draft | None = None) -> Removal:
-        """Fill `mask`; what a draft says of objects that stay is heeded."""
+    def _fill(self, image: RGBImage, mask: Mask, plan: RemovalPlan) -> Removal:
+        """Fill `mask` without copying from the plan's kept objects."""
         if not mask.any():
             return Removal(image=image.copy(), mask=mask.copy())
         notes: tuple[str, ...] = ()
         if mask.all():
             notes = ("the mask covers the whole photo: there is nothing to continue it from",)
-        kept = hidden = None
-        if draft is not None:
-            kept = rasterize(draft.left, mask.shape)
-            if draft.guarded:
-                guarded = (thing for thing in draft.left if thing.id in draft.guarded)
-                hidden = rasterize(guarded, mask.shape)
+        kept = rasterize(plan.kept, mask.shape) if plan.kept else None
+        hidden = None
+        if plan.protected:
+            hidden = rasterize((it for it in plan.kept if it.id in plan.protected), mask.shape)
         filled = inpaint_holes(image, mask, self.inpainter, kept=kept, hidden=hidden)
         return Removal(image=filled, mask=mask.copy(), notes=notes)
+
+
+def _merged(
+    classes: Collection[str] | str | None,
+    options: RemovalOptions | None,
+    points: Collection[Point] | None = None,
+    boxes: Collection[PointBox] | None = None,
+) -> RemovalOptions:
+    """Return the options with what was given beside them.
+
+    Raises:
+        InputError: one of them cannot be used.
+    """
+    if options is not None and not isinstance(options, RemovalOptions):
+        raise InputError(f"options must be RemovalOptions(...), got {type(options).__name__}")
+    options = options or _NO_OPTIONS
+    given = {"classes": classes, "points": points, "boxes": boxes}
+    changes: dict[str, Any] = {name: it for name, it in given.items() if it is not None}
+    return replace(options, **changes) if changes else options
 
 
 def _area(instances: Collection[Instance]) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +18,17 @@ Mask = npt.NDArray[np.bool_]
 Box = tuple[int, int, int, int]
 """left, top, right, bottom in px; right and bottom are exclusive."""
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
 
-@dataclass(frozen=True, slots=True, eq=False)
+    ImageT = TypeVar("ImageT", default=RGBImage)
+else:
+    from typing import TypeVar
+
+    ImageT = TypeVar("ImageT")
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Instance:
     """One object found in a photo. Its mask is kept only inside its box, to stay small."""
 
@@ -28,6 +38,14 @@ class Instance:
     box_xyxy: Box
     mask: Mask  # (bottom - top, right - left)
     reason: str = ""  # why it stays in the photo, e.g. "kept: largest"; empty if it goes
+
+    def __repr__(self) -> str:
+        """Return label, score, box and area, without the mask."""
+        reason = f", {self.reason!r}" if self.reason else ""
+        return (
+            f"Instance({self.id}, {self.label!r}, {self.score:.2f}, box_xyxy={self.box_xyxy}, "
+            f"area_px={self.area_px}{reason})"
+        )
 
     @property
     def area_px(self) -> int:
@@ -40,18 +58,30 @@ class Instance:
         canvas[top:bottom, left:right] |= self.mask
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Removal:
-    """What `Remover` gives back for one photo."""
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Removal(Generic[ImageT]):
+    """What `Remover` returns for one photo.
 
-    image: RGBImage  # (H, W, 3) uint8; equal to the input wherever `mask` is False
+    `image` is of the kind that was given: an array for an array, bytes for bytes, a Pillow image
+    for a Pillow image or a path. It equals the input wherever `mask` is False.
+    """
+
+    image: ImageT
     mask: Mask  # (H, W) bool, True = was filled
-    objects: tuple[Instance, ...] = ()  # what was removed
-    left: tuple[Instance, ...] = ()  # found, but still there, each with its reason
+    instances: tuple[Instance, ...] = ()  # what was removed
+    kept: tuple[Instance, ...] = ()  # found, but still there, each with its reason
     remaining: tuple[Instance, ...] = ()  # still found in the filled holes, or at their edges
     refills: int = 0  # how often what was still found was filled again
     timings_s: Mapping[str, float] = field(default_factory=dict)  # by stage, plus "total"
     notes: tuple[str, ...] = ()  # plain statements a user should read
+
+    def __repr__(self) -> str:
+        """Return numbers only, no array."""
+        return (
+            f"Removal({_size(self.mask)}, {len(self.instances)} removed, {len(self.kept)} kept, "
+            f"{len(self.remaining)} remaining, {self.mask.mean():.1%} filled, "
+            f"{self.timings_s.get('total', 0):.2f} s)"
+        )
 
     @property
     def changed(self) -> bool:
@@ -63,8 +93,9 @@ def check_image(image: npt.NDArray[np.generic]) -> None:
     """Raise unless `image` is (H, W, 3) uint8 with at least one pixel.
 
     Raises:
-        InputError: the shape or dtype is another one; the message states both.
+        InputError: another type, shape or dtype; the message states it.
     """
+    _check_array("image", image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
         raise InputError(
             f"image must be (H, W, 3) uint8 RGB with H, W >= 1, got {image.shape} {image.dtype}"
@@ -75,10 +106,11 @@ def check_image_and_mask(image: npt.NDArray[np.generic], mask: npt.NDArray[np.ge
     """Raise unless `image` is (H, W, 3) uint8 and `mask` is (H, W) bool of the same size.
 
     Raises:
-        InputError: wrong dtype or number of dimensions.
+        InputError: wrong type, dtype or number of dimensions.
         ShapeMismatchError: the sizes differ.
     """
     check_image(image)
+    _check_array("mask", mask)
     if mask.dtype != np.bool_:
         raise InputError(
             f"mask must be bool with True = remove, got {mask.dtype}; "
@@ -86,3 +118,35 @@ def check_image_and_mask(image: npt.NDArray[np.generic], mask: npt.NDArray[np.ge
         )
     if mask.shape != image.shape[:2]:
         raise ShapeMismatchError(image.shape[:2], mask.shape)
+
+
+def as_mask(mask: npt.NDArray[Any]) -> Mask:
+    """Return a mask of True and False.
+
+    Args:
+        mask: (H, W) bool, or uint8 of 0 and 255 only. Not modified.
+
+    Raises:
+        InputError: another type, dtype or value; the message states it.
+    """
+    _check_array("mask", mask)
+    if mask.dtype == np.bool_:
+        return mask
+    if mask.dtype != np.uint8:
+        raise InputError(f"mask must be bool, or uint8 of 0 and 255, got {mask.dtype}")
+    between = mask[(mask > 0) & (mask < 255)]
+    if between.size:
+        raise InputError(
+            f"a uint8 mask must hold 0 and 255 only, got {between.flat[0]}; pass `mask > 127`, or "
+            "`mask > 0`"
+        )
+    return np.asarray(mask == 255)
+
+
+def _check_array(name: str, value: object) -> None:
+    if not isinstance(value, np.ndarray):
+        raise InputError(f"{name} must be a NumPy array, got {type(value).__name__}")
+
+
+def _size(mask: Mask) -> str:
+    return " x ".join(str(side) for side in mask.shape[::-1]) + " px"

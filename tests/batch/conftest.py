@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cleanplate.options import Rules
+from cleanplate.options import RemovalOptions
 from cleanplate.segmentation.selection import select
 from cleanplate.types import Instance, Mask, Removal, RGBImage
 
@@ -25,15 +25,13 @@ class ColourRemover:
     def find(
         self,
         image: RGBImage,
-        labels: Collection[str],
-        *,
-        min_score: float = 0.5,
-        min_area: int = 0,
-        rules: Rules | None = None,
+        classes: Collection[str] | None = None,
+        options: RemovalOptions | None = None,
     ) -> tuple[list[Instance], list[Instance]]:
         self.seen.append(image.shape)
+        options = options or RemovalOptions()
         found = []
-        for label in sorted(labels, reverse=True):
+        for label in sorted(classes or options.classes, reverse=True):
             distance = np.abs(image.astype(int) - COLOURS[label]).max(axis=2)
             rows, columns = np.nonzero(distance < 60)
             if rows.size:
@@ -45,23 +43,21 @@ class ColourRemover:
                     Instance(number, label, SCORES[label], (left, top, right, bottom), mask)
                 )
         selection = select(
-            image, found, min_score=min_score, min_area=min_area, rules=rules or Rules()
+            image,
+            found,
+            min_score=options.min_score,
+            min_area=options.min_area,
+            rules=options.rules,
         )
-        return list(selection.chosen), list(selection.left)
+        return list(selection.chosen), list(selection.kept)
 
-    def remove(
+    def __call__(
         self,
         image: RGBImage,
-        labels: Collection[str],
-        *,
-        min_score: float = 0.5,
-        min_area: int = 0,
-        grow: int | None = None,
-        shadows: bool = False,
-        verify: bool = True,
-        rules: Rules | None = None,
+        classes: Collection[str] | None = None,
+        options: RemovalOptions | None = None,
     ) -> Removal:
-        chosen, left = self.find(image, labels, min_score=min_score, min_area=min_area)
+        chosen, left = self.find(image, classes, options)
         mask = np.zeros(image.shape[:2], dtype=bool)
         for thing in chosen:
             thing.paint_on(mask)

@@ -1,4 +1,4 @@
-"""The journal together with camera RAW, drafts and reports."""
+"""The journal together with camera RAW, plans and reports."""
 
 import json
 import os
@@ -15,10 +15,11 @@ from cleanplate.batch.records.journal import Journal
 from cleanplate.batch.records.results import describe_result
 from cleanplate.batch.records.settings import settings_in_words
 from cleanplate.io import read_size
+from cleanplate.options import RemovalOptions
 from tiff_builders import dng
 
 MODELS = {"models": {"segmenter": "colours", "inpainter": "telea"}, "provider": {}}
-PERSON = Job(labels=("person",), min_score=0.5)
+PERSON = Job(options=RemovalOptions(classes=("person",), min_score=0.5))
 ALONE = Resources(workers=1, threads=1, max_memory=None)
 RED = (220, 20, 20)
 
@@ -104,7 +105,7 @@ class TestRaw:
 
     def test_links_bear_the_photos_own_name(self, remover):
         self.make("b.dng", person=False)
-        job = Job(labels=("person",), min_score=0.5, untouched="link")
+        job = Job(options=RemovalOptions(classes=("person",), min_score=0.5), untouched="link")
         [outcome] = run(remover, job)
         assert outcome.target.name == "b.dng"
         assert Path("out/b.dng").read_bytes() == Path("in/b.dng").read_bytes()
@@ -138,7 +139,9 @@ def test_examples_count_by_their_contents():
         example = Example(
             photo=Path(name), mask=Path("m.png"), photo_sha256=photo_sha256, mask_sha256="b" * 64
         )
-        return settings_in_words(Job(labels=("example",), examples=(example,)), MODELS)
+        return settings_in_words(
+            Job(options=RemovalOptions(classes=("example",)), examples=(example,)), MODELS
+        )
 
     assert words("a.jpg", "a" * 64) == words("moved/a.jpg", "a" * 64)
     assert words("a.jpg", "a" * 64) != words("a.jpg", "c" * 64)

@@ -18,9 +18,10 @@ from cleanplate.batch.records.journal import Journal
 from cleanplate.batch.records.settings import settings_in_words
 from cleanplate.errors import InputError, PhotoError
 from cleanplate.io.storage import COPIED_NOTE, links
+from cleanplate.options import RemovalOptions
 
 MODELS = {"models": {"segmenter": "colours", "inpainter": "telea"}, "provider": {}}
-PERSON = Job(labels=("person",), min_score=0.5)
+PERSON = Job(options=RemovalOptions(classes=("person",), min_score=0.5))
 ALONE = Resources(workers=1, threads=1, max_memory=1 << 40)
 
 
@@ -108,7 +109,7 @@ def test_an_output_that_is_gone_is_made_again(remover, make_photo):
 def test_other_settings_are_said_and_overwrite_applies_them(remover, make_photo):
     make_photo(Path("in/a.png"), "person")
     run(remover)
-    other = replace(PERSON, min_score=0.6, grow=3)
+    other = Job(options=RemovalOptions(classes=("person",), min_score=0.6, dilation=3))
     plan = plan_photos([Path("in")], Path("out"))
     with (
         Journal(Path("out"), settings_in_words(other, MODELS)) as journal,

@@ -85,4 +85,4 @@ def test_no_mask_is_written_over(touch):
     with pytest.raises(InputError, match=r"out/a\.png: the mask would be overwritten"):
         masks.check_stay(elsewhere, masks=Path("out"))
     with pytest.raises(InputError, match=r"out/a\.json: the report would overwrite it"):
-        masks.check_stay(elsewhere, report=Path("out/a.json"), are_drafts=True)
+        masks.check_stay(elsewhere, report=Path("out/a.json"), are_plans=True)

@@ -7,6 +7,7 @@ from cleanplate.batch.execution.engine import run_plan
 from cleanplate.batch.job import Job
 from cleanplate.batch.planning.photo_list import plan_photos
 from cleanplate.io.files import read_photo
+from cleanplate.options import RemovalOptions
 from tiff_builders import dng
 
 RED = (220, 20, 20)  # a person to the remover of these tests
@@ -29,7 +30,7 @@ def make_raw(tmp_path):
 
 
 def run(tmp_path, remover, **options):
-    job = Job(labels=("person",), **options)
+    job = Job(options=RemovalOptions(classes=("person",)), **options)
     plan = plan_photos(
         [tmp_path / "in"], tmp_path / "out", raw_output=options.get("raw_output", "tiff")
     )

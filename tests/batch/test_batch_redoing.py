@@ -11,7 +11,7 @@ from cleanplate.batch.planning.mask_folder import MaskFiles
 from cleanplate.batch.planning.redo import plan_redo, read_list, read_report
 from cleanplate.batch.records.settings import describe_settings, job_of
 from cleanplate.errors import InputError, PhotoError
-from cleanplate.options import Rules
+from cleanplate.options import RemovalOptions, Rules
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def line(name="a.jpg", **changes):
         "output": f"out/{name}",
         "status": "removed",
         "models": {"segmenter": "x", "inpainter": "y"},
-        "settings": describe_settings(Job(labels=("person",))),
+        "settings": describe_settings(Job(options=RemovalOptions(classes=("person",)))),
         **changes,
     }
     return json.loads(json.dumps(entry))
@@ -39,23 +39,33 @@ def lines(*entries):
     "job",
     [
         Job(),
-        Job(labels=("car", "dog"), min_score=0.25, min_area="2%", grow=3, shadows=True),
-        Job(rules=Rules(keep=2, only=(1, 3), protect=("dog",), region=(0, "5%", 9, 9))),
-        Job(rules=Rules(background_people=True, max_area="9%"), verify=False),
+        Job(
+            options=RemovalOptions(
+                classes=("car", "dog"), min_score=0.25, min_area="2%", dilation=3, shadows=True
+            )
+        ),
+        Job(
+            options=RemovalOptions(
+                rules=Rules(keep=2, only=(1, 3), protect=("dog",), region=(0, "5%", 9, 9))
+            )
+        ),
+        Job(
+            options=RemovalOptions(rules=Rules(background_people=True, max_area="9%"), verify=False)
+        ),
     ],
 )
 def test_settings_come_back_from_the_report(job):
     settings = json.loads(json.dumps(describe_settings(job)))
     assert describe_settings(job_of(settings)) == describe_settings(job)
     again = job_of(settings)
-    assert (again.rules, again.labels, again.overwrite) == (job.rules, job.labels, True)
+    assert (again.options, again.overwrite) == (job.options, True)
 
 
 def test_masks_come_back_too():
     masks = job_of(describe_settings(Job(own_masks=MaskFiles(Path("m")))))
     assert masks.own_masks.path == Path("m")
-    drafts = job_of(describe_settings(Job(own_drafts=MaskFiles(Path("d")))))
-    assert (drafts.own_drafts.path, drafts.own_masks) == (Path("d"), None)
+    filled = job_of(describe_settings(Job(own_plans=MaskFiles(Path("d")))))
+    assert (filled.own_plans.path, filled.own_masks) == (Path("d"), None)
     with pytest.raises(InputError, match="the report's settings are not understood"):
         job_of({"labels": ["person"]})
 
@@ -134,6 +144,6 @@ def test_what_does_not_fit_is_refused(entry, told):
 
 
 def test_photos_of_different_settings_do_not_go_together():
-    other = line("b.jpg", settings=describe_settings(Job(labels=("dog",))))
+    other = line("b.jpg", settings=describe_settings(Job(options=RemovalOptions(classes=("dog",)))))
     with pytest.raises(InputError, match="was done with other settings than in/a"):
         plan_redo(["in/a.jpg", "in/b.jpg"], lines(line(), other), Path("out"))

@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cleanplate.batch.execution import process_photo as running
+from cleanplate.batch.execution import steps as running
 from cleanplate.batch.execution.engine import run_plan
 from cleanplate.batch.job import Job
 from cleanplate.batch.planning.mask_folder import MaskFiles
 from cleanplate.batch.planning.photo_list import plan_photos
 from cleanplate.batch.records.results import ReportWriter, describe_models
 from cleanplate.errors import PhotoError, WeightsError
+from cleanplate.options import RemovalOptions
 
-PERSON = Job(labels=("person",), min_score=0.5)
+PERSON = Job(options=RemovalOptions(classes=("person",), min_score=0.5))
 ON_NOTHING = {
     "models": {"segmenter": "colours", "inpainter": "grey"},
     "provider": {"segmenter": "NumPy", "inpainter": None},
@@ -65,7 +66,7 @@ def test_removes_copies_and_never_touches_the_inputs(remover, make_photo):
 
 def test_tells_what_was_found_and_what_stays(remover, make_photo):
     make_photo(Path("in/a.png"), "person", "car", size_wh=(50, 30))
-    [outcome] = run(remover, Job(labels=("person", "car"), min_score=0.8))
+    [outcome] = run(remover, Job(options=RemovalOptions(classes=("person", "car"), min_score=0.8)))
     assert [(x.id, x.label, x.score, x.box_xyxy, x.area_px, x.chosen) for x in outcome.found] == [
         (1, "person", 0.9, (4, 8, 14, 18), 100, True),
         (2, "car", 0.6, (20, 8, 30, 18), 100, False),
@@ -85,7 +86,7 @@ def test_an_existing_output_is_left_alone_and_its_photo_not_read(remover, make_p
     assert Path("out/a.png").read_text() == "mine"
     assert remover.seen == []
 
-    again = Job(labels=("person",), min_score=0.5, overwrite=True)
+    again = Job(options=RemovalOptions(classes=("person",), min_score=0.5), overwrite=True)
     assert statuses(run(remover, again)) == {"a.png": "removed"}
     assert Path("out/a.png").read_bytes().startswith(b"\x89PNG")
 
@@ -113,7 +114,7 @@ def test_fail_fast_stops_at_the_first_failure(remover, make_photo):
     Path("in").mkdir()
     Path("in/a.jpg").write_text("no photo")
     make_photo(Path("in/b.jpg"), "person")
-    job = Job(labels=("person",), fail_fast=True)
+    job = Job(options=RemovalOptions(classes=("person",)), fail_fast=True)
     assert statuses(run(remover, job)) == {"a.jpg": "failed"}
 
 
@@ -143,7 +144,7 @@ def test_whatever_goes_wrong_with_a_photo_is_told_in_one_line(
     remover, make_photo, monkeypatch, error, told
 ):
     make_photo(Path("in/a.png"), "person")
-    monkeypatch.setattr(remover, "remove", lambda *_, **__: (_ for _ in ()).throw(error))
+    monkeypatch.setattr(type(remover), "__call__", lambda *_, **__: (_ for _ in ()).throw(error))
     [outcome] = run(remover)
     assert outcome.status == "failed"
     with pytest.raises(AssertionError, match=told):
@@ -180,7 +181,7 @@ def test_a_dry_run_finds_and_writes_nothing(remover, make_photo, monkeypatch):
     make_photo(Path("in/b.png"))
     monkeypatch.delattr(type(remover), "fill")
     before = files_below(".")
-    job = Job(labels=("person",), masks=Path("masks"), dry_run=True)
+    job = Job(options=RemovalOptions(classes=("person",)), masks=Path("masks"), dry_run=True)
     outcomes = run(remover, job, masks=Path("masks"))
     assert statuses(outcomes) == {"a.png": "would-remove", "b.png": "would-copy"}
     assert outcomes[0].found[0].label == "person"
@@ -194,7 +195,11 @@ class TestMasks:
         make_photo(Path("in/a.png"), "person")
         make_photo(Path("in/a.bmp"), "person", "car")
         make_photo(Path("in/sub/b.png"))
-        run(remover, Job(labels=("person",), masks=Path("masks")), recursive=True)
+        run(
+            remover,
+            Job(options=RemovalOptions(classes=("person",)), masks=Path("masks")),
+            recursive=True,
+        )
         first = files_below("out")
         assert list(files_below("masks")) == ["a.bmp.png", "a.png.png", "sub/b.png"]
         with Image.open("masks/a.png.png") as saved:
@@ -240,7 +245,9 @@ class TestMasks:
         make_photo(Path("in/a.jpg"), "person")
         Path("masks").mkdir()
         Path("masks/a.png").write_text("mine")
-        [outcome] = run(remover, Job(labels=("person",), masks=Path("masks")))
+        [outcome] = run(
+            remover, Job(options=RemovalOptions(classes=("person",)), masks=Path("masks"))
+        )
         assert outcome.status == "removed"
         assert outcome.notes == ("mask masks/a.png exists and was left alone",)
         assert Path("masks/a.png").read_text() == "mine"
@@ -252,7 +259,9 @@ class TestReport:
         Path("in/b.png").write_text("no photo")
         settings = {"labels": ["person", "car"]}
         with ReportWriter(Path("logs/report.jsonl"), ON_NOTHING, settings=settings) as report:
-            for outcome in run(remover, Job(labels=("person", "car"), min_score=0.8)):
+            for outcome in run(
+                remover, Job(options=RemovalOptions(classes=("person", "car"), min_score=0.8))
+            ):
                 report.write(outcome)
         first, second = map(json.loads, Path("logs/report.jsonl").read_text().splitlines())
         assert set(first.pop("timings_s")) == {"read", "fill", "write", "total"}
@@ -349,5 +358,7 @@ class TestReport:
             "models": {"segmenter": None, "inpainter": "telea"},
             "provider": {"segmenter": None, "inpainter": "OpenCV"},
         }
-        found = describe_models(OnlyFinds(), Job(labels=("person",), dry_run=True))
+        found = describe_models(
+            OnlyFinds(), Job(options=RemovalOptions(classes=("person",)), dry_run=True)
+        )
         assert found["models"] == {"segmenter": "telea", "inpainter": None}

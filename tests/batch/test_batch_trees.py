@@ -18,6 +18,7 @@ from cleanplate.batch.planning.photo_list import RunPlan, plan_photos
 from cleanplate.batch.planning.watching import watch_photos
 from cleanplate.errors import InputError
 from cleanplate.io import read_size
+from cleanplate.options import RemovalOptions
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +82,13 @@ def test_what_is_left_out_is_said_and_leaving_out_all_is_refused(touch):
 def test_suffixes_side_by_side_are_two_photos(remover, make_photo):
     for name in ("a.jpg", "a.png", "a.webp"):
         make_photo(Path("in") / name, "person")
-    list(run_plan(plan_photos([Path("in")], Path("out")), remover, Job(labels=("person",))))
+    list(
+        run_plan(
+            plan_photos([Path("in")], Path("out")),
+            remover,
+            Job(options=RemovalOptions(classes=("person",))),
+        )
+    )
     assert sorted(os.listdir("out")) == ["a.jpg", "a.png", "a.webp"]  # noqa: PTH208
 
 
@@ -101,7 +108,7 @@ def test_names_that_differ_in_case_are_both_done_and_said(remover, make_photo):
         "out/A.JPG and out/a.jpg will be one file on disks that ignore upper and lower case or the "
         "Unicode form",
     )
-    list(run_plan(plan, remover, Job(labels=("person",))))
+    list(run_plan(plan, remover, Job(options=RemovalOptions(classes=("person",)))))
     assert sorted(os.listdir("out")) == ["A.JPG", "a.jpg"]  # noqa: PTH208
 
 
@@ -138,7 +145,11 @@ def test_both_forms_of_a_letter_are_two_photos(touch, monkeypatch):
 def test_the_longest_names_are_done(remover, make_photo):
     long = Path("in") / ("ä" * 125 + ".png")  # 254 bytes of at most 255
     make_photo(long, "person")
-    [outcome] = run_plan(plan_photos([Path("in")], Path("out")), remover, Job(labels=("person",)))
+    [outcome] = run_plan(
+        plan_photos([Path("in")], Path("out")),
+        remover,
+        Job(options=RemovalOptions(classes=("person",))),
+    )
     assert outcome.status == "removed"
     assert os.listdir("out") == [long.name]  # noqa: PTH208
 
@@ -147,7 +158,7 @@ def test_a_mask_whose_name_would_be_too_long_is_a_failure_of_its_photo(remover, 
     make_photo(Path("in") / ("a" * 250 + ".png"), "person")
     make_photo(Path("in") / ("a" * 250 + ".jpg"), "person")
     plan = plan_photos([Path("in")], Path("out"), masks=Path("masks"))
-    job = Job(labels=("person",), masks=Path("masks"))
+    job = Job(options=RemovalOptions(classes=("person",)), masks=Path("masks"))
     assert ["too long" in (o.error or "") for o in run_plan(plan, remover, job)] == [True, True]
 
 

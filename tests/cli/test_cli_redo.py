@@ -38,11 +38,11 @@ def test_a_report_with_html_is_a_page_and_its_lines():
     page = Path("out/report.html").read_text()
     assert page.count("<script>row(") == 2
     assert '"segmenter":"colours"' in page
-    assert '"labels":"car, person"' in page
+    assert '"classes":"car, person"' in page
     told = [json.loads(text) for text in Path("out/report.jsonl").read_text().splitlines()]
     assert [entry["photo"] for entry in told] == ["in/a.png", "in/sub/b.png"]
     assert told[0]["settings"]["labels"] == ["car", "person"]
-    assert (told[0]["settings"]["grow"], told[0]["settings"]["min_score"]) == (0, 0.5)
+    assert (told[0]["settings"]["dilation"], told[0]["settings"]["min_score"]) == (0, 0.5)
 
 
 def test_the_rejected_are_done_again_with_other_options(cli):
@@ -58,7 +58,7 @@ def test_the_rejected_are_done_again_with_other_options(cli):
     assert (pixels_of("out/a.png")[30, 60] == 128).all()
     assert digest("out/sub/b.png") == before
     (again,) = map(json.loads, Path("again.jsonl").read_text().splitlines())
-    assert (again["settings"]["min_score"], again["settings"]["grow"]) == (0, 0)
+    assert (again["settings"]["min_score"], again["settings"]["dilation"]) == (0, 0)
     assert cli(*REDO, "--from", "again.jsonl").out.startswith("in/a.png: removed 1 person (0.91) a")
 
 

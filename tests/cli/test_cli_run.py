@@ -180,7 +180,7 @@ def test_verbose_shows_where_an_internal_error_happened(cli, make_photo, monkeyp
             self.segmenter.labels = ("person",)
             self.recipe = None
 
-        def remove(self, *_, **__):
+        def __call__(self, *_, **__):
             raise KeyError("deep inside")
 
     monkeypatch.setattr(pipeline, "Remover", Broken)

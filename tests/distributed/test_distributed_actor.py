@@ -13,6 +13,7 @@ from cleanplate.distributed.history import write_started
 from cleanplate.distributed.listing import END, FAILED, LOST, Listing
 from cleanplate.distributed.location import Location
 from cleanplate.distributed.parquet_report import read_part
+from cleanplate.options import RemovalOptions
 
 pa = pytest.importorskip("pyarrow")
 
@@ -23,7 +24,7 @@ def job(tmp_path) -> ClusterJob:
     return ClusterJob(
         source=Location(str(tmp_path / "in")),
         output=Location(str(tmp_path / "out")),
-        job=Job(labels=("person",), verify=False),
+        job=Job(options=RemovalOptions(classes=("person",), verify=False)),
         settings={},
         made_with="{}",
         run="run",

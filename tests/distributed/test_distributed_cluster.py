@@ -21,10 +21,11 @@ from cleanplate.distributed.config import Workers  # noqa: E402
 from cleanplate.distributed.driver import run_cluster  # noqa: E402
 from cleanplate.distributed.location import Location  # noqa: E402
 from cleanplate.distributed.ray_datasets import remove_dataset  # noqa: E402
+from cleanplate.options import RemovalOptions  # noqa: E402
 from cleanplate.remover import Remover  # noqa: E402
 
 STORE_BYTES = 100 << 20
-JOB = Job(labels=("person",), min_score=0.5, verify=False)
+JOB = Job(options=RemovalOptions(classes=("person",), min_score=0.5, verify=False))
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +87,8 @@ def test_a_dataset_gets_results_and_reports_and_survives_a_deadly_photo(cluster,
         done = remove_dataset(
             ray.data.from_items(table),
             ["person"],
+            RemovalOptions(verify=False),
             remover=remover(),
-            verify=False,
             workers=Workers(count=1),
         )
         rows = sorted(done.take_all(), key=lambda row: row["id"])

@@ -20,6 +20,7 @@ from cleanplate.distributed.history import (
 )
 from cleanplate.distributed.location import Location
 from cleanplate.distributed.parquet_report import Record, full_row, report_row, write_part
+from cleanplate.options import RemovalOptions
 
 pytest.importorskip("pyarrow")
 PHOTO, RESULT = b"a photo", b"its result"
@@ -33,7 +34,7 @@ def job(tmp_path) -> ClusterJob:
     return ClusterJob(
         source=Location(str(tmp_path / "in")),
         output=Location(str(tmp_path / "out")),
-        job=Job(labels=("person",)),
+        job=Job(options=RemovalOptions(classes=("person",))),
         settings={},
         made_with='{"--remove": "person"}',
         run="now",

@@ -156,8 +156,8 @@ def test_several_examples_find_what_any_of_them_finds(segmenter, cup, cat, rocke
 def test_it_is_removed_and_not_found_in_its_hole(segmenter, cup, gravel):
     photo, truth = put(gravel, cup, placed((250, 250), 0.8))
     remover = Remover(segmenter=segmenter, inpainter="telea")
-    removal = remover.remove(photo, ["example"])
-    assert len(removal.objects) == 1
+    removal = remover(photo, ["example"])
+    assert len(removal.instances) == 1
     assert removal.remaining == ()
     assert removal.refills == 0
     assert (removal.mask | ~truth).mean() > 0.999
@@ -169,7 +169,7 @@ def test_what_was_missed_is_found_when_looked_for_again(segmenter, cup, gravel):
 
     photo, truth = put(gravel, cup, placed((250, 250), 0.8))
     remaining = detect_remaining(
-        photo, truth, removed=[], left=[], segmenter=segmenter, labels=["example"],
+        photo, truth, removed=[], kept=[], segmenter=segmenter, labels=["example"],
         min_score=0.5, min_area=0,
     )  # fmt: skip
     assert len(remaining) == 1

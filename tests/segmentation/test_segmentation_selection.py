@@ -41,7 +41,7 @@ def parted(rules=None, *, found=ALL, min_score=0.5, min_area=0, protected=(), im
         rules=rules or Rules(),
         protected=protected,
     )
-    return [x.id for x in selection.chosen], {x.id: x.reason for x in selection.left}
+    return [x.id for x in selection.chosen], {x.id: x.reason for x in selection.kept}
 
 
 def test_without_rules_all_go_that_are_above_the_limits():
@@ -107,9 +107,9 @@ def test_if_nobody_stands_out_all_people_stay_and_that_is_said():
     assert chosen == [6]
     assert set(left.values()) == {NO_MAIN_SUBJECT}
     selection = select(IMAGE, crowd, min_score=0, min_area=0, rules=Rules(background_people=True))
-    (note,) = selection_notes(selection.left)
+    (note,) = selection_notes(selection.kept)
     assert note.startswith("of 3 people none is the evident main subject, so nobody was taken for")
-    assert selection_notes(selection.left[:1])[0].startswith(
+    assert selection_notes(selection.kept[:1])[0].startswith(
         "the one person found is no evident main"
     )
     assert selection_notes([]) == ()
@@ -134,8 +134,8 @@ def test_what_stays_on_purpose_is_guarded_and_what_is_below_a_limit_is_not():
     selection = select(
         IMAGE, ALL, min_score=0.5, min_area=500, rules=Rules(keep=1), protected=("dog",)
     )
-    assert selection.guarded == {1, 4}
-    assert {x.id for x in selection.left} == {1, 4, 5}
+    assert selection.protected == {1, 4}
+    assert {x.id for x in selection.kept} == {1, 4, 5}
 
 
 # --- labels

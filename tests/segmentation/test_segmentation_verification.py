@@ -24,14 +24,14 @@ def scene(size_hw=(300, 400), hole=(100, 80, 180, 200), *blots):
     return image, mask
 
 
-def look(segmenter, image, mask, *, removed=None, left=(), min_score=0.5, min_area=0):
+def look(segmenter, image, mask, *, removed=None, kept=(), min_score=0.5, min_area=0):
     if removed is None:
         removed = [person_at(mask)]
     return detect_remaining(
         image,
         mask,
         removed=removed,
-        left=left,
+        kept=kept,
         segmenter=segmenter,
         labels=["person"],
         min_score=min_score,
@@ -75,7 +75,7 @@ def test_something_as_large_as_the_hole_is_no_rest(fake_segmenter):
 def test_what_was_left_knowingly_is_not_told_again(fake_segmenter):
     box = (170, 100, 230, 160)
     kept = Instance(1, "person", 0.4, box, np.ones((60, 60), np.bool_))
-    assert look(fake_segmenter, *scene((300, 400), (100, 80, 180, 200), box), left=[kept]) == []
+    assert look(fake_segmenter, *scene((300, 400), (100, 80, 180, 200), box), kept=[kept]) == []
 
 
 @pytest.mark.parametrize("limits", [{"min_score": 0.99}, {"min_area": 1201}])

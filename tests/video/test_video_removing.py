@@ -21,7 +21,7 @@ from video_builders import (
 )
 
 from cleanplate.errors import InputError, PhotoError, UnknownNameError
-from cleanplate.options import Rules
+from cleanplate.options import RemovalOptions, Rules
 from cleanplate.remover import Remover
 from cleanplate.video.removing import remove_from_video
 from cleanplate.video.reporting import describe_video
@@ -41,7 +41,7 @@ def test_what_was_behind_comes_from_other_frames(tmp_path, remover, rng, pan_px)
     assert result.frames_filled == result.frames == len(shown)
     assert result.share(result.from_frames_px) > 0.98
     masks = holes(shown)
-    by_frame = [remover.remove(frame, ["person"]).image for frame in decoded(source)]
+    by_frame = [remover(frame, ["person"]).image for frame in decoded(source)]
     coded = decoded(clean)
     assert mean_psnr(made, coded, masks) > 30
     assert mean_psnr(made, coded, masks) > mean_psnr(by_frame, coded, masks) + 8
@@ -279,11 +279,11 @@ def test_a_protected_object_is_not_touched(tmp_path, fake_segmenter_class, rng):
         source,
         tmp_path / "out.mp4",
         ["person"],
+        RemovalOptions(rules=Rules(protect=["dog"])),
         remover=Remover(segmenter=Coarse(), inpainter="telea"),
-        rules=Rules(protect=["dog"]),
     )
 
-    assert result.left == {"dog": 10}
+    assert result.kept == {"dog": 10}
     green = np.asarray([20, 210, 20])
     for frame in (decoded(tmp_path / "out.mp4")[0], decoded(tmp_path / "out.mp4")[-1]):
         assert np.abs(frame[50:70, 75:85].astype(int) - green).mean() < 30

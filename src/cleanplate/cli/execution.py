@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import typer
 
@@ -20,6 +20,7 @@ from cleanplate.labels import ALL, resolve_labels
 
 if TYPE_CHECKING:
     from cleanplate.batch import Example, Job, ModelNames, PhotoResult, Resources, RunPlan
+    from cleanplate.options import RemovalOptions
     from cleanplate.remover import Remover
 
 NOTHING_TO_REMOVE = "nothing to remove; give --remove, such as --remove person,car"
@@ -88,8 +89,8 @@ def load_remover(
     )
 
 
-def job_settings(removal: RemovalArguments, known: Collection[str]) -> dict[str, Any]:
-    """Return what `Job` holds about the removal.
+def removal_options(removal: RemovalArguments, known: Collection[str]) -> "RemovalOptions":
+    """Return the options of the removal, their classes as canonical labels.
 
     Args:
         removal: as given.
@@ -99,19 +100,19 @@ def job_settings(removal: RemovalArguments, known: Collection[str]) -> dict[str,
         InputError: an option cannot be used.
         UnknownNameError: a label is unknown.
     """
-    from cleanplate.options import DEFAULT_MIN_SCORE
+    from cleanplate.options import DEFAULT_MIN_SCORE, RemovalOptions
     from cleanplate.segmentation import requested_labels
 
     rules = removal.rules()
-    return {
-        "labels": requested_labels(removal.names, rules, known)[0],
-        "min_score": DEFAULT_MIN_SCORE if removal.min_score is None else removal.min_score,
-        "min_area": removal.min_area or 0,
-        "rules": rules,
-        "grow": removal.dilate,
-        "shadows": bool(removal.shadows),
-        "verify": removal.verify is not False,
-    }
+    return RemovalOptions(
+        classes=requested_labels(removal.names, rules, known)[0],
+        min_score=DEFAULT_MIN_SCORE if removal.min_score is None else removal.min_score,
+        min_area=removal.min_area or 0,
+        rules=rules,
+        dilation=removal.dilate,
+        shadows=bool(removal.shadows),
+        verify=removal.verify is not False,
+    )
 
 
 def run_job(
@@ -142,8 +143,10 @@ def run_job(
     models = batch.describe_models(remover, job)
     known = remover.segmenter.labels if job.own_masks is None else ()
     if not reporter.quiet:
-        everything = len(known) > 1 and job.labels == resolve_labels([ALL], known)
-        _introduce(plan, "all known objects" if everything else ", ".join(job.labels), models)
+        everything = len(known) > 1 and job.options.classes == resolve_labels([ALL], known)
+        _introduce(
+            plan, "all known objects" if everything else ", ".join(job.options.classes), models
+        )
     if resources.workers > 1:
         remover.release()  # each worker loads its own models
     with ExitStack() as stack:
@@ -234,7 +237,7 @@ def _page_header(models: "ModelNames", settings: Mapping[str, object]) -> dict[s
 
     header = {role: name for role, name in models["models"].items() if name is not None}
     for name, value in flat_settings(settings).items():
-        if value or (name == "grow" and value == 0):
+        if value or (name == "dilation" and value == 0):
             values = value if isinstance(value, list | tuple) else [value]
             header[name] = ", ".join(map(str, values))
     return header

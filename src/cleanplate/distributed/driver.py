@@ -70,7 +70,7 @@ def run_cluster(
         source: folder or URL of the photos; all below it but hidden ones.
         output: folder or URL of the results, at the same relative paths.
         remover: whose models the workers load; its segmenter gives the labels.
-        job: what to do with every photo. Masks and drafts in files are not supported.
+        job: what to do with every photo. Masks and plans in files are not supported.
         workers: how many, and the resources of each.
         photo_filter: which photos to process; sizes are not supported.
         group_size: photos sent to a worker at once.
@@ -167,9 +167,9 @@ class _PassProgress:
 
 
 def _check_job(remover: Remover, job: Job, photo_filter: PhotoFilter) -> None:
-    if job.own_masks or job.own_drafts or job.masks or job.draft_only or job.dry_run:
+    if job.own_masks or job.own_plans or job.masks or job.plan_only or job.dry_run:
         raise InputError(
-            "masks, drafts and dry runs are not supported on clusters; use 'cleanplate run'"
+            "masks, plans and dry runs are not supported on clusters; use 'cleanplate run'"
         )
     if job.untouched == "link":
         raise InputError("--untouched link: object stores have no links; give copy or skip")

@@ -1,6 +1,7 @@
 """Photos that are rows of a Ray Dataset."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cleanplate.batch import Job, describe_models, describe_result, describe_settings, is_portable
@@ -11,7 +12,7 @@ from cleanplate.distributed.location import name_of
 from cleanplate.distributed.parquet_report import report_row, report_type
 from cleanplate.errors import InputError
 from cleanplate.io import RawOutput
-from cleanplate.options import Area, Rules
+from cleanplate.options import RemovalOptions
 from cleanplate.segmentation import requested_labels
 
 if TYPE_CHECKING:
@@ -20,24 +21,18 @@ if TYPE_CHECKING:
 
     from cleanplate.remover import Remover
 
-_ROWS = 8  # of a batch; its photos and results are in memory at the same time
-_NO_RULES = Rules()
+_ROWS = 8  # photos of a batch, with their results; they are in memory at once
 _ONE_WORKER = Workers()
 
 
 def remove_dataset(
     dataset: "Dataset",
-    labels: Collection[str] | str,
+    classes: Collection[str] | str | None = None,
+    options: RemovalOptions | None = None,
     *,
     remover: "Remover | None" = None,
     column: str = "bytes",
     name_column: str | None = None,
-    min_score: float | None = None,
-    min_area: Area = 0,
-    grow: int | None = None,
-    shadows: bool = False,
-    verify: bool = True,
-    rules: Rules = _NO_RULES,
     raw_output: RawOutput = "tiff",
     workers: Workers = _ONE_WORKER,
 ) -> "Dataset":
@@ -50,17 +45,12 @@ def remove_dataset(
     row with the status "failed" and affects no other row.
 
     Args:
-        dataset: its rows hold photos; it is read lazily, with the result.
-        labels: what to remove: names, everyday words or ids.
-        remover: whose models the workers load; None takes the built-in ones.
-        column: of the photos' files, as bytes.
-        name_column: of their names, whose suffix may give the format.
-        min_score: [0, 1]; objects below it are kept; None takes the default.
-        min_area: as for `Remover.remove`, as the next four.
-        grow: likewise.
-        shadows: likewise.
-        verify: likewise.
-        rules: likewise.
+        dataset: its rows hold photos; is read when the result is.
+        classes: what to remove: names, everyday words or ids; instead of those of `options`.
+        options: how.
+        remover: tells which models the workers load; None takes the built-in ones.
+        column: where the photos' files are, as bytes.
+        name_column: where their names are, of which a suffix may tell the format.
         raw_output: what camera RAW files are written as.
         workers: how many, and the resources of each.
 
@@ -70,7 +60,6 @@ def remove_dataset(
         WeightsError: a model is not on this machine.
     """
     import_ray()
-    from cleanplate.options import DEFAULT_MIN_SCORE
     from cleanplate.remover import Remover
 
     remover = remover or Remover(device="auto")
@@ -79,14 +68,12 @@ def remove_dataset(
     segmenter, inpainter, _ = remover.recipe
     # On the CPU: this machine only looks up names and labels, and may have no other device.
     local = Remover(segmenter=segmenter, inpainter=inpainter, device="cpu", threads=1)
+    options = options or RemovalOptions()
+    wanted = options.classes if classes is None else classes
     job = Job(
-        labels=requested_labels(labels, rules, local.segmenter.labels)[0],
-        min_score=DEFAULT_MIN_SCORE if min_score is None else min_score,
-        min_area=min_area,
-        rules=rules,
-        grow=grow,
-        shadows=shadows,
-        verify=verify,
+        options=replace(
+            options, classes=requested_labels(wanted, options.rules, local.segmenter.labels)[0]
+        ),
         raw_output=raw_output,
     )
     names = describe_models(local, job)["models"]

@@ -165,7 +165,7 @@ def _still_found(
         pictures.result,
         mask,
         removed=(),
-        left=(),
+        kept=(),
         segmenter=segmenter,
         labels=labels,
         min_score=min_score,

@@ -15,7 +15,14 @@ from cleanplate.io.files import (
     write_photo,
 )
 from cleanplate.io.mask_files import read_mask, write_mask
-from cleanplate.io.photo import MAX_PIXELS, RESULT_SUFFIXES, Photo, RawOutput
+from cleanplate.io.photo import (
+    MAX_PIXELS,
+    RESULT_SUFFIXES,
+    SUFFIXES_BY_FORMAT,
+    Photo,
+    RawOutput,
+)
+from cleanplate.io.photo_kinds import AnyPhoto, PhotoT, open_photo
 from cleanplate.io.pillow_images import photo_from_pil, pil_from_photo
 from cleanplate.io.storage import (
     COPIED_NOTE,
@@ -38,9 +45,12 @@ __all__ = [
     "MAX_PIXELS",
     "PHOTO_SUFFIXES",
     "RESULT_SUFFIXES",
+    "SUFFIXES_BY_FORMAT",
     "TEMPORARY_SUFFIX",
+    "AnyPhoto",
     "OutputLock",
     "Photo",
+    "PhotoT",
     "RawOutput",
     "abort_writes",
     "copy_photo",
@@ -49,6 +59,7 @@ __all__ = [
     "hash_files",
     "is_photo_name",
     "link_photo",
+    "open_photo",
     "photo_from_pil",
     "pil_from_photo",
     "read_error",

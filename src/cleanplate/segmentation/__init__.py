@@ -8,6 +8,14 @@ from cleanplate.hub import get_model, model_names
 from cleanplate.segmentation.base import Segmenter
 from cleanplate.segmentation.by_example import ExampleSegmenter
 from cleanplate.segmentation.effects import find_effects
+from cleanplate.segmentation.interactive import (
+    DEFAULT_PROMPTER,
+    Prompter,
+    create_prompter,
+    installed_prompter,
+    prompter_names,
+)
+from cleanplate.segmentation.picking import outline_objects, pick_instances
 from cleanplate.segmentation.refinement import refine_outline
 from cleanplate.segmentation.selection import (
     SCORE_BELOW,
@@ -21,14 +29,21 @@ from cleanplate.segmentation.verification import detect_remaining
 DEFAULT_SEGMENTER = "deeplabv3plus_lite2.voc"
 
 __all__ = [
+    "DEFAULT_PROMPTER",
     "DEFAULT_SEGMENTER",
     "SCORE_BELOW",
     "ExampleSegmenter",
+    "Prompter",
     "Segmenter",
     "Selection",
+    "create_prompter",
     "create_segmenter",
     "detect_remaining",
     "find_effects",
+    "installed_prompter",
+    "outline_objects",
+    "pick_instances",
+    "prompter_names",
     "refine_outline",
     "requested_labels",
     "segmenter_names",

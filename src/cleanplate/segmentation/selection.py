@@ -30,9 +30,9 @@ class Selection:
     """The detected objects of one photo, divided; `Instance.reason` says why one is kept."""
 
     chosen: tuple[Instance, ...] = ()
-    left: tuple[Instance, ...] = ()
-    guarded: frozenset[int] = field(default_factory=frozenset)
-    """Ids of those of `left` that stay on purpose: no margin of another object goes into them. The
+    kept: tuple[Instance, ...] = ()
+    protected: frozenset[int] = field(default_factory=frozenset)
+    """Ids of those of `kept` that stay on purpose: no margin of another object goes into them. The
     others are below a limit, and may be a part of something that goes."""
 
 
@@ -91,7 +91,7 @@ def select(
     min_score: float,
     min_area: Area,
     rules: Rules,
-    protected: Collection[str] = (),
+    protected_labels: Collection[str] = (),
 ) -> Selection:
     """Return which objects are removed and which are kept.
 
@@ -103,7 +103,7 @@ def select(
         min_score: [0, 1]; objects of a lower mean probability are kept.
         min_area: smaller objects are kept.
         rules: which others are kept.
-        protected: canonical labels that are never removed.
+        protected_labels: canonical labels that are never removed.
 
     Raises:
         InputError: an invalid area, or an object number that does not exist.
@@ -115,20 +115,20 @@ def select(
             f"only: there is no object {max(rules.only)}, {len(found)} were found; see a dry run"
         )
     reasons: dict[int, str] = {}
-    guarded: set[int] = set()
+    protected: set[int] = set()
 
-    def stay(items: Sequence[Instance], reason: str, *, guard: bool = True) -> None:
+    def stay(items: Sequence[Instance], reason: str, *, protect: bool = True) -> None:
         for item in items:
             reasons.setdefault(item.id, reason)
-            if guard:
-                guarded.add(item.id)
+            if protect:
+                protected.add(item.id)
 
-    stay([item for item in found if item.label in protected], "protected")
-    asked = [item for item in found if item.label not in protected]
+    stay([item for item in found if item.label in protected_labels], "protected")
+    asked = [item for item in found if item.label not in protected_labels]
     doubtful = [item for item in asked if item.score < min_score]
     small = [item for item in asked if item.area_px < least_px]
-    stay(doubtful, f"{SCORE_BELOW} {min_score:g}", guard=False)
-    stay(small, f"area below {least_px} px", guard=False)
+    stay(doubtful, f"{SCORE_BELOW} {min_score:g}", protect=False)
+    stay(small, f"area below {least_px} px", protect=False)
     sure = [item for item in asked if item.id not in reasons]
     if rules.max_area is not None:
         most_px = area_px("max_area", rules.max_area, size_hw)
@@ -153,13 +153,13 @@ def select(
     return Selection(
         tuple(item for item in found if item.id not in reasons),
         tuple(replace(item, reason=reasons[item.id]) for item in found if item.id in reasons),
-        frozenset(guarded),
+        frozenset(protected),
     )
 
 
-def selection_notes(left: Collection[Instance]) -> tuple[str, ...]:
+def selection_notes(kept: Collection[Instance]) -> tuple[str, ...]:
     """Return notes for the user about the kept objects."""
-    crowd = sum(item.reason == NO_MAIN_SUBJECT for item in left)
+    crowd = sum(item.reason == NO_MAIN_SUBJECT for item in kept)
     if not crowd:
         return ()
     who = "the one person found is no" if crowd == 1 else f"of {crowd} people none is the"

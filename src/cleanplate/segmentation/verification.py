@@ -39,7 +39,7 @@ def detect_remaining(
     mask: Mask,
     *,
     removed: Collection[Instance],
-    left: Collection[Instance],
+    kept: Collection[Instance],
     segmenter: Segmenter,
     labels: Collection[str],
     min_score: float,
@@ -52,7 +52,7 @@ def detect_remaining(
         mask: (H, W) bool, what was filled.
         removed: the removed objects. A detection mostly outside the holes counts only if an object
             of its label was removed there: a foot, not the rock beside it.
-        left: the kept objects; detections mostly inside one of them are ignored.
+        kept: the kept objects; detections mostly inside one of them are ignored.
         segmenter: run on a crop around each hole.
         labels: canonical names.
         min_score: [0, 1]; objects of a lower mean probability do not count.
@@ -61,7 +61,7 @@ def detect_remaining(
     Returns:
         Objects of the photo, numbered 1, 2, ... by falling area.
     """
-    kept = rasterize(left, mask.shape)
+    stays = rasterize(kept, mask.shape)
     found: list[Instance] = []
     for window in plan_windows(mask, context=_CONTEXT, min_size=_LEAST_SIDE_PX, join=_JOIN):
         crop = image[window.slices]
@@ -78,8 +78,8 @@ def detect_remaining(
             across, down = window.box_xyxy[:2]
             x0, y0, x1, y1 = instance.box_xyxy
             placed = replace(instance, box_xyxy=(x0 + across, y0 + down, x1 + across, y1 + down))
-            stays = kept[_slices(placed.box_xyxy)] & placed.mask
-            if np.count_nonzero(stays) >= _ALREADY_LEFT * placed.area_px:
+            shared = stays[_slices(placed.box_xyxy)] & placed.mask
+            if np.count_nonzero(shared) >= _ALREADY_LEFT * placed.area_px:
                 continue
             outside = np.count_nonzero(instance.mask & ~hole[rows, columns])
             if outside > _LARGEST_REST * np.count_nonzero(hole):

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +21,8 @@ from cleanplate import remover as pipeline
 from cleanplate.errors import InputError
 from cleanplate.io import copy_photo
 from cleanplate.ops import Transform, paste, rasterize
-from cleanplate.options import DEFAULT_MIN_SCORE, Area, Rules
+from cleanplate.options import RemovalOptions
 from cleanplate.plan import dilated
-from cleanplate.remover import NO_RULES
 from cleanplate.segmentation import SCORE_BELOW
 from cleanplate.types import Instance, Mask, RGBImage
 from cleanplate.video.background import Applied, Plate
@@ -61,7 +60,7 @@ class VideoRemoval:
     frames_filled: int = 0
     frames_steadied: int = 0  # whose mask was largely propagated from neighbouring frames
     found: dict[str, int] = field(default_factory=dict)  # label -> frames it was removed from
-    left: dict[str, int] = field(default_factory=dict)  # label -> frames it was kept in
+    kept: dict[str, int] = field(default_factory=dict)  # label -> frames it was kept in
     shots: int = 0
     segments: int = 0  # of the shots, each with a key frame of its own
     filled_px: int = 0  # summed over the frames
@@ -99,7 +98,7 @@ class _FrameMasks:
     stays: frozenset[str]
 
 
-Draft = Callable[[RGBImage], _FrameMasks]
+Planner = Callable[[RGBImage], _FrameMasks]
 Gains = list[npt.NDArray[np.float32]]
 
 
@@ -117,14 +116,10 @@ class _Work:
 def remove_from_video(
     source: str | Path,
     target: str | Path,
-    labels: Collection[str] | str,
+    classes: Collection[str] | str | None = None,
+    options: RemovalOptions | None = None,
     *,
     remover: "Remover | None" = None,
-    min_score: float = DEFAULT_MIN_SCORE,
-    min_area: Area = 0,
-    grow: float | None = None,
-    shadows: bool = False,
-    rules: Rules = NO_RULES,
     crf: int | None = None,
     threads: int | None = None,
     overwrite: bool = False,
@@ -135,13 +130,9 @@ def remove_from_video(
     Args:
         source: the clip. Not modified.
         target: the file to make, with the ending of the source.
-        labels: as for `Remover.remove`, like the following five.
+        classes: as for a `Remover`.
+        options: how, in every frame; `verify` has no effect, as the frames are filled together.
         remover: what to use instead of the default models.
-        min_score: [0, 1].
-        min_area: px, or a share of the picture such as "5%".
-        grow: px, >= 0; None scales it with each object.
-        shadows: remove evident shadows and mirror images, too.
-        rules: what else stays, frame by frame; `only` has no meaning here.
         crf: constant rate factor of the encoder; None takes `DEFAULT_CRF` of the clip's codec.
         threads: of decoder and encoder; None uses every core.
         overwrite: replace the target if it exists.
@@ -155,34 +146,26 @@ def remove_from_video(
         MissingRuntimeError, WeightsError: the models cannot be loaded.
     """
     source, target = Path(source), Path(target)
-    clip = check_video(source, target, crf=crf, overwrite=overwrite, rules=rules)
+    options = replace(options or RemovalOptions(), verify=False)
+    clip = check_video(source, target, crf=crf, overwrite=overwrite, options=options)
     crf = DEFAULT_CRF[clip.codec] if crf is None else crf
     result = VideoRemoval(clip=clip, target=target, notes=clip.notes, crf=crf)
     tell = on_progress or (lambda stage, done, total: None)
     work = _Work(clip, remover or pipeline.Remover(), result, tell, threads)
     start = time.perf_counter()
 
-    def draft(image: RGBImage) -> _FrameMasks:
-        made = work.remover.draft(
-            image,
-            labels,
-            min_score=min_score,
-            min_area=min_area,
-            grow=grow,
-            shadows=shadows,
-            verify=False,
-            rules=rules,
-        )
+    def plan(image: RGBImage) -> _FrameMasks:
+        made = work.remover.plan(image, classes, options)
         kept = None
-        if made.guarded:
-            kept = rasterize((x for x in made.left if x.id in made.guarded), made.mask.shape)
-        weak = [x for x in made.left if _is_weak(x, min_score)]
-        hint = dilated(weak, made.mask.shape, grow) if weak else None
-        goes, stays = (frozenset(x.label for x in things) for things in (made.objects, made.left))
+        if made.protected:
+            kept = rasterize((x for x in made.kept if x.id in made.protected), made.mask.shape)
+        weak = [x for x in made.kept if _is_weak(x, options.min_score)]
+        hint = dilated(weak, made.mask.shape, options.dilation) if weak else None
+        goes, stays = (frozenset(x.label for x in things) for things in (made.instances, made.kept))
         return _FrameMasks(made.mask, hint, kept, goes, stays)
 
     with MaskStore(clip.size_hw) as masks:
-        detected = _detect(work, masks, draft)
+        detected = _detect(work, masks, plan)
         result.timings_s["detect"] = time.perf_counter() - start
         if result.frames_filled:
             result.changed = True
@@ -200,15 +183,17 @@ def check_video(
     *,
     crf: int | None = None,
     overwrite: bool = False,
-    rules: Rules = NO_RULES,
+    options: RemovalOptions | None = None,
 ) -> Clip:
     """Check a clip and its options before any work is done; return the clip.
 
     Raises:
         InputError, PhotoError, MissingExtraError: as `remove_from_video`.
     """
-    if rules.only:
+    if options is not None and options.rules.only:
         raise InputError("object numbers differ between frames; omit 'only'")
+    if options is not None and (options.points or options.boxes):
+        raise InputError("objects move from frame to frame; omit points and boxes")
     clip = read_clip(source)
     with suppress(OSError):
         if target.samefile(source):
@@ -226,13 +211,13 @@ def check_video(
     return clip
 
 
-def _detect(work: _Work, masks: MaskStore, draft: Draft) -> _Detections:
+def _detect(work: _Work, masks: MaskStore, plan: Planner) -> _Detections:
     """Detect objects and the camera's motion in every frame."""
     clip, result = work.clip, work.result
     detected = _Detections(masks)
     tracker, steadier = CameraTracker(), MaskStabilizer()
     found: Counter[str] = Counter()
-    left: Counter[str] = Counter()
+    kept: Counter[str] = Counter()
 
     def keep(mask: Mask, propagated: bool) -> None:
         masks.append(mask)
@@ -244,10 +229,10 @@ def _detect(work: _Work, masks: MaskStore, draft: Draft) -> _Detections:
         image = to_uint8(frame.picture(clip))
         damaged += frame.damaged
         end_s = float((frame.pts + frame.duration) * clip.time_base)
-        drafted = draft(image)
-        found.update(drafted.goes)
-        left.update(drafted.stays)
-        placed = tracker.add(image, drafted.mask)
+        planned = plan(image)
+        found.update(planned.goes)
+        kept.update(planned.stays)
+        placed = tracker.add(image, planned.mask)
         if placed.segment != segment:
             detected.segments.append((frame.index, frame.index))
             segment = placed.segment
@@ -256,7 +241,7 @@ def _detect(work: _Work, masks: MaskStore, draft: Draft) -> _Detections:
         result.shots += placed.cut
         result.frames += 1
         for steady in steadier.add(
-            image, drafted.mask, weak=drafted.weak, kept=drafted.kept, cut=placed.cut
+            image, planned.mask, weak=planned.weak, kept=planned.kept, cut=placed.cut
         ):
             keep(steady.mask, steady.propagated)
         work.tell("detect", result.frames, clip.frames)
@@ -270,7 +255,7 @@ def _detect(work: _Work, masks: MaskStore, draft: Draft) -> _Detections:
             "it may be truncated",
         )
     result.segments = len(detected.segments)
-    result.found, result.left = dict(found), dict(left)
+    result.found, result.kept = dict(found), dict(kept)
     return detected
 
 

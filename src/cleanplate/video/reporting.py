@@ -1,12 +1,10 @@
 """The report on a clip: one JSON object."""
 
 import math
-from collections.abc import Collection
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from cleanplate.inpainting import Inpainter
-from cleanplate.options import Area, Rules
+from cleanplate.options import RemovalOptions
 from cleanplate.segmentation import Segmenter
 from cleanplate.video.removing import VideoRemoval
 
@@ -38,7 +36,7 @@ def describe_video(
         "frames_filled": result.frames_filled,
         "frames_steadied": result.frames_steadied,
         "found": result.found,
-        "left": result.left,
+        "kept": result.kept,
         "shots": result.shots,
         "segments": result.segments,
         "mask_share": rounded(
@@ -58,21 +56,7 @@ def describe_video(
     }
 
 
-def describe_video_settings(
-    labels: Collection[str],
-    *,
-    min_score: float,
-    min_area: Area,
-    grow: float | None,
-    shadows: bool,
-    rules: Rules,
-) -> dict[str, object]:
+def describe_video_settings(options: RemovalOptions) -> dict[str, object]:
     """Return the options of a run, as its report has them."""
-    return {
-        "labels": list(labels),
-        "min_score": min_score,
-        "min_area": min_area,
-        "rules": asdict(rules),
-        "grow": grow,
-        "shadows": shadows,
-    }
+    unused = ("verify", "points", "boxes")
+    return {name: value for name, value in options.to_json().items() if name not in unused}

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from cleanplate.batch.execution.process_photo import do_photo
+from cleanplate.batch.execution.steps import process_traced
 from cleanplate.batch.execution.worker import Task, Worker, WorkerConfig
 from cleanplate.batch.job import Job
 from cleanplate.batch.planning import PlannedPhoto, RunPlan
@@ -91,7 +91,7 @@ class Engine:
     the networks for all workers and batches their inputs.
 
     Args:
-        remover: as for `run_photo`. With several workers it only names the models to load.
+        remover: as for `process_photo`. With several workers it only names the models to load.
         job: the same for every photo.
         resources: from `Resources.for_run`.
         journal: records of earlier runs and of this one; without it, photos whose outputs exist are
@@ -170,7 +170,7 @@ class Engine:
                 yield decision
                 continue
             self._begin(photo)
-            done = do_photo(
+            done = process_traced(
                 photo,
                 self._remover,
                 self._job,

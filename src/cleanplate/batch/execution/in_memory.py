@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cleanplate.batch.execution.process_photo import run_photo
+from cleanplate.batch.execution.steps import process_photo
 from cleanplate.batch.job import Job
 from cleanplate.batch.planning import PlannedPhoto
 from cleanplate.batch.records import PhotoResult
@@ -26,11 +26,11 @@ def run_bytes(content: bytes, remover: "Remover", job: Job) -> tuple[PhotoResult
 
     Args:
         content: the photo's file; returned unchanged if nothing is to be removed.
-        remover: as for `run_photo`.
-        job: as for `run_photo`; its masks, if any, are in one file.
+        remover: as for `process_photo`.
+        job: as for `process_photo`; its masks, if any, are in one file.
     """
     job = replace(job, untouched="copy")
-    return pass_bytes(content, lambda photo: run_photo(photo, remover, job))
+    return pass_bytes(content, lambda photo: process_photo(photo, remover, job))
 
 
 def pass_bytes(
@@ -45,7 +45,7 @@ def pass_bytes(
 
     Args:
         content: the photo's file.
-        run: processes a photo in a file, such as `run_photo`.
+        run: processes a photo in a file, such as `process_photo`.
         name: of that file; its suffix may give the format.
         source: name of the photo in the result.
         target: name of its output in the result.

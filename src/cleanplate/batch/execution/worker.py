@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, cast
 
-from cleanplate.batch.execution.process_photo import do_photo
+from cleanplate.batch.execution.steps import process_traced
 from cleanplate.batch.job import Job
 from cleanplate.batch.planning import PlannedPhoto
 from cleanplate.batch.records import ProcessedPhoto, failed_result
@@ -183,7 +183,7 @@ def _work(order: WorkerConfig, tasks: "queue.SimpleQueue[Task]", answers: IO[byt
     )
     while True:
         task = tasks.get()
-        done = do_photo(
+        done = process_traced(
             task.photo, remover, order.job, overwrite=task.overwrite, traced=order.traced
         )
         if order.tells_provider and done.outcome.status != "failed":

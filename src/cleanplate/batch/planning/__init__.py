@@ -21,10 +21,10 @@ from cleanplate.batch.planning.photo_list import (
     report_files,
 )
 from cleanplate.batch.planning.plan_files import (
-    maker_of_drafts,
     plan_of_masks,
-    read_draft,
-    write_draft,
+    provenance_of_plans,
+    read_plan,
+    write_plan,
 )
 from cleanplate.batch.planning.redo import ReportLine, plan_redo, read_list, read_report
 from cleanplate.batch.planning.watching import watch_photos
@@ -43,18 +43,18 @@ __all__ = [
     "check_report",
     "check_unchanged",
     "examples_of_run",
-    "maker_of_drafts",
     "mask_name",
     "open_examples",
     "plan_of_masks",
     "plan_photos",
     "plan_redo",
-    "read_draft",
+    "provenance_of_plans",
     "read_list",
+    "read_plan",
     "read_report",
     "report_files",
     "segmenter_of_examples",
     "walk_folder",
     "watch_photos",
-    "write_draft",
+    "write_plan",
 ]

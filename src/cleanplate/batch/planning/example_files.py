@@ -25,7 +25,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What detected the objects of a draft, and will verify the filled holes."""
+    """What detected the objects of a plan, and will verify the filled holes."""
 
     segmenter: str  # its name
     examples: tuple[Example, ...] = ()  # if it uses any
@@ -92,7 +92,7 @@ def check_examples_stay(
 
 
 def describe_examples(examples: Sequence[Example]) -> list[dict[str, str]]:
-    """Return the examples for a draft's JSON."""
+    """Return the examples for a plan's JSON."""
     return [
         {
             "photo": str(example.photo),

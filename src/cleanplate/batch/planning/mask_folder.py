@@ -53,13 +53,13 @@ class MaskFiles:
             )
         return loose
 
-    def files_of(self, photo: PlannedPhoto, *, are_drafts: bool) -> tuple[Path, ...]:
-        """Return the mask of `photo`, or both files of a draft; none where `find` raises."""
+    def files_of(self, photo: PlannedPhoto, *, are_plans: bool) -> tuple[Path, ...]:
+        """Return the mask of `photo`, or both files of a plan; none where `find` raises."""
         try:
             mask = self.find(photo)
         except PhotoError:  # processing the photo will report it
             return ()
-        return (mask, mask.with_suffix(".json")) if are_drafts else (mask,)
+        return (mask, mask.with_suffix(".json")) if are_plans else (mask,)
 
     def check_stay(
         self,
@@ -67,7 +67,7 @@ class MaskFiles:
         *,
         masks: Path | None = None,
         report: Path | None = None,
-        are_drafts: bool = False,
+        are_plans: bool = False,
     ) -> None:
         """Refuse a run that would overwrite one of the masks.
 
@@ -75,13 +75,13 @@ class MaskFiles:
             plan: what will be written.
             masks: the folder that masks are saved to.
             report: file that the report will be written to.
-            are_drafts: whether a JSON file belongs to each mask.
+            are_plans: whether a JSON file belongs to each mask.
 
         Raises:
             InputError: it would; the message names both files.
         """
         owned = [
-            path for photo in plan.photos for path in self.files_of(photo, are_drafts=are_drafts)
+            path for photo in plan.photos for path in self.files_of(photo, are_plans=are_plans)
         ]
         check_stay(plan, "mask", owned, masks=masks)
         if report is not None:

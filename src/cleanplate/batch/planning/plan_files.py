@@ -1,4 +1,4 @@
-"""Drafts as files: for each photo a mask to paint on, and a JSON file with the objects.
+"""Removal plans as files: for each photo a mask to paint on, and a JSON file with the objects.
 
 The mask is a PNG, white = filled. The JSON beside it, of the same name, holds everything that the
 second stage needs; docs/masks.md tells its fields. Of these, "remove" of each object is there to
@@ -7,7 +7,7 @@ be edited.
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,12 @@ from cleanplate.errors import InputError, PhotoError
 from cleanplate.io import Photo, read_error, read_mask, sha256_of, write_bytes_atomic, write_mask
 from cleanplate.labels import VOC_LABELS, label_id
 from cleanplate.ops import decode_rle, encode_rle
-from cleanplate.options import Rules
-from cleanplate.plan import Draft, draft_mask, edit_draft
+from cleanplate.options import RemovalOptions
+from cleanplate.plan import RemovalPlan, edit_plan, plan_mask
 from cleanplate.segmentation import Selection
 from cleanplate.types import Box, Instance, Mask
 
-_FORMAT = 1  # of the JSON; another one is refused
+_FORMAT = 2  # of the JSON; another one is refused
 
 _REMAKE = "make it again with 'cleanplate plan --overwrite'"
 
@@ -53,31 +53,29 @@ def plan_of_masks(plan: RunPlan, folder: Path, *, report: Path | None = None) ->
     return replace(plan, photos=photos)
 
 
-def write_draft(
+def write_plan(
     path: Path,
     source: Path,
-    draft: Draft,
+    plan: RemovalPlan,
     *,
     found_by: Provenance,
     known: Collection[str] = VOC_LABELS,
-    rules: Rules | None = None,
 ) -> None:
-    """Write a draft's JSON and then its mask, as only the mask marks the work as done.
+    """Write a plan's JSON and then its mask, as only the mask marks the work as done.
 
     Args:
         path: the mask; the JSON goes beside it.
         source: the photo's file, which is read once more for its SHA-256.
-        draft: of that photo.
+        plan: of that photo.
         found_by: what found the objects.
         known: its labels.
-        rules: what they were chosen by.
 
     Raises:
         PhotoError: a file cannot be written, or the photo no longer be read.
     """
-    height, width = draft.mask.shape
-    objects = sorted((*draft.objects, *draft.left), key=lambda thing: thing.id)
-    going = {thing.id for thing in draft.objects}
+    height, width = plan.mask.shape
+    objects = sorted((*plan.instances, *plan.kept), key=lambda thing: thing.id)
+    going = {thing.id for thing in plan.instances}
     head = {
         "cleanplate": __version__,
         "format": _FORMAT,
@@ -86,15 +84,7 @@ def write_draft(
         "size_wh": [width, height],
         "models": {"segmenter": found_by.segmenter},
         "like": describe_examples(found_by.examples),
-        "settings": {
-            "labels": list(draft.labels),
-            "min_score": draft.min_score,
-            "min_area_px": draft.min_area_px,
-            "grow": draft.grow,
-            "shadows": draft.shadows,
-            "verify": draft.verify,
-            "rules": asdict(rules or Rules()),
-        },
+        "settings": plan.options.to_json(),
     }
     described = [
         {
@@ -107,7 +97,7 @@ def write_draft(
             "area_px": thing.area_px,
             "chosen": thing.id in going,
             "reason": thing.reason or None,
-            "guarded": thing.id in draft.guarded,
+            "protected": thing.id in plan.protected,
         }
         for thing in objects
     ]
@@ -118,18 +108,18 @@ def write_draft(
     text += f',\n  "objects": {_lines("[", described, "]")}'
     text += f',\n  "outlines": {_lines("{", outlines, "}")}\n}}\n'
     write_bytes_atomic(path.with_suffix(".json"), text.encode())
-    write_mask(path, draft.mask)
+    write_mask(path, plan.mask)
 
 
-def read_draft(
+def read_plan(
     photo: PlannedPhoto, picture: Photo, masks: MaskFiles, *, again: Provenance
-) -> Draft:
-    """Return the draft of a photo, as a person may have changed it.
+) -> RemovalPlan:
+    """Return the plan of a photo, as a person may have edited it.
 
     Args:
-        photo: whose draft it is.
+        photo: whose plan it is.
         picture: the same, read.
-        masks: where drafts lie.
+        masks: where plans lie.
         again: what will look at the filled holes again.
 
     Raises:
@@ -150,9 +140,9 @@ def read_draft(
     size_hw = picture.size_hw
     mask = read_mask(path, size_hw)
     try:
-        draft, remove = _parse(content, picture)
-        draft, found_by = (
-            edit_draft(picture.pixels, draft, remove=remove, mask=mask),
+        plan, remove = _parse(content, picture)
+        plan, found_by = (
+            edit_plan(picture.pixels, plan, remove=remove, mask=mask),
             _found_by(content),
         )
     except InputError as error:
@@ -160,7 +150,7 @@ def read_draft(
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         cause = f"it is not as 'cleanplate plan' writes it ({type(error).__name__}: {error})"
         raise PhotoError(described, cause, f"mend it, or {_REMAKE}") from error
-    if draft.verify and found_by != again:
+    if plan.options.verify and found_by != again:
         made, looks = found_by.segmenter, again.segmenter
         raise PhotoError(
             photo.source,
@@ -169,11 +159,11 @@ def read_draft(
             else "its mask was made by other examples than those that this run looks again by",
             "fill such masks in a run of their own",
         )
-    return draft
+    return plan
 
 
-def maker_of_drafts(plan: RunPlan, masks: MaskFiles) -> Provenance | None:
-    """Return what the first readable draft of a plan says was used, None without any."""
+def provenance_of_plans(plan: RunPlan, masks: MaskFiles) -> Provenance | None:
+    """Return what the first readable file of a run says was used, None without any."""
     for photo in plan.photos:
         try:
             return _found_by(_load(masks.find(photo).with_suffix(".json")))
@@ -214,12 +204,12 @@ def _load(path: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def _parse(content: Mapping[str, Any], picture: Photo) -> tuple[Draft, dict[int, bool]]:
-    """Return the draft as it was written, and what is to be removed now."""
-    settings = content["settings"]
+def _parse(content: Mapping[str, Any], picture: Photo) -> tuple[RemovalPlan, dict[int, bool]]:
+    """Return the plan as it was written, and what is to be removed now."""
+    options = RemovalOptions.from_json(content["settings"])
     objects: list[Instance] = []
-    left: list[Instance] = []
-    guarded: set[int] = set()
+    kept: list[Instance] = []
+    protected: set[int] = set()
     remove: dict[int, bool] = {}
     for entry in content["objects"]:
         number = _typed(entry, "id", int)
@@ -227,27 +217,21 @@ def _parse(content: Mapping[str, Any], picture: Photo) -> tuple[Draft, dict[int,
         box, mask = _outline(content["outlines"][str(number)], entry["box_xyxy"], picture.size_hw)
         reason = entry["reason"] or ""
         thing = Instance(number, str(entry["label"]), float(entry["score"]), box, mask, reason)
-        (objects if _typed(entry, "chosen", bool) else left).append(thing)
-        if _typed(entry, "guarded", bool):
-            guarded.add(number)
+        (objects if _typed(entry, "chosen", bool) else kept).append(thing)
+        if _typed(entry, "protected", bool):
+            protected.add(number)
     missing = content["outlines"].keys() - {str(number) for number in remove}
     if missing:
         raise InputError(f"object {min(missing)} is missing; to leave it, set its remove to false")
-    selection = Selection(tuple(objects), tuple(left), frozenset(guarded))
-    grow, shadows = settings["grow"], _typed(settings, "shadows", bool)
-    draft = Draft(
-        mask=draft_mask(picture.pixels, selection, grow=grow, shadows=shadows),
-        objects=selection.chosen,
-        left=selection.left,
-        guarded=selection.guarded,
-        labels=tuple(str(label) for label in settings["labels"]),
-        min_score=float(settings["min_score"]),
-        min_area_px=_typed(settings, "min_area_px", int),
-        grow=grow,
-        shadows=shadows,
-        verify=_typed(settings, "verify", bool),
+    selection = Selection(tuple(objects), tuple(kept), frozenset(protected))
+    plan = RemovalPlan(
+        mask=plan_mask(picture.pixels, selection, options),
+        instances=selection.chosen,
+        kept=selection.kept,
+        protected=selection.protected,
+        options=options,
     )
-    return draft, remove
+    return plan, remove
 
 
 def _outline(counts: list[int], given: list[int], size_hw: tuple[int, int]) -> tuple[Box, Mask]:

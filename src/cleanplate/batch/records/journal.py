@@ -55,7 +55,7 @@ CREATE TABLE IF NOT EXISTS photos (
     relative BLOB PRIMARY KEY,    -- path below the output folder, as file system bytes
     source BLOB NOT NULL,         -- absolute path of the photo
     source_size INTEGER, source_mtime_ns INTEGER, source_sha256 TEXT, -- NULL: it was not readable
-    mask_size INTEGER, mask_mtime_ns INTEGER, mask_sha256 TEXT, -- the user's mask or draft, or NULL
+    mask_size INTEGER, mask_mtime_ns INTEGER, mask_sha256 TEXT, -- the user's mask or plan, or NULL
     output_size INTEGER, output_mtime_ns INTEGER, output_sha256 TEXT, -- NULL: nothing was written
     settings TEXT NOT NULL REFERENCES settings,
     status TEXT NOT NULL,         -- removed, untouched or failed
@@ -249,7 +249,7 @@ class Journal:
         """Return whether a photo, and its mask if it has one now and had one then, are the same."""
         masks, sources = own_masks_of(photo, job), (photo.source,)
         mask_state = _state(row, "mask")
-        uses_masks = job.own_masks is not None or job.own_drafts is not None
+        uses_masks = job.own_masks is not None or job.own_plans is not None
         return _is_unchanged(sources, _stats(sources), _state(row, "source")) and (
             not (uses_masks and mask_state is not None)
             or _is_unchanged(masks, _stats(masks), mask_state)

@@ -111,18 +111,18 @@ class ProcessedPhoto:
 
     outcome: PhotoResult
     source: FileState | None = None  # before it was read
-    mask: FileState | None = None  # the user's own, or draft
+    mask: FileState | None = None  # the user's own, or plan
     output: FileState | None = None  # None: not written
     provider: Mapping[str, str | None] | None = None  # of each model, if requested
 
 
 def own_masks_of(photo: PlannedPhoto, job: Job) -> tuple[Path, ...]:
-    """Return the files that give a photo's mask: the user's mask, or both files of a draft.
+    """Return the files that give a photo's mask: the user's mask, or both files of a plan.
 
     Empty if there are none; processing the photo will report that.
     """
-    files = job.own_drafts or job.own_masks
-    return () if files is None else files.files_of(photo, are_drafts=job.own_drafts is not None)
+    files = job.own_plans or job.own_masks
+    return () if files is None else files.files_of(photo, are_plans=job.own_plans is not None)
 
 
 def failed_result(
@@ -219,7 +219,7 @@ def describe_models(remover: "Remover", job: Job) -> ModelNames:
     A segmenter is not loaded for a run with the user's own masks, nor an inpainter for a dry run.
     """
     segmenter = remover.segmenter if job.own_masks is None else None
-    inpainter = None if job.dry_run or job.draft_only else remover.inpainter
+    inpainter = None if job.dry_run or job.plan_only else remover.inpainter
     both = {"segmenter": segmenter, "inpainter": inpainter}
     return {
         "models": {role: model.name if model else None for role, model in both.items()},

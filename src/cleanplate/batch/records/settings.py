@@ -1,7 +1,6 @@
 """What was done with every photo of a run: as a report tells it, and as a journal compares it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,15 @@ from cleanplate.batch.planning import MaskFiles
 from cleanplate.batch.records.results import ModelNames
 from cleanplate.errors import CleanplateError, InputError
 from cleanplate.hub import get_model, read_manifest
-from cleanplate.options import Rules
+from cleanplate.options import OPTION_NAMES, RemovalOptions
 
-_OPTIONS = {"labels": "--remove", "drafts": "--masks", "grow": "--dilate"}
+_OPTIONS = {
+    "classes": "--remove",
+    "dilation": "--dilate",
+    "points": "--point",
+    "boxes": "--box",
+    "plans": "--masks",
+}
 """Settings that are called otherwise on the command line."""
 
 _WITHOUT_EFFECT = ("untouched", "like", "like_mask")
@@ -27,19 +32,13 @@ _HASH_DIGITS = 12  # shown of each file's SHA-256
 def describe_settings(job: Job) -> dict[str, object]:
     """Return what a report says about the options of a run, from which it can be done again."""
     return {
-        "labels": list(job.labels),
+        **job.options.to_json(),
         "like": [str(example.photo) for example in job.examples],
         "like_mask": [str(example.mask) for example in job.examples],
-        "min_score": job.min_score,
-        "min_area": job.min_area,
-        "rules": asdict(job.rules),
-        "grow": job.grow,
-        "shadows": job.shadows,
-        "verify": job.verify,
         "raw_output": job.raw_output,
         "untouched": job.untouched,
         "mask": None if job.own_masks is None else str(job.own_masks.path),
-        "drafts": None if job.own_drafts is None else str(job.own_drafts.path),
+        "plans": None if job.own_plans is None else str(job.own_plans.path),
     }
 
 
@@ -52,25 +51,17 @@ def job_of(settings: Mapping[str, Any]) -> Job:
         InputError: it cannot be understood.
     """
     try:
-        rules = dict(settings["rules"])
-        for name in ("protect", "only", "region"):
-            rules[name] = None if rules[name] is None else tuple(rules[name])
-        mask, drafts = settings["mask"], settings["drafts"]
+        options = {name: settings[name] for name in OPTION_NAMES}
+        mask, plans = settings["mask"], settings["plans"]
         return Job(
-            labels=tuple(settings["labels"]),
-            min_score=float(settings["min_score"]),
-            min_area=settings["min_area"],
-            rules=Rules(**rules),
-            grow=settings["grow"],
-            shadows=bool(settings["shadows"]),
-            verify=bool(settings["verify"]),
+            options=RemovalOptions.from_json(options),
             raw_output=settings["raw_output"],
             untouched=settings.get("untouched", "copy"),
             own_masks=None if mask is None else MaskFiles(Path(mask)),
-            own_drafts=None if drafts is None else MaskFiles(Path(drafts)),
+            own_plans=None if plans is None else MaskFiles(Path(plans)),
             overwrite=True,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (InputError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"the report's settings are not understood ({error}); give the options to 'run' anew"
         ) from error
@@ -119,7 +110,7 @@ def flat_settings(settings: Mapping[str, object]) -> dict[str, object]:
 
 
 def _in_words(name: str, value: object) -> str:
-    if name in ("mask", "drafts"):
+    if name in ("mask", "plans"):
         return str(Path(str(value)).absolute())
     if isinstance(value, tuple | list):
         items = [str(item) for item in value]

@@ -215,7 +215,7 @@ def _time_photo(path: Path | None, device: str) -> Timing:
     clock.append(time.perf_counter())
     photo = read_photo(content)
     clock.append(time.perf_counter())
-    removal = remover.remove(photo.pixels, [_SAMPLE_LABEL])
+    removal = remover(photo.pixels, [_SAMPLE_LABEL])
     stages = {"load": clock[1] - clock[0], "read": clock[2] - clock[1]}
     stages |= {name: seconds for name, seconds in removal.timings_s.items() if name != "total"}
     if not removal.changed:

@@ -73,16 +73,16 @@ def fill_command(
             raw_output=raw_output,
             photo_filter=selection.photo_filter(),
         )
-        drafts = batch.MaskFiles(masks)
-        drafts.check_stay(plan, report=outputs.report, are_drafts=True)
-        made_by = batch.maker_of_drafts(plan, drafts)
+        plans = batch.MaskFiles(masks)
+        plans.check_stay(plan, report=outputs.report, are_plans=True)
+        made_by = batch.provenance_of_plans(plan, plans)
         examples = () if made_by is None else made_by.examples
         batch.check_unchanged(examples)
         if made_by is not None:
             models = replace(models, segmenter=made_by.segmenter)
         remover = load_remover(models, run.threads, examples)
         job = batch.Job(
-            own_drafts=drafts,
+            own_plans=plans,
             examples=examples,
             raw_output=raw_output,
             thumbnails=wants_page(outputs.report),

@@ -8,8 +8,8 @@ from cleanplate.cli.execution import (
     check_inputs_are_no_labels,
     check_models,
     handle_interrupts,
-    job_settings,
     load_remover,
+    removal_options,
     run_job,
     wants_page,
 )
@@ -78,8 +78,8 @@ def plan_command(
         batch.check_examples_stay(plan, examples)
         remover = load_remover(models, run.threads, examples)
         job = batch.Job(
-            **job_settings(removal, remover.segmenter.labels),
-            draft_only=True,
+            options=removal_options(removal, remover.segmenter.labels),
+            plan_only=True,
             examples=examples,
             thumbnails=wants_page(outputs.report),
             overwrite=outputs.overwrite,

@@ -10,7 +10,7 @@ from cleanplate.cli.execution import (
     check_models,
     check_name,
     handle_interrupts,
-    job_settings,
+    removal_options,
 )
 from cleanplate.cli.options import (
     RESULTS,
@@ -149,7 +149,7 @@ def ray_command(
     # On the CPU, as this machine only looks up the labels.
     names = segmentation.create_segmenter(segmenter, device="cpu", threads=1).labels
     job = Job(
-        **job_settings(removal, names),
+        options=removal_options(removal, names),
         raw_output=cast("Any", outputs.raw_output),
         untouched=cast("Any", untouched),
         overwrite=outputs.overwrite,
@@ -157,7 +157,9 @@ def ray_command(
     with handle_interrupts(reporter), connected(address):
         if not run.quiet:
             print_note(f"segmenter {segmenter}, inpainter {inpainter}, device {models.device}")
-            print_note(f"photos below {locations[0].shown}, removing {', '.join(job.labels)}")
+            print_note(
+                f"photos below {locations[0].shown}, removing {', '.join(job.options.classes)}"
+            )
         for record in run_cluster(
             *locations,
             remover,

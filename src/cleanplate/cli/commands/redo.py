@@ -76,7 +76,7 @@ def redo_command(
         plan, line = batch.plan_redo(names, batch.read_report(source), output, report=report)
         job = batch.job_of(line["settings"])
         _check_masks_stay(job, plan, report)
-        check_only(changes.get("rules", job.rules), len(plan.photos))
+        check_only(changes.get("rules", job.options.rules), len(plan.photos))
         what = {"--remove": removal.remove, "--like": removal.like, "--segmenter": models.segmenter}
         given = [*(name for name, value in what.items() if value), *removal.given()]
         _check_not_from_masks(job, given)
@@ -94,21 +94,22 @@ def redo_command(
         remover = load_remover(models, run.threads, examples)
         job = replace(
             job,
-            **changes,
+            options=replace(job.options, **changes),
             examples=examples,
             thumbnails=wants_page(report),
             fail_fast=run.fail_fast,
         )
-        if job.own_masks is None and job.own_drafts is None:
+        if job.own_masks is None and job.own_plans is None:
             known = remover.segmenter.labels
-            labels = requested_labels(removal.names or job.labels, job.rules, known)[0]
-            job = replace(job, labels=labels)
+            classes = removal.names or job.options.classes
+            labels = requested_labels(classes, job.options.rules, known)[0]
+            job = replace(job, options=replace(job.options, classes=labels))
         resources = run.resources(len(plan.photos), remover)
         run_job(plan, remover, job, reporter, report, resources=resources, journal_in=output)
 
 
 def _changed_settings(removal: RemovalArguments) -> dict[str, Any]:
-    """Return the fields of `Job` that the options replace.
+    """Return the fields of `RemovalOptions` that the options replace.
 
     Raises:
         InputError: an option cannot be parsed.
@@ -120,7 +121,7 @@ def _changed_settings(removal: RemovalArguments) -> dict[str, Any]:
         "min_score": removal.min_score,
         "min_area": removal.min_area,
         "rules": None if rules == Rules() else rules,
-        "grow": removal.dilate,
+        "dilation": removal.dilate,
         "shadows": removal.shadows,
         "verify": removal.verify,
     }
@@ -138,9 +139,9 @@ def _check_report(report: Path | None, source: Path, listed: Path) -> None:
 
 
 def _check_masks_stay(job: "Job", plan: "RunPlan", report: Path | None) -> None:
-    files = job.own_drafts or job.own_masks
+    files = job.own_plans or job.own_masks
     if files is not None:
-        files.check_stay(plan, report=report, are_drafts=job.own_drafts is not None)
+        files.check_stay(plan, report=report, are_plans=job.own_plans is not None)
 
 
 def _used_examples(line: "ReportLine") -> bool:
@@ -163,7 +164,7 @@ def _former_examples(line: "ReportLine", segmenter: str | None) -> "tuple[Exampl
 
 def _check_not_from_masks(job: "Job", given: list[str]) -> None:
     """Refuse options about finding objects for photos that were filled from masks."""
-    if given and (job.own_masks is not None or job.own_drafts is not None):
+    if given and (job.own_masks is not None or job.own_plans is not None):
         raise InputError(
             f"{', '.join(given)}: the photos were filled from masks, which are used again as they "
             "are now; paint on them instead"

@@ -16,8 +16,8 @@ from cleanplate.cli.execution import (
     check_models,
     check_name,
     handle_interrupts,
-    job_settings,
     load_remover,
+    removal_options,
     run_job,
     wants_page,
 )
@@ -128,6 +128,7 @@ def run_command(
     with handle_interrupts(reporter, watching=watch):
         from cleanplate import batch
         from cleanplate.io import RESULT_SUFFIXES, RawOutput
+        from cleanplate.options import RemovalOptions
 
         models = check_models(models)
         check_name("raw output", outputs.raw_output, RESULT_SUFFIXES)
@@ -158,7 +159,9 @@ def run_command(
         batch.check_examples_stay(plan, examples, masks=masks)
         remover = load_remover(models, run.threads, examples)
         job = batch.Job(
-            **({} if mask else job_settings(removal, remover.segmenter.labels)),
+            options=RemovalOptions()
+            if mask
+            else removal_options(removal, remover.segmenter.labels),
             own_masks=own_masks,
             masks=masks,
             examples=examples,

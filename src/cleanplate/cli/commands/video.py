@@ -13,8 +13,8 @@ from cleanplate.cli.execution import (
     check_inputs_are_no_labels,
     check_models,
     handle_interrupts,
-    job_settings,
     load_remover,
+    removal_options,
 )
 from cleanplate.cli.messages import count_of
 from cleanplate.cli.options import (
@@ -100,9 +100,7 @@ def video_command(
         video.check_video(source, target, crf=crf, overwrite=overwrite)
         examples = batch.open_examples(removal.like or [], removal.like_mask or [])
         remover = load_remover(models, run.threads, examples)
-        settings = job_settings(removal, remover.segmenter.labels)
-        labels = settings.pop("labels")
-        del settings["verify"]
+        options = removal_options(removal, remover.segmenter.labels)
         if not run.quiet:
             segmenter, inpainter = remover.segmenter, remover.inpainter
             print_note(
@@ -113,9 +111,8 @@ def video_command(
             result = video.remove_from_video(
                 source,
                 target,
-                labels,
+                options=options,
                 remover=remover,
-                **settings,
                 crf=crf,
                 threads=run.threads,
                 overwrite=overwrite,
@@ -126,7 +123,7 @@ def video_command(
         if not run.quiet:
             _print_result(result, verbose=run.verbose)
         if report is not None:
-            described = video.describe_video_settings(labels, **settings)
+            described = video.describe_video_settings(options)
             _write_report(report, video.describe_video(result, remover, described))
 
 
@@ -140,7 +137,7 @@ def _check_report(report: Path | None, source: Path, target: Path) -> None:
 def _print_result(result: "VideoRemoval", *, verbose: bool) -> None:
     frames = count_of(result.frames, "frame")
     elapsed = result.timings_s["total"]
-    kept = _frames_with(result.left)
+    kept = _frames_with(result.kept)
     rest = f"; kept {kept}" if kept else ""
     if not result.changed:
         nothing = "nothing to remove" if kept else "nothing found"

@@ -20,7 +20,7 @@ import importlib
 from types import MappingProxyType
 from typing import Any
 
-from cleanplate.hub import get_model, model_names
+from cleanplate.hub import get_model, is_available, model_names
 from cleanplate.segmentation.interactive.prompts import (
     InteractiveSegmenter,
     Outline,
@@ -38,6 +38,7 @@ __all__ = [
     "Point",
     "Prepared",
     "create_prompter",
+    "installed_prompter",
     "instance_of",
     "prompter_names",
 ]
@@ -49,6 +50,12 @@ _FAMILIES = MappingProxyType({"sam": ("sam", "SamPrompter"), "sam2": ("sam", "Sa
 def prompter_names() -> tuple[str, ...]:
     """Return every name that `create_prompter` knows."""
     return model_names("prompter")
+
+
+def installed_prompter() -> str | None:
+    """Return the name of a prompter on this machine, the default one first; None without any."""
+    names = (DEFAULT_PROMPTER, *prompter_names())
+    return next((name for name in names if is_available(get_model(name))), None)
 
 
 def create_prompter(

@@ -14,9 +14,9 @@ from cleanplate.batch.job import Job
 from cleanplate.batch.planning.example_files import Provenance
 from cleanplate.batch.planning.mask_folder import MaskFiles
 from cleanplate.batch.planning.photo_list import plan_photos
-from cleanplate.batch.planning.plan_files import maker_of_drafts, plan_of_masks
+from cleanplate.batch.planning.plan_files import plan_of_masks, provenance_of_plans
 from cleanplate.errors import InputError
-from cleanplate.options import Rules
+from cleanplate.options import RemovalOptions, Rules
 from cleanplate.remover import Remover
 
 RED, GREEN, SKY = (250, 0, 0), (0, 250, 0), (120, 150, 190)
@@ -46,18 +46,18 @@ def photo(rng):
     return path
 
 
-def draft(remover, job, **options):
+def write_plans(remover, job, **options):
     plan = plan_of_masks(plan_photos([Path("in")], Path("masks"), recursive=True), Path("masks"))
-    return list(run_plan(plan, remover, Job(draft_only=True, **{**vars_of(job), **options})))
+    return list(run_plan(plan, remover, Job(plan_only=True, **{**vars_of(job), **options})))
 
 
 def vars_of(job):
-    return {name: getattr(job, name) for name in job.__slots__ if name != "draft_only"}
+    return {name: getattr(job, name) for name in job.__slots__ if name != "plan_only"}
 
 
 def fill(remover, out="filled"):
     plan = plan_photos([Path("in")], Path(out), recursive=True)
-    return list(run_plan(plan, remover, Job(own_drafts=MaskFiles(Path("masks")), overwrite=True)))
+    return list(run_plan(plan, remover, Job(own_plans=MaskFiles(Path("masks")), overwrite=True)))
 
 
 def pixels_of(path):
@@ -72,11 +72,17 @@ def change(edit, path="masks/sub/a.json"):
 
 
 JOBS = {
-    "plain": Job(labels=("person",)),
-    "rules": Job(labels=("person",), rules=Rules(keep=1, protect=("dog",)), grow=6),
-    "shadows": Job(labels=("person",), shadows=True, min_area="1%"),
-    "unverified": Job(labels=("person", "dog"), verify=False, min_score=0.1),
-    "nothing": Job(labels=("car",)),
+    "plain": Job(options=RemovalOptions(classes=("person",))),
+    "rules": Job(
+        options=RemovalOptions(
+            classes=("person",), rules=Rules(keep=1, protect=("dog",)), dilation=6
+        )
+    ),
+    "shadows": Job(options=RemovalOptions(classes=("person",), shadows=True, min_area="1%")),
+    "unverified": Job(
+        options=RemovalOptions(classes=("person", "dog"), verify=False, min_score=0.1)
+    ),
+    "nothing": Job(options=RemovalOptions(classes=("car",))),
 }
 
 
@@ -84,7 +90,7 @@ JOBS = {
 def test_both_stages_give_exactly_what_a_run_gives(own_remover, photo, name):
     plan = plan_photos([Path("in")], Path("out"), recursive=True)
     (whole,) = run_plan(plan, own_remover, JOBS[name])
-    (first,) = draft(own_remover, JOBS[name])
+    (first,) = write_plans(own_remover, JOBS[name])
     (second,) = fill(own_remover)
 
     assert Path("filled/sub/a.png").read_bytes() == Path("out/sub/a.png").read_bytes()
@@ -96,23 +102,18 @@ def test_both_stages_give_exactly_what_a_run_gives(own_remover, photo, name):
 
 def test_the_files_tell_what_was_found_and_chosen(own_remover, photo):
     rules = Rules(keep=1, protect=("dog",))
-    job = Job(labels=("person",), rules=rules, min_score=0.25, min_area="1%", grow=3)
-    draft(own_remover, job)
+    job = Job(
+        options=RemovalOptions(
+            classes=("person",), rules=rules, min_score=0.25, min_area="1%", dilation=3
+        )
+    )
+    write_plans(own_remover, job)
     content = json.loads(Path("masks/sub/a.json").read_text())
     assert content["photo"] == "in/sub/a.png"
     assert content["photo_sha256"] == hashlib.sha256(photo.read_bytes()).hexdigest()
     assert content["size_wh"] == [200, 120]
     assert content["models"] == {"segmenter": "fake"}
-    rules = content["settings"].pop("rules")
-    assert (rules["keep"], rules["protect"], rules["region"]) == (1, ["dog"], None)
-    assert content["settings"] == {
-        "labels": ["person"],
-        "min_score": 0.25,
-        "min_area_px": 240,
-        "grow": 3,
-        "shadows": False,
-        "verify": True,
-    }
+    assert RemovalOptions.from_json(content["settings"]) == job.options
     told = [(x["id"], x["remove"], x["label"], x["reason"]) for x in content["objects"]]
     assert told == [
         (1, False, "person", "kept: largest"),
@@ -126,14 +127,16 @@ def test_the_files_tell_what_was_found_and_chosen(own_remover, photo):
 
 
 def test_what_exists_is_left_alone(own_remover, photo):
-    draft(own_remover, JOBS["plain"])
-    (again,) = draft(own_remover, JOBS["plain"])
+    write_plans(own_remover, JOBS["plain"])
+    (again,) = write_plans(own_remover, JOBS["plain"])
     assert (again.status, again.target) == ("skipped", Path("masks/sub/a.png"))
-    assert draft(own_remover, JOBS["plain"], overwrite=True)[0].status == "would-remove"
+    assert write_plans(own_remover, JOBS["plain"], overwrite=True)[0].status == "would-remove"
 
 
 def test_a_person_paints_on_the_mask(own_remover, photo):
-    draft(own_remover, Job(labels=("person",), grow=0, verify=False))
+    write_plans(
+        own_remover, Job(options=RemovalOptions(classes=("person",), dilation=0, verify=False))
+    )
     mask = pixels_of("masks/sub/a.png")
     mask[:50], mask[105:115, 5:15] = 0, 255
     Image.fromarray(mask).save("masks/sub/a.png")
@@ -145,7 +148,10 @@ def test_a_person_paints_on_the_mask(own_remover, photo):
 
 
 def test_a_person_switches_objects(own_remover, photo):
-    draft(own_remover, Job(labels=("person",), rules=Rules(protect=("dog",)), grow=4))
+    write_plans(
+        own_remover,
+        Job(options=RemovalOptions(classes=("person",), rules=Rules(protect=("dog",)), dilation=4)),
+    )
 
     def switch(content):
         for entry in content["objects"]:
@@ -164,14 +170,14 @@ def test_a_person_switches_objects(own_remover, photo):
 
 
 def test_all_switched_off_is_a_copy(own_remover, photo):
-    draft(own_remover, JOBS["plain"])
+    write_plans(own_remover, JOBS["plain"])
     change(lambda content: [entry.update(remove=False) for entry in content["objects"]])
     assert fill(own_remover)[0].status == "untouched"
     assert Path("filled/sub/a.png").read_bytes() == photo.read_bytes()
 
 
 def test_a_photo_that_changed_is_an_error_that_names_both(own_remover, photo):
-    draft(own_remover, JOBS["plain"])
+    write_plans(own_remover, JOBS["plain"])
     Image.fromarray(pixels_of(photo)[::-1].copy()).save(photo)
     (outcome,) = fill(own_remover)
     assert outcome.status == "failed"
@@ -180,7 +186,7 @@ def test_a_photo_that_changed_is_an_error_that_names_both(own_remover, photo):
 
 
 def test_a_mask_of_another_size_is_an_error(own_remover, photo):
-    draft(own_remover, JOBS["plain"])
+    write_plans(own_remover, JOBS["plain"])
     Image.new("L", (20, 12), 255).save("masks/sub/a.png")
     (outcome,) = fill(own_remover)
     assert outcome.error.startswith(
@@ -192,17 +198,18 @@ def test_a_mask_of_another_size_is_an_error(own_remover, photo):
 @pytest.mark.parametrize(
     ("edit", "told"),
     [
-        (lambda c: c.update(format=2), "its format is 2, not 1; make it again"),
+        (lambda c: c.update(format=1), "its format is 1, not 2; make it again"),
         (lambda c: c["objects"][0].update(remove="no"), 'remove must be true or false, got "no"'),
         (lambda c: c["objects"][0].update(id="1"), 'id must be a whole number, got "1"'),
         (lambda c: c["objects"].pop(), "object 2 is missing; to leave it, set its remove to false"),
         (lambda c: c["outlines"].update({"1": [1, 2]}), "the run lengths do not add up to 200 x 1"),
         (lambda c: c["objects"][0].update(box_xyxy=[0, 0, 9, 9]), "does not hold the outline"),
-        (lambda c: c["settings"].pop("grow"), r"not as 'cleanplate plan' writes it \(KeyError"),
+        (lambda c: c["settings"].update(grow=3), "grow.*dilation.*mend it"),
+        (lambda c: c.pop("settings"), r"not as 'cleanplate plan' writes it \(KeyError"),
     ],
 )
 def test_json_that_cannot_be_understood_is_an_error(own_remover, photo, edit, told):
-    draft(own_remover, JOBS["plain"])
+    write_plans(own_remover, JOBS["plain"])
     change(edit)
     (outcome,) = fill(own_remover)
     assert outcome.status == "failed"
@@ -214,7 +221,7 @@ def test_broken_or_absent_files_are_errors(own_remover, photo):
     Path("masks").mkdir()
     (outcome,) = fill(own_remover)
     assert "its mask masks/sub/a.png does not exist" in outcome.error
-    draft(own_remover, JOBS["plain"])
+    write_plans(own_remover, JOBS["plain"])
     Path("masks/sub/a.json").write_text("{")
     assert "masks/sub/a.json: it is no JSON (" in fill(own_remover)[0].error
     Path("masks/sub/a.json").unlink()
@@ -224,13 +231,13 @@ def test_broken_or_absent_files_are_errors(own_remover, photo):
 
 
 def test_another_segmenter_cannot_look_again(own_remover, photo, fake_segmenter):
-    draft(own_remover, JOBS["plain"])
+    write_plans(own_remover, JOBS["plain"])
     fake_segmenter.name = "other"
     (outcome,) = fill(own_remover)
     assert "was made with the segmenter fake, and this run looks again with other" in outcome.error
     plan = plan_photos([Path("in")], Path("out"), recursive=True)
-    assert maker_of_drafts(plan, MaskFiles(Path("masks"))) == Provenance("fake")
-    assert maker_of_drafts(plan, MaskFiles(Path("none"))) is None
+    assert provenance_of_plans(plan, MaskFiles(Path("masks"))) == Provenance("fake")
+    assert provenance_of_plans(plan, MaskFiles(Path("none"))) is None
 
 
 def test_masks_are_never_written_over_photos(photo):

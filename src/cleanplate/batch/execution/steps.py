@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +12,11 @@ import numpy as np
 
 from cleanplate.batch.job import Job, Untouched
 from cleanplate.batch.planning import (
-    MaskFiles,
     PlannedPhoto,
     Provenance,
     mask_name,
-    read_draft,
-    write_draft,
+    read_plan,
+    write_plan,
 )
 from cleanplate.batch.records import (
     EMPTY_MASK,
@@ -52,7 +51,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def do_photo(
+def process_traced(
     photo: PlannedPhoto, remover: "Remover", job: Job, *, overwrite: bool, traced: bool
 ) -> ProcessedPhoto:
     """Do one photo.
@@ -60,34 +59,32 @@ def do_photo(
     Args:
         photo: what to do.
         remover: does it.
-        job: as for `run_photo`.
+        job: as for `process_photo`.
         overwrite: whether its outputs may be replaced, whatever the job says.
         traced: whether to look at the files for a journal.
     """
     if overwrite and not job.overwrite:
         job = replace(job, overwrite=True)
     if not traced:
-        return ProcessedPhoto(run_photo(photo, remover, job))
+        return ProcessedPhoto(process_photo(photo, remover, job))
     # Before it is read: whoever changes it meanwhile makes it another one for the next run.
     source, mask = state_of(photo.source), state_of(*own_masks_of(photo, job))
-    outcome = run_photo(photo, remover, job)
+    outcome = process_photo(photo, remover, job)
     written = outcome.status in ("removed", "untouched") and outcome.kept_by != "skip"
     output = state_of(outcome.target) if written and outcome.target is not None else None
     return ProcessedPhoto(outcome, source, mask, output)
 
 
-def run_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> PhotoResult:
-    """Do one photo. Whatever goes wrong with it is told in the outcome, never raised."""
+def process_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> PhotoResult:
+    """Do the job's step with one photo. Whatever goes wrong is in the outcome, never raised."""
     clock = _Clock()
     try:
         if _find_result(photo) is not None and not job.overwrite:
             return skipped_result(photo, "exists")
         with clock.stage("read"):
             picture = read_photo(photo.source, raw_output=job.raw_output)
-        if job.draft_only:
-            return _draft(photo, picture, remover, job, clock)
-        if job.dry_run:
-            return _look(photo, picture, remover, job, clock)
+        if job.dry_run or job.step == "plan":
+            return _plan(photo, picture, remover, job, clock)
         removal = _remove(photo, picture, remover, job)
         clock.add(removal.timings_s)
         with clock.stage("write"):
@@ -99,7 +96,7 @@ def run_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> PhotoResult:
         "removed" if removal.changed else "untouched",
         photo,
         picture,
-        found=_describe(removal.objects, removal.left),
+        found=_describe(removal.instances, removal.kept),
         remaining=_describe(removal.remaining, ()),
         refills=removal.refills,
         mask_area_px=int(np.count_nonzero(removal.mask)),
@@ -122,99 +119,60 @@ def _find_result(photo: PlannedPhoto) -> Path | None:
 
 
 def _remove(photo: PlannedPhoto, picture: Photo, remover: "Remover", job: Job) -> Removal:
-    if job.own_drafts is not None:
+    """Do the step "remove" or "fill"."""
+    if job.step == "remove":
+        return remover(picture.pixels, options=job.options)
+    if job.own_plans is not None:
         again = Provenance(remover.segmenter.name, job.examples)
-        draft = read_draft(photo, picture, job.own_drafts, again=again)
-        return remover.fill(picture.pixels, draft)
-    if job.own_masks is None:
-        return remover.remove(
-            picture.pixels,
-            job.labels,
-            min_score=job.min_score,
-            min_area=job.min_area,
-            grow=job.grow,
-            shadows=job.shadows,
-            verify=job.verify,
-            rules=job.rules,
-        )
-    mask = _own_mask(photo, picture, job.own_masks)
+        return remover.fill(picture.pixels, read_plan(photo, picture, job.own_plans, again=again))
+    mask = _own_mask(photo, picture, job)
     if not mask.any():
         return Removal(picture.pixels, mask, notes=(EMPTY_MASK,))
     return remover.fill(picture.pixels, mask)
 
 
-def _look(
+def _plan(
     photo: PlannedPhoto, picture: Photo, remover: "Remover", job: Job, clock: "_Clock"
 ) -> PhotoResult:
-    """Return what would become of a photo. The inpainter is not needed and nothing is written."""
-    found: tuple[FoundObject, ...] = ()
-    mask_area_px = None
-    notes: tuple[str, ...] = ()
-    with clock.stage("find"):
-        if job.own_masks is None:
-            chosen, left = remover.find(
-                picture.pixels,
-                job.labels,
-                min_score=job.min_score,
-                min_area=job.min_area,
-                rules=job.rules,
-            )
-            found = _describe(chosen, left)
-            changes = bool(chosen)
-            notes = selection_notes(left)
-        else:
-            mask = _own_mask(photo, picture, job.own_masks)
-            mask_area_px = int(np.count_nonzero(mask))
-            changes = mask_area_px > 0
-            notes = () if changes else (EMPTY_MASK,)
+    """Return what would be removed from a photo; write it if that is the step. No inpainter."""
+    mask: Mask | None = None
+    instances: Collection[Instance] = ()
+    kept: Collection[Instance] = ()
+    if job.step == "plan" and not job.dry_run:
+        plan = remover.plan(picture.pixels, options=job.options)
+        mask, instances, kept = plan.mask, plan.instances, plan.kept
+        clock.add(plan.timings_s)
+        with clock.stage("write"):
+            found_by = Provenance(remover.segmenter.name, job.examples)
+            known = remover.segmenter.labels
+            write_plan(photo.target, photo.source, plan, found_by=found_by, known=known)
+    else:
+        with clock.stage("find"):
+            if job.own_masks is None:
+                instances, kept = remover.find(picture.pixels, options=job.options)
+            else:
+                mask = _own_mask(photo, picture, job)
+    changes = bool(instances) if mask is None else bool(mask.any())
+    is_empty = job.own_masks is not None and not changes
+    thumbnails = None
+    if job.thumbnails:
+        shown = Removal(picture.pixels, mask) if job.step == "plan" and mask is not None else None
+        thumbnails = make_thumbnails(picture.pixels, shown)
     return _outcome(
         "would-remove" if changes else "would-copy",
         photo,
         picture,
-        found=found,
-        mask_area_px=mask_area_px,
+        found=_describe(instances, kept),
+        mask_area_px=None if mask is None else int(np.count_nonzero(mask)),
         timings_s=clock.read(),
-        notes=notes,
-        thumbnails=make_thumbnails(picture.pixels) if job.thumbnails else None,
+        notes=(*selection_notes(kept), *((EMPTY_MASK,) if is_empty else ())),
+        thumbnails=thumbnails,
     )
 
 
-def _draft(
-    photo: PlannedPhoto, picture: Photo, remover: "Remover", job: Job, clock: "_Clock"
-) -> PhotoResult:
-    """Do the first stage of a photo."""
-    draft = remover.draft(
-        picture.pixels,
-        job.labels,
-        min_score=job.min_score,
-        min_area=job.min_area,
-        grow=job.grow,
-        shadows=job.shadows,
-        verify=job.verify,
-        rules=job.rules,
-    )
-    clock.add(draft.timings_s)
-    removal = Removal(picture.pixels, draft.mask)
-    with clock.stage("write"):
-        found_by = Provenance(remover.segmenter.name, job.examples)
-        known = remover.segmenter.labels
-        write_draft(
-            photo.target, photo.source, draft, found_by=found_by, known=known, rules=job.rules
-        )
-    return _outcome(
-        "would-remove" if draft.mask.any() else "would-copy",
-        photo,
-        picture,
-        found=_describe(draft.objects, draft.left),
-        mask_area_px=int(np.count_nonzero(draft.mask)),
-        timings_s=clock.read(),
-        notes=selection_notes(draft.left),
-        thumbnails=make_thumbnails(picture.pixels, removal) if job.thumbnails else None,
-    )
-
-
-def _own_mask(photo: PlannedPhoto, picture: Photo, own_masks: MaskFiles) -> Mask:
-    return read_mask(own_masks.find(photo), picture.size_hw)
+def _own_mask(photo: PlannedPhoto, picture: Photo, job: Job) -> Mask:
+    assert job.own_masks is not None
+    return read_mask(job.own_masks.find(photo), picture.size_hw)
 
 
 def _save(photo: PlannedPhoto, picture: Photo, removal: Removal, job: Job) -> tuple[str, ...]:
@@ -239,8 +197,8 @@ def _save(photo: PlannedPhoto, picture: Photo, removal: Removal, job: Job) -> tu
     return (*notes, *(f"{target}, of a former run, was left there" for target in left))
 
 
-def _describe(chosen: Iterable[Instance], left: Iterable[Instance]) -> tuple[FoundObject, ...]:
-    both = [(thing, True) for thing in chosen] + [(thing, False) for thing in left]
+def _describe(chosen: Iterable[Instance], kept: Iterable[Instance]) -> tuple[FoundObject, ...]:
+    both = [(thing, True) for thing in chosen] + [(thing, False) for thing in kept]
     return tuple(
         FoundObject(
             thing.id, thing.label, thing.score, thing.box_xyxy, thing.area_px, taken, thing.reason

@@ -1,0 +1,118 @@
+"""Objects at points and in boxes: outlined by a prompter, or picked among those found."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from cleanplate.errors import InputError
+from cleanplate.options import Point, PointBox
+from cleanplate.segmentation.interactive import Prompter, instance_of
+from cleanplate.types import Box, Instance, RGBImage
+
+_LEAST_IOU = 0.25  # of a box and that of the object meant by it; a loose box has about 0.5
+
+
+def outline_objects(
+    image: RGBImage, points: Collection[Point], boxes: Collection[PointBox], prompter: Prompter
+) -> list[Instance]:
+    """Return the objects that a prompter outlines, one for each point and box.
+
+    Args:
+        image: (H, W, 3) uint8, RGB. Not modified.
+        points: (x, y) in px.
+        boxes: (left, top, width, height) in px.
+        prompter: outlines them.
+
+    Returns:
+        Instances labelled "object", numbered 1, 2, ... by falling area.
+
+    Raises:
+        InputError: a point or box lies outside the photo, or no object is found there.
+    """
+    prepared = prompter.prepare(image)
+    size_hw = (image.shape[0], image.shape[1])
+    outlines = [
+        (f"point {point}", prompter.outline(prepared, points=[(*point, True)])) for point in points
+    ]
+    outlines += [
+        (f"box {box}", prompter.outline(prepared, box_xyxy=_xyxy(box, size_hw))) for box in boxes
+    ]
+    found = []
+    for place, outline in outlines:
+        if not outline.mask.any():
+            raise InputError(f"no object found at {place}; move it, or add a box")
+        found.append(instance_of(outline))
+    found.sort(key=lambda instance: -instance.area_px)
+    return [replace(instance, id=number) for number, instance in enumerate(found, start=1)]
+
+
+def pick_instances(
+    found: Sequence[Instance],
+    points: Collection[Point],
+    boxes: Collection[PointBox],
+    size_hw: tuple[int, int],
+) -> tuple[int, ...]:
+    """Return the ids of the instances at the points, and of those that fit the boxes best.
+
+    Args:
+        found: the instances of a photo.
+        points: (x, y) in px.
+        boxes: (left, top, width, height) in px.
+        size_hw: H and W of the photo.
+
+    Raises:
+        InputError: there is none at a point or in a box; the message names it.
+    """
+    picked = set()
+    for x, y in points:
+        at = [instance for instance in found if _holds(instance, int(x), int(y))]
+        if not at:
+            raise _nothing_at(f"point ({x:g}, {y:g})", found)
+        picked.add(min(at, key=lambda instance: instance.area_px).id)
+    for box in boxes:
+        wanted = _xyxy(box, size_hw)
+        best = max(found, key=lambda instance: _iou(instance.box_xyxy, wanted), default=None)
+        if best is None or _iou(best.box_xyxy, wanted) < _LEAST_IOU:
+            raise _nothing_at(f"box {box}", found)
+        picked.add(best.id)
+    return tuple(sorted(picked))
+
+
+def _nothing_at(place: str, found: Sequence[Instance]) -> InputError:
+    boxes = ", ".join(f"{it.label} {it.box_xyxy}" for it in found[:5]) or "nothing"
+    return InputError(
+        f"no object found at {place}; detected: {boxes}; install a model that outlines objects of "
+        "any kind with 'cleanplate models pull', or pass a mask"
+    )
+
+
+def _holds(instance: Instance, x: int, y: int) -> bool:
+    left, top, right, bottom = instance.box_xyxy
+    inside = left <= x < right and top <= y < bottom
+    return inside and bool(instance.mask[y - top, x - left])
+
+
+def _xyxy(box: PointBox, size_hw: tuple[int, int]) -> Box:
+    """Return a box as left, top, right, bottom, clipped to the photo.
+
+    Raises:
+        InputError: it lies outside the photo.
+    """
+    x, y, width, height = box
+    left, top = round(x), round(y)
+    right, bottom = min(size_hw[1], round(x + width)), min(size_hw[0], round(y + height))
+    if left >= right or top >= bottom:
+        raise InputError(
+            f"box {box} holds no pixel of a photo of {size_hw[1]} x {size_hw[0]} px; "
+            "give left, top, width, height"
+        )
+    return left, top, right, bottom
+
+
+def _iou(one: Box, other: Box) -> float:
+    across = min(one[2], other[2]) - max(one[0], other[0])
+    down = min(one[3], other[3]) - max(one[1], other[1])
+    shared = max(0, across) * max(0, down)
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
+    return float(shared / np.maximum(1, sum(areas) - shared))
