@@ -39,7 +39,7 @@ def parted(rules=None, *, found=ALL, min_score=0.5, min_area=0, protected=(), im
         min_score=min_score,
         min_area=min_area,
         rules=rules or Rules(),
-        protected=protected,
+        protected_labels=protected,
     )
     return [x.id for x in selection.chosen], {x.id: x.reason for x in selection.kept}
 
@@ -132,7 +132,7 @@ def test_every_rule_has_its_say_and_the_order_does_not_matter():
 
 def test_what_stays_on_purpose_is_guarded_and_what_is_below_a_limit_is_not():
     selection = select(
-        IMAGE, ALL, min_score=0.5, min_area=500, rules=Rules(keep=1), protected=("dog",)
+        IMAGE, ALL, min_score=0.5, min_area=500, rules=Rules(keep=1), protected_labels=("dog",)
     )
     assert selection.protected == {1, 4}
     assert {x.id for x in selection.kept} == {1, 4, 5}

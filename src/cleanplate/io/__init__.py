@@ -15,10 +15,10 @@ from cleanplate.io.files import (
     write_photo,
 )
 from cleanplate.io.mask_files import read_mask, write_mask
+from  import SUFFIXES_BY_FORMAT
 from cleanplate.io.photo import (
     MAX_PIXELS,
     RESULT_SUFFIXES,
-    SUFFIXES_BY_FORMAT,
     Photo,
     RawOutput,
 )
