@@ -7,6 +7,7 @@ atomically.
 
 from cleanplate.io.files import (
     PHOTO_SUFFIXES,
+    SUFFIXES_BY_FORMAT,
     encode_photo,
     is_photo_name,
     read_photo,
@@ -15,7 +16,6 @@ from cleanplate.io.files import (
     write_photo,
 )
 from cleanplate.io.mask_files import read_mask, write_mask
-from  import SUFFIXES_BY_FORMAT
 from cleanplate.io.photo import (
     MAX_PIXELS,
     RESULT_SUFFIXES,

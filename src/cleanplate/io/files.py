@@ -13,6 +13,9 @@ from cleanplate.io.unsupported import DAMAGED_ADVICE, UnsupportedImageError
 from cleanplate.types import Mask, RGBImage, check_image_and_mask
 
 BYTES_NAME = "<bytes>"
+SUFFIXES_BY_FORMAT: dict[str, tuple[str, ...]] = {f.name: f.suffixes for f in FORMATS}
+"""File name endings of each format, lower case, the usual one first."""
+
 PHOTO_SUFFIXES: frozenset[str] = frozenset(suffix for f in FORMATS for suffix in f.suffixes)
 """File name endings of the supported formats, lower case."""
 
