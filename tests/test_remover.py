@@ -376,10 +376,10 @@ class FixedPrompter:
 
     name, provider = "fixed", "NumPy"
 
-    def prepare(self, image):
+    def set_image(self, image):
         return image.shape[:2]
 
-    def outline(self, prepared, *, points=(), box_xyxy=None):
+    def predict(self, prepared, *, points=(), box_xyxy=None):
         mask = np.zeros(prepared, np.bool_)
         if box_xyxy is None:
             x, y, _ = points[0]

@@ -16,7 +16,7 @@ from cleanplate.options import Point, PointBox, RemovalOptions, Rules, area_px
 from cleanplate.plan import RemovalPlan, dilated, plan_mask, refine_outlines
 from cleanplate.segmentation import (
     DEFAULT_SEGMENTER,
-    Prompter,
+    InteractiveSegmenter,
     Segmenter,
     Selection,
     create_prompter,
@@ -67,7 +67,7 @@ class Remover:
         *,
         segmenter: Segmenter | str = DEFAULT_SEGMENTER,
         inpainter: Inpainter | str = DEFAULT_INPAINTER,
-        prompter: Prompter | str | None = None,
+        prompter: InteractiveSegmenter | str | None = None,
         device: str = "auto",
         threads: int | None = None,
     ) -> None:
@@ -112,7 +112,7 @@ class Remover:
             return self._inpainter
 
     @property
-    def prompter(self) -> Prompter | None:
+    def prompter(self) -> InteractiveSegmenter | None:
         """What outlines objects at points and in boxes, loaded; None if none is installed.
 
         Raises:
@@ -319,7 +319,9 @@ class Remover:
         )
         return refine_outlines(image, selection), replace(options, classes=labels)
 
-    def _outline(self, image: RGBImage, options: RemovalOptions, prompter: Prompter) -> Selection:
+    def _outline(
+        self, image: RGBImage, options: RemovalOptions, prompter: InteractiveSegmenter
+    ) -> Selection:
         """Return the objects that a prompter outlines."""
         if options.rules != Rules():
             raise InputError(

@@ -10,7 +10,7 @@ from cleanplate.segmentation.by_example import ExampleSegmenter
 from cleanplate.segmentation.effects import find_effects
 from cleanplate.segmentation.interactive import (
     DEFAULT_PROMPTER,
-    Prompter,
+    InteractiveSegmenter,
     create_prompter,
     installed_prompter,
     prompter_names,
@@ -33,7 +33,7 @@ __all__ = [
     "DEFAULT_SEGMENTER",
     "SCORE_BELOW",
     "ExampleSegmenter",
-    "Prompter",
+    "InteractiveSegmenter",
     "Segmenter",
     "Selection",
     "create_prompter",

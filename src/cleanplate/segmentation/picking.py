@@ -7,14 +7,17 @@ import numpy as np
 
 from cleanplate.errors import InputError
 from cleanplate.options import Point, PointBox
-from cleanplate.segmentation.interactive import Prompter, instance_of
+from cleanplate.segmentation.interactive import InteractiveSegmenter, instance_of
 from cleanplate.types import Box, Instance, RGBImage
 
 _LEAST_IOU = 0.25  # of a box and that of the object meant by it; a loose box has about 0.5
 
 
 def outline_objects(
-    image: RGBImage, points: Collection[Point], boxes: Collection[PointBox], prompter: Prompter
+    image: RGBImage,
+    points: Collection[Point],
+    boxes: Collection[PointBox],
+    prompter: InteractiveSegmenter,
 ) -> list[Instance]:
     """Return the objects that a prompter outlines, one for each point and box.
 
@@ -30,13 +33,13 @@ def outline_objects(
     Raises:
         InputError: a point or box lies outside the photo, or no object is found there.
     """
-    prepared = prompter.prepare(image)
+    prepared = prompter.set_image(image)
     size_hw = (image.shape[0], image.shape[1])
     outlines = [
-        (f"point {point}", prompter.outline(prepared, points=[(*point, True)])) for point in points
+        (f"point {point}", prompter.predict(prepared, points=[(*point, True)])) for point in points
     ]
     outlines += [
-        (f"box {box}", prompter.outline(prepared, box_xyxy=_xyxy(box, size_hw))) for box in boxes
+        (f"box {box}", prompter.predict(prepared, box_xyxy=_xyxy(box, size_hw))) for box in boxes
     ]
     found = []
     for place, outline in outlines:
