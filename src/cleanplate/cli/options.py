@@ -14,7 +14,7 @@ from cleanplate.labels import ALL
 
 if TYPE_CHECKING:
     from cleanplate.batch import PhotoFilter, Resources
-    from cleanplate.options import Region, Rules
+    from cleanplate.options import Point, PointBox, Region, Rules
     from cleanplate.remover import Remover
 
 WHAT, PHOTOS, HOW, RESULTS, WORK = (
@@ -110,6 +110,23 @@ class RemovalArguments:
             metavar="FILE",
             panel=WHAT,
             help="Mask of the example, white = the object; one for each --like.",
+        ),
+    ] = None
+    point: Annotated[
+        list[str] | None,
+        option(
+            metavar="X,Y",
+            panel=WHAT,
+            help="Remove the object at this pixel, from the upper left corner. Repeatable. With "
+            "--remove, only among the objects named there.",
+        ),
+    ] = None
+    box: Annotated[
+        list[str] | None,
+        option(
+            metavar="X,Y,W,H",
+            panel=WHAT,
+            help="Remove the object in this rectangle, in pixels. Repeatable.",
         ),
     ] = None
     min_score: Annotated[
@@ -215,6 +232,30 @@ class RemovalArguments:
     def names(self) -> list[str]:
         """What to remove: of the examples all that they show."""
         return [ALL] if self.like else self.remove or []
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing says what to remove."""
+        return not (self.names or self.background_people or self.point or self.box)
+
+    def points(self) -> "tuple[Point, ...]":
+        """Parse the points.
+
+        Raises:
+            InputError: one cannot be parsed.
+        """
+        return tuple(
+            (x, y) for x, y in (_parse_pixels("--point", it, 2) for it in self.point or ())
+        )
+
+    def boxes(self) -> "tuple[PointBox, ...]":
+        """Parse the boxes.
+
+        Raises:
+            InputError: one cannot be parsed.
+        """
+        boxes = (_parse_pixels("--box", it, 4) for it in self.box or ())
+        return tuple((x, y, width, height) for x, y, width, height in boxes)
 
     def rules(self) -> "Rules":
         """Parse and check the rules, and `min_area` with them.
@@ -521,6 +562,17 @@ def _parse_numbers(text: str) -> tuple[int, ...]:
     if not words or not all(word.isdecimal() and int(word) > 0 for word in words):
         raise InputError(f"--only takes object numbers >= 1, such as 1,3, got {text!r}")
     return tuple(dict.fromkeys(int(word) for word in words))
+
+
+def _parse_pixels(name: str, text: str, count: int) -> tuple[float, ...]:
+    try:
+        values = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) != count:
+        example = "120,80" if count == 2 else "10,20,64,64"
+        raise InputError(f"{name} takes {count} numbers in pixels, such as {example}, got {text!r}")
+    return values
 
 
 def _parse_region(text: str) -> "Region":

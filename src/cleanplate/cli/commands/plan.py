@@ -58,7 +58,7 @@ def plan_command(
     reporter = ProgressReporter(run)
     rules = removal.rules()
     removal.check_examples(excluded={"--segmenter": models.segmenter}, report=outputs.report)
-    if not (removal.names or rules.background_people):
+    if removal.is_empty:
         raise InputError(NOTHING_TO_REMOVE)
     check_inputs_are_no_labels(inputs, removal.remove or [])
     with handle_interrupts(reporter):

@@ -32,7 +32,7 @@ _NOTE_EVERY_S = 10.0
 
 @expand_options(
     omit=(
-        *("like", "like_mask", "only", "recursive", "min_size", "max_size", "report", "untouched"),
+        *("like", "like_mask", "point", "box", "only", "recursive", "min_size", "max_size", "report", "untouched"),
         *("preset", "threads", "workers", "max_memory", "fail_fast", "verbose"),
     )
 )
@@ -128,8 +128,8 @@ def ray_command(
     Needs the extra 'ray' on every machine. Exit codes are those of 'run'.
     """
     reporter = ProgressReporter(run, note_every_s=_NOTE_EVERY_S, max_failures=_MAX_FAILURES)
-    rules = removal.rules()
-    if not (removal.names or rules.background_people):
+    removal.rules()  # before anything is loaded
+    if removal.is_empty:
         raise InputError(NOTHING_TO_REMOVE)
     from cleanplate import inpainting, segmentation
     from cleanplate.batch import Job

@@ -209,7 +209,7 @@ def _check_remove_or_mask(
     removal: RemovalArguments, mask: Path | None, models: ModelOptions
 ) -> None:
     if mask is None:
-        if not removal.names and not removal.background_people:
+        if removal.is_empty:
             raise InputError(f"{NOTHING_TO_REMOVE}, or --mask")
         return
     if removal.remove:

@@ -36,7 +36,7 @@ _MIN_SHARE = 0.005  # of the holes; less is not printed
 _STAGES = {"detect": "finding", "fill": "filling"}
 
 
-@expand_options(omit=("preset", "only", "verify", "workers", "max_memory", "fail_fast"))
+@expand_options(omit=("point", "box", "preset", "only", "verify", "workers", "max_memory", "fail_fast"))
 def video_command(
     *,
     source: Annotated[
@@ -87,9 +87,9 @@ def video_command(
     Exit codes are those of 'run'.
     """
     reporter = ProgressReporter(run)
-    rules = removal.rules()
+    removal.rules()  # before anything is loaded
     removal.check_examples(excluded={"--segmenter": models.segmenter}, report=report)
-    if not (removal.names or rules.background_people):
+    if removal.is_empty:
         raise InputError(NOTHING_TO_REMOVE)
     check_inputs_are_no_labels([source], removal.remove or [])
     _check_report(report, source, target)
