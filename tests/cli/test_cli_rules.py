@@ -48,6 +48,26 @@ def test_rules_are_handed_on_and_the_report_tells_why(cli, options, person, car)
     assert told(cli, *BOTH, *options) == {"person": person, "car": car}
 
 
+@pytest.mark.parametrize(
+    ("options", "car"),
+    [
+        (("--point", "15,25"), "not among the numbers given"),
+        (("--point", "15,25", "--point", "60,30"), None),
+        (("--box", "10,20,20,20", "--box", "48,18,24,24"), None),
+        (("--point", "15,25", "--remove", "person,car"), "not among the numbers given"),
+    ],
+)
+def test_points_and_boxes_choose_objects(cli, options, car):
+    assert told(cli, *options) == {"person": None, "car": car}
+
+
+def test_a_point_beside_every_object_is_an_error(cli):
+    ran = cli("run", "in/a.png", "-o", "out", "--point", "90,60")
+    assert ran.code == 1
+    assert "(90, 60)" in ran.err
+    assert not Path("out/a.png").exists()
+
+
 def test_background_people_need_no_other_name(cli):
     assert told(cli, "--background-people") == {"person": "kept: main subject"}
 
@@ -65,6 +85,9 @@ def test_verbose_tells_why(cli):
         (("--keep", "0"), "--keep takes 'largest' or a number >= 1, got '0'"),
         (("--only", "1,x"), "--only takes object numbers >= 1, such as 1,3, got '1,x'"),
         (("--region", "1,2,3"), "--region takes left, top, width and height, .* got '1,2,3'"),
+        (("--point", "1"), "--point takes 2 numbers .*, got '1'"),
+        (("--box", "1,2,x,4"), "--box takes 4 numbers .*, got '1,2,x,4'"),
+        (("--box", "1,2,0,4"), ".*box.*0.*"),
         (("--region", "1,2,x,4"), "region must be at least 0 px, .*, got x"),
         (("--max-area", "5%%"), "max_area must be at least 0 px, .*, got 5%%"),
         (("--min-area", "-1"), "min_area must be at least 0 px, .*, got -1"),

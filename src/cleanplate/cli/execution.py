@@ -103,9 +103,12 @@ def removal_options(removal: RemovalArguments, known: Collection[str]) -> "Remov
     from cleanplate.options import DEFAULT_MIN_SCORE, RemovalOptions
     from cleanplate.segmentation import requested_labels
 
-    rules = removal.rules()
+    rules, points, boxes = removal.rules(), removal.points(), removal.boxes()
+    has_names = bool(removal.names or rules.background_people or not (points or boxes))
     return RemovalOptions(
-        classes=requested_labels(removal.names, rules, known)[0],
+        classes=requested_labels(removal.names, rules, known)[0] if has_names else (),
+        points=points,
+        boxes=boxes,
         min_score=DEFAULT_MIN_SCORE if removal.min_score is None else removal.min_score,
         min_area=removal.min_area or 0,
         rules=rules,
