@@ -32,7 +32,18 @@ _NOTE_EVERY_S = 10.0
 
 @expand_options(
     omit=(
-        *("like", "like_mask", "point", "box", "only", "recursive", "min_size", "max_size", "report", "untouched"),
+        *(
+            "like",
+            "like_mask",
+            "point",
+            "box",
+            "only",
+            "recursive",
+            "min_size",
+            "max_size",
+            "report",
+            "untouched",
+        ),
         *("preset", "threads", "workers", "max_memory", "fail_fast", "verbose"),
     )
 )
