@@ -1,4 +1,4 @@
-"""Write docs/models.md from the registry of models, and from what benchmarks/models.py measured."""
+"""Write docs/models.md from the registry of models and the timings of benchmarks/models.py."""
 
 import json
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ HEAD = """\
 Two networks are built in and work offline. All others are installed once by `cleanplate models pull
 NAME`, or imported from files by `cleanplate models import`; nothing is downloaded while photos are
 processed. [Getting models](getting_models.md) covers mirrors, machines without network, conversion
-and own weights. `cleanplate models show NAME` prints everything known about a model: paper,
-training, measured quality, licence note, files and checksums.
+and custom weights. `cleanplate models show NAME` prints all details of a model: paper, training,
+measured quality, licence note, and the files with their checksums.
 
 The inpainters {methods} (OpenCV) need no network: fast ({times} of the built-in's time), good for
 thin holes, blurry in large ones.
@@ -44,7 +44,7 @@ ROW_HEAD = """\
 
 
 def render() -> str:
-    """Return the whole page."""
+    """Return the page."""
     width, height = SPEEDS["photo_wh"]
     page = HEAD.format(
         methods=" and ".join(f"`{method}`" for method in METHODS),
@@ -70,7 +70,7 @@ def _row(model: Model) -> str:
 
 
 def _time(name: str) -> str:
-    """Return what was measured of a model or method."""
+    """Return the relative time of a model or method."""
     measured = SPEEDS["models"].get(name)
     if measured is None:
         return "not measured"

@@ -171,7 +171,7 @@ def region_box(region: Region, size_hw: tuple[int, int]) -> "Box":
     """Return the part of the photo that a region covers, clipped to the photo.
 
     Raises:
-        InputError: it cannot be understood, or lies outside the photo.
+        InputError: it cannot be parsed, or is outside the photo.
     """
     height, width = size_hw
     x, y, across, down = (

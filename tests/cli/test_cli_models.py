@@ -11,7 +11,7 @@ from PIL import Image
 from cleanplate import __version__
 from cleanplate import cli as cli_module
 from cleanplate.errors import ChecksumError
-from cleanplate.hub import store
+from cleanplate.hub import checksum_of, store
 from cleanplate.hub.registry import MODELS, get_model
 from cleanplate.hub.registry.entry import Licence, ModelFile
 from cleanplate.labels import aliases_of
@@ -96,6 +96,11 @@ def test_models_show_prints_all_facts(cli, home, name):
     assert model.training_photos in ran.out
     assert all(data in ran.out for data in model.metrics)
     assert all(file.filename in ran.out for file in model.checkpoints or model.files)
+    digests = [
+        (checksum_of(file) or "").partition(":")[2] for file in model.checkpoints or model.files
+    ]
+    assert all(digests)
+    assert all(digest in ran.out for digest in digests)
     assert ("built in" in ran.out) == model.is_built_in
 
 
@@ -163,7 +168,7 @@ def test_models_import_verify_and_remove(cli, small, home):
     assert cli("models", "remove", "small.test").out == "small.test was not installed\n"
     ran = cli("models", "verify", "small.test")
     assert ran.code == 1
-    assert "small.test is not on this machine; run 'cleanplate models pull small.test'" in ran.err
+    assert "small.test is not installed; run 'cleanplate models pull small.test'" in ran.err
 
 
 def test_models_import_of_a_wrong_file(cli, small, home):
@@ -186,7 +191,7 @@ def test_a_run_with_a_model_that_is_not_here_says_how_to_get_it(cli, tmp_path, a
     words = ["run", tmp_path / "a.png", "-o", tmp_path / "out", "--remove", "person"]
     ran = cli(*words, "--inpainter", "small.test")
     assert ran.code == 1
-    assert "small.test is not on this machine; run 'cleanplate models pull small.test'" in ran.err
+    assert "small.test is not installed; run 'cleanplate models pull small.test'" in ran.err
     assert not (tmp_path / "out").exists()
 
 

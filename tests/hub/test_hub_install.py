@@ -192,7 +192,7 @@ def test_own_weights_have_to_be_called_so(to_convert, mirror, converter, tmp_pat
     own = tmp_path / "own.pth"
     own.write_bytes(b"own")
     files = [own, mirror / "more.pth"]
-    with pytest.raises(ChecksumError, match=r"if these are weights of your own .* --own-weights$"):
+    with pytest.raises(ChecksumError, match=r"if these are custom weights .* --own-weights$"):
         import_model("abc.test", files)
     assert not is_available(to_convert)
     assert import_model("abc.test", files, own_weights=True).origin == "own"
@@ -248,7 +248,9 @@ def test_importing_replaces_what_was_installed(published, mirror, network_file):
 
 def test_a_home_that_cannot_be_made_is_an_error(published, mirror, home):
     home.write_bytes(b"a file")
-    with pytest.raises(WeightsError, match=r"incoming: cannot be made .*; set CLEANPLATE_HOME to"):
+    with pytest.raises(
+        WeightsError, match=r"incoming: cannot be created .*; set CLEANPLATE_HOME to"
+    ):
         pull_model("abc.test", mirror=str(mirror))
 
 
@@ -273,7 +275,7 @@ def test_another_version_than_the_registered_one_is_not_used(published, mirror, 
     pull_model("abc.test", mirror=str(mirror))
     newer = make_model(files=(replace(published.files[0], sha256="0" * 64),))
     assert not is_available(newer)
-    with pytest.raises(WeightsError, match="is here in another version than is registered; run"):
+    with pytest.raises(WeightsError, match="the installed version is not the registered one; run"):
         read_file(newer, "fill")
 
 

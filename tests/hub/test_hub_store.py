@@ -135,7 +135,7 @@ def test_the_folder_is_the_users_choice_or_the_systems(monkeypatch, tmp_path):
 def test_a_model_that_is_not_here_says_how_to_get_it(home, make_model, use):
     assert not is_available(make_model())
     assert not is_installed(make_model())
-    match = r"^abc\.test is not on this machine; run 'cleanplate models pull abc\.test'$"
+    match = r"^abc\.test is not installed; run 'cleanplate models pull abc\.test'$"
     with pytest.raises(WeightsError, match=match):
         use(make_model(), "fill")
 

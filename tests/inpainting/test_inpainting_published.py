@@ -192,7 +192,7 @@ def test_migan_blends_with_the_surroundings_and_not_with_the_object(recorded):
 )
 def test_one_that_is_not_here_says_how_to_get_it(name, advice, tmp_path, monkeypatch):
     monkeypatch.setenv("CLEANPLATE_HOME", str(tmp_path))
-    with pytest.raises(WeightsError, match=f"{name} is not on this machine; .*{advice}"):
+    with pytest.raises(WeightsError, match=f"{name} is not installed; .*{advice}"):
         create_inpainter(name)
 
 

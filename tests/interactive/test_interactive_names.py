@@ -19,7 +19,7 @@ def test_the_default_is_a_prompter():
 @pytest.mark.parametrize("name", prompter_names())
 def test_one_that_is_not_here_tells_how_to_get_it(name, tmp_path, monkeypatch):
     monkeypatch.setenv("CLEANPLATE_HOME", str(tmp_path))
-    match = f"{name} is not on this machine; run 'cleanplate models pull {name}'"
+    match = f"{name} is not installed; run 'cleanplate models pull {name}'"
     with pytest.raises(WeightsError, match=match):
         create_prompter(name)
 

@@ -113,7 +113,7 @@ def test_other_arrays_are_refused(prompter, image):
 )
 def test_a_point_outside_is_refused(prompter, x, y):
     prepared = prompter.set_image(np.zeros((4, 6, 3), np.uint8))
-    match = rf"point \({x:g}, {y:g}\) lies outside the photo, which is 6 x 4 px; x must .* \[0, 6\)"
+    match = rf"point \({x:g}, {y:g}\) is outside the photo, which is 6 x 4 px; x must .* \[0, 6\)"
     with pytest.raises(InputError, match=match):
         prompter.predict(prepared, points=[(1, 1, True), (x, y, False)])
 

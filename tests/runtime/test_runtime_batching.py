@@ -100,7 +100,7 @@ def test_a_batch_that_was_too_large_is_not_tried_again():
         def __call__(self, tensors):
             doubled = super().__call__(tensors)
             if len(tensors[0]) > 3:
-                raise DeviceError("cuda", "its memory does not suffice")
+                raise DeviceError("cuda", "out of memory")
             return doubled
 
     run = Small(held=True)

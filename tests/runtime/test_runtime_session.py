@@ -219,7 +219,7 @@ def test_a_gpu_whose_memory_does_not_suffice_is_told_with_the_size(edges_file, p
         raise RuntimeError("CUDA failure 2: out of memory ; GPU=0 ; hostname=x")
 
     pretended_cuda.sessions[0].run_with_iobinding = fail
-    match = "'cuda' cannot be used: its memory does not suffice for edges on 1x3x32x32 values, or"
+    match = "'cuda' cannot be used: out of memory for edges on 1x3x32x32 values, or"
     with pytest.raises(DeviceError, match=match):
         session.run(np.zeros((1, 3, 32, 32), np.float32))
 

@@ -61,7 +61,7 @@ def test_words_are_runs_of_letters_of_other_signs_and_single_digits(phrase, word
 
 @pytest.mark.parametrize("phrase", ["", "   ", "\n\t"])
 def test_an_empty_phrase_is_refused(encoder, phrase):
-    with pytest.raises(InputError, match=r"is empty; say in words"):
+    with pytest.raises(InputError, match=r"is empty; describe"):
         encoder.encode(phrase)
 
 

@@ -34,7 +34,7 @@ def pack_models(names: Iterable[object]) -> dict[str, dict[str, bytes]]:
         names: of segmenter and inpainter; what is no registered name needs no files.
 
     Raises:
-        WeightsError, ChecksumError: one is not on this machine, or damaged.
+        WeightsError, ChecksumError: one is not installed, or damaged.
     """
     packed: dict[str, dict[str, bytes]] = {}
     for name in names:

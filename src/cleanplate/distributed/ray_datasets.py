@@ -57,7 +57,7 @@ def remove_dataset(
     Raises:
         InputError: a label is unknown, or the remover's models cannot be sent.
         MissingExtraError: Ray is not installed.
-        WeightsError: a model is not on this machine.
+        WeightsError: a model is not installed.
     """
     import_ray()
     from cleanplate.remover import Remover

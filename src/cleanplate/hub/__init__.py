@@ -1,11 +1,13 @@
-"""Model files: what is registered, where it lies, how it gets there, what runs it."""
+"""Model registry, download, conversion and local storage."""
 
-from cleanplate.hub.download import MIRROR_VARIABLE, OFFLINE_VARIABLE, Progress
+from cleanplate.hub.download import MIRROR_VARIABLE, OFFLINE_VARIABLE, Progress, checksum_of
 from cleanplate.hub.install import import_model, pull_model
 from cleanplate.hub.presets import PRESETS, preset_models
 from cleanplate.hub.registry import (
     MODELS,
+    Checkpoint,
     Model,
+    ModelFile,
     Preprocessing,
     get_model,
     list_models,
@@ -34,10 +36,13 @@ __all__ = [
     "MODELS",
     "OFFLINE_VARIABLE",
     "PRESETS",
+    "Checkpoint",
     "Manifest",
     "Model",
+    "ModelFile",
     "Preprocessing",
     "Progress",
+    "checksum_of",
     "find_file",
     "get_model",
     "home",

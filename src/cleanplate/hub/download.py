@@ -40,16 +40,16 @@ def fetch_file(
     mirror: str | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Bring one file into `folder` and return where it lies there; its content is checked.
+    """Fetch one file into `folder`, verify its checksum and return its path.
 
     Proxies are taken from the usual environment variables (`HTTPS_PROXY`, `NO_PROXY` ...).
 
     Args:
         file: an entry with an address and a checksum.
         folder: exists; of this process alone.
-        mirror: a folder or the address of one, where the file lies under its registered name; None
+        mirror: a folder or the address of one, containing the file under its registered name; None
             takes it from `MIRROR_VARIABLE`, and without that from the publisher.
-        progress: told how far it is.
+        progress: called with the progress.
 
     Raises:
         ChecksumError: what came is not the registered file; it is deleted.
@@ -78,10 +78,10 @@ def fetch_file(
 
 
 def check_file(path: Path, file: Checkpoint | ModelFile) -> None:
-    """Raise unless a file is the registered one, as far as that is stated.
+    """Verify the size and checksum of a file, where registered.
 
     Raises:
-        ChecksumError: size or checksum is another one; the message states both.
+        ChecksumError: size or checksum differs; the message states both.
         WeightsError: it cannot be read.
     """
     from cleanplate.io import hash_files  # loads NumPy, which listing models need not
@@ -90,7 +90,7 @@ def check_file(path: Path, file: Checkpoint | ModelFile) -> None:
         size = path.stat().st_size
         if file.size_bytes is not None and size != file.size_bytes:
             raise ChecksumError(
-                f"{path}: {size:,} bytes, registered are {file.size_bytes:,}; it is cut off or "
+                f"{path}: {size:,} bytes, registered are {file.size_bytes:,}; it is truncated or "
                 "another file"
             )
         stated = checksum_of(file)
@@ -110,26 +110,26 @@ def check_file(path: Path, file: Checkpoint | ModelFile) -> None:
 
 
 def checksum_of(file: Checkpoint | ModelFile) -> str | None:
-    """Return what is stated of a file's content; see `Checkpoint.checksum`."""
+    """Return the registered checksum of a file; see `Checkpoint.checksum`."""
     if isinstance(file, Checkpoint):
         return file.checksum
     return None if file.sha256 is None else f"sha256:{file.sha256}"
 
 
 class _Bar:
-    """What Pooch reports to, in place of its own progress bar."""
+    """Adapter that Pooch calls in place of its progress bar."""
 
     total = 0
 
     def __init__(self, name: str, progress: Progress) -> None:
-        self._name, self._progress, self._come = name, progress, 0
+        self._name, self._progress, self._received = name, progress, 0
 
     def update(self, size_bytes: int) -> None:
-        self._come = min(self._come + size_bytes, self.total or self._come + size_bytes)
-        self._progress(self._name, self._come, self.total)
+        self._received = min(self._received + size_bytes, self.total or self._received + size_bytes)
+        self._progress(self._name, self._received, self.total)
 
     def reset(self) -> None:
-        self._come = 0
+        self._received = 0
 
     def close(self) -> None:
         pass
@@ -156,7 +156,7 @@ def _download(url: str, target: Path, progress: Progress) -> None:
             cause = {
                 errno.ENOSPC: "the disk is full; free some space",
                 errno.EDQUOT: "the disk quota is used up; free some space",
-            }.get(error.errno or 0, f"cannot be written ({error.strerror}); check the rights there")
+            }.get(error.errno or 0, f"cannot be written ({error.strerror}); check the permissions")
             raise WeightsError(
                 f"{target}: {cause} or set CLEANPLATE_HOME to another disk"
             ) from error

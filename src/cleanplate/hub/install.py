@@ -1,4 +1,4 @@
-"""Getting models onto this machine: pulled from their publishers, or imported from files."""
+"""Installing models: downloaded from their publishers, or imported from files."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,24 +32,24 @@ def pull_model(
 ) -> Manifest:
     """Fetch a registered model, convert it if need be, and install it.
 
-    A model that is here already is checked and left as it is.
+    A model that is already installed is verified and kept.
 
     Args:
         name: of a model that is not built in.
         accept_licence: the user has read the licence and keeps to it; needed where it forbids
             commercial use.
         mirror: a folder, or the address of one, to take the files from; see `fetch_file`.
-        progress: told how far each download is.
+        progress: called with the progress of each download.
 
     Raises:
         UnknownNameError: no such model.
         InputError: it is built in.
         LicenceError: the licence was not accepted.
         MissingExtraError: it has to be converted and the extra `convert` is not installed.
-        ChecksumError: what came is not what is registered.
+        ChecksumError: a file differs from the registered one.
         WeightsError: it cannot be fetched, converted or written, or there is no address.
     """
-    model = _foreign(name)
+    model = _downloadable(name)
     if is_available(model):
         for file in model.files:
             verify_file(model, file.role)
@@ -89,13 +89,13 @@ def import_model(
 
     Raises:
         UnknownNameError: no such model.
-        InputError: it is built in, or the number of files is another one.
+        InputError: it is built in, or the number of files is wrong.
         LicenceError: the licence was not accepted.
         MissingExtraError: it has to be converted and the extra `convert` is not installed.
         ChecksumError: a file is not the registered one.
         WeightsError: a file cannot be read, is of another architecture, or cannot be installed.
     """
-    model = _foreign(name)
+    model = _downloadable(name)
     wanted = model.checkpoints or model.files
     if len(paths) != len(wanted):
         names = ", ".join(file.filename for file in wanted)
@@ -115,7 +115,7 @@ def import_model(
         return install(model, chosen, origin=origin)
 
 
-def _foreign(name: str) -> Model:
+def _downloadable(name: str) -> Model:
     model = get_model(name)
     if model.is_built_in:
         raise InputError(f"{name} is built in; there is nothing to fetch")
@@ -132,14 +132,14 @@ def _check_licence(model: Model, *, accepted: bool) -> None:
 
 @contextmanager
 def _own_folder() -> Iterator[Path]:
-    """Give a folder of this process alone, on the disk where models are installed."""
+    """Yield a temporary folder, on the disk where models are installed."""
     parent = home() / "incoming"
     try:
         parent.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(dir=parent)
     except OSError as error:
         raise WeightsError(
-            f"{parent}: cannot be made ({error.strerror}); set {HOME_VARIABLE} to another folder"
+            f"{parent}: cannot be created ({error.strerror}); set {HOME_VARIABLE} to another folder"
         ) from error
     with folder as path:
         yield Path(path)
@@ -173,7 +173,7 @@ def _identify(
     if own_weights:
         return "own", list(paths)
     raise ChecksumError(
-        f"{wrong[0]}; if these are weights of your own for {model.name}, say so with --own-weights"
+        f"{wrong[0]}; if these are custom weights for {model.name}, say so with --own-weights"
     )
 
 

@@ -34,8 +34,8 @@ def preset_models(name: str) -> tuple[str, str]:
 
     Raises:
         UnknownNameError: no such preset.
-        WeightsError: models of the preset are not installed; the message tells how to install
-            them, and the licence of each.
+        WeightsError: models of the preset are not installed; the message states how to
+            install them, and the licence of each.
     """
     if name not in _PRESETS:
         raise UnknownNameError("preset", name, PRESETS)

@@ -1,9 +1,9 @@
-"""Where model files lie on this machine, and whether they are the right ones.
+"""Local storage of model files, with verification of size and SHA-256.
 
-The built-in files lie in the package. All others lie in a folder of the user's, one folder a model:
-the ONNX files, and `manifest.json`, which tells their names and hashes and what they were made
-from. A file carries the first digits of its hash in its name and the manifest is replaced last, so
-that two processes that install the same model at once both end with a whole one.
+The built-in files are in the package. All others are in a user folder, one subfolder per model:
+the ONNX files, and `manifest.json`, which lists their names, hashes and source checkpoints. File
+names contain the first digits of the hash and the manifest is replaced last, so two processes that
+install the same model at once both end with a complete one.
 """
 
 import json
@@ -22,12 +22,12 @@ HOME_VARIABLE = "CLEANPLATE_HOME"
 
 _BUILT_IN = Path(__file__).parent / "data"
 MANIFEST = "manifest.json"
-"""Name of the file in a model's folder that tells which files it has."""
+"""Name of the file that lists the files of a model's folder."""
 
 
 Origin = Literal["registered", "unstated", "own"]
 """Whose weights they are: "registered": their checksum is that of the registry. "unstated": the
-publisher states none, the user imported them as the model's. "own": the user's own weights.
+publisher states none, the user imported them as the model's. "own": custom weights.
 """
 
 
@@ -42,7 +42,7 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What is known of an installed model."""
+    """Files and provenance of an installed model."""
 
     files: Mapping[str, StoredFile]  # role -> the ONNX file that runs
     made_from: tuple[StoredFile, ...] = ()  # checkpoints they were converted from
@@ -68,12 +68,12 @@ def model_folder(model: Model) -> Path:
 
 
 def is_installed(model: Model) -> bool:
-    """Return whether anything of a model that is not built in lies on this machine."""
+    """Return whether a model that is not built in has a folder on this machine."""
     return not model.is_built_in and model_folder(model).is_dir()
 
 
 def is_available(model: Model) -> bool:
-    """Return whether the files of a model lie on this machine; their content is not looked at."""
+    """Return whether all files of a model exist; their content is not verified."""
     if model.is_built_in:
         return all((_BUILT_IN / file.filename).is_file() for file in model.files)
     try:
@@ -84,7 +84,7 @@ def is_available(model: Model) -> bool:
 
 
 def read_manifest(model: Model) -> Manifest:
-    """Return what is known of an installed model.
+    """Return the manifest of an installed model.
 
     Raises:
         WeightsError: it is not installed, or its manifest is damaged.
@@ -93,7 +93,7 @@ def read_manifest(model: Model) -> Manifest:
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise WeightsError(f"{model.name} is not on this machine; {install_hint(model)}") from None
+        raise WeightsError(f"{model.name} is not installed; {install_hint(model)}") from None
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path}: cannot be read ({error}); {_again(model)}") from None
     try:
@@ -110,13 +110,13 @@ def read_manifest(model: Model) -> Manifest:
     for file in model.files:
         if file.sha256 not in (None, manifest.files[file.role].sha256) and manifest.origin != "own":
             raise WeightsError(
-                f"{model.name} is here in another version than is registered; {_again(model)}"
+                f"{model.name}: the installed version is not the registered one; {_again(model)}"
             )
     return manifest
 
 
 def find_file(model: Model, role: str) -> Path:
-    """Return where the file of a role lies on this machine. Its content is not looked at.
+    """Return the path of a role's file. Its content is not verified.
 
     Raises:
         WeightsError: it is not there.
@@ -125,7 +125,7 @@ def find_file(model: Model, role: str) -> Path:
 
 
 def read_file(model: Model, role: str) -> bytes:
-    """Return the content of a model's file after checking that it is the right one.
+    """Return the content of a model's file after verifying size and SHA-256.
 
     Args:
         model: an entry of the registry.
@@ -133,13 +133,15 @@ def read_file(model: Model, role: str) -> bytes:
 
     Raises:
         WeightsError: it is not there or cannot be read.
-        ChecksumError: size or SHA-256 is another one.
+        ChecksumError: size or SHA-256 differs.
     """
     path, known = _locate(model, role)
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror}); check its rights") from None
+        raise WeightsError(
+            f"{path}: cannot be read ({error.strerror}); check its permissions"
+        ) from None
     if len(content) != known.size_bytes:
         raise ChecksumError(
             f"{path}: {len(content):,} bytes, registered are {known.size_bytes:,}; the file is "
@@ -157,7 +159,7 @@ def read_file(model: Model, role: str) -> bytes:
 
 
 def verify_file(model: Model, role: str) -> Path:
-    """Return where a file lies after checking its size and SHA-256; raises as `read_file`."""
+    """Return the path of a file after verifying size and SHA-256; raises as `read_file`."""
     read_file(model, role)
     return find_file(model, role)
 
@@ -171,7 +173,7 @@ def install(
     largest_difference: Mapping[str, float] | None = None,
     versions: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Take files over into the model's folder, in place of what was installed before.
+    """Copy files into the model's folder, replacing the installed version.
 
     Args:
         model: an entry that is not built in.
@@ -203,7 +205,9 @@ def install(
         versions=versions,
     )
     _write(folder / MANIFEST, json.dumps(asdict(manifest), indent=1).encode())
-    kept = {file.filename for file in read_manifest(model).files.values()}  # another's, if it came
+    kept = {
+        file.filename for file in read_manifest(model).files.values()
+    }  # possibly written by another process
     for file in former:
         if file.filename not in kept:
             (folder / file.filename).unlink(missing_ok=True)
@@ -242,7 +246,7 @@ def describe_file(path: Path) -> StoredFile:
 
 
 def install_hint(model: Model) -> str:
-    """Return what a user has to do to have a model here, as the end of a sentence."""
+    """Return how to install a model, as the end of a sentence."""
     if model.can_be_pulled:
         return f"run 'cleanplate models pull {model.name}'"
     files = " ".join(file.filename for file in model.checkpoints or model.files)
@@ -256,7 +260,7 @@ def _again(model: Model) -> str:
 
 
 def _locate(model: Model, role: str) -> tuple[Path, StoredFile]:
-    """Return where a file is to lie, and what it is to be."""
+    """Return the path of a file and its expected name, hash and size."""
     if model.is_built_in:
         known = _registered(model, role)
         path = _BUILT_IN / known.filename

@@ -1,4 +1,4 @@
-"""Inpainters by name."""
+"""Inpainters: filling holes in photos."""
 
 import importlib
 from types import MappingProxyType
@@ -45,7 +45,7 @@ def find_inpainter(name: str) -> Model | None:
     """Return the registered model called `name`, which may be a short name; None for a method.
 
     Raises:
-        UnknownNameError: no such inpainter; the message lists those there are.
+        UnknownNameError: no such inpainter; the message lists the known names.
     """
     if name in METHODS:
         return None
@@ -58,17 +58,17 @@ def find_inpainter(name: str) -> Model | None:
 def create_inpainter(
     name: str = DEFAULT_INPAINTER, *, device: str = "auto", threads: int | None = None
 ) -> Inpainter:
-    """Return the inpainter called `name`, its networks loaded.
+    """Return the inpainter called `name`, with its networks loaded.
 
     Args:
         name: one of `inpainter_names()`.
         device: one of `cleanplate.hub.DEVICES`; the methods without a model run on the
             CPU whatever it is.
-        threads: CPU threads of one run; None takes every usable core.
+        threads: CPU threads of one run; None uses every available core.
 
     Raises:
-        UnknownNameError: no such inpainter; the message lists those there are.
-        WeightsError: it is not on this machine, or damaged; the message tells how to get it.
+        UnknownNameError: no such inpainter; the message lists the known names.
+        WeightsError: it is not installed, or damaged; the message states how to install it.
         DeviceError, MissingRuntimeError: see `cleanplate.runtime.session.Session`.
     """
     model = find_inpainter(name)

@@ -30,17 +30,17 @@ Places = npt.NDArray[np.int64]
 _REACH_PX = 3  # patches have 2 * _REACH_PX + 1 px a side
 _COARSEST_PX = 64  # long side of the first size; each following one is twice as large
 _VOTES = (6, 4, 2, 2)  # at the first size, the second ...
-_COMPONENTS = 24  # principal components that stand for a patch
+_COMPONENTS = 24  # principal components per patch
 _SAMPLES = 4_000  # patches they are computed from
 _GUIDE_BLUR_PX = 2.0  # the first fill takes part with its colours around the patch's middle ...
 _GUIDE_WEIGHT = 7.0  # ... that count as much as this squared number of pixels
-_HEIGHT_WEIGHT = 2.0  # for a move by the whole height: what is like it and as high up is likelier
+_HEIGHT_WEIGHT = 2.0  # for a shift by the full height: what is like it and as high up is likelier
 _DRAWN = 4  # descriptors besides the components: three colours of the first fill, the height
 _ROUNDS = 2  # of passing on and of trying, before each vote
 _STEPS_PX = (8, 4, 2, 1)
 _FRAME_PX = 8  # around the picture, so that no step leaves it: at least the longest, and a patch
 _LIKELY_QUANTILE = 0.75  # of the distances: matches beyond it count little
-_DECAY = 1.5  # how much less a patch counts per px that it lies farther in
+_DECAY = 1.5  # how much less a patch counts per px of distance into the hole
 _FARTHEST_PX = 40  # beyond which that ends
 _BATCH = 8_192  # patches processed together
 _LAST_SHARPNESS = 8.0  # the last vote takes the best matches almost alone
@@ -115,7 +115,7 @@ class _Level:
     framed: Field  # the same, mirrored at its borders
     hole: Mask  # (h, w)
     places: Places  # (N,) patches that reach into the hole
-    known: Places  # (M,) patches that are known whole
+    known: Places  # (M,) patches that are entirely known
     index: Places  # of every framed pixel among the places; -1: none
     allowed: Mask  # of every framed pixel: True at `known`
     features: Field  # (framed pixels, D) descriptors, where allowed
@@ -128,7 +128,7 @@ class _Level:
     def of(
         cls, guide: Field, hole: Mask, usable: Mask, size_hw: tuple[int, int]
     ) -> "_Level | None":
-        """Scale everything to a size; None if no patch is known whole there."""
+        """Scale everything to a size; None if no patch is entirely known there."""
         size_wh = (size_hw[1], size_hw[0])
         if size_hw == guide.shape[:2]:
             image, inside, free = guide.copy(), hole, usable
@@ -286,7 +286,7 @@ def _framed(field: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
 
 
 def _mirrored(image: Field) -> Field:
-    """Return the picture with a frame of what lies inside its borders."""
+    """Return the image padded by reflection of its borders."""
     return np.asarray(cv2.copyMakeBorder(image, *(_FRAME_PX,) * 4, cv2.BORDER_REFLECT_101))
 
 

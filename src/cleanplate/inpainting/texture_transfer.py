@@ -115,7 +115,7 @@ def _likeness(small: Field, anew: Field) -> Field:
 
 
 def _frequent_offsets(synthesis: Synthesis) -> Offsets:
-    """Return the displacements that most often lead from the hole to what looks alike."""
+    """Return the displacements that most often lead from the hole to similar patches."""
     moves = synthesis.sources_yx - synthesis.places_yx
     long = moves[np.hypot(moves[:, 0], moves[:, 1]) >= _SHORTEST_PX]
     moves = long if len(long) > 0 else moves
@@ -265,7 +265,7 @@ def _stitch(small: Field, plan: _Plan) -> Field:
         first, _ = _neighbours(copied(dy, dx) - here, axis)
         _, second = _neighbours(here - copied(-dy, -dx), axis)
         one, two = _neighbours(moved[..., None].astype(np.float32), axis)
-        # Each side of a border between regions has a gradient of its own: take their mean.
+        # Each side of a border between regions has its own gradient: take their mean.
         gradient = (first * one + second * two) / np.maximum(one + two, 1)
         trust_one, trust_two = _neighbours(trust, axis)
         share = np.minimum(trust_one, trust_two)
@@ -354,7 +354,7 @@ def _blocks(strip: Box, hole: Mask, scale: tuple[float, float]) -> list[Box]:
 
 
 def _within(outer: Box, inner: Box) -> tuple[slice, slice]:
-    """Return where a box lies in another one."""
+    """Return a box in the coordinates of another one."""
     return (
         slice(inner[1] - outer[1], inner[3] - outer[1]),
         slice(inner[0] - outer[0], inner[2] - outer[0]),
@@ -367,7 +367,7 @@ def _sampled(
     """Return a small field at the pixels of `box` in the window.
 
     Args:
-        field: (h, w) or (h, w, 3) float32, whose first element lies at `start_yx` in small px.
+        field: (h, w) or (h, w, 3) float32, whose first element is at `start_yx` in small px.
         start_yx: see `field`.
         scale: px of the window per small px, down and across.
         box: px of the window.

@@ -1,4 +1,4 @@
-"""What can compute here: the devices by name, what ONNX Runtime calls them, and why one is absent.
+"""Devices: their names, ONNX Runtime providers, and why one is unavailable.
 
 The one place that imports ONNX Runtime; of its tools, `half` has one.
 """
@@ -80,7 +80,7 @@ def import_runtime() -> ModuleType:
             "an NVIDIA GPU 'pip install \"onnxruntime-gpu[cuda,cudnn]\"'"
         ) from error
     if not hasattr(onnxruntime, "InferenceSession"):
-        # Its packages lie in one folder: uninstalling one of two takes files from the other.
+        # Its packages share one folder: uninstalling one of two takes files from the other.
         raise MissingRuntimeError(
             "ONNX Runtime is installed in part only; run 'pip install --force-reinstall --no-deps' "
             "with the one package of it that you use: onnxruntime, onnxruntime-gpu, "
@@ -107,7 +107,7 @@ def resolve_device(device: str) -> str:
     Raises:
         MissingRuntimeError: ONNX Runtime is not installed.
         UnknownNameError: `device` is none of `DEVICES`.
-        DeviceError: the device was asked for and cannot be used, as far as can be told without a
+        DeviceError: the device was requested and cannot be used, as far as known without a
             network.
     """
     if device not in DEVICES:
@@ -129,7 +129,7 @@ def is_shared(device: str) -> bool:
 
     Args:
         device: one of `DEVICES`; one that cannot be used is not shared: who loads a network for it
-            will be told why.
+            gets the reason.
     """
     try:
         return resolve_device(device) in ACCELERATORS
@@ -154,8 +154,8 @@ def providers_for(device: str, threads: int) -> list[str | tuple[str, dict[str, 
         return [(CUDA, dict(_CUDA_OPTIONS)), CPU]
     if provider == OPENVINO:
         # "ACCURACY" keeps the file's precision, also where the processor could take half of it.
-        told = {"device_type": "CPU", "precision": "ACCURACY", "num_of_threads": str(threads)}
-        return [(OPENVINO, told), CPU]
+        options = {"device_type": "CPU", "precision": "ACCURACY", "num_of_threads": str(threads)}
+        return [(OPENVINO, options), CPU]
     return [provider, CPU]
 
 
@@ -210,7 +210,7 @@ def usable_cores() -> int:
 
 
 def _cores_of_group() -> int | None:
-    """Return the cores that the process's control group (version 2) may use; None if not told."""
+    """Return the cores that the process's control group (version 2) may use; None if not stated."""
     try:
         quota, period = _CGROUP_CORES.read_text(encoding="ascii").split()
         return math.ceil(int(quota) / int(period))

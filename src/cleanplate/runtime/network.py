@@ -15,7 +15,7 @@ Run = Callable[[Sequence[Tensor]], list[Tensor]]
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What `cleanplate.runtime.session.Session` stands for."""
+    """Interface of `cleanplate.runtime.session.Session`."""
 
     provider: str  # what runs it, e.g. "CPUExecutionProvider"
     # What the file says of each input: a number, or a name where any size will do.

@@ -54,7 +54,7 @@ def to_tensor(
 
 
 def sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return the probabilities that independent logits stand for, in [0, 1]."""
+    """Return the sigmoid of independent logits: probabilities in [0, 1]."""
     return np.asarray((1 + np.tanh(logits / 2)) / 2, np.float32)  # does not overflow
 
 

@@ -32,17 +32,17 @@ _ENDS_WITHIN_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server listens, and the secret that it asks for."""
+    """Address of a server, and its authentication key."""
 
     place: Any  # as `multiprocessing.connection` gives it
     secret: bytes
 
 
 class Server:
-    """Computes networks for the processes that connect; each connection has a thread of its own.
+    """Computes networks for the processes that connect; one thread per connection.
 
     Args:
-        load: how to load what they ask for. A network that several ask for is loaded once.
+        load: loads a requested network. A network requested several times is loaded once.
     """
 
     def __init__(self, load: Load) -> None:

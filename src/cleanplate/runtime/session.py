@@ -93,7 +93,7 @@ class Session:
             tensors: mostly (N, C, H, W) float32; the caller knows the network's dtypes and ranges.
 
         Raises:
-            DeviceError: the device's memory does not suffice, or the device fails.
+            DeviceError: the device is out of memory or fails.
         """
         return self.run_all(*tensors)[0]
 
@@ -246,7 +246,7 @@ def _with_plain_words(run: Run, device: str, name: str) -> Run:
             found = _FAILURE.search(text)
             if any(words in text.lower() for words in _OUT_OF_MEMORY):
                 sizes = " and ".join("x".join(map(str, tensor.shape)) for tensor in tensors)
-                cause = f"its memory does not suffice for {name} on {sizes} values"
+                cause = f"out of memory for {name} on {sizes} values"
             elif found:
                 cause = f"it cannot run {name} ({found[0].strip()})"
             else:
@@ -291,7 +291,7 @@ def _share_arena() -> bool:
         # No limit, growing by powers of two, ONNX Runtime's own defaults for the rest.
         runtime.create_and_register_allocator(memory, runtime.OrtArenaCfg(0, 0, -1, -1))
     except Exception as error:
-        logger.info("the networks keep arenas of their own: %s", error)
+        logger.info("the networks keep separate arenas: %s", error)
         return False
     return True
 

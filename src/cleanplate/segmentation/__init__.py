@@ -1,4 +1,4 @@
-"""Segmenters by name."""
+"""Segmenters: detecting objects in photos."""
 
 import importlib
 from types import MappingProxyType
@@ -69,16 +69,16 @@ def segmenter_names() -> tuple[str, ...]:
 def create_segmenter(
     name: str = DEFAULT_SEGMENTER, *, device: str = "auto", threads: int | None = None
 ) -> Segmenter:
-    """Return the segmenter called `name`, its network loaded.
+    """Return the segmenter called `name`, with its network loaded.
 
     Args:
         name: one of `segmenter_names()`.
         device: one of `cleanplate.hub.DEVICES`.
-        threads: CPU threads of one run; None takes every usable core.
+        threads: CPU threads of one run; None uses every available core.
 
     Raises:
-        UnknownNameError: no such segmenter; the message lists those there are.
-        WeightsError: it is not on this machine, or damaged; the message tells how to get it.
+        UnknownNameError: no such segmenter; the message lists the known names.
+        WeightsError: it is not installed, or damaged; the message states how to install it.
         DeviceError, MissingRuntimeError: see `cleanplate.runtime.session.Session`.
     """
     module, adapter = _FAMILIES[get_model(name, "segmenter").family]

@@ -31,7 +31,7 @@ def outline_objects(
         Instances labelled "object", numbered 1, 2, ... by falling area.
 
     Raises:
-        InputError: a point or box lies outside the photo, or no object is found there.
+        InputError: a point or box is outside the photo, or no object is found there.
     """
     prepared = prompter.set_image(image)
     size_hw = (image.shape[0], image.shape[1])
@@ -100,7 +100,7 @@ def _xyxy(box: PointBox, size_hw: tuple[int, int]) -> Box:
     """Return a box as left, top, right, bottom, clipped to the photo.
 
     Raises:
-        InputError: it lies outside the photo.
+        InputError: it is outside the photo.
     """
     x, y, width, height = box
     left, top = round(x), round(y)

@@ -17,7 +17,7 @@ from cleanplate.errors import InputError, WeightsError
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from cleanplate.hub import Manifest, Model, Progress
+    from cleanplate.hub import Checkpoint, Manifest, Model, ModelFile, Progress
 
 models_app = typer.Typer(help="List, show, install, verify and remove the networks.")
 
@@ -117,7 +117,7 @@ def pull_command(
     _show_licence(model)
     with _shown_progress() as progress:
         manifest = pull_model(name, accept_licence=accept_licence, mirror=source, progress=progress)
-    _tell_installed(model, manifest)
+    _report_installed(model, manifest)
 
 
 @models_app.command("import")
@@ -150,7 +150,7 @@ def import_command(
     if not own_weights:
         _show_licence(model)
     manifest = import_model(name, files, accept_licence=accept_licence, own_weights=own_weights)
-    _tell_installed(model, manifest)
+    _report_installed(model, manifest)
 
 
 @models_app.command("verify")
@@ -159,7 +159,7 @@ def verify_command(
         list[str] | None,
         typer.Argument(
             metavar="[NAME...]",
-            help="Networks to check; without a name, all that are on this machine.",
+            help="Networks to check; default: all installed ones.",
             show_default=False,
         ),
     ] = None,
@@ -193,7 +193,7 @@ def path_command(
         ),
     ] = None,
 ) -> None:
-    """Print where the files of a network lie, one per line."""
+    """Print the paths of a network's files, one per line."""
     from cleanplate.hub import find_file, get_model, home
 
     if name is None:
@@ -257,6 +257,19 @@ def _describe(model: "Model") -> Iterator[str]:
     for file in files:
         size = "size not stated" if file.size_bytes is None else f"{file.size_bytes:,} bytes"
         yield f"  file      {file.filename}, {size}{'' if file.url is None else f', {file.url}'}"
+        yield f"            {_checksum(file)}"
+
+
+def _checksum(file: "Checkpoint | ModelFile") -> str:
+    """Return the registered checksum of a file, with its algorithm."""
+    from cleanplate.hub import checksum_of
+
+    algorithm, _, digest = (checksum_of(file) or "").partition(":")
+    return {
+        "sha256": f"SHA-256 {digest}",
+        "sha256-prefix": f"SHA-256 begins with {digest}",
+        "md5": f"MD5 {digest}",
+    }.get(algorithm, "no checksum published")
 
 
 def _state(model: "Model") -> str:
@@ -284,11 +297,11 @@ def _show_licence(model: "Model") -> None:
     print_note(f"  {model.source}")
 
 
-def _tell_installed(model: "Model", manifest: "Manifest") -> None:
+def _report_installed(model: "Model", manifest: "Manifest") -> None:
     size = sum(file.size_bytes for file in manifest.files.values())
     print_line(f"{model.name} is installed, {size:,} bytes")
     if manifest.origin == "unstated":
-        print_line("  its publisher states no checksum: the files were taken as they are")
+        print_line("  its publisher states no checksum: the files were not verified")
     if manifest.largest_difference:
         parts = (f"{role} {value:.1e}" for role, value in manifest.largest_difference.items())
         print_line(f"  converted; largest difference from the original: {', '.join(parts)}")
@@ -296,18 +309,18 @@ def _tell_installed(model: "Model", manifest: "Manifest") -> None:
 
 @contextmanager
 def _shown_progress() -> "Iterator[Progress]":
-    """Give a function that shows how far a download is: a bar on a terminal, a line elsewhere."""
+    """Yield a callback showing download progress: a bar on a terminal, a line elsewhere."""
     if not can_move_cursor():
         begun: set[str] = set()
 
-        def tell(name: str, _come: int, size_bytes: int) -> None:
+        def report(name: str, _come: int, size_bytes: int) -> None:
             if name not in begun:
                 begun.add(name)
                 print_note(
                     f"downloading {name}" + (f", {size_bytes:,} bytes" if size_bytes else "")
                 )
 
-        yield tell
+        yield report
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn

@@ -39,7 +39,7 @@ class Converter(Protocol):
         Args:
             model: the registry's entry.
             checkpoints: files as the publisher's code writes them, in any order; which is which is
-                told by their content.
+                identified by their content.
             folder: where to write the ONNX files, under the names of `model.files`.
 
         Raises:

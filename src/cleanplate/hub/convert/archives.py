@@ -1,7 +1,7 @@
 """Tensors out of PyTorch archives that hold code or foreign objects besides; none of it is run.
 
 TorchScript files, and checkpoints of training frameworks, are zip archives of raw storages and one
-pickle that tells which tensor lies where. Here that pickle is read with every class replaced by an
+pickle that maps tensors to their storage. Here that pickle is read with every class replaced by an
 inert stand-in, but for those that tensors are made of.
 """
 

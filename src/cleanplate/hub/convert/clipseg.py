@@ -148,7 +148,7 @@ def _random_photo(config: CLIPSegConfig, phrases: int) -> dict[str, torch.Tensor
 
 
 def _repeating(network: CLIPSegForImageSegmentation) -> Callable[..., torch.Tensor]:
-    """Return the published way of asking for several phrases: the photo once for each."""
+    """Return the published batching of several phrases: the photo is repeated for each."""
 
     def run(pixels: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
         repeated = pixels.expand(len(embeddings), -1, -1, -1)

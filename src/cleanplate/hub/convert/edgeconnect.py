@@ -25,7 +25,7 @@ _BLOCKS = 8
 _DILATION = 2
 _DATA_PARALLEL = "module."  # before every name, if it was trained on several GPUs
 
-# What tells the generators apart: planes that the first convolution takes, and planes returned.
+# Identifies the generators: input and output channels.
 _PLANES = {"edges": (3, 1), "fill": (4, 3)}
 _OUTPUTS = {"edges": "edges", "fill": "rgb"}
 _PUBLISHED_NAMES = {"edges": "EdgeModel_gen.pth", "fill": "InpaintingModel_gen.pth"}

@@ -62,7 +62,7 @@ class _Transforms:
 def _waves(points: int, waves: int) -> _Pair:
     """Return (waves, points) cosines and sines, scaled to be orthonormal."""
     count = torch.full((), points)  # a tensor: the exporter takes the size for one number else
-    # In whole numbers first: single precision is lost on large angles.
+    # In integers first: single precision is lost on large angles.
     turn = torch.remainder(torch.arange(waves)[:, None] * torch.arange(points)[None, :], count)
     angle = turn.float() / count * (2 * math.pi)
     scale = torch.rsqrt(count.float())
@@ -93,7 +93,7 @@ class _TorchTransforms:
 
 
 class _FourierUnit(nn.Module):
-    """A convolution of 1 x 1 of the spectrum: it sees the whole image."""
+    """1 x 1 convolution of the spectrum: its receptive field is the entire image."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

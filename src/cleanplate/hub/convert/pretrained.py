@@ -38,7 +38,7 @@ def load_pretrained(architecture: Any, config: Any, state: State, path: Path) ->
             dtype=torch.float32,
             attn_implementation="eager",
             output_loading_info=True,
-            ignore_mismatched_sizes=True,  # so that they are told instead of printed
+            ignore_mismatched_sizes=True,  # reported instead of printed
         )
     finally:
         logging.set_verbosity(level)

@@ -20,7 +20,7 @@ from cleanplate.hub.convert.pretrained import load_pretrained
 from cleanplate.hub.registry import Model
 
 _PATCH = 12  # px
-_CATEGORIES = 91  # COCO's ids, 0 and those it leaves out included
+_CATEGORIES = 91  # COCO's ids, including 0 and the unused ones
 # A constant of the networks for keypoints that later versions of `rfdetr` write into every file.
 _UNUSED = "_kp_active_mask"
 

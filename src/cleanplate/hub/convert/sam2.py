@@ -1,7 +1,7 @@
 """SAM 2.1 for single photos: its image encoder, and its prompt encoder with the mask decoder.
 
 Reads the file of transformers and Meta's own. Both hold the parameters for videos too, which are
-left out: a photo has no frames before it.
+omitted: a photo has no frames before it.
 
 Reference:
     Ravi et al., SAM 2: Segment Anything in Images and Videos, 2024, arXiv:2408.00714.
@@ -145,7 +145,7 @@ def _tiny() -> Sam2Config:
             "num_hidden_layers": 2,
             "num_attention_heads": 8,
             "num_multimask_outputs": 3,
-            # The ONNX file gives all masks; which of them to take is told by the adapter.
+            # The ONNX file gives all masks; the adapter selects one.
             "dynamic_multimask_via_stability": False,
         },
     )

@@ -49,7 +49,7 @@ def renamed(state: State, rules: Rules) -> dict[str, torch.Tensor]:
 class PromptNetwork(nn.Module):
     """Points and corners on a photo's features to four masks and their expected IoU.
 
-    The published decoders return either the mask for clear prompts or the three for vague ones;
+    The published decoders return either one mask for clear prompts or three for ambiguous ones;
     this returns all four. Which to take is the adapter's business.
 
     Args:
@@ -152,7 +152,7 @@ class PromptNetwork(nn.Module):
 
 
 def _grid_tokens(places: nn.Module) -> torch.Tensor:
-    """Return (1, 256, 64, 64): where the cells of the grid lie, in the terms of the points."""
+    """Return (1, 256, 64, 64): positional encodings of the grid cells, as for points."""
     centres = torch.arange(CELLS) + 0.5
     down, across = torch.meshgrid(centres, centres, indexing="ij")
     cells = torch.stack([across, down], dim=-1)[None]  # (1, 64, 64, 2)

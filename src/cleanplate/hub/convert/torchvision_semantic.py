@@ -32,7 +32,7 @@ def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversi
     """Make the ONNX file of a semantic network; see `cleanplate.hub.convert.Converter`.
 
     The published files of all but LR-ASPP carry an auxiliary classifier, which served training
-    only: it is loaded, so that the file is checked as a whole, and not written. A file of the
+    only: it is loaded, so that the complete file is checked, and not written. A file of the
     user's own may lack it.
     """
     (checkpoint,) = checkpoints

@@ -90,8 +90,8 @@ ENTRIES = (
         training_photos=_TRAINING_PHOTOS,
         contract=_CONTRACT,
         choose="150 classes, among them signs, lamps, rubbish bins, fences, poles and animals as "
-        "one class; scenes are labelled whole, so 'all' would leave no photo; slow on a CPU, and "
-        "one class is one object where things touch",
+        "one class; scenes are fully labelled, so 'all' would leave no photo; slow on a CPU, and "
+        "one class is one object where objects touch",
         metrics=frozen_metrics({_DATA: {"miou": 0.4611}}),
     ),
     _segformer(

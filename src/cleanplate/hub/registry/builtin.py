@@ -50,7 +50,7 @@ ENTRIES = (
         training_photos=_TRAINING_PHOTOS,
         contract=DEEPLAB_CONTRACT,
         choose="the default: small, quick, photos of any size; weak on dining tables, chairs, "
-        "bicycles and sofas, and one class is one object where things touch",
+        "bicycles and sofas, and one class is one object where objects touch",
         # 445 held-out pairs of VOC2012 val, mostly animals and people; mean of the 15 classes there
         metrics=frozen_metrics(
             {
@@ -124,7 +124,7 @@ ENTRIES = (
         training_photos=_TRAINING_PHOTOS,
         contract=EDGECONNECT_CONTRACT,
         choose="the default: small, quick, followed by texture from the photo itself; large holes "
-        "through structured things smear",
+        "through structured objects smear",
         metrics=frozen_metrics(
             {
                 "60 photos of 512 px, animal-shaped holes, 256 px windows": {

@@ -61,8 +61,8 @@ ENTRIES = (
         " returns embeddings (N, 512). segment: pixels (1, 3, 352, 352) float32, RGB scaled "
         "whatever its aspect, ImageNet mean and deviation, and embeddings (N, 512); returns logits "
         "(N, 352, 352), to be put through a sigmoid. merges: text, one joined pair a line",
-        choose="things no list of classes has, described in English: 'red car', 'graffiti'; masks "
-        "are coarse (352 px for the whole photo), small things are missed, it does not count or "
+        choose="objects in no list of classes, described in English: 'red car', 'graffiti'; masks "
+        "are coarse (352 px for the full photo), small objects are missed, it does not count or "
         "negate, and what touches is one object",
     ),
 )

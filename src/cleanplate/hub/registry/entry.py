@@ -1,4 +1,4 @@
-"""What an entry of the registry states."""
+"""Types of the registry's entries."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Literal
 ModelKind = Literal["segmenter", "inpainter", "prompter", "effects"]
 
 Resampling = Literal["antialiased", "bilinear"]
-"""How a photo is scaled: averaging what it shrinks, or linear between neighbouring pixels."""
+"""Antialiased or plain bilinear interpolation."""
 
 Commercial = Literal["yes", "no", "unclear"]
 """Whether the licence of the weights permits commercial use.
@@ -20,7 +20,7 @@ the weights, or it contradicts the terms of the photos they were trained on.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Licence:
-    """On which terms the weights may be used."""
+    """Licence of the weights."""
 
     spdx: str  # id of the weights' licence; "NOASSERTION" if their publisher states none
     commercial: Commercial
@@ -54,8 +54,8 @@ class Checkpoint:
 class Preprocessing:
     """How a photo becomes the input of a network; channels are in the order R, G, B."""
 
-    size_hw: tuple[int, int] | None = None  # px; the whole photo is shown at it; None: see below
-    short_side_px: int | None = None  # the whole photo is shown with this short side; None: any
+    size_hw: tuple[int, int] | None = None  # px; the full photo is resized to it; None: see below
+    short_side_px: int | None = None  # the full photo is resized to this short side; None: any
     working_size_px: int | None = None  # of an inpainter: the long side that suits it best
     multiple_px: int = 1  # both sides are padded to multiples of it
     least_side_px: int = 1  # and to this at least
@@ -66,7 +66,7 @@ class Preprocessing:
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-"""Of R, G and B over ImageNet, in [0, 1]: what encoders pretrained on it were given."""
+"""Of R, G and B over ImageNet, in [0, 1]: normalization of encoders pretrained on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +86,10 @@ class Model:
     licence: Licence
     source: str  # the paper the architecture is from, and the weights' publisher
     recipe: str  # how these weights were made
-    training_photos: str  # what they saw, and on which terms
+    training_photos: str  # training photos and their licences
     contract: str  # inputs and outputs of the files: shapes, ranges, polarity, padding
     choose: str  # when to choose it, in plain words, with its limits
-    # {"data, size": {"metric_unit": value}}; who measured is told in the data's name
+    # {"data, size": {"metric_unit": value}}; the key names who measured
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
@@ -99,7 +99,7 @@ class Model:
 
     @property
     def is_built_in(self) -> bool:
-        """Whether its files lie in the package."""
+        """Whether its files are in the package."""
         return not self.checkpoints and all(
             file.url is None and file.sha256 is not None for file in self.files
         )
@@ -120,5 +120,5 @@ class Model:
 
 
 def frozen_metrics(metrics: dict[str, dict[str, float]]) -> Mapping[str, Mapping[str, float]]:
-    """Return `metrics` such that nothing in them can be changed."""
+    """Return a read-only view of `metrics`."""
     return MappingProxyType({data: MappingProxyType(values) for data, values in metrics.items()})

@@ -162,7 +162,7 @@ _LAMA = (
         contract="image (N, 3, H, W) float32 RGB in [0, 1] and mask (N, 1, H, W) float32, 1 = "
         "hole; H and W multiples of 8; returns RGB (N, 3, H, W) in [0, 1], also outside the hole",
         choose="as lama.places, but quicker where the window is smaller than 512 px, and for LaMa "
-        "weights of your own: big-lama.pt, best.ckpt or safetensors; needs PyTorch once",
+        "custom weights: big-lama.pt, best.ckpt or safetensors; needs PyTorch once",
         metrics=_LAMA_METRICS,
     ),
 )

@@ -54,9 +54,9 @@ ENTRIES = (
         "64), middle (1, 64, 128, 128), fine (1, 32, 256, 256); prompt: these three, "
         f"{_PROMPTS}, as the last of all prompts -> masks (1, 4, 256, 256), logits, the first for "
         "clear prompts, and scores (1, 4), expected IoU in [0, 1]",
-        choose="things of any kind that no list of labels names, by a click or a box; the outline "
-        "is computed at 256 px for the whole photo, so thin parts of large photos are rough; the "
-        "name of the thing is not told",
+        choose="objects of any kind, in no list of labels, by a click or a box; the outline "
+        "is computed at 256 px for the full photo, so thin parts of large photos are rough; the "
+        "object gets no label",
         metrics=frozen_metrics(
             {
                 "SA-V test, published by Meta for SAM 2.1": {"j_and_f": 0.765},

@@ -23,7 +23,7 @@ _LICENCE = Licence(
     "determine whether they may be used",
 )
 
-_COCO_PHOTOS = "COCO train2017: photos from Flickr on terms of their own, annotations CC BY 4.0"
+_COCO_PHOTOS = "COCO train2017: photos from Flickr under their own licences, annotations CC BY 4.0"
 _BACKBONE_PHOTOS = "the backbone before that ImageNet, whose terms are for research"
 
 _FCN = "FCN, Long et al. 2015, arXiv:1411.4038"
@@ -32,9 +32,9 @@ _RESNET = "ResNet, He et al. 2015, arXiv:1512.03385"
 _MOBILENET = "MobileNetV3, Howard et al. 2019, arXiv:1905.02244"
 
 _LARGE_PHOTOS = (
-    "sees the whole photo at a short side of 520 px; of larger ones what it suspects, once more"
+    "sees the full photo at a short side of 520 px; of larger ones candidate regions again"
 )
-_ONE_CLASS = "one class is one object where things touch"
+_ONE_CLASS = "one class is one object where objects touch"
 
 
 def _semantic(

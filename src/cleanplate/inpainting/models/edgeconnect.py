@@ -1,6 +1,6 @@
 """EdgeConnect: two generators, one for the edges of the hole, then one for its colours.
 
-The built-in one is written from the paper and from the contract of our own weights; the published
+The built-in one is written from the paper and from the contract of its weights; the published
 one runs its authors' checkpoints as their program does. What differs there: the photo is neither
 cropped nor squashed to 256 x 256, sides that are no multiples of 4 are padded, and levels are
 rounded to the nearest.

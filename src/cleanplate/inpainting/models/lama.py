@@ -1,4 +1,4 @@
-"""LaMa: one network whose convolutions reach over the whole image by way of its spectrum.
+"""LaMa: one network whose convolutions have an image-wide receptive field, through the spectrum.
 
 Reference:
     Suvorov et al., Resolution-robust Large Mask Inpainting with Fourier Convolutions, WACV 2022,
@@ -22,7 +22,7 @@ class LamaInpainter(NetworkInpainter):
 
     @property
     def reach_px(self) -> None:
-        """Every pixel sees the whole image: deep holes need not be filled at a smaller size."""
+        """The receptive field is the entire image: deep holes need no smaller size."""
         return
 
     @property
@@ -36,7 +36,7 @@ class LamaInpainter(NetworkInpainter):
     def _run(self, image: RGBImage, mask: Mask, size_hw: tuple[int, int]) -> RGBImage:
         """Run the network on the image padded to a size that it takes."""
         padded, hole = pad_to(image, mask, size_hw, border=cv2.BORDER_REFLECT)
-        # The network blackens the hole itself; this way nothing in it can matter.
+        # The network also zeroes the hole; the content of the hole has no effect.
         known = np.where(hole[..., None], np.float32(0), padded / np.float32(255))
         holes = hole.astype(np.float32)[None, None]
         filled = self._networks["fill"].run(planes_of(known), holes)[0]  # (3, H, W)

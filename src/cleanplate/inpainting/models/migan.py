@@ -3,7 +3,7 @@
 Reference:
     Sargsyan et al., MI-GAN: A Simple Baseline for Image Inpainting on Mobile Devices, ICCV 2023;
     `scripts/create_onnx_pipeline.py` of https://github.com/Picsart-AI-Research/MI-GAN at commit
-    ca4df2e tells what the file does.
+    ca4df2e describes the file.
 """
 
 import cv2
@@ -14,7 +14,7 @@ from cleanplate.inpainting.fitting import composite, pad_to, planes_of
 from cleanplate.ops import pull_push
 from cleanplate.types import Mask, RGBImage
 
-_KNOWN, _HOLE = np.uint8(255), np.uint8(0)  # the other way round than here
+_KNOWN, _HOLE = np.uint8(255), np.uint8(0)  # inverse of masks elsewhere
 
 
 class MIGANInpainter(NetworkInpainter):

@@ -30,7 +30,7 @@ _CHUNK = 2048  # features compared at once
 _VOTE_PX, _VOTE_SHARE = 4.0, 0.2
 _VOTE_LOG_SCALE, _VOTE_ANGLE = 0.5, 0.5  # log ratio, rad
 _LEAST_SUPPORT = 3  # matches at different details; the grey levels have to agree besides
-_FULL_SUPPORT = 12  # from so many on, perspective can be told from noise
+_FULL_SUPPORT = 12  # from so many on, perspective can be distinguished from noise
 _MOST_TRIES = 40  # poses tried in one photo
 _WITHIN_SHARE = 0.02  # of the object's diagonal: error of a match that agrees with a pose
 _WITHIN_LEAST_PX = 2.0
@@ -64,7 +64,7 @@ class Matches:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pose:
-    """Where the template lies in a photo."""
+    """Pose of the template in a photo."""
 
     transform: Transform  # from its own px to the photo's
     support: int  # features that agree
@@ -165,13 +165,13 @@ def find_poses(matches: Matches, outline: npt.NDArray[np.float64]) -> Iterator[P
         free &= ~chosen
         if pose is None or not is_plausible(pose.transform, outline):
             continue
-        # What lies in it belongs to it, whether it agrees or not.
+        # Every match inside belongs to it, inlier or not.
         free &= ~_inside(transform_points(pose.transform, outline), matches.seen.xy)
         yield pose
 
 
 def _inside(polygon: npt.NDArray[np.float64], xy: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """Return (N,): whether points lie in a convex polygon."""
+    """Return (N,): whether points are in a convex polygon."""
     edges = np.roll(polygon, -1, axis=0) - polygon
     apart = xy[:, None] - polygon
     sides = edges[:, 0] * apart[..., 1] - edges[:, 1] * apart[..., 0]
@@ -247,5 +247,5 @@ def _error(
 
 
 def _details(xy: npt.NDArray[np.float32]) -> int:
-    """Return how many different details some features lie at: one may have several directions."""
+    """Return the number of distinct keypoint positions: one may have several orientations."""
     return len(np.unique(np.round(xy / 2), axis=0))

@@ -1,7 +1,7 @@
 """Segmentation by example: an object marked once is found in other photos.
 
 A segmenter without a network. Features of the example (`matching`) are searched for in the photo;
-a pose that explains several of them is aligned, and the grey levels under the whole mask have to
+a pose that explains several of them is aligned, and the grey levels under the entire mask have to
 agree (`similarity`) for it to count. The object is also searched for at its position in
 the example and, if it has few features, by its edges (`contours`).
 """
@@ -50,7 +50,7 @@ _CONTEXT_SHARE = 0.08  # of the object's side, kept around it
 _LEAST_SIDE_PX = 12
 _FULL_SUPPORT = 12
 _OVERLAP = 0.4  # share of an object that another, surer one may take from it
-_VISIBLE = 0.4  # share of the object that must lie inside the photo
+_VISIBLE = 0.4  # share of the object that must be inside the photo
 
 # Agreement from which on it is the object, by what led there; benchmarks/example.py measures.
 # Other objects reach 0.25 where details led.

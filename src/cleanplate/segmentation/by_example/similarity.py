@@ -58,7 +58,7 @@ class Template:
 
 
 def visible_fraction(template: Template, size_hw: tuple[int, ...], transform: Transform) -> float:
-    """Return [0, 1]: how much of a template, by its outline, lies inside a photo of H and W."""
+    """Return [0, 1]: how much of a template, by its outline, is inside a photo of H and W."""
     corners = transform_points(transform, template.outline).astype(np.float32)
     area = abs(cv2.contourArea(corners))
     height, width = size_hw[0], size_hw[1]
@@ -227,11 +227,11 @@ def _pair(template: Template, photo: Luma, transform: Transform) -> _Pair | None
 def _near(
     template: Template, photo: Luma, transform: Transform
 ) -> tuple[Luma, Transform, float] | None:
-    """Return the part of the photo where a template lies at about the size at which to compare.
+    """Return the part of the photo covered by a template, at about the size at which to compare.
 
     Returns:
         That part; the transform from the photo's px to its px; and the scale of the template.
-        None if it lies outside of the photo.
+        None if it is outside the photo.
     """
     corners = transform_points(transform, template.outline)
     margin = 4 + 0.05 * float(np.ptp(corners, axis=0).max())

@@ -1,13 +1,13 @@
-"""Prompters by name: they outline the object that a person points at.
+"""Interactive segmenters (prompters): they segment the object marked by points or a box.
 
-None is built in; `cleanplate models pull NAME` brings one. An object that was outlined is filled
-like one that a segmenter found:
+None is built in; `cleanplate models pull NAME` installs one. Its objects are removed like
+those of a segmenter:
 
     prompter = create_prompter()
     prepared = prompter.set_image(image)
-    thing = instance_of(prompter.predict(prepared, points=[(310, 205, True)]))
-    margin = default_dilation_px(thing)
-    (left, top, right, bottom), hole = dilate_instance(thing, image.shape[:2], margin)
+    instance = instance_of(prompter.predict(prepared, points=[(310, 205, True)]))
+    margin = default_dilation_px(instance)
+    (left, top, right, bottom), hole = dilate_instance(instance, image.shape[:2], margin)
     mask = np.zeros(image.shape[:2], bool)
     mask[top:bottom, left:right] = hole
     removal = remover.fill(image, mask)
@@ -53,7 +53,7 @@ def prompter_names() -> tuple[str, ...]:
 
 
 def installed_prompter() -> str | None:
-    """Return the name of a prompter on this machine, the default one first; None without any."""
+    """Return the name of an installed prompter, preferring the default one; None without any."""
     names = (DEFAULT_PROMPTER, *prompter_names())
     return next((name for name in names if is_available(get_model(name))), None)
 
@@ -61,16 +61,16 @@ def installed_prompter() -> str | None:
 def create_prompter(
     name: str = DEFAULT_PROMPTER, *, device: str = "auto", threads: int | None = None
 ) -> InteractiveSegmenter:
-    """Return the prompter called `name`, its networks loaded.
+    """Return the prompter called `name`, with its networks loaded.
 
     Args:
         name: one of `prompter_names()`.
         device: one of `cleanplate.hub.DEVICES`.
-        threads: CPU threads of one run; None takes every usable core.
+        threads: CPU threads of one run; None uses every available core.
 
     Raises:
-        UnknownNameError: no such prompter; the message lists those there are.
-        WeightsError: it is not on this machine, or damaged; the message tells how to get it.
+        UnknownNameError: no such prompter; the message lists the known names.
+        WeightsError: it is not installed, or damaged; the message states how to install it.
         DeviceError, MissingRuntimeError: see `cleanplate.runtime.session.Session`.
     """
     module, adapter = _FAMILIES[get_model(name, "prompter").family]

@@ -1,4 +1,4 @@
-"""The contract every prompter keeps (tests/interactive/test_prompter_contract.py)."""
+"""The contract of every prompter (tests/interactive/test_prompter_contract.py)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,34 +11,34 @@ from cleanplate.ops import bounding_box
 from cleanplate.types import Box, Instance, Mask, RGBImage
 
 Point = tuple[float, float, bool]
-"""x, y in px of the photo, the first pixel's being (0, 0); True: it lies on the object, False: it
-does not."""
+"""x, y in px of the photo, the first pixel's being (0, 0); True: on the object, False: on
+the background."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """What a prompter has made of a photo, for any number of outlines."""
+    """Embeddings of a photo, reusable for any number of predictions."""
 
-    prompter: str  # name of the one that made it; no other can use it
+    prompter: str  # name of the prompter that computed them; no other can use them
     size_hw: tuple[int, int]  # of the photo
-    features: tuple[npt.NDArray[Any], ...]  # the network's own; not to be modified
+    features: tuple[npt.NDArray[Any], ...]  # of the network; not to be modified
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outline:
-    """The object that was pointed at."""
+    """A predicted mask with its score."""
 
     mask: Mask  # (H, W) of the photo, True = the object; all False if none was found
-    score: float  # IoU with the true object that the network expects of itself, [0, 1]
+    score: float  # IoU predicted by the network, [0, 1]
 
 
 class InteractiveSegmenter(Protocol):
-    """Outlines the object that a person points at, of whatever kind.
+    """Segments the object marked by points or a box, of any class.
 
     An implementation owns its network's size, padding and normalisation: callers only ever see RGB
     uint8 and masks at the photo's own size. Preparing a photo is the costly part: each outline of
     it then takes a sixtieth (SAM 2.1) or a twenty-fifth (MobileSAM) of that on one core. Both
-    methods may be called from several threads at once.
+    methods are thread-safe.
     """
 
     @property
@@ -48,7 +48,7 @@ class InteractiveSegmenter(Protocol):
 
     @property
     def provider(self) -> str:
-        """What runs it, e.g. "CPUExecutionProvider"."""
+        """ONNX Runtime execution provider, e.g. "CPUExecutionProvider"."""
         ...
 
     def set_image(self, image: RGBImage) -> Prepared:
@@ -65,10 +65,10 @@ class InteractiveSegmenter(Protocol):
     def predict(
         self, prepared: Prepared, *, points: Sequence[Point] = (), box_xyxy: Box | None = None
     ) -> Outline:
-        """Return the object that the points and the box tell of.
+        """Return the object marked by the points and the box.
 
-        A single point may mean a button, a shirt or a person: one of them is returned. Further
-        points, on the object or beside it, or a box make it plain.
+        A single point is ambiguous (a button, a shirt or a person): one of them is returned.
+        Foreground and background points, or a box, resolve that.
 
         Args:
             prepared: by this prompter. Not modified.
@@ -76,14 +76,14 @@ class InteractiveSegmenter(Protocol):
             box_xyxy: around the object; not empty and inside the photo.
 
         Raises:
-            InputError: neither a point nor a box is given, one lies outside the photo, or the photo
+            InputError: neither a point nor a box is given, one is outside the photo, or the photo
                 was prepared by another prompter.
         """
         ...
 
 
 def check_prompts(prepared: Prepared, points: Sequence[Point], box_xyxy: Box | None) -> None:
-    """Raise unless there is something to go by and all of it lies inside the photo.
+    """Raise unless there is a point or a box, and all are inside the photo.
 
     Raises:
         InputError: see `InteractiveSegmenter.predict`; the message names the point or box.
@@ -92,9 +92,9 @@ def check_prompts(prepared: Prepared, points: Sequence[Point], box_xyxy: Box | N
     if not points and box_xyxy is None:
         raise InputError("nothing to outline: give at least one point or a box")
     for x, y, _ in points:
-        if not (0 <= x < width and 0 <= y < height):  # false for what is not a number, too
+        if not (0 <= x < width and 0 <= y < height):  # false for NaN, too
             raise InputError(
-                f"point ({x:g}, {y:g}) lies outside the photo, which is {width} x {height} px; x "
+                f"point ({x:g}, {y:g}) is outside the photo, which is {width} x {height} px; x "
                 f"must be in [0, {width}), y in [0, {height})"
             )
     if box_xyxy is None:
@@ -108,11 +108,11 @@ def check_prompts(prepared: Prepared, points: Sequence[Point], box_xyxy: Box | N
 
 
 def instance_of(outline: Outline, *, label: str = "object", id: int = 1) -> Instance:
-    """Return an outlined object as one that a segmenter could have found.
+    """Return a predicted mask as an instance.
 
     Args:
         outline: of any prompter. Not modified; no memory is shared.
-        label: what to call it.
+        label: of the instance.
         id: its number in the photo.
 
     Raises:

@@ -20,7 +20,7 @@ LONGEST = 77
 """Tokens that CLIP's text encoder reads at most, the two that mark start and end included."""
 
 _END_OF_WORD = "</w>"
-_ENDINGS = ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d")  # words of their own
+_ENDINGS = ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d")  # separate tokens
 
 
 class PhraseEncoder:
@@ -49,7 +49,7 @@ class PhraseEncoder:
             raise WeightsError("the list of merges has a line that is no pair; get the file again")
         self._rank = {(pair[0], pair[1]): rank for rank, pair in enumerate(pairs)}
         self._symbol = _symbols_of_bytes()
-        # The published list of bytes starts with those that have a visible character of their own.
+        # The published list of bytes starts with those that are visible characters themselves.
         letters = sorted(self._symbol.values(), key=lambda symbol: (ord(symbol) > 255, ord(symbol)))
         words = [*letters, *(letter + _END_OF_WORD for letter in letters), *map("".join, pairs)]
         self._id = {word: number for number, word in enumerate(words)}
@@ -71,7 +71,7 @@ class PhraseEncoder:
         """
         ids = [self._id[part] for word in split_words(phrase) for part in self._parts(word)]
         if not ids:
-            raise InputError(f"phrase {phrase!r} is empty; say in words what to look for")
+            raise InputError(f"phrase {phrase!r} is empty; describe the object in words")
         if len(ids) > LONGEST - 2:
             raise InputError(
                 f"phrase {phrase[:40]!r}... is {len(ids)} tokens long, at most {LONGEST - 2} can "

@@ -50,7 +50,7 @@ def _enlarged(
     """Return an object as it covers the photo, or None if its mask is empty.
 
     Args:
-        logits: (h, w) over the whole photo, positive on the object.
+        logits: (h, w) over the full photo, positive on the object.
         label: of the object.
         score: likewise.
         size_hw: px of the photo.

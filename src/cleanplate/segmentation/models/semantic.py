@@ -70,7 +70,7 @@ class SemanticSegmenter(NetworkSegmenter):
 
 
 def published_size(given: Preprocessing, size_hw: tuple[int, int]) -> tuple[int, int] | None:
-    """Return the size at which the network's publisher shows it a whole photo.
+    """Return the input size of a full photo, as the network's publisher resizes it.
 
     Args:
         given: of the network. By its short side, the long one is rounded down, as torchvision does.
