@@ -61,10 +61,9 @@ def test_a_clip_is_cleaned_and_told(cli, make_clip, tmp_path):
         "video", source, tmp_path / "out.mp4", "--remove", "person", "-v", "--report",
         tmp_path / "new" / "report.json",
     )  # fmt: skip
-    assert (called.code, called.err.splitlines()) == (
-        0,
-        ["segmenter colours on NumPy, inpainter grey on NumPy"],
-    )
+    assert called.code == 0, called.err
+    # on a busy machine, lines of progress follow
+    assert called.err.startswith("segmenter colours on NumPy, inpainter grey on NumPy\n")
     first, *more = called.out.splitlines()
     assert first.startswith(f"{source}: removed person in 10 frames, filled 10 of 10 frames: ")
     assert "% from other frames" in first
