@@ -3,7 +3,6 @@
 import builtins
 
 import numpy as np
-import onnx
 import pytest
 
 from cleanplate.errors import DeviceError
@@ -12,6 +11,8 @@ from cleanplate.hub.store import read_file
 from cleanplate.runtime.half import in_half_precision
 from cleanplate.runtime.session import Session
 from runtime_standins import CUDA
+
+onnx = pytest.importorskip("onnx")
 
 BUILT_IN = [
     (model.name, file.role)

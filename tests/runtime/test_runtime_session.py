@@ -145,6 +145,7 @@ def test_calls_from_threads_are_computed_together(edges_file, pretended_cuda):
 
 def network_of(operator, shape):
     """Return a file with one operator from `values` to `results`."""
+    pytest.importorskip("onnx")
     from onnx import TensorProto, helper
 
     ends = [

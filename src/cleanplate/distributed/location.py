@@ -298,10 +298,10 @@ class Location:
             )
             for page in pages:
                 for found in page.get("Contents", ()):
-                    if found["ListedPhoto"].endswith("/"):
+                    if found["Key"].endswith("/"):
                         continue  # represents a folder
                     time_s = found["LastModified"].timestamp()
-                    key = found["ListedPhoto"][base:]
+                    key = found["Key"][base:]
                     yield FileInfo(key, found["Size"], round(time_s * 1000) * 1_000_000)
         except (BotoCoreError, ClientError) as error:
             raise OSError(f"{self.shown}: {_one_line(error)}") from error
