@@ -42,8 +42,8 @@ from cleanplate import Remover
 from cleanplate.hub.registry import get_model
 from cleanplate.hub.store import read_file
 from cleanplate.inpainting import DEFAULT_INPAINTER
+from cleanplate.io import is_photo_name
 from cleanplate.io.files import read_photo
-from cleanplate.io.photo import is_photo_name
 from cleanplate.ops.masks import rasterize
 from cleanplate.options import RemovalOptions
 from cleanplate.runtime import devices

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
-from cleanplate.io.photo import PHOTO_SUFFIXES
+from cleanplate.io import PHOTO_SUFFIXES
 from training.config import SegmenterConfig
 
 IGNORED = 255

@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from cleanplate.inpainting.models.edgeconnect import GREY_WEIGHTS, find_edges
-from cleanplate.io.photo import PHOTO_SUFFIXES
+from cleanplate.io import PHOTO_SUFFIXES
 from training.config import EdgeConnectConfig
 from training.holes import Mask, make_hole
 

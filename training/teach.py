@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.errors import CleanplateError
+from cleanplate.io import PHOTO_SUFFIXES
 from cleanplate.io.files import read_photo
-from cleanplate.io.photo import PHOTO_SUFFIXES
 from cleanplate.labels import resolve_labels
 from cleanplate.labels.voc import VOC_LABELS
 from cleanplate.segmentation import create_segmenter

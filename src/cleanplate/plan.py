@@ -69,7 +69,7 @@ def plan_mask(image: RGBImage, selection: Selection, options: RemovalOptions) ->
     chosen, kept, protected = selection.chosen, selection.kept, selection.protected
     mask = dilated(chosen, image.shape, options.dilation)
     if options.shadows:
-        mask |= _traces(image, chosen, kept)
+        mask |= find_effects(image, chosen, kept)
     if protected:
         mask &= ~rasterize((it for it in kept if it.id in protected), image.shape)
     return mask
@@ -99,9 +99,9 @@ def dilated(
 def edit_plan(
     image: RGBImage, plan: RemovalPlan, *, remove: Mapping[int, bool], mask: Mask
 ) -> RemovalPlan:
-    """Return a plan as a person edited it: objects switched on or off, its mask rasterize on.
+    """Return a plan as a person edited it: objects switched on or off, its mask painted on.
 
-    What was rasterize or erased is the difference between `mask` and the plan's own. It takes
+    What was painted or erased is the difference between `mask` and the plan's own. It takes
     precedence over the switches: white paint is filled and erased places are not, whatever object
     they belong to.
 
@@ -109,7 +109,7 @@ def edit_plan(
         image: (H, W, 3) uint8, RGB, the photo. Not modified.
         plan: as it was made.
         remove: by the object's id, whether it is removed; the others stay as they are.
-        mask: (H, W) bool, the plan's mask with what was rasterize on it.
+        mask: (H, W) bool, the plan's mask with what was painted on it.
 
     Raises:
         InputError: an id that the plan does not have.
@@ -150,11 +150,3 @@ def edit_plan(
         kept=kept,
         protected=protected,
     )
-
-
-def _traces(image: RGBImage, chosen: Collection[Instance], kept: Collection[Instance]) -> Mask:
-    """Return (H, W), the shadows and reflections of the chosen objects."""
-    size_hw = (image.shape[0], image.shape[1])
-    objects = rasterize([*chosen, *kept], size_hw)
-    traces = (find_effects(image, instance, objects) for instance in chosen)
-    return union([found for found in traces if found is not None], size_hw)

@@ -140,7 +140,7 @@ def test_two_stages_are_a_run_and_redo_repeats_it(cli, photos, clipseg_here):
     ran = cli("fill", "in", "--masks", "masks", "-o", "filled", *FILLED, "filled.jsonl")
     assert ran.code == 0, ran.err
     assert results("filled") == results("out")
-    assert json.loads(Path("masks/a.json").read_text())["settings"]["labels"] == ["red box"]
+    assert json.loads(Path("masks/a.json").read_text())["settings"]["classes"] == ["red box"]
 
     Path("list.txt").write_text("in/a.png\n")
     for folder in ("out", "filled"):

@@ -33,7 +33,7 @@ SLOW = """
             self.name, self.provider, self.labels = "slow", "here", ("person",)
             self.recipe = lambda: None  # nothing that another process could have
 
-        def __call__(self, image, labels, **_):
+        def __call__(self, image, **_):
             time.sleep({photo_s})
             return Removal(image, np.ones(image.shape[:2], dtype=bool), timings_s={{}})
 

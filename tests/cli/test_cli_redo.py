@@ -41,7 +41,7 @@ def test_a_report_with_html_is_a_page_and_its_lines():
     assert '"classes":"car, person"' in page
     told = [json.loads(text) for text in Path("out/report.jsonl").read_text().splitlines()]
     assert [entry["photo"] for entry in told] == ["in/a.png", "in/sub/b.png"]
-    assert told[0]["settings"]["labels"] == ["car", "person"]
+    assert told[0]["settings"]["classes"] == ["car", "person"]
     assert (told[0]["settings"]["dilation"], told[0]["settings"]["min_score"]) == (0, 0.5)
 
 

@@ -72,7 +72,7 @@ def test_a_clip_is_cleaned_and_told(cli, make_clip, tmp_path):
     assert more[2].startswith("  detect ")
     line = json.loads((tmp_path / "new" / "report.json").read_text())
     assert line["status"] == "removed"
-    assert line["settings"]["labels"] == ["person"]
+    assert line["settings"]["classes"] == ["person"]
     assert line["output"] == str(tmp_path / "out.mp4")
 
 

@@ -28,6 +28,7 @@ from cleanplate.hub.store import (
 )
 from cleanplate.inpainting import create_inpainter
 from cleanplate.segmentation import create_segmenter
+from cleanplate.segmentation.effects import EffectsDetector
 
 BUILT_IN = [
     (model, file.role) for model in MODELS.values() if model.is_built_in for file in model.files
@@ -106,7 +107,11 @@ def test_no_network_is_loaded_from_a_changed_file(tmp_path, monkeypatch, model, 
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    create = create_segmenter if model.kind == "segmenter" else create_inpainter
+    create = {
+        "segmenter": create_segmenter,
+        "inpainter": create_inpainter,
+        "effects": EffectsDetector,
+    }[model.kind]
     with pytest.raises(ChecksumError, match=path.name):
         create(model.name, device="cpu")
 

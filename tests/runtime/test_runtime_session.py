@@ -17,6 +17,7 @@ from cleanplate.inpainting import create_inpainter
 from cleanplate.runtime.devices import available_providers, usable_cores
 from cleanplate.runtime.session import Session, _share_arena
 from cleanplate.segmentation import create_segmenter
+from cleanplate.segmentation.effects import EffectsDetector
 from runtime_standins import CPU, CUDA, OPENVINO
 
 
@@ -30,7 +31,11 @@ def edges_file() -> bytes:
 
 @pytest.mark.parametrize("name", [name for name, model in MODELS.items() if model.is_built_in])
 def test_every_network_loads_on_the_cpu_and_says_so(name):
-    create = create_segmenter if MODELS[name].kind == "segmenter" else create_inpainter
+    create = {
+        "segmenter": create_segmenter,
+        "inpainter": create_inpainter,
+        "effects": EffectsDetector,
+    }[MODELS[name].kind]
     assert create(name, device="cpu").provider == CPU
 
 

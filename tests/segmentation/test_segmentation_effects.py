@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from cleanplate.errors import ShapeMismatchError
-from cleanplate.segmentation.effects import EffectsDetector
+from cleanplate.segmentation.effects import EffectsDetector, find_effects
+from cleanplate.types import Instance
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +94,24 @@ def test_a_mask_of_another_size_is_refused(detector):
     image, mask, _ = scene("sun")
     with pytest.raises(ShapeMismatchError):
         detector.find(image, mask[1:])
+
+
+def instance_of(mask, number):
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    return Instance(
+        id=number,
+        label="person",
+        score=0.9,
+        box_xyxy=box,
+        mask=mask[box[1] : box[3], box[0] : box[2]],
+    )
+
+
+def test_what_a_kept_object_casts_too_stays():
+    image, mask, cast = scene("sun")
+    person = instance_of(mask, 1)
+    alone = find_effects(image, [person], [])
+    assert overlap(alone, cast) > 0.5
+    assert not find_effects(image, [person], [instance_of(mask, 2)]).any()
+    assert not find_effects(image, [], [person]).any()

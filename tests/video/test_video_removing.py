@@ -190,8 +190,7 @@ def test_a_background_that_moves_by_itself_is_not_copied(tmp_path, remover, rng)
         ("out.txt", {}, r"name the result with one of \.mp4"),
         ("there.mp4", {}, "--overwrite"),
         ("out.mp4", {"crf": 52}, r"crf must be in 0\.\.51 for h264, got 52"),
-        ("out.mp4", {"rules": Rules(only=[1])}, "omit 'only'"),
-        ("out.mp4", {"grow": -1}, "grow must be at least 0"),
+        ("out.mp4", {"options": RemovalOptions(rules=Rules(only=[1]))}, "omit 'only'"),
     ],
 )
 def test_wrong_use_is_told_before_anything_is_written(tmp_path, remover, *, name, options, message):

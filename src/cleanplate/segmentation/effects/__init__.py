@@ -1,7 +1,6 @@
 """What an object casts: shadows and reflections."""
 
-from cleanplate.segmentation.effects.network import EffectsDetector
-from cleanplate.segmentation.effects.shadows import find_effects
+from cleanplate.segmentation.effects.network import EffectsDetector, find_effects
 
 __all__ = [
     "EffectsDetector",
