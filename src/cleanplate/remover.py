@@ -59,7 +59,7 @@ class Remover:
             `cleanplate.segmentation.prompter_names()`. None: one that is installed, for calls that
             name no classes; without any, points and boxes pick among the instances found.
         device: one of `cleanplate.runtime.DEVICES`, for models given by name.
-        threads: CPU threads of one network run; None takes every usable core.
+        threads: CPU threads of one network run; None uses every available core.
     """
 
     def __init__(

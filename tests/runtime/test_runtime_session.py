@@ -29,7 +29,10 @@ def edges_file() -> bytes:
 # --- the real one
 
 
-@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if model.is_built_in])
+@pytest.mark.parametrize(
+    "name",
+    [name for name, model in MODELS.items() if model.is_built_in and model.kind != "effects"],
+)
 def test_every_network_loads_on_the_cpu_and_says_so(name):
     create = {
         "segmenter": create_segmenter,

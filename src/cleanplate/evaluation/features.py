@@ -28,8 +28,8 @@ class FeatureExtractor:
     """EfficientNet-Lite2, trained on ImageNet and then as the built-in segmenter's encoder.
 
     Args:
-        device: one of `cleanplate.hub.DEVICES`.
-        threads: CPU threads of one run; None takes every usable core.
+        device: one of `cleanplate.runtime.DEVICES`.
+        threads: CPU threads of one run; None uses every available core.
 
     Raises:
         DeviceError, MissingRuntimeError, WeightsError: see `cleanplate.runtime.session.Session`.

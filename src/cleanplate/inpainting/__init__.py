@@ -62,7 +62,7 @@ def create_inpainter(
 
     Args:
         name: one of `inpainter_names()`.
-        device: one of `cleanplate.hub.DEVICES`; the methods without a model run on the
+        device: one of `cleanplate.runtime.DEVICES`; the methods without a model run on the
             CPU whatever it is.
         threads: CPU threads of one run; None uses every available core.
 

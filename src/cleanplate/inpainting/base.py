@@ -86,8 +86,8 @@ class NetworkInpainter(ABC):
 
     Args:
         name: a registered model.
-        device: one of `cleanplate.hub.DEVICES`.
-        threads: CPU threads of one run; None takes every usable core.
+        device: one of `cleanplate.runtime.DEVICES`.
+        threads: CPU threads of one run; None uses every available core.
     """
 
     def __init__(self, name: str, *, device: str = "auto", threads: int | None = None) -> None:

@@ -1,8 +1,8 @@
-"""Calls from several threads, computed together where their inputs have the same shapes.
+"""Batching of concurrent calls whose inputs have the same shapes.
 
-A GPU takes hardly longer for eight small images than for one. Nobody waits for a batch to fill: a
-call that finds the network idle is computed at once, and what has come in the meantime is the next
-batch, which one of the waiting threads computes for all in it.
+A GPU takes hardly longer for eight small images than for one. No call waits for a batch to fill: a
+call on an idle network runs at once, and the calls queued meanwhile form the next batch, which one
+of their threads runs for all.
 """
 
 import itertools
@@ -18,13 +18,13 @@ from cleanplate.runtime.network import Run, Tensor
 logger = logging.getLogger(__name__)
 
 MOST_IN_BATCH = 32
-"""Calls that are computed together."""
+"""Largest batch, in calls."""
 
 _MOST_VALUES = 8_000_000  # of a batch's inputs: 30 windows of 256x256 px, 4 tiles of 768x768 px
 
 
 class _Call:
-    """One caller's inputs, and what becomes of them."""
+    """One caller's inputs, and their outputs or error."""
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         self.tensors = tensors
@@ -42,8 +42,8 @@ class Batcher:
     """Runs one network for many threads, one batch at a time.
 
     Args:
-        run: computes a batch; its inputs and outputs have it as their first axis, and no element of
-            a batch depends on another.
+        run: computes a batch along the first axis of inputs and outputs; its elements are
+            independent.
         most: calls in one batch.
     """
 
@@ -79,7 +79,7 @@ class Batcher:
         return call.outputs or []
 
     def _take(self, first: _Call) -> list[_Call]:
-        """Return a call and the oldest that can be computed with it, which wait no longer."""
+        """Return a call with the oldest compatible ones, removed from the queue."""
         room = max(1, min(self._most, self._most_values // max(1, first.values)))
         others = [call for call in self._waiting if call is not first]
         batch = [first, *[call for call in others if call.shapes == first.shapes][: room - 1]]
@@ -103,9 +103,9 @@ class Batcher:
             if len(batch) == 1:
                 batch[0].error = error
                 return
-            # One caller's fault must not be the others', and alone each takes less memory.
+            # One call's error must not fail the others, and single calls take less memory.
             logger.info("a batch of %d failed (%s); its calls run one by one", len(batch), error)
-            if isinstance(error, DeviceError):  # such a batch is too large for its memory
+            if isinstance(error, DeviceError):  # out of memory: limit the batch size
                 self._most_values = batch[0].values * len(batch) // 2
             for call in batch:
                 self._compute([call])

@@ -1,20 +1,20 @@
-"""Networks in half precision, made of the files in single precision when they are loaded."""
+"""Conversion of networks to half precision at load time."""
 
 from cleanplate.errors import DeviceError
 
 
 def in_half_precision(content: bytes, *, device: str) -> bytes:
-    """Return a network that computes in float16, and takes and gives what it did before.
+    """Return a network that computes in float16, with unchanged input and output types.
 
-    Operators that must not or cannot (positions and sizes, comparisons of them) stay as they are.
+    Operators that must not or cannot be converted (positions, sizes, comparisons) stay in float32.
 
     Args:
         content: bytes of an ONNX file.
-        device: what asked for it, for the message.
+        device: the requested device, for messages.
 
     Raises:
         DeviceError: the package `onnx` is not installed.
-        Exception: whatever `onnx` says of a broken file.
+        Exception: raised by `onnx` for a damaged file.
     """
     try:
         import onnx

@@ -1,4 +1,4 @@
-"""Arrays that networks take, and probabilities from their outputs."""
+"""Preprocessing of images to tensors, and activations of outputs."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,12 +7,12 @@ from cleanplate.types import RGBImage
 
 
 def resize(image: RGBImage, size_hw: tuple[int, int], *, antialias: bool) -> RGBImage:
-    """Return an image at another size, whatever its aspect ratio.
+    """Return a resized image; the aspect ratio may change.
 
     Args:
         image: (h, w, 3) uint8, RGB. Not modified.
         size_hw: px.
-        antialias: average what shrinks, as Pillow does with BILINEAR (the image processors of
+        antialias: filter when downsampling, as Pillow does with BILINEAR (the image processors of
             transformers and torchvision do the same to a rounding of one level); otherwise linear
             between neighbouring pixels, as OpenCV does.
 
@@ -61,7 +61,7 @@ def sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def softmax(
     logits: npt.NDArray[np.float32], channels: list[int] | slice = slice(None)
 ) -> npt.NDArray[np.float32]:
-    """Return the probabilities of some channels among all.
+    """Return the softmax of selected channels over all channels.
 
     Args:
         logits: (C, h, w) float32; overwritten.

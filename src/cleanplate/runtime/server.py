@@ -1,8 +1,8 @@
-"""Networks that one process computes for others on the same machine.
+"""Inference server: one process runs the networks of others on the same machine.
 
-A GPU is used best by one process: each one more costs it hundreds of megabytes for the same
-networks, and only calls that meet in one process can be computed together. So the process that
-started the workers owns the networks, and they send it tensors.
+A GPU is best used by one process: each further one takes hundreds of megabytes for the same
+networks, and only calls within one process can be batched. So the process that started the workers
+owns the networks, and they send it tensors.
 """
 
 import hashlib
@@ -25,9 +25,9 @@ Load = Callable[[bytes, str, str, int | None], Network]
 """Loads a network: content, name, device, threads; see `cleanplate.runtime.load_network`."""
 
 _SECRET_BYTES = 32
-_BACKLOG = 128  # connections not yet accepted; macOS refuses what is beyond
-_OPEN_FILES = 8192  # each connection is one: some ten for every worker
-_ENDS_WITHIN_S = 10.0
+_BACKLOG = 128  # connections not yet accepted; macOS refuses further ones
+_OPEN_FILES = 8192  # one per connection: about ten per worker
+_CLOSE_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Address:
 
 
 class Server:
-    """Computes networks for the processes that connect; one thread per connection.
+    """Runs networks for connected processes; one thread per connection.
 
     Args:
         load: loads a requested network. A network requested several times is loaded once.
@@ -52,27 +52,27 @@ class Server:
         _permit_open_files()
         self._listener = _listener()
         self._open = True
-        self._in_work = 0  # orders
+        self._pending = 0  # requests
         self._changed = threading.Condition()
         self.address = Address(self._listener.address, secrets.token_bytes(_SECRET_BYTES))
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Listen no more, wait for what is being computed, and let the networks go."""
+        """Stop listening, wait for pending requests, and release the networks."""
         with self._changed:
             self._open = False
         with suppress(OSError):  # `accept` waits for one
             connections.Client(self.address.place).close()
         self._listener.close()
-        with self._changed:  # or the process is aborted, if it ends while ONNX Runtime computes
-            self._changed.wait_for(lambda: not self._in_work, _ENDS_WITHIN_S)
+        with self._changed:  # exiting while ONNX Runtime computes would abort the process
+            self._changed.wait_for(lambda: not self._pending, _CLOSE_TIMEOUT_S)
         self._networks.clear()
 
     def _accept(self) -> None:
         while self._open:
             try:
                 connection = self._listener.accept()
-            except OSError:  # one that broke off, or the end
+            except OSError:  # a broken connection, or the listener was closed
                 continue
             if not self._open:
                 connection.close()
@@ -80,23 +80,23 @@ class Server:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: Connection) -> None:
-        with connection, suppress(EOFError, OSError):  # the other end is gone
+        with connection, suppress(EOFError, OSError):  # the client disconnected
             if not secrets.compare_digest(
                 connection.recv_bytes(_SECRET_BYTES), self.address.secret
             ):
-                return  # nothing that it sends is to be unpickled
+                return  # never unpickle unauthenticated data
             while True:
-                order, *details = connection.recv()
+                request, *arguments = connection.recv()
                 with self._changed:
                     if not self._open:
                         return
-                    self._in_work += 1
+                    self._pending += 1
                 try:
-                    answer = self._load_for if order == "load" else self._run_for
-                    answer(connection, *details)
+                    answer = self._load_for if request == "load" else self._run_for
+                    answer(connection, *arguments)
                 finally:
                     with self._changed:
-                        self._in_work -= 1
+                        self._pending -= 1
                         self._changed.notify_all()
 
     def _load_for(
@@ -128,7 +128,7 @@ class Server:
 
 
 class Client:
-    """The other end, in a process that lets its networks be computed.
+    """Client of a `Server`, in a worker process.
 
     Args:
         address: of the server.
@@ -136,13 +136,13 @@ class Client:
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._idle: list[Connection] = []  # one for each thread that is not waiting for an answer
+        self._idle: list[Connection] = []  # connections not in use by a thread
 
     def load(self, content: bytes, name: str, device: str, threads: int | None) -> Network:
-        """Return a network that the server computes; arguments and errors are those of `Load`.
+        """Return a network that runs on the server; arguments and errors are those of `Load`.
 
         Raises:
-            DeviceError: the server is gone.
+            DeviceError: the server does not respond.
         """
         key = f"{hashlib.sha256(content).hexdigest()} {device} {threads}"
         with self._connection(device) as connection:
@@ -169,7 +169,7 @@ class Client:
 
     @contextmanager
     def _connection(self, device: str) -> Iterator[Connection]:
-        """Yield a connection that no other thread uses; it is kept if all went well."""
+        """Yield a connection for this thread only; it is reused unless it failed."""
         connection = None
         try:
             try:
@@ -192,13 +192,13 @@ _client: Client | None = None  # of this process
 
 
 def use_server(address: Address | None) -> None:
-    """Let all networks that this process loads from now on be computed by a server; None: here."""
-    global _client  # noqa: PLW0603  # a process has one place where its networks are computed
+    """Run all networks that this process loads from now on on a server; None: locally."""
+    global _client  # noqa: PLW0603  # one per process
     _client = None if address is None else Client(address)
 
 
 def connected_client() -> Client | None:
-    """Return what `use_server` made; None if the networks are computed here."""
+    """Return the client set by `use_server`; None if networks run locally."""
     return _client
 
 
@@ -206,16 +206,16 @@ def _listener() -> Listener:
     try:
         return Listener(backlog=_BACKLOG)
     except OSError:  # the folder for temporary files is missing, or its path too long for a socket
-        nowhere = f"\0cleanplate-{secrets.token_hex(8)}"  # Linux has names that are no files
-        place = nowhere if sys.platform == "linux" else ("127.0.0.1", 0)
+        abstract = f"\0cleanplate-{secrets.token_hex(8)}"  # Linux has abstract sockets
+        place = abstract if sys.platform == "linux" else ("127.0.0.1", 0)
         return Listener(place, backlog=_BACKLOG)
 
 
 def _permit_open_files() -> None:
-    """Let this process have more files open, if the system allows it.
+    """Raise the limit of open files of this process, where permitted.
 
-    Who connects and is not accepted would wait for ever, and the usual limit, 1,024, is reached
-    with a hundred workers.
+    Connections beyond it would wait for ever, and the usual limit, 1,024, is reached with a hundred
+    workers.
     """
     try:
         import resource
@@ -251,7 +251,7 @@ def _bytes_of(tensor: Tensor) -> memoryview:
 
 
 def _sendable(error: Exception) -> Exception:
-    """Return an error that the other end can make again, whatever it has imported."""
+    """Return an error that the client can unpickle, whatever it has imported."""
     if isinstance(error, CleanplateError | ValueError):
         return error
     return RuntimeError(f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""ONNX Runtime's sessions: how a network is loaded, with which options, and run."""
+"""Loading and running networks with ONNX Runtime."""
 
 import functools
 import logging
@@ -37,22 +37,22 @@ _FAILURE = re.compile(r"\b(?:CUDA|CUDNN|CUBLAS|CUFFT|CURAND)\w* failure [^;\n]*"
 
 
 class Session:
-    """One network, loaded and ready to run; safe to call from several threads.
+    """One loaded network; thread-safe.
 
     In a worker process whose run shares a GPU, the process that owns the GPU runs it.
 
     Args:
         content: bytes of an ONNX file.
-        name: what to call it in messages.
-        device: one of `cleanplate.hub.DEVICES`.
-        threads: threads of one run on the CPU; None takes every core this process may use.
-        inner: names of values inside the graph to return as well, after the file's own outputs.
+        name: for messages.
+        device: one of `cleanplate.runtime.DEVICES`.
+        threads: threads of one run on the CPU; None uses every available core.
+        inner: names of internal values of the graph to return after the file's outputs.
 
     Raises:
         MissingRuntimeError: ONNX Runtime is not installed.
         UnknownNameError: `device` is none of `DEVICES`.
-        DeviceError: the device was asked for and cannot be used.
-        WeightsError: the file is no network that this ONNX Runtime can load.
+        DeviceError: the requested device cannot be used.
+        WeightsError: this ONNX Runtime cannot load the file.
     """
 
     def __init__(
@@ -73,17 +73,17 @@ class Session:
 
     @property
     def provider(self) -> str:
-        """What runs it, e.g. "CPUExecutionProvider"."""
+        """ONNX Runtime execution provider, e.g. "CPUExecutionProvider"."""
         return self._network.provider
 
     @property
     def input_shapes(self) -> tuple[tuple[int | str, ...], ...]:
-        """What the file says of each input: a number, or a name where any size will do."""
+        """Shape of each input: a number, or a name for a dynamic axis."""
         return self._network.input_shapes
 
     @property
     def max_concurrency(self) -> int:
-        """How many calls at once are worth it: 1 where one call keeps the device busy."""
+        """Useful number of concurrent calls: 1 where one call saturates the device."""
         return self._network.max_concurrency
 
     def run(self, *tensors: Tensor) -> Tensor:
@@ -98,7 +98,7 @@ class Session:
         return self.run_all(*tensors)[0]
 
     def run_all(self, *tensors: Tensor) -> list[Tensor]:
-        """Return all of the network's outputs, the file's own first, then the `inner` ones.
+        """Return all of the network's outputs, the file's first, then the `inner` ones.
 
         Args:
             tensors: as for `run`.
@@ -150,7 +150,7 @@ def _load(content: bytes, name: str, device: str, threads: int | None) -> Networ
     compute = (
         _Binding(runtime, session, names, "cuda") if provider == CUDA else _plain(session, names)
     )
-    run = _with_plain_words(compute, device, name)
+    run = _translate_errors(compute, device, name)
     one_user = device in ACCELERATORS  # DirectML's sessions must not run twice at once
     batched = one_user and _takes_batches([*inputs, *outputs])
     return Network(
@@ -163,10 +163,10 @@ def _load(content: bytes, name: str, device: str, threads: int | None) -> Networ
 
 @functools.cache
 def _without_fallback(session_type: Any) -> Any:
-    """Return ONNX Runtime's class of sessions, but not falling back to other providers.
+    """Return ONNX Runtime's session class with the fallback to other providers disabled.
 
-    It prints that it does, on standard output. Older versions, 1.21 among them, take no argument
-    against that, and set the attribute themselves.
+    The fallback prints to standard output. Older versions, 1.21 among them, have no argument
+    to disable it, and set the attribute themselves.
     """
     never = property(lambda _: False, lambda *_: None)
     return type(session_type.__name__, (session_type,), {"_enable_fallback": never})
@@ -196,9 +196,9 @@ def _plain(session: Any, names: Sequence[str]) -> Run:
 
 
 class _Binding:
-    """Runs a network with its inputs in memory of the device that is kept from call to call.
+    """Runs a network with its inputs in device memory that is reused between calls.
 
-    It takes one call at a time; a `Batcher` gives it no more.
+    Not thread-safe; a `Batcher` makes one call at a time.
 
     Args:
         runtime: the module.
@@ -235,8 +235,8 @@ class _Binding:
         return value
 
 
-def _with_plain_words(run: Run, device: str, name: str) -> Run:
-    """Return `run` with the errors that a user can do something about in words for them."""
+def _translate_errors(run: Run, device: str, name: str) -> Run:
+    """Return `run`, raising DeviceError where the user can act on the cause."""
 
     def run_it(tensors: Sequence[Tensor]) -> list[Tensor]:
         try:
@@ -257,7 +257,7 @@ def _with_plain_words(run: Run, device: str, name: str) -> Run:
 
 
 def _extra_output(value: str) -> bytes:
-    """Return what, appended to an ONNX file, makes a value inside its graph an output.
+    """Return bytes that, appended to an ONNX file, make an internal value an output.
 
     A protocol buffer's parts may stand one after another: their repeated fields add up. This is a
     ModelProto with a graph (7) with an output (12) with a name (1).
@@ -278,7 +278,7 @@ def _varint(number: int) -> bytes:
 
 @functools.cache
 def _share_arena() -> bool:
-    """Let all networks of this process take turns in one arena instead of each keeping its own.
+    """Share one memory arena between all networks of this process.
 
     Measured with the three built-in networks: 346 instead of 505 MB at 256 px, 629 instead of 1,007
     at 512 px, at the same speed.
@@ -316,15 +316,15 @@ def absence_of(device: str, content: bytes) -> str | None:
 def _session_options(runtime: ModuleType, threads: int | None) -> Any:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads or usable_cores()
-    options.inter_op_num_threads = 1  # the graphs are chains; there is nothing to run side by side
+    options.inter_op_num_threads = 1  # the graphs are sequential
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
     # Without the arena every run maps its memory anew: 1.2 to 2.2 times as slow here.
     options.enable_cpu_mem_arena = True
-    options.enable_mem_pattern = False  # a plan for one input size only; ours differ
-    # A thread that waits for its share of an operator sleeps instead of turning in a loop: as fast
+    options.enable_mem_pattern = False  # planned for one input size; ours vary
+    # A thread that waits for its share of an operator sleeps instead of spinning: as fast
     # on an idle machine, and 1.3 to 1.9 times as fast where something else wants a core.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if _share_arena():
         options.add_session_config_entry("session.use_env_allocators", "1")
-    options.log_severity_level = 3  # errors only; what matters is raised or logged by us
+    options.log_severity_level = 3  # errors only
     return options

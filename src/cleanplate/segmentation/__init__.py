@@ -73,7 +73,7 @@ def create_segmenter(
 
     Args:
         name: one of `segmenter_names()`.
-        device: one of `cleanplate.hub.DEVICES`.
+        device: one of `cleanplate.runtime.DEVICES`.
         threads: CPU threads of one run; None uses every available core.
 
     Raises:

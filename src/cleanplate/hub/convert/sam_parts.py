@@ -50,7 +50,7 @@ class PromptNetwork(nn.Module):
     """Points and corners on a photo's features to four masks and their expected IoU.
 
     The published decoders return either one mask for clear prompts or three for ambiguous ones;
-    this returns all four. Which to take is the adapter's business.
+    this returns all four. The adapter selects one.
 
     Args:
         encoder: a prompt encoder of transformers.

@@ -98,8 +98,8 @@ class EdgeConnectInpainter(_TwoGenerators):
 
     Args:
         name: a registered model of this family.
-        device: one of `cleanplate.hub.DEVICES`.
-        threads: CPU threads of one run; None takes every usable core.
+        device: one of `cleanplate.runtime.DEVICES`.
+        threads: CPU threads of one run; None uses every available core.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """Template matching by gradient directions, for objects with too few features.
 
-A plain logo, a printed date or the outline of a plain sign has edges and nothing else. Their
+A plain logo, a printed date or the outline of a plain sign has edges only. Their
 directions do not depend on brightness and contrast, even where the object is half transparent.
 They are compared at every position of a photo and at several scales, upright only.
 
@@ -149,14 +149,14 @@ def directions(luma: Luma) -> Directions:
 
 
 def _axes(slopes: Directions) -> Directions:
-    """Return directions with doubled angles: up and down are one, as before light and dark."""
+    """Return directions with doubled angles: opposite gradients are equal."""
     across, down = slopes[..., 0], slopes[..., 1]
     length = np.maximum(np.hypot(across, down), 1e-6)
     return np.dstack([(across**2 - down**2) / length, 2 * across * down / length])
 
 
 def _scaled(luma: Luma, scale: float) -> tuple[Luma, Transform]:
-    """Return a picture scaled, and the transform to its px."""
+    """Return a scaled image, and the transform to its px."""
     height, width = luma.shape
     size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR

@@ -18,11 +18,11 @@ import numpy.typing as npt
 from cleanplate.ops import Luma, Transform, is_plausible, transform_points
 from cleanplate.types import Mask
 
-_LEAST_PICTURE_PX = 8  # sides of a picture without any detail
+_LEAST_PICTURE_PX = 8  # sides; smaller images have no features
 _FARTHEST = 0.8  # between unit vectors; RootSIFT pairs that are right are mostly below 0.6
 _RATIO = 0.88  # of the distances to the nearest and second nearest; poses sort out the rest
-_MOST_MATCHES = 1200  # the most telling ones; votes are counted between all pairs
-_SAME_DETAIL_PX = 8.0  # features nearer than this are no rivals of each other
+_MOST_MATCHES = 1200  # the most distinctive ones; votes are counted between all pairs
+_SAME_DETAIL_PX = 8.0  # nearer features do not compete in the ratio test
 _CHUNK = 2048  # features compared at once
 
 # A match votes for the pose that its two features' places, sizes and directions give. These are off
@@ -97,7 +97,7 @@ def find_features(luma: Luma, *, most: int, mask: Mask | None = None) -> Feature
 
 
 def match_features(own: Features, others: Features, photo: Features) -> Matches:
-    """Return the photo's features that match one of `own` and nothing else (ratio test).
+    """Return the photo's features that match one of `own` unambiguously (ratio test).
 
     Each feature of the photo is matched separately, so that an object shown twice is matched twice.
 
@@ -232,7 +232,7 @@ def _fit(
 def _better(
     new: Transform, old: Transform, matches: Matches, free: npt.NDArray[np.bool_], within_px: float
 ) -> tuple[Transform, npt.NDArray[np.bool_]]:
-    """Return the one of two transforms that more matches agree with, and where they roughly do."""
+    """Return the transform with more inliers of two, and those inliers."""
     own, seen = matches.own.xy, matches.seen.xy
     errors = [_error(one, own, seen) for one in (new, old)]
     counts = [np.count_nonzero(free & (error < within_px)) for error in errors]

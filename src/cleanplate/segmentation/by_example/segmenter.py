@@ -52,8 +52,8 @@ _FULL_SUPPORT = 12
 _OVERLAP = 0.4  # share of an object that another, surer one may take from it
 _VISIBLE = 0.4  # share of the object that must be inside the photo
 
-# Agreement from which on it is the object, by what led there; benchmarks/example.py measures.
-# Other objects reach 0.25 where details led.
+# Agreement from which on it is the object, by method; benchmarks/example.py measures.
+# Other objects reach 0.25 for feature matches.
 _HOPEFUL = 0.25  # what alignment may improve
 _MOST_MOVED, _MOST_MOVED_THERE = 0.15, 0.03  # share of the side; there: at the same place
 _AGREE = 0.40
@@ -86,7 +86,7 @@ class ExampleSegmenter:
     Args:
         image: (H, W, 3) uint8, RGB, the example. Not modified.
         mask: (H, W) bool, True on the object.
-        label: what to call it.
+        label: of the object.
 
     Raises:
         InputError: the mask is empty, or the object is too small or too plain to be recognised.
@@ -99,7 +99,7 @@ class ExampleSegmenter:
 
     @classmethod
     def joined(cls, segmenters: Iterable["ExampleSegmenter"]) -> "ExampleSegmenter":
-        """Return one that finds what any of some segmenters finds, under the first one's label.
+        """Return a segmenter that combines several, with the label of the first.
 
         Raises:
             InputError: there is none.
@@ -114,7 +114,7 @@ class ExampleSegmenter:
 
     @property
     def name(self) -> str:
-        """What the report calls it."""
+        """Name in the report."""
         return "example"
 
     @property
@@ -124,14 +124,14 @@ class ExampleSegmenter:
 
     @property
     def provider(self) -> str:
-        """What runs it."""
+        """Execution provider."""
         return "OpenCV"
 
     def segment(self, image: RGBImage, labels: Collection[str]) -> list[Instance]:
         """Return where the object is in a photo, by falling area; see `Segmenter.segment`.
 
         The score is the share of the object that agrees with the photo, 1 where four fifths of it
-        do: noise and the edge never agree. From 0.5 on it is the object, if half hidden.
+        do: noise and the edge never agree. From 0.5 on it is the object, possibly half occluded.
         """
         check_image(image)
         for label in labels:
@@ -200,7 +200,7 @@ def _prepare(image: RGBImage, mask: Mask) -> _Example:
 
 
 def _view(luma: Luma) -> tuple[Luma, Transform]:
-    """Return a picture at the size that is searched, and the transform to its px."""
+    """Return an image at the search size, and the transform to its px."""
     height, width = luma.shape
     shrink = _PHOTO_SIDE / max(height, width)
     if shrink >= 1:
@@ -213,7 +213,7 @@ def _view(luma: Luma) -> tuple[Luma, Transform]:
 def _by_details(
     example: _Example, luma: Luma, features: Features, onto_view: Transform
 ) -> Iterator["_Place"]:
-    """Yield where many details of the object are."""
+    """Yield poses supported by many feature matches."""
     from_view = np.linalg.inv(onto_view)
     matches = match_features(example.features, example.others, features)
     for pose in find_poses(matches, example.template.outline):
@@ -225,7 +225,7 @@ def _by_details(
 
 
 def _at_same_place(example: _Example, photo: RGBImage, luma: Luma) -> Iterator["_Place"]:
-    """Yield the place where the object is in the example, if it is there: a stamp, a watermark."""
+    """Yield the position of the example, if the object is there: a stamp, a watermark."""
     (height, width), (own_height, own_width) = luma.shape, example.size_hw
     across, down = width / own_width, height / own_height
     if abs(across - down) > _SAME_SHAPE * max(across, down):
@@ -245,7 +245,7 @@ def _at_same_place(example: _Example, photo: RGBImage, luma: Luma) -> Iterator["
 
 
 def _by_contours(example: _Example, photo: RGBImage, luma: Luma) -> Iterator["_Place"]:
-    """Yield where edges and colours are a plain object's."""
+    """Yield positions where edges and colours match a plain object."""
     for pose in match_edges(example.template, luma, size=1 / float(example.onto_template[0, 0])):
         place = _aligned(example, luma, pose.transform, perspective=False)
         colours = colour_similarity(example.template, photo, place.transform)
@@ -258,7 +258,7 @@ def _by_contours(example: _Example, photo: RGBImage, luma: Luma) -> Iterator["_P
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Place:
-    """Where an object may be."""
+    """A candidate pose of an object."""
 
     example: _Example
     transform: Transform  # from the cut-out's px to the photo's
@@ -273,7 +273,7 @@ def _aligned(
     perspective: bool,
     most_share: float = _MOST_MOVED,
 ) -> _Place:
-    """Return a place moved to where the object agrees best; 0 where most of it is out of sight."""
+    """Return an aligned candidate; its agreement is 0 if most of it is outside the photo."""
     template = example.template
     found = agreement(template, luma, transform)
     if found > _HOPEFUL:
@@ -289,7 +289,7 @@ def _aligned(
 
 
 def _instances(places: Collection[_Place], label: str, size_hw: tuple[int, int]) -> list[Instance]:
-    """Return objects that do not overlap; the surer one keeps what two claim."""
+    """Return non-overlapping objects; overlaps go to the higher score."""
     taken = np.zeros(size_hw, np.bool_)
     found: list[tuple[float, Box, Mask]] = []
     outlines = [(place, outlined) for place in places if (outlined := _outlined(place, size_hw))]
@@ -313,7 +313,7 @@ def _instances(places: Collection[_Place], label: str, size_hw: tuple[int, int])
 
 
 def _outlined(place: _Place, size_hw: tuple[int, int]) -> tuple[Box, Mask] | None:
-    """Return the example's mask laid onto a photo, with its box; None if no pixel is left."""
+    """Return the example's mask warped to a photo, with its box; None if it is empty."""
     corners = transform_points(place.transform, place.example.template.outline)
     left, top = (max(0, math.floor(edge) - 2) for edge in corners.min(axis=0))
     right, bottom = (math.ceil(edge) + 3 for edge in corners.max(axis=0))

@@ -31,7 +31,7 @@ class EffectsDetector:
     Args:
         name: a registered model.
         device: one of `cleanplate.runtime.DEVICES`.
-        threads: CPU threads of one run; None takes every usable core.
+        threads: CPU threads of one run; None uses every available core.
     """
 
     def __init__(

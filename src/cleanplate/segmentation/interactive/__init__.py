@@ -65,7 +65,7 @@ def create_prompter(
 
     Args:
         name: one of `prompter_names()`.
-        device: one of `cleanplate.hub.DEVICES`.
+        device: one of `cleanplate.runtime.DEVICES`.
         threads: CPU threads of one run; None uses every available core.
 
     Raises:

@@ -37,8 +37,8 @@ class SamPrompter:
 
     Args:
         name: a registered model of this architecture.
-        device: one of `cleanplate.hub.DEVICES`.
-        threads: CPU threads of one run; None takes every usable core.
+        device: one of `cleanplate.runtime.DEVICES`.
+        threads: CPU threads of one run; None uses every available core.
     """
 
     def __init__(self, name: str, *, device: str = "auto", threads: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""CLIPSeg: finds what a phrase describes, such as "the red car"; any words will do.
+"""CLIPSeg: segmentation by a phrase, such as "the red car"; open vocabulary.
 
 Reference:
     Lüddecke and Ecker, Image Segmentation Using Text and Image Prompts, CVPR 2022,
@@ -25,15 +25,15 @@ _PHRASES_AT_ONCE = 8  # more take more memory: each has a map of 352 x 352
 
 
 class ClipSegSegmenter(NetworkSegmenter):
-    """Finds what phrases describe in photos of any size.
+    """Segments objects described by phrases, in photos of any size.
 
     Where several phrases claim a place, the one with the most evidence has it. The thresholds are
     those of `find_instances`; its lower one, 0.3, is the one at which the paper's masks are cut.
 
     Args:
         name: a registered model of this architecture.
-        device: one of `cleanplate.hub.DEVICES`.
-        threads: CPU threads of one run; None takes every usable core.
+        device: one of `cleanplate.runtime.DEVICES`.
+        threads: CPU threads of one run; None uses every available core.
     """
 
     def __init__(self, name: str, *, device: str = "auto", threads: int | None = None) -> None:
@@ -42,7 +42,7 @@ class ClipSegSegmenter(NetworkSegmenter):
         self._embedding = functools.lru_cache(maxsize=_KNOWN_PHRASES)(self._embed)
 
     def _choose(self, labels: Collection[str]) -> tuple[str, ...]:
-        """Return phrases, such as "red car": they are the labels of what is returned."""
+        """Return phrases, such as "red car": they become the labels of the instances."""
         return tuple(dict.fromkeys(labels))
 
     def _find(self, image: RGBImage, asked: tuple[str, ...]) -> list[Instance]:

@@ -1,8 +1,8 @@
-"""RF-DETR-Seg: the 80 COCO classes, each object for itself.
+"""RF-DETR-Seg: the 80 COCO classes, instance segmentation.
 
-The photo is shown and the answers are read as the authors' package does it: a square whatever the
-aspect, scaled without smoothing; a query is an object of a class where the sigmoid of its logit is
-above 0.5, and covers what its mask logits, enlarged to the photo, are positive for.
+Preprocessing and decoding follow the authors' package: the photo is resized to a square without
+antialiasing; a query is an object of a class where the sigmoid of its logit is above 0.5, and its
+mask is where its mask logits, enlarged to the photo, are positive.
 
 Reference:
     Robinson et al., RF-DETR: Neural Architecture Search for Real-Time Detection Transformers, 2025,
@@ -28,8 +28,8 @@ class RfDetrSegmenter(NetworkSegmenter):
 
     Args:
         name: a registered model of this family.
-        device: one of `cleanplate.hub.DEVICES`.
-        threads: CPU threads of one run; None takes every usable core.
+        device: one of `cleanplate.runtime.DEVICES`.
+        threads: CPU threads of one run; None uses every available core.
     """
 
     def _find(self, image: RGBImage, asked: tuple[str, ...]) -> list[Instance]:
@@ -47,7 +47,7 @@ class RfDetrSegmenter(NetworkSegmenter):
 def _enlarged(
     logits: npt.NDArray[np.float32], label: str, score: float, size_hw: tuple[int, int]
 ) -> Candidate | None:
-    """Return an object as it covers the photo, or None if its mask is empty.
+    """Return an instance at the size of the photo, or None if its mask is empty.
 
     Args:
         logits: (h, w) over the full photo, positive on the object.

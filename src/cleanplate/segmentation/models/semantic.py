@@ -1,8 +1,8 @@
 """Semantic networks: a probability of each class for each pixel, in photos of any size.
 
-The built-in DeepLabV3+ is shown the photo at several scales. The published networks are costly:
-they are shown the whole photo as their publishers do it, and of larger photos only what seems to
-hold an object, once more at a closer scale.
+The built-in DeepLabV3+ processes the photo at several scales. The published networks are costly:
+they process the full photo at their publishers' size, and candidate regions of larger photos once
+more at a finer scale.
 
 References:
     Chen et al., Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation,
@@ -21,7 +21,7 @@ from cleanplate.segmentation.instances import find_instances
 from cleanplate.segmentation.multiscale import FIRST_PASS_SIDE, Probabilities, predict_multiscale
 from cleanplate.types import Instance, RGBImage
 
-# Ours, for photos narrower than 1:4, which would take memory without bound.
+# Ours, for photos narrower than 1:4, whose memory would be unbounded.
 _LONGEST_SIDE = 2080  # px
 _LEAST_SIDE = 32  # px; the deepest layer's stride
 
@@ -32,7 +32,7 @@ class SemanticSegmenter(NetworkSegmenter):
     Args:
         name: a registered model of this family.
         device: one of `cleanplate.runtime.DEVICES`.
-        threads: CPU threads of one run; None takes every usable core.
+        threads: CPU threads of one run; None uses every available core.
     """
 
     def _find(self, image: RGBImage, asked: tuple[str, ...]) -> list[Instance]:
@@ -60,7 +60,7 @@ class SemanticSegmenter(NetworkSegmenter):
 
         Args:
             part: (h, w, 3) uint8, RGB.
-            size_hw: px at which the network sees it.
+            size_hw: input size, px.
             channels: of the network's output.
 
         Returns:
