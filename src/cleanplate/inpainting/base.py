@@ -8,14 +8,14 @@ from cleanplate.runtime import Session
 from cleanplate.types import Mask, RGBImage, check_image_and_mask
 
 DEFAULT_REACH_PX = 32.0
-"""Chosen by looking at sheets of EdgeConnect's fills."""
+"""Chosen on contact sheets of EdgeConnect's fills."""
 
 
 class Inpainter(Protocol):
     """Fills the masked pixels of an image.
 
     An implementation owns its network's padding, normalisation and mask polarity: callers only ever
-    see RGB uint8 and True = remove. `inpaint` may be called from several threads at once.
+    see RGB uint8 and True = remove. `inpaint` is thread-safe.
 
     Optional properties: `reach_px`, `is_sharp`, `max_concurrency`; see the functions below.
     """
@@ -27,7 +27,7 @@ class Inpainter(Protocol):
 
     @property
     def provider(self) -> str:
-        """What runs it, e.g. "CPUExecutionProvider" or "OpenCV"."""
+        """Execution provider or library, e.g. "CPUExecutionProvider" or "OpenCV"."""
         ...
 
     @property
@@ -55,7 +55,7 @@ class Inpainter(Protocol):
 def reach_of(inpainter: Inpainter) -> float | None:
     """Return how deep a hole may be for an inpainter, in px at its working size.
 
-    Windows with deeper holes are given to it smaller. An inpainter states it as `reach_px`, None if
+    Windows with deeper holes are downsampled. An inpainter states it as `reach_px`, None if
     it fills deep holes as well as others; without that property it is `DEFAULT_REACH_PX`.
     """
     reach_px: float | None = getattr(inpainter, "reach_px", DEFAULT_REACH_PX)
@@ -63,10 +63,10 @@ def reach_of(inpainter: Inpainter) -> float | None:
 
 
 def is_sharp(inpainter: Inpainter) -> bool:
-    """Return whether an inpainter's fills are as sharp as the image that it is given.
+    """Return whether an inpainter's fills are as sharp as its input.
 
-    Where such a fill is not enlarged, it is left as it is; into all others the photo's own texture
-    is carried. An inpainter states it as `is_sharp`; without that property its fills are smooth.
+    Such a fill is kept unless it is enlarged; all others get the photo's texture transferred.
+    An inpainter states it as `is_sharp`; without that property its fills are smooth.
     """
     sharp: bool = getattr(inpainter, "is_sharp", False)
     return sharp
@@ -107,7 +107,7 @@ class NetworkInpainter(ABC):
 
     @property
     def provider(self) -> str:
-        """What runs the networks."""
+        """Execution provider of the networks."""
         return self._networks["fill"].provider
 
     @property
@@ -117,7 +117,7 @@ class NetworkInpainter(ABC):
 
     @property
     def max_concurrency(self) -> int:
-        """How many windows at a time are worth it: several on a GPU."""
+        """Useful number of concurrent windows: several on a GPU."""
         return self._networks["fill"].max_concurrency
 
     def inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
@@ -126,11 +126,11 @@ class NetworkInpainter(ABC):
         return self._inpaint(image, mask) if mask.any() else image.copy()
 
     def _padded_hw(self, mask: Mask) -> tuple[int, int]:
-        """Return the height and width that the network takes for a mask's."""
+        """Return the padded height and width of the network's input for a mask."""
         multiple, least = self._given.multiple_px, self._given.least_side_px
         height, width = (-(-max(side, least) // multiple) * multiple for side in mask.shape)
         return height, width
 
     @abstractmethod
     def _inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
-        """Do so for a mask that is not empty."""
+        """Inpaint with a mask that is not empty."""

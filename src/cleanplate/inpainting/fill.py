@@ -69,7 +69,7 @@ class _Canvas:
     ) -> None:
         self.result = image.copy()
         self._inpainter = inpainter
-        self._sources = ~mask  # what texture may be copied from
+        self._sources = ~mask  # allowed sources of texture
         self._waiting = mask.copy()  # holes not yet filled: no window may copy from them
         self._hidden = hidden
         if kept is not None:
@@ -85,7 +85,7 @@ class _Canvas:
             unseen = unknown
         long_side = _working_size(window, inpainter)
         filled = inpaint_scaled(inpainter.inpaint, part, unseen, long_side)
-        # Objects of other windows, not yet removed, must not shine in.
+        # Objects of other windows, not yet removed, must not bleed in.
         known = np.where(unseen[..., None], filled, part)
         enlarged = scale_for(unseen, long_side) < 1
         if size is not None and (enlarged or not is_sharp(inpainter)):
@@ -98,9 +98,9 @@ class _Canvas:
 def _working_size(window: Window, inpainter: Inpainter) -> int | None:
     """Return the long side in px at which to inpaint a window; None for its own.
 
-    Networks continue stripes and stems crisply across what they can reach, and invent shapes in the
-    middle of what they cannot. So it follows from the window's hole, such that this is nowhere
-    deeper than they reach, within limits; where that does not matter it is the working size.
+    Networks continue stripes and stems crisply within their reach, and invent shapes beyond it. So
+    it follows from the window's hole, such that no pixel is deeper than their reach, within limits;
+    for inpainters without a stated reach it is the working size.
     """
     size, reach_px = inpainter.working_size, reach_of(inpainter)
     if size is None or reach_px is None:

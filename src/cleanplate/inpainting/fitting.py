@@ -1,4 +1,4 @@
-"""Fitting a photo to what a network takes, and its answer back into the photo."""
+"""Padding, scaling and compositing around an inpainting network."""
 
 from collections.abc import Callable
 
@@ -13,13 +13,13 @@ from cleanplate.types import Mask, RGBImage
 def pad_to(
     image: RGBImage, mask: Mask, size_hw: tuple[int, int], *, border: int
 ) -> tuple[RGBImage, Mask]:
-    """Return an image and its mask continued to the right and downwards.
+    """Return an image and its mask padded on the right and bottom.
 
     Args:
         image: (H, W, 3) uint8. Not modified.
-        mask: (H, W) bool. Not modified; continued like the image: what repeats a hole is a hole.
+        mask: (H, W) bool. Not modified; padded like the image: copies of a hole are holes.
         size_hw: not below (H, W).
-        border: how they go on, e.g. `cv2.BORDER_REPLICATE`; `cv2.BORDER_REFLECT` mirrors them with
+        border: padding mode, e.g. `cv2.BORDER_REPLICATE`; `cv2.BORDER_REFLECT` mirrors it with
             the last pixel repeated, again and again if need be.
     """
     down, across = size_hw[0] - mask.shape[0], size_hw[1] - mask.shape[1]
@@ -29,12 +29,12 @@ def pad_to(
 
 
 def composite(image: RGBImage, mask: Mask, filled: npt.NDArray[np.float32] | RGBImage) -> RGBImage:
-    """Return `image` with `filled` where `mask` is True, all other pixels as they are.
+    """Return `image` with `filled` where `mask` is True, all other pixels unchanged.
 
     Args:
         image: (H, W, 3) uint8. Not modified.
         mask: (H, W) bool.
-        filled: (H', W', 3) in [0, 255], H' >= H, W' >= W: what was padded is cut off. Rounded to
+        filled: (H', W', 3) in [0, 255], H' >= H, W' >= W: padding is cropped. Rounded to
             the nearest level, not down.
     """
     height, width = mask.shape
@@ -75,7 +75,7 @@ def inpaint_scaled(
         return inpaint(image, mask)
     size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
-    # Every small pixel that a hole pixel went into is hole, or the object would shine through.
+    # Every small pixel that a hole pixel contributes to is hole, or the object would bleed in.
     filled = inpaint(small, coverage(mask, size_wh) > 0)
     enlarged = cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC)
     return np.asarray(enlarged, np.uint8)

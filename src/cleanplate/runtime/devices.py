@@ -33,7 +33,7 @@ _PROVIDERS = MappingProxyType(
 )
 
 DEVICES = ("auto", *_PROVIDERS)
-"""What `--device` takes. "auto" is CUDA where it works, the CPU otherwise; "cuda-fp16" is CUDA with
+"""Values of `--device`. "auto" is CUDA where it works, the CPU otherwise; "cuda-fp16" is CUDA with
 the networks in half precision."""
 
 ACCELERATORS = ("cuda", "cuda-fp16", "coreml", "directml")
@@ -125,7 +125,7 @@ def resolve_device(device: str) -> str:
 
 
 def is_shared(device: str) -> bool:
-    """Return whether several processes do better to share one user of a device than to be several.
+    """Return whether several processes should share a device through one server.
 
     Args:
         device: one of `DEVICES`; one that cannot be used is not shared: who loads a network for it
@@ -161,7 +161,7 @@ def providers_for(device: str, threads: int) -> list[str | tuple[str, dict[str, 
 
 @functools.cache
 def _cuda_works() -> bool:
-    """Return whether CUDA can be used; say once why it cannot though it is installed."""
+    """Return whether CUDA can be used; log once why not, if it is installed."""
     cause = _absence_of_cuda()
     if cause is not None:
         logger.warning("the GPU is not used: %s; the networks run on the CPU", cause)
@@ -197,7 +197,7 @@ def _absence_of_cuda() -> str | None:
 
 
 def usable_cores() -> int:
-    """Return how many processor cores this process may keep busy.
+    """Return the number of processor cores available to this process.
 
     A container that is given two of a server's cores may run on all of them, but only two at a
     time; more threads than that are stopped in the middle of their work.

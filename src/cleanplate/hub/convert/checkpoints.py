@@ -1,4 +1,4 @@
-"""Reading checkpoints without running any code that they may carry."""
+"""Reading checkpoints without executing code they may contain."""
 
 import pickle
 from argparse import Namespace
@@ -19,7 +19,7 @@ _HARMLESS = [Namespace, SimpleNamespace]
 
 
 def load_checkpoint(path: Path) -> Any:
-    """Return what a `.pth`, `.pt`, `.ckpt` or `.safetensors` file holds, tensors on the CPU.
+    """Return the content of a `.pth`, `.pt`, `.ckpt` or `.safetensors` file, tensors on the CPU.
 
     Only tensors and plain containers are loaded; a file that would run code is refused.
 
@@ -69,7 +69,7 @@ def load_state(path: Path, *, inside: str | None = None) -> State:
 
 
 def fill_network(network: torch.nn.Module, state: State, path: Path) -> None:
-    """Load parameters into a network; every one must have its place and fit.
+    """Load parameters into a network; names and shapes must match exactly.
 
     Raises:
         WeightsError: one is missing, left over or of another shape; the message names the first.

@@ -1,4 +1,4 @@
-"""CLIPSeg's published checkpoint as two ONNX files: one reads phrases, one finds them in a photo.
+"""CLIPSeg's published checkpoint as two ONNX files: a text encoder and an image decoder.
 
 Lüddecke and Ecker, Image Segmentation Using Text and Image Prompts, CVPR 2022, arXiv:2112.10003.
 """
@@ -57,7 +57,7 @@ class _Phrases(torch.nn.Module):
         self.clip = network.clip
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        """What follows the end mark does not count: the attention is causal."""
+        """Tokens after the end token have no effect: the attention is causal."""
         return self.clip.get_text_features(ids).pooler_output
 
 

@@ -1,4 +1,4 @@
-"""EdgeConnect's published checkpoints: the paper's two generators, one a file.
+"""EdgeConnect's published checkpoints: the paper's two generators, one per file.
 
 References:
     Nazeri et al., EdgeConnect, 2019, arXiv:1901.00212, appendix A.1. The names of the parameters,
@@ -37,7 +37,7 @@ Wrap = Callable[[nn.Module], nn.Module]
 
 
 class _Residual(nn.Module):
-    """Two convolutions, the first one dilated, added to what goes in."""
+    """Two convolutions, the first one dilated, with a residual connection."""
 
     def __init__(self, channels: int, wrap: Wrap, *, bias: bool) -> None:
         super().__init__()

@@ -73,7 +73,7 @@ def largest_difference(
     *,
     tolerance: float = TOLERANCE,
 ) -> float:
-    """Return how far an ONNX file is off its original, over some inputs.
+    """Return the largest difference of an ONNX file from its original, over some inputs.
 
     Raises:
         WeightsError: it is further off than `tolerance`.

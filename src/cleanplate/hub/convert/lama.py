@@ -1,4 +1,4 @@
-"""LaMa: the generator of Fourier convolutions, its Fourier transforms as products of matrices.
+"""LaMa: the generator of Fourier convolutions, with Fourier transforms as matrix products.
 
 ONNX's own transform runs on one core, and slowly where a side is no power of two; a product with
 the matrix of a transform of 64 points is quick, exact to single precision, and takes any size.
@@ -170,7 +170,7 @@ class _Layer(nn.Module):
 
 
 class _Block(nn.Module):
-    """Two layers, added to what goes in."""
+    """Two layers with a residual connection."""
 
     def __init__(self, channels: tuple[int, int]) -> None:
         super().__init__()

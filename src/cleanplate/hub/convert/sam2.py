@@ -152,7 +152,7 @@ def _tiny() -> Sam2Config:
 
 
 class _ImageNetwork(nn.Module):
-    """A normalised photo, (1, 3, 1024, 1024), to what every prompt on it needs."""
+    """A normalised photo, (1, 3, 1024, 1024), to the embeddings for prompts."""
 
     def __init__(self, network: Sam2Model) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the converters of both generations of Segment Anything share: names, prompts, masks."""
+"""Shared parts of the converters of SAM and SAM 2: parameter names, prompts, masks."""
 
 import functools
 import re
@@ -10,10 +10,10 @@ from torch import nn
 from cleanplate.hub.convert.checkpoints import State
 
 SIDE = 1024
-"""Both sides in px of what the networks see."""
+"""Input height and width in px."""
 
 CELLS = SIDE // 16
-"""Both sides of the grid of features that a prompt is laid on."""
+"""Height and width of the feature grid."""
 
 Rules = Sequence[tuple[str, str]]
 """Pattern and replacement of `re.sub`, applied one after the other."""

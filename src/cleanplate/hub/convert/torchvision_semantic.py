@@ -15,7 +15,7 @@ _CLASSES = 21  # the background and VOC's 20
 
 
 class _Normalised(torch.nn.Module):
-    """A network that takes RGB in [0, 1] and returns what its main classifier says."""
+    """A network that takes RGB in [0, 1] and returns the output of its main classifier."""
 
     def __init__(self, network: torch.nn.Module) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Networks that find what a phrase describes."""
+"""Open-vocabulary segmenters, prompted by a phrase."""
 
 from cleanplate.hub.registry.entry import (
     IMAGENET_MEAN,

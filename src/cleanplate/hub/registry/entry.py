@@ -52,7 +52,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preprocessing:
-    """How a photo becomes the input of a network; channels are in the order R, G, B."""
+    """Preprocessing of a photo for a network; channels are in the order R, G, B."""
 
     size_hw: tuple[int, int] | None = None  # px; the full photo is resized to it; None: see below
     short_side_px: int | None = None  # the full photo is resized to this short side; None: any

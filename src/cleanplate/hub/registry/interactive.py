@@ -1,4 +1,4 @@
-"""Models that outline what a person points at."""
+"""Interactive segmenters."""
 
 from cleanplate.hub.registry.entry import (
     IMAGENET_MEAN,

@@ -19,7 +19,7 @@ _RADIUS_PX = 3.0  # neighbourhood of each filled pixel; OpenCV's own examples us
 
 
 class DiffusionInpainter:
-    """Carries colours from the hole's border inwards.
+    """Propagates colours from the hole's border inwards.
 
     Args:
         name: "telea" or "navier-stokes".
@@ -48,12 +48,12 @@ class DiffusionInpainter:
     def inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
         """Return `image` with the hole filled; see `Inpainter.inpaint`.
 
-        An image that is all hole has nothing to continue: it comes back grey.
+        An image that is entirely hole is returned grey.
         """
         check_image_and_mask(image, mask)
         if mask.all():
             return np.full_like(image, 128)
-        # At the array's border OpenCV lets shine through what is under the hole.
+        # At the array's border OpenCV uses pixels inside the hole.
         ground = np.rint(image[~mask].mean(axis=0)).astype(np.uint8)
         painted = np.where(mask[..., None], ground, image)
         rim = (1, 1, 1, 1, cv2.BORDER_REPLICATE)  # in arrays 1 px wide it reads beyond their memory
