@@ -53,7 +53,7 @@ def main() -> None:
 def measure(photos: Path, output: Path, workers: int) -> float:
     job = Job(options=RemovalOptions(classes=("person",), min_score=0.5))
     run = run_cluster(
-        str(photos), str(output), Remover(), job, workers=Workers(count=workers), group=GROUP
+        str(photos), str(output), Remover(), job, workers=Workers(count=workers), group_size=GROUP
     )
     times = [time.perf_counter() for told in run if told["status"] != "failed"]
     warm = [moment for moment in times if moment > times[0] + 0.05]

@@ -54,8 +54,8 @@ def cut_out(remover: Remover) -> tuple[RGBImage, np.ndarray]:
     """Return a person and their (H, W) opacity."""
     image = photo("astronaut.png")
     mask = np.zeros(image.shape[:2], bool)
-    for thing in remover.find(image, ["person"])[0]:
-        thing.paint_on(mask)
+    for instance in remover.find(image, ["person"])[0]:
+        instance.paint_on(mask)
     image, mask = image[:430, 20:440], mask[:430, 20:440]
     size_wh = (round(FIGURE_PX * image.shape[1] / image.shape[0]), FIGURE_PX)
     soft = cv2.resize(mask.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA)

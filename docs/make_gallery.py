@@ -18,7 +18,7 @@ from make_picture import FIGURE_ROWS, SCENE_ROWS, cut_out
 from make_rules_picture import paste
 from PIL import Image
 
-from cleanplate import Mask, Removal, Remover, RGBImage, Rules
+from cleanplate import Mask, Removal, RemovalOptions, Remover, RGBImage, Rules
 
 IMAGES = Path(__file__).parent / "images"
 HEIGHT_PX = 330  # of both pictures
@@ -71,8 +71,8 @@ def bystanders(remover: Remover) -> tuple[RGBImage, Removal]:
     paste(photo, portrait, figure, scale=0.50, left=230)
     paste(photo, portrait[:, ::-1], figure[:, ::-1], scale=0.30, left=480, blur_px=0.8)
     photo = to_uint8(photo)
-    rules = Rules(background_people=True)
-    return photo, remover.remove(photo, ["person"], rules=rules)
+    options = RemovalOptions(rules=Rules(background_people=True))
+    return photo, remover(photo, ["person"], options)
 
 
 def facade(remover: Remover) -> tuple[RGBImage, Removal]:
@@ -82,13 +82,13 @@ def facade(remover: Remover) -> tuple[RGBImage, Removal]:
     photo = scene[:390].astype(np.float32)
     paste(photo, portrait, figure, scale=0.75, left=150)
     photo = to_uint8(photo)
-    return photo, remover.remove(photo, ["person"])
+    return photo, remover(photo, ["person"])
 
 
 def portrait(remover: Remover) -> tuple[RGBImage, Removal]:
     """Remove a person who fills most of the photo."""
     photo = skimage.data.astronaut()
-    return photo, remover.remove(photo, ["person"])
+    return photo, remover(photo, ["person"])
 
 
 EXAMPLES: dict[str, Callable[[Remover], tuple[RGBImage, Removal]]] = {

@@ -38,7 +38,7 @@ def main() -> None:
 
     removal = remover(photo, ["person"])
 
-    found = ", ".join(f"{thing.label} {thing.score:.2f}" for thing in removal.instances)
+    found = ", ".join(f"{instance.label} {instance.score:.2f}" for instance in removal.instances)
     error = (removal.image.astype(np.float64) - scene)[removal.mask]
     print(f"found: {found}; {removal.mask.mean():.1%} of the photo filled")
     print(f"PSNR inside the hole: {10 * np.log10(255**2 / np.mean(error**2)):.1f} dB")
@@ -59,8 +59,8 @@ def cut_out(portrait: RGBImage, remover: Remover) -> Mask:
         remover: its segmenter is used.
     """
     rough = np.zeros(portrait.shape[:2], np.uint8)
-    for thing in remover.find(portrait, ["person"])[0]:
-        thing.paint_on(rough.view(np.bool_))
+    for instance in remover.find(portrait, ["person"])[0]:
+        instance.paint_on(rough.view(np.bool_))
     labels = np.full(rough.shape, cv2.GC_BGD, np.uint8)
     labels[cv2.dilate(rough, np.ones((17, 17))) > 0] = cv2.GC_PR_BGD
     labels[rough > 0] = cv2.GC_PR_FGD

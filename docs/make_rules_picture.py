@@ -43,8 +43,8 @@ def main() -> None:
     tiles["no rule"] = remover(photo, ["person", "cat"]).image
     for title, rules in RULES.items():
         removal = remover(photo, ["person", "cat"], RemovalOptions(rules=rules))
-        reasons = ", ".join(f"{thing.id}: {thing.reason}" for thing in removal.kept)
-        print(f"{title}: removed {[thing.id for thing in removal.instances]}; {reasons}")
+        reasons = ", ".join(f"{instance.id}: {instance.reason}" for instance in removal.kept)
+        print(f"{title}: removed {[instance.id for instance in removal.instances]}; {reasons}")
         tiles[title] = removal.image
     sheet = lay_out(tiles)
     sheet.save(TARGET, quality=QUALITY, optimize=True)
@@ -58,8 +58,8 @@ def compose(remover: Remover) -> RGBImage:
     figure = cut_out(portrait, remover)
     figure[FIGURE_ROWS.stop :] = False
     animal = np.zeros(cat.shape[:2], np.bool_)
-    for thing in remover.find(cat, ["cat"])[0]:
-        thing.paint_on(animal)
+    for instance in remover.find(cat, ["cat"])[0]:
+        instance.paint_on(animal)
     photo = scene.astype(np.float32)
     paste(photo, portrait[:, ::-1], figure[:, ::-1], scale=0.20, left=36, blur_px=1.2)
     paste(photo, portrait, figure, scale=0.46, left=210)
@@ -92,9 +92,9 @@ def paste(
 def numbered(photo: RGBImage, found: list[Instance]) -> RGBImage:
     """Return the photo with the outline and the number of each object."""
     drawn = photo.copy()
-    for thing in found:
+    for instance in found:
         canvas = np.zeros(photo.shape[:2], np.bool_)
-        thing.paint_on(canvas)
+        instance.paint_on(canvas)
         outlines, _ = cv2.findContours(
             canvas.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
         )
@@ -102,10 +102,12 @@ def numbered(photo: RGBImage, found: list[Instance]) -> RGBImage:
     sheet = Image.fromarray(drawn)
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=22)
-    for thing in found:
-        left, top, right, bottom = thing.box_xyxy
+    for instance in found:
+        left, top, right, bottom = instance.box_xyxy
         place = ((left + right) / 2, (top + bottom) / 2)
-        draw.text(place, str(thing.id), font=font, anchor="mm", stroke_width=3, stroke_fill="black")
+        draw.text(
+            place, str(instance.id), font=font, anchor="mm", stroke_width=3, stroke_fill="black"
+        )
     return np.asarray(sheet)
 
 

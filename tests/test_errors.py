@@ -40,7 +40,7 @@ def test_shape_mismatch_states_both_sizes():
 
 
 def test_shape_mismatch_sees_a_transposed_mask():
-    assert str(ShapeMismatchError((4, 6), (6, 4))).endswith("got (6, 4). They look transposed.")
+    assert str(ShapeMismatchError((4, 6), (6, 4))).endswith("got (6, 4). They seem transposed.")
 
 
 def test_unknown_name_lists_the_known_ones_sorted_and_the_nearest():

@@ -122,7 +122,7 @@ def remove_file(
         remover: likewise.
 
     Returns:
-        What was removed; its `image` is the upright 8-bit RGB picture.
+        What was removed; its `image` is the upright 8-bit RGB image.
 
     Raises:
         InputError: the target exists, is the source, or has another format's ending; or as
@@ -143,7 +143,7 @@ def remove_file(
         if target.samefile(source):
             raise InputError(f"{target}: is the photo itself; name another file")
         if not overwrite:
-            raise InputError(f"{target}: exists already; pass overwrite=True to replace it")
+            raise InputError(f"{target}: already exists; pass overwrite=True to replace it")
     used = _remover(remover, device)
     removal = used(photo.pixels, classes, options, points=points, boxes=boxes, mask=mask)
     if removal.changed or (is_raw and suffix in endings):

@@ -32,7 +32,7 @@ class ShapeMismatchError(InputError):
 
     def __init__(self, image_hw: tuple[int, ...], mask_hw: tuple[int, ...]) -> None:
         self.image_hw, self.mask_hw = image_hw, mask_hw
-        hint = " They look transposed." if image_hw == mask_hw[::-1] != mask_hw else ""
+        hint = " They seem transposed." if image_hw == mask_hw[::-1] != mask_hw else ""
         super().__init__(f"mask must be (H, W) = {image_hw} like the image, got {mask_hw}.{hint}")
 
     def __reduce__(

@@ -192,7 +192,7 @@ class Remover:
         """
         if mask is not None:
             if classes or options or points or boxes:
-                raise InputError("a mask is filled as it is; give no classes or options with it")
+                raise InputError("a mask is filled unchanged; give no classes or options with it")
             return self.fill(photo, mask)
         opened = open_photo(photo)
         plan = self.plan(opened.pixels, classes, options, points=points, boxes=boxes)
@@ -250,7 +250,7 @@ class Remover:
         self, photo: str | PathLike[str], mask: Mask | RemovalPlan
     ) -> "Removal[Image.Image]": ...
     def fill(self, photo: AnyPhoto, mask: Mask | RemovalPlan) -> Removal[Any]:
-        """Fill the pixels of a mask, the mask used as it is.
+        """Fill exactly the pixels of a mask.
 
         Args:
             photo: as for a call.

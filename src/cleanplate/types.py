@@ -114,7 +114,7 @@ def check_image_and_mask(image: npt.NDArray[np.generic], mask: npt.NDArray[np.ge
     if mask.dtype != np.bool_:
         raise InputError(
             f"mask must be bool with True = remove, got {mask.dtype}; "
-            "pass `mask > 127` for a grey picture"
+            "pass `mask > 127` for a greyscale image"
         )
     if mask.shape != image.shape[:2]:
         raise ShapeMismatchError(image.shape[:2], mask.shape)

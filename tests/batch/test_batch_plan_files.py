@@ -234,7 +234,7 @@ def test_another_segmenter_cannot_look_again(own_remover, photo, fake_segmenter)
     write_plans(own_remover, JOBS["plain"])
     fake_segmenter.name = "other"
     (outcome,) = fill(own_remover)
-    assert "was made with the segmenter fake, and this run looks again with other" in outcome.error
+    assert "was made with the segmenter fake, and this run rechecks with other" in outcome.error
     plan = plan_photos([Path("in")], Path("out"), recursive=True)
     assert provenance_of_plans(plan, MaskFiles(Path("masks"))) == Provenance("fake")
     assert provenance_of_plans(plan, MaskFiles(Path("none"))) is None

@@ -249,7 +249,7 @@ class TestMasks:
             remover, Job(options=RemovalOptions(classes=("person",)), masks=Path("masks"))
         )
         assert outcome.status == "removed"
-        assert outcome.notes == ("mask masks/a.png exists and was left alone",)
+        assert outcome.notes == ("mask masks/a.png exists and was not replaced",)
         assert Path("masks/a.png").read_text() == "mine"
 
 

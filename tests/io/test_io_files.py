@@ -103,7 +103,7 @@ def test_the_content_decides_not_the_name(tmp_path):
         (b"GIF89a" + bytes(20), "damaged GIF: an unknown block; get an undamaged copy"),
         (b"8BPS\0\1" + bytes(20), "Photoshop files are not supported"),
         (b"%PDF-1.7 ", "PDF files are not supported"),
-        (b"\0\0\0\x18ftypheic" + bytes(12), "damaged HEIF or AVIF: it holds no picture; get an"),
+        (b"\0\0\0\x18ftypheic" + bytes(12), "damaged HEIF or AVIF: it holds no image; get an"),
         (b"\0\0\0\x18ftypheic", "damaged HEIF or AVIF: the file is truncated; get an undamaged"),
         (b"\0\0\0\x1cftypisom" + bytes(9), "it is a video or an unknown ISO media file; give"),
         (small_jpeg()[:200], "damaged JPEG: the file is truncated; get an undamaged copy"),

@@ -72,7 +72,7 @@ def test_an_extension_that_holds_a_picture_is_left_out():
     body = b"".join(bytes([len(part)]) + part for part in parts)
     data = before[:-1] + b"\x21\xfe" + body + b"\0" + before[-1:]
     assert len(parts) > 1  # the lengths in between break the stream
-    note = "an extension of it holds a picture and is not carried over"
+    note = "an extension of it contains an image and is not carried over"
     assert read_photo(data).notes[0] == note
     assert b"\xff\xd8\xff" not in edited(data)[0]
 
@@ -92,7 +92,7 @@ def test_animated_gif_is_refused_with_its_number_of_frames():
         (lambda d: d[:-9], "damaged GIF: the file is truncated"),
         (lambda d: d[:12], "damaged GIF: the file is truncated"),
         (lambda d: d[:6] + struct.pack("<H", 40) + d[8:], "does not cover its canvas is not supp"),
-        (lambda d: d[: 13 + 48] + b"\x3b", "damaged GIF: it holds no picture"),
+        (lambda d: d[: 13 + 48] + b"\x3b", "damaged GIF: it holds no image"),
         (lambda d: d[: 13 + 48] + b"x" + d[13 + 48 :], "damaged GIF: an unknown block"),
         (
             lambda d: d[:10] + bytes([d[10] & 0x7F]) + d[11:13] + d[61:],

@@ -255,10 +255,10 @@ def test_other_pictures_of_the_scene_are_left_out_and_named(add, note):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: with_picture(avif(ARRAY)), r"it holds 2 pictures \(HEIF\), and only single"),
+        (lambda: with_picture(avif(ARRAY)), r"it holds 2 images \(HEIF\), and only single"),
         (
             lambda: avif(ARRAY, save_all=True, append_images=[Image.fromarray(ARRAY[::-1])]),
-            "it holds a sequence of pictures, and only single pictures can be edited; split it",
+            "it holds an image sequence, and only single images can be edited; split it",
         ),
         (lambda: avif(ARRAY).replace(b"av01", b"avc1"), "a HEIF file of H.264 is not supported"),
         (lambda: avif(ARRAY).replace(b"av01", b"jxl "), "a HEIF file of jxl is not supported"),
@@ -268,7 +268,7 @@ def test_other_pictures_of_the_scene_are_left_out_and_named(add, note):
         ),
         (lambda: avif(ARRAY).replace(b"ispe", b"ispf"), "damaged HEIF or AVIF: it states no size"),
         (lambda: avif(ARRAY).replace(b"av1C", b"av1D"), "it lacks its decoder's set-up"),
-        (lambda: avif(ARRAY).replace(b"pitm", b"pitn"), "it holds no picture"),
+        (lambda: avif(ARRAY).replace(b"pitm", b"pitn"), "it holds no image"),
     ],
 )
 def test_what_cannot_come_back_is_refused(make, message):
@@ -289,7 +289,7 @@ def test_premultiplied_alpha_is_refused():
 @pytest.mark.parametrize("share", [0.01, 0.2, 0.6, 0.98])
 def test_cut_off_files_are_refused(make, share):
     data = make(ARRAY)
-    with pytest.raises(PhotoError, match=r"the file is truncated|unknown ISO|no picture"):
+    with pytest.raises(PhotoError, match=r"the file is truncated|unknown ISO|no image"):
         read_photo(data[: max(20, int(len(data) * share))])
 
 

@@ -115,7 +115,7 @@ def test_brands():
             "damaged HEIF or AVIF: the file is truncated; get an undamaged",
         ),
         (file_of(iloc_v0(0, 5))[:-3], "the file is truncated"),
-        (file_of(iloc_v0(0, 5), infos=()), "it holds no picture"),
+        (file_of(iloc_v0(0, 5), infos=()), "it holds no image"),
         (file_of(iloc_v0(0, 5), infos=(infe(1, protection=1),)), "it is encrypted; decrypt it"),
         (file_of(iloc_v0(0, 5), infos=(infe(1, version=0),)), "item infos of version 0"),
         (file_of(box(b"iloc", bytes(4), b"\x44\x00\x00\x09")), "the file is truncated"),

@@ -141,8 +141,8 @@ def test_a_second_picture_after_the_first_is_dropped_and_noted():
     assert b"MPF\0" not in after
     assert len(find_jpeg_streams(after)) == 1
     assert after.endswith(b"\xff\xd9")
-    assert any(note.startswith("the index of further pictures (MPF)") for note in notes)
-    assert any("bytes after the picture" in note for note in notes)
+    assert any(note.startswith("the index of further images (MPF)") for note in notes)
+    assert any("bytes after the image" in note for note in notes)
 
 
 def resource(code, data):
@@ -218,13 +218,13 @@ def test_xmp_packets_are_cleaned_as_text(packet, expected):
 
 def test_dropped_xmp_is_noted():
     assert clean_xmp(b"<r>/9j/" + b"A" * 300).notes == (
-        "its XMP data hold a picture and are not carried over",
+        "its XMP data contain an image and are not carried over",
     )
     assert clean_xmp("<r/>".encode("utf-16")).notes == (
         "its XMP data are not UTF-8 and are not carried over",
     )
     assert clean_xmp(b"<r><xmp:Thumbnails/></r>").notes == (
-        "XMP entries about embedded pictures are not carried over",
+        "XMP entries about embedded images are not carried over",
     )
 
 

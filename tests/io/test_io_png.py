@@ -114,7 +114,7 @@ def test_a_text_profile_that_may_hold_a_picture_is_dropped_and_one_of_words_kept
     plain = saved(Image.new("RGB", (8, 5)), "PNG")
     profiles = (raw_profile(b"8bim", small_jpeg()), raw_profile(b"iptc", b"caption"))
     photo = read_photo(with_png_chunks(plain, *profiles))
-    assert photo.notes == ("its text profile '8bim' is not carried over, it may hold a picture",)
+    assert photo.notes == ("its text profile '8bim' is not carried over, it may contain an image",)
     after, _ = edited(with_png_chunks(plain, *profiles))
     assert [data for kind, data in png_chunks(after) if kind == b"zTXt"] == [profiles[1][1]]
 

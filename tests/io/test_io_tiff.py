@@ -197,7 +197,7 @@ def test_pictures_in_tags_layers_and_subifds_are_dropped_and_named():
     assert set(photo.notes) == {
         "the previews in it (SubIFDs) are not carried over",
         "its Photoshop layers are not carried over",
-        "XMP entries about embedded pictures are not carried over",
+        "XMP entries about embedded images are not carried over",
         "a Photoshop preview is not carried over",
         "TIFF tag 65001 holds a picture and is not carried over",
         "damaged TIFF tags are not carried over: 34665",
@@ -221,14 +221,12 @@ def test_a_maker_note_loses_its_preview_only():
 def test_reduced_copies_are_dropped_but_further_pages_refused():
     pages = [Image.fromarray(ARRAY)] * 3
     data = saved(pages[0], "TIFF", save_all=True, append_images=pages[1:])
-    with pytest.raises(PhotoError, match=r"it holds 3 pages \(TIFF\), and only single pictures"):
+    with pytest.raises(PhotoError, match=r"it holds 3 pages \(TIFF\), and only single images"):
         read_photo(data)
     page = tiff(tags=[(254, 4, [1])], pages=2)
     first = page.index(struct.pack("<HHII", 254, 4, 1, 1))
     data = page[: first + 8] + b"\0" + page[first + 9 :]
-    assert read_photo(data).notes == (
-        "the reduced copies of the picture in it are not carried over",
-    )
+    assert read_photo(data).notes == ("its reduced-resolution images are not carried over",)
     assert opened(edited(data)[0]).n_frames == 1
 
 
@@ -255,7 +253,7 @@ def test_bigtiff_is_read_and_written_as_tiff():
         ([(277, 3, [5]), (258, 3, [8] * 5), (338, 3, [0, 0])], "5 channels.*remove the extra"),
         ([(277, 3, [1]), (258, 3, [8])], "damaged TIFF: 1 of 3 channels; get an undamaged copy"),
         ([(259, 3, [99])], "compression method 99 is not supported; save it with LZW"),
-        ([(254, 4, [1])], r"its first picture is only a preview \(a raw file\?\); develop it"),
+        ([(254, 4, [1])], r"its first image is only a preview \(a raw file\?\); develop it"),
         ([(258, 3, [16] * 3), (284, 3, [2])], "16-bit TIFF of separate planes is not supported"),
         ([(258, 3, [16]), (277, 3, [1]), (262, 3, [0])], "16-bit TIFF of colour type 0"),
         (
@@ -267,7 +265,7 @@ def test_bigtiff_is_read_and_written_as_tiff():
             [(262, 3, [3]), (277, 3, [2]), (258, 3, [8, 8]), (338, 3, [2])],
             "a palette TIFF with alpha is not supported",
         ),
-        ([(273, 4, None), (279, 4, None)], "damaged TIFF: it holds no picture data"),
+        ([(273, 4, None), (279, 4, None)], "damaged TIFF: it holds no image data"),
         ([(273, 4, [5000])], "damaged TIFF: the file is truncated"),
         ([(273, 4, [8] * 9), (279, 4, [60] * 9)], "damaged TIFF: its strips overlap"),
         ([(322, 4, [1 << 20]), (323, 4, [1 << 20])], "damaged TIFF: impossibly large tiles"),

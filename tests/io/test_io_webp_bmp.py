@@ -101,7 +101,7 @@ def test_cut_off_webp_is_refused(share):
 
 
 def test_a_webp_without_a_picture_is_refused():
-    with pytest.raises(PhotoError, match="damaged WebP: it holds no picture"):
+    with pytest.raises(PhotoError, match="damaged WebP: it holds no image"):
         read_photo(b"RIFF" + struct.pack("<I", 4) + b"WEBP")
 
 

@@ -186,7 +186,7 @@ def test_a_background_that_moves_by_itself_is_not_copied(tmp_path, remover, rng)
     ("name", "options", "message"),
     [
         ("in.mp4", {}, "clip itself"),
-        ("out.mkv", {}, r"the container stays as it is; name the result out\.mp4"),
+        ("out.mkv", {}, r"the container is kept; name the result out\.mp4"),
         ("out.txt", {}, r"name the result with one of \.mp4"),
         ("there.mp4", {}, "--overwrite"),
         ("out.mp4", {"crf": 52}, r"crf must be in 0\.\.51 for h264, got 52"),

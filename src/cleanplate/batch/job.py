@@ -11,7 +11,7 @@ from cleanplate.options import RemovalOptions
 Untouched = Literal["copy", "link", "skip"]
 """What becomes of a photo that has nothing to remove:
 
-copy  a copy of its own, byte for byte
+copy  a byte-for-byte copy
 link  a copy that shares its blocks where the disk can, else a hard link: one file, two names
 skip  nothing is written
 """
@@ -36,8 +36,8 @@ class Job:
     untouched: Untouched = "copy"  # what to do with a photo that has nothing to remove
     plan_only: bool = False  # the first stage: write plans to the targets, no photo
     own_plans: MaskFiles | None = None  # the second stage: fill these plans
-    examples: tuple[Example, ...] = ()  # what the segmenter goes by, if it goes by such
-    thumbnails: bool = False  # make small pictures for the report's page
+    examples: tuple[Example, ...] = ()  # what the segmenter uses, if it finds by example
+    thumbnails: bool = False  # make thumbnails for the report's page
     dry_run: bool = False  # write no photo and no mask
     overwrite: bool = False
     fail_fast: bool = False

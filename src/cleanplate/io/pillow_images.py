@@ -1,4 +1,4 @@
-"""Pillow images in memory: in as they are, out in the same mode and size."""
+"""Pillow images in memory, returned in the same mode and size."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast

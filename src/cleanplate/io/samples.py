@@ -46,7 +46,7 @@ class Samples:
 
 
 def apply_orientation(array: npt.NDArray[_Sample], orientation: int) -> npt.NDArray[_Sample]:
-    """Return the stored image as it is meant to be seen; a view, not a copy.
+    """Return the stored image upright; a view, not a copy.
 
     Args:
         array: (H, W) or (H, W, C), any dtype. Not modified.

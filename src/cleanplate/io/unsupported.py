@@ -50,7 +50,7 @@ def check_one_frame(count: int, unit: str) -> None:
     """
     if count > 1:
         raise UnsupportedImageError(
-            f"it holds {count} {unit}, and only single pictures can be edited",
+            f"it holds {count} {unit}, and only single images can be edited",
             f"split it into single {unit.split(' (', maxsplit=1)[0]} first",
         )
 

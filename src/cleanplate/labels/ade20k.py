@@ -37,5 +37,5 @@ ADE20K_STUFF = frozenset(
         "waterfall", "step", "lake", "hood", "pier",
     )
 )  # fmt: skip
-"""Labels that are the scene rather than things in it: ground, water, sky, plants that cover, and
+"""Labels that are the scene rather than objects in it: ground, water, sky, plants that cover, and
 what is built or fixed in a building. Removing all of these would leave no photo."""

@@ -16,7 +16,7 @@ from cleanplate.types import Box, Instance, Mask
 _MARGIN_SHARE = 0.025
 _MARGIN_LEAST_PX = 2.0
 
-# What is cleaned from a found object's mask, as shares of its area.
+# What is removed from a detected object's mask, as shares of its area.
 _HOLE_SHARE = 0.03  # larger holes show true background, which guides the fill
 _SPECK_SHARE = 0.002
 

@@ -1,4 +1,4 @@
-"""The background of a shot: one clean plate, put together from what each of its frames shows.
+"""The background of a shot: one clean plate, composed from what each of its frames shows.
 
 All frames of a segment lie in the px of its key frame (`motion`). Wherever something is removed in
 any of them, the plate keeps some samples of the frames in which the place is free, and takes their
@@ -47,7 +47,7 @@ _CONTEXT_LEAST_PX = 256  # the built-in inpainter's windows are no smaller
 _LEAST_TO_DISAGREE = 4  # samples
 _DISAGREE = 9.0  # grey levels of median deviation, on plain ground
 _DISAGREE_EDGE = 0.35  # more, of the local contrast: a fraction of a px off at an edge is no matter
-_SPECK_SHARE = 2e-4  # of the plate: smaller places that disagree are left as they are
+_SPECK_SHARE = 2e-4  # of the plate: smaller areas that disagree are kept
 _SEEN_AGAIN_PX = 6.0  # how far the view moves before a frame is laid under the plate again
 _GRID = 2400  # places at which exposures are compared
 _GAIN_RANGE = (0.4, 2.5)

@@ -105,7 +105,7 @@ class CameraTracker:
         return FramePlacement(self._segment, np.eye(3) if is_still else whole / whole[2, 2], cut)
 
     def _follow(self, luma: Luma, away: Mask) -> Transform | None:
-        """Return the move from the anchor to a frame, None if it cannot be told."""
+        """Return the move from the anchor to a frame, None if it cannot be determined."""
         anchor = self._anchor
         if anchor is None or self._last is None:
             return None
@@ -125,7 +125,7 @@ class CameraTracker:
         return move
 
     def _plain_move(self, luma: Luma, away: Mask) -> Transform | None:
-        """Return no move if a picture without details has not changed."""
+        """Return no motion if a frame without details has not changed."""
         if self._last is None:
             return None
         before, clear = self._last

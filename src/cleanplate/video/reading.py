@@ -58,7 +58,7 @@ class Clip:
     pixel_format: str
     sample_format: SampleFormat
     stored_hw: tuple[int, int]
-    quarter_turns: int  # counter-clockwise, from the stored picture to the upright one
+    quarter_turns: int  # counter-clockwise, from the stored image to the upright one
     display_matrix: tuple[int, ...] | None
     time_base: Fraction
     rate: Fraction | None
@@ -68,7 +68,7 @@ class Clip:
 
     @property
     def size_hw(self) -> tuple[int, int]:
-        """H and W of the upright picture."""
+        """H and W of the upright image."""
         height, width = self.stored_hw
         return (width, height) if self.quarter_turns % 2 else (height, width)
 
@@ -117,7 +117,7 @@ def read_clip(path: Path) -> Clip:
     if path.suffix.lower() not in CONTAINERS:
         raise PhotoError(
             path,
-            f"clips of this kind ({path.suffix or 'no ending'}) are not worked on",
+            f"this format ({path.suffix or 'no ending'}) is not supported",
             f"use one of {', '.join(CONTAINERS)}; ffmpeg -i IN -c copy OUT.mkv changes the "
             "container alone",
         )
@@ -208,7 +208,7 @@ def decode_frames_and_packets(
 def _frame(clip: Clip, frame: "av.VideoFrame", index: int) -> DecodedFrame:
     place = f"at frame {index}"
     same = (frame.height, frame.width) == clip.stored_hw and frame.format.name == clip.pixel_format
-    _check(clip.path, same, f"the size or kind of its picture changes {place}", "cut it there")
+    _check(clip.path, same, f"the size or pixel format changes {place}", "cut it there")
     _check(clip.path, not frame.interlaced_frame, f"it is interlaced {place}", _DEINTERLACE)
     _check(clip.path, frame.pts is not None, f"it has no time {place}", _CONVERT)
     planes = [_plane(clip, frame.planes[number]) for number in range(3)]
@@ -227,7 +227,7 @@ def _plane(clip: Clip, plane: "av.video.plane.VideoPlane") -> npt.NDArray[np.gen
 def _only_video(
     path: Path, container: "av.container.InputContainer"
 ) -> "tuple[av.VideoStream, tuple[str, ...]]":
-    """Return the stream of pictures, and notes on what will not be carried over."""
+    """Return the video stream, and notes on what will not be carried over."""
     library = load_av()
     cover = library.stream.Disposition.attached_pic
     videos = [stream for stream in container.streams.video if not stream.disposition & cover]
@@ -249,7 +249,7 @@ def not_carried(stream: "av.stream.Stream") -> str | None:
     if stream.type in ("audio", "subtitle", "video", "attachment"):
         return None
     kind = stream.metadata.get("handler_name") or stream.type
-    return f"stream {stream.index} ({kind.strip()}: neither picture, sound nor text)"
+    return f"stream {stream.index} ({kind.strip()}: neither video, audio nor subtitles)"
 
 
 def _sample_format(
@@ -267,7 +267,7 @@ def _sample_format(
     )
     _check(path, not has_alpha, "it has transparency (alpha), which would be lost", _CONVERT)
     writable = kind in _FORMATS and not (codec == "av1" and kind not in _SVT_FORMATS)
-    _check(path, writable, f"pictures of the kind {kind} are not worked on in {codec}", _CONVERT)
+    _check(path, writable, f"the pixel format {kind} is not supported in {codec}", _CONVERT)
     transfer = int(frame.color_trc)
     hdr = _HDR.get(transfer) or _HDR.get(int(context.color_trc or 0))
     vision = any("DOVI" in str(data.type) for data in frame.side_data)
@@ -329,5 +329,5 @@ def _cause(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 
-_CHECK = "play it to see whether it is whole"
+_CHECK = "play it to check that it is complete"
 _DEINTERLACE = "deinterlace it first, e.g. with ffmpeg's filter bwdif"

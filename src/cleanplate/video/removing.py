@@ -62,7 +62,7 @@ class VideoRemoval:
     found: dict[str, int] = field(default_factory=dict)  # label -> frames it was removed from
     kept: dict[str, int] = field(default_factory=dict)  # label -> frames it was kept in
     shots: int = 0
-    segments: int = 0  # of the shots, each with a key frame of its own
+    segments: int = 0  # of the shots, each with its key frame
     filled_px: int = 0  # summed over the frames
     from_frames_px: int = 0  # of these, taken from other frames
     by_network_px: int = 0  # inpainted once on a plate
@@ -161,7 +161,7 @@ def remove_from_video(
             kept = rasterize((x for x in made.kept if x.id in made.protected), made.mask.shape)
         weak = [x for x in made.kept if _is_weak(x, options.min_score)]
         hint = dilated(weak, made.mask.shape, options.dilation) if weak else None
-        goes, stays = (frozenset(x.label for x in things) for things in (made.instances, made.kept))
+        goes, stays = (frozenset(x.label for x in group) for group in (made.instances, made.kept))
         return _FrameMasks(made.mask, hint, kept, goes, stays)
 
     with MaskStore(clip.size_hw) as masks:
@@ -259,9 +259,9 @@ def _detect(work: _Work, masks: MaskStore, plan: Planner) -> _Detections:
     return detected
 
 
-def _is_weak(thing: Instance, min_score: float) -> bool:
+def _is_weak(instance: Instance, min_score: float) -> bool:
     """Return whether an object was kept only for a score slightly below the minimum."""
-    return thing.reason.startswith(SCORE_BELOW) and thing.score >= _WEAK_SHARE * min_score
+    return instance.reason.startswith(SCORE_BELOW) and instance.score >= _WEAK_SHARE * min_score
 
 
 def _write(work: _Work, detected: _Detections) -> None:

@@ -1,4 +1,4 @@
-"""Writes a clip again: its pictures encoded, all else of it taken over packet by packet.
+"""Writes a clip again: its frames encoded, all other packets copied.
 
 What comes back: codec, kind of pixels and colour tags; size, pixel aspect ratio and the turn that
 players make; the time of every frame, in the same time base; the packets of sound, subtitles and
@@ -62,7 +62,7 @@ def check_storable(clip: Clip, target: Path) -> None:
         )
     if CONTAINERS[suffix] != clip.format:
         raise InputError(
-            f"{target}: the container stays as it is; name the result "
+            f"{target}: the container is kept; name the result "
             f"{target.with_suffix(clip.path.suffix).name}"
         )
     if ENCODERS[clip.codec] not in library.codecs_available:

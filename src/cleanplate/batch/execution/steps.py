@@ -61,7 +61,7 @@ def process_traced(
         remover: does it.
         job: as for `process_photo`.
         overwrite: whether its outputs may be replaced, whatever the job says.
-        traced: whether to look at the files for a journal.
+        traced: whether to record the files' states for a journal.
     """
     if overwrite and not job.overwrite:
         job = replace(job, overwrite=True)
@@ -181,7 +181,7 @@ def _save(photo: PlannedPhoto, picture: Photo, removal: Removal, job: Job) -> tu
     if job.masks is not None:
         path = job.masks / mask_name(photo)
         if path.exists() and not job.overwrite:
-            notes = (f"mask {path} exists and was left alone",)
+            notes = (f"mask {path} exists and was not replaced",)
         else:
             write_mask(path, removal.mask)
     if removal.changed:
@@ -198,12 +198,18 @@ def _save(photo: PlannedPhoto, picture: Photo, removal: Removal, job: Job) -> tu
 
 
 def _describe(chosen: Iterable[Instance], kept: Iterable[Instance]) -> tuple[FoundObject, ...]:
-    both = [(thing, True) for thing in chosen] + [(thing, False) for thing in kept]
+    both = [(instance, True) for instance in chosen] + [(instance, False) for instance in kept]
     return tuple(
         FoundObject(
-            thing.id, thing.label, thing.score, thing.box_xyxy, thing.area_px, taken, thing.reason
+            instance.id,
+            instance.label,
+            instance.score,
+            instance.box_xyxy,
+            instance.area_px,
+            taken,
+            instance.reason,
         )
-        for thing, taken in both
+        for instance, taken in both
     )
 
 

@@ -1,8 +1,8 @@
 """Removal plans as files: for each photo a mask to paint on, and a JSON file with the objects.
 
 The mask is a PNG, white = filled. The JSON beside it, of the same name, holds everything that the
-second stage needs; docs/masks.md tells its fields. Of these, "remove" of each object is there to
-be edited.
+second stage needs; docs/masks.md describes its fields. Of these, "remove" of each object is meant
+to be edited.
 """
 
 import json
@@ -74,8 +74,8 @@ def write_plan(
         PhotoError: a file cannot be written, or the photo no longer be read.
     """
     height, width = plan.mask.shape
-    objects = sorted((*plan.instances, *plan.kept), key=lambda thing: thing.id)
-    going = {thing.id for thing in plan.instances}
+    objects = sorted((*plan.instances, *plan.kept), key=lambda instance: instance.id)
+    going = {instance.id for instance in plan.instances}
     head = {
         "cleanplate": __version__,
         "format": _FORMAT,
@@ -88,21 +88,22 @@ def write_plan(
     }
     described = [
         {
-            "id": thing.id,
-            "remove": thing.id in going,
-            "label": thing.label,
-            "label_id": label_id(thing.label, known),
-            "score": thing.score,
-            "box_xyxy": list(thing.box_xyxy),
-            "area_px": thing.area_px,
-            "chosen": thing.id in going,
-            "reason": thing.reason or None,
-            "protected": thing.id in plan.protected,
+            "id": instance.id,
+            "remove": instance.id in going,
+            "label": instance.label,
+            "label_id": label_id(instance.label, known),
+            "score": instance.score,
+            "box_xyxy": list(instance.box_xyxy),
+            "area_px": instance.area_px,
+            "chosen": instance.id in going,
+            "reason": instance.reason or None,
+            "protected": instance.id in plan.protected,
         }
-        for thing in objects
+        for instance in objects
     ]
     outlines = {
-        str(thing.id): encode_rle(thing.box_xyxy, thing.mask, (height, width)) for thing in objects
+        str(instance.id): encode_rle(instance.box_xyxy, instance.mask, (height, width))
+        for instance in objects
     }
     text = json.dumps(head, indent=2).removesuffix("\n}")
     text += f',\n  "objects": {_lines("[", described, "]")}'
@@ -120,7 +121,7 @@ def read_plan(
         photo: whose plan it is.
         picture: the same, read.
         masks: where plans lie.
-        again: what will look at the filled holes again.
+        again: the models that recheck the filled holes.
 
     Raises:
         PhotoError: there is none, it is not of this photo, or it cannot be understood; or it is to
@@ -154,9 +155,9 @@ def read_plan(
         made, looks = found_by.segmenter, again.segmenter
         raise PhotoError(
             photo.source,
-            f"its mask was made with the segmenter {made}, and this run looks again with {looks}"
+            f"its mask was made with the segmenter {made}, and this run rechecks with {looks}"
             if made != looks
-            else "its mask was made by other examples than those that this run looks again by",
+            else "its mask was made with other examples than this run rechecks with",
             "fill such masks in a run of their own",
         )
     return plan
@@ -216,8 +217,8 @@ def _parse(content: Mapping[str, Any], picture: Photo) -> tuple[RemovalPlan, dic
         remove[number] = _typed(entry, "remove", bool)
         box, mask = _outline(content["outlines"][str(number)], entry["box_xyxy"], picture.size_hw)
         reason = entry["reason"] or ""
-        thing = Instance(number, str(entry["label"]), float(entry["score"]), box, mask, reason)
-        (objects if _typed(entry, "chosen", bool) else kept).append(thing)
+        instance = Instance(number, str(entry["label"]), float(entry["score"]), box, mask, reason)
+        (objects if _typed(entry, "chosen", bool) else kept).append(instance)
         if _typed(entry, "protected", bool):
             protected.add(number)
     missing = content["outlines"].keys() - {str(number) for number in remove}

@@ -35,7 +35,7 @@ class PageWriter:
     Args:
         path: the page.
         about: what to say of the run as a whole: label -> text.
-        largest_bytes: size from which on thumbnails are left out.
+        largest_bytes: size from which on thumbnails are omitted.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ _QUALITY = 60  # of WebP: at 160 px it takes 2 to 4 kB a picture
 
 
 def make_thumbnails(image: RGBImage, removal: Removal | None = None) -> Thumbnails:
-    """Return small pictures of a photo, and of what became of it if it was changed.
+    """Return thumbnails of a photo, and of what became of it if it was changed.
 
     Args:
         image: (H, W, 3) uint8, RGB. Not modified.

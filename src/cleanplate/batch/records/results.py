@@ -191,8 +191,8 @@ def parse_result(text: str, photo: PlannedPhoto) -> PhotoResult:
     content: dict[str, Any] = json.loads(text)
     for name in ("found", "remaining"):
         content[name] = tuple(
-            FoundObject(**{**thing, "box_xyxy": tuple(thing["box_xyxy"])})
-            for thing in content[name]
+            FoundObject(**{**instance, "box_xyxy": tuple(instance["box_xyxy"])})
+            for instance in content[name]
         )
     content["size_hw"] = content["size_hw"] and tuple(content["size_hw"])
     content["notes"] = tuple(content["notes"])

@@ -1,4 +1,4 @@
-"""What was done with every photo of a run: as a report tells it, and as a journal compares it."""
+"""What was done with every photo of a run: as a report states it, and as a journal compares it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,7 +45,7 @@ def describe_settings(job: Job) -> dict[str, object]:
 def job_of(settings: Mapping[str, Any]) -> Job:
     """Return the job that `describe_settings` described, set to replace what exists.
 
-    Its examples are left out: see `examples_of_run`.
+    Its examples are excluded: see `examples_of_run`.
 
     Raises:
         InputError: it cannot be understood.
@@ -70,7 +70,7 @@ def job_of(settings: Mapping[str, Any]) -> Job:
 def settings_in_words(job: Job, models: ModelNames) -> Mapping[str, str]:
     """Return option or model -> value; two runs with equal ones make the same of the same photo.
 
-    What has its default is left out, so that a new option changes nothing for old journals.
+    Options at their default are omitted, so that a new option changes nothing for old journals.
 
     Args:
         job: what is done with every photo.

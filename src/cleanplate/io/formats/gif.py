@@ -85,7 +85,7 @@ class GifFormat(ImageFormat):
             images = [block for block in blocks if block.kind == _IMAGE]
             check_one_frame(len(images), "frames (animated GIF)")
             if not images:
-                raise UnsupportedImageError("damaged GIF: it holds no picture", DAMAGED_ADVICE)
+                raise UnsupportedImageError("damaged GIF: it holds no image", DAMAGED_ADVICE)
             image = images[0]
             left, top, *size_wh, flags = struct.unpack_from("<HHHHB", data, image.start + 1)
         except (struct.error, IndexError) as error:
@@ -94,7 +94,7 @@ class GifFormat(ImageFormat):
             ) from error
         if (left, top, *size_wh) != (0, 0, width, height):
             raise UnsupportedImageError(
-                "a GIF whose picture does not cover its canvas is not supported",
+                "a GIF whose frame does not cover its canvas is not supported",
                 "convert it to PNG",
             )
         if flags & _HAS_TABLE:
@@ -168,7 +168,7 @@ def _extensions(
     """Return the blocks that are copied, and notes on the others."""
     others = [block for block in blocks if block is not image]
     kept = [block for block in others if not contains_image(_content(data, block))]
-    notes = ("an extension of it holds a picture and is not carried over",)
+    notes = ("an extension of it contains an image and is not carried over",)
     return kept, notes if len(kept) < len(others) else ()
 
 

@@ -1,4 +1,4 @@
-"""HEIC and AVIF: the coded image is written again, all other items stay as they are.
+"""HEIC and AVIF: the image is re-encoded, all other items are kept unchanged.
 
 Both are lossy: an image is decoded, and encoded again at a high fixed quality with the bit depth,
 chroma subsampling and colour description it had. Alpha is an image of its own in these files and is
@@ -59,7 +59,7 @@ from cleanplate.types import Mask, RGBImage
 Codec = Literal["HEVC", "AV1"]
 
 QUALITY: dict[Codec, int] = {"HEVC": 85, "AV1": 90}
-"""Of 100. docs/formats.md tells what they change and add; neither format states how it was made."""
+"""Of 100. docs/formats.md states their effect; neither format records the encoder's settings."""
 
 _PRESET = "ultrafast"  # of x265: a seventh of the time of its default, for files a seventh larger
 
@@ -130,12 +130,12 @@ class HeicFormat(ImageFormat):
         file = parse_heif(data)
         if b"moov" in file.other_boxes:
             raise UnsupportedImageError(
-                "it holds a sequence of pictures, and only single pictures can be edited",
-                "split it into single pictures first",
+                "it holds an image sequence, and only single images can be edited",
+                "split it into single images first",
             )
         if not file.items:
-            raise UnsupportedImageError("damaged HEIF or AVIF: it holds no picture", DAMAGED_ADVICE)
-        check_one_frame(_count_pictures(file), "pictures (HEIF)")
+            raise UnsupportedImageError("damaged HEIF or AVIF: it holds no image", DAMAGED_ADVICE)
+        check_one_frame(_count_pictures(file), "images (HEIF)")
         primary = file.items[file.primary]
         height, width = _stored_size(primary)
         check_pixel_count((height, width), max_pixels)
@@ -371,7 +371,7 @@ def _image_only(file: HeifFile, alpha: Collection[int]) -> bytes:
 def _apply_transforms(
     raster: npt.NDArray[np.generic], transforms: Collection[Property]
 ) -> npt.NDArray[np.generic]:
-    """Return the stored image as it is meant to be seen; a view."""
+    """Return the stored image upright; a view."""
     for transform in transforms:
         value = transform.data[0] if transform.data else 0
         if transform.type == b"irot":
@@ -436,7 +436,7 @@ def _dropped_image_notes(file: HeifFile) -> tuple[str, ...]:
             continue
         urn = kind.data[4:].split(b"\x00")[0] if kind is not None else b"?"
         names = (name for part, name in _AUXILIARY_NAMES if part in urn.lower())
-        name = next(names, f"auxiliary picture {urn.decode('latin-1')}")
+        name = next(names, f"auxiliary image {urn.decode('latin-1')}")
         notes.append(f"its {name} is not carried over")
     if any(item.type == b"tmap" for item in file.items.values()):
         notes.append("its HDR gain map is not carried over")

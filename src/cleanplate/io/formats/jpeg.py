@@ -1,4 +1,4 @@
-"""JPEG: the image is written again with its own tables, and as little else changes as possible.
+"""JPEG: the image is re-encoded with the file's tables, and as little else changes as possible.
 
 A JPEG cannot be edited without encoding it again, but encoding again need not cost anything where
 nothing changed. Three things make unchanged blocks come out with the coefficients they had:
@@ -396,7 +396,7 @@ def select_segments(stream: Stream, *, keep_orientation: bool = False) -> Select
 
     Args:
         stream: the file.
-        keep_orientation: leave orientation and size as they are, for an image that is not turned.
+        keep_orientation: keep orientation and size, for an image that is not turned.
     """
     kept: list[Segment] = []
     notes: list[str] = []
@@ -426,7 +426,7 @@ def select_segments(stream: Stream, *, keep_orientation: bool = False) -> Select
             kept.append(clean)
     if stream.trailer_bytes > 1:  # one byte of padding is no news
         notes.append(
-            f"{stream.trailer_bytes} bytes after the picture (previews, a second picture, a gain "
+            f"{stream.trailer_bytes} bytes after the image (previews, a second image, a gain "
             "map or a video clip) are not carried over"
         )
     return SelectedSegments(tuple(kept), orientation, tuple(dict.fromkeys(notes)))
@@ -459,14 +459,14 @@ def _clean_segment(
 
 def _dropped_note(marker: int, payload: bytes) -> str:
     if marker == APP2 and payload.startswith(b"MPF\x00"):
-        return "the index of further pictures (MPF) is not carried over"
+        return "the index of further images (MPF) is not carried over"
     if marker == APP1 and payload.startswith(_EXTENDED_XMP_ID):
-        return "its extended XMP data (depth maps, second pictures) are not carried over"
+        return "its extended XMP data (depth maps, second images) are not carried over"
     if marker == APP0 and payload.startswith(b"JFXX\x00"):
         return "its JFIF thumbnail is not carried over"
     identifier = re.match(rb"[\x20-\x7e]{2,40}", payload)
     name = f" ({identifier.group().decode('ascii').strip()})" if identifier else ""
-    return f"its APP{marker - APP0} data{name} are not carried over, they may hold a picture"
+    return f"its APP{marker - APP0} data{name} are not carried over, they may contain an image"
 
 
 def _split(marker: int, identifier: bytes, data: bytes) -> list[Segment]:

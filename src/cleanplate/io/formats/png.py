@@ -223,7 +223,7 @@ def _decode_16bit(picture: list[Chunk], header: _Header) -> Samples16:
     encoded = np.frombuffer(serialize_chunks(picture), dtype=np.uint8)
     array = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
     if array is None or array.dtype != np.uint16 or array.shape[:2] != header.size_hw:
-        raise ValueError("its picture data cannot be decoded")
+        raise ValueError("its image data cannot be decoded")
     array = array.reshape(height, width, -1)
     if header.kind == "rgb":
         order = (2, 1, 0, 3)[: array.shape[2]]
@@ -241,7 +241,7 @@ def _check_length(picture: list[Chunk], expected_bytes: int) -> None:
             length += len(unpacker.decompress(data, 1 << 20))
             data = unpacker.unconsumed_tail
     if length < expected_bytes:
-        raise ValueError("the picture data are truncated")
+        raise ValueError("the image data are truncated")
 
 
 def _split(raster: Raster, header: _Header, container: PngContainer) -> tuple[RGBImage, Samples]:
@@ -381,7 +381,7 @@ def _clean_chunk(chunk: Chunk, *, has_exif: bool) -> tuple[Chunk | None, tuple[s
     if chunk.type in _STILL_TRUE or (is_safe_to_copy and not contains_image(chunk.data)):
         return chunk, ()
     name = chunk.type.decode("ascii", "replace")
-    return None, (f"its {name} chunk is not carried over, it belongs to the unedited picture",)
+    return None, (f"its {name} chunk is not carried over, it describes the unedited image",)
 
 
 def _clean_xmp_chunk(chunk: Chunk) -> tuple[Chunk | None, tuple[str, ...]]:
@@ -419,7 +419,7 @@ def _clean_raw_profile(
         return (None if has_exif else Chunk(b"eXIf", profile.removeprefix(EXIF_ID))), ()
     if contains_image(profile) or match.group(1) in (b"xmp", b"8bim", b"APP1"):
         kind = match.group(1).decode("ascii")
-        return None, (f"its text profile {kind!r} is not carried over, it may hold a picture",)
+        return None, (f"its text profile {kind!r} is not carried over, it may contain an image",)
     return chunk, ()
 
 

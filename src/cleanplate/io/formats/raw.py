@@ -3,7 +3,7 @@
 A RAW file cannot be written again, so this is the one format that is not kept. The choices: the
 camera's white balance, LibRaw's default demosaicing, the sRGB colour space with its own curve, and
 no automatic brightness. So photos of a series stay alike and no highlight is clipped that the
-sensor holds; the result may look darker than the camera's JPEG.
+sensor holds; the result may appear darker than the camera's JPEG.
 
 RAW files of most makers are variants of TIFF, and Exif is read from their directories. Fujifilm's
 is read from the JPEG preview, Canon's CR3 has it in boxes. Exif in proprietary forms is not read.

@@ -154,7 +154,7 @@ class TiffFormat(ImageFormat):
         )
         notes = list(metadata.notes)
         if reduced:
-            notes.append("the reduced copies of the picture in it are not carried over")
+            notes.append("its reduced-resolution images are not carried over")
         if file.damaged:
             tags = ", ".join(str(tag) for tag in file.damaged)
             notes.append(f"damaged TIFF tags are not carried over: {tags}")
@@ -270,7 +270,7 @@ def _check_supported(page: Directory, layout: _Layout, max_pixels: int) -> None:
     """Raise for kinds of TIFF that could not be brought back as they came."""
     if _number(page, _SUBFILE, 0) & 1:
         raise UnsupportedImageError(
-            "its first picture is only a preview (a raw file?)", "develop it first"
+            "its first image is only a preview (a raw file?)", "develop it first"
         )
     if _number(page, 322, 1) * _number(page, 323, 1) > max(max_pixels, 1 << 20):
         raise UnsupportedImageError("damaged TIFF: impossibly large tiles", DAMAGED_ADVICE)
@@ -333,7 +333,7 @@ def _decode(file: TiffFile, page: Directory, layout: _Layout) -> Raster:
     for tag in _SINGLE_NUMBERS & picture.keys():  # Pillow warns of more than one
         picture[tag] = longs([_number(page, tag, 1)])
     if layout.extra is not None:
-        picture[_EXTRA] = shorts(layout.extra or 2)  # Pillow leaves out what is not alpha
+        picture[_EXTRA] = shorts(layout.extra or 2)  # Pillow drops what is not alpha
     bare = serialize_tiff(picture, strips, order=file.order, is_tiled=offsets_tag == 324)
     del strips  # one copy of the file less while it is decoded
     if layout.bits == 16:
@@ -365,7 +365,7 @@ def _decode_16bit(bare: bytes, layout: _Layout) -> Samples16:
 
     array = cv2.imdecode(np.frombuffer(bare, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None or array.dtype != np.uint16 or array.shape[:2] != layout.size_hw:
-        raise ValueError("its picture data cannot be decoded")
+        raise ValueError("its image data cannot be decoded")
     array = array.reshape(*layout.size_hw, -1)
     if array.shape[2] != layout.channels:
         raise ValueError(f"{array.shape[2]} channels instead of {layout.channels}")
@@ -460,7 +460,7 @@ def _clean_entry(tag: int, entry: Entry) -> tuple[Entry | None, tuple[str, ...]]
         kind = entry.type if entry.type in (1, 7) else 7
         return Entry(kind, len(clean.data), clean.data), clean.notes
     if entry.child is None and contains_image(entry.data):
-        return None, (f"TIFF tag {tag} holds a picture and is not carried over",)
+        return None, (f"TIFF tag {tag} contains an image and is not carried over",)
     return entry, ()
 
 

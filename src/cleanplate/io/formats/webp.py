@@ -141,7 +141,7 @@ def _stored_size(chunks: list[tuple[bytes, bytes]]) -> tuple[int, int]:
     if kind == b"VP8L" and len(content) >= 5 and content[0] == 0x2F:
         packed = int.from_bytes(content[1:5], "little")
         return (packed >> 14 & 0x3FFF) + 1, (packed & 0x3FFF) + 1
-    raise UnsupportedImageError("damaged WebP: it holds no picture", DAMAGED_ADVICE)
+    raise UnsupportedImageError("damaged WebP: it holds no image", DAMAGED_ADVICE)
 
 
 def _decode(data: bytes) -> npt.NDArray[np.uint8]:

@@ -40,7 +40,7 @@ def clean_exif(
     Args:
         data: the block, with or without "Exif\0\0" in front.
         size_hw: the image's size as stored, before it is turned upright.
-        keep_orientation: leave orientation and size as they are, for an image that is not turned.
+        keep_orientation: keep orientation and size, for an image that is not turned.
 
     Returns:
         The block; empty and with a note when its main directory cannot be read.

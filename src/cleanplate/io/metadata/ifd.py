@@ -72,7 +72,7 @@ class TiffFile:
         """
         offsets_tag, lengths_tag = (324, 325) if 324 in directory else (273, 279)
         if offsets_tag not in directory:
-            raise UnsupportedImageError("damaged TIFF: it holds no picture data", DAMAGED_ADVICE)
+            raise UnsupportedImageError("damaged TIFF: it holds no image data", DAMAGED_ADVICE)
         offsets = directory[offsets_tag].numbers()
         stated = directory.get(lengths_tag)
         lengths = stated.numbers() if stated is not None else ()
@@ -110,7 +110,7 @@ def parse_tiff(data: bytes) -> TiffFile:
             "damaged TIFF: the file is truncated", DAMAGED_ADVICE
         ) from error
     if not pages:
-        raise UnsupportedImageError("damaged TIFF: it holds no picture", DAMAGED_ADVICE)
+        raise UnsupportedImageError("damaged TIFF: it holds no image", DAMAGED_ADVICE)
     return TiffFile(data, order, is_big, tuple(pages), tuple(damaged))
 
 

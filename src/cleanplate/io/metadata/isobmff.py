@@ -105,7 +105,7 @@ def parse_heif(data: bytes) -> HeifFile:
 def serialize_heif(file: HeifFile) -> bytes:
     """Return a file of the items, which are numbered anew from 1 in their order.
 
-    References to items that are not in the file are left out.
+    References to items that are not in the file are omitted.
     """
     numbers = {old: new for new, old in enumerate(file.items, start=1)}
     if len(numbers) > _MAX_ITEMS:
@@ -160,7 +160,7 @@ def _read(data: bytes) -> HeifFile:
         return HeifFile(brands[0], brands[1:], 0, {}, (), others)
     parts = {kind: (start, end) for kind, start, end in walk_boxes(data, meta[0] + 4, meta[1])}
     if not {b"iinf", b"iloc", b"pitm", b"iprp"} <= parts.keys():
-        raise _damaged("it holds no picture")
+        raise _damaged("it holds no image")
     primary_code = ">I" if data[parts[b"pitm"][0]] else ">H"
     (primary,) = struct.unpack_from(primary_code, data, parts[b"pitm"][0] + 4)
     contents = _contents(data, *parts[b"iloc"], parts.get(b"idat", (0, 0)))
@@ -170,7 +170,7 @@ def _read(data: bytes) -> HeifFile:
         for number, item in _infos(data, *parts[b"iinf"])
     }
     if primary not in items:
-        raise _damaged("it holds no picture")
+        raise _damaged("it holds no image")
     references = _references(data, *parts[b"iref"]) if b"iref" in parts else ()
     return HeifFile(brands[0], brands[1:], primary, items, references, others)
 

@@ -36,18 +36,18 @@ def clean_xmp(data: bytes, *, keep_orientation: bool = False) -> CleanXmp:
     """Return the packet with tiff:Orientation 1 and nothing that shows or names another image.
 
     Everything else keeps its bytes. A packet that is not UTF-8, or that still holds an image under
-    a name unknown here, is dropped as a whole.
+    a name unknown here, is dropped completely.
 
     Args:
         data: the packet, in UTF-8.
-        keep_orientation: leave the orientation as it is, for an image that is not turned.
+        keep_orientation: keep the orientation, for an image that is not turned.
     """
     if b"\x00" in data[:64]:
         return CleanXmp(b"", ("its XMP data are not UTF-8 and are not carried over",))
     turned = data if keep_orientation else _ORIENTATION.sub(rb"\g<1>1", data)
     cleaned = _ATTRIBUTE.sub(b"", _ELEMENT.sub(b"", turned))
     if contains_image(cleaned):
-        return CleanXmp(b"", ("its XMP data hold a picture and are not carried over",))
+        return CleanXmp(b"", ("its XMP data contain an image and are not carried over",))
     if cleaned != turned:
-        return CleanXmp(cleaned, ("XMP entries about embedded pictures are not carried over",))
+        return CleanXmp(cleaned, ("XMP entries about embedded images are not carried over",))
     return CleanXmp(cleaned)
