@@ -237,7 +237,7 @@ def test_the_matrix_of_a_heic_is_used(matrix, full_range):
             lambda d: with_picture(
                 d, reference=b"auxl", properties=(Property(b"auxC", bytes(4) + b"urn:matte\0"),)
             ),
-            "its auxiliary picture urn:matte is not carried over",
+            "its auxiliary image urn:matte is not carried over",
         ),
         (lambda d: with_items(d, Item(b"tmap", b"x"), reference=b"dimg"), "its HDR gain map is"),
         (lambda d: d + struct.pack(">I4s", 12, b"mpvd") + b"film", "its mpvd box is not carried"),

@@ -169,7 +169,7 @@ def test_photoshop_thumbnails_go_and_iptc_stays():
     [
         (0xE0, b"JFXX\0\x10" + THUMBNAIL, "its JFIF thumbnail is not carried over"),
         (0xE1, b"http://ns.adobe.com/xmp/extension/\0" + bytes(40), "its extended XMP data"),
-        (0xE1, b"FLIR\0\x01\0\0", r"its APP1 data \(FLIR\) are not carried over, they may hold"),
+        (0xE1, b"FLIR\0\x01\0\0", r"its APP1 data \(FLIR\) are not carried over, they may contain"),
         (0xEB, b"JP\0\0jumbf c2pa", r"its APP11 data \(JP\) are not carried over"),
         (0xE4, bytes(30), "its APP4 data are not carried over"),
         (0xE2, b"urn:iso:std:iso:ts:21496:-1\0", r"its APP2 data \(urn:iso"),

@@ -199,7 +199,7 @@ def test_pictures_in_tags_layers_and_subifds_are_dropped_and_named():
         "its Photoshop layers are not carried over",
         "XMP entries about embedded images are not carried over",
         "a Photoshop preview is not carried over",
-        "TIFF tag 65001 holds a picture and is not carried over",
+        "TIFF tag 65001 contains an image and is not carried over",
         "damaged TIFF tags are not carried over: 34665",
     }
     after, _ = edited(before)
