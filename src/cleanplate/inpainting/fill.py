@@ -100,7 +100,7 @@ def _working_size(window: Window, inpainter: Inpainter) -> int | None:
 
     Networks continue stripes and stems crisply within their reach, and invent shapes beyond it. So
     it follows from the window's hole, such that no pixel is deeper than their reach, within limits;
-    for inpainters without a stated reach it is the working size.
+    for inpainters whose `reach_px` is None it is the working size.
     """
     size, reach_px = inpainter.working_size, reach_of(inpainter)
     if size is None or reach_px is None:
