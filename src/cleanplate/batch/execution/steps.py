@@ -85,7 +85,10 @@ def process_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> PhotoRes
             picture = read_photo(photo.source, raw_output=job.raw_output)
         if job.dry_run or job.step == "plan":
             return _plan(photo, picture, remover, job, clock)
-        removal = _remove(photo, picture, remover, job)
+        if job.step == "remove":
+            removal = remover(picture.pixels, options=job.options)
+        else:
+            removal = _fill(photo, picture, remover, job)
         clock.add(removal.timings_s)
         with clock.stage("write"):
             notes = _save(photo, picture, removal, job)
@@ -118,10 +121,8 @@ def _find_result(photo: PlannedPhoto) -> Path | None:
     return None
 
 
-def _remove(photo: PlannedPhoto, picture: Photo, remover: "Remover", job: Job) -> Removal:
-    """Do the step "remove" or "fill"."""
-    if job.step == "remove":
-        return remover(picture.pixels, options=job.options)
+def _fill(photo: PlannedPhoto, picture: Photo, remover: "Remover", job: Job) -> Removal:
+    """Fill what a plan or a mask of the user's says."""
     if job.own_plans is not None:
         again = Provenance(remover.segmenter.name, job.examples)
         return remover.fill(picture.pixels, read_plan(photo, picture, job.own_plans, again=again))

@@ -14,6 +14,8 @@ References:
     ConvNet for the 2020s, CVPR 2022, arXiv:2201.03545.
 """
 
+import functools
+
 from cleanplate.hub import Preprocessing
 from cleanplate.runtime import softmax
 from cleanplate.segmentation.base import NetworkSegmenter
@@ -38,35 +40,37 @@ class SemanticSegmenter(NetworkSegmenter):
     def _find(self, image: RGBImage, asked: tuple[str, ...]) -> list[Instance]:
         channels = self._channels(asked)
 
-        def predict(part: RGBImage) -> Probabilities:
-            return self.probabilities(part, (part.shape[0], part.shape[1]), channels)
-
         published = published_size(self._model.preprocessing, (image.shape[0], image.shape[1]))
         probabilities = predict_multiscale(
             image,
-            predict,
+            functools.partial(self.probabilities, channels=channels),
             first_pass=None
             if published is None
-            else self.probabilities(image, published, channels),
+            else self.probabilities(image, published, channels=channels),
             first_pass_side=FIRST_PASS_SIDE if published is None else max(published),
             max_concurrency=self._networks["segment"].max_concurrency,
         )
         return find_instances(probabilities, asked, image.shape[:2])
 
     def probabilities(
-        self, part: RGBImage, size_hw: tuple[int, int], channels: list[int] | slice = slice(None)
+        self,
+        part: RGBImage,
+        size_hw: tuple[int, int] | None = None,
+        *,
+        channels: list[int] | slice = slice(None),
     ) -> Probabilities:
         """Return the probability of some classes in an image or a part of one.
 
         Args:
             part: (h, w, 3) uint8, RGB.
-            size_hw: input size, px.
+            size_hw: input size, px; None: its own.
             channels: of the network's output.
 
         Returns:
             (C, h', w') float32 in [0, 1].
         """
-        return softmax(self._networks["segment"].run(self._input(part, size_hw))[0], channels)
+        pixels = self._input(part, size_hw or (part.shape[0], part.shape[1]))
+        return softmax(self._networks["segment"].run(pixels)[0], channels)
 
 
 def published_size(given: Preprocessing, size_hw: tuple[int, int]) -> tuple[int, int] | None:
