@@ -134,7 +134,8 @@ def test_masks_by_other_examples_are_filled_in_runs_of_their_own(cli, files, cof
     cli("plan", "in/with.jpg", "-o", "masks", *again)
     ran = cli("fill", "in", "--masks", "masks", "-o", "out", "--inpainter", "telea")
     assert ran.code == 1
-    assert "in/with.jpg: its mask was made by other examples than those that this run " in ran.err
+    assert "in/with.jpg: " in ran.err
+    assert "other examples" in ran.err
 
 
 def test_redo_goes_by_the_same_example_or_by_what_is_given(cli, files):
