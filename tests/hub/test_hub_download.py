@@ -113,7 +113,7 @@ def test_progress_is_told_up_to_the_end(address, folder):
     ("way", "error", "match"),
     [
         ("wrong", ChecksumError, r"abc\.onnx: SHA-256 \w{64}, the registered one is \w{64}; it is"),
-        ("short", ChecksumError, r"1,048,575 bytes, registered are 1,048,576; it is cut off"),
+        ("short", ChecksumError, r"1,048,575 bytes, registered are 1,048,576; it is truncated"),
         ("cut", WeightsError, "/cut/abc.onnx: the connection was cut; check the network"),
         ("gone", WeightsError, "the server answers 404 Not Found; .*--from or CLEANPLATE_MIRROR"),
         ("broken", WeightsError, "the server answers 503 Service Unavailable"),
