@@ -31,7 +31,7 @@ def edges_file() -> bytes:
 
 @pytest.mark.parametrize(
     "name",
-    [name for name, model in MODELS.items() if model.is_built_in and model.kind != "effects"],
+    [name for name, model in MODELS.items() if model.is_built_in],
 )
 def test_every_network_loads_on_the_cpu_and_says_so(name):
     create = {
