@@ -94,7 +94,7 @@ class RemovalOptions:
     """px, >= 0; margin around every object. None scales it with each object."""
 
     shadows: bool = False
-    """Remove the objects' shadows and reflections on the ground too, where they are evident."""
+    """Remove the objects' shadows and reflections too."""
 
     verify: bool = True
     """Recheck the filled holes, and fill again what is still detected there, at most twice."""

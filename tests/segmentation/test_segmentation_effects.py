@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from cleanplate.errors import ShapeMismatchError
-from cleanplate.segmentation.effects import EffectsDetector, find_effects
+from cleanplate.hub import get_model
+from cleanplate.segmentation.effects import EffectsDetector, find_effects, network
 from cleanplate.types import Instance
 
 
@@ -85,6 +86,10 @@ def test_objects_at_the_border_and_as_large_as_the_photo(detector, rng, box_xyxy
     assert (image == before).all()
 
 
+def test_its_size_is_that_of_the_registry():
+    assert get_model("effects.lite0").preprocessing.size_hw == (network._SIZE_PX,) * 2
+
+
 def test_an_empty_mask_casts_nothing(detector):
     image, mask, _ = scene("sun")
     assert not detector.find(image, np.zeros_like(mask)).any()
@@ -115,3 +120,12 @@ def test_what_a_kept_object_casts_too_stays():
     assert overlap(alone, cast) > 0.5
     assert not find_effects(image, [person], [instance_of(mask, 2)]).any()
     assert not find_effects(image, [], [person]).any()
+
+
+def test_a_kept_object_far_away_changes_nothing():
+    image, mask, _ = scene("sun")
+    far = np.zeros_like(mask)
+    far[400:410, 5:15] = True
+    person = instance_of(mask, 1)
+    expected = find_effects(image, [person], [])
+    np.testing.assert_array_equal(find_effects(image, [person], [instance_of(far, 2)]), expected)

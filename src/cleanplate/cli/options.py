@@ -213,7 +213,7 @@ class RemovalArguments:
             "--shadows/--no-shadows",
             metavar="",
             panel=HOW,
-            help="Also remove shadows and reflections on the ground, where evident.",
+            help="Also remove the shadows and reflections of the objects.",
             show_default="--no-shadows",
         ),
     ] = None

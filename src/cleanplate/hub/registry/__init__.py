@@ -102,7 +102,7 @@ def list_models(
     """Return the registered models, the built-in ones first.
 
     Args:
-        kind: "segmenter", "inpainter" or "prompter"; None returns all.
+        kind: "segmenter", "inpainter", "prompter" or "effects"; None returns all.
         commercial_only: only those whose publisher grants commercial use of the weights.
     """
     return tuple(

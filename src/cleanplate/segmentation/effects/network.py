@@ -14,7 +14,7 @@ from cleanplate.types import Box, Instance, Mask, RGBImage, check_image_and_mask
 
 DEFAULT_EFFECTS_MODEL = "effects.lite0"
 
-_SIZE_PX = 192  # the network's own size
+_SIZE_PX = 192  # the network's own size, that of the registry
 _CONTEXTS = (0.8, 1.1)  # of the object's longer side, on each side of it; both were trained on
 _BEYOND = (127 / 255,) * 3  # RGB beyond the photo's border
 _COVERED = 0.5  # share of a pixel from which on it is the object's
@@ -104,9 +104,9 @@ def find_effects(
         if cast.sum() <= _LARGEST_SHARE * instance.area_px:
             found |= cast
     for instance in kept:
-        if not found.any():
-            break
-        found &= ~detector.find(image, rasterize([instance], image.shape))
+        # Its window bounds what it can cast: far ones need no run of the network.
+        if found[_View(instance.box_xyxy, _CONTEXTS[-1], image.shape).slices].any():
+            found &= ~detector.find(image, rasterize([instance], image.shape))
     return found & ~rasterize([*removed, *kept], image.shape)
 
 
