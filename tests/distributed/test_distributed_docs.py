@@ -10,7 +10,11 @@ from PIL import Image
 PAGE = Path(__file__).parents[2] / "docs" / "cluster.md"
 FENCE = re.compile(r"^```python( spark)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray's and Spark's own
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),  # Ray's and Spark's own
+    pytest.mark.xdist_group("ray"),  # a running cluster would be connected to
+]
 
 
 def examples(*, spark: bool):

@@ -207,7 +207,7 @@ def test_the_whole_way_is_what_transformers_computes(shallow, astronaut):
     assert np.abs(segmenter._input(image) - pixels.numpy()).max() < 1.01 / 255 / min(deviation)
 
     # What it returns is what transformers finds, less what surer objects cover.
-    segmenter._prepare = lambda image: pixels.numpy()
+    segmenter._input = lambda image: pixels.numpy()
     (result,) = transformers.RfDetrImageProcessor().post_process_instance_segmentation(
         expected, target_sizes=[image.shape[:2]], return_binary_maps=True, top_k=QUERIES * 91
     )
