@@ -338,18 +338,70 @@ def test_the_help_tells_the_devices_and_defaults_there_are(cli, monkeypatch):
     assert shorts == {"-o", "-r", "-v", "-q"}
 
 
-def test_a_preset_names_the_models_that_are_not_given(cli, make_photo, monkeypatch):
-    make_photo("in/a.png", "person")
-    ran = cli("run", "in", "-o", "out", "--remove", "person", "--preset", "quick")
-    assert ran.code == 2
-    assert "'quick'" in ran.err
+@pytest.fixture
+def best(monkeypatch):
+    """Remember what a remover is made of, and install nothing of the preset `best`."""
     used = {}
     make = pipeline.Remover
     monkeypatch.setattr(pipeline, "Remover", lambda **models: used.update(models) or make(**models))
-    monkeypatch.setattr("cleanplate.hub.preset_models", lambda name: ("rfdetr", "lama"))
-    words = ("--remove", "person", "--preset", "best", "--inpainter", "telea")
-    assert cli("run", "in", "-o", "out", *words).code == 0
-    assert (used["segmenter"], used["inpainter"]) == ("rfdetr", "telea")
+    monkeypatch.setattr("cleanplate.hub.is_available", lambda model: model.is_built_in)
+    monkeypatch.setattr("cleanplate.hub.presets.is_available", lambda model: model.is_built_in)
+    return used
+
+
+def test_a_preset_takes_only_the_models_that_are_used(cli, make_photo, best):
+    make_photo("in/a.png", "person")
+    Image.new("L", (96, 64), 255).save("mask.png")
+    run = ("run", "in", "-o", "out", "--preset")
+    assert cli(*run, "quick", "--remove", "person").code == 2
+    assert cli(*run, "fast", "--remove", "person").code == 0
+    assert (best["segmenter"], best["inpainter"]) == (
+        "deeplabv3plus_lite2.voc",
+        "edgeconnect.photos",
+    )
+    for words, missing in (
+        (("run", "--remove", "person", "--inpainter", "telea"), ["rfdetr_seg_large.coco"]),
+        (("run", "--remove", "person", "--dry-run"), ["rfdetr_seg_large.coco"]),
+        (("plan", "--remove", "person"), ["rfdetr_seg_large.coco"]),
+        (("run", "--mask", "mask.png"), ["lama.places"]),
+        (("run", "--remove", "person", "--segmenter", "deeplabv3plus_lite2"), ["lama.places"]),
+        (("run", "--remove", "person"), ["rfdetr_seg_large.coco", "lama.places"]),
+    ):
+        ran = cli(words[0], "in", "-o", "none", "--preset", "best", *words[1:])
+        assert ran.code == 1, words
+        assert re.findall(r"models pull ([\w.]+)", ran.err) == missing
+        assert not Path("none").exists()
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_a_preset_is_pulled_when_asked_for_once(cli, make_photo, best, monkeypatch, answer):
+    make_photo("in/a.png", "person")
+    asked, pulled = [], []
+    monkeypatch.setattr("cleanplate.cli.installing.is_terminal", lambda stream: True)
+    monkeypatch.setattr("cleanplate.cli.installing.can_move_cursor", lambda: True)
+    monkeypatch.setattr("cleanplate.cli.installing.pull_and_report", pulled.append)
+    monkeypatch.setattr("cleanplate.hub.check_can_convert", lambda model: None)
+    monkeypatch.setattr(
+        "typer.confirm", lambda text, err: bool(asked.append(text)) or answer == "y"
+    )
+    ran = cli("run", "in", "-o", "out", "--remove", "person", "--preset", "best")
+    [question] = asked
+    for fact in ("rfdetr_seg_large.coco", "145 MB", "Apache-2.0", "lama.places", "208 MB"):
+        assert fact in question
+    if answer == "y":
+        assert ran.code == 0
+        assert [model.name for model in pulled] == ["rfdetr_seg_large.coco", "lama.places"]
+        assert (best["segmenter"], best["inpainter"]) == ("rfdetr_seg_large.coco", "lama.places")
+    else:
+        assert (ran.code, pulled) == (1, [])
+        assert "cleanplate models pull lama.places" in ran.err
+
+
+def test_short_names_of_models_are_completed(cli, make_photo, best):
+    make_photo("in/a.png", "person")
+    words = ("--segmenter", "rfdetr", "--inpainter", "edgeconnect.photos")
+    assert cli("run", "in", "-o", "out", "--remove", "person", *words).code == 0
+    assert best["segmenter"] == "rfdetr_seg_large.coco"
 
 
 def test_a_mask_file_serves_all_photos(cli, make_photo):

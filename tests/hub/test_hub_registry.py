@@ -10,8 +10,8 @@ import pytest
 
 from cleanplate import hub as models
 from cleanplate import inpainting, segmentation
-from cleanplate.errors import UnknownNameError, WeightsError
-from cleanplate.hub import list_models, preset_models, presets
+from cleanplate.errors import UnknownNameError
+from cleanplate.hub import list_models, preset_model, presets
 from cleanplate.hub.registry import MODELS, get_model, model_names
 from cleanplate.hub.registry.entry import Checkpoint
 from cleanplate.hub.store import find_file
@@ -249,21 +249,15 @@ def test_list_models_filters_by_kind_and_licence():
 # --- presets
 
 
-def test_the_fast_preset_is_built_in():
-    assert all(get_model(name).is_built_in for name in preset_models("fast"))
-
-
-def test_the_best_preset_names_what_to_pull_and_on_which_terms(tmp_path, monkeypatch):
-    monkeypatch.setenv("CLEANPLATE_HOME", str(tmp_path))
-    with pytest.raises(WeightsError, match=r"models pull rfdetr.*Apache-2\.0") as raised:
-        preset_models("best")
-    assert "cleanplate models pull lama.places" in str(raised.value)
-    with pytest.raises(UnknownNameError, match=r"unknown preset 'bset'.*Did you mean 'best'"):
-        preset_models("bset")
-
-
-def test_the_best_preset_uses_what_is_installed(monkeypatch):
-    monkeypatch.setattr(
-        presets, "is_available", lambda m: m.name in ("rfdetr_seg_small.coco", "lama.places")
-    )
-    assert preset_models("best") == ("rfdetr_seg_small.coco", "lama.places")
+@pytest.mark.parametrize("kind", ["segmenter", "inpainter"])
+def test_presets(kind, monkeypatch):
+    assert preset_model("fast", kind).is_built_in
+    monkeypatch.setattr(presets, "is_available", lambda model: False)
+    best = preset_model("best", kind)
+    assert best.can_be_pulled
+    assert best.licence.commercial != "no"  # it is pulled after one question
+    installed = ("rfdetr_seg_small.coco", "big_lama.places")
+    monkeypatch.setattr(presets, "is_available", lambda model: model.name in installed)
+    assert preset_model("best", kind).name in installed
+    with pytest.raises(UnknownNameError, match=r"'bset'.*Did you mean 'best'"):
+        preset_model("bset", kind)

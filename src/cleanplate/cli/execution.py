@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 import typer
 
 from cleanplate.cli.console import print_note
+from cleanplate.cli.installing import ask_to_pull
 from cleanplate.cli.messages import count_of
 from cleanplate.cli.options import ModelOptions, RemovalArguments
 from cleanplate.cli.progress import ProgressReporter
@@ -20,10 +21,14 @@ from cleanplate.labels import ALL, resolve_labels
 
 if TYPE_CHECKING:
     from cleanplate.batch import Example, Job, ModelNames, PhotoResult, Resources, RunPlan
+    from cleanplate.hub import ModelKind
     from cleanplate.options import RemovalOptions
     from cleanplate.remover import Remover
 
 NOTHING_TO_REMOVE = "nothing to remove; give --remove, such as --remove person,car"
+
+KINDS: "tuple[ModelKind, ...]" = ("segmenter", "inpainter")
+"""The models of a run, as `check_models` takes them."""
 
 _SIGNALS = ("SIGTERM", "SIGHUP")  # the second when a terminal is closed; not on Windows
 
@@ -263,30 +268,38 @@ def check_name(kind: str, name: str, known: Collection[str]) -> None:
         raise UnknownNameError(kind, name, known)
 
 
-def check_models(models: ModelOptions) -> ModelOptions:
-    """Return the models and the device, those of a preset by name, after checking that all exist.
+def check_models(models: ModelOptions, needed: "Collection[ModelKind]" = KINDS) -> ModelOptions:
+    """Return the models by their full names, those of a preset among them, all of which exist.
+
+    On a terminal, offers to pull what a preset lacks.
+
+    Args:
+        models: as given.
+        needed: the kinds that the run uses; only these are taken from a preset.
 
     Raises:
         UnknownNameError: a name is unknown; the message lists the known ones.
         WeightsError: a model of the preset is not installed; the message says how to install it.
     """
     from cleanplate import inpainting
-    from cleanplate.hub import get_model, preset_models
+    from cleanplate.hub import get_model, is_available, preset_model
     from cleanplate.runtime import DEVICES
 
     check_name("device", models.device, DEVICES)
-    if models.preset is not None:
-        segmenter, inpainter = preset_models(models.preset)
-        models = replace(
-            models,
-            segmenter=models.segmenter or segmenter,
-            inpainter=models.inpainter or inpainter,
-        )
+    names: dict[str, str] = {}
     if models.segmenter is not None:
-        get_model(models.segmenter, "segmenter")
+        names["segmenter"] = get_model(models.segmenter, "segmenter").name
     if models.inpainter is not None:
-        inpainting.find_inpainter(models.inpainter)
-    return models
+        model = inpainting.find_inpainter(models.inpainter)
+        names["inpainter"] = models.inpainter if model is None else model.name
+    if models.preset is not None:
+        kinds = [kind for kind in needed if kind not in names]
+        chosen = {kind: preset_model(models.preset, kind) for kind in kinds}
+        missing = [model for model in chosen.values() if not is_available(model)]
+        if missing:
+            ask_to_pull(missing, why=f"preset {models.preset!r}")
+        names |= {kind: model.name for kind, model in chosen.items()}
+    return replace(models, **names)
 
 
 def check_inputs_are_no_labels(inputs: Sequence[Path], remove: Sequence[str]) -> None:

@@ -377,8 +377,8 @@ class ModelOptions:
         option(
             metavar="fast|best",
             panel=HOW,
-            help="Segmenter and inpainter, unless given: fast, the built-in ones; or best, the "
-            "best that are installed.",
+            help="Segmenter and inpainter, unless given: fast, the built-in ones; or best, "
+            "RF-DETR-Seg and LaMa. What is not installed is offered for download.",
         ),
     ] = None
     segmenter: Annotated[

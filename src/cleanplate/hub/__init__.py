@@ -1,13 +1,15 @@
 """Model registry, download, conversion and local storage."""
 
+from cleanplate.hub.convert import check_can_convert
 from cleanplate.hub.download import MIRROR_VARIABLE, OFFLINE_VARIABLE, Progress, checksum_of
 from cleanplate.hub.install import import_model, pull_model
-from cleanplate.hub.presets import PRESETS, preset_models
+from cleanplate.hub.presets import PRESETS, preset_model
 from cleanplate.hub.registry import (
     MODELS,
     Checkpoint,
     Model,
     ModelFile,
+    ModelKind,
     Preprocessing,
     get_model,
     list_models,
@@ -40,8 +42,10 @@ __all__ = [
     "Manifest",
     "Model",
     "ModelFile",
+    "ModelKind",
     "Preprocessing",
     "Progress",
+    "check_can_convert",
     "checksum_of",
     "find_file",
     "get_model",
@@ -52,7 +56,7 @@ __all__ = [
     "is_installed",
     "list_models",
     "model_names",
-    "preset_models",
+    "preset_model",
     "pull_model",
     "read_file",
     "read_manifest",

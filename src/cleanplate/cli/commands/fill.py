@@ -27,7 +27,7 @@ from cleanplate.cli.progress import ProgressReporter
 from cleanplate.errors import InputError
 
 
-@expand_options(omit=("preset", "segmenter", "untouched"))
+@expand_options(omit=("segmenter", "untouched"))
 def fill_command(
     *,
     inputs: Inputs,
@@ -63,7 +63,7 @@ def fill_command(
 
         check_name("raw output", outputs.raw_output, RESULT_SUFFIXES)
         raw_output = cast("RawOutput", outputs.raw_output)
-        check_models(models)
+        models = check_models(models, ["inpainter"])
         plan = batch.plan_photos(
             inputs,
             output,

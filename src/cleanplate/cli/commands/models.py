@@ -3,21 +3,19 @@
 import json
 import textwrap
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cleanplate.cli.console import can_move_cursor, print_error, print_line, print_note
+from cleanplate.cli.console import print_error, print_line
+from cleanplate.cli.installing import pull_and_report, report_installed, show_licence
 from cleanplate.cli.messages import count_of
 from cleanplate.cli.options import flag
 from cleanplate.errors import InputError, WeightsError
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
-    from cleanplate.hub import Checkpoint, Manifest, Model, ModelFile, Progress
+    from cleanplate.hub import Checkpoint, Model, ModelFile
 
 models_app = typer.Typer(help="List, show, install, verify and remove the networks.")
 
@@ -114,10 +112,8 @@ def pull_command(
         pull_model(name)
         print_line(f"{name} is already installed and verified")
         return
-    _show_licence(model)
-    with _shown_progress() as progress:
-        manifest = pull_model(name, accept_licence=accept_licence, mirror=source, progress=progress)
-    _report_installed(model, manifest)
+    show_licence(model)
+    pull_and_report(model, accept_licence=accept_licence, mirror=source)
 
 
 @models_app.command("import")
@@ -148,9 +144,9 @@ def import_command(
 
     model = get_model(name)
     if not own_weights:
-        _show_licence(model)
+        show_licence(model)
     manifest = import_model(name, files, accept_licence=accept_licence, own_weights=own_weights)
-    _report_installed(model, manifest)
+    report_installed(model, manifest)
 
 
 @models_app.command("verify")
@@ -284,63 +280,6 @@ def _state(model: "Model") -> str:
         "unstated": "installed",
         "own": "installed, your own weights",
     }[read_manifest(model).origin]
-
-
-def _show_licence(model: "Model") -> None:
-    commercial = {
-        "yes": "permits commercial use",
-        "no": "FORBIDS commercial use",
-        "unclear": "commercial use is not clearly granted",
-    }[model.licence.commercial]
-    print_note(f"{model.name}: licence {model.licence.spdx}, {commercial}")
-    print_note(f"  {model.licence.note}")
-    print_note(f"  {model.source}")
-
-
-def _report_installed(model: "Model", manifest: "Manifest") -> None:
-    size = sum(file.size_bytes for file in manifest.files.values())
-    print_line(f"{model.name} is installed, {size:,} bytes")
-    if manifest.origin == "unstated":
-        print_line("  its publisher states no checksum: the files were not verified")
-    if manifest.largest_difference:
-        parts = (f"{role} {value:.1e}" for role, value in manifest.largest_difference.items())
-        print_line(f"  converted; largest difference from the original: {', '.join(parts)}")
-
-
-@contextmanager
-def _shown_progress() -> "Iterator[Progress]":
-    """Yield a callback showing download progress: a bar on a terminal, a line elsewhere."""
-    if not can_move_cursor():
-        begun: set[str] = set()
-
-        def report(name: str, _come: int, size_bytes: int) -> None:
-            if name not in begun:
-                begun.add(name)
-                print_note(
-                    f"downloading {name}" + (f", {size_bytes:,} bytes" if size_bytes else "")
-                )
-
-        yield report
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def show(name: str, come: int, size_bytes: int) -> None:
-            if name not in tasks:
-                tasks[name] = bars.add_task(name)
-            bars.update(tasks[name], completed=come, total=size_bytes or None)
-
-        yield show
 
 
 def _as_json(model: "Model") -> dict[str, object]:

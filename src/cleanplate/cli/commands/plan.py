@@ -64,7 +64,7 @@ def plan_command(
     with handle_interrupts(reporter):
         from cleanplate import batch
 
-        models = check_models(models)
+        models = check_models(models, [] if removal.like else ["segmenter"])
         plan = batch.plan_photos(
             inputs,
             output,

@@ -44,7 +44,7 @@ _NOTE_EVERY_S = 10.0
             "report",
             "untouched",
         ),
-        *("preset", "threads", "workers", "max_memory", "fail_fast", "verbose"),
+        *("threads", "workers", "max_memory", "fail_fast", "verbose"),
     )
 )
 def ray_command(
@@ -148,7 +148,7 @@ def ray_command(
     from cleanplate.io import RESULT_SUFFIXES
     from cleanplate.remover import Remover
 
-    check_models(models)
+    models = check_models(models)
     check_name("raw output", outputs.raw_output, RESULT_SUFFIXES)
     check_name("kind of --untouched", untouched, ("copy", "skip"))
     share = Workers(count=workers, cpus=cpus_per_worker, gpus=gpus_per_worker)

@@ -69,7 +69,7 @@ def redo_command(
         from cleanplate import batch
         from cleanplate.segmentation import requested_labels
 
-        check_models(models)
+        models = check_models(models)
         source = source or output / "report.jsonl"
         _check_report(report, source, listed)
         names = batch.read_list(listed)

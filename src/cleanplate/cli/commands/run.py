@@ -42,6 +42,7 @@ from cleanplate.errors import InputError
 
 if TYPE_CHECKING:
     from cleanplate.batch import Job, RunPlan
+    from cleanplate.hub import ModelKind
     from cleanplate.remover import Remover
 
 _MANY = 1_000_000  # photos that may come while watching
@@ -130,7 +131,11 @@ def run_command(
         from cleanplate.io import RESULT_SUFFIXES, RawOutput
         from cleanplate.options import RemovalOptions
 
-        models = check_models(models)
+        needed: dict[ModelKind, bool] = {
+            "segmenter": not (mask or removal.like),
+            "inpainter": not dry_run,
+        }
+        models = check_models(models, [kind for kind, used in needed.items() if used])
         check_name("raw output", outputs.raw_output, RESULT_SUFFIXES)
         check_name("kind of --untouched", outputs.untouched, get_args(batch.Untouched))
         raw_output = cast("RawOutput", outputs.raw_output)

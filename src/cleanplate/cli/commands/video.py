@@ -9,6 +9,7 @@ import typer
 
 from cleanplate.cli.console import print_line, print_note
 from cleanplate.cli.execution import (
+    KINDS,
     NOTHING_TO_REMOVE,
     check_inputs_are_no_labels,
     check_models,
@@ -36,9 +37,7 @@ _MIN_SHARE = 0.005  # of the holes; less is not printed
 _STAGES = {"detect": "finding", "fill": "filling"}
 
 
-@expand_options(
-    omit=("point", "box", "preset", "only", "verify", "workers", "max_memory", "fail_fast")
-)
+@expand_options(omit=("point", "box", "only", "verify", "workers", "max_memory", "fail_fast"))
 def video_command(
     *,
     source: Annotated[
@@ -98,7 +97,7 @@ def video_command(
     with handle_interrupts(reporter):
         from cleanplate import batch, video
 
-        check_models(models)
+        models = check_models(models, ["inpainter"] if removal.like else KINDS)
         video.check_video(source, target, crf=crf, overwrite=overwrite)
         examples = batch.open_examples(removal.like or [], removal.like_mask or [])
         remover = load_remover(models, run.threads, examples)
