@@ -1,6 +1,10 @@
 """What has to come back of a clip does: times, sound, text, turns, colours, depth."""
 
+import os
+import sys
+from contextlib import suppress
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import cv2
@@ -177,6 +181,24 @@ def test_codec_pixels_and_colour_tags_stay(tmp_path, remover, rng, kind):
     outside = np.mean([psnr_db(a, b, m) for (a, b), m in zip(coded, away, strict=True)])
     assert outside > 33  # the encoder's loss alone
     assert not any(red(frame).any() for frame, _ in coded)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="scheduling policies are Linux's")
+def test_no_encoder_leaves_the_process_with_real_time_priority(tmp_path, remover, rng):
+    """SVT-AV1 gives it to the calling thread and to its own when root runs it."""
+    shown, _ = panned(rng, frames=3)
+    source = write_clip(tmp_path / "in.mp4", shown, codec="libsvtav1")
+    during = set()
+
+    def look(*_):
+        for thread in Path("/proc/self/task").iterdir():
+            with suppress(ProcessLookupError):  # it has ended
+                during.add(os.sched_getscheduler(int(thread.name)))
+
+    remove_from_video(source, tmp_path / "out.mp4", ["person"], remover=remover, on_progress=look)
+
+    assert during == {os.SCHED_OTHER}
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 def test_ten_bits_stay_ten(tmp_path, remover, rng):

@@ -10,6 +10,7 @@ import numpy as np
 
 from cleanplate.evaluation.metrics import psnr_db
 from cleanplate.types import Mask, RGBImage
+from cleanplate.video.writing import keep_scheduling
 
 TICKS = Fraction(1, 90000)
 RED = (220, 20, 20)
@@ -106,6 +107,8 @@ def write_clip(
         output.metadata.update(metadata or {})
         if chapters:
             output.set_chapters(chapters)
+        with keep_scheduling():
+            output.start_encoding()
         for image, time in zip(frames, times, strict=True):
             frame = av.VideoFrame.from_ndarray(image).reformat(format=pixel_format)
             frame.pts, frame.time_base = time, TICKS

@@ -7,6 +7,7 @@ picture: that cannot be avoided, and `DEFAULT_CRF` keeps it small.
 """
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -86,6 +87,28 @@ def check_storable(clip: Clip, target: Path) -> None:
                 f"its {kind} ({name}) cannot be written to {suffix} again",
                 f"leave it out first, e.g. with ffmpeg -i IN -c copy -{kind[0]}n OUT{suffix}",
             )
+
+
+@contextmanager
+def keep_scheduling() -> Iterator[None]:
+    """Undo the real-time scheduling that SVT-AV1 sets when it is opened by root.
+
+    Its threads, and the thread that opens it, would run before every other process of the machine
+    (SCHED_FIFO, priority 99), the latter until it ends.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    tasks = Path("/proc/self/task")
+    earlier = {task.name for task in tasks.iterdir()}
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        new = {task.name for task in tasks.iterdir()} - earlier
+        for thread in (0, *map(int, new)):  # 0: the calling one
+            with suppress(ProcessLookupError):
+                os.sched_setscheduler(thread, policy, parameters)
 
 
 class ClipWriter:
@@ -226,7 +249,8 @@ class ClipWriter:
         chapters = self._source.chapters()
         if chapters:
             self._output.set_chapters(chapters)
-        self._output.start_encoding()
+        with keep_scheduling():
+            self._output.start_encoding()
 
     def _add_video(self, stream: "av.VideoStream") -> "av.VideoStream":
         clip, source = self._clip, stream.codec_context
