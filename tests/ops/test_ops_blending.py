@@ -76,6 +76,20 @@ def test_an_offset_that_varies_is_corrected_all_along_the_border():
     assert error.max() <= 8
 
 
+def test_an_outlier_on_the_rim_does_not_colour_the_fill():
+    image = np.full((60, 100, 3), (120, 150, 210), np.uint8)  # a sky ...
+    mask = np.zeros((60, 100), np.bool_)
+    mask[15:45, 20:80] = True
+    image[45:49, 44:50] = 20  # ... and a foot that the mask missed
+    fill = np.full_like(image, (110, 140, 200))
+
+    result = paste(image, fill, mask)
+
+    away = mask.copy()
+    away[38:, 38:56] = False  # a few px from the foot
+    assert np.abs(result[away].astype(int) - (120, 150, 210)).max() <= 2
+
+
 def test_a_fill_that_meets_the_photo_is_taken_as_it_is(rng):
     image = rng.integers(0, 256, (31, 47, 3)).astype(np.uint8)
     mask = np.zeros((31, 47), np.bool_)

@@ -12,6 +12,8 @@ _SEAM_PX = 2  # width of the photo's rim around a hole that the fill is made to 
 _EVEN_CELLS = 1.5  # finer differences than this on the rim are no matter of colour
 _DECAY_PX = 1.5  # within which the finest differences on the rim fade out
 _CONTINUED_PX = 8  # ... and beyond which they count as gone
+_OUTLIER_SPREADS = 4.0  # median absolute deviations beyond the median difference on the rim ...
+_OUTLIER_LEVELS = 4.0  # ... plus this: beyond it the photo is no guide to the fill
 _LARGEST_FIELD = 1024  # cells along the long side of what is added to a fill
 _STRIP_PX = 2_000_000  # pixels that are worked on at a time
 _ACCURACY = 1e-3  # of the gradients' solution, relative to its first residual
@@ -41,7 +43,7 @@ def paste(image: RGBImage, fill: RGBImage, mask: Mask) -> RGBImage:
     hole, photo, made = mask[near], image[near], fill[near]
     kernel = np.ones((2 * _SEAM_PX + 1,) * 2, np.uint8)
     rim = (cv2.dilate(hole.view(np.uint8), kernel) > 0) & ~hole
-    shift, cell_px = _shift_field(photo, made, rim)
+    shift, cell_px = _shift_field(photo, made, _without_outliers(photo, made, rim))
     target = result[near]
     strip = max(1, _STRIP_PX // hole.shape[1])
     for row in range(0, hole.shape[0], strip):
@@ -59,6 +61,21 @@ def paste(image: RGBImage, fill: RGBImage, mask: Mask) -> RGBImage:
         inside = hole[rows][own]
         target[rows][own][inside] = np.clip(np.rint(shifted[own][inside]), 0, 255).astype(np.uint8)
     return result
+
+
+def _without_outliers(photo: RGBImage, made: RGBImage, rim: Mask) -> Mask:
+    """Return the rim without the pixels where photo and fill differ by far more than elsewhere.
+
+    They show a part of the object that the mask missed, whose colour must not bleed in.
+    """
+    difference = np.abs(photo[rim].astype(np.float32) - made[rim]).max(axis=1, initial=0)
+    if len(difference) == 0:
+        return rim
+    usual = float(np.median(difference))
+    spread = float(np.median(np.abs(difference - usual)))
+    kept = rim.copy()
+    kept[rim] = difference <= usual + _OUTLIER_SPREADS * spread + _OUTLIER_LEVELS
+    return kept
 
 
 def _continue_inwards(
