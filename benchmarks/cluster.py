@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from cleanplate.batch.job import Job
+from cleanplate.batch import Job
 from cleanplate.distributed.cluster import connected
 from cleanplate.distributed.config import Workers
 from cleanplate.distributed.driver import run_cluster

@@ -103,7 +103,7 @@ def test_modules_import_downwards_and_from_packages_only():
     ("module", "imported", "fault"),
     [
         ("cleanplate.ops.masks", "cleanplate.io", "above"),
-        ("cleanplate.batch.job", "cleanplate.io.formats.jpeg", "inside"),
+        ("cleanplate.batch.records.settings", "cleanplate.io.formats.jpeg", "inside"),
         ("cleanplate.io.formats.jpeg", "cleanplate.io.metadata.exif", "inside"),
         ("cleanplate.io.formats.jpeg", "torch", "imports torch"),
     ],
@@ -116,7 +116,7 @@ def test_the_test_sees_faults(module, imported, fault):
     ("module", "imported"),
     [
         ("cleanplate.io.formats.jpeg", "cleanplate.io.metadata"),
-        ("cleanplate.io.formats.jpeg", "cleanplate.io.samples"),
+        ("cleanplate.io.formats.jpeg", "cleanplate.io.photo"),
         ("cleanplate.io.formats.jpeg", "cleanplate.types"),
         ("cleanplate.io", "cleanplate.io.files"),
     ],

@@ -15,7 +15,7 @@ from cleanplate import remover as pipeline
 from cleanplate.errors import InputError, ShapeMismatchError, UnknownNameError
 from cleanplate.inpainting import create_inpainter
 from cleanplate.inpainting import fill as filling
-from cleanplate.inpainting.fitting import inpaint_scaled
+from cleanplate.inpainting.base import inpaint_scaled
 from cleanplate.ops.masks import bounding_box, default_dilation_px, dilate
 from cleanplate.ops.tiling import plan_windows
 from cleanplate.options import RemovalOptions, Rules

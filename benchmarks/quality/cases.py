@@ -12,8 +12,8 @@ import numpy as np
 from cleanplate import Remover
 from cleanplate.errors import CleanplateError
 from cleanplate.io.files import read_photo
+from cleanplate.ops.filters import coverage
 from cleanplate.ops.masks import dilate_instance, rasterize
-from cleanplate.ops.resampling import coverage
 from cleanplate.types import Instance, Mask, RGBImage
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}

@@ -21,7 +21,7 @@ from PIL import Image
 from cleanplate import Remover
 from cleanplate.io.files import read_photo
 from cleanplate.labels import resolve_labels
-from cleanplate.ops.guided_filter import ColourGuide, apply_coefficients
+from cleanplate.ops.filters import ColourGuide, apply_coefficients
 from cleanplate.ops.masks import (
     bounding_box,
     default_dilation_px,

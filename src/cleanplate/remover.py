@@ -216,8 +216,9 @@ class Remover:
         The outlines of the former follow the photo at its own resolution. Each of the latter has
         its `reason`. The arguments are those of `__call__`, and so are the errors.
         """
-        selection, _ = self._select(open_photo(photo).pixels, _merged(classes, options))
-        return list(selection.chosen), list(selection.kept)
+        # Effects are no instances, and take a network of their own.
+        plan = self.plan(photo, None, replace(_merged(classes, options), shadows=False))
+        return list(plan.instances), list(plan.kept)
 
     def plan(
         self,
@@ -229,17 +230,45 @@ class Remover:
         boxes: Collection[PointBox] | None = None,
     ) -> RemovalPlan:
         """Return what a call would fill, for `fill` to do it; arguments and errors are the same."""
-        image, wanted = open_photo(photo).pixels, _merged(classes, options, points, boxes)
+        image, options = open_photo(photo).pixels, _merged(classes, options, points, boxes)
         start = time.perf_counter()
-        selection, resolved = self._select(image, wanted)
+        check_image(image)
+        size_hw = (image.shape[0], image.shape[1])
+        area_px("min_area", options.min_area, size_hw)
+        has_places = bool(options.points or options.boxes)
+        if has_places and options.rules.only:
+            raise InputError("only and points or boxes exclude each other; give one of them")
+        prompter = None
+        if has_places and (self._named[2] or not options.classes):
+            prompter = self.prompter
+        if prompter is not None:
+            selection = _outline(image, options, prompter)
+        else:
+            asked = options.classes or ([ALL] if has_places else ())
+            labels, protected = requested_labels(asked, options.rules, self.segmenter.labels)
+            found = self.segmenter.segment(image, (*labels, *protected))
+            rules = options.rules
+            if has_places:
+                picked = pick_instances(found, options.points, options.boxes, size_hw)
+                rules = replace(rules, only=picked)
+            selection = select(
+                image,
+                found,
+                min_score=options.min_score,
+                min_area=options.min_area,
+                rules=rules,
+                protected_labels=protected,
+            )
+            options = replace(options, classes=labels)
+        selection = refine_outlines(image, selection)
         found_at = time.perf_counter()
-        mask = plan_mask(image, selection, resolved)
+        mask = plan_mask(image, selection, options)
         return RemovalPlan(
             mask=mask,
             instances=selection.chosen,
             kept=selection.kept,
             protected=selection.protected,
-            options=resolved,
+            options=options,
             timings_s={"find": found_at - start, "mask": time.perf_counter() - found_at},
         )
 
@@ -287,49 +316,6 @@ class Remover:
             removal = self._recheck(removal, plan)
             timings_s["verify"] = time.perf_counter() - start - timings_s["fill"]
         return replace(removal, timings_s={**timings_s, "total": time.perf_counter() - start})
-
-    def _select(self, image: RGBImage, options: RemovalOptions) -> tuple[Selection, RemovalOptions]:
-        """Return the objects, and the options with canonical labels as their classes."""
-        check_image(image)
-        size_hw = (image.shape[0], image.shape[1])
-        area_px("min_area", options.min_area, size_hw)
-        has_places = bool(options.points or options.boxes)
-        if has_places and options.rules.only:
-            raise InputError("only and points or boxes exclude each other; give one of them")
-        if has_places and (self._named[2] or not options.classes):
-            prompter = self.prompter
-            if prompter is not None:
-                return self._outline(image, options, prompter), options
-        classes: Collection[str] = options.classes
-        if has_places and not classes:
-            classes = [ALL]
-        labels, protected_labels = requested_labels(classes, options.rules, self.segmenter.labels)
-        found = self.segmenter.segment(image, (*labels, *protected_labels))
-        rules = options.rules
-        if has_places:
-            picked = pick_instances(found, options.points, options.boxes, size_hw)
-            rules = replace(rules, only=picked)
-        selection = select(
-            image,
-            found,
-            min_score=options.min_score,
-            min_area=options.min_area,
-            rules=rules,
-            protected_labels=protected_labels,
-        )
-        return refine_outlines(image, selection), replace(options, classes=labels)
-
-    def _outline(
-        self, image: RGBImage, options: RemovalOptions, prompter: InteractiveSegmenter
-    ) -> Selection:
-        """Return the objects that a prompter outlines."""
-        if options.rules != Rules():
-            raise InputError(
-                "rules choose among the instances that a segmenter finds; with a prompter, choose "
-                "by points and boxes alone"
-            )
-        found = outline_objects(image, options.points, options.boxes, prompter)
-        return refine_outlines(image, Selection(tuple(found)))
 
     def _recheck(self, removal: Removal, plan: RemovalPlan) -> Removal:
         """Fill again what is still detected, as long as that leaves less of it."""
@@ -379,6 +365,16 @@ class Remover:
             hidden = rasterize((it for it in plan.kept if it.id in plan.protected), mask.shape)
         filled = inpaint_holes(image, mask, self.inpainter, kept=kept, hidden=hidden)
         return Removal(image=filled, mask=mask.copy(), notes=notes)
+
+
+def _outline(image: RGBImage, options: RemovalOptions, prompter: InteractiveSegmenter) -> Selection:
+    """Return the objects that a prompter outlines."""
+    if options.rules != Rules():
+        raise InputError(
+            "rules choose among the instances that a segmenter finds; with a prompter, choose "
+            "by points and boxes alone"
+        )
+    return Selection(tuple(outline_objects(image, options.points, options.boxes, prompter)))
 
 
 def _merged(

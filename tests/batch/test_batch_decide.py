@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cleanplate.batch.job import Job
+from cleanplate.batch import Job
 from cleanplate.batch.planning.photo_list import PlannedPhoto
 from cleanplate.batch.records.decide import (
     InputState,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cleanplate.batch import Job
 from cleanplate.batch.execution import engine
 from cleanplate.batch.execution.engine import (
     Engine,
@@ -18,7 +19,6 @@ from cleanplate.batch.execution.engine import (
     photo_bytes,
     worker_count,
 )
-from cleanplate.batch.job import Job
 from cleanplate.batch.planning.mask_folder import MaskFiles
 from cleanplate.batch.planning.photo_list import plan_photos
 from cleanplate.errors import InputError

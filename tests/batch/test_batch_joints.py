@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cleanplate.batch import Job
 from cleanplate.batch.execution.engine import Engine, Resources
-from cleanplate.batch.job import Job
 from cleanplate.batch.planning.example_files import Example
 from cleanplate.batch.planning.photo_list import plan_photos
 from cleanplate.batch.records.journal import Journal

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from cleanplate.batch import Job
 from cleanplate.batch.execution.engine import Engine, Resources
-from cleanplate.batch.job import Job
 from cleanplate.batch.planning.mask_folder import MaskFiles
 from cleanplate.batch.planning.photo_list import plan_photos
 from cleanplate.batch.records.journal import Journal

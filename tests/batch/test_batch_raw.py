@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from cleanplate.batch import Job
 from cleanplate.batch.execution.engine import run_plan
-from cleanplate.batch.job import Job
 from cleanplate.batch.planning.photo_list import plan_photos
 from cleanplate.io.files import read_photo
 from cleanplate.options import RemovalOptions

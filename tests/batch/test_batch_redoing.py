@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cleanplate.batch.job import Job
+from cleanplate.batch import Job
 from cleanplate.batch.planning.mask_folder import MaskFiles
 from cleanplate.batch.planning.redo import plan_redo, read_list, read_report
 from cleanplate.batch.records.settings import describe_settings, job_of

@@ -8,8 +8,8 @@ import pytest
 import typer
 
 from cleanplate.cli import app
+from cleanplate.cli.console import ProgressReporter
 from cleanplate.cli.options import RunOptions, expand_options, option
-from cleanplate.cli.progress import ProgressReporter
 from cleanplate.errors import InputError
 
 SHARED = {"run", "plan", "fill", "redo", "video", "ray"}

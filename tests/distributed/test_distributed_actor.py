@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from cluster_standins import ColourSegmenter
 
-from cleanplate.batch.job import Job
+from cleanplate.batch import Job
 from cleanplate.distributed.actor import MAX_ATTEMPTS, PhotoActor
 from cleanplate.distributed.config import ClusterJob, RemoverFactory
 from cleanplate.distributed.history import write_started

@@ -19,7 +19,7 @@ pytestmark = [
 
 import ray  # noqa: E402
 
-from cleanplate.batch.job import Job  # noqa: E402
+from cleanplate.batch import Job  # noqa: E402
 from cleanplate.distributed.cluster import connected  # noqa: E402
 from cleanplate.distributed.config import Workers  # noqa: E402
 from cleanplate.distributed.driver import run_cluster  # noqa: E402

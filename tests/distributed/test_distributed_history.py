@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cleanplate.batch.job import Job
+from cleanplate.batch import Job
 from cleanplate.batch.records.results import FileState
 from cleanplate.distributed.config import ClusterJob
 from cleanplate.distributed.history import (

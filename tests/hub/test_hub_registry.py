@@ -69,7 +69,7 @@ def test_every_family_has_its_adapter(model):
     package = {"segmenter": segmentation, "inpainter": inpainting}.get(model.kind)
     if package is None:
         pytest.skip("has a package of its own")
-    module, adapter = package._FAMILIES[model.family]
+    module, adapter = package.base._FAMILIES[model.family]
     spec = importlib.util.find_spec(f"{package.__name__}.models.{module}")
     assert spec is not None
     source = spec.loader.get_source(spec.name)

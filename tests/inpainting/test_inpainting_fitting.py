@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cleanplate.inpainting.fitting import composite, inpaint_scaled, pad_to, planes_of
+from cleanplate.inpainting.base import composite, inpaint_scaled, pad_to, planes_of
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cleanplate.errors import PhotoError
-from cleanplate.io.storage.atomic import copy_photo, write_bytes_atomic
+from cleanplate.io.storage import copy_photo, write_bytes_atomic
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from cleanplate.io.metadata.isobmff import (
     parse_heif,
     serialize_heif,
 )
-from cleanplate.io.unsupported import UnsupportedImageError
+from cleanplate.io.photo import UnsupportedImageError
 
 
 def box(kind, *contents):

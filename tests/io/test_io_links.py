@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from cleanplate.errors import PhotoError
-from cleanplate.io.storage import links
-from cleanplate.io.storage.atomic import remove_leftovers
-from cleanplate.io.storage.links import link_photo
+from cleanplate.io import storage
+from cleanplate.io.storage import link_photo, remove_leftovers
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +30,7 @@ def test_a_link_has_the_content_and_replaces_what_was_there():
 
 
 def test_a_hard_link_is_said_with_what_it_means(monkeypatch):
-    monkeypatch.setattr(links, "_reflink", refuse)
+    monkeypatch.setattr(storage, "_reflink", refuse)
     [note] = link_photo(Path("a.jpg"), Path("out/a.jpg"))
     assert note.endswith("a.jpg: editing one of them in place edits both")
     assert Path("out/a.jpg").samefile("a.jpg")
@@ -39,7 +38,7 @@ def test_a_hard_link_is_said_with_what_it_means(monkeypatch):
 
 
 def test_a_link_to_a_link_is_one_to_the_photo(monkeypatch):
-    monkeypatch.setattr(links, "_reflink", refuse)
+    monkeypatch.setattr(storage, "_reflink", refuse)
     Path("b.jpg").symlink_to("a.jpg")
     link_photo(Path("b.jpg"), Path("out/b.jpg"))
     assert not Path("out/b.jpg").is_symlink()
@@ -47,8 +46,8 @@ def test_a_link_to_a_link_is_one_to_the_photo(monkeypatch):
 
 
 def test_where_nothing_can_be_linked_it_is_copied_and_said(monkeypatch):
-    monkeypatch.setattr(links, "_reflink", refuse)
-    monkeypatch.setattr(links, "_hard_link", refuse)
+    monkeypatch.setattr(storage, "_reflink", refuse)
+    monkeypatch.setattr(storage, "_hard_link", refuse)
     [note] = link_photo(Path("a.jpg"), Path("out/a.jpg"))
     assert "could not be linked" in note
     assert Path("out/a.jpg").read_text() == "photo"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanplate.ops.parallel import parallel_map
+from cleanplate.ops.tiling import parallel_map
 
 
 @given(items=st.lists(st.integers(), max_size=20), max_concurrency=st.integers(1, 5))

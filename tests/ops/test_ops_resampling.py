@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanplate.ops.resampling import coverage, resample
+from cleanplate.ops.filters import coverage, resample
 
 
 def ramp(height, width):

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cleanplate.errors import InputError
-from cleanplate.ops.guided_filter import ColourGuide, apply_coefficients, box_mean
+from cleanplate.ops.filters import ColourGuide, apply_coefficients, box_mean
 from cleanplate.ops.masks import bounding_box
 from cleanplate.segmentation.refinement import refine_outline
 from cleanplate.types import Instance

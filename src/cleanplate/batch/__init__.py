@@ -9,11 +9,9 @@ from cleanplate.batch.execution import (
     is_portable,
     parse_size,
     pass_bytes,
-    process_photo,
     run_bytes,
     run_plan,
 )
-from cleanplate.batch.job import Job, Untouched
 from cleanplate.batch.planning import (
     Example,
     MaskFiles,
@@ -47,6 +45,7 @@ from cleanplate.batch.records import (
     FileState,
     FoundObject,
     InputState,
+    Job,
     Journal,
     LastRecord,
     ModelNames,
@@ -57,6 +56,7 @@ from cleanplate.batch.records import (
     ReportWriter,
     SkipReason,
     Status,
+    Untouched,
     decide_photo,
     describe_models,
     describe_result,
@@ -124,7 +124,6 @@ __all__ = [
     "plan_of_masks",
     "plan_photos",
     "plan_redo",
-    "process_photo",
     "provenance_of_plans",
     "read_list",
     "read_report",

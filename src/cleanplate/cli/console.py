@@ -1,12 +1,32 @@
-"""Plain lines on standard output and standard error; no line is ever wrapped."""
+"""Standard output and error: lines that are never wrapped, and the progress of a run."""
 
 import codecs
 import io
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TextIO
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TextIO
+
+from cleanplate.cli.messages import (
+    STATUS_TEXTS,
+    cause_of,
+    count_of,
+    describe_details,
+    describe_difference,
+    describe_photo,
+    list_counts,
+)
+from cleanplate.cli.options import RunOptions
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from cleanplate.batch import PhotoResult
 
 _ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 
@@ -89,3 +109,237 @@ def name_stream_in_errors(stream: TextIO) -> Iterator[None]:
     except OSError as error:
         name = "standard output" if stream is sys.stdout else "standard error"
         raise OSError(error.errno, error.strerror, name) from error
+
+
+_SKIPPED = ("done", "exists", "other settings", "edited")
+_MAX_NAMES = 5  # of photos in the summary that may need a look; the report lists all of them
+
+
+class ProgressReporter:
+    """Show the progress of a run over photos, a clip or a cluster, and count its photos.
+
+    Lines about photos go to standard output, unless both streams are terminals: then only the bar
+    is shown, and `verbose` prints the lines above it. Errors go to standard error: at once when
+    `quiet`, which prints nothing else, otherwise at the end.
+
+    Args:
+        options: `quiet` and `verbose` are used.
+        note_every_s: seconds between two notes on standard error for `advance` and `finish_record`,
+            where no bar is shown.
+        max_failures: how many failures the summary lists; None: all.
+
+    Raises:
+        InputError: `quiet` and `verbose` are both set.
+    """
+
+    def __init__(
+        self, options: RunOptions, *, note_every_s: float = 30.0, max_failures: int | None = None
+    ) -> None:
+        options.check()
+        self.quiet, self.verbose = options.quiet, options.verbose
+        self.total = 0
+        self.counts: Counter[str] = Counter()
+        self.unsaved_masks = 0  # requested, but not made because their photos were skipped
+        self._note_every_s, self._max_failures = note_every_s, max_failures
+        self._removed: Counter[str] = Counter()  # objects by label
+        self._kept: Counter[str] = Counter()
+        self._remaining: list[str] = []  # photos in which something is still detected in a hole
+        self._differences: Counter[str] = Counter()  # settings, then and now -> photos
+        self._failures: list[str] = []
+        self._failure_count = 0
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._start = self._noted_at = time.perf_counter()
+
+    @property
+    def done(self) -> int:
+        """Number of photos that were processed, whatever the result."""
+        return sum(self.counts.values())
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything failed."""
+        return self._failure_count > 0
+
+    def __enter__(self) -> Self:
+        """Show the bar, if there is a terminal."""
+        self._start = self._noted_at = time.perf_counter()
+        if can_move_cursor() and not self.quiet:
+            self._progress = _make_bar()
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Remove the bar."""
+        if self._progress is not None:
+            self._progress.stop()
+
+    def expect(self, photos: int) -> None:
+        """Add photos to the total."""
+        self.total += photos
+        self._update_bar("", total=self.total)
+
+    def start_photo(self, source: Path) -> None:
+        """Show which photo is in progress."""
+        self._update_bar("", item=one_line(source.name))
+
+    def finish_photo(self, outcome: "PhotoResult") -> None:
+        """Show and count the outcome of a photo."""
+        self._count(
+            outcome.skipped or outcome.kept_by or outcome.status,
+            differences=outcome.notes if outcome.skipped == "other settings" else (),
+            cause=cause_of(outcome) if outcome.status == "failed" else None,
+        )
+        if outcome.skipped is None:
+            for instance in outcome.found:
+                (self._removed if instance.chosen else self._kept)[instance.label] += 1
+            if outcome.remaining:
+                self._remaining.append(str(outcome.source))
+        self._update_bar("", advance=1, rate=self._rate())
+        if not self.quiet:
+            lines = [describe_photo(outcome)]
+            if self.verbose:
+                lines.extend(describe_details(outcome))
+            self._print_lines(lines)
+
+    def finish_record(self, record: Mapping[str, Any]) -> None:
+        """Count a photo that another machine processed, by its line in the report."""
+        self._count(
+            record["skipped"] or record["status"],
+            differences=record["notes"] if record["skipped"] == "other settings" else (),
+            cause=record["error"] if record["status"] == "failed" else None,
+        )
+        self._note(f"{count_of(self.done, 'photo')} so far, {self._rate()}")
+
+    def advance(self, stage: str, done: int, total: int | None) -> None:
+        """Show how many frames of a clip a stage has done; None: the total is unknown."""
+        self._update_bar(stage, completed=done, total=total)
+        self._note(f"{stage}: {done}{f' of {total}' if total else ''} frames")
+
+    def fail(self, cause: str) -> None:
+        """Record an error; it is listed in the summary, or printed now if `quiet`."""
+        self._failure_count += 1
+        if self._max_failures is not None and len(self._failures) >= self._max_failures:
+            return
+        self._failures.append(cause)
+        if self.quiet:
+            print_error(cause)
+
+    def summarise(self) -> None:
+        """Print the counts, the time, and the failures with their causes."""
+        if self.quiet:
+            return
+        total = max(self.total, self.done)
+        parts = [f"{self.counts[status]} {text}" for status, text in STATUS_TEXTS.items()]
+        parts.append(f"{total - self.done} not processed")
+        counts = ", ".join(part for part in parts if not part.startswith("0 ")) or "none to process"
+        elapsed = time.perf_counter() - self._start
+        print_line(f"{count_of(total, 'photo')}: {counts}; {elapsed:.1f} s, {self._rate()}")
+        if total > 1:  # the line of a single photo says it already
+            self._print_objects()
+        for difference, count in self._differences.most_common():
+            print_line(describe_difference(count, difference))
+        if self.unsaved_masks:
+            print_line(
+                f"{count_of(self.unsaved_masks, 'mask')} not saved, of skipped photos; "
+                "--overwrite processes them again"
+            )
+        if self._remaining:
+            shown = ", ".join(self._remaining[:_MAX_NAMES])
+            more = len(self._remaining) - _MAX_NAMES
+            shown += f" and {more} more" if more > 0 else ""
+            print_line(
+                f"{count_of(len(self._remaining), 'photo')} may still show an object that was to "
+                f"be removed (-v and --report show where): {shown}"
+            )
+        if self._failures:
+            print_error(f"{self._failure_count} failed:")
+            for cause in self._failures:
+                print_note(f"  {cause}")
+            more = self._failure_count - len(self._failures)
+            if more > 0:
+                print_note(f"  and {more} more, listed in the report")
+
+    def summarise_interrupted(self, *, watching: bool = False) -> None:
+        """Print what was done before an interrupt; in a run that watches, it is the normal end."""
+        if self.done:
+            self.summarise()
+        if watching and self.done:
+            print_note("stopped watching, nothing half-written")
+        elif self.done:
+            of_total = f" of {count_of(self.total, 'photo')}" if self.total else " photos"
+            print_error(
+                f"interrupted: {self.done}{of_total} done, nothing half-written; the same command "
+                "without --overwrite does the rest"
+            )
+        else:
+            print_error("interrupted, nothing half-written; run the same command again")
+
+    def _count(self, status: str, *, differences: Iterable[str], cause: str | None) -> None:
+        self.counts[status] += 1
+        self._differences.update(differences)
+        if cause is not None:
+            self.fail(cause)
+
+    def _print_objects(self) -> None:
+        """Print how many objects of each label were removed and kept."""
+        verb = "removed" if self.counts["removed"] else "to remove"
+        parts = [
+            f"{words} {list_counts(counts)}"
+            for words, counts in ((verb, self._removed), ("kept", self._kept))
+            if counts
+        ]
+        if parts:
+            print_line("objects: " + "; ".join(parts))
+
+    def _rate(self) -> str:
+        processed = self.done - sum(self.counts[status] for status in _SKIPPED)
+        return f"{processed / max(time.perf_counter() - self._start, 1e-6):.1f} photos/s"
+
+    def _update_bar(self, stage: str, **values: Any) -> None:
+        if self._progress is None:
+            return
+        if stage not in self._tasks:
+            self._tasks[stage] = self._progress.add_task(stage, total=None, rate="", item="")
+        self._progress.update(self._tasks[stage], **values)
+
+    def _note(self, text: str) -> None:
+        """Print a note, unless the bar shows as much or the last note is recent."""
+        now = time.perf_counter()
+        if self._progress is None and not self.quiet and now - self._noted_at > self._note_every_s:
+            self._noted_at = now
+            print_note(text)
+
+    def _print_lines(self, lines: list[str]) -> None:
+        above_bar = self._progress is not None and is_terminal(sys.stdout)
+        for line in lines:
+            if not above_bar:
+                print_line(line)
+            elif self.verbose and self._progress is not None:
+                self._progress.console.print(
+                    one_line(line), markup=False, highlight=False, soft_wrap=True
+                )
+
+
+def _make_bar() -> "Progress":
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeLeft(),
+        TextColumn("{task.fields[item]}", markup=False),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Self
 
 import typer
 
-from cleanplate.cli.console import print_note
+from cleanplate.cli.console import ProgressReporter, print_note
 from cleanplate.cli.installing import ask_to_pull
 from cleanplate.cli.messages import count_of
 from cleanplate.cli.options import ModelOptions, RemovalArguments
-from cleanplate.cli.progress import ProgressReporter
 from cleanplate.errors import InputError, PhotoError, UnknownNameError
 from cleanplate.labels import ALL, resolve_labels
 

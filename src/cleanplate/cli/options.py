@@ -13,7 +13,7 @@ from cleanplate.errors import InputError
 from cleanplate.labels import ALL
 
 if TYPE_CHECKING:
-    from cleanplate.batch import PhotoFilter, Resources
+    from cleanplate.batch import Example, PhotoFilter, Resources, RunPlan
     from cleanplate.options import Point, PointBox, Region, Rules
     from cleanplate.remover import Remover
 
@@ -315,6 +315,27 @@ class RemovalArguments:
             )
         if report is not None:
             check_report(report, stay=(*like, *masks))
+
+    def examples(
+        self, plan: "RunPlan | None" = None, *, masks: Path | None = None
+    ) -> "tuple[Example, ...]":
+        """Open the examples.
+
+        Args:
+            plan: what will be written; it must not overwrite an example.
+            masks: the folder that masks are saved to, likewise.
+
+        Raises:
+            InputError: one cannot be read, or would be overwritten.
+        """
+        if not self.like:
+            return ()
+        from cleanplate.batch import check_examples_stay, open_examples
+
+        examples = open_examples(self.like, self.like_mask or [])
+        if plan is not None:
+            check_examples_stay(plan, examples, masks=masks)
+        return examples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

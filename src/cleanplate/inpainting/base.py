@@ -1,11 +1,38 @@
-"""The contract of inpainters, and the base of those that run networks."""
+"""The contract of inpainters, the base of those that run networks, and how they are made."""
 
+import importlib
 from abc import ABC, abstractmethod
-from typing import Protocol
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Any, Protocol
 
-from cleanplate.hub import get_model, read_file
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from cleanplate.errors import UnknownNameError
+from cleanplate.hub import Model, get_model, model_names, read_file
+from cleanplate.ops import coverage
 from cleanplate.runtime import Session
 from cleanplate.types import Mask, RGBImage, check_image_and_mask
+
+METHODS = ("telea", "navier-stokes")
+"""Inpainters that need no model."""
+
+DEFAULT_INPAINTER = "edgeconnect.photos"
+
+_MODELS = "cleanplate.inpainting.models"
+_FAMILIES = MappingProxyType(
+    {
+        "edgeconnect": ("edgeconnect", "EdgeConnectInpainter"),
+        "edgeconnect_published": ("edgeconnect", "PublishedEdgeConnectInpainter"),
+        "lama": ("lama", "LamaInpainter"),
+        "lama_onnx": ("lama", "FixedLamaInpainter"),
+        "migan": ("migan", "MIGANInpainter"),
+    }
+)
+"""Family of models -> module and class in `models`; imported when one is created."""
+
 
 DEFAULT_REACH_PX = 32.0
 """Chosen on contact sheets of EdgeConnect's fills."""
@@ -134,3 +161,120 @@ class NetworkInpainter(ABC):
     @abstractmethod
     def _inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
         """Inpaint with a mask that is not empty."""
+
+
+def pad_to(
+    image: RGBImage, mask: Mask, size_hw: tuple[int, int], *, border: int
+) -> tuple[RGBImage, Mask]:
+    """Return an image and its mask padded on the right and bottom.
+
+    Args:
+        image: (H, W, 3) uint8. Not modified.
+        mask: (H, W) bool. Not modified; padded like the image: copies of a hole are holes.
+        size_hw: not below (H, W).
+        border: padding mode, e.g. `cv2.BORDER_REPLICATE`; `cv2.BORDER_REFLECT` mirrors it with
+            the last pixel repeated, again and again if need be.
+    """
+    down, across = size_hw[0] - mask.shape[0], size_hw[1] - mask.shape[1]
+    padded = cv2.copyMakeBorder(image, 0, down, 0, across, border)
+    hole = cv2.copyMakeBorder(mask.view(np.uint8), 0, down, 0, across, border)
+    return np.asarray(padded, np.uint8), hole.astype(np.bool_)
+
+
+def composite(image: RGBImage, mask: Mask, filled: npt.NDArray[np.float32] | RGBImage) -> RGBImage:
+    """Return `image` with `filled` where `mask` is True, all other pixels unchanged.
+
+    Args:
+        image: (H, W, 3) uint8. Not modified.
+        mask: (H, W) bool.
+        filled: (H', W', 3) in [0, 255], H' >= H, W' >= W: padding is cropped. Rounded to
+            the nearest level, not down.
+    """
+    height, width = mask.shape
+    levels = np.clip(np.rint(filled[:height, :width]), 0, 255).astype(np.uint8)
+    return np.where(mask[..., None], levels, image).astype(np.uint8)
+
+
+def planes_of(image: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """Return (1, C, H, W), contiguous, of an (H, W, C) image."""
+    return np.ascontiguousarray(image.transpose(2, 0, 1)[None])
+
+
+def scale_for(mask: Mask, long_side: int | None) -> float:
+    """Return the scale, in (0, 1], at which `inpaint_scaled` inpaints; 1: nothing is scaled."""
+    return 1.0 if long_side is None else min(1.0, long_side / max(mask.shape))
+
+
+def inpaint_scaled(
+    inpaint: Callable[[RGBImage, Mask], RGBImage],
+    image: RGBImage,
+    mask: Mask,
+    long_side: int | None,
+) -> RGBImage:
+    """Inpaint at another size and scale the result back; never enlarge the input.
+
+    Args:
+        inpaint: see `Inpainter.inpaint`.
+        image: (H, W, 3) uint8. Not modified.
+        mask: (H, W) bool, True = fill.
+        long_side: px, at which to inpaint; None for the image's own.
+
+    Returns:
+        (H, W, 3) uint8, as smooth as the smaller image, outside the mask too.
+    """
+    height, width = mask.shape
+    scale = scale_for(mask, long_side)
+    if scale == 1:
+        return inpaint(image, mask)
+    size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+    # Every small pixel that a hole pixel contributes to is hole, or the object would bleed in.
+    filled = inpaint(small, coverage(mask, size_wh) > 0)
+    enlarged = cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(enlarged, np.uint8)
+
+
+def inpainter_names() -> tuple[str, ...]:
+    """Return every name that `create_inpainter` knows."""
+    return (*model_names("inpainter"), *METHODS)
+
+
+def find_inpainter(name: str) -> Model | None:
+    """Return the registered model called `name`, which may be a short name; None for a method.
+
+    Raises:
+        UnknownNameError: no such inpainter; the message lists the known names.
+    """
+    if name in METHODS:
+        return None
+    try:
+        return get_model(name, "inpainter")
+    except UnknownNameError:
+        raise UnknownNameError("inpainter", name, inpainter_names()) from None
+
+
+def create_inpainter(
+    name: str = DEFAULT_INPAINTER, *, device: str = "auto", threads: int | None = None
+) -> Inpainter:
+    """Return the inpainter called `name`, with its networks loaded.
+
+    Args:
+        name: one of `inpainter_names()`.
+        device: one of `cleanplate.runtime.DEVICES`; the methods without a model run on the
+            CPU whatever it is.
+        threads: CPU threads of one run; None uses every available core.
+
+    Raises:
+        UnknownNameError: no such inpainter; the message lists the known names.
+        WeightsError: it is not installed, or damaged; the message states how to install it.
+        DeviceError, MissingRuntimeError: see `cleanplate.runtime.session.Session`.
+    """
+    model = find_inpainter(name)
+    if model is None:
+        from cleanplate.inpainting.models.opencv import DiffusionInpainter
+
+        return DiffusionInpainter(name)
+    module, adapter = _FAMILIES[model.family]
+    create: Any = getattr(importlib.import_module(f"{_MODELS}.{module}"), adapter)
+    inpainter: Inpainter = create(name, device=device, threads=threads)
+    return inpainter

@@ -3,8 +3,14 @@
 import cv2
 import numpy as np
 
-from cleanplate.inpainting.base import Inpainter, is_sharp, max_concurrency, reach_of
-from cleanplate.inpainting.fitting import inpaint_scaled, scale_for
+from cleanplate.inpainting.base import (
+    Inpainter,
+    inpaint_scaled,
+    is_sharp,
+    max_concurrency,
+    reach_of,
+    scale_for,
+)
 from cleanplate.inpainting.texture_transfer import transfer_texture
 from cleanplate.ops import Window, bounding_box, disjoint_rounds, parallel_map, paste, plan_windows
 from cleanplate.types import Mask, RGBImage

@@ -8,8 +8,11 @@ atomically.
 from cleanplate.io.files import (
     PHOTO_SUFFIXES,
     SUFFIXES_BY_FORMAT,
+    AnyPhoto,
+    PhotoT,
     encode_photo,
     is_photo_name,
+    open_photo,
     read_photo,
     read_size,
     result_name,
@@ -22,7 +25,6 @@ from cleanplate.io.photo import (
     Photo,
     RawOutput,
 )
-from cleanplate.io.photo_kinds import AnyPhoto, PhotoT, open_photo
 from cleanplate.io.pillow_images import photo_from_pil, pil_from_photo
 from cleanplate.io.storage import (
     COPIED_NOTE,

@@ -7,8 +7,7 @@ import numpy as np
 
 from cleanplate.errors import PhotoError
 from cleanplate.io.files import read_photo
-from cleanplate.io.photo import Photo
-from cleanplate.io.samples import to_8bit, to_gray
+from cleanplate.io.photo import Photo, to_8bit, to_gray
 from cleanplate.io.storage import write_bytes_atomic
 from cleanplate.types import Mask
 

@@ -2,12 +2,283 @@
 
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, TypeVar
 
-from cleanplate.io.samples import Samples
-from cleanplate.types import Mask, RGBImage
+import numpy as np
+import numpy.typing as npt
+
+from cleanplate.errors import ShapeMismatchError
+from cleanplate.types import Mask, RGBImage, check_image_and_mask
+
+DAMAGED_ADVICE = "get an undamaged copy of the file"
+_PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError)
+"""What Pillow's plugins raise on damaged files; struct.error and zlib.error become one of these."""
+
+
+class UnsupportedImageError(Exception):
+    """Says what is wrong with a file and what to do; `read_photo` adds the file's name."""
+
+    def __init__(self, cause: str, advice: str) -> None:
+        self.cause, self.advice = cause, advice
+        super().__init__(f"{cause}; {advice}")
+
+
+def check_pixel_count(size_hw: tuple[int, int], max_pixels: int) -> None:
+    """Raise unless an image of this size, read from a file's header, may be decoded.
+
+    Args:
+        size_hw: height and width as the header states them.
+        max_pixels: largest allowed product.
+
+    Raises:
+        UnsupportedImageError: no pixels at all, or more than `max_pixels`.
+    """
+    height, width = size_hw
+    if height < 1 or width < 1:
+        raise UnsupportedImageError(
+            f"its header states a size of {width} x {height} px", DAMAGED_ADVICE
+        )
+    if height * width > max_pixels:
+        raise UnsupportedImageError(
+            f"{width} x {height} = {height * width} pixels are more than the limit of {max_pixels}",
+            "scale or split it",
+        )
+
+
+def check_one_frame(count: int, unit: str) -> None:
+    """Raise if a file holds more than one image.
+
+    Args:
+        count: how many it holds.
+        unit: what they are, in the plural, and of what format: "frames (APNG)".
+
+    Raises:
+        UnsupportedImageError: `count` is above 1; the message states it.
+    """
+    if count > 1:
+        raise UnsupportedImageError(
+            f"it holds {count} {unit}, and only single images can be edited",
+            f"split it into single {unit.split(' (', maxsplit=1)[0]} first",
+        )
+
+
+@contextmanager
+def translate_decoder_errors(kind: str) -> Iterator[None]:
+    """Turn what a decoder raises on damaged files into `UnsupportedImageError`.
+
+    Args:
+        kind: name of the format, for the message.
+    """
+    import struct
+    import zlib
+
+    try:
+        yield
+    except (*_PILLOW_ERRORS, struct.error, zlib.error) as error:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "truncated" in text or "broken data stream" in text:
+            text = "the file is truncated"
+        raise UnsupportedImageError(f"damaged {kind}: {text}", DAMAGED_ADVICE) from error
+
+
+Plane = npt.NDArray[np.uint8]
+"""(H, W) uint8."""
+
+Samples16 = npt.NDArray[np.uint16]
+"""(H, W, C) uint16: every sample of a 16-bit file, alpha last."""
+
+Raster = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+"""(H, W) or (H, W, C), in the file's own layout."""
+
+_Sample = TypeVar("_Sample", bound=np.generic)
+
+_DITHER_SEED = 0  # any fixed number: the same photo gives the same file
+_PALETTE_CHUNK = 4096  # colours compared with the palette at a time: 4096 x 256 x 3 int32 = 12 MiB
+
+# 16 bit to 8 bit, to the nearest: 65535 = 255 * 257, so that 0 and white are exact.
+_TO_8BIT = ((np.arange(65536, dtype=np.uint32) + 128) // 257).astype(np.uint8)
+_TO_8BIT.flags.writeable = False
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Samples:
+    """The part of a photo that its 8-bit RGB image does not hold; all of it upright.
+
+    Plain 8-bit RGB and grey need nothing here: their samples are in the image itself.
+    """
+
+    kind: Literal["gray", "rgb", "palette"] = "rgb"
+    bits: int = 8  # per sample: 1, 2, 4, 8 or 16
+    alpha: Plane | None = None  # 8 bit, the channel after the colours
+    alpha_is_opacity: bool = True  # False: padding or an unknown channel, kept all the same
+    samples16: Samples16 | None = None  # all samples when bits == 16
+    indices: Plane | None = None  # with kind "palette"
+    palette: npt.NDArray[np.uint8] | None = None  # (K, 3)
+    palette_alpha: npt.NDArray[np.uint8] | None = None  # (K,)
+    key: tuple[int, ...] | None = None  # the colour that counts as transparent, as 8 or 16 bit
+
+
+def apply_orientation(array: npt.NDArray[_Sample], orientation: int) -> npt.NDArray[_Sample]:
+    """Return the stored image upright; a view, not a copy.
+
+    Args:
+        array: (H, W) or (H, W, C), any dtype. Not modified.
+        orientation: Exif tag 0x0112; anything outside 2..8 changes nothing.
+
+    Returns:
+        (H, W, ...) for 1 to 4, (W, H, ...) for 5 to 8.
+
+    References:
+        CIPA DC-008-2019 (Exif 2.32), section 4.6.4, Orientation.
+    """
+    if orientation in (5, 6, 7, 8):
+        array = array.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return array
+
+
+def undo_orientation(array: npt.NDArray[_Sample], orientation: int) -> npt.NDArray[_Sample]:
+    """Undo `apply_orientation`."""
+    return apply_orientation(array, {6: 8, 8: 6}.get(orientation, orientation))
+
+
+def to_8bit(samples16: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
+    """Return 16-bit samples as 8 bit, to the nearest."""
+    return np.take(_TO_8BIT, samples16)
+
+
+def gray_to_rgb(plane: Plane) -> RGBImage:
+    """Return a grey plane as (H, W, 3)."""
+    return np.repeat(plane[..., None], 3, axis=2)
+
+
+def to_gray(colours: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return (..., 3) RGB as grey; equal channels give exactly their value.
+
+    References:
+        ITU-R BT.601 luma weights in 16-bit fixed point, rounded; they sum to 65536.
+    """
+    weights = np.array((19595, 38470, 7471), dtype=np.uint32)
+    gray: npt.NDArray[np.uint8] = ((colours @ weights + 0x8000) >> 16).astype(np.uint8)
+    return gray
+
+
+def merge_fill(samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Raster:
+    """Return the file's own samples with the hole filled. Alpha is the original's everywhere.
+
+    A filled pixel keeps the transparency it had: in palette files it is mapped to the nearest entry
+    of the same alpha, and where one colour counts as transparent it neither takes nor leaves that
+    colour.
+
+    Args:
+        samples: the photo's record. Not modified.
+        pixels: (H, W, 3) uint8, RGB, the photo's image. Not modified.
+        filled: (H, W, 3) uint8, RGB; read only where `mask` is True.
+        mask: (H, W) bool, True = take from `filled`.
+
+    Returns:
+        (H, W) indices or grey, or (H, W, C) with C = 2 (grey, alpha), 3 or 4; uint16 when the file
+        has 16 bits, else uint8. A new array, except that 8-bit grey and RGB outside the mask are
+        copied from `pixels`.
+    """
+    hole = filled[mask]  # (N, 3)
+    if samples.indices is not None:
+        return _merge_palette(samples, samples.indices, hole, mask)
+    if samples.samples16 is not None:
+        return _merge_16bit(samples, samples.samples16, hole, mask)
+    gray = samples.kind == "gray"
+    out = np.array(pixels[..., 0] if gray else pixels, order="C")
+    values = _to_levels(to_gray(hole), samples.bits) if gray else hole
+    if samples.key is not None:
+        step = 255 // (2**samples.bits - 1)
+        values = _avoid_key(out[mask], values, samples.key, step=step)
+    out[mask] = values
+    return out if samples.alpha is None else np.dstack([out, samples.alpha])
+
+
+def _to_levels(values: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint8]:
+    """Round grey to what `bits` bits can hold, spread over [0, 255]."""
+    if bits >= 8:
+        return values
+    step = 255 // (2**bits - 1)  # 255, 85 or 17
+    levels = np.rint(np.arange(256) / step) * step
+    return np.take(levels.astype(np.uint8), values)
+
+
+def _avoid_key(
+    before: npt.NDArray[_Sample], after: npt.NDArray[_Sample], key: tuple[int, ...], step: int
+) -> npt.NDArray[_Sample]:
+    """Return `after`, neither making transparent what was opaque nor the reverse."""
+    colour = np.array(key if before.ndim == 2 else key[0], dtype=before.dtype)
+    was, is_now = before == colour, after == colour
+    if before.ndim == 2:
+        was, is_now = was.all(axis=1), is_now.all(axis=1)
+    last = int(key[-1])
+    nudged = last - step if last >= step else last + step
+    after = after.copy()
+    if before.ndim == 2:
+        after[is_now, -1] = nudged
+    else:
+        after[is_now] = nudged
+    after[was] = before[was]
+    return after
+
+
+def _merge_16bit(
+    samples: Samples, samples16: Samples16, hole: npt.NDArray[np.uint8], mask: Mask
+) -> Raster:
+    """Return 16-bit samples with the hole as 257 times the fill plus noise below one 8-bit step.
+
+    The noise keeps smooth sky from banding; rounding to 8 bit takes it away again exactly.
+    """
+    colours = to_gray(hole)[:, None] if samples.kind == "gray" else hole  # (N, 1) or (N, 3)
+    noise = np.random.default_rng(_DITHER_SEED).integers(-128, 129, colours.shape, dtype=np.int32)
+    values = np.clip(colours * np.int32(257) + noise, 0, 65535).astype(np.uint16)
+    out = samples16.copy()
+    channels = colours.shape[1]
+    if samples.key is not None:
+        values = _avoid_key(samples16[mask][:, :channels], values, samples.key, step=1)
+    out[mask, :channels] = values
+    return out
+
+
+def _merge_palette(
+    samples: Samples, indices: Plane, hole: npt.NDArray[np.uint8], mask: Mask
+) -> Plane:
+    """Return indices with each hole pixel at the nearest entry that is as transparent as before."""
+    palette = samples.palette
+    if palette is None:
+        raise TypeError("indices without a palette")
+    alpha = samples.palette_alpha
+    if alpha is None:
+        alpha = np.full(len(palette), 255, dtype=np.uint8)
+    out = indices.copy()
+    before = indices[mask]
+    after = before.copy()
+    for value in np.unique(alpha[before]):
+        candidates = np.flatnonzero(alpha == value)
+        of_value = alpha[before] == value
+        if value == 0:
+            continue  # invisible before, the same after: its colour is not touched
+        colours, inverse = np.unique(hole[of_value], axis=0, return_inverse=True)
+        nearest = np.empty(len(colours), dtype=np.uint8)
+        for start in range(0, len(colours), _PALETTE_CHUNK):
+            chunk = colours[start : start + _PALETTE_CHUNK]
+            difference = chunk[:, None].astype(np.int32) - palette[candidates]
+            nearest[start : start + _PALETTE_CHUNK] = candidates[
+                (difference**2).sum(axis=2).argmin(axis=1)
+            ]
+        after[of_value] = nearest[inverse.reshape(-1)]
+    out[mask] = after
+    return out
+
 
 MAX_PIXELS: int = 178_956_970
 """2 x 89,478,485: the size at which Pillow itself refuses a file as a decompression bomb
@@ -95,3 +366,15 @@ class ImageFormat(ABC):
                     return image.height, image.width
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
             return None
+
+
+def check_edit(photo: Photo, filled: RGBImage, mask: Mask) -> None:
+    """Raise unless both arrays are of the right dtype and of the photo's size.
+
+    Raises:
+        InputError: wrong dtype or number of dimensions.
+        ShapeMismatchError: a size differs.
+    """
+    check_image_and_mask(filled, mask)
+    if mask.shape != photo.size_hw:
+        raise ShapeMismatchError(photo.size_hw, mask.shape)

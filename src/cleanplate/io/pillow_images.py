@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from cleanplate.errors import InputError, PhotoError
-from cleanplate.io.files import check_edit
 from cleanplate.io.metadata import clean_exif, clean_xmp
-from cleanplate.io.photo import Photo
-from cleanplate.io.samples import (
+from cleanplate.io.photo import (
+    Photo,
     Plane,
     Raster,
     Samples,
     Samples16,
     apply_orientation,
+    check_edit,
     gray_to_rgb,
     merge_fill,
     to_8bit,

@@ -1,6 +1,14 @@
 """Operations on arrays: masks, windows, blending, geometry."""
 
 from cleanplate.ops.blending import paste, pull_push, solve_gradients
+from cleanplate.ops.filters import (
+    ColourGuide,
+    Field,
+    apply_coefficients,
+    box_mean,
+    coverage,
+    resample,
+)
 from cleanplate.ops.geometry import (
     Luma,
     Transform,
@@ -14,7 +22,6 @@ from cleanplate.ops.geometry import (
     translation,
     warp,
 )
-from cleanplate.ops.guided_filter import ColourGuide, Field, apply_coefficients, box_mean
 from cleanplate.ops.masks import (
     bounding_box,
     components_touching,
@@ -28,14 +35,13 @@ from cleanplate.ops.masks import (
     subtract,
     union,
 )
-from cleanplate.ops.parallel import parallel_map
-from cleanplate.ops.resampling import coverage, resample
 from cleanplate.ops.rle import decode_rle, encode_rle
 from cleanplate.ops.tiling import (
     Window,
     box_area,
     cover_boxes,
     disjoint_rounds,
+    parallel_map,
     plan_windows,
     tile_spans,
 )

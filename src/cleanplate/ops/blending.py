@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cleanplate.ops.filters import resample
 from cleanplate.ops.masks import bounding_box
-from cleanplate.ops.resampling import resample
 from cleanplate.types import Mask, RGBImage
 
 _SEAM_PX = 2  # width of the photo's rim around a hole that the fill is made to meet

@@ -1,8 +1,10 @@
 """Windows of a photo: squares around holes for the inpainter, tiles for the segmenter."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -203,3 +205,32 @@ def _around(boxes: Iterable[Box]) -> Box:
 
 def _long_side(box: Box) -> int:
     return max(box[2] - box[0], box[3] - box[1])
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def parallel_map(
+    function: Callable[[Item], Result], items: Iterable[Item], max_concurrency: int
+) -> Iterator[Result]:
+    """Yield `function(item)` for each of `items`, in their order.
+
+    Args:
+        function: thread-safe.
+        items: consumed at once, except with a `max_concurrency` of 1.
+        max_concurrency: >= 1, the number of threads; 1 uses the caller's thread and is lazy.
+
+    Raises:
+        Exception: whatever `function` raises, at that item's turn; calls not begun are cancelled.
+    """
+    if max_concurrency == 1:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(max_concurrency) as pool:
+        futures = [pool.submit(function, item) for item in items]
+        try:
+            for future in futures:
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -7,8 +7,8 @@ from cleanplate.runtime.preprocessing import (
     softmax,
     to_tensor,
 )
-from cleanplate.runtime.server import Address, Server, use_server
-from cleanplate.runtime.session import Session, absence_of, load_network
+from cleanplate.runtime.server import Address, Server
+from cleanplate.runtime.session import Session, absence_of, load_network, use_server
 
 __all__ = [
     "DEVICES",

@@ -188,20 +188,6 @@ class Client:
                 connection.close()
 
 
-_client: Client | None = None  # of this process
-
-
-def use_server(address: Address | None) -> None:
-    """Run all networks that this process loads from now on on a server; None: locally."""
-    global _client  # noqa: PLW0603  # one per process
-    _client = None if address is None else Client(address)
-
-
-def connected_client() -> Client | None:
-    """Return the client set by `use_server`; None if networks run locally."""
-    return _client
-
-
 def _listener() -> Listener:
     try:
         return Listener(backlog=_BACKLOG)

@@ -10,7 +10,6 @@ from typing import Any, cast
 import numpy as np
 
 from cleanplate.errors import CleanplateError, DeviceError, InputError, WeightsError
-from cleanplate.runtime import server as serving
 from cleanplate.runtime.batching import MOST_IN_BATCH, Batcher
 from cleanplate.runtime.devices import (
     ACCELERATORS,
@@ -25,6 +24,7 @@ from cleanplate.runtime.devices import (
 )
 from cleanplate.runtime.half import in_half_precision
 from cleanplate.runtime.network import Network, Run, Tensor
+from cleanplate.runtime.server import Address, Client, Load
 
 logger = logging.getLogger(__name__)
 
@@ -67,9 +67,7 @@ class Session:
         if threads is not None and threads < 1:
             raise InputError(f"threads must be at least 1, got {threads}")
         content += b"".join(_extra_output(value) for value in inner)
-        client = serving.connected_client()
-        open_network = load_network if client is None else client.load
-        self._network = open_network(content, name, device, threads)
+        self._network = _loader(content, name, device, threads)
 
     @property
     def provider(self) -> str:
@@ -109,6 +107,12 @@ class Session:
         return self._network.run(tensors)
 
 
+def use_server(address: Address | None) -> None:
+    """Run all networks that this process loads from now on on a server; None: locally."""
+    global _loader  # noqa: PLW0603  # one per process
+    _loader = load_network if address is None else Client(address).load
+
+
 def load_network(content: bytes, name: str, device: str, threads: int | None) -> Network:
     """Load a network into this process; arguments and errors are those of `Session`."""
     chosen = resolve_device(device)
@@ -119,6 +123,9 @@ def load_network(content: bytes, name: str, device: str, threads: int | None) ->
             raise
         logger.warning("%s is not used: %s; the CPU runs %s", chosen, error.reason, name)
         return _load(content, name, "cpu", threads)
+
+
+_loader: Load = load_network  # of this process
 
 
 def _load(content: bytes, name: str, device: str, threads: int | None) -> Network:

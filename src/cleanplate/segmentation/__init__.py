@@ -1,11 +1,11 @@
 """Segmenters: detecting objects in photos."""
 
-import importlib
-from types import MappingProxyType
-from typing import Any
-
-from cleanplate.hub import get_model, model_names
-from cleanplate.segmentation.base import Segmenter
+from cleanplate.segmentation.base import (
+    DEFAULT_SEGMENTER,
+    Segmenter,
+    create_segmenter,
+    segmenter_names,
+)
 from cleanplate.segmentation.by_example import ExampleSegmenter
 from cleanplate.segmentation.effects import find_effects
 from cleanplate.segmentation.interactive import (
@@ -25,8 +25,6 @@ from cleanplate.segmentation.selection import (
     selection_notes,
 )
 from cleanplate.segmentation.verification import detect_remaining
-
-DEFAULT_SEGMENTER = "deeplabv3plus_lite2.voc"
 
 __all__ = [
     "DEFAULT_PROMPTER",
@@ -50,38 +48,3 @@ __all__ = [
     "select",
     "selection_notes",
 ]
-
-_FAMILIES = MappingProxyType(
-    {
-        "semantic": ("semantic", "SemanticSegmenter"),
-        "rfdetr": ("rfdetr", "RfDetrSegmenter"),
-        "clipseg": ("clipseg", "ClipSegSegmenter"),
-    }
-)
-"""Family of models -> module and class of this package; imported when one is created."""
-
-
-def segmenter_names() -> tuple[str, ...]:
-    """Return every name that `create_segmenter` knows."""
-    return model_names("segmenter")
-
-
-def create_segmenter(
-    name: str = DEFAULT_SEGMENTER, *, device: str = "auto", threads: int | None = None
-) -> Segmenter:
-    """Return the segmenter called `name`, with its network loaded.
-
-    Args:
-        name: one of `segmenter_names()`.
-        device: one of `cleanplate.runtime.DEVICES`.
-        threads: CPU threads of one run; None uses every available core.
-
-    Raises:
-        UnknownNameError: no such segmenter; the message lists the known names.
-        WeightsError: it is not installed, or damaged; the message states how to install it.
-        DeviceError, MissingRuntimeError: see `cleanplate.runtime.session.Session`.
-    """
-    module, adapter = _FAMILIES[get_model(name, "segmenter").family]
-    create: Any = getattr(importlib.import_module(f"{__name__}.models.{module}"), adapter)
-    segmenter: Segmenter = create(name, device=device, threads=threads)
-    return segmenter

@@ -1,16 +1,30 @@
-"""The contract of segmenters, and the base of those that run networks."""
+"""The contract of segmenters, the base of those that run networks, and how they are made."""
 
+import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Collection
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from cleanplate.errors import UnknownNameError
-from cleanplate.hub import get_model, read_file
+from cleanplate.hub import get_model, model_names, read_file
 from cleanplate.runtime import Session, resize, to_tensor
 from cleanplate.types import Instance, RGBImage, check_image
+
+DEFAULT_SEGMENTER = "deeplabv3plus_lite2.voc"
+
+_MODELS = "cleanplate.segmentation.models"
+_FAMILIES = MappingProxyType(
+    {
+        "semantic": ("semantic", "SemanticSegmenter"),
+        "rfdetr": ("rfdetr", "RfDetrSegmenter"),
+        "clipseg": ("clipseg", "ClipSegSegmenter"),
+    }
+)
+"""Family of models -> module and class in `models`; imported when one is created."""
 
 
 class Segmenter(Protocol):
@@ -131,3 +145,29 @@ class NetworkSegmenter(ABC):
     def _channels(self, asked: tuple[str, ...]) -> list[int]:
         """Return the output's channels of some labels."""
         return [self._model.channels[self.labels.index(label)] for label in asked]
+
+
+def segmenter_names() -> tuple[str, ...]:
+    """Return every name that `create_segmenter` knows."""
+    return model_names("segmenter")
+
+
+def create_segmenter(
+    name: str = DEFAULT_SEGMENTER, *, device: str = "auto", threads: int | None = None
+) -> Segmenter:
+    """Return the segmenter called `name`, with its network loaded.
+
+    Args:
+        name: one of `segmenter_names()`.
+        device: one of `cleanplate.runtime.DEVICES`.
+        threads: CPU threads of one run; None uses every available core.
+
+    Raises:
+        UnknownNameError: no such segmenter; the message lists the known names.
+        WeightsError: it is not installed, or damaged; the message states how to install it.
+        DeviceError, MissingRuntimeError: see `cleanplate.runtime.session.Session`.
+    """
+    module, adapter = _FAMILIES[get_model(name, "segmenter").family]
+    create: Any = getattr(importlib.import_module(f"{_MODELS}.{module}"), adapter)
+    segmenter: Segmenter = create(name, device=device, threads=threads)
+    return segmenter

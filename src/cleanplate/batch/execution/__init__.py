@@ -2,7 +2,6 @@
 
 from cleanplate.batch.execution.engine import Engine, Resources, is_portable, parse_size, run_plan
 from cleanplate.batch.execution.in_memory import pass_bytes, run_bytes
-from cleanplate.batch.execution.steps import process_photo
 from cleanplate.batch.execution.worker import Task, Worker, WorkerConfig
 
 __all__ = [
@@ -14,7 +13,6 @@ __all__ = [
     "is_portable",
     "parse_size",
     "pass_bytes",
-    "process_photo",
     "run_bytes",
     "run_plan",
 ]

@@ -13,11 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from cleanplate.batch.execution.steps import process_traced
+from cleanplate.batch.execution.steps import process_photo
 from cleanplate.batch.execution.worker import Task, Worker, WorkerConfig
-from cleanplate.batch.job import Job
 from cleanplate.batch.planning import PlannedPhoto, RunPlan
 from cleanplate.batch.records import (
+    Job,
     Journal,
     PhotoResult,
     ProcessedPhoto,
@@ -155,22 +155,17 @@ class Engine:
             yield unreadable_result(folder)
             if self._job.fail_fast:
                 return
-        photos = plan.photos
-        order = self._order
-        for outcome in self._one_by_one(photos) if order is None else self._at_once(photos, order):
-            yield outcome
-            if self._job.fail_fast and outcome.status == "failed":
-                return
-
-    def _one_by_one(self, photos: Iterable[PlannedPhoto]) -> Iterator[PhotoResult]:
+        if self._order is not None:
+            yield from self._run_workers(plan.photos, self._order)
+            return
         limit = self._resources.max_memory
-        for photo in photos:
+        for photo in plan.photos:
             decision = self._decide(photo)
             if isinstance(decision, PhotoResult):
                 yield decision
                 continue
             self._begin(photo)
-            done = process_traced(
+            done = process_photo(
                 photo,
                 self._remover,
                 self._job,
@@ -181,8 +176,10 @@ class Engine:
                 need, room = photo_bytes(photo.source), max(0, limit - WORKER_BYTES)
                 done = _with_note(done, need, room) if need > room else done
             yield self._finish(photo, done)
+            if self._job.fail_fast and done.outcome.status == "failed":
+                return
 
-    def _at_once(
+    def _run_workers(
         self, photos: Iterable[PlannedPhoto], order: WorkerConfig
     ) -> Iterator[PhotoResult]:
         resources = self._resources
@@ -223,6 +220,8 @@ class Engine:
             if (took := needs.pop(worker)) > room:
                 done = _with_note(done, took, room)
             yield self._finish(worker.photo, done)
+            if self._job.fail_fast and done.outcome.status == "failed":
+                return
 
     def _start_worker(self, order: WorkerConfig) -> Worker:
         segmenter, inpainter, device = order.recipe

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cleanplate.batch.execution.steps import process_photo
-from cleanplate.batch.job import Job
 from cleanplate.batch.planning import PlannedPhoto
-from cleanplate.batch.records import PhotoResult
+from cleanplate.batch.records import Job, PhotoResult
 
 if TYPE_CHECKING:
     from cleanplate.remover import Remover
@@ -30,7 +29,7 @@ def run_bytes(content: bytes, remover: "Remover", job: Job) -> tuple[PhotoResult
         job: as for `process_photo`; its masks, if any, are in one file.
     """
     job = replace(job, untouched="copy")
-    return pass_bytes(content, lambda photo: process_photo(photo, remover, job))
+    return pass_bytes(content, lambda photo: process_photo(photo, remover, job).outcome)
 
 
 def pass_bytes(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cleanplate.batch.job import Job, Untouched
 from cleanplate.batch.planning import (
     PlannedPhoto,
     Provenance,
@@ -21,10 +20,12 @@ from cleanplate.batch.planning import (
 from cleanplate.batch.records import (
     EMPTY_MASK,
     FoundObject,
+    Job,
     PhotoResult,
     ProcessedPhoto,
     Status,
     Thumbnails,
+    Untouched,
     failed_result,
     make_thumbnails,
     own_masks_of,
@@ -51,50 +52,60 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def process_traced(
-    photo: PlannedPhoto, remover: "Remover", job: Job, *, overwrite: bool, traced: bool
+def process_photo(
+    photo: PlannedPhoto,
+    remover: "Remover",
+    job: Job,
+    *,
+    overwrite: bool = False,
+    traced: bool = False,
 ) -> ProcessedPhoto:
-    """Do one photo.
+    """Do the job's step with one photo. Whatever goes wrong is in the outcome, never raised.
 
     Args:
         photo: what to do.
         remover: does it.
-        job: as for `process_photo`.
+        job: the same for every photo.
         overwrite: whether its outputs may be replaced, whatever the job says.
         traced: whether to record the files' states for a journal.
     """
     if overwrite and not job.overwrite:
         job = replace(job, overwrite=True)
-    if not traced:
-        return ProcessedPhoto(process_photo(photo, remover, job))
-    # Before it is read: whoever changes it meanwhile makes it another one for the next run.
-    source, mask = state_of(photo.source), state_of(*own_masks_of(photo, job))
-    outcome = process_photo(photo, remover, job)
-    written = outcome.status in ("removed", "untouched") and outcome.kept_by != "skip"
-    output = state_of(outcome.target) if written and outcome.target is not None else None
-    return ProcessedPhoto(outcome, source, mask, output)
-
-
-def process_photo(photo: PlannedPhoto, remover: "Remover", job: Job) -> PhotoResult:
-    """Do the job's step with one photo. Whatever goes wrong is in the outcome, never raised."""
+    source = mask = output = None
+    if traced:  # before it is read: whoever changes it meanwhile makes it another one next time
+        source, mask = state_of(photo.source), state_of(*own_masks_of(photo, job))
     clock = _Clock()
     try:
         if _find_result(photo) is not None and not job.overwrite:
-            return skipped_result(photo, "exists")
+            return ProcessedPhoto(skipped_result(photo, "exists"), source, mask)
         with clock.stage("read"):
             picture = read_photo(photo.source, raw_output=job.raw_output)
         if job.dry_run or job.step == "plan":
-            return _plan(photo, picture, remover, job, clock)
-        if job.step == "remove":
-            removal = remover(picture.pixels, options=job.options)
+            outcome = _plan(photo, picture, remover, job, clock)
         else:
-            removal = _fill(photo, picture, remover, job)
-        clock.add(removal.timings_s)
-        with clock.stage("write"):
-            notes = _save(photo, picture, removal, job)
-        thumbnails = make_thumbnails(picture.pixels, removal) if job.thumbnails else None
+            if job.step == "remove":
+                plan = remover.plan(picture.pixels, options=job.options)
+                clock.add(plan.timings_s)
+                removal = remover.fill(picture.pixels, plan)
+            else:
+                removal = _fill(photo, picture, remover, job)
+            clock.add(removal.timings_s)
+            outcome = _write(photo, picture, removal, job, clock)
     except Exception as error:
-        return failed_result(photo, error, clock.read())
+        outcome = failed_result(photo, error, clock.read())
+    written = outcome.status in ("removed", "untouched") and outcome.kept_by != "skip"
+    if traced and written and outcome.target is not None:
+        output = state_of(outcome.target)
+    return ProcessedPhoto(outcome, source, mask, output)
+
+
+def _write(
+    photo: PlannedPhoto, picture: Photo, removal: Removal, job: Job, clock: "_Clock"
+) -> PhotoResult:
+    """Write a removal, and return what to report of it."""
+    with clock.stage("write"):
+        notes = _save(photo, picture, removal, job)
+    thumbnails = make_thumbnails(picture.pixels, removal) if job.thumbnails else None
     outcome = _outcome(
         "removed" if removal.changed else "untouched",
         photo,

@@ -19,10 +19,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, cast
 
-from cleanplate.batch.execution.steps import process_traced
-from cleanplate.batch.job import Job
+from cleanplate.batch.execution.steps import process_photo
 from cleanplate.batch.planning import PlannedPhoto
-from cleanplate.batch.records import ProcessedPhoto, failed_result
+from cleanplate.batch.records import Job, ProcessedPhoto, failed_result
 from cleanplate.errors import PhotoError
 from cleanplate.io import abort_writes
 from cleanplate.runtime import Address, use_server
@@ -183,7 +182,7 @@ def _work(order: WorkerConfig, tasks: "queue.SimpleQueue[Task]", answers: IO[byt
     )
     while True:
         task = tasks.get()
-        done = process_traced(
+        done = process_photo(
             task.photo, remover, order.job, overwrite=task.overwrite, traced=order.traced
         )
         if order.tells_provider and done.outcome.status != "failed":

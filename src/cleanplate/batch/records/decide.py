@@ -10,8 +10,8 @@ from os import stat_result
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from cleanplate.batch.job import Untouched
 from cleanplate.batch.records.results import FileState, SkipReason
+from cleanplate.batch.records.settings import Untouched
 from cleanplate.io import hash_files
 
 Decision = SkipReason | Literal["new", "changed"]

@@ -16,7 +16,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cleanplate.batch.job import Job
 from cleanplate.batch.planning import PlannedPhoto, RunPlan
 from cleanplate.batch.records.decide import (
     Decision,
@@ -38,7 +37,7 @@ from cleanplate.batch.records.results import (
     serialize_result,
     skipped_result,
 )
-from cleanplate.batch.records.settings import difference_in_words
+from cleanplate.batch.records.settings import Job, difference_in_words
 from cleanplate.errors import InputError, PhotoError
 from cleanplate.io import OutputLock, hash_bytes, remove_leftovers
 

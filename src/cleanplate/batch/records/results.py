@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TextIO
+from typing import Any, Literal, Self, TextIO
 
-from cleanplate.batch.job import Job, Untouched
 from cleanplate.batch.planning import PlannedPhoto, UnreadableFolder
+from cleanplate.batch.records.settings import Job, ModelNames, Untouched
 from cleanplate.errors import CleanplateError, PhotoError
 from cleanplate.labels import VOC_LABELS, label_id
 from cleanplate.types import Box
@@ -204,27 +204,6 @@ def parse_result(text: str, photo: PlannedPhoto) -> PhotoResult:
         content["thumbnails"] = Thumbnails(**pictures)
     target = photo.copy_target if content["status"] == "untouched" else photo.target
     return PhotoResult(source=photo.source, target=target, **content)
-
-
-if TYPE_CHECKING:
-    from cleanplate.remover import Remover
-
-ModelNames = dict[str, dict[str, str | None]]
-"""{"models": {"segmenter": name, "inpainter": name}, "provider": the same}; None: not used."""
-
-
-def describe_models(remover: "Remover", job: Job) -> ModelNames:
-    """Return the names and providers of the models that a run needs; None for the others.
-
-    A segmenter is not loaded for a run with the user's own masks, nor an inpainter for a dry run.
-    """
-    segmenter = remover.segmenter if job.own_masks is None else None
-    inpainter = None if job.dry_run or job.plan_only else remover.inpainter
-    both = {"segmenter": segmenter, "inpainter": inpainter}
-    return {
-        "models": {role: model.name if model else None for role, model in both.items()},
-        "provider": {role: model.provider if model else None for role, model in both.items()},
-    }
 
 
 def describe_result(

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, cast
 
+from cleanplate.cli.console import ProgressReporter
 from cleanplate.cli.execution import (
     check_models,
     check_name,
@@ -23,7 +24,6 @@ from cleanplate.cli.options import (
     expand_options,
     option,
 )
-from cleanplate.cli.progress import ProgressReporter
 from cleanplate.errors import InputError
 
 

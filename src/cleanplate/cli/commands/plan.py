@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
+from cleanplate.cli.console import ProgressReporter
 from cleanplate.cli.execution import (
     NOTHING_TO_REMOVE,
     check_inputs_are_no_labels,
@@ -25,7 +26,6 @@ from cleanplate.cli.options import (
     expand_options,
     option,
 )
-from cleanplate.cli.progress import ProgressReporter
 from cleanplate.errors import InputError
 
 
@@ -74,8 +74,7 @@ def plan_command(
         )
         plan = batch.plan_of_masks(plan, output, report=outputs.report)
         check_only(rules, len(plan.photos))
-        examples = batch.open_examples(removal.like or [], removal.like_mask or [])
-        batch.check_examples_stay(plan, examples)
+        examples = removal.examples(plan)
         remover = load_remover(models, run.threads, examples)
         job = batch.Job(
             options=removal_options(removal, remover.segmenter.labels),

@@ -4,7 +4,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from cleanplate.cli.console import print_note
+from cleanplate.cli.console import ProgressReporter, print_note
 from cleanplate.cli.execution import (
     NOTHING_TO_REMOVE,
     check_models,
@@ -23,7 +23,6 @@ from cleanplate.cli.options import (
     expand_options,
     option,
 )
-from cleanplate.cli.progress import ProgressReporter
 from cleanplate.errors import InputError
 
 _MAX_FAILURES = 20  # in the summary; the report lists all of them

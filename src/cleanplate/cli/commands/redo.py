@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cleanplate.cli.console import ProgressReporter
 from cleanplate.cli.execution import (
     check_models,
     handle_interrupts,
@@ -23,7 +24,6 @@ from cleanplate.cli.options import (
     expand_options,
     option,
 )
-from cleanplate.cli.progress import ProgressReporter
 from cleanplate.errors import InputError
 
 if TYPE_CHECKING:
@@ -80,11 +80,10 @@ def redo_command(
         what = {"--remove": removal.remove, "--like": removal.like, "--segmenter": models.segmenter}
         given = [*(name for name, value in what.items() if value), *removal.given()]
         _check_not_from_masks(job, given)
-        if removal.like:
-            examples = batch.open_examples(removal.like, removal.like_mask or [])
-        else:
-            examples = () if removal.remove else _former_examples(line, models.segmenter)
-        batch.check_examples_stay(plan, examples)
+        examples = removal.examples(plan)
+        if not (examples or removal.remove):
+            examples = _former_examples(line, models.segmenter)
+            batch.check_examples_stay(plan, examples)
         former = line["models"]
         models = replace(
             models,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
-from cleanplate.cli.console import is_terminal, name_stream_in_errors, print_note
+from cleanplate.cli.console import ProgressReporter, is_terminal, name_stream_in_errors, print_note
 from cleanplate.cli.execution import (
     NOTHING_TO_REMOVE,
     ReportFiles,
@@ -37,7 +37,6 @@ from cleanplate.cli.options import (
     flag,
     option,
 )
-from cleanplate.cli.progress import ProgressReporter
 from cleanplate.errors import InputError
 
 if TYPE_CHECKING:
@@ -160,8 +159,7 @@ def run_command(
 
         plan = batch.RunPlan(()) if piped else make_plan()
         check_only(rules, 1 if piped else len(plan.photos))
-        examples = batch.open_examples(removal.like or [], removal.like_mask or [])
-        batch.check_examples_stay(plan, examples, masks=masks)
+        examples = removal.examples(plan, masks=masks)
         remover = load_remover(models, run.threads, examples)
         job = batch.Job(
             options=RemovalOptions()

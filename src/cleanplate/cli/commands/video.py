@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cleanplate.cli.console import print_line, print_note
+from cleanplate.cli.console import ProgressReporter, print_line, print_note
 from cleanplate.cli.execution import (
     KINDS,
     NOTHING_TO_REMOVE,
@@ -27,7 +27,6 @@ from cleanplate.cli.options import (
     flag,
     option,
 )
-from cleanplate.cli.progress import ProgressReporter
 from cleanplate.errors import InputError, PhotoError
 
 if TYPE_CHECKING:
@@ -95,11 +94,11 @@ def video_command(
     check_inputs_are_no_labels([source], removal.remove or [])
     _check_report(report, source, target)
     with handle_interrupts(reporter):
-        from cleanplate import batch, video
+        from cleanplate import video
 
         models = check_models(models, ["inpainter"] if removal.like else KINDS)
         video.check_video(source, target, crf=crf, overwrite=overwrite)
-        examples = batch.open_examples(removal.like or [], removal.like_mask or [])
+        examples = removal.examples()
         remover = load_remover(models, run.threads, examples)
         options = removal_options(removal, remover.segmenter.labels)
         if not run.quiet:

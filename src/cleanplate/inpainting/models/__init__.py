@@ -1,7 +1,1 @@
 """Inpainters, one file per family."""
-
-from cleanplate.inpainting.models.opencv import DiffusionInpainter
-
-__all__ = [
-    "DiffusionInpainter",
-]

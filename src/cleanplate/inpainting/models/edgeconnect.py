@@ -17,8 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.inpainting.base import NetworkInpainter
-from cleanplate.inpainting.fitting import composite, pad_to, planes_of
+from cleanplate.inpainting.base import NetworkInpainter, composite, pad_to, planes_of
 from cleanplate.inpainting.models.canny import canny_edges, grey_of
 from cleanplate.ops import pull_push
 from cleanplate.types import Mask, RGBImage

@@ -10,8 +10,13 @@ import cv2
 import numpy as np
 
 from cleanplate.errors import WeightsError
-from cleanplate.inpainting.base import NetworkInpainter
-from cleanplate.inpainting.fitting import composite, inpaint_scaled, pad_to, planes_of
+from cleanplate.inpainting.base import (
+    NetworkInpainter,
+    composite,
+    inpaint_scaled,
+    pad_to,
+    planes_of,
+)
 from cleanplate.types import Mask, RGBImage
 
 

@@ -9,8 +9,7 @@ Reference:
 import cv2
 import numpy as np
 
-from cleanplate.inpainting.base import NetworkInpainter
-from cleanplate.inpainting.fitting import composite, pad_to, planes_of
+from cleanplate.inpainting.base import NetworkInpainter, composite, pad_to, planes_of
 from cleanplate.ops import pull_push
 from cleanplate.types import Mask, RGBImage
 

@@ -11,10 +11,10 @@ from cleanplate.io.formats.webp import WebPFormat
 from cleanplate.io.photo import ImageFormat
 
 FORMATS: tuple[type[ImageFormat], ...] = (
-    RawFormat,  # before TIFF, as many RAW files are TIFF files too
     JpegFormat,
     PngFormat,
     WebPFormat,
+    RawFormat,  # before TIFF and HEIC, as many RAW files are TIFF or HEIF files too
     TiffFormat,
     BmpFormat,
     GifFormat,

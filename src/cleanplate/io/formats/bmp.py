@@ -13,9 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.io.photo import Decoded, ImageFormat
-from cleanplate.io.samples import Plane, Samples, merge_fill
-from cleanplate.io.unsupported import DAMAGED_ADVICE, UnsupportedImageError, check_pixel_count
+from cleanplate.io.photo import (
+    DAMAGED_ADVICE,
+    Decoded,
+    ImageFormat,
+    Plane,
+    Samples,
+    UnsupportedImageError,
+    check_pixel_count,
+    merge_fill,
+)
 from cleanplate.types import Mask, RGBImage
 
 _BI_RGB, _BI_BITFIELDS = 0, 3

@@ -14,13 +14,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from cleanplate.io.metadata import contains_image
-from cleanplate.io.photo import Decoded, ImageFormat
-from cleanplate.io.samples import Plane, Samples, merge_fill
-from cleanplate.io.unsupported import (
+from cleanplate.io.photo import (
     DAMAGED_ADVICE,
+    Decoded,
+    ImageFormat,
+    Plane,
+    Samples,
     UnsupportedImageError,
     check_one_frame,
     check_pixel_count,
+    merge_fill,
     translate_decoder_errors,
 )
 from cleanplate.types import Mask, RGBImage

@@ -37,21 +37,20 @@ from cleanplate.io.metadata import (
     parse_heif,
     serialize_heif,
 )
-from cleanplate.io.photo import Decoded, ImageFormat
-from cleanplate.io.samples import (
+from cleanplate.io.photo import (
+    DAMAGED_ADVICE,
+    Decoded,
+    ImageFormat,
     Plane,
     Raster,
     Samples,
     Samples16,
-    gray_to_rgb,
-    merge_fill,
-    to_8bit,
-)
-from cleanplate.io.unsupported import (
-    DAMAGED_ADVICE,
     UnsupportedImageError,
     check_one_frame,
     check_pixel_count,
+    gray_to_rgb,
+    merge_fill,
+    to_8bit,
     translate_decoder_errors,
 )
 from cleanplate.types import Mask, RGBImage

@@ -45,19 +45,18 @@ from cleanplate.io.metadata import (
     serialize_segments,
     with_size,
 )
-from cleanplate.io.photo import Decoded, ImageFormat
-from cleanplate.io.samples import (
+from cleanplate.io.photo import (
+    Decoded,
+    ImageFormat,
     Plane,
     Samples,
+    UnsupportedImageError,
     apply_orientation,
+    check_pixel_count,
     gray_to_rgb,
     to_gray,
-    undo_orientation,
-)
-from cleanplate.io.unsupported import (
-    UnsupportedImageError,
-    check_pixel_count,
     translate_decoder_errors,
+    undo_orientation,
 )
 from cleanplate.types import Mask, RGBImage
 

@@ -35,12 +35,17 @@ from cleanplate.io.metadata import (
     shorts,
     walk_boxes,
 )
-from cleanplate.io.photo import Decoded, ImageFormat, RawOutput
-from cleanplate.io.samples import Samples, Samples16, merge_fill, to_8bit
-from cleanplate.io.unsupported import (
+from cleanplate.io.photo import (
     DAMAGED_ADVICE,
+    Decoded,
+    ImageFormat,
+    RawOutput,
+    Samples,
+    Samples16,
     UnsupportedImageError,
     check_pixel_count,
+    merge_fill,
+    to_8bit,
     translate_decoder_errors,
 )
 from cleanplate.types import Mask, RGBImage

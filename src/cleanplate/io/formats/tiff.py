@@ -27,22 +27,21 @@ from cleanplate.io.metadata import (
     serialize_tiff,
     shorts,
 )
-from cleanplate.io.photo import Decoded, ImageFormat
-from cleanplate.io.samples import (
+from cleanplate.io.photo import (
+    DAMAGED_ADVICE,
+    Decoded,
+    ImageFormat,
     Plane,
     Raster,
     Samples,
     Samples16,
+    UnsupportedImageError,
     apply_orientation,
+    check_one_frame,
+    check_pixel_count,
     gray_to_rgb,
     merge_fill,
     to_8bit,
-)
-from cleanplate.io.unsupported import (
-    DAMAGED_ADVICE,
-    UnsupportedImageError,
-    check_one_frame,
-    check_pixel_count,
     translate_decoder_errors,
 )
 from cleanplate.types import Mask, RGBImage

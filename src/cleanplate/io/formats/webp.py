@@ -16,13 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.io.metadata import clean_exif, clean_xmp
-from cleanplate.io.photo import Decoded, ImageFormat
-from cleanplate.io.samples import Samples, apply_orientation, merge_fill
-from cleanplate.io.unsupported import (
+from cleanplate.io.photo import (
     DAMAGED_ADVICE,
+    Decoded,
+    ImageFormat,
+    Samples,
     UnsupportedImageError,
+    apply_orientation,
     check_one_frame,
     check_pixel_count,
+    merge_fill,
     translate_decoder_errors,
 )
 from cleanplate.types import Mask, RGBImage

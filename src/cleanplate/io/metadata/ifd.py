@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from cleanplate.io.unsupported import DAMAGED_ADVICE, UnsupportedImageError
+from cleanplate.io.photo import DAMAGED_ADVICE, UnsupportedImageError
 
 SUB_DIRECTORIES = (34665, 34853, 40965)  # Exif, GPS, interoperability
 

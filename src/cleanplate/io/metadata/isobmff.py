@@ -11,7 +11,7 @@ import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from cleanplate.io.unsupported import DAMAGED_ADVICE, UnsupportedImageError
+from cleanplate.io.photo import DAMAGED_ADVICE, UnsupportedImageError
 
 _MAX_ITEMS = 65535  # more need 32-bit ids, which nothing writes
 _HANDLER = bytes(4) + b"pict" + bytes(13)  # hdlr: no name

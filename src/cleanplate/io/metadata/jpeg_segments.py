@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cleanplate.io.unsupported import DAMAGED_ADVICE, UnsupportedImageError
+from cleanplate.io.photo import DAMAGED_ADVICE, UnsupportedImageError
 
 RST0, SOI, EOI, SOS, DHT, DRI, COM = 0xD0, 0xD8, 0xD9, 0xDA, 0xC4, 0xDD, 0xFE
 APP0, APP1, APP2, APP12, APP13, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xEC, 0xED, 0xEE, 0xEF

@@ -1,10 +1,12 @@
-"""Atomic file writes: a temporary file beside the target, then a rename."""
+"""Atomic writes, copies and links, hashes, and the lock of an output folder."""
 
 import errno
+import hashlib
 import os
 import re
 import secrets
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from cleanplate.errors import PhotoError
+from cleanplate.errors import InputError, PhotoError
 
 TEMPORARY_SUFFIX = ".cleanplate-tmp"
 
@@ -163,3 +165,150 @@ def _atomic_file(target: Path) -> Iterator[IO[bytes]]:
             (f"it cannot be written ({error.strerror or error})", "check the disk and the path"),
         )
         raise PhotoError(target, cause, advice) from error
+
+
+def hash_bytes(content: bytes) -> str:
+    """Return the SHA-256 of `content` in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def hash_files(*paths: Path, algorithm: str = "sha256") -> tuple[str, tuple[os.stat_result, ...]]:
+    """Return the hash of files, one after another, and the status of each as it was opened.
+
+    Args:
+        paths: files; their contents are hashed as if they were one.
+        algorithm: as `hashlib` names it.
+
+    Returns:
+        The hash in hexadecimal, and the status of each file.
+
+    Raises:
+        OSError: one cannot be read.
+    """
+    digest, stats = hashlib.new(algorithm, usedforsecurity=False), []
+    for path in paths:
+        with path.open("rb") as stream:
+            stats.append(os.fstat(stream.fileno()))
+            hashlib.file_digest(stream, lambda: digest)
+    return digest.hexdigest(), tuple(stats)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal.
+
+    Raises:
+        PhotoError: it cannot be read.
+    """
+    try:
+        return hash_files(path)[0]
+    except OSError as error:
+        raise read_error(path, error) from error
+
+
+COPIED_NOTE = "it could not be linked (another disk, or links are not supported) and was copied"
+"""What `link_photo` notes where it made a copy."""
+
+_FICLONE = 0x40049409  # linux/fs.h: share all blocks of one file with another (Btrfs, XFS)
+
+
+def link_photo(source: Path, target: Path) -> tuple[str, ...]:
+    """Give a file a second name without a second copy, and return notes on what that means.
+
+    Where the disk can share blocks, `target` is an independent file. Elsewhere it is a hard link:
+    whoever edits the one in place edits the other. Where neither can be, as on another disk, it is
+    a copy. An existing target is replaced, atomically.
+
+    Raises:
+        PhotoError: the source cannot be read or the target not written.
+    """
+    source, target = Path(source).resolve(), Path(target)
+    with suppress(OSError):
+        if target.samefile(source):
+            return ()
+    if target.is_dir() or not source.is_file():
+        copy_photo(source, target)  # says what is wrong
+        return ()
+    with suppress(OSError):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    for make, notes in (
+        (_reflink, ()),
+        (_hard_link, (f"a hard link to {source}: editing one of them in place edits both",)),
+    ):
+        temporary = temporary_path(target)
+        try:
+            make(source, temporary)
+            temporary.replace(target)
+        except OSError:
+            continue
+        else:
+            return notes
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+    copy_photo(source, target)
+    return (COPIED_NOTE,)
+
+
+def _hard_link(source: Path, target: Path) -> None:
+    target.hardlink_to(source)
+
+
+def _reflink(source: Path, target: Path) -> None:
+    if sys.platform != "linux":
+        raise OSError("only on Linux")
+    import fcntl
+    import os
+
+    with source.open("rb") as old, target.open("xb") as new:
+        fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
+        stat = os.fstat(old.fileno())
+        os.utime(target, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # by some network disks
+
+
+class OutputLock:
+    """Held by the run that writes to a folder; the system frees it however the process ends.
+
+    A file left by a process that died is therefore no lock: only one that is held refuses. Where
+    the disk has no locks, those of the journal's database remain.
+
+    Args:
+        path: the lock file, whose folder exists; it stays. A file of the same name with the suffix
+            .pid holds the number of the process.
+        folder: what is locked, for the message.
+
+    Raises:
+        InputError: another process holds it.
+        PhotoError: the file cannot be made.
+    """
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        from filelock import FileLock, Timeout  # 70 ms, which only runs with a journal need
+
+        holder = path.with_suffix(".pid")
+        # Released by `release` from any thread.
+        self._lock = FileLock(path, timeout=0, thread_local=False)
+        try:
+            self._lock.acquire()
+        except Timeout as error:
+            known = ""
+            with suppress(OSError):
+                known = holder.read_text(encoding="ascii", errors="replace").strip()
+            raise InputError(
+                f"{folder}: another run writes to it{known and f' (process {known})'}; wait for "
+                "its end, or name another folder"
+            ) from error
+        except NotImplementedError:
+            pass
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                cause = f"cannot be locked ({error.strerror or error})"
+                raise PhotoError(folder, cause, "check the folder's permissions") from error
+        with suppress(OSError):  # the disk is full; the lock holds all the same
+            holder.write_text(str(os.getpid()), encoding="ascii")
+
+    def release(self) -> None:
+        """Let others in."""
+        self._lock.release()
