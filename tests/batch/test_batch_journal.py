@@ -17,7 +17,8 @@ from cleanplate.batch.planning.photo_list import plan_photos
 from cleanplate.batch.records.journal import Journal
 from cleanplate.batch.records.settings import settings_in_words
 from cleanplate.errors import InputError, PhotoError
-from cleanplate.io.storage import COPIED_NOTE, links
+from cleanplate.io import storage
+from cleanplate.io.storage import COPIED_NOTE
 from cleanplate.options import RemovalOptions
 
 MODELS = {"models": {"segmenter": "colours", "inpainter": "telea"}, "provider": {}}
@@ -248,8 +249,8 @@ class TestUntouched:
         def refuse(*_):
             raise OSError(errno.EXDEV, "Invalid cross-device link")
 
-        monkeypatch.setattr(links, "_reflink", refuse)
-        monkeypatch.setattr(links, "_hard_link", refuse)
+        monkeypatch.setattr(storage, "_reflink", refuse)
+        monkeypatch.setattr(storage, "_hard_link", refuse)
         make_photo(Path("in/a.png"))
         plan = plan_photos([Path("in")], Path("out"))
         with Engine(remover, replace(PERSON, untouched="link"), ALONE) as engine:

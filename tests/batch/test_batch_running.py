@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cleanplate.batch import Job
+from cleanplate.batch import Job, ReportWriter, describe_models
 from cleanplate.batch.execution import steps as running
 from cleanplate.batch.execution.engine import run_plan
 from cleanplate.batch.planning.mask_folder import MaskFiles
 from cleanplate.batch.planning.photo_list import plan_photos
-from cleanplate.batch.records.results import ReportWriter, describe_models
 from cleanplate.errors import PhotoError, WeightsError
 from cleanplate.options import RemovalOptions
 

@@ -12,8 +12,8 @@ import pytest
 
 from cleanplate.errors import DeviceError, WeightsError
 from cleanplate.runtime.network import Network
-from cleanplate.runtime.server import Address, Client, Server, connected_client, use_server
-from cleanplate.runtime.session import Session, load_network
+from cleanplate.runtime.server import Address, Client, Server
+from cleanplate.runtime.session import Session, load_network, use_server
 
 
 @pytest.fixture
@@ -231,7 +231,7 @@ def test_a_process_that_lets_others_compute_needs_no_onnx_runtime(network_file, 
     (tmp_path / "network.onnx").write_bytes(network_file)
     code = (
         "import sys, pickle\n"
-        "from cleanplate.runtime.server import use_server\n"
+        "from cleanplate.runtime import use_server\n"
         "from cleanplate.runtime.session import Session\n"
         "import numpy as np\n"
         "use_server(pickle.load(sys.stdin.buffer))\n"
@@ -250,7 +250,3 @@ def test_a_process_that_lets_others_compute_needs_no_onnx_runtime(network_file, 
         check=False,
     )
     assert ran.stdout.decode().strip() == "(1, 1, 32, 32) False", ran.stderr.decode()
-
-
-def test_nothing_is_served_unless_it_is_said():
-    assert connected_client() is None
