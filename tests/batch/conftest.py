@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from cleanplate.options import RemovalOptions
+from cleanplate.plan import RemovalPlan
 from cleanplate.segmentation.selection import select
 from cleanplate.types import Instance, Mask, Removal, RGBImage
 
@@ -51,22 +52,22 @@ class ColourRemover:
         )
         return list(selection.chosen), list(selection.kept)
 
-    def __call__(
-        self,
-        image: RGBImage,
-        classes: Collection[str] | None = None,
-        options: RemovalOptions | None = None,
-    ) -> Removal:
-        chosen, left = self.find(image, classes, options)
+    def plan(self, image: RGBImage, *, options: RemovalOptions) -> RemovalPlan:
+        chosen, kept = self.find(image, options=options)
         mask = np.zeros(image.shape[:2], dtype=bool)
-        for thing in chosen:
-            thing.paint_on(mask)
-        filled = self.fill(image, mask)
-        times = {"fill": 0.25, "total": 1.0}
-        return Removal(filled.image, mask, tuple(chosen), tuple(left), timings_s=times)
+        for instance in chosen:
+            instance.paint_on(mask)
+        return RemovalPlan(
+            mask=mask, instances=tuple(chosen), kept=tuple(kept), options=options, timings_s={}
+        )
 
-    def fill(self, image: RGBImage, mask: Mask) -> Removal:
-        return Removal(np.where(mask[..., None], np.uint8(FILL), image), mask)
+    def fill(self, image: RGBImage, mask: Mask | RemovalPlan) -> Removal:
+        instances, kept, times = (), (), {}
+        if isinstance(mask, RemovalPlan):
+            times = {"fill": 0.25, "total": 1.0}
+            mask, instances, kept = mask.mask, mask.instances, mask.kept
+        filled = np.where(mask[..., None], np.uint8(FILL), image)
+        return Removal(filled, mask, instances, kept, timings_s=times)
 
 
 @pytest.fixture

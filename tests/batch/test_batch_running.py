@@ -143,7 +143,7 @@ def test_whatever_goes_wrong_with_a_photo_is_told_in_one_line(
     remover, make_photo, monkeypatch, error, told
 ):
     make_photo(Path("in/a.png"), "person")
-    monkeypatch.setattr(type(remover), "__call__", lambda *_, **__: (_ for _ in ()).throw(error))
+    monkeypatch.setattr(type(remover), "plan", lambda *_, **__: (_ for _ in ()).throw(error))
     [outcome] = run(remover)
     assert outcome.status == "failed"
     with pytest.raises(AssertionError, match=told):

@@ -24,6 +24,7 @@ SLOW = """
     import numpy as np
     from cleanplate import remover
     from cleanplate.cli import main
+    from cleanplate.plan import RemovalPlan
     from cleanplate.types import Removal
 
     class Slow:
@@ -32,9 +33,13 @@ SLOW = """
             self.name, self.provider, self.labels = "slow", "here", ("person",)
             self.recipe = lambda: None  # nothing that another process could have
 
-        def __call__(self, image, **_):
+        def plan(self, image, options):
             time.sleep({photo_s})
-            return Removal(image, np.ones(image.shape[:2], dtype=bool), timings_s={{}})
+            mask = np.ones(image.shape[:2], dtype=bool)
+            return RemovalPlan(mask=mask, instances=(), kept=(), options=options)
+
+        def fill(self, image, plan):
+            return Removal(image, plan.mask, timings_s={{}})
 
     remover.Remover = Slow
     signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup and "&" have them ignored

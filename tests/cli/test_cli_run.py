@@ -180,7 +180,7 @@ def test_verbose_shows_where_an_internal_error_happened(cli, make_photo, monkeyp
             self.segmenter.labels = ("person",)
             self.recipe = None
 
-        def __call__(self, *_, **__):
+        def plan(self, *_, **__):
             raise KeyError("deep inside")
 
     monkeypatch.setattr(pipeline, "Remover", Broken)
