@@ -29,6 +29,7 @@ _FAMILIES = MappingProxyType(
         "lama": ("lama", "LamaInpainter"),
         "lama_onnx": ("lama", "FixedLamaInpainter"),
         "migan": ("migan", "MIGANInpainter"),
+        "method": ("opencv", "DiffusionInpainter"),
     }
 )
 """Family of models -> module and class in `models`; imported when one is created."""
@@ -270,11 +271,9 @@ def create_inpainter(
         DeviceError, MissingRuntimeError: see `cleanplate.runtime.session.Session`.
     """
     model = find_inpainter(name)
-    if model is None:
-        from cleanplate.inpainting.models.opencv import DiffusionInpainter
-
-        return DiffusionInpainter(name)
-    module, adapter = _FAMILIES[model.family]
+    module, adapter = _FAMILIES["method" if model is None else model.family]
     create: Any = getattr(importlib.import_module(f"{_MODELS}.{module}"), adapter)
-    inpainter: Inpainter = create(name, device=device, threads=threads)
+    inpainter: Inpainter = (
+        create(name) if model is None else create(name, device=device, threads=threads)
+    )
     return inpainter
