@@ -114,7 +114,7 @@ def test_a_worker_that_dies_is_a_failure_of_its_photo_only(photos, monkeypatch):
     outcomes = {o.source.stem: o for o in run("out", 2)}
     assert [stem for stem, o in outcomes.items() if o.status == "failed"] == ["2"]
     assert outcomes["2"].error == (
-        "in/2.png: the process that worked on it ended by signal 9; if memory was short, give "
+        "in/2.png: the process that worked on it died by signal 9; if memory ran out, give "
         "fewer --workers or a smaller --max-memory"
     )
     assert len(hashes("out")) == 7
@@ -170,7 +170,7 @@ class TestMemory:
 
     @pytest.mark.parametrize("text", ["", "much", "-1G", "0", "4X"])
     def test_other_texts_are_refused(self, text):
-        with pytest.raises(InputError, match="is no amount of memory; write 800M or 4G"):
+        with pytest.raises(InputError, match="is not an amount of memory; write 800M or 4G"):
             parse_size(text)
 
     def test_sizes_are_shown(self):

@@ -81,7 +81,7 @@ class TestRaw:
         self.make("a.dng", person=False)
         [outcome] = run(remover)
         assert (outcome.status, outcome.target.name) == ("untouched", "a.dng")
-        assert outcome.notes[-1].endswith("out/a.tif, of a former run, was left there")
+        assert outcome.notes[-1].endswith("out/a.tif, of a former run, was kept")
 
     def test_somebody_elses_file_in_the_other_place_is_left_alone(self, remover):
         self.make("a.dng", person=True)

@@ -231,7 +231,7 @@ def test_a_journal_of_a_newer_version_is_not_touched(tmp_path):
     with sqlite3.connect("out/.cleanplate/journal.sqlite") as database:
         database.execute("PRAGMA user_version = 99")
     database.close()
-    with pytest.raises(InputError, match="is of a newer cleanplate; update this one"):
+    with pytest.raises(InputError, match="was written by a newer cleanplate; update cleanplate"):
         Journal(Path("out"), {})
 
 

@@ -200,12 +200,12 @@ def test_a_mask_of_another_size_is_an_error(own_remover, photo):
     [
         (lambda c: c.update(format=1), "its format is 1, not 2; make it again"),
         (lambda c: c["objects"][0].update(remove="no"), 'remove must be true or false, got "no"'),
-        (lambda c: c["objects"][0].update(id="1"), 'id must be a whole number, got "1"'),
-        (lambda c: c["objects"].pop(), "object 2 is missing; to leave it, set its remove to false"),
+        (lambda c: c["objects"][0].update(id="1"), 'id must be an integer, got "1"'),
+        (lambda c: c["objects"].pop(), "object 2 is missing; to keep it, set its remove to false"),
         (lambda c: c["outlines"].update({"1": [1, 2]}), "the run lengths do not add up to 200 x 1"),
-        (lambda c: c["objects"][0].update(box_xyxy=[0, 0, 9, 9]), "does not hold the outline"),
-        (lambda c: c["settings"].update(grow=3), "grow.*dilation.*mend it"),
-        (lambda c: c.pop("settings"), r"not as 'cleanplate plan' writes it \(KeyError"),
+        (lambda c: c["objects"][0].update(box_xyxy=[0, 0, 9, 9]), "does not contain the outline"),
+        (lambda c: c["settings"].update(grow=3), "grow.*dilation.*correct it"),
+        (lambda c: c.pop("settings"), r"not a file of 'cleanplate plan' \(KeyError"),
     ],
 )
 def test_json_that_cannot_be_understood_is_an_error(own_remover, photo, edit, told):
@@ -223,9 +223,9 @@ def test_broken_or_absent_files_are_errors(own_remover, photo):
     assert "its mask masks/sub/a.png does not exist" in outcome.error
     write_plans(own_remover, JOBS["plain"])
     Path("masks/sub/a.json").write_text("{")
-    assert "masks/sub/a.json: it is no JSON (" in fill(own_remover)[0].error
+    assert "masks/sub/a.json: it is not valid JSON (" in fill(own_remover)[0].error
     Path("masks/sub/a.json").unlink()
-    assert "masks/sub/a.json: there is no such file; make it with 'cleanplate plan'" in (
+    assert "masks/sub/a.json: no such file; make it with 'cleanplate plan'" in (
         fill(own_remover)[0].error
     )
 

@@ -99,14 +99,14 @@ def test_two_inputs_for_one_output_are_refused_and_both_named(touch):
 def test_the_output_cannot_be_an_input_folder(touch, name):
     touch("in/a.jpg")
     Path("link").symlink_to("in")
-    with pytest.raises(InputError, match="in: is an input and --output too"):
+    with pytest.raises(InputError, match="in: is an input and also --output"):
         plan("in", output=name)
 
 
 @pytest.mark.parametrize("option", ["masks", "own_masks"])
 def test_a_folder_of_masks_cannot_be_an_input_folder(touch, option):
     touch("in/a.jpg")
-    with pytest.raises(InputError, match=r"in: is an input and --masks? too"):
+    with pytest.raises(InputError, match=r"in: is an input and also --masks?"):
         plan("in", **{option: "in"})
 
 
@@ -141,7 +141,7 @@ def test_folders_of_the_run_inside_an_input_are_left_out_and_said(touch):
     found = plan("in", output="in/out", masks="in/masks", own_masks="in/own", recursive=True)
     assert pairs(found) == [("in/a.jpg", "in/out/a.jpg"), ("in/sub/b.jpg", "in/out/sub/b.jpg")]
     assert found.notes == tuple(
-        f"in/{name}: used by this run itself, left out of the inputs"
+        f"in/{name}: used by this run itself, excluded from the inputs"
         for name in ("masks", "out", "own")
     )
 
@@ -249,11 +249,13 @@ def test_masks_take_the_whole_name_where_stems_are_shared(touch):
 
 def test_neither_masks_nor_report_may_meet_other_files(touch):
     touch("in/a.jpg", "in/b.png", "in/masks/a.png", "lists/report.jsonl")
-    with pytest.raises(InputError, match=r"out/masks/a\.png: the mask would be written over"):
+    with pytest.raises(InputError, match=r"out/masks/a\.png: the mask would overwrite"):
         plan("in", masks="out/masks", recursive=True)
     with pytest.raises(InputError, match=r"in/a\.jpg: the report would overwrite an input"):
         plan("in", report="in/a.jpg")
-    with pytest.raises(InputError, match=r"out/a\.jpg: the report would be written over what in"):
+    with pytest.raises(
+        InputError, match=r"out/a\.jpg: the report would overwrite the result of in"
+    ):
         plan("in", report="out/a.jpg")
     with pytest.raises(InputError, match="lists: is a folder; --report takes a file"):
         plan("in", report="lists")

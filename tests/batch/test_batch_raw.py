@@ -69,7 +69,7 @@ def test_a_result_of_another_kind_is_left_and_told(tmp_path, remover, make_raw):
     run(tmp_path, remover)
     make_raw("a.dng", person=True)
     (outcome,) = run(tmp_path, remover, overwrite=True)
-    assert outcome.notes[-1].endswith("out/a.dng, of a former run, was left there")
+    assert outcome.notes[-1].endswith("out/a.dng, of a former run, was kept")
     assert names(tmp_path / "out") == ["a.dng", "a.tif"]
 
 

@@ -87,9 +87,9 @@ def test_a_list_may_begin_with_a_byte_order_mark():
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "list.txt: names no photo; save the list from the report's page"),
-        ("# only this\n\n", "list.txt: names no photo"),
-        ('a.jpg\n"b', r"list.txt, line 2: is no JSON string \("),
+        ("", "list.txt: lists no photo; save the list from the report's page"),
+        ("# only this\n\n", "list.txt: lists no photo"),
+        ('a.jpg\n"b', r"list.txt, line 2: is not a JSON string \("),
     ],
 )
 def test_lists_that_cannot_be_understood_are_refused(text, told):
@@ -111,7 +111,7 @@ def test_other_files_are_no_reports(content):
     Path("r").write_bytes(content)
     with pytest.raises(PhotoError, match=r"r: .*; name the .jsonl file of a run"):
         read_report(Path("r"))
-    with pytest.raises(PhotoError, match=r"no\.jsonl: there is no such file"):
+    with pytest.raises(PhotoError, match=r"no\.jsonl: no such file"):
         read_report(Path("no.jsonl"))
 
 
@@ -128,10 +128,10 @@ def test_the_plan_leads_from_the_inputs_to_the_same_outputs():
 @pytest.mark.parametrize(
     ("entry", "told"),
     [
-        (line("b.jpg"), "in/a.jpg: the report does not tell of it; name the report of its run"),
-        (line(output=None), "in/a.jpg: the report does not tell of it"),
-        (line(settings=None), "in/a.jpg: the report does not tell of it"),
-        (line(status="would-remove"), r"in/a.jpg: was only looked at \(would-remove\); use 'run'"),
+        (line("b.jpg"), "in/a.jpg: not in the report; name the report of its run"),
+        (line(output=None), "in/a.jpg: not in the report"),
+        (line(settings=None), "in/a.jpg: not in the report"),
+        (line(status="would-remove"), r"in/a.jpg: was a dry run \(would-remove\); use 'run'"),
         (line(output="other/a.jpg"), "in/a.jpg: was written to other/a.jpg, which is not in out"),
         (line(output="in/a.jpg"), "in/a.jpg: was written to in/a.jpg, which is not in out"),
         (line(photo="out/a.jpg"), "out/a.jpg: would be overwritten by its own output"),
@@ -145,5 +145,5 @@ def test_what_does_not_fit_is_refused(entry, told):
 
 def test_photos_of_different_settings_do_not_go_together():
     other = line("b.jpg", settings=describe_settings(Job(options=RemovalOptions(classes=("dog",)))))
-    with pytest.raises(InputError, match="was done with other settings than in/a"):
+    with pytest.raises(InputError, match="was processed with other settings than in/a"):
         plan_redo(["in/a.jpg", "in/b.jpg"], lines(line(), other), Path("out"))

@@ -72,10 +72,10 @@ def test_sizes_choose_by_the_long_side_and_what_has_none_stays():
 def test_what_is_left_out_is_said_and_leaving_out_all_is_refused(touch):
     touch("in/a.jpg", "in/b.jpg", "in/c.jpg")
     found = plan_photos([Path("in")], Path("out"), photo_filter=PhotoFilter(exclude=("a.*", "b.*")))
-    assert found.notes == ("2 photos left out as the options ask",)
-    with pytest.raises(InputError, match="all 3 photos are left out by --include, --exclude,"):
+    assert found.notes == ("2 photos excluded by the options",)
+    with pytest.raises(InputError, match="all 3 photos are excluded by --include, --exclude,"):
         names(include=("*.png",))
-    with pytest.raises(InputError, match="--min-size 9 is above --max-size 8; no photo is both"):
+    with pytest.raises(InputError, match="--min-size 9 is above --max-size 8; no photo can match"):
         PhotoFilter(min_size=9, max_size=8)
 
 
@@ -116,7 +116,7 @@ def test_names_that_differ_in_case_are_both_done_and_said(remover, make_photo):
 def test_names_that_differ_in_case_are_refused_where_the_disk_ignores_it(touch, monkeypatch):
     touch("in/a.jpg", "in/A.JPG")
     monkeypatch.setattr(twins, "_ignores_case", lambda _: True)
-    told = "A.JPG and a.jpg would be one file in out, whose disk ignores how they differ; rename"
+    told = "A.JPG and a.jpg would be one file in out, whose disk does not distinguish them; rename"
     with pytest.raises(InputError, match=told):
         plan_photos([Path("in")], Path("out"))
 

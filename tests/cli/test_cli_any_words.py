@@ -14,10 +14,9 @@ from cleanplate.hub.store import install
 
 CLIPSEG = "clipseg_rd64.phrasecut"
 TO_GET_IT = (
-    f"Any words can be given to --segmenter {CLIPSEG} "
-    f"(to get it run 'cleanplate models pull {CLIPSEG}')"
+    f"--segmenter {CLIPSEG} accepts any words (to get it run 'cleanplate models pull {CLIPSEG}')"
 )
-HERE = f"Any words can be given to --segmenter {CLIPSEG} (it is here)"
+HERE = f"--segmenter {CLIPSEG} accepts any words (it is installed)"
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +104,7 @@ def test_who_takes_any_words_is_told_in_one_line(cli, photos, command):
 
 @pytest.mark.parametrize("name", ["persn", "21", "aeroplan"])
 def test_it_is_not_told_of_misspellings_and_numbers(cli, photos, name):
-    assert "Any words" not in cli("run", "in", "-o", "out", "--remove", name).err
+    assert "accepts any words" not in cli("run", "in", "-o", "out", "--remove", name).err
 
 
 def test_in_python_too():

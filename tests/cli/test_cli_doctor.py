@@ -47,7 +47,7 @@ def test_times_the_users_photo(tmp_path, rocket):
 
 
 def test_a_photo_that_cannot_be_read_is_an_error(tmp_path):
-    with pytest.raises(PhotoError, match="there is no such file"):
+    with pytest.raises(PhotoError, match="no such file"):
         diagnose(tmp_path / "none.jpg")
 
 

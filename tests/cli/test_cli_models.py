@@ -132,7 +132,7 @@ def test_models_pull_shows_the_licence_and_wants_it_accepted(cli, small, home):
     shown, note, _, error = ran.err.splitlines()
     assert shown == "small.test: licence CC-BY-NC-4.0, FORBIDS commercial use"
     assert note == "  for research only"
-    assert error.endswith("if you keep to that, say so with --accept-licence")
+    assert error.endswith("if you comply, give --accept-licence")
     assert "run 'cleanplate models pull small.test'" in cli("models", "show", "small.test").out
 
     ran = cli("models", "pull", "small.test", "--from", small, "--accept-licence")
@@ -175,7 +175,7 @@ def test_models_import_of_a_wrong_file(cli, small, home):
     (small / "abc.onnx").write_bytes(b"abcd")
     ran = cli("models", "import", "small.test", small / "abc.onnx", "--accept-licence")
     assert ran.code == 1
-    assert "abc.onnx: 4 bytes, registered are 3" in ran.err
+    assert "abc.onnx: 4 bytes, expected are 3" in ran.err
     assert "--own-weights" in ran.err
 
 

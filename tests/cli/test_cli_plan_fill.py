@@ -88,12 +88,12 @@ class TestWithoutNetworks:
         ("args", "told"),
         [
             (["plan", "in", "-o", "m"], "nothing to remove; give --remove, such as --remove pers"),
-            (["plan", "in", "-o", "in", "--remove", "car"], "in: is an input and --output too"),
+            (["plan", "in", "-o", "in", "--remove", "car"], "in: is an input and also --output"),
             (["plan", "in", "-o", "m", "--remove", "persn"], "unknown label 'persn'"),
             (["plan", "in", "-o", "m", "--remove", "car", "-q", "-v"], "-q and -v exclude each"),
             (["fill", "in", "-o", "out"], "Missing option '--masks'"),
             (["fill", "in", "--masks", "m", "-o", "out"], "m: no such folder; 'cleanplate plan' m"),
-            (["fill", "in", "--masks", "in", "-o", "out"], "in: is an input and --mask too"),
+            (["fill", "in", "--masks", "in", "-o", "out"], "in: is an input and also --mask"),
         ],
     )
     def test_wrong_use_is_one_line_and_does_nothing(self, cli, make_photo, args, told):
@@ -109,7 +109,7 @@ class TestWithoutNetworks:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["-o", "masks"], "masks: holds your masks and is --output too"),
+        (["-o", "masks"], "masks: contains your masks and is also --output"),
         (["-o", "o", "--report", "masks/a.json"], "masks/a.json: the report would overwrite it"),
     ],
 )

@@ -12,7 +12,7 @@ from cleanplate.cli import main
     [
         (["in", "out"], "nothing to remove"),
         (["in", "out", "--remove", "persn"], "Did you mean 'person'?"),
-        (["in", "in/../in", "--remove", "person"], "is input and output"),
+        (["in", "in/../in", "--remove", "person"], "both input and output"),
         (["s3://b/a/in", "s3://b/a", "--remove", "person"], "is inside the output s3://b/a"),
         (["s3://i:p@b/in", "out", "--remove", "person"], "a key in a URL"),
         (["in", "out", "--remove", "person", "--untouched", "link"], "known: copy, skip"),

@@ -97,8 +97,8 @@ def test_what_was_filled_from_masks_is_filled_from_them_again(cli):
     ("args", "told"),
     [
         (["redo", "out"], "Missing option '--list'"),
-        ([*REDO, "--list", "no.txt"], "no.txt: there is no such file"),
-        ([*REDO, "--from", "no.jsonl"], "no.jsonl: there is no such file"),
+        ([*REDO, "--list", "no.txt"], "no.txt: no such file"),
+        ([*REDO, "--from", "no.jsonl"], "no.jsonl: no such file"),
         (["redo", "in", "--list", "rejected.txt", "--from", "out/report.jsonl"], "is not in in"),
         ([*REDO, "--inpainter", "x"], "unknown inpainter 'x'; known: "),
         ([*REDO, "--only", "0"], "--only takes object numbers >= 1"),

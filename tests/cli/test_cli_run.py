@@ -203,7 +203,7 @@ def test_verbose_shows_where_an_internal_error_happened(cli, make_photo, monkeyp
         (["in", "-o", "out", "--remove", "persn"], "unknown label 'persn'; known: .*'person'"),
         (["in", "-o", "out", "--remove", "21"], "unknown label '21'; known: "),
         (["in", "-o", "out", "--remove", "0"], "label '0' is the background"),
-        (["in", "-o", "in", "--remove", "car"], "in: is an input and --output too"),
+        (["in", "-o", "in", "--remove", "car"], "in: is an input and also --output"),
         (["no", "-o", "out", "--remove", "car"], "no: no such file or folder"),
         (["in", "-o", "out", "--remove", "3", "15"], "15: no such .*, write --remove 3,15"),
         (["in", "cars", "-o", "out", "--remove", "a, b,"], "cars: no .* --remove a,b,cars"),
@@ -227,8 +227,11 @@ def test_verbose_shows_where_an_internal_error_happened(cli, make_photo, monkeyp
         (["in", "-o", "out", "--mask", "x.png", "--report", "x.png"], "replace a photo or mask"),
         (["in", "-o", "out", "--mask", "m.j", "--report", "m.j"], "m.j: the report would overwr"),
         (["in", "-o", "out", "--mask", "out/a.png", "--overwrite"], "out/a.png: the mask would be"),
-        (["in", "-o", "out", "--mask", "m", "--masks", "m"], "m: holds your masks and is --masks"),
-        (["in", "-o", "m", "--mask", "m"], "m: holds your masks and is --output too"),
+        (
+            ["in", "-o", "out", "--mask", "m", "--masks", "m"],
+            "m: contains your masks and is also --masks",
+        ),
+        (["in", "-o", "m", "--mask", "m"], "m: contains your masks and is also --output"),
     ],
 )
 def test_wrong_use_is_one_line_and_does_nothing(cli, make_photo, args, told):

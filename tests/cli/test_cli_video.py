@@ -140,7 +140,7 @@ def test_a_file_that_is_no_clip_is_exit_code_1(cli, tmp_path):
     (tmp_path / "in.mp4").write_bytes(b"no clip")
     called = cli("video", tmp_path / "in.mp4", tmp_path / "out.mp4", "--remove", "person")
     assert called.code == 1
-    assert "no clip that can be read" in called.err
+    assert "not a readable clip" in called.err
 
 
 @pytest.mark.usefixtures("without_networks")

@@ -94,7 +94,7 @@ def test_fail_fast_stops_all_workers():
             ("--workers", "3", "--threads", "2"),
             "--workers 3 exceed the 2 available processor cores",
         ),
-        (("--max-memory", "lots"), "'lots' is no amount of memory; write 800M or 4G"),
+        (("--max-memory", "lots"), "'lots' is not an amount of memory; write 800M or 4G"),
         (("--max-memory", "1M"), "--max-memory 1 MB is less than the 480 MB that"),
         (("--untouched", "move"), "unknown kind of --untouched 'move'; known: copy, link, skip"),
         (("--min-size", "9", "--max-size", "5"), "--min-size 9 is above --max-size 5"),

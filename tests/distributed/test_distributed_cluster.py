@@ -221,7 +221,7 @@ def test_a_node_that_is_killed_and_a_photo_that_kills_cost_nothing_else(
     assert Counter(line["status"] for line in told) == {"removed": 30, "untouched": 30, "failed": 1}
     [failed] = [line for line in told if line["status"] == "failed"]
     assert failed["photo"] == "s3://photos/in/sub1/deadly.png"
-    assert "the process that worked on it ended with code 3" in failed["error"]
+    assert "the process that worked on it died with code 3" in failed["error"]
     results = read_all(output)
     assert set(results) == {path.removeprefix("photos/in/") for path in photos} - {
         "sub1/deadly.png"

@@ -27,7 +27,7 @@ def test_keys_in_urls_and_urls_without_bucket_are_refused():
     with pytest.raises(InputError, match=r"a key in a URL.*AWS_ACCESS_KEY_ID") as refused:
         Location("s3://id:secret@bucket/in")
     assert "secret" not in str(refused.value)
-    with pytest.raises(InputError, match="names no bucket"):
+    with pytest.raises(InputError, match="lacks a bucket"):
         Location("s3:///in")
 
 
@@ -103,5 +103,5 @@ def test_keys_that_are_no_paths_are_told_from_those_that_are(relative):
 
 
 def test_a_place_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(InputError, match="no such folder, or nothing in it"):
+    with pytest.raises(InputError, match="no such folder, or it is empty"):
         Location(str(tmp_path / "none")).check_exists()

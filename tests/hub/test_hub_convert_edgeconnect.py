@@ -186,7 +186,7 @@ def test_the_licence_is_to_be_accepted(home):
 )
 def test_the_same_generator_twice_names_the_other(states, home, role, named, other):
     files = [save(states[role], home / name) for name in ("a.pth", "b.pth")]
-    match = rf"b\.pth and .*a\.pth are both {named}\.pth; give one of them and {other}\.pth"
+    match = rf"b\.pth and .*a\.pth are both {named}\.pth; give only one of them, and {other}\.pth"
     with pytest.raises(WeightsError, match=match):
         import_model(NAME, files, accept_licence=True)
 
@@ -196,7 +196,7 @@ def test_the_same_generator_twice_names_the_other(states, home, role, named, oth
     [
         ({"generator": {"conv1.0.weight": torch.zeros(2, 2)}}, r"lacks encoder\.1\.weight"),
         ({"generator": {"encoder.1.weight": torch.zeros(64, 5, 7, 7)}}, "takes 5 planes"),
-        ({"discriminator": {}}, "holds no parameters under 'generator'"),
+        ({"discriminator": {}}, "contains no parameters under 'generator'"),
         ({"generator": {"encoder.1.weight": torch.zeros(64, 4, 7, 7)}}, r"it lacks encoder\.1\.b"),
     ],
     ids=["names", "planes", "discriminator", "parameters"],

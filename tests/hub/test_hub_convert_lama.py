@@ -278,7 +278,7 @@ def test_from_the_torchscript_file_to_its_own_picture(state, home, astronaut):
 
 @quiet
 def test_other_weights_must_be_said_to_be_ones_own(state, home):
-    match = r"big-lama\.pt: .* bytes, registered are 205,669,692; .*--own-weights"
+    match = r"big-lama\.pt: .* bytes, expected are 205,669,692; .*--own-weights"
     with pytest.raises(ChecksumError, match=match):
         import_model(NAME, [save_torchscript(state, home)])
 
@@ -286,7 +286,7 @@ def test_other_weights_must_be_said_to_be_ones_own(state, home):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda state: {}, "holds no generator of LaMa"),
+        (lambda state: {}, "contains no LaMa generator"),
         (lambda state: {"model.1.ffc.convl2l.weight": torch.zeros(8, 4, 7, 7)}, "it lacks model.4"),
         (
             lambda state: {k: v for k, v in state.items() if "bn_g" not in k},

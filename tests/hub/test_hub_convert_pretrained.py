@@ -26,7 +26,7 @@ def test_other_objects_are_still_refused(tmp_path):
 
     path = tmp_path / "checkpoint.pth"
     torch.save({"model": {"weight": torch.ones(2)}, "args": Path("here")}, path)
-    with pytest.raises(WeightsError, match="is no checkpoint of tensors alone"):
+    with pytest.raises(WeightsError, match="is not a checkpoint of tensors only"):
         load_state(path, inside="model")
 
 

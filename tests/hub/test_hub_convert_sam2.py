@@ -254,9 +254,9 @@ def test_a_file_of_something_else_is_refused(tmp_path, monkeypatch):
     with pytest.raises(WeightsError, match=r"else\.pt: is not of this architecture: it lacks"):
         import_model(NAME, [path], own_weights=True)
     torch.save({"model": [1, 2]}, path)
-    with pytest.raises(WeightsError, match="holds no parameters under 'model'"):
+    with pytest.raises(WeightsError, match="contains no parameters under 'model'"):
         import_model(NAME, [path], own_weights=True)
-    with pytest.raises(ChecksumError, match="say so with --own-weights"):
+    with pytest.raises(ChecksumError, match="give --own-weights"):
         import_model(NAME, [path])
 
 

@@ -112,11 +112,11 @@ def test_progress_is_told_up_to_the_end(address, folder):
 @pytest.mark.parametrize(
     ("way", "error", "match"),
     [
-        ("wrong", ChecksumError, r"abc\.onnx: SHA-256 \w{64}, the registered one is \w{64}; it is"),
-        ("short", ChecksumError, r"1,048,575 bytes, registered are 1,048,576; it is truncated"),
+        ("wrong", ChecksumError, r"abc\.onnx: SHA-256 \w{64}, expected is \w{64}; it is"),
+        ("short", ChecksumError, r"1,048,575 bytes, expected are 1,048,576; it is truncated"),
         ("cut", WeightsError, "/cut/abc.onnx: the connection was cut; check the network"),
-        ("gone", WeightsError, "the server answers 404 Not Found; .*--from or CLEANPLATE_MIRROR"),
-        ("broken", WeightsError, "the server answers 503 Service Unavailable"),
+        ("gone", WeightsError, "the server returned 404 Not Found; .*--from or CLEANPLATE_MIRROR"),
+        ("broken", WeightsError, "the server returned 503 Service Unavailable"),
     ],
 )
 def test_anything_else_is_an_error_and_leaves_nothing(address, folder, way, error, match):
@@ -164,14 +164,16 @@ def test_a_folder_serves_as_mirror_also_offline(address, folder, tmp_path, monke
 
 
 def test_a_folder_without_the_file_is_an_error(home, folder, tmp_path):
-    match = r"nowhere/abc\.onnx: there is no such file; check the folder"
+    match = r"nowhere/abc\.onnx: no such file; check the folder"
     with pytest.raises(WeightsError, match=match):
         fetch_file(file_at("https://publisher.invalid/x"), folder, mirror=str(tmp_path / "nowhere"))
 
 
 def test_offline_nothing_is_asked(server, address, folder, monkeypatch):
     monkeypatch.setenv("CLEANPLATE_OFFLINE", "1")
-    with pytest.raises(WeightsError, match=r"abc\.onnx is not fetched: CLEANPLATE_OFFLINE is set"):
+    with pytest.raises(
+        WeightsError, match=r"abc\.onnx is not downloaded: CLEANPLATE_OFFLINE is set"
+    ):
         fetch_file(file_at(f"{address}/good/abc.onnx"), folder)
     assert server.asked == []
     monkeypatch.setenv("CLEANPLATE_OFFLINE", "0")

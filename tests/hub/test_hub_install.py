@@ -97,7 +97,7 @@ def test_a_model_that_is_here_is_not_fetched_again(published, mirror):
 
 def test_a_wrong_file_is_not_installed(published, mirror):
     (mirror / "abc.onnx").write_bytes(b"abd")
-    with pytest.raises(ChecksumError, match="the registered one is ba7816bf"):
+    with pytest.raises(ChecksumError, match="expected is ba7816bf"):
         pull_model("abc.test", mirror=str(mirror))
     assert not is_available(published)
 
@@ -112,10 +112,7 @@ def test_built_in_and_unknown_models_are_refused(home, use):
 
 def test_a_licence_that_forbids_commercial_use_has_to_be_accepted(make_model, registered, mirror):
     model = registered(make_model(licence=NON_COMMERCIAL))
-    match = (
-        r"abc\.test is not for commercial use \(CC-BY-NC-4\.0: for research only\); if you keep to "
-        r"that, say so with --accept-licence"
-    )
+    match = r"abc\.test is not for commercial use.*CC-BY-NC-4\.0: for research.*--accept-licence"
     with pytest.raises(LicenceError, match=match):
         pull_model("abc.test", mirror=str(mirror))
     with pytest.raises(LicenceError, match=match):
@@ -178,7 +175,7 @@ def test_files_are_told_by_their_content(to_convert, mirror, converter, tmp_path
 
 @pytest.mark.usefixtures("to_convert", "converter")
 def test_another_number_of_files_is_refused(mirror):
-    match = r"is made of 2 files \(abc\.pth, more\.pth\), got 1"
+    match = r"consists of 2 files \(abc\.pth, more\.pth\), got 1"
     with pytest.raises(InputError, match=match):
         import_model("abc.test", [mirror / "abc.pth"])
 

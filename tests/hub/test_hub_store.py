@@ -72,7 +72,7 @@ def test_a_folder_in_its_place_is_no_file(built_in, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"ab", b"abcd"])
 def test_a_file_of_another_size_states_both(built_in, tmp_path, use, content):
     (tmp_path / "abc.onnx").write_bytes(content)
-    match = rf"abc\.onnx: {len(content)} bytes, registered are 3; .* reinstall"
+    match = rf"abc\.onnx: {len(content)} bytes, expected are 3; .* reinstall"
     with pytest.raises(ChecksumError, match=match):
         use(built_in, "fill")
 
@@ -80,7 +80,7 @@ def test_a_file_of_another_size_states_both(built_in, tmp_path, use, content):
 @pytest.mark.parametrize("use", [read_file, verify_file])
 def test_changed_bytes_state_both_hashes(built_in, tmp_path, use):
     (tmp_path / "abc.onnx").write_bytes(b"abd")
-    match = r"SHA-256 a52d159f\w+, registered is ba7816bf\w+; "
+    match = r"SHA-256 a52d159f\w+, expected is ba7816bf\w+; "
     with pytest.raises(ChecksumError, match=match):
         use(built_in, "fill")
 

@@ -138,6 +138,6 @@ def test_copying_a_file_onto_itself_does_nothing(tmp_path):
 
 
 def test_copying_a_missing_file_names_the_source(tmp_path):
-    with pytest.raises(PhotoError, match=r"gone\.jpg: there is no such file; check the name"):
+    with pytest.raises(PhotoError, match=r"gone\.jpg: no such file; check the name"):
         copy_photo(tmp_path / "gone.jpg", tmp_path / "out.jpg")
     assert list(tmp_path.iterdir()) == []

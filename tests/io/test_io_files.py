@@ -123,12 +123,12 @@ def test_other_files_are_refused_in_one_line(tmp_path, content, message):
         (
             "pillow_heif",
             bare_heic(),
-            'HEIC needs the package pillow-heif; install it: pip install "cleanplate[heif]"',
+            'HEIC needs the package pillow-heif; run pip install "cleanplate[heif]"',
         ),
         (
             "rawpy",
             dng(np.zeros((8, 8, 3), np.uint8)),
-            'camera RAW needs the package rawpy; install it: pip install "cleanplate[raw]"',
+            'camera RAW needs the package rawpy; run pip install "cleanplate[raw]"',
         ),
     ],
 )
@@ -144,7 +144,7 @@ def test_without_an_extra_one_line_says_what_to_install(tmp_path, module, data, 
 
 
 def test_missing_files_folders_and_pipes_are_refused(tmp_path):
-    with pytest.raises(PhotoError, match=r"gone\.jpg: there is no such file; check the name"):
+    with pytest.raises(PhotoError, match=r"gone\.jpg: no such file; check the name"):
         read_photo(tmp_path / "gone.jpg")
     with pytest.raises(PhotoError, match=r"folder; .*or run on the folder"):
         read_photo(tmp_path)

@@ -264,10 +264,10 @@ def test_other_pictures_of_the_scene_are_left_out_and_named(add, note):
         (lambda: avif(ARRAY).replace(b"av01", b"jxl "), "a HEIF file of jxl is not supported"),
         (
             lambda: with_properties(avif(ARRAY), Property(b"clap", bytes(32))),
-            r"an AVIF that hides its edges \(clap\) is not supported; convert it to JPEG or 16-b",
+            r"an AVIF with a clean aperture \(clap\) is not supported; convert it to JPEG or 16-b",
         ),
         (lambda: avif(ARRAY).replace(b"ispe", b"ispf"), "damaged HEIF or AVIF: it states no size"),
-        (lambda: avif(ARRAY).replace(b"av1C", b"av1D"), "it lacks its decoder's set-up"),
+        (lambda: avif(ARRAY).replace(b"av1C", b"av1D"), "it lacks the decoder configuration"),
         (lambda: avif(ARRAY).replace(b"pitm", b"pitn"), "it holds no image"),
     ],
 )

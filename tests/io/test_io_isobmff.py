@@ -121,7 +121,7 @@ def test_brands():
         (file_of(box(b"iloc", bytes(4), b"\x44\x00\x00\x09")), "the file is truncated"),
         (
             file_of(box(b"iloc", bytes(4), b"\x44\x00", struct.pack(">HHHH", 1, 1, 1, 0))),
-            "its data lie in another file; get a complete copy",
+            "its data are in another file; get a complete copy",
         ),
         (
             file_of(box(b"iloc", b"\1\0\0\0\x44\x00", struct.pack(">HHHHH", 1, 1, 2, 0, 0))),

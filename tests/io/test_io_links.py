@@ -55,7 +55,7 @@ def test_where_nothing_can_be_linked_it_is_copied_and_said(monkeypatch):
 
 
 def test_a_photo_that_is_gone_is_an_error():
-    with pytest.raises(PhotoError, match=r"none\.jpg: there is no such file"):
+    with pytest.raises(PhotoError, match=r"none\.jpg: no such file"):
         link_photo(Path("none.jpg"), Path("out/a.jpg"))
 
 

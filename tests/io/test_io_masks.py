@@ -108,5 +108,5 @@ def test_masks_of_zero_and_one_are_refused(tmp_path):
 
 
 def test_a_missing_mask_is_refused(tmp_path):
-    with pytest.raises(PhotoError, match="there is no such file"):
+    with pytest.raises(PhotoError, match="no such file"):
         read_mask(tmp_path / "no.png", (1, 1))

@@ -154,7 +154,9 @@ def test_cut_off_files_are_refused(share):
 
 
 def test_what_libraw_does_not_know_is_refused():
-    with pytest.raises(PhotoError, match="LibRaw does not know this kind of RAW file; develop it"):
+    with pytest.raises(
+        PhotoError, match="LibRaw does not support this kind of RAW file; develop it"
+    ):
         read_photo(b"FOVb" + bytes(500))
 
 

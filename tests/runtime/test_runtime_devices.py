@@ -84,7 +84,7 @@ def test_cuda_without_the_driver_names_it(fake_runtime):
 def test_a_driver_without_a_gpu_is_told_by_its_number(fake_runtime, driver):
     fake_runtime([CUDA, CPU], [CPU])
     driver(100)
-    with pytest.raises(DeviceError, match=r"finds no GPU that it can use \(cuInit: error 100\)"):
+    with pytest.raises(DeviceError, match=r"finds no usable GPU \(cuInit: error 100\)"):
         resolve_device("cuda-fp16")
 
 

@@ -124,7 +124,7 @@ def test_threads_do_not_take_each_others_answers(echoing):
 def test_who_does_not_know_the_secret_gets_nothing_and_disturbs_nobody(echoing):
     address = echoing._address
     for guess in (b"guessed", b"x" * 32, b"x" * 1000):
-        with pytest.raises(DeviceError, match="does not answer"):
+        with pytest.raises(DeviceError, match="does not respond"):
             Client(Address(address.place, guess)).load(b"x", "echo", "cpu", None)
     assert echoing.load(b"x", "echo", "cpu", None).provider == "echo on cpu"
 
@@ -133,7 +133,10 @@ def test_a_server_that_is_gone_is_told(echoing):
     server = Server(echo)
     client = Client(server.address)
     server.close()
-    with pytest.raises(DeviceError, match="the process that computes the networks does not answer"):
+    with pytest.raises(
+        DeviceError,
+        match="the process that runs the networks does not respond",
+    ):
         client.load(b"x", "echo", "cpu", None)
 
 
@@ -169,7 +172,7 @@ def test_closing_waits_for_what_is_being_computed():
         happened.append("closed")
         assert answer.result()[0].sum() == 3
     assert happened == ["computed", "closed"]
-    with pytest.raises(DeviceError, match="does not answer"):
+    with pytest.raises(DeviceError, match="does not respond"):
         network.run([np.ones(3)])
 
 

@@ -307,7 +307,7 @@ def test_a_missing_runtime_says_in_one_line_what_to_install(use):
 def test_half_a_runtime_says_how_to_repair_it(monkeypatch):
     # What is left when one of two packages that share the module is uninstalled.
     monkeypatch.setitem(sys.modules, "onnxruntime", ModuleType("onnxruntime"))
-    with pytest.raises(MissingRuntimeError, match="installed in part only; run 'pip install --for"):
+    with pytest.raises(MissingRuntimeError, match="only partly installed; run 'pip install --for"):
         Session(b"", name="edges")
 
 

@@ -74,10 +74,10 @@ def test_a_phrase_that_is_too_long_tells_how_long_it_is(encoder):
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (b"", "a line that is no pair"),
-        (b"#version: 0.2\n", "a line that is no pair"),
-        (b"a b\na b c\n", "a line that is no pair"),
-        (b"\xff\xfe\x00", "is no UTF-8 text"),
+        (b"", "a line that is not a pair"),
+        (b"#version: 0.2\n", "a line that is not a pair"),
+        (b"a b\na b c\n", "a line that is not a pair"),
+        (b"\xff\xfe\x00", "is not UTF-8 text"),
     ],
 )
 def test_other_files_are_refused(content, match):

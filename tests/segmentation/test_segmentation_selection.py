@@ -108,7 +108,7 @@ def test_if_nobody_stands_out_all_people_stay_and_that_is_said():
     assert set(left.values()) == {NO_MAIN_SUBJECT}
     selection = select(IMAGE, crowd, min_score=0, min_area=0, rules=Rules(background_people=True))
     (note,) = selection_notes(selection.kept)
-    assert note.startswith("of 3 people none is the evident main subject, so nobody was taken for")
+    assert note.startswith("of 3 people none is the evident main subject, so no one was taken for")
     assert selection_notes(selection.kept[:1])[0].startswith(
         "the one person found is no evident main"
     )

@@ -186,7 +186,7 @@ def test_a_background_that_moves_by_itself_is_not_copied(tmp_path, remover, rng)
     ("name", "options", "message"),
     [
         ("in.mp4", {}, "clip itself"),
-        ("out.mkv", {}, r"the container is kept; name the result out\.mp4"),
+        ("out.mkv", {}, r"the container must stay the same; name the result out\.mp4"),
         ("out.txt", {}, r"name the result with one of \.mp4"),
         ("there.mp4", {}, "--overwrite"),
         ("out.mp4", {"crf": 52}, r"crf must be in 0\.\.51 for h264, got 52"),
@@ -224,7 +224,7 @@ def test_sound_that_can_only_be_read_is_refused_by_name(tmp_path, remover, rng, 
     monkeypatch.setattr(
         av.container.output.OutputContainer, "supported_codecs", {"h264"}, raising=True
     )
-    with pytest.raises(PhotoError, match=r"its audio \(aac\) cannot be written to \.mp4 again"):
+    with pytest.raises(PhotoError, match=r"its audio \(aac\) cannot be written to \.mp4;"):
         remove_from_video(source, tmp_path / "out.mp4", ["person"], remover=remover)
 
 

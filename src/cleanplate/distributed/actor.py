@@ -174,8 +174,8 @@ class PhotoActor:
     def _check(self, photo: ListedPhoto) -> _Check:
         job, relative = self._job, photo.file.relative
         if not is_valid_key(relative):
-            cause = "such a name cannot be a path below another folder"
-            error = PhotoError(job.source.url_of(relative), cause, "give the object another key")
+            cause = "the key is not a valid file path"
+            error = PhotoError(job.source.url_of(relative), cause, "rename the object")
             return _Check({}, error=error)
         found: dict[str, FileStamp] = {}
         try:

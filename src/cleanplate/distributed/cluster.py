@@ -59,7 +59,9 @@ def connected(address: str | None) -> Iterator[None]:
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"--address {address}: no Ray cluster there ({reason})") from error
+        raise InputError(
+            f"--address {address}: no Ray cluster at this address ({reason})"
+        ) from error
     for name in ("ray.data", "ray"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
@@ -138,7 +140,7 @@ def first_cause(error: Exception) -> CleanplateError:
     if causes:
         return CleanplateError(str(causes[-1]).strip())
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return CleanplateError(f"Ray ended the run: {lines[-1] if lines else type(error).__name__}")
+    return CleanplateError(f"Ray stopped the run: {lines[-1] if lines else type(error).__name__}")
 
 
 def _capacity(workers: Workers) -> int:

@@ -33,7 +33,7 @@ class Workers:
     def __post_init__(self) -> None:
         """Check the numbers."""
         if self.count is not None and self.count < 1:
-            raise InputError(f"--workers {self.count}: at least 1 is needed")
+            raise InputError(f"--workers {self.count}: must be at least 1")
         if self.cpus <= 0 or self.gpus < 0:
             raise InputError(
                 f"a worker with {self.cpus:g} processor cores and {self.gpus:g} GPUs is not "

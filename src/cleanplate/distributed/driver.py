@@ -115,7 +115,7 @@ def run_cluster(
             raise PhotoError(
                 source.shown,
                 f"the run ended early ({progress.failure})",
-                "start it again to resume",
+                "run the same command again to resume",
             )
         if progress.is_complete:
             break
@@ -132,7 +132,9 @@ def check_locations(source: Location, output: Location) -> None:
         InputError: it is.
     """
     if source.below(output) == "":
-        raise InputError(f"{output.shown}: is input and output; name another folder for the output")
+        raise InputError(
+            f"{output.shown}: is both input and output; name another folder for the output"
+        )
     if source.below(output) is not None:
         raise InputError(
             f"{source.shown}: is inside the output {output.shown}, so that results could overwrite "

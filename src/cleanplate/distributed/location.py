@@ -48,7 +48,7 @@ class Location:
         """Check the URL, and resolve a relative path on this machine.
 
         Raises:
-            InputError: it names no bucket or contains a password.
+            InputError: it lacks a bucket or contains a password.
         """
         if self.is_local:
             root = os.path.abspath(self.given.removeprefix("file://"))  # noqa: PTH100
@@ -61,7 +61,7 @@ class Location:
                 "the report; omit it and set e.g. AWS_ACCESS_KEY_ID, as the store's tools do"
             )
         if not parts.netloc and self.scheme != "memory":
-            raise InputError(f"{self.given}: names no bucket; write {self.scheme}://BUCKET/FOLDER")
+            raise InputError(f"{self.given}: lacks a bucket; write {self.scheme}://BUCKET/FOLDER")
         object.__setattr__(self, "root", (parts.netloc + parts.path).strip("/"))
 
     @property
@@ -173,7 +173,7 @@ class Location:
             return None
         if info.type == FileType.Directory:
             place = self.url_of(relative)
-            raise PhotoError(place, "the output's name is taken by a folder", "move it away")
+            raise PhotoError(place, "a folder has the output's name", "move it away")
         return FileInfo(relative, info.size or 0, info.mtime_ns or 0)
 
     def list(self, below: str = "") -> Iterator[FileInfo]:
@@ -209,7 +209,7 @@ class Location:
                 f"{self.shown}: cannot be listed ({_one_line(error)}); check its name "
                 "and permissions"
             ) from error
-        raise InputError(f"{self.shown}: no such folder, or nothing in it; check its spelling")
+        raise InputError(f"{self.shown}: no such folder, or it is empty; check its spelling")
 
     @cached_property
     def _files(self) -> Any:

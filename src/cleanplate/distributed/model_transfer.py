@@ -92,7 +92,8 @@ def unpack_models(hashes: Mapping[str, tuple[str, ...]], fetch: Callable[[], Pac
                 _write(folder / "models", fetch(), hashes)
     except OSError as error:
         raise WeightsError(
-            f"{folder}: models cannot be written there ({error}); set {HOME_VARIABLE} to a folder "
+            f"{folder}: models cannot be written to this folder ({error}); set {HOME_VARIABLE} to "
+            "a folder "
             "that can be written on every machine"
         ) from error
 
@@ -110,7 +111,7 @@ def _has(name: str, hashes: tuple[str, ...]) -> bool:
 
 def _write(folder: Path, packed: Packed, hashes: Mapping[str, tuple[str, ...]]) -> None:
     if hashes_of(packed) != dict(hashes):
-        raise ChecksumError(f"{', '.join(packed)}: was damaged in transfer; start the run again")
+        raise ChecksumError(f"{', '.join(packed)}: damaged in transfer; start the run again")
     for name, files in packed.items():
         for filename, content in files.items():
             write_bytes_atomic(folder / name / filename, content)

@@ -138,7 +138,7 @@ def _read_other(folder: Path | None, photo: PlannedPhoto, result: RGBImage) -> R
             path,
             f"is {pixels.shape[1]} x {pixels.shape[0]} px, its result {result.shape[1]} x "
             f"{result.shape[0]} px",
-            "compare pictures of one size",
+            "compare photos of the same size",
         )
     return pixels
 

@@ -53,7 +53,7 @@ def fetch_file(
 
     Raises:
         ChecksumError: what came is not the registered file; it is deleted.
-        WeightsError: it cannot be fetched or written.
+        WeightsError: it cannot be downloaded or written.
     """
     mirror = mirror or os.environ.get(MIRROR_VARIABLE) or None
     target = folder / file.filename
@@ -62,10 +62,10 @@ def fetch_file(
     else:
         url = file.url if mirror is None else f"{mirror.rstrip('/')}/{file.filename}"
         if url is None:
-            raise WeightsError(f"{file.filename}: has no address to fetch it from")
+            raise WeightsError(f"{file.filename}: has no download address")
         if is_offline():
             raise WeightsError(
-                f"{file.filename} is not fetched: {OFFLINE_VARIABLE} is set; unset it, or bring "
+                f"{file.filename} is not downloaded: {OFFLINE_VARIABLE} is set; unset it, or bring "
                 "the file from another machine: 'cleanplate models import', or 'pull --from FOLDER'"
             )
         _download(url, target, progress or (lambda *_: None))
@@ -90,7 +90,7 @@ def check_file(path: Path, file: Checkpoint | ModelFile) -> None:
         size = path.stat().st_size
         if file.size_bytes is not None and size != file.size_bytes:
             raise ChecksumError(
-                f"{path}: {size:,} bytes, registered are {file.size_bytes:,}; it is truncated or "
+                f"{path}: {size:,} bytes, expected are {file.size_bytes:,}; it is truncated or "
                 "another file"
             )
         stated = checksum_of(file)
@@ -104,7 +104,7 @@ def check_file(path: Path, file: Checkpoint | ModelFile) -> None:
         name = "MD5" if kind == "md5" else "SHA-256"
         begins = " begins with" if kind == "sha256-prefix" else " is"
         raise ChecksumError(
-            f"{path}: {name} {found}, the registered one{begins} {expected}; it is another file or "
+            f"{path}: {name} {found}, expected{begins} {expected}; it is another file or "
             "was changed"
         )
 
@@ -169,7 +169,7 @@ def _reason(error: "RequestException") -> str:
     if error.response is not None:
         status = f"{error.response.status_code} {error.response.reason}"
         return (
-            f"the server answers {status}; try again later, or give another source with --from or "
+            f"the server returned {status}; try again later, or give another source with --from or "
             f"{MIRROR_VARIABLE}"
         )
     again = f"check the network and its proxy, or set {MIRROR_VARIABLE}"
@@ -177,7 +177,7 @@ def _reason(error: "RequestException") -> str:
         case requests.exceptions.ProxyError():
             cause = "the proxy cannot be used"
         case requests.exceptions.SSLError():
-            cause = "the server's certificate is not accepted"
+            cause = "the server's certificate is not trusted"
         case requests.Timeout():
             cause = "the server does not answer"
         case requests.exceptions.ChunkedEncodingError():
@@ -185,7 +185,7 @@ def _reason(error: "RequestException") -> str:
         case requests.ConnectionError():
             cause = "the server cannot be reached"
         case _:
-            cause = f"cannot be fetched ({type(error).__name__}: {error})"
+            cause = f"cannot be downloaded ({type(error).__name__}: {error})"
     return f"{cause}; {again}"
 
 
@@ -193,6 +193,6 @@ def _copy(source: Path, target: Path) -> None:
     try:
         shutil.copyfile(source, target)
     except FileNotFoundError:
-        raise WeightsError(f"{source}: there is no such file; check the folder") from None
+        raise WeightsError(f"{source}: no such file; check the folder") from None
     except OSError as error:
         raise WeightsError(f"{source}: cannot be copied to {target} ({error.strerror})") from error

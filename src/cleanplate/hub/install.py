@@ -99,7 +99,7 @@ def import_model(
     wanted = model.checkpoints or model.files
     if len(paths) != len(wanted):
         names = ", ".join(file.filename for file in wanted)
-        raise InputError(f"{name} is made of {len(wanted)} files ({names}), got {len(paths)}")
+        raise InputError(f"{name} consists of {len(wanted)} files ({names}), got {len(paths)}")
     if not own_weights:
         _check_licence(model, accepted=accept_licence)
     if model.checkpoints:
@@ -118,7 +118,7 @@ def import_model(
 def _downloadable(name: str) -> Model:
     model = get_model(name)
     if model.is_built_in:
-        raise InputError(f"{name} is built in; there is nothing to fetch")
+        raise InputError(f"{name} is built in; there is nothing to download")
     return model
 
 
@@ -126,7 +126,7 @@ def _check_licence(model: Model, *, accepted: bool) -> None:
     if model.licence.commercial == "no" and not accepted:
         raise LicenceError(
             f"{model.name} is not for commercial use ({model.licence.spdx}: {model.licence.note}); "
-            "if you keep to that, say so with --accept-licence"
+            "if you comply, give --accept-licence"
         )
 
 
@@ -173,7 +173,7 @@ def _identify(
     if own_weights:
         return "own", list(paths)
     raise ChecksumError(
-        f"{wrong[0]}; if these are custom weights for {model.name}, say so with --own-weights"
+        f"{wrong[0]}; if these are custom weights for {model.name}, give --own-weights"
     )
 
 

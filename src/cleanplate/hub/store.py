@@ -144,7 +144,7 @@ def read_file(model: Model, role: str) -> bytes:
         ) from None
     if len(content) != known.size_bytes:
         raise ChecksumError(
-            f"{path}: {len(content):,} bytes, registered are {known.size_bytes:,}; the file is "
+            f"{path}: {len(content):,} bytes, expected are {known.size_bytes:,}; the file is "
             f"incomplete or was changed, {_again(model)}"
         )
     from cleanplate.io import hash_bytes  # loads NumPy, which listing models need not
@@ -152,7 +152,7 @@ def read_file(model: Model, role: str) -> bytes:
     found = hash_bytes(content)
     if found != known.sha256:
         raise ChecksumError(
-            f"{path}: SHA-256 {found}, registered is {known.sha256}; the file was changed, "
+            f"{path}: SHA-256 {found}, expected is {known.sha256}; the file was changed, "
             f"{_again(model)}"
         )
     return content
@@ -226,7 +226,11 @@ def remove(model: Model) -> bool:
     try:
         shutil.rmtree(folder)
     except OSError as error:
-        raise WeightsError(f"{folder}: cannot be deleted ({error.strerror})") from error
+        raise WeightsError(
+            f"{folder}: cannot be deleted ({error.strerror}); check its "
+            "permissions; check its "
+            "permissions"
+        ) from error
     return True
 
 
@@ -277,7 +281,7 @@ def _locate(model: Model, role: str) -> tuple[Path, StoredFile]:
 def _registered(model: Model, role: str) -> StoredFile:
     file = next(file for file in model.files if file.role == role)
     if file.sha256 is None or file.size_bytes is None:
-        raise WeightsError(f"{model.name}: nothing is registered for {role}")
+        raise WeightsError(f"{model.name}: the registry has no file for {role}")
     return StoredFile(filename=file.filename, sha256=file.sha256, size_bytes=file.size_bytes)
 
 

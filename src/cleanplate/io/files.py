@@ -100,6 +100,10 @@ def read_photo(
         raise PhotoError(name, error.cause, error.advice) from error
     except MemoryError as error:
         raise PhotoError(name, "out of memory while decoding it", "scale it down first") from error
+    except Exception as error:  # whatever a decoder raises on a damaged file
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        advice = f"{DAMAGED_ADVICE}, or report it if other programs open this one"
+        raise PhotoError(name, f"it cannot be decoded ({text})", advice) from error
     decoded.pixels.flags.writeable = False
     return Photo(
         path=name,
@@ -155,7 +159,10 @@ def read_size(path: Path) -> tuple[int, int] | None:
     Returns:
         None where the size cannot be read: `read_photo` says why.
     """
-    return (_format_of_suffix(path) or ImageFormat).read_size(path)
+    try:
+        return (_format_of_suffix(path) or ImageFormat).read_size(path)
+    except Exception:  # whatever a decoder raises on a damaged file
+        return None
 
 
 def load_bytes(source: Path | str | bytes) -> tuple[str, bytes]:

@@ -351,21 +351,18 @@ class ImageFormat(ABC):
         """
 
     @classmethod
-    def read_size(cls, path: Path) -> tuple[int, int] | None:
+    def read_size(cls, path: Path) -> tuple[int, int]:
         """Return height and width in px from a file's header, before any rotation.
 
-        Returns:
-            None where the header cannot be read.
+        Raises:
+            Exception: whatever the decoder raises where the header cannot be read.
         """
         from PIL import Image
 
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # too many pixels are refused later, not here
-                with Image.open(path) as image:
-                    return image.height, image.width
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # too many pixels are refused later, not here
+            with Image.open(path) as image:
+                return image.height, image.width
 
 
 def check_edit(photo: Photo, filled: RGBImage, mask: Mask) -> None:

@@ -91,8 +91,8 @@ def temporary_path(target: Path) -> Path:
 def read_error(path: str | Path, error: OSError) -> PhotoError:
     """Return the error for a file that cannot be opened or read."""
     cause, advice = {
-        errno.ENOENT: ("there is no such file", "check the name"),
-        errno.ENOTDIR: ("there is no such file", "check the name"),
+        errno.ENOENT: ("no such file", "check the name"),
+        errno.ENOTDIR: ("no such file", "check the name"),
         errno.EISDIR: ("it is a folder", "give the path of a file, or run on the folder"),
         errno.EACCES: ("permission denied", "change the file's permissions"),
         errno.EPERM: ("permission denied", "change the file's permissions"),

@@ -106,7 +106,7 @@ def _resolve(word: str, known: Collection[str]) -> str:
     plain = _normalise(word)
     if plain in _BACKGROUND:
         raise InputError(
-            f"label {word!r} is the background, which is what stays; name an object instead"
+            f"label {word!r} is the background, which cannot be removed; name an object instead"
         )
     if word.isdecimal():  # "1-5" is not 15
         by_id = {str(number): label for label, number in label_ids(known).items()}

@@ -48,7 +48,7 @@ INSTALL = MappingProxyType(
         "cuda": _CUDA_INSTALL,
         "cuda-fp16": f"{_CUDA_INSTALL}, and 'pip install onnx'",
         "openvino": "needs 'pip uninstall onnxruntime' and then 'pip install "
-        "onnxruntime-openvino', for both bring the same module",
+        "onnxruntime-openvino', since both contain the same module",
         "coreml": "needs macOS",
         "directml": "needs Windows and 'pip install onnxruntime-directml' instead of onnxruntime",
     }
@@ -82,8 +82,8 @@ def import_runtime() -> ModuleType:
     if not hasattr(onnxruntime, "InferenceSession"):
         # Its packages share one folder: uninstalling one of two takes files from the other.
         raise MissingRuntimeError(
-            "ONNX Runtime is installed in part only; run 'pip install --force-reinstall --no-deps' "
-            "with the one package of it that you use: onnxruntime, onnxruntime-gpu, "
+            "ONNX Runtime is only partly installed; run 'pip install --force-reinstall --no-deps' "
+            "with the package that you use: onnxruntime, onnxruntime-gpu, "
             "onnxruntime-openvino or onnxruntime-directml"
         )
     return cast("ModuleType", onnxruntime)
@@ -180,7 +180,7 @@ def _absence_of_cuda() -> str | None:
     except OSError as error:
         return f"NVIDIA's driver is not installed ({error}); CUDA needs it, and an NVIDIA GPU"
     if (code := driver.cuInit(0)) != 0:
-        return f"NVIDIA's driver finds no GPU that it can use (cuInit: error {code})"
+        return f"NVIDIA's driver finds no usable GPU (cuInit: error {code})"
     folder = Path(getattr(runtime, "__file__", None) or "").parent / "capi"
     for library in sorted(folder.glob("*providers_cuda*")):
         try:
@@ -191,7 +191,7 @@ def _absence_of_cuda() -> str | None:
         except OSError as error:
             return (
                 f"its libraries could not be loaded ({error}); 'pip install "
-                '"onnxruntime-gpu[cuda,cudnn]"\' brings those of CUDA and cuDNN'
+                '"onnxruntime-gpu[cuda,cudnn]"\' installs them'
             )
     return None
 

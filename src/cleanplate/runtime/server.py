@@ -178,7 +178,7 @@ class Client:
                 connection = _connect(self._address)
             yield connection
         except (EOFError, OSError) as error:
-            cause = "the process that computes the networks does not answer"
+            cause = "the process that runs the networks does not respond"
             raise DeviceError(device, f"{cause} ({type(error).__name__})") from error
         else:
             self._idle.append(connection)

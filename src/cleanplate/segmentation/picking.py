@@ -7,7 +7,7 @@ import numpy as np
 
 from cleanplate.errors import InputError
 from cleanplate.options import Point, PointBox
-from cleanplate.segmentation.interactive import InteractiveSegmenter, instance_of
+from cleanplate.segmentation.interactive import DEFAULT_PROMPTER, InteractiveSegmenter, instance_of
 from cleanplate.types import Box, Instance, RGBImage
 
 _LEAST_IOU = 0.25  # of a box and that of the object meant by it; a loose box has about 0.5
@@ -86,7 +86,7 @@ def _nothing_at(place: str, found: Sequence[Instance]) -> InputError:
     boxes = ", ".join(f"{it.label} {it.box_xyxy}" for it in found[:5]) or "nothing"
     return InputError(
         f"no object found at {place}; detected: {boxes}; install a model that outlines objects of "
-        "any kind with 'cleanplate models pull', or pass a mask"
+        f"any kind with 'cleanplate models pull {DEFAULT_PROMPTER}', or pass a mask"
     )
 
 

@@ -74,13 +74,13 @@ def _with_advice(error: UnknownNameError) -> UnknownNameError:
 
     takes_any = [it for it in MODELS.values() if it.kind == "segmenter" and not it.labels]
     model = next((it for it in takes_any if is_available(it)), takes_any[0])
-    got = "it is here" if is_available(model) else f"to get it {install_hint(model)}"
+    got = "it is installed" if is_available(model) else f"to get it {install_hint(model)}"
     return UnknownNameError(
         error.kind,
         error.name,
         error.known,
         also=error.also,
-        otherwise=f"Any words can be given to --segmenter {model.name} ({got})",
+        otherwise=f"--segmenter {model.name} accepts any words ({got})",
     )
 
 
@@ -164,8 +164,8 @@ def selection_notes(kept: Collection[Instance]) -> tuple[str, ...]:
         return ()
     who = "the one person found is no" if crowd == 1 else f"of {crowd} people none is the"
     return (
-        f"{who} evident main subject, so nobody was taken for background; "
-        "choose by number, region or area",
+        f"{who} evident main subject, so no one was taken for background; choose by number, "
+        "region or area",
     )
 
 

@@ -100,7 +100,7 @@ def load_av() -> Any:
         import av.error
     except ImportError as error:
         raise MissingExtraError(
-            'video needs the package av; install it: pip install "cleanplate[video]"'
+            'clips need the package av; run pip install "cleanplate[video]"'
         ) from error
     av.logging.set_level(None)  # what goes wrong is raised
     return av
@@ -117,7 +117,7 @@ def read_clip(path: Path) -> Clip:
     if path.suffix.lower() not in CONTAINERS:
         raise PhotoError(
             path,
-            f"this format ({path.suffix or 'no ending'}) is not supported",
+            f"this format ({path.suffix or 'no extension'}) is not supported",
             f"use one of {', '.join(CONTAINERS)}; ffmpeg -i IN -c copy OUT.mkv changes the "
             "container alone",
         )
@@ -125,11 +125,11 @@ def read_clip(path: Path) -> Clip:
         stream, notes = _only_video(path, container)
         context = stream.codec_context
         codec = context.name if context.name in ENCODERS else stream.codec.canonical_name
-        _check(path, codec in ENCODERS, f"video of the codec {codec} is not written", _CONVERT)
+        _check(path, codec in ENCODERS, f"the codec {codec} is not supported", _CONVERT)
         with _raise_if_damaged(path):
             frame = next(container.decode(stream), None)
         if frame is None:
-            raise PhotoError(path, "there is no frame in it", "check the file")
+            raise PhotoError(path, "it contains no frame", "check the file")
         sample_format = _sample_format(path, codec, stream, frame)
         matrix, turns = _turn(path, frame)
         return Clip(
@@ -164,7 +164,7 @@ def opened(path: Path) -> "Iterator[av.container.InputContainer]":
     except (IsADirectoryError, PermissionError) as error:
         raise read_error(path, error) from error
     except library.error.FFmpegError as error:
-        raise PhotoError(path, f"no clip that can be read ({_cause(error)})", _CHECK) from error
+        raise PhotoError(path, f"not a readable clip ({_cause(error)})", _CHECK) from error
     with container:
         yield container
 
@@ -210,7 +210,7 @@ def _frame(clip: Clip, frame: "av.VideoFrame", index: int) -> DecodedFrame:
     same = (frame.height, frame.width) == clip.stored_hw and frame.format.name == clip.pixel_format
     _check(clip.path, same, f"the size or pixel format changes {place}", "cut it there")
     _check(clip.path, not frame.interlaced_frame, f"it is interlaced {place}", _DEINTERLACE)
-    _check(clip.path, frame.pts is not None, f"it has no time {place}", _CONVERT)
+    _check(clip.path, frame.pts is not None, f"a frame has no timestamp {place}", _CONVERT)
     planes = [_plane(clip, frame.planes[number]) for number in range(3)]
     duration, damaged = int(frame.duration or 0), bool(frame.is_corrupt)
     stored = (planes[0], planes[1], planes[2])
@@ -232,8 +232,8 @@ def _only_video(
     cover = library.stream.Disposition.attached_pic
     videos = [stream for stream in container.streams.video if not stream.disposition & cover]
     if not videos:
-        raise PhotoError(path, "there is no video in it", "check the file")
-    _check(path, len(videos) == 1, f"there are {len(videos)} videos in it", "extract one of them")
+        raise PhotoError(path, "it contains no video", "check the file")
+    _check(path, len(videos) == 1, f"it contains {len(videos)} videos", "extract one of them")
     chapters = len(container.chapters())  # MP4 holds them in a stream, too; they come back
     notes = tuple(
         f"{what} is not carried over"
@@ -275,7 +275,7 @@ def _sample_format(
     _check(
         path,
         hdr is None,
-        f"it is HDR of the kind {hdr}, which the networks do not know",
+        f"HDR ({hdr}) is not supported",
         "make an SDR version first, e.g. with ffmpeg's filters zscale and tonemap",
     )
     interlaced = frame.interlaced_frame or context.field_order not in _PROGRESSIVE
@@ -283,7 +283,9 @@ def _sample_format(
     matrix = int(frame.colorspace)
     if matrix == _UNSPECIFIED:
         matrix = _BT709 if frame.height >= _HD_LINES else _BT601
-    _check(path, matrix in LUMA_COEFFICIENTS, f"colour matrix {matrix} is not known", _CONVERT)
+    _check(
+        path, matrix in LUMA_COEFFICIENTS, f"the colour matrix {matrix} is not supported", _CONVERT
+    )
     bits, sub_xy = _FORMATS[kind]
     full_range = kind.startswith("yuvj") or int(frame.color_range) == 2
     return SampleFormat(bits=bits, sub_xy=sub_xy, matrix=matrix, full_range=full_range)
@@ -305,7 +307,9 @@ def _turn(path: Path, frame: "av.VideoFrame") -> tuple[tuple[int, ...] | None, i
         exact = all(abs(value - round(value)) < 1e-3 for value in (a, b, c, d))
         if found is None or not exact:
             raise PhotoError(
-                path, "it is shown mirrored or turned by no right angle", "turn it first"
+                path,
+                "it is mirrored or rotated by an angle other than 90 degrees",
+                "rotate it first",
             )
         return matrix, found
     return None, 0

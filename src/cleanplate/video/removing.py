@@ -251,7 +251,8 @@ def _detect(work: _Work, masks: MaskStore, plan: Planner) -> _Detections:
         result.notes += (f"{damaged} of {result.frames} frames of the clip are damaged",)
     if clip.duration_s is not None and clip.duration_s - end_s > _MISSING_S:
         result.notes += (
-            f"the file states {clip.duration_s:.1f} s and its video ends after {end_s:.1f} s; "
+            f"the file states a duration of {clip.duration_s:.1f} s and its video ends after "
+            f"{end_s:.1f} s; "
             "it may be truncated",
         )
     result.segments = len(detected.segments)

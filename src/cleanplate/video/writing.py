@@ -63,7 +63,7 @@ def check_storable(clip: Clip, target: Path) -> None:
         )
     if CONTAINERS[suffix] != clip.format:
         raise InputError(
-            f"{target}: the container is kept; name the result "
+            f"{target}: the container must stay the same; name the result "
             f"{target.with_suffix(clip.path.suffix).name}"
         )
     if ENCODERS[clip.codec] not in library.codecs_available:
@@ -84,8 +84,8 @@ def check_storable(clip: Clip, target: Path) -> None:
         if name not in known:
             raise PhotoError(
                 clip.path,
-                f"its {kind} ({name}) cannot be written to {suffix} again",
-                f"leave it out first, e.g. with ffmpeg -i IN -c copy -{kind[0]}n OUT{suffix}",
+                f"its {kind} ({name}) cannot be written to {suffix}",
+                f"remove it first, e.g. with ffmpeg -i IN -c copy -{kind[0]}n OUT{suffix}",
             )
 
 
@@ -307,5 +307,5 @@ class ClipWriter:
             raise PhotoError(
                 self._target,
                 f"it cannot be written ({cause})",
-                "check the free space, the rights and the name",
+                "check the name, the folder's permissions and free space",
             ) from error

@@ -343,7 +343,7 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(text.strip())
     size = int(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
     if size < 1:
-        raise InputError(f"{text!r} is no amount of memory; write 800M or 4G")
+        raise InputError(f"{text!r} is not an amount of memory; write 800M or 4G")
     return size
 
 

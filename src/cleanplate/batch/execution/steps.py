@@ -126,7 +126,7 @@ def _find_result(photo: PlannedPhoto) -> Path | None:
     """Return the result that exists already."""
     for target in photo.targets:
         if target.is_dir():
-            raise PhotoError(target, "the output's name is taken by a folder", "move it away")
+            raise PhotoError(target, "a folder has the output's name", "move it away")
         if target.exists() or target.is_symlink():
             return target
     return None
@@ -206,7 +206,7 @@ def _save(photo: PlannedPhoto, picture: Photo, removal: Removal, job: Job) -> tu
     if removal.changed:
         written = photo.target
     left = (target for target in photo.targets if target != written and target.exists())
-    return (*notes, *(f"{target}, of a former run, was left there" for target in left))
+    return (*notes, *(f"{target}, of a former run, was kept" for target in left))
 
 
 def _describe(chosen: Iterable[Instance], kept: Iterable[Instance]) -> tuple[FoundObject, ...]:

@@ -103,8 +103,8 @@ class Worker:
         """Return the result of its photo after the process died."""
         code = self._process.wait(_ENDS_WITHIN_S)
         reason = f"by signal {-code}" if code < 0 else f"with code {code}"
-        cause = f"the process that worked on it ended {reason}"
-        advice = "if memory was short, give fewer --workers or a smaller --max-memory"
+        cause = f"the process that worked on it died {reason}"
+        advice = "if memory ran out, give fewer --workers or a smaller --max-memory"
         return ProcessedPhoto(
             failed_result(self.photo, PhotoError(self.photo.source, cause, advice))
         )

@@ -148,14 +148,14 @@ def _may_match_below(parts: Parts, pattern: Parts) -> bool:
 def no_photos_message(inputs: Sequence[Path], walk: Walk, *, recursive: bool) -> str:
     """Return why a run without photos is refused."""
     named = ", ".join(str(path) for path in inputs)
-    others = f" ({count_files(walk.ignored)} that are no photos)" if walk.ignored else ""
+    others = f" ({count_files(walk.ignored)} that are not photos)" if walk.ignored else ""
     if not recursive:
         for folder in (path for path in inputs if path.is_dir()):
             if next(walk_folder(folder, Walk(), recursive=True, excluded=()), None) is not None:
                 return (
                     f"{named}: no photos here{others}, but in sub-folders; add -r to include them"
                 )
-    return f"{named}: no photos found{others}; name photos, or folders that hold some"
+    return f"{named}: no photos found{others}; name photos, or folders that contain some"
 
 
 def count_files(count: int) -> str:
@@ -166,7 +166,7 @@ def count_files(count: int) -> str:
 def notes_of(walk: Walk, left_out: int) -> tuple[str, ...]:
     """Return notes on what a walk excluded, and on how many photos the filter did."""
     ours = [
-        f"{path}: used by this run itself, left out of the inputs"
+        f"{path}: used by this run itself, excluded from the inputs"
         for path in dict.fromkeys(walk.excluded)
     ]
     links = [
@@ -174,7 +174,7 @@ def notes_of(walk: Walk, left_out: int) -> tuple[str, ...]:
         for path in dict.fromkeys(walk.links)
     ]
     deselected = "1 photo" if left_out == 1 else f"{left_out} photos"
-    selected = [f"{deselected} left out as the options ask"] if left_out else []
+    selected = [f"{deselected} excluded by the options"] if left_out else []
     return (*ours, *links, *selected)
 
 
@@ -198,7 +198,8 @@ class PhotoFilter:
         """
         if None not in (self.min_size, self.max_size) and self.min_size > self.max_size:  # type: ignore[operator]
             raise InputError(
-                f"--min-size {self.min_size} is above --max-size {self.max_size}; no photo is both"
+                f"--min-size {self.min_size} is above --max-size {self.max_size}; no photo can "
+                "match"
             )
 
     def takes(self, source: Path, parts: Parts) -> bool:

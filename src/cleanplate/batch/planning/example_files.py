@@ -135,7 +135,7 @@ def check_unchanged(examples: Sequence[Example]) -> None:
         ):
             if not same:
                 raise InputError(
-                    f"{path}: the example was changed since the masks were made by it; make them "
+                    f"{path}: the example has changed since the masks were made from it; make them "
                     "again with 'cleanplate plan --overwrite'"
                 )
 
@@ -151,7 +151,7 @@ def examples_of_run(
     for path in map(Path, (*photos, *masks)):
         if not path.exists():
             raise InputError(
-                f"{path}: is missing, it says what was removed (--like); put it back, or go to the "
-                "folder from which it was named"
+                f"{path}: is missing, an example (--like) of the former run; restore it, or run "
+                "in the folder of that run"
             )
     return open_examples([*map(Path, photos)], [*map(Path, masks)])

@@ -49,7 +49,7 @@ class MaskFiles:
             raise PhotoError(
                 photo.source,
                 f"{loose} could be the mask of any photo called {stem}",
-                f"rename it to {name}.png or the like, so that the photo's whole name is in it",
+                f"rename it to {name}.png or similar, so that it includes the photo's full name",
             )
         return loose
 
@@ -106,5 +106,5 @@ class MaskFiles:
             return frozenset()
         except OSError as error:
             cause = f"folder of masks cannot be read ({error.strerror})"
-            raise PhotoError(folder, cause, "check its rights") from error
+            raise PhotoError(folder, cause, "check its permissions") from error
         return self._names[folder][1]

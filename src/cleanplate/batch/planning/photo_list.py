@@ -117,7 +117,7 @@ def plan_photos(
         photos.setdefault(source.parent.resolve() / source.name, planned)
     if left_out and not photos and not may_be_empty:
         raise InputError(
-            f"all {left_out} photos are left out by --include, --exclude, --min-size or "
+            f"all {left_out} photos are excluded by --include, --exclude, --min-size or "
             "--max-size; give others"
         )
     if not photos and not walk.unreadable and not may_be_empty:
@@ -195,14 +195,14 @@ def _check_folders(inputs: Sequence[Path], used: Mapping[str, Path | None]) -> N
         written = used[option]
         if own_masks is not None and written is not None and _real(written) == _real(own_masks):
             raise InputError(
-                f"{own_masks}: holds your masks and is {option} too, where results would be taken "
+                f"{own_masks}: contains your masks and is also {option}: results would be taken "
                 "for masks; name another folder"
             )
     folders = {os.path.realpath(path): path for path in inputs if _is_folder(path)}
     for option, path in used.items():
         given = folders.get(os.path.realpath(path)) if path is not None else None
         if given is not None:
-            raise InputError(f"{given}: is an input and {option} too; name another folder")
+            raise InputError(f"{given}: is an input and also {option}; name another folder")
 
 
 def check_writes(
@@ -243,7 +243,7 @@ def check_writes(
             raise InputError(f"{path}: the {kind} would overwrite an input; name another place")
         if real in writers:
             raise InputError(
-                f"{path}: the {kind} would be written over what {writers[real]} becomes; "
+                f"{path}: the {kind} would overwrite the result of {writers[real]}; "
                 "name another place"
             )
         if real in masked:
@@ -278,7 +278,7 @@ def check_stay(
         for target in (*photo.targets, *saved):
             if (own := owned.get(_real(target))) is not None:
                 raise InputError(
-                    f"{own}: the {kind} would be overwritten by what is made of {photo.source}; "
+                    f"{own}: the {kind} would be overwritten by the result of {photo.source}; "
                     "name another output folder"
                 )
 
@@ -315,8 +315,8 @@ def _check_case_collisions(
         for first, second in case_collisions(names):
             if are_one_file(first, second, folder):
                 raise InputError(
-                    f"{first} and {second} would be one file in {folder}, whose disk ignores how "
-                    "they differ; rename one of the photos"
+                    f"{first} and {second} would be one file in {folder}, whose disk does not "
+                    "distinguish them; rename one of the photos"
                 )
             notes.append(
                 f"{folder / first} and {folder / second} will be one file on disks that ignore "

@@ -134,7 +134,7 @@ def read_plan(
     if digest != sha256_of(photo.source):
         raise PhotoError(
             photo.source,
-            f"{described} was made from another photo, {content.get('photo')}, or this one was "
+            f"{described} was made from another photo, {content.get('photo')}, or this one has "
             "changed since",
             _REMAKE,
         )
@@ -147,10 +147,10 @@ def read_plan(
             _found_by(content),
         )
     except InputError as error:
-        raise PhotoError(described, str(error), f"mend it, or {_REMAKE}") from error
+        raise PhotoError(described, str(error), f"correct it, or {_REMAKE}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        cause = f"it is not as 'cleanplate plan' writes it ({type(error).__name__}: {error})"
-        raise PhotoError(described, cause, f"mend it, or {_REMAKE}") from error
+        cause = f"not a file of 'cleanplate plan' ({type(error).__name__}: {error})"
+        raise PhotoError(described, cause, f"correct it, or {_REMAKE}") from error
     if plan.options.verify and found_by != again:
         made, looks = found_by.segmenter, again.segmenter
         raise PhotoError(
@@ -158,7 +158,7 @@ def read_plan(
             f"its mask was made with the segmenter {made}, and this run rechecks with {looks}"
             if made != looks
             else "its mask was made with other examples than this run rechecks with",
-            "fill such masks in a run of their own",
+            "fill these masks in a separate run",
         )
     return plan
 
@@ -192,12 +192,14 @@ def _load(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise PhotoError(
-            path, "there is no such file", "make it with 'cleanplate plan', or use run --mask"
+            path, "no such file", "make it with 'cleanplate plan', or use run --mask"
         ) from error
     except OSError as error:
         raise read_error(path, error) from error
     except ValueError as error:
-        raise PhotoError(path, f"it is no JSON ({error})", f"mend it, or {_REMAKE}") from error
+        raise PhotoError(
+            path, f"it is not valid JSON ({error})", f"correct it, or {_REMAKE}"
+        ) from error
     version = content.get("format") if isinstance(content, dict) else None
     if version != _FORMAT:
         cause = f"its format is {version}, not {_FORMAT}"
@@ -223,7 +225,7 @@ def _parse(content: Mapping[str, Any], picture: Photo) -> tuple[RemovalPlan, dic
             protected.add(number)
     missing = content["outlines"].keys() - {str(number) for number in remove}
     if missing:
-        raise InputError(f"object {min(missing)} is missing; to leave it, set its remove to false")
+        raise InputError(f"object {min(missing)} is missing; to keep it, set its remove to false")
     selection = Selection(tuple(objects), tuple(kept), frozenset(protected))
     plan = RemovalPlan(
         mask=plan_mask(picture.pixels, selection, options),
@@ -240,7 +242,7 @@ def _outline(counts: list[int], given: list[int], size_hw: tuple[int, int]) -> t
     (left, top, right, bottom), mask = decode_rle(counts, size_hw)
     x0, y0, x1, y1 = given
     if not (0 <= x0 <= left and 0 <= y0 <= top and right <= x1 and bottom <= y1):
-        raise InputError(f"box_xyxy {given} does not hold the outline")
+        raise InputError(f"box_xyxy {given} does not contain the outline")
     x1, y1 = min(x1, size_hw[1]), min(y1, size_hw[0])
     return (x0, y0, x1, y1), np.pad(mask, ((top - y0, y1 - bottom), (left - x0, x1 - right)))
 
@@ -252,4 +254,4 @@ def _typed(entry: Mapping[str, Any], key: str, kind: Callable[..., Any]) -> Any:
     return value
 
 
-_KINDS: dict[Callable[..., Any], str] = {bool: "true or false", int: "a whole number"}
+_KINDS: dict[Callable[..., Any], str] = {bool: "true or false", int: "an integer"}

@@ -40,9 +40,9 @@ def read_list(path: Path) -> list[str]:
         try:
             names.append(str(json.loads(line)))
         except ValueError as error:
-            raise InputError(f"{path}, line {number}: is no JSON string ({error})") from error
+            raise InputError(f"{path}, line {number}: is not a JSON string ({error})") from error
     if not names:
-        raise InputError(f"{path}: names no photo; save the list from the report's page")
+        raise InputError(f"{path}: lists no photo; save the list from the report's page")
     return list(dict.fromkeys(names))
 
 
@@ -59,7 +59,7 @@ def read_report(path: Path) -> dict[str, ReportLine]:
     except OSError as error:
         raise read_error(path, error) from error
     except UnicodeDecodeError as error:
-        raise PhotoError(path, "it is no report", "name the .jsonl file of a run") from error
+        raise PhotoError(path, "not a report", "name the .jsonl file of a run") from error
     found: dict[str, ReportLine] = {}
     for number, text in enumerate(lines, start=1):
         try:
@@ -68,7 +68,7 @@ def read_report(path: Path) -> dict[str, ReportLine]:
         except (ValueError, TypeError, KeyError) as error:
             if number == len(lines):
                 break
-            cause = f"line {number} is none of a report"
+            cause = f"line {number} is not a line of a report"
             raise PhotoError(path, cause, "name the .jsonl file of a run") from error
     return found
 
@@ -97,9 +97,9 @@ def plan_redo(
     for name in names:
         line = lines.get(name)
         if line is None or line.get("output") is None or line.get("settings") is None:
-            raise InputError(f"{name}: the report does not tell of it; name the report of its run")
+            raise InputError(f"{name}: not in the report; name the report of its run")
         if line["status"] not in _DONE:
-            raise InputError(f"{name}: was only looked at ({line['status']}); use 'run' for it")
+            raise InputError(f"{name}: was a dry run ({line['status']}); use 'run' for it")
         target = Path(line["output"])
         below = os.path.relpath(os.path.realpath(target), os.path.realpath(output))
         if below.split(os.sep, maxsplit=1)[0] == os.pardir:
@@ -107,7 +107,7 @@ def plan_redo(
         first = first or line
         if any(line[key] != first[key] for key in ("settings", "models")):
             raise InputError(
-                f"{name}: was done with other settings than {names[0]}; make a list for each"
+                f"{name}: was processed with other settings than {names[0]}; use one list for each"
             )
         source, place = Path(name), Path(below)
         relative = place.with_name(source.name)  # the result of a RAW file has another name
@@ -117,6 +117,6 @@ def plan_redo(
             target = target.with_name(source.name + Path(developed).suffix)
         photos.append(PlannedPhoto(source, target, relative, copy=None if copy == target else copy))
     if first is None:
-        raise InputError("no photo is to be done again")
+        raise InputError("no photo to process again")
     check_writes(photos, masks=None, report=report)
     return RunPlan(tuple(photos)), first

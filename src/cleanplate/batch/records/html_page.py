@@ -110,7 +110,7 @@ class PageWriter:
 
     def _failure(self, error: OSError) -> PhotoError:
         cause = f"the report cannot be written ({error.strerror})"
-        return PhotoError(self._path, cause, "check the rights and the free space there")
+        return PhotoError(self._path, cause, "check the folder's permissions and free space")
 
 
 _SHOWN = (

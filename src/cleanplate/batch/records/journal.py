@@ -290,7 +290,8 @@ class Journal:
         [version] = self._execute("PRAGMA user_version").fetchone()
         if version > _VERSION:
             raise InputError(
-                f"{self.path} is of a newer cleanplate; update this one, or name another folder"
+                f"{self.path} was written by a newer cleanplate; update cleanplate, or name "
+                "another folder"
             )
         self._execute(f"PRAGMA user_version = {_VERSION}")
 

@@ -136,7 +136,7 @@ def failed_result(
         case CleanplateError():
             message = f"{photo.source}: {error}"
         case MemoryError():
-            message = f"{photo.source}: out of memory; make the photo smaller"
+            message = f"{photo.source}: out of memory; scale the photo down"
         case OSError():
             message = f"{error.filename or photo.source}: {error.strerror or error}"
         case _:
@@ -346,4 +346,4 @@ class ReportWriter:
 
     def _failure(self, error: OSError) -> PhotoError:
         cause = f"the report cannot be written ({error.strerror})"
-        return PhotoError(self._path, cause, "check the rights and the free space there")
+        return PhotoError(self._path, cause, "check the folder's permissions and free space")

@@ -126,7 +126,7 @@ def job_of(settings: Mapping[str, Any]) -> Job:
         )
     except (InputError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"the report's settings are not understood ({error}); give the options to 'run' anew"
+            f"the report's settings are not understood ({error}); use 'run' with all options"
         ) from error
 
 

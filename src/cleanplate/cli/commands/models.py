@@ -26,7 +26,7 @@ _AcceptOption = Annotated[
     bool,
     flag(
         "--accept-licence",
-        help="You have read the licence and keep to it. Needed where it forbids commercial use.",
+        help="Accept the licence. Needed where it forbids commercial use.",
     ),
 ]
 
@@ -90,7 +90,7 @@ def pull_command(
         typer.Option(
             "--from",
             metavar="FOLDER|URL",
-            help="Take the files from there instead of from their publisher. The environment "
+            help="Source of the files, instead of their publisher. The environment "
             "variable CLEANPLATE_MIRROR does the same.",
             show_default=False,
         ),
@@ -123,7 +123,7 @@ def import_command(
         list[Path],
         typer.Argument(
             metavar="FILE...",
-            help="Its files as its publisher offers them, in any order.",
+            help="Its published files, in any order.",
             show_default=False,
         ),
     ],

@@ -84,7 +84,7 @@ def ray_command(
             metavar="ADDRESS",
             panel=WORK,
             help="The cluster, such as 10.0.0.1:6379, or auto for the one this machine belongs to.",
-            show_default="RAY_ADDRESS, else one is started on this machine alone",
+            show_default="RAY_ADDRESS, else a local one is started",
         ),
     ] = None,
     workers: Annotated[
@@ -94,7 +94,7 @@ def ray_command(
             min=1,
             panel=WORK,
             help="Photos to process at once, on all machines together.",
-            show_default="as many as the cluster carries, also when it grows",
+            show_default="as many as fit in the cluster, also when it grows",
         ),
     ] = None,
     cpus_per_worker: Annotated[

@@ -154,10 +154,7 @@ def _former_examples(line: "ReportLine", segmenter: str | None) -> "tuple[Exampl
     if not _used_examples(line):
         return ()
     if segmenter is not None:
-        raise InputError(
-            "--segmenter: the former run used an example (--like); give --remove to say what this "
-            "segmenter is to find"
-        )
+        raise InputError("--segmenter: the former run used an example (--like); give --remove too")
     return examples_of_run(line["settings"]["like"], line["settings"]["like_mask"])
 
 

@@ -58,12 +58,12 @@ def _read_archive(path: Path) -> object:
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(
-            f"{path}: cannot be read as an archive of PyTorch ({reason}); it may be damaged, get "
+            f"{path}: cannot be read as a PyTorch archive ({reason}); it may be damaged; download "
             "it again"
         ) from None
     if len(roots) != 1:
         raise WeightsError(
-            f"{path}: is no archive of PyTorch; if it holds checkpoints, unpack it first"
+            f"{path}: is not a PyTorch archive; if it contains checkpoints, unpack it first"
         )
     return content
 

@@ -34,16 +34,17 @@ def load_checkpoint(path: Path) -> Any:
         with torch.serialization.safe_globals(_HARMLESS):
             return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise WeightsError(f"{path}: there is no such file; check the name") from None
+        raise WeightsError(f"{path}: no such file; check the name") from None
     except pickle.UnpicklingError as error:
         reason = str(error).splitlines()[0]
         raise WeightsError(
-            f"{path}: is no checkpoint of tensors alone ({reason}); code in it is never run"
+            f"{path}: is not a checkpoint of tensors only ({reason}); code in it is never run"
         ) from None
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(
-            f"{path}: cannot be read as a checkpoint ({reason}); it may be cut off, get it again"
+            f"{path}: cannot be read as a checkpoint ({reason}); it may be truncated; download it "
+            "again"
         ) from None
 
 
@@ -64,7 +65,7 @@ def load_state(path: Path, *, inside: str | None = None) -> State:
         isinstance(value, torch.Tensor) for value in content.values()
     ):
         where = "" if inside is None else f" under {inside!r}"
-        raise WeightsError(f"{path}: holds no parameters{where}; is it a file of this model?")
+        raise WeightsError(f"{path}: contains no parameters{where}; is it a file of this model?")
     return content
 
 

@@ -123,8 +123,8 @@ def _tell_apart(checkpoints: Sequence[Path]) -> dict[str, tuple[State, Path]]:
         if role in found:
             other = next(name for key, name in _PUBLISHED_NAMES.items() if key != role)
             raise WeightsError(
-                f"{path} and {found[role][1]} are both {_PUBLISHED_NAMES[role]}; give one of them "
-                f"and {other}"
+                f"{path} and {found[role][1]} are both {_PUBLISHED_NAMES[role]}; give only one of "
+                f"them, and {other}"
             )
         found[role] = state, path
     return found

@@ -277,7 +277,7 @@ def _generator_state(path: Path) -> State:
     pattern = re.compile(r"^(?:state_dict\.|model\.)?(?:generator\.)?(model\.\d+\..*)$")
     found = {match[1]: value for name, value in state.items() if (match := pattern.match(name))}
     if not found:
-        raise WeightsError(f"{path}: holds no generator of LaMa; is it a file of this model?")
+        raise WeightsError(f"{path}: contains no LaMa generator; is it a file of this model?")
     return found
 
 

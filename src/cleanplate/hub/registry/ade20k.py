@@ -81,7 +81,7 @@ ENTRIES = (
             spdx="MIT",
             commercial="yes",
             note="tagged MIT by OpenMMLab on Hugging Face; the photos it was trained on are for "
-            "research and education, and whether that reaches weights nobody has said",
+            "research and education, and it is disputed whether their terms extend to weights",
         ),
         source="UPerNet, Xiao et al. 2018, arXiv:1807.10221, on ConvNeXt, Liu et al. 2022, "
         "arXiv:2201.03545; weights published by OpenMMLab",
@@ -90,15 +90,15 @@ ENTRIES = (
         training_photos=_TRAINING_PHOTOS,
         contract=_CONTRACT,
         choose="150 classes, among them signs, lamps, rubbish bins, fences, poles and animals as "
-        "one class; scenes are fully labelled, so 'all' would leave no photo; slow on a CPU, and "
-        "one class is one object where objects touch",
+        "one class; every pixel has a class, so 'all' would remove the entire photo; slow on a "
+        "CPU; touching objects of a class are one object",
         metrics=frozen_metrics({_DATA: {"miou": 0.4611}}),
     ),
     _segformer(
         "b0",
         miou=0.3741,
-        choose="150 classes, the smallest and quickest of them; not for commercial use, and less "
-        "exact than upernet_convnext_tiny.ade20k",
+        choose="150 classes, the smallest and fastest model for them; not for commercial use, and "
+        "less accurate than upernet_convnext_tiny.ade20k",
         checkpoint=Checkpoint(
             filename="segformer_b0_ade20k.safetensors",
             url="https://huggingface.co/nvidia/segformer-b0-finetuned-ade-512-512/resolve/"
@@ -110,7 +110,7 @@ ENTRIES = (
     _segformer(
         "b2",
         miou=0.4558,
-        choose="150 classes, about as exact as upernet_convnext_tiny.ade20k and quicker; not for "
+        choose="150 classes, about as accurate as upernet_convnext_tiny.ade20k and faster; not for "
         "commercial use",
         checkpoint=Checkpoint(
             filename="segformer_b2_ade20k.bin",

@@ -51,8 +51,8 @@ ENTRIES = (
         "the way from the first to the second training's",
         training_photos=_TRAINING_PHOTOS,
         contract=DEEPLAB_CONTRACT,
-        choose="the default: small, quick, photos of any size; weak on dining tables, chairs, "
-        "bicycles and sofas, and one class is one object where objects touch",
+        choose="the default: small, fast, photos of any size; weak on dining tables, chairs, "
+        "bicycles and sofas; touching objects of a class are one object",
         # One pass each. The 445 pairs are mostly animals and people, of 15 classes.
         metrics=frozen_metrics(
             {
@@ -127,8 +127,8 @@ ENTRIES = (
         "9,841 steps of 32, 22 minutes on one H100",
         training_photos=_TRAINING_PHOTOS,
         contract=EDGECONNECT_CONTRACT,
-        choose="the default: small, quick, followed by texture from the photo itself; large holes "
-        "through structured objects smear",
+        choose="the default: small, fast, with texture from the photo itself; blurs large holes "
+        "in structured surroundings",
         metrics=frozen_metrics(
             {
                 "60 photos of 512 px, animal-shaped holes, 256 px windows": {

@@ -48,8 +48,7 @@ ENTRIES = (
             spdx="Apache-2.0",
             commercial="unclear",
             note="tagged Apache-2.0 where the weights are published (CIDAS on Hugging Face); the "
-            "authors' code repository says that its MIT licence does not apply to them and names "
-            "no other",
+            "authors' repository excludes the weights from its MIT licence and states no other",
         ),
         source="CLIPSeg, Lüddecke and Ecker 2022, arXiv:2112.10003; encoders CLIP ViT-B/16, "
         "Radford et al. 2021, arXiv:2103.00020; weights published by CIDAS",
@@ -62,7 +61,7 @@ ENTRIES = (
         "whatever its aspect, ImageNet mean and deviation, and embeddings (N, 512); returns logits "
         "(N, 352, 352), to be put through a sigmoid. merges: text, one joined pair a line",
         choose="objects in no list of classes, described in English: 'red car', 'graffiti'; masks "
-        "are coarse (352 px for the full photo), small objects are missed, it does not count or "
-        "negate, and what touches is one object",
+        "are coarse (352 px for the full photo), small objects are missed, it neither counts nor "
+        "negates, and touching objects are one object",
     ),
 )

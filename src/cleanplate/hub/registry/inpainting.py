@@ -55,8 +55,8 @@ _EDGECONNECT = (
         "places2",
         "Places2",
         _PLACES2,
-        "to compare with the paper; works at 256 px, and wide holes are what later networks such "
-        "as LaMa were made for",
+        "to compare with the paper; works at 256 px, and later networks such as LaMa fill wide "
+        "holes better",
     ),
     _edgeconnect(
         "celeba",
@@ -69,7 +69,7 @@ _EDGECONNECT = (
         "Paris StreetView",
         "Paris StreetView (Doersch et al. 2012), Google Street View pictures given out by its "
         "authors on request",
-        "house fronts like those of Paris; trained on nothing else",
+        "facades like those of Paris; trained on nothing else",
     ),
 )
 
@@ -79,8 +79,8 @@ _LAMA_LICENCE = Licence(
     spdx="NOASSERTION",
     commercial="unclear",
     note="the code is Apache-2.0, and an author said of the weights in 2023 (issue 230 of "
-    "advimman/lama): 'I'm quite sure that repo says apache 2.0'; asked again in 2026 (issues 365, "
-    "366, 368) nobody answered, and the terms of Places2 permit research only",
+    "advimman/lama): 'I'm quite sure that repo says apache 2.0'; later questions (issues 365, "
+    "366, 368) were not answered, and the terms of Places2 permit research only",
 )
 
 _LAMA_SOURCE = (
@@ -136,7 +136,7 @@ _LAMA = (
         "1 = hole; exactly 512 x 512 px; returns RGB (N, 3, 512, 512) in [0, 255], equal to the "
         "image outside the hole",
         choose="large holes, repeated structures such as tiles, fences and windows, without "
-        "installing PyTorch; 208 MB, and always the time of 512 x 512 px",
+        "installing PyTorch; 208 MB; every hole takes the time of 512 x 512 px",
         metrics=_LAMA_METRICS,
     ),
     Model(
@@ -161,8 +161,8 @@ _LAMA = (
         training_photos=_PLACES2,
         contract="image (N, 3, H, W) float32 RGB in [0, 1] and mask (N, 1, H, W) float32, 1 = "
         "hole; H and W multiples of 8; returns RGB (N, 3, H, W) in [0, 1], also outside the hole",
-        choose="as lama.places, but quicker where the window is smaller than 512 px, and for LaMa "
-        "custom weights: big-lama.pt, best.ckpt or safetensors; needs PyTorch once",
+        choose="as lama.places, but faster for windows below 512 px, and for custom LaMa weights "
+        "(big-lama.pt, best.ckpt, safetensors); needs PyTorch once, for conversion",
         metrics=_LAMA_METRICS,
     ),
 )
@@ -190,8 +190,8 @@ _MIGAN = (
             spdx="MIT",
             commercial="yes",
             note="its authors put code and weights under the MIT licence (LICENSE-WEIGHTS in "
-            "Picsart-AI-Research/MI-GAN); the photos of Places2, on which it was trained, came "
-            "under research terms",
+            "Picsart-AI-Research/MI-GAN); the photos of Places2, on which it was trained, are "
+            "licensed for research only",
         ),
         source="MI-GAN, Sargsyan et al., ICCV 2023; distilled from Co-Mod-GAN, Zhao et al. 2021, "
         "arXiv:2103.10428; weights of its authors",

@@ -54,9 +54,9 @@ ENTRIES = (
         "64), middle (1, 64, 128, 128), fine (1, 32, 256, 256); prompt: these three, "
         f"{_PROMPTS}, as the last of all prompts -> masks (1, 4, 256, 256), logits, the first for "
         "clear prompts, and scores (1, 4), expected IoU in [0, 1]",
-        choose="objects of any kind, in no list of labels, by a click or a box; the outline "
+        choose="objects of any kind, by a click or a box; the outline "
         "is computed at 256 px for the full photo, so thin parts of large photos are rough; the "
-        "object gets no label",
+        "object has no label",
         metrics=frozen_metrics(
             {
                 "SA-V test, published by Meta for SAM 2.1": {"j_and_f": 0.765},
@@ -100,8 +100,9 @@ ENTRIES = (
         "with zeros at the right and below -> coarse (1, 256, 64, 64); prompt: coarse, "
         f"{_PROMPTS}, as the last of prompts without a box -> masks (1, 4, 256, 256), logits, the "
         "first for clear prompts, and scores (1, 4), expected IoU",
-        choose="where SAM 2.1 is too large: a quarter of its download, half its memory (0.6 "
-        "instead of 1.1 GB) and time; Meta calls SAM 2 more accurate than SAM, which this imitates",
+        choose="where SAM 2.1 is too large: a quarter of its download, half of its memory (0.6 "
+        "instead of 1.1 GB) and time; imitates SAM, which is less accurate than SAM 2 by Meta's "
+        "figures",
         metrics=frozen_metrics(
             {
                 "agreement with SAM ViT-H at two points 100 px apart, published by the authors": {

@@ -7,11 +7,11 @@ from cleanplate.labels import VOC_LABELS
 _LICENCE = Licence(
     spdx="NOASSERTION",
     commercial="unclear",
-    note="yours: what you trained it on decides on which terms it may be used",
+    note="yours; the terms depend on your training data",
 )
 _PAGE = "your own training run (training/README.md)"
 _RECIPE = "trained by you with training/, from random weights or on from the built-in ones"
-_PHOTOS = "those that you trained on"
+_PHOTOS = "your own training photos"
 
 ENTRIES = (
     Model(

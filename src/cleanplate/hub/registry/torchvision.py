@@ -32,9 +32,9 @@ _RESNET = "ResNet, He et al. 2015, arXiv:1512.03385"
 _MOBILENET = "MobileNetV3, Howard et al. 2019, arXiv:1905.02244"
 
 _LARGE_PHOTOS = (
-    "sees the full photo at a short side of 520 px; of larger ones candidate regions again"
+    "processes the photo at a short side of 520 px, and candidate regions of larger photos again"
 )
-_ONE_CLASS = "one class is one object where objects touch"
+_ONE_CLASS = "touching objects of a class are one object"
 
 
 def _semantic(
@@ -83,7 +83,7 @@ ENTRIES = (
         "sha256:1167a1affa42e1e62858f8d3fac12d109e0108327ffc91c5855a324b11683c36",
         paper=f"{_FCN}; {_RESNET}",
         quality={"miou": 0.605, "pixel_accuracy": 0.914},
-        choose="to compare with others; deeplabv3_resnet50 costs little more and outlines better",
+        choose="for comparisons; deeplabv3_resnet50 costs little more and has better outlines",
     ),
     _semantic(
         "fcn_resnet101",
@@ -92,8 +92,7 @@ ENTRIES = (
         "sha256-prefix:7ecb50ca",
         paper=f"{_FCN}; {_RESNET}",
         quality={"miou": 0.637, "pixel_accuracy": 0.919},
-        choose="where results of an older tool built on it are to be repeated; otherwise "
-        "deeplabv3_resnet101",
+        choose="to reproduce results of an older tool built on it; otherwise deeplabv3_resnet101",
     ),
     _semantic(
         "deeplabv3_resnet50",
@@ -102,7 +101,7 @@ ENTRIES = (
         "sha256:cd0a25694c4a0f7106b38f4938bf90a874f2f241cc410b8f63c7024399538f06",
         paper=f"{_DEEPLAB}; {_RESNET}",
         quality={"miou": 0.664, "pixel_accuracy": 0.924},
-        choose="for the VOC classes at nearly the quality of deeplabv3_resnet101, a third quicker",
+        choose="for the VOC classes at nearly the quality of deeplabv3_resnet101, a third faster",
     ),
     _semantic(
         "deeplabv3_resnet101",
@@ -111,7 +110,7 @@ ENTRIES = (
         "sha256-prefix:586e9e4e",
         paper=f"{_DEEPLAB}; {_RESNET}",
         quality={"miou": 0.674, "pixel_accuracy": 0.924},
-        choose="the best of torchvision's semantic ones, and the slowest: a GPU helps",
+        choose="the most accurate of torchvision's, and the slowest; a GPU helps",
     ),
     _semantic(
         "deeplabv3_mobilenet_v3_large",
@@ -120,7 +119,7 @@ ENTRIES = (
         "sha256:fc3c493d68e89cc31ef488c803d5d7dd2f3190fb570598faa49fef69be8e5e70",
         paper=f"{_DEEPLAB}; {_MOBILENET}",
         quality={"miou": 0.603, "pixel_accuracy": 0.912},
-        choose="a quick one: a twentieth of the arithmetic of fcn_resnet101 at 3.4 points less",
+        choose="fast: a twentieth of the arithmetic of fcn_resnet101, 3.4 points less mIoU",
     ),
     _semantic(
         "lraspp_mobilenet_v3_large",
@@ -129,6 +128,6 @@ ENTRIES = (
         "sha256:d234d4eae9d55d5f76de18b77cf0dc62c66fe5c5482758209d00f950c92bb280",
         paper=f"LR-ASPP; {_MOBILENET}",
         quality={"miou": 0.579, "pixel_accuracy": 0.912},
-        choose="the smallest and quickest, with the coarsest outlines",
+        choose="the smallest and fastest, with the coarsest outlines",
     ),
 )

@@ -145,7 +145,7 @@ class HeicFormat(ImageFormat):
         stored = _decode(_image_only(file, alpha), coding)
         if stored.shape[:2] != (height, width) and primary.find(b"clap") is None:
             raise UnsupportedImageError(
-                "damaged HEIF or AVIF: its size is not what it states", DAMAGED_ADVICE
+                "damaged HEIF or AVIF: its size differs from the stated one", DAMAGED_ADVICE
             )
         transforms = tuple(p for p in primary.properties if p.type in _TRANSFORMS)
         upright = cast("Raster", np.ascontiguousarray(_apply_transforms(stored, transforms)))
@@ -168,13 +168,13 @@ class HeicFormat(ImageFormat):
         return Decoded(pixels, samples, container, notes)
 
     @classmethod
-    def read_size(cls, path: Path) -> tuple[int, int] | None:
+    def read_size(cls, path: Path) -> tuple[int, int]:
         """Return the size by Pillow, or else by the primary item."""
         try:
-            file = None if (size := super().read_size(path)) else parse_heif(path.read_bytes())
-            return size if file is None else _stored_size(file.items[file.primary])
-        except (OSError, UnsupportedImageError, KeyError):
-            return None
+            return super().read_size(path)
+        except OSError:
+            file = parse_heif(path.read_bytes())
+            return _stored_size(file.items[file.primary])
 
 
 class AvifFormat(HeicFormat):
@@ -182,11 +182,6 @@ class AvifFormat(HeicFormat):
 
     name = "AVIF"
     suffixes = (".avif",)
-
-    @classmethod
-    def read_size(cls, path: Path) -> tuple[int, int] | None:
-        """Return the size by Pillow."""
-        return ImageFormat.read_size(path)
 
 
 def _format_of_brands(data: bytes) -> str | None:
@@ -293,7 +288,7 @@ def _coding_of(file: HeifFile) -> Coding:
         name = _OTHER_CODECS.get(first.type, first.type.decode("latin-1").strip())
         raise UnsupportedImageError(f"a HEIF file of {name} is not supported", _CONVERT)
     if any(_CODECS.get(tile.type) != codec for tile in (tiles if is_grid else [])):
-        raise UnsupportedImageError("a HEIF grid of unlike tiles is not supported", _CONVERT)
+        raise UnsupportedImageError("a HEIF grid of differing tiles is not supported", _CONVERT)
     set_up = first.find(b"hvcC", b"av1C")
     data = set_up.data if set_up is not None else b""
     if codec == "HEVC" and len(data) > 18:
@@ -305,7 +300,7 @@ def _coding_of(file: HeifFile) -> Coding:
         chroma = 400 if data[2] & 0x10 else chroma
     else:
         raise UnsupportedImageError(
-            "damaged HEIF or AVIF: it lacks its decoder's set-up", DAMAGED_ADVICE
+            "damaged HEIF or AVIF: it lacks the decoder configuration", DAMAGED_ADVICE
         )
     return Coding(codec, bits, chroma, is_grid, _colour_of(primary) or _colour_of(first))
 
@@ -348,7 +343,7 @@ def _check_supported(primary: Item, coding: Coding) -> None:
     elif coding.bits not in (8, 10, 12):
         problem = f"a HEIC of {coding.bits} bits per sample is not supported"
     elif primary.find(b"clap") is not None and coding.codec == "AV1":
-        problem = "an AVIF that hides its edges (clap) is not supported"
+        problem = "an AVIF with a clean aperture (clap) is not supported"
     if problem is not None:
         raise UnsupportedImageError(problem, _CONVERT)
 
@@ -600,6 +595,6 @@ def _pillow_heif() -> ModuleType:
         import pillow_heif
     except ImportError as error:
         raise UnsupportedImageError(
-            "HEIC needs the package pillow-heif", 'install it: pip install "cleanplate[heif]"'
+            "HEIC needs the package pillow-heif", 'run pip install "cleanplate[heif]"'
         ) from error
     return cast("ModuleType", pillow_heif)

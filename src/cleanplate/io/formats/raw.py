@@ -154,13 +154,10 @@ class RawFormat(ImageFormat):
         return Decoded(pixels, Samples(bits=16, samples16=developed), container, notes)
 
     @classmethod
-    def read_size(cls, path: Path) -> tuple[int, int] | None:
+    def read_size(cls, path: Path) -> tuple[int, int]:
         """Return LibRaw's size; Pillow would return that of a preview."""
-        try:
-            with _rawpy().imread(str(path)) as raw:
-                return raw.sizes.height, raw.sizes.width
-        except Exception:  # LibRaw's own errors, or the extra is not installed
-            return None
+        with _rawpy().imread(str(path)) as raw:
+            return raw.sizes.height, raw.sizes.width
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -211,7 +208,7 @@ def _develop(data: bytes, max_pixels: int) -> Samples16:
             )
     except rawpy.LibRawFileUnsupportedError as error:
         raise UnsupportedImageError(
-            "LibRaw does not know this kind of RAW file",
+            "LibRaw does not support this kind of RAW file",
             "develop it to TIFF, or convert it to DNG first",
         ) from error
     except rawpy.LibRawError as error:
@@ -227,7 +224,7 @@ def _rawpy() -> ModuleType:
         import rawpy
     except ImportError as error:
         raise UnsupportedImageError(
-            "camera RAW needs the package rawpy", 'install it: pip install "cleanplate[raw]"'
+            "camera RAW needs the package rawpy", 'run pip install "cleanplate[raw]"'
         ) from error
     return cast("ModuleType", rawpy)
 

@@ -213,7 +213,7 @@ def _contents(data: bytes, start: int, end: int, idat: tuple[int, int]) -> dict[
         method = number(2) & 15 if version in (1, 2) else 0
         if number(2):
             raise UnsupportedImageError(
-                "its data lie in another file", "get a complete copy of the file"
+                "its data are in another file", "get a complete copy of the file"
             )
         if method > 1:
             raise _damaged(f"construction method {method}")

@@ -41,12 +41,16 @@ class PhraseEncoder:
         try:
             lines = merges.decode().splitlines()
         except UnicodeDecodeError:
-            raise WeightsError("the list of merges is no UTF-8 text; get the file again") from None
+            raise WeightsError(
+                "the list of merges is not UTF-8 text; download the file again"
+            ) from None
         if lines and lines[0].startswith("#version"):
             lines = lines[1:]
         pairs = [tuple(line.split()) for line in lines if line.strip()]
         if not pairs or any(len(pair) != 2 for pair in pairs):
-            raise WeightsError("the list of merges has a line that is no pair; get the file again")
+            raise WeightsError(
+                "the list of merges has a line that is not a pair; download the file again"
+            )
         self._rank = {(pair[0], pair[1]): rank for rank, pair in enumerate(pairs)}
         self._symbol = _symbols_of_bytes()
         # The published list of bytes starts with those that are visible characters themselves.
