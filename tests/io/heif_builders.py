@@ -60,6 +60,19 @@ def with_properties(data, *properties, without=()):
     return _written(file, {file.primary: replace(primary, properties=kept + properties)})
 
 
+def moved_to_tiles(data, *types):
+    """Return the file of a grid with those properties of the picture at its tiles instead."""
+    file = parse_heif(data)
+    grid = file.items[file.primary]
+    moved = tuple(p for p in grid.properties if p.type in types)
+    items = {file.primary: replace(grid, properties=tuple(set(grid.properties) - set(moved)))}
+    for number in file.targets(b"dimg", file.primary):
+        tile = file.items[number]
+        kept = tuple(p for p in tile.properties if p.type not in types)
+        items[number] = replace(tile, properties=kept + moved)
+    return _written(file, items)
+
+
 def with_items(data, *items, reference):
     """Return the file with more items, each referring to the primary picture."""
     file = parse_heif(data)

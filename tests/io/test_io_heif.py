@@ -13,6 +13,7 @@ from heif_builders import (
     heic,
     metadata_of,
     mirror,
+    moved_to_tiles,
     properties_of,
     rotation,
     with_items,
@@ -200,6 +201,24 @@ def test_colour_descriptions_survive(make):
     assert (b"colr", colour(2, 2, 6).data) in properties_of(after)  # the profile speaks
     after, _ = edited(plain)
     assert (b"colr", colour(1, 13, 6).data) in properties_of(after)  # what readers take nothing for
+
+
+def test_properties_stated_at_the_tiles_stay():
+    icc = b"profprofile"
+    pasp = Property(b"pasp", struct.pack(">II", 4, 3))
+    square = np.ascontiguousarray(np.tile(ARRAY, (3, 3, 1)))
+    grid = heic(square, tile_size=128)
+    assert parse_heif(grid).items[parse_heif(grid).primary].type == b"grid"
+    whole = with_properties(grid, Property(b"colr", icc), pasp, without=[NCLX])
+    tiled = moved_to_tiles(whole, b"colr", b"pasp")
+    assert b"pasp" not in {kind for kind, _ in properties_of(tiled)}
+    after, mask = edited(tiled)
+    assert {(b"colr", icc), (b"pasp", pasp.data)} <= set(properties_of(after))
+    assert drift(tiled, after, mask) < 2
+    # What the picture itself states comes first.
+    own = with_properties(tiled, Property(b"pasp", struct.pack(">II", 1, 1)))
+    ratios = [data for kind, data in properties_of(edited(own)[0]) if kind == b"pasp"]
+    assert ratios == [struct.pack(">II", 1, 1)]
 
 
 @pytest.mark.parametrize(("matrix", "full_range"), [(1, 1), (5, 0), (6, 0), (9, 1), (9, 0)])

@@ -91,6 +91,9 @@ _AUXILIARY_NAMES = (
 _XMP_TYPE = b"application/rdf+xml"
 _TRANSFORMS = (b"irot", b"imir")
 _OF_THE_CODING = frozenset((b"hvcC", b"av1C", b"ispe", b"pixi", b"clap", b"a1op", b"a1lx", b"lsel"))
+_OF_TILES = frozenset(
+    (b"colr", b"pasp", b"clli", b"mdcv", b"cclv", b"amve")
+)  # true of the image too
 _LEAST_HIDDEN_PX = 16  # less is the padding of an encoder that codes whole blocks only
 _CONVERT = "convert it to JPEG or 16-bit TIFF first"
 
@@ -153,7 +156,7 @@ class HeicFormat(ImageFormat):
         container = HeifContainer(
             coding=coding,
             transforms=transforms,
-            properties=tuple(p for p in primary.properties if _is_kept(p)),
+            properties=_kept_properties(file),
             alpha={number: file.items[number] for number in alpha},
             alpha_references=tuple(r for r in file.references if r.source in alpha),
             primary=file.primary,
@@ -388,8 +391,20 @@ def _undo_transforms(
     return raster
 
 
+def _kept_properties(file: HeifFile) -> tuple[Property, ...]:
+    """Return the properties of the original that hold for the image that is encoded again.
+
+    Some phones state ICC profile and pixel aspect ratio of a grid at its tiles alone.
+    """
+    own = [p for p in file.items[file.primary].properties if _is_kept(p)]
+    stated = {p.type for p in own}
+    tiles = [file.items[n] for n in file.targets(b"dimg", file.primary) if n in file.items]
+    of_tiles = tiles[0].properties if tiles else ()
+    own += [p for p in of_tiles if p.type in _OF_TILES - stated and _is_kept(p)]
+    return tuple(own)
+
+
 def _is_kept(prop: Property) -> bool:
-    """Return whether a property of the original holds for the image that is encoded again."""
     is_description = prop.type == b"colr" and prop.data[:4] == b"nclx"
     return not is_description and prop.type not in _OF_THE_CODING | set(_TRANSFORMS)
 
