@@ -4,8 +4,9 @@
 
 Each photo, scaled to at most 1600 px, is first written in a format as cameras and programs write
 it, then read, a rectangle in its middle is filled, and the photo is written and read again. What is
-compared are the pixels more than 16 px from the rectangle; a pixel differs by its worst channel, in
-levels of 255. Needs the extra `heif` for HEIC.
+compared are the pixels more than 34 px from the rectangle (a JPEG's largest block, and what is
+interpolated from it); a pixel differs by its worst channel, in levels of 255. Needs
+the extra `heif` for HEIC.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from cleanplate.io.files import encode_photo, read_photo
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 LONG_SIDE_PX = 1600
-AWAY_PX = 16
+AWAY_PX = 34  # 4:1:1 has blocks of 32 px, and interpolates beyond
 
 
 def _pillow(name: str, **options: object) -> Callable[[Image.Image], bytes]:
@@ -44,10 +45,28 @@ def _heic(image: Image.Image) -> bytes:
     return stream.getvalue()
 
 
+def _jpeg(quality: int, factors: str, progressive: bool) -> Callable[[Image.Image], bytes]:
+    def encode(image: Image.Image) -> bytes:
+        sampling = getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{factors}")
+        options = {
+            cv2.IMWRITE_JPEG_QUALITY: quality,
+            cv2.IMWRITE_JPEG_SAMPLING_FACTOR: sampling,
+            cv2.IMWRITE_JPEG_PROGRESSIVE: int(progressive),
+        }
+        flat = [number for pair in options.items() for number in pair]
+        return cv2.imencode(".jpg", np.asarray(image)[..., ::-1], flat)[1].tobytes()
+
+    return encode
+
+
 def encoders() -> dict[str, Callable[[Image.Image], bytes]]:
     found = {
-        "JPEG, quality 75": _pillow("JPEG", quality=75),
-        "JPEG, quality 90": _pillow("JPEG", quality=90),
+        f"JPEG {quality} {factors}{' progr.' * progressive}": _jpeg(quality, factors, progressive)
+        for quality in (75, 95)
+        for factors in ("444", "422", "420", "440", "411")
+        for progressive in (False, True)
+    }
+    found |= {
         "WebP, quality 80": _pillow("WEBP", quality=80),
         "AVIF, quality 60": _pillow("AVIF", quality=60),
     }

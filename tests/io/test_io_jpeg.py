@@ -1,4 +1,4 @@
-"""JPEG: the same tables, and next to nothing changed where nothing was removed."""
+"""JPEG: the same tables, and nothing changed in the blocks where nothing was removed."""
 
 import cv2
 import numpy as np
@@ -18,8 +18,16 @@ from skimage import data as photos
 
 from cleanplate.errors import PhotoError
 from cleanplate.io.files import encode_photo, read_photo
+from cleanplate.io.formats import jpeg_coding
+from cleanplate.io.formats.jpeg_blocks import _items
+from cleanplate.io.formats.jpeg_coding import (
+    HuffmanTable,
+    Scan,
+    decode_symbols,
+    split_intervals,
+)
+from cleanplate.io.metadata import parse_segments
 
-QUALITIES = (75, 85, 95)
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 
 
@@ -51,36 +59,105 @@ def drift(before, after, where):
     return np.abs(new - old)[where]
 
 
-@pytest.mark.parametrize("quality", QUALITIES)
+def filled(photo, mask):
+    """Return the photo with noise in the hole: coefficients that its Huffman tables may lack."""
+    noise = np.random.default_rng(3).integers(0, 256, (*photo.size_hw, 3)).astype(np.uint8)
+    return np.where(mask[..., None], noise, photo.pixels)
+
+
 @pytest.mark.parametrize("subsampling", SUBSAMPLINGS)
 @pytest.mark.parametrize("progressive", [False, True])
-def test_outside_the_mask_hardly_anything_changes(photo_image, quality, subsampling, progressive):
-    before = saved(
-        photo_image, "JPEG", quality=quality, subsampling=subsampling, progressive=progressive
-    )
-    photo = read_photo(before)
+@pytest.mark.parametrize("restart", [0, 3])
+def test_blocks_beyond_the_hole_are_identical(photo_image, subsampling, progressive, restart):
+    for quality, optimize in ((40, True), (90, False), (100, True)):
+        before = saved(
+            photo_image.crop((100, 70, 249, 187)),
+            "JPEG",
+            quality=quality,
+            subsampling=subsampling,
+            progressive=progressive,
+            optimize=optimize,
+            restart_marker_blocks=restart,
+        )
+        photo = read_photo(before)
+        mask = box_mask(photo.size_hw, 40, 70, 30, 60)
+        mask[:1, :1] = mask[-9:, -9:] = True
+        after = encode_photo(photo, filled(photo, mask), mask)
+        assert drift(before, after, far_from(mask)).max() == 0
+        assert opened(after).quantization == opened(before).quantization
+    mask = box_mask(photo.size_hw, 40, 70, 30, 60)
+    smooth = smooth_fill(photo, mask)
+    again = read_photo(encode_photo(photo, smooth, mask)).pixels
+    assert np.abs(again - smooth.astype(int))[mask].mean() < 4
+
+
+@pytest.mark.parametrize("factors", ["440", "411"])
+def test_unusual_subsampling_is_kept(photo_image, factors):
+    option = getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{factors}")
+    image = np.asarray(photo_image)[..., ::-1]
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, option])
+    photo = read_photo(data.tobytes())
     mask = box_mask(photo.size_hw, 70, 150, 90, 200)
-    after = encode_photo(photo, smooth_fill(photo, mask), mask)
-
-    far = drift(before, after, far_from(mask))
-    assert (far == 0).all(axis=-1).mean() > (0.90 if quality == 95 else 0.97)
-    assert far.max() <= 8
-    assert far.mean() < 0.06
-    near = drift(before, after, ~mask)
-    assert near.mean() < 0.12
-    removed = drift(before, after, mask)
-    assert removed.mean() > 2  # the hole was filled
+    after = encode_photo(photo, filled(photo, mask), mask)
+    assert opened(after).layer == opened(data.tobytes()).layer
+    assert drift(data.tobytes(), after, far_from(mask, 32)).max() == 0
 
 
-@pytest.mark.parametrize("quality", QUALITIES)
-def test_far_less_changes_than_when_pillow_saves_the_picture_again(photo_image, quality):
-    before = saved(photo_image, "JPEG", quality=quality)
+def test_a_hole_that_is_unchanged_keeps_the_scan(photo_image):
+    before = saved(photo_image, "JPEG", quality=90)
     photo = read_photo(before)
     nothing = np.zeros(photo.size_hw, bool)
-    ours = drift(before, encode_photo(photo, np.array(photo.pixels), nothing), ~nothing)
-    naive = drift(before, saved(opened(before), "JPEG", quality="keep"), ~nothing)
-    assert ours.mean() < 0.25 * naive.mean()
-    assert ours.max() < naive.max()
+    assert encode_photo(photo, np.array(photo.pixels), nothing) == before
+
+
+@pytest.mark.parametrize("quality", [60, 100])
+def test_lanes_decode_what_one_does(photo_image, quality, monkeypatch):
+    data = saved(photo_image, "JPEG", quality=quality, subsampling="4:2:0")
+    (scan,) = [x for x in _items(parse_segments(data)) if isinstance(x, Scan)]
+    pairs = [tuple(scan.huffman[t] for t in tables) for tables in scan.tables]
+    pattern = [pairs[0]] * 4 + pairs[1:]
+    intervals = split_intervals(scan.data)
+    alone, lengths = decode_symbols(intervals, pattern)
+    for name, value in (("_LANE_BYTES", 300), ("_LANES_FROM_BYTES", 0), ("_WARM_UP_BITS", 100)):
+        monkeypatch.setattr(jpeg_coding, name, value)  # many lanes begin wrongly
+    lanes, again = decode_symbols(intervals, pattern)
+    np.testing.assert_array_equal(lengths, again)
+    for name in ("symbol", "value", "index"):
+        np.testing.assert_array_equal(getattr(alone, name), getattr(lanes, name))
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_damaged_scans_are_encoded_again(photo_image, progressive):
+    before = saved(photo_image, "JPEG", quality=85, progressive=progressive)
+    start, changed = before.index(b"\xff\xda") + 30, 0
+    for at in range(start, len(before) - 2, len(before) // 12):
+        data = bytearray(before)
+        data[at] ^= 0x10
+        if b"\xff" in data[at - 1 : at + 2]:
+            continue
+        photo = read_photo(bytes(data))
+        mask = box_mask(photo.size_hw, 20, 40, 20, 50)
+        after = read_photo(encode_photo(photo, smooth_fill(photo, mask), mask))
+        far = np.abs(after.pixels.astype(int) - photo.pixels)[far_from(mask)]
+        assert (far == 0).mean() > 0.8
+        changed += far.any()
+    assert changed, "no damage was found; the test tests nothing"
+
+
+def test_huffman_tables_are_optimal_and_valid():
+    for counts in ([5], [1, 1], [2**i for i in range(40)], [7, 0, 3, 0, 0, 9] * 40):
+        frequencies = np.zeros(256, np.int64)
+        frequencies[: len(counts)] = counts
+        codes, lengths = HuffmanTable.optimal(frequencies).codes
+        used = frequencies > 0
+        assert ((lengths > 0) == used).all()
+        assert lengths.max() <= 16
+        assert (0.5 ** lengths[used]).sum() < 1  # the code of all ones stays free
+        assert len({(c, n) for c, n in zip(codes[used], lengths[used], strict=True)}) == used.sum()
+        if len(counts) == 240:
+            share = frequencies[used] / frequencies.sum()
+            entropy = -(share * np.log2(share)).sum()
+            assert (share * lengths[used]).sum() < entropy + 0.1
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
@@ -125,26 +202,21 @@ def test_own_tables_one_per_component_are_kept(photo_image):
 def test_restart_markers_and_optimal_huffman_tables_are_kept(photo_image):
     data = saved(photo_image, "JPEG", restart_marker_blocks=5, optimize=True)
     photo = read_photo(data)
-    after = encode_photo(photo, np.array(photo.pixels), np.zeros(photo.size_hw, bool))
+    mask = box_mask(photo.size_hw, 20, 40, 20, 50)
+    after = encode_photo(photo, smooth_fill(photo, mask), mask)
     assert dict(jpeg_segments(after))[0xDD] == (5).to_bytes(2, "big")
+    assert after.count(b"\xff\xd3") == data.count(b"\xff\xd3")
     assert len(after) < 1.02 * len(data)
 
 
 def test_rgb_coded_files_stay_rgb_coded(photo_image):
     data = saved(photo_image, "JPEG", keep_rgb=True, quality=90)
     photo = read_photo(data)
-    after = encode_photo(photo, np.array(photo.pixels), np.zeros(photo.size_hw, bool))
+    mask = box_mask(photo.size_hw, 20, 40, 20, 50)
+    after = encode_photo(photo, smooth_fill(photo, mask), mask)
     assert opened(after).info["adobe_transform"] == 0
-    assert drift(data, after, np.ones(photo.size_hw, bool)).mean() < 0.1
-
-
-def test_noise_at_quality_100_comes_back():
-    noise = np.random.default_rng(0).integers(0, 256, (130, 170, 3), dtype=np.uint8)
-    image = Image.fromarray(noise)
-    plain = saved(image, "JPEG", quality=100, subsampling="4:4:4")
-    photo = read_photo(plain)
-    after = encode_photo(photo, np.array(photo.pixels), np.zeros((130, 170), bool))
-    assert drift(plain, after, np.ones((130, 170), bool)).max() <= 4
+    assert drift(data, after, far_from(mask, 8)).max() == 0
+    assert drift(data, after, ~mask).mean() < 0.1
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -162,77 +234,17 @@ def test_exif_orientation_is_applied_once(photo_image, orientation, subsampling)
     red = np.full_like(photo.pixels, (200, 30, 30))
     written = encode_photo(photo, red, mask)
     after = opened(written)
-    stored_hw = photo.size_hw if after.getexif()[0x0112] < 5 else photo.size_hw[::-1]
-    assert after.size == stored_hw[::-1]
+    assert after.getexif()[0x0112] == orientation
+    assert after.size == (301, 239)
     details = after.getexif().get_ifd(0x8769)
     assert (details[0xA002], details[0xA003]) == after.size
     again = read_photo(written)
     assert again.size_hw == photo.size_hw
     change = np.abs(again.pixels.astype(int) - photo.pixels)
-    far = ~cv2.dilate(mask.astype(np.uint8), np.ones((33, 33), np.uint8)).astype(bool)
-    assert change[~mask].mean() < 0.3
-    assert (change[far] == 0).mean() > 0.9
+    far = ~cv2.dilate(mask.astype(np.uint8), np.ones((37, 37), np.uint8)).astype(bool)
+    assert change[far].max() == 0
     inside = again.pixels[24:36, 106:124].astype(int)
     assert np.abs(inside - (200, 30, 30)).mean() < 6  # the fill is in its place
-
-
-@pytest.mark.parametrize(
-    ("orientation", "size_wh", "subsampling", "comes_out"),
-    [
-        (6, (320, 240), "4:2:0", 1),  # whole blocks
-        (6, (320, 248), "4:2:0", 6),  # the last row's half blocks would become the first
-        (6, (320, 248), "4:4:4", 1),
-        (8, (328, 240), "4:2:0", 8),
-        (3, (320, 248), "4:2:0", 3),
-        (3, (320, 240), "4:2:0", 1),
-        (6, (320, 240), "4:2:2", 6),  # 4:4:0 cannot be written
-        (5, (301, 239), "4:4:4", 5),
-        (1, (301, 239), "4:2:0", 1),
-    ],
-)
-def test_a_photo_is_written_upright_unless_that_would_cut_its_blocks_anew(
-    photo_image, orientation, size_wh, subsampling, comes_out
-):
-    xmp = b"http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation='%d'/>" % orientation
-    blocks = segment(0xE1, b"Exif\0\0" + exif_block(orientation=orientation, size_wh=size_wh))
-    image = photo_image.resize(size_wh)
-    plain = saved(image, "JPEG", quality=85, subsampling=subsampling)
-    data = with_segments(plain, blocks + segment(0xE1, xmp))
-    photo = read_photo(data)
-    mask = box_mask(photo.size_hw, 20, 40, 60, 70)
-    after = encode_photo(photo, smooth_fill(photo, mask), mask)
-    assert opened(after).getexif()[0x0112] == comes_out
-    assert b"tiff:Orientation='%d'" % comes_out in after
-    far = ~cv2.dilate(mask.astype(np.uint8), np.ones((33, 33), np.uint8)).astype(bool)
-    change = np.abs(read_photo(after).pixels.astype(int) - photo.pixels)[far]
-    assert (change == 0).mean() > 0.9
-    assert change.max() <= 3
-    turned = comes_out != orientation and orientation >= 5
-    table, own = (np.array(opened(d).quantization[0]).reshape(8, 8) for d in (data, after))
-    np.testing.assert_array_equal(own, table.T if turned else table)
-
-
-def test_a_turned_photo_of_whole_blocks_drifts_no_more_than_an_upright_one(photo_image):
-    image = photo_image.resize((320, 240))
-    block = segment(0xE1, b"Exif\0\0" + exif_block(orientation=6))
-    data = with_segments(saved(image, "JPEG", quality=85), block)
-    photo = read_photo(data)
-    after = encode_photo(photo, np.array(photo.pixels), np.zeros(photo.size_hw, bool))
-    change = np.abs(np.asarray(opened(after)).astype(int) - photo.pixels)
-    assert (change == 0).mean() > 0.9  # the inverse DCT rounds rows and columns differently
-    assert change.mean() < 0.1
-
-
-@pytest.mark.parametrize("factors", ["440", "411"])
-def test_unusual_subsampling_is_written_as_444_and_noted(photo_image, factors):
-    option = getattr(cv2, f"IMWRITE_JPEG_SAMPLING_FACTOR_{factors}")
-    image = np.asarray(photo_image)[..., ::-1]
-    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, option])
-    photo = read_photo(data.tobytes())
-    assert photo.notes == ("its unusual chroma subsampling is written as 4:4:4",)
-    after = encode_photo(photo, np.array(photo.pixels), np.zeros(photo.size_hw, bool))
-    change = np.abs(np.asarray(opened(after)).astype(int) - photo.pixels)
-    assert change.mean() < 1
 
 
 @pytest.mark.parametrize("progressive", [False, True])

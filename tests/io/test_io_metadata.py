@@ -51,7 +51,7 @@ def test_camera_gps_maker_note_and_interop_data_survive(order):
     after, notes = edited(before)
     old, new = opened(before).getexif(), opened(after).getexif()
     assert new[0x010F] == "ACME Cameras"
-    assert (old[0x0112], new[0x0112]) == (3, 1)
+    assert (old[0x0112], new[0x0112]) == (3, 3)
     for ifd in (0x8769, 0x8825, 0xA005):
         assert dict(new.get_ifd(ifd)) == dict(old.get_ifd(ifd))
     assert new.get_ifd(0x8825)[2] == (52.0, 31.0, 12.34)
@@ -128,7 +128,7 @@ def test_icc_xmp_comment_and_resolution_survive():
     assert image.info["icc_profile"] == profile
     assert image.info["comment"] == b"by hand"
     assert image.info["dpi"] == (300, 200)
-    assert image.info["xmp"] == xmp.replace(b'"8"', b'"1"')
+    assert image.info["xmp"] == xmp  # a JPEG stays turned as it is stored
     assert notes == ()
 
 

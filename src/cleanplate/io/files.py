@@ -118,9 +118,10 @@ def read_photo(
 def encode_photo(photo: Photo, filled: RGBImage, mask: Mask) -> bytes:
     """Return the photo's file with the hole filled: same format, depth, mode and metadata.
 
-    Lossless files decode to the original's samples wherever `mask` is False. JPEG, lossy WebP, HEIC
-    and AVIF are encoded again; the modules of `cleanplate.io` say what that changes. A camera
-    RAW comes back in the format chosen in `read_photo`.
+    Lossless files decode to the original's samples wherever `mask` is False, JPEGs beyond the
+    blocks that it meets. Lossy WebP, HEIC and AVIF are encoded again; the modules of
+    `cleanplate.io` say what that changes. A camera RAW comes back in the format chosen in
+    `read_photo`.
 
     Args:
         photo: from `read_photo`.

@@ -1,17 +1,15 @@
-"""JPEG: the image is re-encoded with the file's tables, and as little else changes as possible.
+"""JPEG: only the 8x8 blocks that the hole meets change; see `jpeg_blocks`.
 
-A JPEG cannot be edited without encoding it again, but encoding again need not cost anything where
-nothing changed. Three things make unchanged blocks come out with the coefficients they had:
+The photo stays turned as it is stored, with its Exif orientation. The result is decoded and
+compared with the original before it is given out. Where blocks cannot be edited (arithmetic
+coding, truncated or damaged scans), or that comparison fails, the image is encoded again. Three
+things then make unchanged blocks come out with nearly the coefficients that they had:
 
 1. the same quantisation tables and subsampling;
 2. YCbCr samples straight from the decoder, never by way of RGB; the chroma planes at their stored
    resolution, so that the encoder's averaging finds what the decoder's interpolation spread;
 3. the block padding beyond the image's right and lower edge, which a decoder normally hides: it
    appears when the frame header states the padded size, and is written back the same way.
-
-Limits: quality 100 (tables of ones) and saturated blocks may still change by a level or two, as
-decoded samples are rounded and clipped. When Exif turns the image, tables are transposed with it.
-Where that would move the grid of blocks against the image, the file stays turned as it was.
 
 References:
     ITU-T T.81 (JPEG); ITU-T T.871 (JFIF); Adobe, XMP Specification Part 3, section 1.1.3.
@@ -26,6 +24,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from cleanplate.io.formats.jpeg_blocks import replace_pixels
+from cleanplate.io.formats.jpeg_coding import CodingError
 from cleanplate.io.metadata import (
     APP0,
     APP1,
@@ -115,26 +115,15 @@ class JpegFormat(ImageFormat):
         orientation = carried.orientation
         upright = apply_orientation(stored, orientation)
         pixels = gray_to_rgb(upright) if coding.is_gray else np.ascontiguousarray(upright)
-        notes = list(carried.notes)
-        if coding.subsampling is None:
-            notes.append("its unusual chroma subsampling is written as 4:4:4")
-        keeps_orientation = orientation != 1 and not coding.can_be_rotated(
-            frame.size_hw, orientation
-        )
-        if (
-            keeps_orientation
-        ):  # seldom: what was cleaned is cleaned again, with the orientation in it
-            carried = select_segments(stream, keep_orientation=True)
         container = JpegContainer(
             stream=bare,
             carried=carried.segments,
-            orientation=1 if keeps_orientation else orientation,
-            stated=orientation if keeps_orientation else 1,
+            orientation=orientation,
             tables=tuple(tuple(tables[c[3]]) for c in frame.components if c[3] in tables),
             coding=coding,
         )
         samples = Samples(kind="gray" if coding.is_gray else "rgb")
-        return Decoded(pixels, samples, container, tuple(notes))
+        return Decoded(pixels, samples, container, carried.notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,16 +178,6 @@ class _Coding:
                 mcu_hw = (8 * max(vertical), 8 * max(horizontal))
         return cls(len(components) == 1, is_rgb, subsampling, mcu_hw, kept)
 
-    def can_be_rotated(self, size_hw: tuple[int, int], orientation: int) -> bool:
-        """Return whether the blocks of the upright image are those of the stored one, turned.
-
-        A side that is no whole number of them ends in a part of one, which would be the first when
-        it is reversed. And 4:2:2 turned by 90 degrees cannot be written.
-        """
-        if orientation in (5, 6, 7, 8) and self.subsampling == 1:
-            return False
-        return not (size_hw[0] % self.mcu_hw[0] or size_hw[1] % self.mcu_hw[1])
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JpegContainer:
@@ -206,15 +185,35 @@ class JpegContainer:
 
     stream: Stream  # without metadata
     carried: tuple[Segment, ...]
-    orientation: int  # by which the samples are turned when they are written
-    stated: int  # orientation that is written again instead; one of both is 1
+    orientation: int  # Exif's, which stays
     tables: tuple[tuple[int, ...], ...]  # one per component, row by row
     coding: _Coding
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
         """Return the edited JPEG; see the module for what stays identical."""
-        del samples, pixels  # the stored samples are decoded again, exactly
-        filled, mask = undo_orientation(filled, self.stated), undo_orientation(mask, self.stated)
+        del samples
+        pixels = undo_orientation(pixels, self.orientation)
+        filled = undo_orientation(filled, self.orientation)
+        mask = undo_orientation(mask, self.orientation)
+        try:
+            scans, changed = replace_pixels(self.stream, filled, mask, is_rgb=self.coding.is_rgb)
+            edited = serialize_segments(self.carried + _image_segments(self.stream), scans)
+            if self._is_unchanged(edited, pixels, ~changed):
+                return edited
+        except CodingError:
+            pass
+        return self._encode_again(filled, mask)
+
+    def _is_unchanged(self, edited: bytes, pixels: RGBImage, where: Mask) -> bool:
+        """Return whether the edited JPEG shows the same pixels as before in a region."""
+        is_gray = self.coding.is_gray
+        try:
+            decoded = np.asarray(_decode(parse_segments(edited), "L" if is_gray else "RGB"))
+        except UnsupportedImageError:
+            return False
+        return bool(((decoded == (pixels[..., 0] if is_gray else pixels)).T | ~where.T).all())
+
+    def _encode_again(self, filled: RGBImage, mask: Mask) -> bytes:
         canvas = self._stored_samples()
         _paste(canvas, filled, mask)
         encoded = parse_segments(self._compress(canvas))
@@ -228,28 +227,15 @@ class JpegContainer:
         return serialize_segments(segments, encoded.scans)
 
     def _stored_samples(self) -> "Image.Image":
-        """Return the image in the file's colour space, turned as it will be written.
-
-        Where that is possible it is padded.
-        """
-        coding, size_hw = self.coding, self.stream.frame.size_hw
-        if coding.is_rgb:
-            canvas = _decode(self.stream, "RGB")
-        else:
-            mode = "L" if coding.is_gray else "YCbCr"
-            canvas = _with_stored_chroma(
-                _decode(self.stream, mode, size_hw=self._padded_hw()),
-                self.stream,
-                None if coding.is_gray else coding.subsampling,
-            )
-        if self.orientation != 1:
-            from PIL import Image
-
-            if canvas.size != size_hw[::-1]:
-                canvas = canvas.crop((0, 0, size_hw[1], size_hw[0]))
-            upright = apply_orientation(np.asarray(canvas), self.orientation)
-            canvas = Image.frombytes(canvas.mode, upright.shape[1::-1], upright.tobytes())
-        return canvas
+        """Return the image in the file's colour space, padded where that is possible."""
+        if self.coding.is_rgb:
+            return _decode(self.stream, "RGB")
+        mode = "L" if self.coding.is_gray else "YCbCr"
+        return _with_stored_chroma(
+            _decode(self.stream, mode, size_hw=self._padded_hw()),
+            self.stream,
+            None if self.coding.is_gray else self.coding.subsampling,
+        )
 
     def _padded_hw(self) -> tuple[int, int]:
         """Return the size up to which all blocks are coded; see T.81, A.2.4.
@@ -267,8 +253,6 @@ class JpegContainer:
         """Return a JPEG of `canvas` with the original's tables, subsampling and scan type."""
         tables = [np.array(table).reshape(8, 8) for table in self.tables]
         subsampling = self.coding.subsampling or 0
-        if self.orientation in (5, 6, 7, 8):
-            tables = [table.T for table in tables]
         unique = tables[:2] if len(tables) == 3 and (tables[1] == tables[2]).all() else tables
         if all((table == unique[0]).all() for table in unique):
             unique = unique[:1]
@@ -387,15 +371,11 @@ def _paste(canvas: "Image.Image", filled: RGBImage, mask: Mask) -> None:
     canvas.paste(fill, (int(left), int(top)), Image.fromarray(hole))
 
 
-def select_segments(stream: Stream, *, keep_orientation: bool = False) -> SelectedSegments:
+def select_segments(stream: Stream) -> SelectedSegments:
     """Choose the segments that may go into the edited file, and clean them.
 
     Kept: JFIF (without its thumbnail), Exif, XMP, ICC, Photoshop resources with IPTC, APP12 text,
     Adobe's marker, comments. Anything else may show what was removed, or be untrue after it.
-
-    Args:
-        stream: the file.
-        keep_orientation: keep orientation and size, for an image that is not turned.
     """
     kept: list[Segment] = []
     notes: list[str] = []
@@ -412,14 +392,12 @@ def select_segments(stream: Stream, *, keep_orientation: bool = False) -> Select
             continue
         if marker == APP1 and payload.startswith(EXIF_ID):
             if not exif_done:
-                cleaned = clean_exif(
-                    exif, size_hw=stream.frame.size_hw, keep_orientation=keep_orientation
-                )
+                cleaned = clean_exif(exif, size_hw=stream.frame.size_hw, keep_orientation=True)
                 orientation, exif_done = cleaned.orientation, True
                 notes += cleaned.notes
                 kept += _split(APP1, EXIF_ID, cleaned.data)
             continue
-        clean, note = _clean_segment(segment, keep_orientation=keep_orientation)
+        clean, note = _clean_segment(segment)
         notes += note
         if clean is not None:
             kept.append(clean)
@@ -431,16 +409,14 @@ def select_segments(stream: Stream, *, keep_orientation: bool = False) -> Select
     return SelectedSegments(tuple(kept), orientation, tuple(dict.fromkeys(notes)))
 
 
-def _clean_segment(
-    segment: Segment, *, keep_orientation: bool
-) -> tuple[Segment | None, tuple[str, ...]]:
+def _clean_segment(segment: Segment) -> tuple[Segment | None, tuple[str, ...]]:
     """Return what may be written of an APPn or COM segment, and notes on it."""
     marker, payload = segment.marker, segment.payload
     if marker == APP0 and payload.startswith(b"JFIF\x00") and len(payload) >= 14:
         notes = ("its JFIF thumbnail is not carried over",) if len(payload) > 14 else ()
         return Segment(APP0, payload[:12] + b"\x00\x00"), notes
     if marker == APP1 and payload.startswith(_XMP_ID):
-        xmp = clean_xmp(payload[len(_XMP_ID) :], keep_orientation=keep_orientation)
+        xmp = clean_xmp(payload[len(_XMP_ID) :], keep_orientation=True)
         return (Segment(APP1, _XMP_ID + xmp.data) if xmp.data else None), xmp.notes
     if marker == APP13 and payload.startswith(_PHOTOSHOP_ID):
         resources = clean_resources(payload[len(_PHOTOSHOP_ID) :])

@@ -1,0 +1,535 @@
+"""New pixels in a JPEG, block by block: what the hole does not meet keeps its coefficients.
+
+The scans are decoded to symbols, not to pixels. Only the 8x8 blocks of each component that hold a
+sample of the hole are transformed: from their coefficients to samples, with the fill in the hole,
+and back with the file's own tables. All others are written again bit for bit, whatever the
+subsampling or the orientation; only a DC difference next to a changed block is another.
+
+Sequential files keep their scans, restart markers and, where these have a code for everything that
+is needed, their Huffman tables. Progressive files stay progressive, but with one scan for DC and
+one per component for AC, each with a table of its own.
+
+References:
+    ITU-T T.81 (JPEG), annexes A, F and G; ITU-T T.871 (JFIF).
+"""
+
+import math
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cleanplate.io.formats.jpeg_coding import (
+    ZIGZAG,
+    CodingError,
+    HuffmanTable,
+    Ints,
+    Scan,
+    Symbols,
+    decode_progressive,
+    decode_symbols,
+    encode_symbols,
+    extend,
+    join_intervals,
+    parse_tables,
+    split_intervals,
+    to_bits,
+)
+from cleanplate.io.metadata import DHT, DQT, DRI, SOS, Frame, Segment, Stream, walk_markers
+from cleanplate.types import Mask, RGBImage
+
+Floats = npt.NDArray[np.float32]
+
+_SOF0, _SOF1, _SOF2 = 0xC0, 0xC1, 0xC2
+_EOI = b"\xff\xd9"
+# (64, 64): rows are the basis functions of the DCT, by row; T.81, A.3.3.
+_FREQUENCY, _PLACE = np.meshgrid(np.arange(8), np.arange(8), indexing="ij")
+_DCT_8 = np.cos((2 * _PLACE + 1) * _FREQUENCY * np.pi / 16) / 2 * np.where(_FREQUENCY, 1, 0.5**0.5)
+_DCT: Floats = np.kron(_DCT_8, _DCT_8).astype(np.float32)
+_LEAST = np.float32(1e-6)  # share of a sample; less is the error of averaging
+_DC_RANGE, _AC_RANGE = (-1024, 1023), (-1023, 1023)  # of 8-bit samples; T.81, tables F.1 and F.2
+
+
+class _Grid:
+    """The blocks of a frame."""
+
+    def __init__(self, frame: Frame) -> None:
+        self.size_hw = frame.size_hw
+        self.factors_hw = [(v, h) for _, h, v, _ in frame.components]
+        self.most_hw = max(v for v, _ in self.factors_hw), max(h for _, h in self.factors_hw)
+        self.mcus_hw = tuple(
+            -(-side // (8 * most)) for side, most in zip(frame.size_hw, self.most_hw, strict=True)
+        )
+        self.coded_hw = [  # with those that only fill up an MCU
+            (self.mcus_hw[0] * v, self.mcus_hw[1] * h) for v, h in self.factors_hw
+        ]
+        self.own_hw = [  # without; T.81, A.2.4
+            tuple(
+                math.ceil(math.ceil(side * factor / most) / 8)
+                for side, factor, most in zip(self.size_hw, pair, self.most_hw, strict=True)
+            )
+            for pair in self.factors_hw
+        ]
+
+    def order(self, components: tuple[int, ...]) -> tuple[Ints, Ints, Ints]:
+        """Return, for each block of a scan, its place in `components`, and its row and column.
+
+        Each is (number of MCUs, blocks per MCU).
+        """
+        if len(components) == 1:
+            height, width = self.own_hw[components[0]]
+            row, column = np.divmod(np.arange(height * width)[:, None], width)
+            return np.zeros_like(row), row, column
+        mcu_row, mcu_column = np.divmod(
+            np.arange(self.mcus_hw[0] * self.mcus_hw[1]), self.mcus_hw[1]
+        )
+        which, rows, columns = [], [], []
+        for place, component in enumerate(components):
+            v, h = self.factors_hw[component]
+            for inner in range(v * h):
+                which.append(np.full(len(mcu_row), place))
+                rows.append(mcu_row * v + inner // h)
+                columns.append(mcu_column * h + inner % h)
+        return np.stack(which, 1), np.stack(rows, 1), np.stack(columns, 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Change:
+    """The new samples of one component, in the blocks from `top` and `left` on."""
+
+    top: int
+    left: int
+    samples: Floats  # (R, C, 64), 0 at mid-grey
+    weight: Floats  # (R, C, 64): share of each sample that is new
+    table: Floats  # (64,) quantisation, by row
+
+    def touched(self, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+        """Return (rows, columns): whether a block changes."""
+        out = np.zeros(shape, bool)
+        height, width = shape[0] - self.top, shape[1] - self.left
+        inner = np.any(self.weight[:height, :width] > 0, axis=2)
+        out[self.top :, self.left :][: inner.shape[0], : inner.shape[1]] = inner
+        return out
+
+    def apply(self, row: Ints, column: Ints, coefficients: Ints) -> Ints:
+        """Return the (N, 64) coefficients, in zigzag order, of blocks with their new samples."""
+        place = row - self.top, column - self.left
+        table = self.table[ZIGZAG]
+        by_row = np.zeros(coefficients.shape, np.float32)
+        by_row[:, ZIGZAG] = coefficients * table
+        weight = self.weight[place]
+        samples = (by_row @ _DCT) * (1 - weight) + self.samples[place] * weight
+        new: Ints = np.rint((samples @ _DCT.T)[:, ZIGZAG] / table).astype(np.int64)
+        np.clip(new[:, :1], *_DC_RANGE, out=new[:, :1])
+        np.clip(new[:, 1:], *_AC_RANGE, out=new[:, 1:])
+        return new
+
+
+def replace_pixels(
+    stream: Stream, filled: RGBImage, mask: Mask, *, is_rgb: bool
+) -> tuple[bytes, Mask]:
+    """Return new scans, and which pixels may differ from before.
+
+    The second is the blocks of the hole, and, where chroma is subsampled, the pixels to which a
+    decoder interpolates from them.
+
+    Args:
+        stream: the file. Its segments before the scans stay as they are.
+        filled: (H, W, 3) uint8 RGB, as it is stored.
+        mask: (H, W) bool, the hole.
+        is_rgb: whether the components are RGB instead of YCbCr.
+
+    Returns:
+        The scans from the first SOS (or the tables before it) to EOI, and (H, W) bool.
+
+    Raises:
+        CodingError: damaged or incomplete data, arithmetic coding, or a lossless file.
+    """
+    frame = stream.frame
+    if frame.marker not in (_SOF0, _SOF1, _SOF2) or frame.precision != 8:
+        raise CodingError("neither sequential nor progressive Huffman coding of 8 bits")
+    if not mask.any():
+        return stream.scans, mask
+    grid = _Grid(frame)
+    quantisation: dict[int, Floats] = {}
+    for segment in stream.segments:
+        if segment.marker == DQT:
+            quantisation.update(_parse_quantisation(segment.payload))
+    if any(component[3] not in quantisation for component in frame.components):
+        raise CodingError("a quantisation table is missing")
+    changes = _changes(grid, [quantisation[c[3]] for c in frame.components], filled, mask, is_rgb)
+    changed = _changed_pixels(grid, changes)
+    if frame.is_progressive:
+        return _edit_progressive(stream, grid, changes), changed
+    out = bytearray()
+    for item in _items(stream):
+        out += (
+            item.to_bytes()
+            if isinstance(item, Segment)
+            else _edit_scan(stream, item, grid, changes)
+        )
+    return bytes(out) + _EOI, changed
+
+
+def _items(stream: Stream) -> Iterator[Segment | Scan]:
+    """Yield the scans and the segments between them."""
+    huffman: dict[int, HuffmanTable] = {}
+    restart = stream.restart_interval
+    ids = [component[0] for component in stream.frame.components]
+    for segment in stream.segments:
+        if segment.marker == DHT:
+            huffman.update(parse_tables(segment.payload))
+    data = stream.scans
+    for marker, start, end in walk_markers(data, 0):
+        if marker == _EOI[1]:
+            return
+        length = int.from_bytes(data[start + 2 : start + 4], "big")
+        payload = data[start + 4 : start + 2 + length]
+        if marker != SOS:
+            if marker == DQT:
+                raise CodingError("quantisation tables change between scans")
+            if marker == DHT:
+                huffman.update(parse_tables(payload))
+            elif marker == DRI:
+                restart = int.from_bytes(payload[:2], "big")
+            yield Segment(marker, payload)
+            continue
+        count = payload[0]
+        if len(payload) != 4 + 2 * count or any(i not in ids for i in payload[1 : 2 * count : 2]):
+            raise CodingError("a scan header is damaged")
+        yield Scan(
+            tuple(ids.index(i) for i in payload[1 : 2 * count : 2]),
+            tuple((t >> 4, 0x10 | t & 15) for t in payload[2 : 2 * count + 1 : 2]),
+            (payload[-3], payload[-2]),
+            (payload[-1] >> 4, payload[-1] & 15),
+            data[start + 2 + length : end],
+            restart,
+            dict(huffman),
+        )
+    raise CodingError("the end of the image is missing")
+
+
+def _parse_quantisation(payload: bytes) -> Iterator[tuple[int, Floats]]:
+    """Yield number and (64,) table, by row, of a DQT segment."""
+    at = 0
+    while at < len(payload):
+        width = 2 if payload[at] >> 4 else 1
+        values = np.frombuffer(payload[at + 1 : at + 1 + 64 * width], f">u{width}")
+        if len(values) < 64 or not values.all():
+            raise CodingError("a quantisation table is damaged")
+        table = np.empty(64, np.float32)
+        table[ZIGZAG] = values
+        yield payload[at] & 15, table
+        at += 1 + 64 * width
+
+
+def _changes(
+    grid: _Grid, tables: list[Floats], filled: RGBImage, mask: Mask, is_rgb: bool
+) -> list[_Change]:
+    """Return what changes in each component."""
+    import cv2
+
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    step_hw = 8 * grid.most_hw[0], 8 * grid.most_hw[1]
+    spans = [  # of MCUs
+        (int(found[0]) // step, int(found[-1]) // step + 1)
+        for found, step in zip((rows, columns), step_hw, strict=True)
+    ]
+    down, across = (slice(a * s, b * s) for (a, b), s in zip(spans, step_hw, strict=True))
+    window, hole = filled[down, across].astype(np.float32), mask[down, across].astype(np.float32)
+    missing = [
+        (0, (b - a) * step - have)
+        for (a, b), step, have in zip(spans, step_hw, hole.shape, strict=True)
+    ]
+    # A hole at the edge goes on in what fills up the last blocks: nothing stays hidden there.
+    window = np.pad(window, (*missing, (0, 0)), mode="edge")
+    hole = np.pad(hole, missing, mode="edge")
+    planes = window if is_rgb else _to_ycbcr(window)
+    out = []
+    for component, (factors, table) in enumerate(zip(grid.factors_hw, tables, strict=True)):
+        size_hw = tuple((b - a) * 8 * f for (a, b), f in zip(spans, factors, strict=True))
+        weight: npt.NDArray[Any] = hole
+        samples: npt.NDArray[Any] = planes[..., component] * hole
+        if size_hw != hole.shape:  # the mean over the pixels of the hole that a sample stands for
+            weight, samples = (
+                cv2.resize(plane, size_hw[::-1], interpolation=cv2.INTER_AREA)
+                for plane in (weight, samples)
+            )
+        weight = np.where(weight < _LEAST, np.float32(0), weight)
+        samples = np.where(weight > 0, samples / np.maximum(weight, _LEAST) - 128, np.float32(0))
+        out.append(
+            _Change(
+                spans[0][0] * factors[0],
+                spans[1][0] * factors[1],
+                _to_blocks(samples),
+                _to_blocks(weight),
+                table,
+            )
+        )
+    return out
+
+
+def _to_ycbcr(rgb: Floats) -> Floats:
+    """Return Y, Cb and Cr of full range; T.871, 7."""
+    red, green, blue = (rgb[..., i] for i in range(3))
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    return np.stack([luma, (blue - luma) / 1.772 + 128, (red - luma) / 1.402 + 128], axis=-1)
+
+
+def _to_blocks(plane: Floats) -> Floats:
+    height, width = plane.shape[0] // 8, plane.shape[1] // 8
+    return plane.reshape(height, 8, width, 8).swapaxes(1, 2).reshape(height, width, 64)
+
+
+def _changed_pixels(grid: _Grid, changes: list[_Change]) -> Mask:
+    """Return the pixels that new coefficients can change."""
+    import cv2
+
+    out = np.zeros(grid.size_hw, bool)
+    for change, factors, blocks_hw in zip(changes, grid.factors_hw, grid.coded_hw, strict=True):
+        touched = change.touched(blocks_hw).astype(np.uint8)
+        size_hw = 8 * grid.most_hw[0] * grid.mcus_hw[0], 8 * grid.most_hw[1] * grid.mcus_hw[1]
+        pixels = cv2.resize(touched, size_hw[::-1], interpolation=cv2.INTER_NEAREST)
+        reach = [m // f if m > f else 0 for m, f in zip(grid.most_hw, factors, strict=True)]
+        if any(reach):  # T.871 leaves interpolation to the decoder; libjpeg reaches one sample
+            pixels = cv2.dilate(pixels, np.ones((2 * reach[0] + 1, 2 * reach[1] + 1), np.uint8))
+        out |= pixels[: out.shape[0], : out.shape[1]] > 0
+    return out
+
+
+def _edit_scan(stream: Stream, scan: Scan, grid: _Grid, changes: list[_Change]) -> bytes:
+    """Return a sequential scan, with its header, after the change."""
+    which, row, column = grid.order(scan.components)
+    try:
+        pairs = [(scan.huffman[dc], scan.huffman[ac]) for dc, ac in scan.tables]
+    except KeyError as error:
+        raise CodingError("a Huffman table is missing") from error
+    intervals = split_intervals(scan.data)
+    symbols, lengths = decode_symbols(intervals, [pairs[place] for place in which[0]])
+    mcus = len(which)
+    interval = np.arange(mcus) // (scan.restart or mcus)
+    if interval[-1] + 1 != len(intervals):
+        raise CodingError("restart markers are missing")
+    which, row, column = which.ravel(), row.ravel(), column.ravel()
+    interval = np.repeat(interval, len(which) // mcus)
+    symbols = _checked(symbols, lengths, np.bincount(interval))
+    begins = symbols.index == 0
+    block = np.cumsum(begins) - 1
+    dc = _sums(_numbers(symbols.take(begins)), which, interval)
+    touched = np.zeros(len(which), bool)
+    replaced: list[tuple[Ints, Ints]] = []
+    for place, component in enumerate(scan.components):
+        chosen = np.flatnonzero(which == place)
+        met = changes[component].touched(grid.coded_hw[component])[row[chosen], column[chosen]]
+        chosen = chosen[met]
+        if chosen.size:
+            touched[chosen] = True
+            old = _coefficients(symbols, block, chosen, dc)
+            new = changes[component].apply(row[chosen], column[chosen], old)
+            dc[chosen] = new[:, 0]
+            replaced.append((chosen, new))
+    if not replaced:
+        return _scan_header(stream, scan) + scan.data
+    size, value = to_bits(_differences(dc, which, interval))
+    heads = Symbols(size.astype(np.uint8), value.astype(np.uint16), np.zeros(len(dc), np.uint8))
+    kept = ~begins & ~touched[block]
+    parts, owners = [heads, symbols.take(kept)], [np.arange(len(dc)), block[kept]]
+    for chosen, new in replaced:
+        coded, owner = _ac_symbols(new)
+        parts.append(coded)
+        owners.append(chosen[owner])
+    block = np.concatenate(owners)
+    order = np.argsort(block, kind="stable")
+    joined, block = Symbols.joined(parts), block[order]
+    symbols = Symbols(joined.symbol[order], joined.value[order], joined.index[order])
+    numbers = [number for tables in scan.tables for number in tables]
+    table = (2 * which[block] + (symbols.index > 0)).astype(np.uint8)
+    used = {n: scan.huffman[n] for n in numbers}
+    better = _complete(symbols, table, numbers, used)
+    data = encode_symbols(
+        symbols, table, [(used | better)[n] for n in numbers], np.bincount(interval[block])
+    )
+    coded_scan = _scan_header(stream, scan) + join_intervals(data)
+    if not better:
+        return coded_scan
+    tables = [b"".join(t.payload(n) for n, t in change.items()) for change in (better, used)]
+    before, after = (Segment(DHT, payload).to_bytes() for payload in tables)
+    return before + coded_scan + after  # a later scan may count on the old ones
+
+
+def _checked(symbols: Symbols, lengths: Ints, expected: Ints) -> Symbols:
+    """Return the symbols without those after the last block of the image.
+
+    Raises:
+        CodingError: an interval has other than the expected number of blocks.
+    """
+    begins = symbols.index == 0
+    interval = np.repeat(np.arange(len(lengths)), lengths)
+    counts = np.bincount(interval[begins], minlength=len(lengths))
+    if counts[-1] > expected[-1]:
+        end = (
+            np.flatnonzero(begins)[int(expected.sum())]
+            if counts[:-1].sum() == expected[:-1].sum()
+            else 0
+        )
+        symbols = symbols.take(np.arange(len(symbols)) < end)
+        counts[-1] = expected[-1]
+    if (counts != expected).any() or not len(symbols):
+        raise CodingError("coded data are damaged or truncated")
+    return symbols
+
+
+def _numbers(symbols: Symbols) -> Ints:
+    """Return the coefficient, or difference, of each symbol."""
+    return extend(symbols.value.astype(np.int64), symbols.symbol.astype(np.int64) & 15)
+
+
+def _runs(which: Ints, interval: Ints) -> Iterator[tuple[Ints, Ints]]:
+    """Yield the blocks of each component, and for each the place of its interval's first."""
+    for place in range(int(which.max()) + 1):
+        blocks = np.flatnonzero(which == place)
+        yield blocks, np.searchsorted(interval[blocks], interval[blocks])
+
+
+def _sums(differences: Ints, which: Ints, interval: Ints) -> Ints:
+    """Return DC values of differences; prediction begins anew in each interval."""
+    out = np.empty_like(differences)
+    for blocks, first in _runs(which, interval):
+        total = np.cumsum(differences[blocks])
+        out[blocks] = total - (total - differences[blocks])[first]
+    return out
+
+
+def _differences(dc: Ints, which: Ints, interval: Ints) -> Ints:
+    """Return the differences of DC values; the inverse of `_sums`."""
+    out = np.empty_like(dc)
+    for blocks, first in _runs(which, interval):
+        values = dc[blocks]
+        before = np.concatenate([[0], values[:-1]])
+        out[blocks] = values - np.where(first == np.arange(len(blocks)), 0, before)
+    return out
+
+
+def _coefficients(symbols: Symbols, block: Ints, chosen: Ints, dc: Ints) -> Ints:
+    """Return (len(chosen), 64): the coefficients of some blocks, in zigzag order."""
+    row_of = np.full(len(dc), -1)
+    row_of[chosen] = np.arange(len(chosen))
+    picked = row_of[block] >= 0
+    row, some = row_of[block[picked]], symbols.take(picked)
+    place = some.index.astype(np.int64) + (some.symbol >> 4)
+    is_value = ((some.symbol & 15) > 0) & (some.index > 0)
+    out = np.zeros((len(chosen), 64), np.int64)
+    out[row[is_value], place[is_value]] = _numbers(some)[is_value]
+    out[:, 0] = dc[chosen]
+    return out
+
+
+def _ac_symbols(coefficients: Ints) -> tuple[Symbols, Ints]:
+    """Return the symbols of all but the first of (N, 64) coefficients, and the block of each."""
+    block, place = np.nonzero(coefficients[:, 1:])
+    place += 1
+    value = coefficients[block, place]
+    is_new = np.diff(block, prepend=-1) > 0
+    begin = np.where(is_new, 1, np.concatenate([[0], place[:-1]]) + 1)
+    zeros = place - begin
+    longs = zeros >> 4  # runs of 16 zeros before it
+    size, bits = to_bits(value)
+    repeat = longs + 1
+    source = np.repeat(np.arange(len(block)), repeat)
+    within = np.arange(len(source)) - np.repeat(np.cumsum(repeat) - repeat, repeat)
+    is_long = within < longs[source]
+    symbol = np.where(is_long, 0xF0, (zeros[source] & 15) << 4 | size[source])
+    owner = block[source]
+    last = np.zeros(len(coefficients), np.int64)
+    np.maximum.at(last, block, place)
+    open_ended = np.flatnonzero(last < 63)  # end of block
+    owner = np.concatenate([owner, open_ended])
+    order = np.argsort(owner, kind="stable")
+    nothing = np.zeros(len(open_ended), np.int64)
+    parts = (
+        np.concatenate([symbol, nothing]),
+        np.concatenate([np.where(is_long, 0, bits[source]), nothing]),
+        np.concatenate([begin[source] + 16 * within, last[open_ended] + 1]),
+    )
+    symbols, values, index = (part[order] for part in parts)
+    coded = Symbols(symbols.astype(np.uint8), values.astype(np.uint16), index.astype(np.uint8))
+    return coded, owner[order]
+
+
+def _complete(
+    symbols: Symbols,
+    table: npt.NDArray[np.uint8],
+    numbers: list[int],
+    used: dict[int, HuffmanTable],
+) -> dict[int, HuffmanTable]:
+    """Return new tables in the place of those that lack a symbol."""
+    counts = {number: np.zeros(256, np.int64) for number in numbers}
+    for place, number in enumerate(numbers):
+        counts[number] += np.bincount(symbols.symbol[table == place], minlength=256)
+    return {
+        number: HuffmanTable.optimal(count)
+        for number, count in counts.items()
+        if (used[number].codes[1][count > 0] == 0).any()
+    }
+
+
+def _scan_header(stream: Stream, scan: Scan) -> bytes:
+    parts = [len(scan.components)]
+    for component, (dc, ac) in zip(scan.components, scan.tables, strict=True):
+        parts += [stream.frame.components[component][0], dc << 4 | ac & 15]
+    return Segment(SOS, bytes([*parts, *scan.band, scan.bits[0] << 4 | scan.bits[1]])).to_bytes()
+
+
+def _edit_progressive(stream: Stream, grid: _Grid, changes: list[_Change]) -> bytes:
+    """Return the scans of a progressive file after the change."""
+    coefficients = [array("h", bytes(2 * 64 * height * width)) for height, width in grid.coded_hw]
+    for item in _items(stream):
+        if isinstance(item, Scan):
+            which, row, column = grid.order(item.components)
+            firsts = [
+                64 * (row * grid.coded_hw[c][1] + column)[which == place].reshape(len(which), -1)
+                for place, c in enumerate(item.components)
+            ]
+            decode_progressive(item, [coefficients[c] for c in item.components], firsts)
+    planes = [
+        np.frombuffer(values, np.int16).reshape(*blocks_hw, 64)
+        for values, blocks_hw in zip(coefficients, grid.coded_hw, strict=True)
+    ]
+    out = bytearray(Segment(DRI, b"\x00\x00").to_bytes() if stream.restart_interval else b"")
+    for plane, change in zip(planes, changes, strict=True):
+        row, column = np.nonzero(change.touched(plane.shape[:2]))
+        plane[row, column] = change.apply(row, column, plane[row, column].astype(np.int64))
+    everything = tuple(range(len(planes)))
+    which, row, column = (part.ravel() for part in grid.order(everything))
+    dc = np.empty(len(which), np.int64)
+    for component, plane in enumerate(planes):
+        chosen = which == component
+        dc[chosen] = plane[row[chosen], column[chosen], 0]
+    size, value = to_bits(_differences(dc, which, np.zeros(len(dc), np.int64)))
+    heads = Symbols(size.astype(np.uint8), value.astype(np.uint16), np.zeros(len(dc), np.uint8))
+    out += _fresh_scan(stream, everything, (0, 0), heads)
+    for component, plane in enumerate(planes):
+        _, row, column = (part.ravel() for part in grid.order((component,)))
+        coded, _ = _ac_symbols(plane[row, column].astype(np.int64))
+        out += _fresh_scan(stream, (component,), (1, 63), coded)
+    return bytes(out) + _EOI
+
+
+def _fresh_scan(
+    stream: Stream, components: tuple[int, ...], band: tuple[int, int], symbols: Symbols
+) -> bytes:
+    """Return a scan with a table of its own before it."""
+    table = HuffmanTable.optimal(np.bincount(symbols.symbol, minlength=256))
+    number = 0x10 if band[0] else 0
+    header = Scan(components, ((0, 0x10),) * len(components), band, (0, 0), b"", 0, {})
+    data = encode_symbols(
+        symbols, np.zeros(len(symbols), np.uint8), [table], np.array([len(symbols)])
+    )
+    return (
+        Segment(DHT, table.payload(number)).to_bytes()
+        + _scan_header(stream, header)
+        + join_intervals(data)
+    )
