@@ -4,6 +4,7 @@ import importlib.resources
 import ipaddress
 import itertools
 import os
+import re
 import socket
 import sys
 from collections.abc import Collection, Iterator
@@ -28,6 +29,14 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("cleanplate")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files of slow tests alone, if none is asked for: PyTorch takes long to import."""
+    if collection_path.suffix != ".py" or config.option.markexpr != "not slow":
+        return None
+    source = collection_path.read_text("utf-8")
+    return re.search(r"^pytestmark = \[?\s*pytest\.mark\.slow", source, re.MULTILINE) and True
 
 
 class FakeSegmenter:

@@ -8,6 +8,7 @@ import pytest
 from cleanplate.errors import WeightsError
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.slow  # loads PyTorch
 
 from cleanplate.hub.convert.archives import load_tensors  # noqa: E402
 

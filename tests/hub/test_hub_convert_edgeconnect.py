@@ -10,6 +10,7 @@ from cleanplate.hub.install import import_model
 from cleanplate.inpainting import create_inpainter
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.slow  # loads PyTorch
 from torch.nn import functional as F  # noqa: E402, N812
 
 from cleanplate.hub.convert import edgeconnect as converter  # noqa: E402
@@ -132,7 +133,7 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("role", ["edges", "fill"])
-@pytest.mark.parametrize("size_hw", [(32, 44), pytest.param((64, 36), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size_hw", [(32, 44), (64, 36)])
 def test_the_generators_are_the_published_ones(states, role, size_hw):
     generator = converter.Generator(role)
     fill_network(generator, states[role], "x.pth")
@@ -143,7 +144,6 @@ def test_the_generators_are_the_published_ones(states, role, size_hw):
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("legacy", [False, True])
 def test_from_the_authors_files_to_the_authors_picture(states, home, astronaut, legacy):
     """Any order, any names, also as PyTorch 1.0 wrote them and from several GPUs."""

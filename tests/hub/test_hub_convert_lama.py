@@ -8,6 +8,7 @@ from cleanplate.hub.install import import_model
 from cleanplate.inpainting import create_inpainter
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.slow  # loads PyTorch
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 
@@ -212,9 +213,7 @@ quiet = pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning", "ignore::
 
 
 @pytest.mark.parametrize("transforms", [converter._Transforms, converter._TorchTransforms])
-@pytest.mark.parametrize(
-    "size_hw", [pytest.param((64, 48), marks=pytest.mark.slow), (40, 88), (16, 24)]
-)
+@pytest.mark.parametrize("size_hw", [(64, 48), (40, 88), (16, 24)])
 def test_the_generator_is_the_published_one(state, transforms, size_hw):
     generator = converter.Generator(WIDTH, FAR, BLOCKS, transforms)
     fill_network(generator, state, "x.pt")
@@ -247,7 +246,6 @@ def test_every_published_form_is_read_without_running_it(state, tmp_path, save):
 
 
 @quiet
-@pytest.mark.slow
 def test_from_the_torchscript_file_to_its_own_picture(state, home, astronaut):
     path = save_torchscript(state, home)
 

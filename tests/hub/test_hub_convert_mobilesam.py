@@ -5,6 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
+pytestmark = pytest.mark.slow  # loads PyTorch
 
 from benchmarks.sam_names import metas_name  # noqa: E402
 from transformers import SamImageProcessor  # noqa: E402
@@ -193,12 +194,10 @@ def features(network, photo):
         return network.image_encoder(inputs["pixel_values"])
 
 
-@pytest.mark.slow
 def test_features_are_those_of_the_original(prepared, features):
     np.testing.assert_allclose(prepared.features[0], features.numpy(), atol=1e-3)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_outlines_are_those_of_the_original(prompter, prepared, network, features, prompt):
     points, box = PROMPTS[prompt]

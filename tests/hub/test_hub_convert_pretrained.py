@@ -10,6 +10,7 @@ from cleanplate.errors import WeightsError
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
+pytestmark = pytest.mark.slow  # loads PyTorch
 
 
 @pytest.mark.parametrize("options", [Namespace(epochs=3), SimpleNamespace(epochs=3)])

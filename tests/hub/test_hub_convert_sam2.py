@@ -7,6 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
+pytestmark = pytest.mark.slow  # loads PyTorch
 
 import cv2  # noqa: E402
 from benchmarks.sam_names import metas_name  # noqa: E402
@@ -89,13 +90,11 @@ def seen(original, photo):
         return processor, original.get_image_embeddings(inputs["pixel_values"])
 
 
-@pytest.mark.slow
 def test_features_are_those_of_the_original(prepared, seen):
     for ours, theirs in zip(prepared.features, reversed(seen[1]), strict=True):
         np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-3)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_outlines_are_those_of_the_original(prompter, prepared, original, seen, prompt):
     points, box = PROMPTS[prompt]
@@ -125,7 +124,6 @@ def test_outlines_are_those_of_the_original(prompter, prepared, original, seen, 
     assert (outline.mask != (expected > 0)).mean() < 1e-4
 
 
-@pytest.mark.slow
 def test_shrunk_photos_are_seen_as_by_the_original(prompter, seen, photo):
     large = cv2.resize(photo, (1400, 1900), interpolation=cv2.INTER_CUBIC)
     expected = seen[0](images=large, return_tensors="pt")["pixel_values"].numpy()
@@ -260,6 +258,5 @@ def test_a_file_of_something_else_is_refused(tmp_path, monkeypatch):
         import_model(NAME, [path])
 
 
-@pytest.mark.slow
 def test_the_published_file_has_the_size_of_this_layout(published):
     assert len(save(published, metadata={"format": "pt"})) == get_model(NAME).size_bytes

@@ -16,6 +16,8 @@ from training.teach import label_photo, teach, voc_numbers
 from cleanplate.labels.voc import VOC_LABELS
 from cleanplate.types import Instance
 
+pytestmark = pytest.mark.slow  # loads PyTorch
+
 CONFIG = EdgeConnectConfig(
     run=Run(steps=4, batch=3, workers=0),
     crops=Crops(size_px=64, late_size_px=96, late_from=0.75),

@@ -31,6 +31,8 @@ from cleanplate.hub.install import import_model
 from cleanplate.inpainting.models.edgeconnect import EdgeConnectInpainter
 from training import losses
 
+pytestmark = pytest.mark.slow  # loads PyTorch
+
 TINY = EdgeConnectConfig(
     run=Run(
         steps=6, batch=2, workers=0, precision="fp32", compile=False,
@@ -75,7 +77,6 @@ def test_inputs_are_what_the_package_feeds(batches, sees_mask):
     assert (planes[:, :3].permute(0, 2, 3, 1)[inside] == 1).all()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("networks", ["both", "edges", "fill"])
 def test_losses_fall_on_one_batch(batches, networks):
     config = replace(TINY, networks=networks, run=replace(TINY.run, steps=60))
@@ -94,7 +95,6 @@ def test_losses_fall_on_one_batch(batches, networks):
         assert changed == (networks in ("both", name)), name
 
 
-@pytest.mark.slow
 def test_a_run_goes_on_exactly_where_it_was_stopped(batches, tmp_path):
     whole = trainer_for(TINY)
 
@@ -122,7 +122,6 @@ def test_a_run_goes_on_exactly_where_it_was_stopped(batches, tmp_path):
     assert list((tmp_path / "whole" / "logs").iterdir())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("sees_mask", [False, True])
 def test_what_was_trained_runs_in_the_package(tmp_path, cat, sees_mask):
     config = replace(TINY, fill=replace(TINY.fill, sees_mask=sees_mask))
@@ -226,7 +225,6 @@ def test_networks_have_their_shapes():
 # --- the command
 
 
-@pytest.mark.slow
 def test_the_command_trains_exports_and_writes_a_card(photo_folder, tmp_path):
     config = tmp_path / "tiny.toml"
     config.write_text(

@@ -10,6 +10,8 @@ from cleanplate.hub.registry import MODELS
 from cleanplate.hub.store import read_file
 from cleanplate.runtime.session import Session
 
+pytestmark = pytest.mark.slow  # loads PyTorch
+
 SAME = {3: [0, 0, 0, 0, 0, 0, 1, 1], 5: [0, 0, 1, 1, 0, 0, 2, 2]}
 """TensorFlow's padding of an even size before a convolution of stride 2, by its kernel."""
 

@@ -20,6 +20,8 @@ from training.segmenter import (
 from cleanplate.hub.install import import_model
 from cleanplate.segmentation import create_segmenter
 
+pytestmark = pytest.mark.slow  # loads PyTorch
+
 TINY = SegmenterConfig(
     run=Run(steps=4, batch=2, workers=0, precision="fp32", checkpoint_every=2, log_every=100),
     segmentation=Segmentation(
@@ -51,14 +53,12 @@ def trainer_for(config: SegmenterConfig) -> SegmenterTrainer:
     return SegmenterTrainer(config, torch.device("cpu"), pretrained=False)
 
 
-@pytest.mark.slow
 def test_it_learns(batches):
     trainer = trainer_for(replace(TINY, run=replace(TINY.run, steps=80)))
     told = [trainer.step(batches[step % 2], step)["loss"] for step in range(50)]
     assert np.mean(told[-5:]) < 0.7 * np.mean(told[:5])
 
 
-@pytest.mark.slow
 def test_a_run_goes_on_exactly_where_it_was_stopped(batches, tmp_path):
     whole = trainer_for(TINY)
     assert train(whole, batches, tmp_path / "whole") == 4
@@ -77,7 +77,6 @@ def test_a_run_goes_on_exactly_where_it_was_stopped(batches, tmp_path):
         assert torch.equal(value, resumed.average.state_dict()[key]), key
 
 
-@pytest.mark.slow
 def test_what_was_trained_runs_in_the_package(tmp_path, cat):
     trainer = trainer_for(TINY)
     path = tmp_path / "deeplabv3plus.onnx"
