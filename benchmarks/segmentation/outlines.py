@@ -1,6 +1,6 @@
 """Measures how well masks follow objects whose outlines are known, by several ways to get them.
 
-    python benchmarks/quality/outlines.py --photos DIR --masks DIR
+    python benchmarks/segmentation/outlines.py --photos DIR --masks DIR
 
 MASKS holds a PNG of the photo's name and size for each photo: 0 is background, 1 to 20 the VOC
 classes, 255 is not counted. PASCAL VOC's SegmentationClass is such a folder. Objects that the
@@ -15,7 +15,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from cases import PHOTO_SUFFIXES
 from PIL import Image
 
 from cleanplate import Remover
@@ -32,9 +31,11 @@ from cleanplate.ops.masks import (
 from cleanplate.segmentation.refinement import refine_outline
 from cleanplate.types import Instance, Mask, RGBImage
 
+PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
+
 Way = Callable[[RGBImage, Instance], Instance]
 
-_WITHIN_PX = 2.0  # of the boundary F-measure
+WITHIN_PX = 2.0  # of the boundary F-measure
 _LEAST_OVERLAP = 0.6
 _TOUCHED = 0.3  # share of a true part that is found, for it to count as the object's
 
@@ -64,7 +65,7 @@ def main() -> None:
         "GrabCut": cut_outline,
         "followed (cleanplate)": refine_outline,
     }
-    print(f"{len(samples)} objects; boundary F within {_WITHIN_PX:g} px")
+    print(f"{len(samples)} objects; boundary F within {WITHIN_PX:g} px")
     print("| | Boundary F | IoU | Missed after margin | Beyond it | Time |")
     print("|---|---|---|---|---|---|")
     for name, way in ways.items():
@@ -134,8 +135,8 @@ def boundary_f(mask: Mask, truth: Mask) -> float:
         away.append(cv2.distanceTransform((~lines[-1]).astype(np.uint8), cv2.DIST_L2, 5))
     if not lines[0].any() or not lines[1].any():
         return 0.0
-    precision = float((away[1][lines[0]] <= _WITHIN_PX).mean())
-    recall = float((away[0][lines[1]] <= _WITHIN_PX).mean())
+    precision = float((away[1][lines[0]] <= WITHIN_PX).mean())
+    recall = float((away[0][lines[1]] <= WITHIN_PX).mean())
     return 2 * precision * recall / max(precision + recall, 1e-9)
 
 
