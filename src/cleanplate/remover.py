@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, overload
@@ -71,72 +71,63 @@ class Remover:
         device: str = "auto",
         threads: int | None = None,
     ) -> None:
-        self._segmenter, self._inpainter, self._prompter = segmenter, inpainter, prompter
-        self._named = (segmenter, inpainter, prompter)
+        self._given: dict[str, Any] = {
+            "segmenter": segmenter,
+            "inpainter": inpainter,
+            "prompter": prompter,
+        }
+        self._models = self._given.copy()  # names are replaced by what they name, when needed
         self._device, self._threads = device, threads
         self._loading = threading.Lock()
 
     def __repr__(self) -> str:
         """Return the models' names and the device."""
-        names = [model if isinstance(model, str) else model.name for model in self._named[:2]]
+        names = [it if isinstance(it, str) else it.name for it in self._given.values() if it]
         return f"Remover(segmenter={names[0]!r}, inpainter={names[1]!r}, device={self._device!r})"
 
     @property
     def segmenter(self) -> Segmenter:
-        """What finds the objects; loaded at the first use.
-
-        Raises:
-            UnknownNameError, DeviceError, MissingRuntimeError, WeightsError: see
-                `create_segmenter`.
-        """
-        with self._loading:
-            if isinstance(self._segmenter, str):
-                self._segmenter = create_segmenter(
-                    self._segmenter, device=self._device, threads=self._threads
-                )
-            return self._segmenter
+        """What finds the objects; loaded at the first use, which raises as `create_segmenter`."""
+        segmenter: Segmenter = self._load("segmenter", create_segmenter)
+        return segmenter
 
     @property
     def inpainter(self) -> Inpainter:
-        """What fills the holes; loaded at the first use.
-
-        Raises:
-            UnknownNameError, DeviceError, MissingRuntimeError, WeightsError: see
-                `create_inpainter`.
-        """
-        with self._loading:
-            if isinstance(self._inpainter, str):
-                self._inpainter = create_inpainter(
-                    self._inpainter, device=self._device, threads=self._threads
-                )
-            return self._inpainter
+        """What fills the holes; loaded at the first use, which raises as `create_inpainter`."""
+        inpainter: Inpainter = self._load("inpainter", create_inpainter)
+        return inpainter
 
     @property
     def prompter(self) -> InteractiveSegmenter | None:
-        """What outlines objects at points and in boxes, loaded; None if none is installed.
+        """What outlines objects at points and in boxes; None if none is installed.
 
-        Raises:
-            UnknownNameError, DeviceError, MissingRuntimeError, WeightsError: see
-                `create_prompter`.
+        Loaded at the first use, which raises as `create_prompter`.
         """
+        prompter: InteractiveSegmenter | None = self._load("prompter", create_prompter)
+        return prompter
+
+    def _load(self, role: str, create: Callable[..., Any]) -> Any:
         with self._loading:
-            name = self._prompter or installed_prompter()
-            if isinstance(name, str):
-                self._prompter = create_prompter(name, device=self._device, threads=self._threads)
-            return self._prompter if not isinstance(self._prompter, str) else None
+            model = self._models[role]
+            if model is None:  # only the prompter may be
+                model = installed_prompter()
+            if isinstance(model, str):
+                model = create(model, device=self._device, threads=self._threads)
+                self._models[role] = model
+            return model
 
     @property
-    def recipe(self) -> "tuple[str | Segmenter, str | Inpainter, str]":
+    def config(self) -> "tuple[str | Segmenter, str | Inpainter, str]":
         """Segmenter, inpainter and device as they were given, which make an equal one.
 
         Another process can make it too where they can be pickled: names, and `ExampleSegmenter`.
         """
-        return *self._named[:2], self._device
+        return self._given["segmenter"], self._given["inpainter"], self._device
 
     def release(self) -> None:
         """Unload the models that were given by name; they are loaded again when needed."""
         with self._loading:
-            self._segmenter, self._inpainter, self._prompter = self._named
+            self._models = self._given.copy()
 
     @overload
     def __call__(
@@ -239,7 +230,7 @@ class Remover:
         if has_places and options.rules.only:
             raise InputError("only and points or boxes exclude each other; give one of them")
         prompter = None
-        if has_places and (self._named[2] or not options.classes):
+        if has_places and (self._given["prompter"] or not options.classes):
             prompter = self.prompter
         if prompter is not None:
             selection = _outline(image, options, prompter)

@@ -31,7 +31,7 @@ SLOW = """
         def __init__(self, **_):
             self.segmenter = self.inpainter = self
             self.name, self.provider, self.labels = "slow", "here", ("person",)
-            self.recipe = lambda: None  # nothing that another process could have
+            self.config = lambda: None  # nothing that another process could have
 
         def plan(self, image, options):
             time.sleep({photo_s})

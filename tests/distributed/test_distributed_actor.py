@@ -35,8 +35,8 @@ def job(tmp_path) -> ClusterJob:
 
 @pytest.fixture
 def cleaner(job, nodes_environment, monkeypatch):
-    recipe = (ColourSegmenter(), "telea", "cpu")
-    made = PhotoActor(job, RemoverFactory(recipe=recipe, job=job.job, threads=1))
+    models = (ColourSegmenter(), "telea", "cpu")
+    made = PhotoActor(job, RemoverFactory(models=models, job=job.job, threads=1))
     yield made
     made.close()
 

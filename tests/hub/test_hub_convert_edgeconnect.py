@@ -135,7 +135,7 @@ def home(tmp_path, monkeypatch):
 @pytest.mark.parametrize("role", ["edges", "fill"])
 @pytest.mark.parametrize("size_hw", [(32, 44), (64, 36)])
 def test_the_generators_are_the_published_ones(states, role, size_hw):
-    generator = converter.Generator(role)
+    generator = converter.EdgeConnectGenerator(role)
     fill_network(generator, states[role], "x.pth")
     planes = torch.rand(1, 3 if role == "edges" else 4, *size_hw)
     with torch.no_grad():

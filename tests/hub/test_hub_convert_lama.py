@@ -215,7 +215,7 @@ quiet = pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning", "ignore::
 @pytest.mark.parametrize("transforms", [converter._Transforms, converter._TorchTransforms])
 @pytest.mark.parametrize("size_hw", [(64, 48), (40, 88), (16, 24)])
 def test_the_generator_is_the_published_one(state, transforms, size_hw):
-    generator = converter.Generator(WIDTH, FAR, BLOCKS, transforms)
+    generator = converter.LamaGenerator(WIDTH, FAR, BLOCKS, transforms)
     fill_network(generator, state, "x.pt")
     image, mask = torch.rand(2, 3, *size_hw), (torch.rand(2, 1, *size_hw) < 0.4).float()
     with torch.no_grad():

@@ -23,7 +23,7 @@ from cleanplate.hub.store import (
     model_folder,
     read_file,
     read_manifest,
-    remove,
+    remove_model,
     verify_file,
 )
 from cleanplate.inpainting import create_inpainter
@@ -238,9 +238,9 @@ def test_a_damaged_manifest_is_an_error_with_the_way_out(make_model, abc, conten
 def test_removing_deletes_it_and_says_whether_it_was_there(make_model, abc):
     model = make_model()
     install(model, {"fill": abc})
-    assert remove(model)
+    assert remove_model(model)
     assert not model_folder(model).exists()
-    assert not remove(model)
+    assert not remove_model(model)
 
 
 @pytest.mark.usefixtures("home")
@@ -293,6 +293,6 @@ def test_a_folder_that_may_not_be_changed_is_an_error(make_model, abc, home):
     model_folder(model).chmod(0o500)
     try:
         with pytest.raises(WeightsError, match="cannot be deleted"):
-            remove(model)
+            remove_model(model)
     finally:
         model_folder(model).chmod(0o700)

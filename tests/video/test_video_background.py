@@ -50,7 +50,7 @@ def test_a_still_camera_gives_the_very_pixels(rng):
 
     for frame, mask, move, gain in zip(frames, masks, moves, gains, strict=True):
         applied = plate.apply(frame, mask, move, gain)
-        np.testing.assert_array_equal(applied.picture, truth)
+        np.testing.assert_array_equal(applied.image, truth)
         np.testing.assert_array_equal(applied.accepted, mask)
         assert not applied.refused.any()
         assert applied.from_frames == np.count_nonzero(mask)
@@ -69,7 +69,7 @@ def test_a_camera_that_moves_gives_nearly_the_pixels(rng):
 
     for frame, mask, move, gain, true in zip(frames, masks, moves, gains, truth, strict=True):
         applied = plate.apply(frame, mask, move, gain)
-        error = np.abs(applied.picture[mask].astype(int) - true[mask])
+        error = np.abs(applied.image[mask].astype(int) - true[mask])
         assert applied.accepted[mask].all()
         assert error.mean() < 4
 
@@ -86,7 +86,7 @@ def test_what_passes_by_is_outvoted(rng):
     plate, gains = plate_of(frames, masks, [np.eye(3)] * 12)
 
     applied = plate.apply(frames[0], mask, np.eye(3), gains[0])
-    np.testing.assert_array_equal(applied.picture, truth)
+    np.testing.assert_array_equal(applied.image, truth)
 
 
 def test_what_is_never_seen_is_filled_once(rng):
@@ -104,7 +104,7 @@ def test_what_is_never_seen_is_filled_once(rng):
     assert len(calls) == 1
     assert np.count_nonzero(calls[0]) == 20 * 20
     assert applied.from_frames == 20 * 30 - 20 * 20
-    assert (applied.picture[20:40, 30:50] == 99).all()
+    assert (applied.image[20:40, 30:50] == 99).all()
     assert {FRAMES, NETWORK} <= set(np.unique(plate.source))
 
 
@@ -121,8 +121,8 @@ def test_samples_that_disagree_are_no_background(rng):
     plate, gains = plate_of(frames, masks, [np.eye(3)] * 12, fill=grey)
 
     applied = plate.apply(frames[0], mask, np.eye(3), gains[0])
-    assert (applied.picture[20:40, 30:50] == 99).all()
-    np.testing.assert_array_equal(applied.picture[11:13, 21:59], truth[11:13, 21:59])
+    assert (applied.image[20:40, 30:50] == 99).all()
+    np.testing.assert_array_equal(applied.image[11:13, 21:59], truth[11:13, 21:59])
 
 
 def test_a_plate_that_does_not_belong_is_refused(rng):
@@ -135,7 +135,7 @@ def test_a_plate_that_does_not_belong_is_refused(rng):
     applied = plate.apply(other, mask, np.eye(3), gains[0])
 
     np.testing.assert_array_equal(applied.refused, mask)
-    np.testing.assert_array_equal(applied.picture, other)
+    np.testing.assert_array_equal(applied.image, other)
 
 
 def test_exposure_is_matched_both_ways(rng):
@@ -149,7 +149,7 @@ def test_exposure_is_matched_both_ways(rng):
     for frame, mask, share, gain in zip(frames, masks, light, gains, strict=True):
         np.testing.assert_allclose(gain, 1 / share, rtol=0.02)
         applied = plate.apply(frame, mask, np.eye(3), gain)
-        assert np.abs(applied.picture[mask].astype(int) - frame[mask]).max() <= 5
+        assert np.abs(applied.image[mask].astype(int) - frame[mask]).max() <= 5
 
 
 def test_deep_pictures_stay_deep(rng):
@@ -157,8 +157,8 @@ def test_deep_pictures_stay_deep(rng):
     masks = [box_mask(10, 20, 30, 40), box_mask(40, 20, 60, 40)]
     plate, gains = plate_of([truth, truth], masks, [np.eye(3)] * 2, unit=256)
     applied = plate.apply(truth, masks[0], np.eye(3), gains[0])
-    assert applied.picture.dtype == np.uint16
-    np.testing.assert_array_equal(applied.picture, truth)
+    assert applied.image.dtype == np.uint16
+    np.testing.assert_array_equal(applied.image, truth)
 
 
 @pytest.mark.parametrize("frames", [SAMPLES - 1, SAMPLES, 5 * SAMPLES])
@@ -172,4 +172,4 @@ def test_memory_does_not_follow_the_number_of_frames(rng, frames):
     assert plate._samples.shape[0] == SAMPLES
     plate.complete(no_fill)
     applied = plate.apply(truth, mask, np.eye(3), np.ones(3, np.float32))
-    np.testing.assert_array_equal(applied.picture, truth)
+    np.testing.assert_array_equal(applied.image, truth)

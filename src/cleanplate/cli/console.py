@@ -188,23 +188,23 @@ class ProgressReporter:
         """Show which photo is in progress."""
         self._update_bar("", item=one_line(source.name))
 
-    def finish_photo(self, outcome: "PhotoResult") -> None:
-        """Show and count the outcome of a photo."""
+    def finish_photo(self, result: "PhotoResult") -> None:
+        """Show and count the result of a photo."""
         self._count(
-            outcome.skipped or outcome.kept_by or outcome.status,
-            differences=outcome.notes if outcome.skipped == "other settings" else (),
-            cause=cause_of(outcome) if outcome.status == "failed" else None,
+            result.skipped or result.kept_by or result.status,
+            differences=result.notes if result.skipped == "other settings" else (),
+            cause=cause_of(result) if result.status == "failed" else None,
         )
-        if outcome.skipped is None:
-            for instance in outcome.found:
+        if result.skipped is None:
+            for instance in result.found:
                 (self._removed if instance.chosen else self._kept)[instance.label] += 1
-            if outcome.remaining:
-                self._remaining.append(str(outcome.source))
+            if result.remaining:
+                self._remaining.append(str(result.source))
         self._update_bar("", advance=1, rate=self._rate())
         if not self.quiet:
-            lines = [describe_photo(outcome)]
+            lines = [describe_photo(result)]
             if self.verbose:
-                lines.extend(describe_details(outcome))
+                lines.extend(describe_details(result))
             self._print_lines(lines)
 
     def finish_record(self, record: Mapping[str, Any]) -> None:

@@ -139,7 +139,7 @@ def run_job(
         plan: the photos; described at the start.
         remover: removes, or names the models that the workers load.
         job: the same for every photo.
-        reporter: shows and counts the outcomes.
+        reporter: shows and counts the results.
         report: value of `--report`, or None.
         resources: from `ResourceOptions.resources`.
         journal_in: folder of the results, where the journal is; None: no journal.
@@ -173,11 +173,11 @@ def run_job(
             reporter.expect(len(part.photos) + len(part.unreadable))
             if journal is not None:
                 journal.remove_leftovers(part, job.masks)
-            for outcome in engine.run(part):
-                report_files.write(outcome)
-                reporter.finish_photo(outcome)
-                if masks is not None and outcome.skipped is not None:
-                    mask = masks / batch.mask_name(planned[outcome.source])
+            for result in engine.run(part):
+                report_files.write(result)
+                reporter.finish_photo(result)
+                if masks is not None and result.skipped is not None:
+                    mask = masks / batch.mask_name(planned[result.source])
                     reporter.unsaved_masks += not mask.exists()
             if job.fail_fast and reporter.failed:
                 break
@@ -225,14 +225,14 @@ class ReportFiles:
         """Close the files."""
         self._stack.close()
 
-    def write(self, outcome: "PhotoResult") -> None:
-        """Write the outcome of one photo; a full disk does not stop the run."""
+    def write(self, result: "PhotoResult") -> None:
+        """Write the result of one photo; a full disk does not stop the run."""
         if self._lines is None:
             return
         try:
-            line = self._lines.write(outcome)
+            line = self._lines.write(result)
             if self._page is not None:
-                self._page.write(outcome, line)
+                self._page.write(result, line)
         except PhotoError as error:
             self._reporter.fail(str(error))
             self._lines = None

@@ -32,32 +32,32 @@ _KEPT = {"copy": "copied", "link": "linked", "skip": "not written"}
 _PLURALS = {"bus": "buses", "person": "people", "sheep": "sheep"}
 
 
-def describe_photo(outcome: "PhotoResult") -> str:
-    """Return the outcome of a photo in one line."""
-    return f"{outcome.source}: {_describe_status(outcome)}"
+def describe_photo(result: "PhotoResult") -> str:
+    """Return the result of a photo in one line."""
+    return f"{result.source}: {_describe_status(result)}"
 
 
-def describe_details(outcome: "PhotoResult") -> list[str]:
+def describe_details(result: "PhotoResult") -> list[str]:
     """Return the lines that `-v` adds: objects, stages, notes."""
     lines = [
         f"  {'removed' if instance.chosen else 'kept'} {_describe_object(instance)}"
         + (f" ({instance.reason})" if instance.reason else "")
-        for instance in outcome.found
+        for instance in result.found
     ]
-    lines += [f"  still detected {_describe_object(instance)}" for instance in outcome.remaining]
-    if outcome.refills:
-        lines.append(f"  checked, filled {count_of(outcome.refills, 'time')} more")
-    if outcome.timings_s:
-        stages = (f"{stage} {spent:.2f} s" for stage, spent in outcome.timings_s.items())
+    lines += [f"  still detected {_describe_object(instance)}" for instance in result.remaining]
+    if result.refills:
+        lines.append(f"  checked, filled {count_of(result.refills, 'time')} more")
+    if result.timings_s:
+        stages = (f"{stage} {spent:.2f} s" for stage, spent in result.timings_s.items())
         lines.append("  " + ", ".join(stages))
-    lines.extend(f"  note: {note}" for note in outcome.notes)
-    lines.extend(f"  {line}" for line in (outcome.trace or "").splitlines())
+    lines.extend(f"  note: {note}" for note in result.notes)
+    lines.extend(f"  {line}" for line in (result.trace or "").splitlines())
     return lines
 
 
-def cause_of(outcome: "PhotoResult") -> str:
+def cause_of(result: "PhotoResult") -> str:
     """Return why a photo failed, its path first."""
-    return f"{outcome.source}: {(outcome.error or '').removeprefix(f'{outcome.source}: ')}"
+    return f"{result.source}: {(result.error or '').removeprefix(f'{result.source}: ')}"
 
 
 def count_of(count: int, noun: str) -> str:
@@ -79,35 +79,35 @@ def list_counts(counts: Mapping[str, int]) -> str:
     return ", ".join(count_of(count, label) for label, count in ordered)
 
 
-def _describe_status(outcome: "PhotoResult") -> str:
+def _describe_status(result: "PhotoResult") -> str:
     from cleanplate.batch import EMPTY_MASK
 
-    removed = _list_objects(instance for instance in outcome.found if instance.chosen)
-    kept = _list_objects(instance for instance in outcome.found if not instance.chosen)
+    removed = _list_objects(instance for instance in result.found if instance.chosen)
+    kept = _list_objects(instance for instance in result.found if not instance.chosen)
     rest = f"; kept {kept}" if kept else ""
-    remaining = _list_objects(outcome.remaining)
+    remaining = _list_objects(result.remaining)
     if remaining:
         rest += f"; still detected {remaining}"
     nothing = "nothing to remove" if kept else "nothing found"
-    if EMPTY_MASK in outcome.notes:
+    if EMPTY_MASK in result.notes:
         nothing = EMPTY_MASK
-    if outcome.skipped is not None:
-        reason = f"{outcome.target} {_SKIPPED[outcome.skipped]}"
-        if outcome.kept_by == "skip":
+    if result.skipped is not None:
+        reason = f"{result.target} {_SKIPPED[result.skipped]}"
+        if result.kept_by == "skip":
             reason = f"done before: {nothing}, {_KEPT['skip']}"
         return f"skipped, {reason}"
-    match outcome.status:
+    match result.status:
         case "removed":
             what = f"removed {removed}" if removed else "filled the mask"
-            return f"{what}, {_share(outcome)}, {outcome.timings_s['total']:.1f} s{rest}"
+            return f"{what}, {_share(result)}, {result.timings_s['total']:.1f} s{rest}"
         case "untouched":
-            return f"{nothing}, {_KEPT[outcome.kept_by or 'copy']}{rest}"
+            return f"{nothing}, {_KEPT[result.kept_by or 'copy']}{rest}"
         case "would-remove":
             return (f"would remove {removed}" if removed else "would fill the mask") + rest
         case "would-copy":
             return f"{nothing}, would be copied{rest}"
         case _:
-            return "failed: " + cause_of(outcome).removeprefix(f"{outcome.source}: ")
+            return "failed: " + cause_of(result).removeprefix(f"{result.source}: ")
 
 
 def _describe_object(instance: "FoundObject") -> str:
@@ -126,6 +126,6 @@ def _list_objects(instances: Iterable["FoundObject"]) -> str:
     return " and ".join([", ".join(listed[:-1]), listed[-1]] if len(listed) > 1 else listed)
 
 
-def _share(outcome: "PhotoResult") -> str:
-    percent = 100 * (outcome.mask_share or 0)
+def _share(result: "PhotoResult") -> str:
+    percent = 100 * (result.mask_share or 0)
     return "under 0.1 % of the photo" if percent < 0.1 else f"{percent:.1f} % of the photo"

@@ -69,7 +69,7 @@ class ClusterJob:
 class RemoverFactory:
     """Makes the remover of an actor."""
 
-    recipe: "tuple[str | Segmenter, str | Inpainter, str]"  # `Remover.recipe`
+    models: "tuple[str | Segmenter, str | Inpainter, str]"  # `Remover.config`
     job: Job
     threads: int
     # Reference to Ray's object store, from which each machine fetches it once if it needs it; in a
@@ -86,7 +86,7 @@ class RemoverFactory:
         unpack_models(self.hashes, self._fetch)
         remover = SubprocessRemover(
             WorkerConfig(
-                recipe=self.recipe,
+                models=self.models,
                 threads=self.threads,
                 job=self.job,
                 traced=False,

@@ -186,7 +186,7 @@ def _check_job(remover: Remover, job: Job, photo_filter: PhotoFilter) -> None:
 def _prepare(
     source: Location, output: Location, remover: Remover, job: Job, workers: Workers
 ) -> tuple[ClusterJob, RemoverFactory]:
-    segmenter, inpainter, _ = remover.recipe
+    segmenter, inpainter, _ = remover.config
     # On the CPU: this machine only looks up names and labels, and may have no other device.
     local = Remover(segmenter=segmenter, inpainter=inpainter, device="cpu", threads=1)
     models = describe_models(local, job)
@@ -205,9 +205,9 @@ def _prepare(
 
 def make_factory(remover: Remover, job: Job, workers: Workers) -> RemoverFactory:
     """Return how actors make an equal remover; its models are put into Ray's object store."""
-    packed = pack_models(remover.recipe[:2])
+    packed = pack_models(remover.config[:2])
     return RemoverFactory(
-        recipe=remover.recipe,
+        models=remover.config,
         job=job,
         threads=workers.threads,
         packed=[import_ray().put(packed)] if packed else [],

@@ -65,7 +65,7 @@ def remove_dataset(
     remover = remover or Remover(device="auto")
     if not is_portable(remover):
         raise InputError("workers need models given by name, as each loads its own")
-    segmenter, inpainter, _ = remover.recipe
+    segmenter, inpainter, _ = remover.config
     # On the CPU: this machine only looks up names and labels, and may have no other device.
     local = Remover(segmenter=segmenter, inpainter=inpainter, device="cpu", threads=1)
     options = options or RemovalOptions()

@@ -61,7 +61,7 @@ class SubprocessRemover:
         def run(photo: PlannedPhoto) -> PhotoResult:
             nonlocal done
             done = self._run(photo)
-            return done.outcome
+            return done.result
 
         path = Path(name)
         in_file = f"photo{path.suffix[:_SUFFIX_CHARS]}"
@@ -78,8 +78,8 @@ class SubprocessRemover:
             if done is not None:
                 if attempt > 1:
                     note = "its first process died; the second attempt succeeded"
-                    notes = (*done.outcome.notes, note)
-                    done = replace(done, outcome=replace(done.outcome, notes=notes))
+                    notes = (*done.result.notes, note)
+                    done = replace(done, result=replace(done.result, notes=notes))
                 return done
             failure = self._worker.failure()
             self.close()

@@ -1,18 +1,18 @@
 """Quality metrics of clean plates, made by any tool."""
 
 from cleanplate.evaluation.features import FeatureExtractor
-from cleanplate.evaluation.folders import Evaluation, Pictures, Sources, evaluate_folders
+from cleanplate.evaluation.folders import EvaluatedImages, Evaluation, Sources, evaluate_folders
 from cleanplate.evaluation.scoring import FillScorer, NoReferenceScore, TruthScore
 from cleanplate.evaluation.sheets import sheet_of, tiles_of, with_hole
 from cleanplate.evaluation.summary import FIGURES, figures_of, mean_figures, table_lines
 
 __all__ = [
     "FIGURES",
+    "EvaluatedImages",
     "Evaluation",
     "FeatureExtractor",
     "FillScorer",
     "NoReferenceScore",
-    "Pictures",
     "Sources",
     "TruthScore",
     "evaluate_folders",

@@ -43,8 +43,8 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pictures:
-    """The pictures of one evaluation, all of one size."""
+class EvaluatedImages:
+    """The images of one evaluation, all of one size."""
 
     result: RGBImage
     mask: Mask
@@ -59,11 +59,11 @@ def evaluate_folders(
     segmenter: Segmenter | None = None,
     labels: Collection[str] = (),
     min_score: float = DEFAULT_MIN_SCORE,
-) -> Iterator[tuple[Evaluation, Pictures | None]]:
+) -> Iterator[tuple[Evaluation, EvaluatedImages | None]]:
     """Yield the metrics of each result, and its images; None for those that failed.
 
     Args:
-        sources: where the pictures lie.
+        sources: where the images lie.
         features: computes the features.
         segmenter: rechecks the filled holes; None skips that.
         labels: canonical names of what was to be removed.
@@ -83,15 +83,15 @@ def evaluate_folders(
     for photo in results:
         name = photo.relative.as_posix()
         try:
-            pictures = _read(photo, sources, masks)
-            evaluation = _evaluate(name, pictures, features)
-            if segmenter is not None and pictures.mask.any():
-                share, found = _still_found(pictures, segmenter, labels, min_score)
+            images = _read(photo, sources, masks)
+            evaluation = _evaluate(name, images, features)
+            if segmenter is not None and images.mask.any():
+                share, found = _still_found(images, segmenter, labels, min_score)
                 evaluation = replace(evaluation, remaining_share=share, remaining=found)
         except CleanplateError as error:
             yield Evaluation(name=name, mask_share=0.0, error=str(error)), None
         else:
-            yield evaluation, pictures
+            yield evaluation, images
 
 
 def _walk(folder: Path) -> list[PlannedPhoto]:
@@ -110,7 +110,7 @@ def _walk(folder: Path) -> list[PlannedPhoto]:
     ]
 
 
-def _read(photo: PlannedPhoto, sources: Sources, masks: MaskFiles | None) -> Pictures:
+def _read(photo: PlannedPhoto, sources: Sources, masks: MaskFiles | None) -> EvaluatedImages:
     result = read_photo(photo.source).pixels
     before = _read_other(sources.photos, photo, result)
     truth = _read_other(sources.truth, photo, result)
@@ -119,11 +119,11 @@ def _read(photo: PlannedPhoto, sources: Sources, masks: MaskFiles | None) -> Pic
         mask = read_mask(masks.find(photo), (result.shape[0], result.shape[1]))
     elif before is not None:
         mask = changed_mask(before, result)
-    return Pictures(result, mask, before, truth)
+    return EvaluatedImages(result, mask, before, truth)
 
 
 def _read_other(folder: Path | None, photo: PlannedPhoto, result: RGBImage) -> RGBImage | None:
-    """Return the picture at the same relative path in another folder, of whatever format."""
+    """Return the image at the same relative path in another folder, of whatever format."""
     if folder is None:
         return None
     path = folder / photo.relative
@@ -143,26 +143,26 @@ def _read_other(folder: Path | None, photo: PlannedPhoto, result: RGBImage) -> R
     return pixels
 
 
-def _evaluate(name: str, pictures: Pictures, features: FeatureExtractor) -> Evaluation:
-    mask = pictures.mask
+def _evaluate(name: str, images: EvaluatedImages, features: FeatureExtractor) -> Evaluation:
+    mask = images.mask
     if not mask.any():
         return Evaluation(name=name, mask_share=0.0)
-    scorer = FillScorer(mask, features, truth=pictures.truth)
+    scorer = FillScorer(mask, features, truth=images.truth)
     return Evaluation(
         name=name,
         mask_share=float(mask.mean()),
-        truth=scorer.against_truth(pictures.result),
-        look=scorer.without_truth(pictures.result),
+        truth=scorer.against_truth(images.result),
+        look=scorer.without_truth(images.result),
     )
 
 
 def _still_found(
-    pictures: Pictures, segmenter: Segmenter, labels: Collection[str], min_score: float
+    images: EvaluatedImages, segmenter: Segmenter, labels: Collection[str], min_score: float
 ) -> tuple[float, tuple[str, ...]]:
     """Return the share of the hole in which objects are detected, and their labels."""
-    mask = pictures.mask
+    mask = images.mask
     found = detect_remaining(
-        pictures.result,
+        images.result,
         mask,
         removed=(),
         kept=(),

@@ -17,7 +17,7 @@ from cleanplate.types import Mask, RGBImage, check_image_and_mask
 
 FloatArray = npt.NDArray[np.float32]
 
-_PSNR_CEILING_DB = 100.0  # of equal pictures, for which it is infinite
+_PSNR_CEILING_DB = 100.0  # of equal images, for which it is infinite
 _SSIM_SIGMA_PX = 1.5
 _SSIM_REACH_PX = 5  # an 11 x 11 window, as published
 _SSIM_C1, _SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
@@ -185,7 +185,7 @@ def context_similarity(features: FloatArray, mask: Mask) -> float:
     be a right fill where these have several parts. It favours blurred fills, as its model does.
 
     Args:
-        features: (C, h, w) float32, of a filled picture.
+        features: (C, h, w) float32, of a filled image.
         mask: (H, W) bool, True = was filled; the cells cover it evenly.
 
     Returns:
@@ -206,7 +206,7 @@ def context_similarity(features: FloatArray, mask: Mask) -> float:
 
 
 def kernel_distance(first: FloatArray, second: FloatArray) -> float:
-    """Return the kernel inception distance between two sets of pictures' features.
+    """Return the kernel inception distance between two sets of images' features.
 
     Args:
         first: (N, D) float32, N >= 2.
@@ -224,7 +224,7 @@ def kernel_distance(first: FloatArray, second: FloatArray) -> float:
     """
     if min(len(first), len(second)) < 2 or first.shape[1] != second.shape[1]:
         raise InputError(
-            f"features of two sets of at least 2 pictures are needed, got {first.shape} and "
+            f"features of two sets of at least 2 images are needed, got {first.shape} and "
             f"{second.shape}"
         )
 

@@ -14,14 +14,14 @@ _AROUND_SHARE = 0.35  # of the photo's long side, around the hole
 
 
 def tiles_of(
-    pictures: Mapping[str, RGBImage], mask: Mask, *, tile_px: int = _TILE_PX
+    images: Mapping[str, RGBImage], mask: Mask, *, tile_px: int = _TILE_PX
 ) -> list[RGBImage]:
-    """Return pictures of one size with their titles, cut to the surroundings of the hole.
+    """Return images of one size with their titles, cut to the surroundings of the hole.
 
     Args:
-        pictures: title -> (H, W, 3) uint8, RGB.
-        mask: (H, W) bool; if it is empty, the whole pictures are shown.
-        tile_px: longer side of a picture in its tile.
+        images: title -> (H, W, 3) uint8, RGB.
+        mask: (H, W) bool; if it is empty, the whole images are shown.
+        tile_px: longer side of a image in its tile.
 
     Returns:
         (h, w, 3) uint8, RGB each, all of one size.
@@ -34,9 +34,9 @@ def tiles_of(
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     size_wh = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
     tiles = []
-    for title, picture in pictures.items():
+    for title, image in images.items():
         tile = np.zeros((_TITLE_PX + size_wh[1] + 4, tile_px + 4, 3), np.uint8)
-        shown = cv2.resize(picture[top:bottom, left:right], size_wh, interpolation=method)
+        shown = cv2.resize(image[top:bottom, left:right], size_wh, interpolation=method)
         tile[_TITLE_PX : _TITLE_PX + shown.shape[0], : shown.shape[1]] = shown
         place = (4, _TITLE_PX - 7)
         cv2.putText(tile, title, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255,) * 3, 1, cv2.LINE_AA)
@@ -51,6 +51,6 @@ def sheet_of(rows: Sequence[Sequence[RGBImage]]) -> RGBImage:
     return np.vstack([np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in joined])
 
 
-def with_hole(picture: RGBImage, mask: Mask) -> RGBImage:
-    """Return a copy of a picture with the hole in white."""
-    return np.where(mask[..., None], np.uint8(255), picture)
+def with_hole(image: RGBImage, mask: Mask) -> RGBImage:
+    """Return a copy of a image with the hole in white."""
+    return np.where(mask[..., None], np.uint8(255), image)

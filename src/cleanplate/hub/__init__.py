@@ -27,7 +27,7 @@ from cleanplate.hub.store import (
     is_installed,
     read_file,
     read_manifest,
-    remove,
+    remove_model,
     verify_file,
 )
 
@@ -60,7 +60,7 @@ __all__ = [
     "pull_model",
     "read_file",
     "read_manifest",
-    "remove",
+    "remove_model",
     "short_name",
     "verify_file",
 ]

@@ -214,7 +214,7 @@ def install(
     return manifest
 
 
-def remove(model: Model) -> bool:
+def remove_model(model: Model) -> bool:
     """Delete the files of a model from this machine; return whether there were any.
 
     Raises:

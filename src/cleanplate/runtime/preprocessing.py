@@ -28,8 +28,8 @@ def resize(image: RGBImage, size_hw: tuple[int, int], *, antialias: bool) -> RGB
         return np.asarray(scaled, np.uint8)
     from PIL import Image  # loads in 30 ms; nothing else here needs it
 
-    picture = Image.fromarray(np.ascontiguousarray(image))
-    return np.asarray(picture.resize(size_hw[::-1], Image.Resampling.BILINEAR), np.uint8)
+    pillow = Image.fromarray(np.ascontiguousarray(image))
+    return np.asarray(pillow.resize(size_hw[::-1], Image.Resampling.BILINEAR), np.uint8)
 
 
 def to_tensor(

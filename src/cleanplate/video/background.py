@@ -64,7 +64,7 @@ _ROW = 4096  # places that one call of OpenCV's remap takes in a row
 class Applied:
     """What the plate gives one frame."""
 
-    picture: RGBFrame  # the frame with what was accepted pasted in, unseamed
+    image: RGBFrame  # the frame with what was accepted pasted in, unseamed
     accepted: Mask  # (H, W), True where it holds
     refused: Mask  # (H, W), the rest of the hole
     from_frames: int  # px of `accepted` that other frames show
@@ -77,7 +77,7 @@ class Plate:
         size_hw: H and W of the frames.
         transforms: of the frames that have a hole: from their px to the key frame's.
         boxes: of these holes.
-        unit: levels of a picture to one of 8 bits.
+        unit: levels of a image to one of 8 bits.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Plate:
         )
         self._frame_hw, self._unit = size_hw, unit
         dtype = np.uint8 if unit == 1 else np.uint16
-        self.picture: RGBFrame = np.zeros((*self.size_hw, 3), dtype)
+        self.image: RGBFrame = np.zeros((*self.size_hw, 3), dtype)
         self.source = np.zeros(self.size_hw, np.uint8)  # NOTHING, FRAMES or NETWORK
         self._seen = np.zeros(self.size_hw, np.bool_)  # what lies under the plate
         self._needed = np.zeros(self.size_hw, np.bool_)
@@ -116,7 +116,7 @@ class Plate:
         near = dilate(mask, _RING_PX).view(np.uint8)
         self._needed |= warp(near, self._to_plate(to_key), self.size_hw) > 0
 
-    def add(self, picture: RGBFrame, mask: Mask, to_key: Transform) -> npt.NDArray[np.float32]:
+    def add(self, image: RGBFrame, mask: Mask, to_key: Transform) -> npt.NDArray[np.float32]:
         """Take what a frame shows outside its hole.
 
         Returns:
@@ -125,13 +125,13 @@ class Plate:
         if self._places is None:
             self._places = np.argwhere(self._needed).astype(np.int32)
             count = len(self._places)
-            self._samples = np.zeros((SAMPLES, count, 3), self.picture.dtype)
+            self._samples = np.zeros((SAMPLES, count, 3), self.image.dtype)
             self._count = np.zeros(count, np.uint16)
         to_plate = self._to_plate(to_key)
         away = ~mask
-        self._gain = self._find_gain(picture, away, to_plate)
-        self._lay(picture, away, to_plate)
-        self._sample(picture, away, to_plate)
+        self._gain = self._find_gain(image, away, to_plate)
+        self._lay(image, away, to_plate)
+        self._sample(image, away, to_plate)
         return self._gain
 
     def complete(self, fill: Fill) -> None:
@@ -142,25 +142,25 @@ class Plate:
         rows, columns = places[:, 0], places[:, 1]
         median, spread = self._medians()
         known = self._count > 0
-        self.picture[rows[known], columns[known]] = median[known]
+        self.image[rows[known], columns[known]] = median[known]
         self.source[rows[known], columns[known]] = FRAMES
         hole = np.zeros(self.size_hw, np.bool_)
         hole[rows[~known], columns[~known]] = True
         hole |= self._unsteady(spread)
         if hole.any():
             self._lay_ground()
-            filled = fill(to_uint8(self.picture), hole)
-            self.picture[hole] = filled[hole].astype(self.picture.dtype) * self._unit
+            filled = fill(to_uint8(self.image), hole)
+            self.image[hole] = filled[hole].astype(self.image.dtype) * self._unit
             self.source[hole] = NETWORK
         del self._samples
 
     def apply(
-        self, picture: RGBFrame, mask: Mask, to_key: Transform, gain: npt.NDArray[np.float32]
+        self, image: RGBFrame, mask: Mask, to_key: Transform, gain: npt.NDArray[np.float32]
     ) -> Applied:
         """Put the background into a frame's hole, wherever it agrees with what is around that.
 
         Args:
-            picture: (H, W, 3), the frame. Not modified.
+            image: (H, W, 3), the frame. Not modified.
             mask: (H, W) bool, its hole.
             to_key: from its px to the key frame's.
             gain: what `add` returned for it.
@@ -169,19 +169,19 @@ class Plate:
         is_still = np.array_equal(to_key, np.eye(3))
         height, width = mask.shape
         flags = cv2.INTER_NEAREST if is_still else cv2.INTER_CUBIC
-        plate = warp(self.picture, from_plate, (height, width), flags)
+        plate = warp(self.image, from_plate, (height, width), flags)
         source = warp(self.source, from_plate, (height, width), cv2.INTER_NEAREST)
         if (gain != 1).any():
             highest = 255 * self._unit
             exposed = np.clip(np.rint(plate / gain), 0, highest)
-            plate = exposed.astype(picture.dtype)
+            plate = exposed.astype(image.dtype)
         holds = source > NOTHING
         count, parts = cv2.connectedComponents(mask.view(np.uint8), connectivity=8)
         reach = 2 * _RING_PX + 1
         near = cv2.dilate(parts.astype(np.float32), np.ones((reach, reach), np.uint8))
         ring = (near > 0) & ~mask & holds & (source == FRAMES)
         difference = (
-            np.abs(picture[ring].astype(np.float32) - plate[ring].astype(np.float32)).mean(axis=1)
+            np.abs(image[ring].astype(np.float32) - plate[ring].astype(np.float32)).mean(axis=1)
             / self._unit
         )
         of_part = near[ring].astype(np.int32)
@@ -192,7 +192,7 @@ class Plate:
             if around.size and float(np.quantile(around, _RING_SHARE)) > _RING_DIFFERENCE:
                 continue
             accepted |= inside & holds
-        result = picture.copy()
+        result = image.copy()
         result[accepted] = plate[accepted]
         from_frames = int(np.count_nonzero(source[accepted] == FRAMES))
         return Applied(result, accepted, mask & ~accepted, from_frames)
@@ -201,7 +201,7 @@ class Plate:
         return translation(-self._left, -self._top) @ to_key
 
     def _find_gain(
-        self, picture: RGBFrame, away: Mask, to_plate: Transform
+        self, image: RGBFrame, away: Mask, to_plate: Transform
     ) -> npt.NDArray[np.float32]:
         """Compare a frame with what lies under the plate, where both are free."""
         if not self._seen.any():
@@ -215,8 +215,8 @@ class Plate:
         inside = ((at >= 0) & (at < np.array(self.size_hw[::-1]))).all(axis=1) & away[y, x]
         x, y, at = x[inside], y[inside], at[inside]
         seen = self._seen[at[:, 1], at[:, 0]]
-        frame = picture[y[seen], x[seen]].astype(np.float32) / self._unit
-        plate = self.picture[at[seen, 1], at[seen, 0]].astype(np.float32) / self._unit
+        frame = image[y[seen], x[seen]].astype(np.float32) / self._unit
+        plate = self.image[at[seen, 1], at[seen, 0]].astype(np.float32) / self._unit
         gain = self._gain.copy()
         for channel in range(3):
             one, two = plate[:, channel], frame[:, channel]
@@ -226,7 +226,7 @@ class Plate:
                 gain[channel] = np.clip(np.median(one[use] / two[use]), *_GAIN_RANGE)
         return np.where(np.abs(gain - 1) < _GAIN_STILL, np.float32(1), gain)
 
-    def _lay(self, picture: RGBFrame, away: Mask, to_plate: Transform) -> None:
+    def _lay(self, image: RGBFrame, away: Mask, to_plate: Transform) -> None:
         """Lay a frame under the plate, where nothing lies yet: surroundings for the fill."""
         if self._seen.all():
             return
@@ -239,11 +239,11 @@ class Plate:
         free = warp(away.view(np.uint8) * np.uint8(255), to_plate, self.size_hw) > 250
         new = np.asarray(free & ~self._seen, np.bool_)
         if new.any():
-            seen = warp(picture, to_plate, self.size_hw)
-            self.picture[new] = self._exposed(seen[new])
+            seen = warp(image, to_plate, self.size_hw)
+            self.image[new] = self._exposed(seen[new])
             self._seen |= new
 
-    def _sample(self, picture: RGBFrame, away: Mask, to_plate: Transform) -> None:
+    def _sample(self, image: RGBFrame, away: Mask, to_plate: Transform) -> None:
         """Keep the frame's samples of the places that are needed."""
         if self._places is None:
             return
@@ -264,9 +264,9 @@ class Plate:
             if not which.size:
                 continue
             if whole_px:
-                values = picture[near[which, 1], near[which, 0]]
+                values = image[near[which, 1], near[which, 0]]
             else:
-                values = _interpolated(picture, at[which].astype(np.float32))
+                values = _interpolated(image, at[which].astype(np.float32))
             self._keep(which + start, self._exposed(values), draw)
 
     def _keep(self, which: npt.NDArray[np.intp], values: RGBFrame, draw: float) -> None:
@@ -282,12 +282,12 @@ class Plate:
         if (self._gain == 1).all():
             return values
         exposed = np.clip(np.rint(values.astype(np.float32) * self._gain), 0, 255 * self._unit)
-        return np.asarray(exposed, self.picture.dtype)
+        return np.asarray(exposed, self.image.dtype)
 
     def _medians(self) -> tuple[RGBFrame, npt.NDArray[np.float32]]:
         """Return (P, 3) medians, and (P,) median deviations of the brightness, in 8-bit levels."""
         count = np.minimum(self._count, SAMPLES).astype(np.intp)
-        median = np.zeros((len(count), 3), self.picture.dtype)
+        median = np.zeros((len(count), 3), self.image.dtype)
         spread = np.zeros(len(count), np.float32)
         for start in range(0, len(count), _CHUNK):
             part = slice(start, start + _CHUNK)
@@ -305,7 +305,7 @@ class Plate:
         unsteady = np.zeros(self.size_hw, np.bool_)
         if places is None:
             return unsteady
-        luma = cv2.cvtColor(to_uint8(self.picture), cv2.COLOR_RGB2GRAY)
+        luma = cv2.cvtColor(to_uint8(self.image), cv2.COLOR_RGB2GRAY)
         wide = np.ones((3, 3), np.uint8)
         contrast = cv2.dilate(luma, wide).astype(np.float32) - cv2.erode(luma, wide)
         rows, columns = places[:, 0], places[:, 1]
@@ -325,18 +325,18 @@ class Plate:
         _, nearest = cv2.distanceTransformWithLabels(
             empty.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
         )
-        colours = np.zeros((int(nearest.max()) + 1, 3), self.picture.dtype)
-        colours[nearest[~empty]] = self.picture[~empty]
-        self.picture[empty] = colours[nearest[empty]]
+        colours = np.zeros((int(nearest.max()) + 1, 3), self.image.dtype)
+        colours[nearest[~empty]] = self.image[~empty]
+        self.image[empty] = colours[nearest[empty]]
 
 
-def _interpolated(picture: RGBFrame, xy: npt.NDArray[np.float32]) -> RGBFrame:
+def _interpolated(image: RGBFrame, xy: npt.NDArray[np.float32]) -> RGBFrame:
     """Return (N, 3) colours at (N, 2) places."""
     short = -len(xy) % _ROW
     grid = np.pad(xy, ((0, short), (0, 0)), mode="edge").reshape(-1, _ROW, 2)
-    values = remap(picture, grid, cv2.INTER_CUBIC).reshape(-1, 3)[: len(xy)]
+    values = remap(image, grid, cv2.INTER_CUBIC).reshape(-1, 3)[: len(xy)]
     highest = 255 * UINT16_UNIT
-    return values if picture.dtype == np.uint8 else np.minimum(values, highest)
+    return values if image.dtype == np.uint8 else np.minimum(values, highest)
 
 
 def _median(

@@ -78,23 +78,23 @@ class SampleFormat:
         share = 255 * self.unit / chroma_span
         cb *= share
         cr *= share
-        picture = np.empty((*luma.shape, 3), np.float32)
-        picture[..., 0] = y + 2 * (1 - red) * cr
-        picture[..., 1] = y - (2 * (1 - blue) * blue / green) * cb
-        picture[..., 1] -= (2 * (1 - red) * red / green) * cr
-        picture[..., 2] = y + 2 * (1 - blue) * cb
-        np.rint(picture, out=picture)
-        np.clip(picture, 0, 255 * self.unit, out=picture)
-        return picture.astype(self.dtype)
+        image = np.empty((*luma.shape, 3), np.float32)
+        image[..., 0] = y + 2 * (1 - red) * cr
+        image[..., 1] = y - (2 * (1 - blue) * blue / green) * cb
+        image[..., 1] -= (2 * (1 - red) * red / green) * cr
+        image[..., 2] = y + 2 * (1 - blue) * cb
+        np.rint(image, out=image)
+        np.clip(image, 0, 255 * self.unit, out=image)
+        return image.astype(self.dtype)
 
-    def write_hole(self, planes: Planes, picture: RGBFrame, mask: Mask) -> Planes:
-        """Return planes with the colours of a picture where a mask is True.
+    def write_hole(self, planes: Planes, image: RGBFrame, mask: Mask) -> Planes:
+        """Return planes with the colours of a image where a mask is True.
 
         A sample of chroma that covers several pixels is written if any of them is in the mask.
 
         Args:
             planes: of a frame. Not modified.
-            picture: (H, W, 3), see `RGBFrame`.
+            image: (H, W, 3), see `RGBFrame`.
             mask: (H, W) bool, not empty.
         """
         sub_x, sub_y = self.sub_xy
@@ -106,7 +106,7 @@ class SampleFormat:
         # A last column or row without a partner counts twice.
         odd = ((0, (top - bottom) % sub_y), (0, (left - right) % sub_x))
         hole = np.pad(mask[near], odd, mode="edge")
-        rgb = np.pad(picture[near].astype(np.float32), (*odd, (0, 0)), mode="edge")
+        rgb = np.pad(image[near].astype(np.float32), (*odd, (0, 0)), mode="edge")
         y, cb, cr = self._samples(rgb)
         size = (hole.shape[0] // sub_y, sub_y, hole.shape[1] // sub_x, sub_x)
         touched = hole.reshape(size).any(axis=(1, 3))
@@ -149,9 +149,9 @@ class SampleFormat:
         return np.asarray(wide[: size_wh[1], : size_wh[0]], np.float32)
 
 
-def to_uint8(picture: RGBFrame) -> npt.NDArray[np.uint8]:
+def to_uint8(image: RGBFrame) -> npt.NDArray[np.uint8]:
     """Return a `RGBFrame` as (H, W, 3) uint8, for what works at 8 bits."""
-    if picture.dtype == np.uint8:
-        return np.asarray(picture, np.uint8)
-    wide = picture.astype(np.uint32)
+    if image.dtype == np.uint8:
+        return np.asarray(image, np.uint8)
+    wide = image.astype(np.uint32)
     return np.minimum((wide + UINT16_UNIT // 2) // UINT16_UNIT, 255).astype(np.uint8)

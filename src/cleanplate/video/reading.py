@@ -83,7 +83,7 @@ class DecodedFrame:
     planes: Planes  # stored, not turned
     damaged: bool = False  # the decoder guessed a part of it
 
-    def picture(self, clip: Clip) -> RGBFrame:
+    def to_rgb(self, clip: Clip) -> RGBFrame:
         """Return the upright colours."""
         turned = np.rot90(clip.sample_format.to_rgb(self.planes), clip.quarter_turns)
         return np.ascontiguousarray(turned)

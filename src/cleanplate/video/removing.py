@@ -226,7 +226,7 @@ def _detect(work: _Work, masks: MaskStore, plan: Planner) -> _Detections:
 
     segment, damaged, end_s = -1, 0, 0.0
     for frame in decode_frames(clip, threads=work.threads):
-        image = to_uint8(frame.picture(clip))
+        image = to_uint8(frame.to_rgb(clip))
         damaged += frame.damaged
         end_s = float((frame.pts + frame.duration) * clip.time_base)
         planned = plan(image)
@@ -283,13 +283,13 @@ def _write(work: _Work, detected: _Detections) -> None:
                 else:
                     hole = detected.masks.read(frame.index)
                     to_key = detected.to_key[frame.index]
-                    picture = frame.picture(clip)
-                    applied = plate.apply(picture, hole, to_key, gains[frame.index - first])
-                    picture = _filled(work, picture, applied)
+                    image = frame.to_rgb(clip)
+                    applied = plate.apply(image, hole, to_key, gains[frame.index - first])
+                    image = _filled(work, image, applied)
                     turns = -clip.quarter_turns
-                    stored = np.rot90(picture, turns), np.rot90(hole, turns)
+                    stored = np.rot90(image, turns), np.rot90(hole, turns)
                     writer.write_frame(frame, clip.sample_format.write_hole(frame.planes, *stored))
-                    unsteady.add(to_uint8(picture), hole, to_key)
+                    unsteady.add(to_uint8(image), hole, to_key)
                 work.tell("fill", writer.frames, result.frames)
         for item in behind:
             if not isinstance(item, DecodedFrame):
@@ -332,15 +332,15 @@ def _make_plate(
         plate.need(masks.read(index), to_key[index])
     for index in range(first, end):
         frame = next(frames)
-        gains.append(plate.add(frame.picture(clip), masks.read(index), to_key[index]))
+        gains.append(plate.add(frame.to_rgb(clip), masks.read(index), to_key[index]))
     plate.complete(lambda image, mask: work.remover.fill(image, mask).image)
     return plate, gains
 
 
-def _filled(work: _Work, picture: RGBFrame, applied: Applied) -> RGBFrame:
+def _filled(work: _Work, image: RGBFrame, applied: Applied) -> RGBFrame:
     """Return a frame with its hole filled from the plate, or by the inpainter where it differs."""
     result, unit = work.result, work.clip.sample_format.unit
-    filled = _pasted(picture, applied.picture, applied.accepted, unit)
+    filled = _pasted(image, applied.image, applied.accepted, unit)
     accepted_px, refused_px = (
         int(np.count_nonzero(part)) for part in (applied.accepted, applied.refused)
     )
@@ -354,17 +354,17 @@ def _filled(work: _Work, picture: RGBFrame, applied: Applied) -> RGBFrame:
     return filled
 
 
-def _pasted(picture: RGBFrame, fill: RGBFrame, mask: Mask, unit: int) -> RGBFrame:
-    """Return `picture` with `fill` blended in inside `mask`; (H, W, 3), steps of `unit`."""
+def _pasted(image: RGBFrame, fill: RGBFrame, mask: Mask, unit: int) -> RGBFrame:
+    """Return `image` with `fill` blended in inside `mask`; (H, W, 3), steps of `unit`."""
     if not mask.any():
-        return picture.copy()
+        return image.copy()
     made = to_uint8(fill)
-    seamless = paste(to_uint8(picture), made, mask)
+    seamless = paste(to_uint8(image), made, mask)
     if unit == 1:
         return seamless
     # The fill keeps its bit depth; the shift at the seam has 8-bit steps.
     shift = seamless[mask].astype(np.int32) - made[mask]
-    result = picture.copy()
+    result = image.copy()
     shifted = fill[mask].astype(np.int32) + shift * unit
-    result[mask] = np.clip(shifted, 0, 255 * unit).astype(picture.dtype)
+    result[mask] = np.clip(shifted, 0, 255 * unit).astype(image.dtype)
     return result

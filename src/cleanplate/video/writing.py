@@ -3,7 +3,7 @@
 What comes back: codec, kind of pixels and colour tags; size, pixel aspect ratio and the turn that
 players make; the time of every frame, in the same time base; the packets of sound, subtitles and
 attachments, bit for bit; chapters, titles, languages. Encoding loses a little, everywhere in the
-picture: that cannot be avoided, and `DEFAULT_CRF` keeps it small.
+image: that cannot be avoided, and `DEFAULT_CRF` keeps it small.
 """
 
 import os
@@ -180,13 +180,13 @@ class ClipWriter:
         Raises:
             PhotoError: it cannot be written.
         """
-        picture = self._frame_of(planes)
-        picture.pts, picture.time_base = frame.pts, self._clip.time_base
+        encoded = self._frame_of(planes)
+        encoded.pts, encoded.time_base = frame.pts, self._clip.time_base
         if frame.duration:
-            picture.duration = frame.duration
+            encoded.duration = frame.duration
             self._durations[frame.pts] = frame.duration
         with self._raise_if_unwritable():
-            self._mux(self._video.encode(picture))
+            self._mux(self._video.encode(encoded))
         self.frames += 1
 
     def write_packet(self, packet: "av.Packet") -> None:

@@ -3,16 +3,3 @@
 from cleanplate.batch.execution.engine import Engine, Resources, is_portable, parse_size, run_plan
 from cleanplate.batch.execution.in_memory import pass_bytes, run_bytes
 from cleanplate.batch.execution.worker import Task, Worker, WorkerConfig
-
-__all__ = [
-    "Engine",
-    "Resources",
-    "Task",
-    "Worker",
-    "WorkerConfig",
-    "is_portable",
-    "parse_size",
-    "pass_bytes",
-    "run_bytes",
-    "run_plan",
-]

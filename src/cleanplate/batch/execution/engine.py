@@ -123,7 +123,7 @@ class Engine:
                     "several workers need models given by name, as each loads its own; use 1 worker"
                 )
             self._order = WorkerConfig(
-                recipe=remover.recipe,
+                models=remover.config,
                 threads=resources.threads,
                 job=job,
                 traced=journal is not None,
@@ -176,7 +176,7 @@ class Engine:
                 need, room = photo_bytes(photo.source), max(0, limit - WORKER_BYTES)
                 done = _with_note(done, need, room) if need > room else done
             yield self._finish(photo, done)
-            if self._job.fail_fast and done.outcome.status == "failed":
+            if self._job.fail_fast and done.result.status == "failed":
                 return
 
     def _run_workers(
@@ -220,17 +220,17 @@ class Engine:
             if (took := needs.pop(worker)) > room:
                 done = _with_note(done, took, room)
             yield self._finish(worker.photo, done)
-            if self._job.fail_fast and done.outcome.status == "failed":
+            if self._job.fail_fast and done.result.status == "failed":
                 return
 
     def _start_worker(self, order: WorkerConfig) -> Worker:
-        segmenter, inpainter, device = order.recipe
+        segmenter, inpainter, device = order.models
         if self._server is None and is_shared(device):
             self._server = Server(load_network)
         if self._server is not None:
             order = replace(order, server=self._server.address)
         elif device == "auto":  # the CPU, as this process has detected
-            order = replace(order, recipe=(segmenter, inpainter, "cpu"))
+            order = replace(order, models=(segmenter, inpainter, "cpu"))
         worker = Worker(order, self._answers)
         self._workers.append(worker)
         return worker
@@ -258,11 +258,11 @@ class Engine:
         if decision == "changed":
             return Task(photo, overwrite=True)
         if decision == "done":
-            return self._journal.former_outcome(photo)
-        outcome = skipped_result(photo, decision)
+            return self._journal.former_result(photo)
+        result = skipped_result(photo, decision)
         if decision == "other settings":
-            return replace(outcome, notes=(self._journal.difference(photo),))
-        return outcome
+            return replace(result, notes=(self._journal.difference(photo),))
+        return result
 
     def _begin(self, photo: PlannedPhoto) -> None:
         if self._journal is not None:
@@ -272,13 +272,13 @@ class Engine:
     def _finish(self, photo: PlannedPhoto, done: ProcessedPhoto) -> PhotoResult:
         if self._journal is not None:
             self._journal.finish(photo, done)
-        return done.outcome
+        return done.result
 
 
 def is_portable(remover: "Remover") -> bool:
     """Return whether another process can load the same models: by name, or pickled."""
     try:
-        pickle.dumps(remover.recipe)
+        pickle.dumps(remover.config)
     except Exception:  # whatever a custom model raises
         return False
     return True
@@ -310,8 +310,8 @@ def _with_note(done: ProcessedPhoto, need: int, room: int) -> ProcessedPhoto:
         f"takes about {format_size(need)}, more than the {format_size(room)} that --max-memory "
         "leaves for photos; it was processed alone"
     )
-    outcome = done.outcome
-    return replace(done, outcome=replace(outcome, notes=(*outcome.notes, note)))
+    result = done.result
+    return replace(done, result=replace(result, notes=(*result.notes, note)))
 
 
 # Measured with the built-in networks on photos of 0.5 to 24 megapixels, JPEG and PNG, of which a

@@ -17,11 +17,11 @@ STANDARD_INPUT = Path("standard input")
 """Name of the photo in messages."""
 
 STANDARD_OUTPUT = Path("standard output")
-"""Name of its result in messages."""
+"""Name of its written in messages."""
 
 
 def run_bytes(content: bytes, remover: "Remover", job: Job) -> tuple[PhotoResult, bytes | None]:
-    """Return the result of a photo, and its new file; None if it failed or none was to be written.
+    """Return the written of a photo, and its new file; None if it failed or none was to be written.
 
     Args:
         content: the photo's file; returned unchanged if nothing is to be removed.
@@ -29,7 +29,7 @@ def run_bytes(content: bytes, remover: "Remover", job: Job) -> tuple[PhotoResult
         job: as for `process_photo`; its masks, if any, are in one file.
     """
     job = replace(job, untouched="copy")
-    return pass_bytes(content, lambda photo: process_photo(photo, remover, job).outcome)
+    return pass_bytes(content, lambda photo: process_photo(photo, remover, job).result)
 
 
 def pass_bytes(
@@ -40,27 +40,27 @@ def pass_bytes(
     source: Path = STANDARD_INPUT,
     target: Path = STANDARD_OUTPUT,
 ) -> tuple[PhotoResult, bytes | None]:
-    """Call `run` with the photo in a temporary file; return its result and its new file.
+    """Call `run` with the photo in a temporary file; return its written and its new file.
 
     Args:
         content: the photo's file.
         run: processes a photo in a file, such as `process_photo`.
         name: of that file; its suffix may give the format.
-        source: name of the photo in the result.
-        target: name of its output in the result.
+        source: name of the photo in the written.
+        target: name of its output in the written.
     """
     with tempfile.TemporaryDirectory(prefix="cleanplate-") as made:
         folder = Path(made)
         photo = PlannedPhoto(folder / name, folder / "out", Path(name))
         photo.source.write_bytes(content)
-        outcome = run(photo)
-        result = photo.target.read_bytes() if photo.target.exists() else None
+        result = run(photo)
+        written = photo.target.read_bytes() if photo.target.exists() else None
     place = f"{folder}/"
-    outcome = replace(
-        outcome,
+    result = replace(
+        result,
         source=source,
         target=target,
-        notes=tuple(note.replace(place, "") for note in outcome.notes),
-        error=outcome.error and outcome.error.replace(str(photo.source), str(source)),
+        notes=tuple(note.replace(place, "") for note in result.notes),
+        error=result.error and result.error.replace(str(photo.source), str(source)),
     )
-    return outcome, result
+    return result, written

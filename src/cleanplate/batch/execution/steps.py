@@ -60,7 +60,7 @@ def process_photo(
     overwrite: bool = False,
     traced: bool = False,
 ) -> ProcessedPhoto:
-    """Do the job's step with one photo. Whatever goes wrong is in the outcome, never raised.
+    """Do the job's step with one photo. Whatever goes wrong is in the result, never raised.
 
     Args:
         photo: what to do.
@@ -79,37 +79,37 @@ def process_photo(
         if _find_result(photo) is not None and not job.overwrite:
             return ProcessedPhoto(skipped_result(photo, "exists"), source, mask)
         with clock.stage("read"):
-            picture = read_photo(photo.source, raw_output=job.raw_output)
+            image = read_photo(photo.source, raw_output=job.raw_output)
         if job.dry_run or job.step == "plan":
-            outcome = _plan(photo, picture, remover, job, clock)
+            result = _plan(photo, image, remover, job, clock)
         else:
             if job.step == "remove":
-                plan = remover.plan(picture.pixels, options=job.options)
+                plan = remover.plan(image.pixels, options=job.options)
                 clock.add(plan.timings_s)
-                removal = remover.fill(picture.pixels, plan)
+                removal = remover.fill(image.pixels, plan)
             else:
-                removal = _fill(photo, picture, remover, job)
+                removal = _fill(photo, image, remover, job)
             clock.add(removal.timings_s)
-            outcome = _write(photo, picture, removal, job, clock)
+            result = _write(photo, image, removal, job, clock)
     except Exception as error:
-        outcome = failed_result(photo, error, clock.read())
-    written = outcome.status in ("removed", "untouched") and outcome.kept_by != "skip"
-    if traced and written and outcome.target is not None:
-        output = state_of(outcome.target)
-    return ProcessedPhoto(outcome, source, mask, output)
+        result = failed_result(photo, error, clock.read())
+    written = result.status in ("removed", "untouched") and result.kept_by != "skip"
+    if traced and written and result.target is not None:
+        output = state_of(result.target)
+    return ProcessedPhoto(result, source, mask, output)
 
 
 def _write(
-    photo: PlannedPhoto, picture: Photo, removal: Removal, job: Job, clock: "_Clock"
+    photo: PlannedPhoto, image: Photo, removal: Removal, job: Job, clock: "_Clock"
 ) -> PhotoResult:
     """Write a removal, and return what to report of it."""
     with clock.stage("write"):
-        notes = _save(photo, picture, removal, job)
-    thumbnails = make_thumbnails(picture.pixels, removal) if job.thumbnails else None
-    outcome = _outcome(
+        notes = _save(photo, image, removal, job)
+    thumbnails = make_thumbnails(image.pixels, removal) if job.thumbnails else None
+    result = _result(
         "removed" if removal.changed else "untouched",
         photo,
-        picture,
+        image,
         found=_describe(removal.instances, removal.kept),
         remaining=_describe(removal.remaining, ()),
         refills=removal.refills,
@@ -119,7 +119,7 @@ def _write(
         thumbnails=thumbnails,
     )
     kept_by: Untouched = "copy" if COPIED_NOTE in notes else job.untouched
-    return outcome if removal.changed else replace(outcome, kept_by=kept_by)
+    return result if removal.changed else replace(result, kept_by=kept_by)
 
 
 def _find_result(photo: PlannedPhoto) -> Path | None:
@@ -132,26 +132,26 @@ def _find_result(photo: PlannedPhoto) -> Path | None:
     return None
 
 
-def _fill(photo: PlannedPhoto, picture: Photo, remover: "Remover", job: Job) -> Removal:
+def _fill(photo: PlannedPhoto, image: Photo, remover: "Remover", job: Job) -> Removal:
     """Fill what a plan or a mask of the user's says."""
     if job.own_plans is not None:
         again = Provenance(remover.segmenter.name, job.examples)
-        return remover.fill(picture.pixels, read_plan(photo, picture, job.own_plans, again=again))
-    mask = _own_mask(photo, picture, job)
+        return remover.fill(image.pixels, read_plan(photo, image, job.own_plans, again=again))
+    mask = _own_mask(photo, image, job)
     if not mask.any():
-        return Removal(picture.pixels, mask, notes=(EMPTY_MASK,))
-    return remover.fill(picture.pixels, mask)
+        return Removal(image.pixels, mask, notes=(EMPTY_MASK,))
+    return remover.fill(image.pixels, mask)
 
 
 def _plan(
-    photo: PlannedPhoto, picture: Photo, remover: "Remover", job: Job, clock: "_Clock"
+    photo: PlannedPhoto, image: Photo, remover: "Remover", job: Job, clock: "_Clock"
 ) -> PhotoResult:
     """Return what would be removed from a photo; write it if that is the step. No inpainter."""
     mask: Mask | None = None
     instances: Collection[Instance] = ()
     kept: Collection[Instance] = ()
     if job.step == "plan" and not job.dry_run:
-        plan = remover.plan(picture.pixels, options=job.options)
+        plan = remover.plan(image.pixels, options=job.options)
         mask, instances, kept = plan.mask, plan.instances, plan.kept
         clock.add(plan.timings_s)
         with clock.stage("write"):
@@ -161,19 +161,19 @@ def _plan(
     else:
         with clock.stage("find"):
             if job.own_masks is None:
-                instances, kept = remover.find(picture.pixels, options=job.options)
+                instances, kept = remover.find(image.pixels, options=job.options)
             else:
-                mask = _own_mask(photo, picture, job)
+                mask = _own_mask(photo, image, job)
     changes = bool(instances) if mask is None else bool(mask.any())
     is_empty = job.own_masks is not None and not changes
     thumbnails = None
     if job.thumbnails:
-        shown = Removal(picture.pixels, mask) if job.step == "plan" and mask is not None else None
-        thumbnails = make_thumbnails(picture.pixels, shown)
-    return _outcome(
+        shown = Removal(image.pixels, mask) if job.step == "plan" and mask is not None else None
+        thumbnails = make_thumbnails(image.pixels, shown)
+    return _result(
         "would-remove" if changes else "would-copy",
         photo,
-        picture,
+        image,
         found=_describe(instances, kept),
         mask_area_px=None if mask is None else int(np.count_nonzero(mask)),
         timings_s=clock.read(),
@@ -182,12 +182,12 @@ def _plan(
     )
 
 
-def _own_mask(photo: PlannedPhoto, picture: Photo, job: Job) -> Mask:
+def _own_mask(photo: PlannedPhoto, image: Photo, job: Job) -> Mask:
     assert job.own_masks is not None
-    return read_mask(job.own_masks.find(photo), picture.size_hw)
+    return read_mask(job.own_masks.find(photo), image.size_hw)
 
 
-def _save(photo: PlannedPhoto, picture: Photo, removal: Removal, job: Job) -> tuple[str, ...]:
+def _save(photo: PlannedPhoto, image: Photo, removal: Removal, job: Job) -> tuple[str, ...]:
     """Write mask and photo, in this order, as only the photo marks the work as done."""
     notes: tuple[str, ...] = ()
     if job.masks is not None:
@@ -197,7 +197,7 @@ def _save(photo: PlannedPhoto, picture: Photo, removal: Removal, job: Job) -> tu
         else:
             write_mask(path, removal.mask)
     if removal.changed:
-        write_photo(photo.target, picture, removal.image, removal.mask)
+        write_photo(photo.target, image, removal.image, removal.mask)
     elif job.untouched == "copy":
         copy_photo(photo.source, photo.copy_target)
     elif job.untouched == "link":
@@ -225,10 +225,10 @@ def _describe(chosen: Iterable[Instance], kept: Iterable[Instance]) -> tuple[Fou
     )
 
 
-def _outcome(
+def _result(
     status: Status,
     photo: PlannedPhoto,
-    picture: Photo,
+    image: Photo,
     *,
     found: tuple[FoundObject, ...],
     remaining: tuple[FoundObject, ...] = (),
@@ -242,13 +242,13 @@ def _outcome(
         status=status,
         source=photo.source,
         target=photo.copy_target if status in ("untouched", "would-copy") else photo.target,
-        size_hw=picture.size_hw,
+        size_hw=image.size_hw,
         found=found,
         remaining=remaining,
         refills=refills,
         mask_area_px=mask_area_px,
         timings_s=timings_s,
-        notes=(*picture.notes, *notes),
+        notes=(*image.notes, *notes),
         thumbnails=thumbnails,
     )
 

@@ -42,7 +42,7 @@ _ENDS_WITHIN_S = 10.0
 class WorkerConfig:
     """Configuration of a worker, sent before its first photo."""
 
-    recipe: "tuple[str | Segmenter, str | Inpainter, str]"  # `Remover.recipe`
+    models: "tuple[str | Segmenter, str | Inpainter, str]"  # `Remover.config`
     threads: int
     job: Job
     traced: bool
@@ -176,7 +176,7 @@ def _work(order: WorkerConfig, tasks: "queue.SimpleQueue[Task]", answers: IO[byt
 
     cv2.setNumThreads(order.threads)
     use_server(order.server)
-    segmenter, inpainter, device = order.recipe
+    segmenter, inpainter, device = order.models
     remover = Remover(
         segmenter=segmenter, inpainter=inpainter, device=device, threads=order.threads
     )
@@ -185,7 +185,7 @@ def _work(order: WorkerConfig, tasks: "queue.SimpleQueue[Task]", answers: IO[byt
         done = process_photo(
             task.photo, remover, order.job, overwrite=task.overwrite, traced=order.traced
         )
-        if order.tells_provider and done.outcome.status != "failed":
+        if order.tells_provider and done.result.status != "failed":
             done = replace(done, provider=describe_models(remover, order.job)["provider"])
         pickle.dump(done, answers)
         answers.flush()

@@ -28,33 +28,3 @@ from cleanplate.batch.planning.plan_files import (
 )
 from cleanplate.batch.planning.redo import ReportLine, plan_redo, read_list, read_report
 from cleanplate.batch.planning.watching import watch_photos
-
-__all__ = [
-    "Example",
-    "MaskFiles",
-    "PhotoFilter",
-    "PlannedPhoto",
-    "Provenance",
-    "ReportLine",
-    "RunPlan",
-    "UnreadableFolder",
-    "Walk",
-    "check_examples_stay",
-    "check_report",
-    "check_unchanged",
-    "examples_of_run",
-    "mask_name",
-    "open_examples",
-    "plan_of_masks",
-    "plan_photos",
-    "plan_redo",
-    "provenance_of_plans",
-    "read_list",
-    "read_plan",
-    "read_report",
-    "report_files",
-    "segmenter_of_examples",
-    "walk_folder",
-    "watch_photos",
-    "write_plan",
-]

@@ -113,13 +113,13 @@ def write_plan(
 
 
 def read_plan(
-    photo: PlannedPhoto, picture: Photo, masks: MaskFiles, *, again: Provenance
+    photo: PlannedPhoto, image: Photo, masks: MaskFiles, *, again: Provenance
 ) -> RemovalPlan:
     """Return the plan of a photo, as a person may have edited it.
 
     Args:
         photo: whose plan it is.
-        picture: the same, read.
+        image: the same, read.
         masks: where plans lie.
         again: the models that recheck the filled holes.
 
@@ -138,12 +138,12 @@ def read_plan(
             "changed since",
             _REMAKE,
         )
-    size_hw = picture.size_hw
+    size_hw = image.size_hw
     mask = read_mask(path, size_hw)
     try:
-        plan, remove = _parse(content, picture)
+        plan, remove = _parse(content, image)
         plan, found_by = (
-            edit_plan(picture.pixels, plan, remove=remove, mask=mask),
+            edit_plan(image.pixels, plan, remove=remove, mask=mask),
             _found_by(content),
         )
     except InputError as error:
@@ -207,7 +207,7 @@ def _load(path: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def _parse(content: Mapping[str, Any], picture: Photo) -> tuple[RemovalPlan, dict[int, bool]]:
+def _parse(content: Mapping[str, Any], image: Photo) -> tuple[RemovalPlan, dict[int, bool]]:
     """Return the plan as it was written, and what is to be removed now."""
     options = RemovalOptions.from_json(content["settings"])
     objects: list[Instance] = []
@@ -217,7 +217,7 @@ def _parse(content: Mapping[str, Any], picture: Photo) -> tuple[RemovalPlan, dic
     for entry in content["objects"]:
         number = _typed(entry, "id", int)
         remove[number] = _typed(entry, "remove", bool)
-        box, mask = _outline(content["outlines"][str(number)], entry["box_xyxy"], picture.size_hw)
+        box, mask = _outline(content["outlines"][str(number)], entry["box_xyxy"], image.size_hw)
         reason = entry["reason"] or ""
         instance = Instance(number, str(entry["label"]), float(entry["score"]), box, mask, reason)
         (objects if _typed(entry, "chosen", bool) else kept).append(instance)
@@ -228,7 +228,7 @@ def _parse(content: Mapping[str, Any], picture: Photo) -> tuple[RemovalPlan, dic
         raise InputError(f"object {min(missing)} is missing; to keep it, set its remove to false")
     selection = Selection(tuple(objects), tuple(kept), frozenset(protected))
     plan = RemovalPlan(
-        mask=plan_mask(picture.pixels, selection, options),
+        mask=plan_mask(image.pixels, selection, options),
         instances=selection.chosen,
         kept=selection.kept,
         protected=selection.protected,

@@ -73,11 +73,11 @@ class PageWriter:
         with suppress(OSError):  # `write` has said it; closing only tries the same bytes again
             self._file.close()
 
-    def write(self, outcome: PhotoResult, line: Mapping[str, object]) -> None:
+    def write(self, result: PhotoResult, line: Mapping[str, object]) -> None:
         """Append one photo.
 
         Args:
-            outcome: what became of it, with its thumbnails.
+            result: what became of it, with its thumbnails.
             line: the same as the report has it, from `describe_result`.
 
         Raises:
@@ -85,11 +85,11 @@ class PageWriter:
         """
         row = {key: line[key] for key in _SHOWN}
         row["links"] = [
-            None if path is None else self._link(path) for path in (outcome.source, outcome.target)
+            None if path is None else self._link(path) for path in (result.source, result.target)
         ]
-        row["time_s"] = outcome.timings_s.get("total")
-        if outcome.thumbnails is not None and self._left_bytes > 0:
-            row["thumbnails"] = _data_urls(outcome.thumbnails)
+        row["time_s"] = result.timings_s.get("total")
+        if result.thumbnails is not None and self._left_bytes > 0:
+            row["thumbnails"] = _data_urls(result.thumbnails)
         self._write(f"<script>row({_json(row)})</script>\n")
 
     def _link(self, path: Path) -> str:
@@ -126,17 +126,17 @@ def _json(value: object) -> str:
 
 
 def _data_urls(thumbnails: Thumbnails) -> list[str | None]:
-    pictures = (thumbnails.before, thumbnails.mask, thumbnails.after)
+    images = (thumbnails.before, thumbnails.mask, thumbnails.after)
     return [
         None
-        if picture is None
-        else "data:image/webp;base64," + base64.b64encode(picture).decode("ascii")
-        for picture in pictures
+        if image is None
+        else "data:image/webp;base64," + base64.b64encode(image).decode("ascii")
+        for image in images
     ]
 
 
 SIDE_PX = 160  # long side
-_QUALITY = 60  # of WebP: at 160 px it takes 2 to 4 kB a picture
+_QUALITY = 60  # of WebP: at 160 px it takes 2 to 4 kB a image
 
 
 def make_thumbnails(image: RGBImage, removal: Removal | None = None) -> Thumbnails:
@@ -174,11 +174,11 @@ def _shrunk_mask(mask: Mask) -> RGBImage:
     return np.repeat(shown[..., None], 3, axis=2)
 
 
-def _encode(picture: RGBImage, *, lossless: bool) -> bytes:
+def _encode(image: RGBImage, *, lossless: bool) -> bytes:
     from PIL import Image
 
     stream = io.BytesIO()
-    Image.fromarray(picture).save(
+    Image.fromarray(image).save(
         stream, format="WEBP", lossless=lossless, quality=_QUALITY, method=4
     )
     return stream.getvalue()

@@ -188,7 +188,7 @@ class Journal:
         ).fetchone()
         return difference_in_words(json.loads(content), self._settings)
 
-    def former_outcome(self, photo: PlannedPhoto) -> PhotoResult:
+    def former_result(self, photo: PlannedPhoto) -> PhotoResult:
         """Return the recorded result of a photo that is done."""
         [content] = self._execute(
             "SELECT outcome FROM photos WHERE relative = ?", (os.fsencode(photo.relative),)
@@ -221,10 +221,10 @@ class Journal:
 
     def finish(self, photo: PlannedPhoto, done: ProcessedPhoto) -> None:
         """Record the result of a photo."""
-        relative, outcome = os.fsencode(photo.relative), done.outcome
+        relative, result = os.fsencode(photo.relative), done.result
         started = self._started.pop(relative, time.time())
         self._execute("BEGIN")
-        if outcome.status != "skipped":
+        if result.status != "skipped":
             self._execute(
                 f"INSERT OR REPLACE INTO photos VALUES ({', '.join('?' * 17)})",
                 (
@@ -234,9 +234,9 @@ class Journal:
                     *_columns(done.mask),
                     *_columns(done.output),
                     self._fingerprint,
-                    outcome.status,
-                    outcome.error,
-                    None if outcome.status == "failed" else serialize_result(outcome),
+                    result.status,
+                    result.error,
+                    None if result.status == "failed" else serialize_result(result),
                     started,
                     time.time(),
                 ),

@@ -107,9 +107,9 @@ class FileState:
 
 @dataclass(frozen=True, slots=True)
 class ProcessedPhoto:
-    """The outcome of one photo, with the states of the files that a journal records."""
+    """The result of one photo, with the states of the files that a journal records."""
 
-    outcome: PhotoResult
+    result: PhotoResult
     source: FileState | None = None  # before it was read
     mask: FileState | None = None  # the user's own, or plan
     output: FileState | None = None  # None: not written
@@ -171,13 +171,13 @@ def unreadable_result(folder: UnreadableFolder) -> PhotoResult:
     )
 
 
-def serialize_result(outcome: PhotoResult) -> str:
+def serialize_result(result: PhotoResult) -> str:
     """Return a result as JSON without its paths, for `parse_result`."""
-    content = {name: value for name, value in asdict(outcome).items() if name not in _PATHS}
-    if outcome.thumbnails is not None:
+    content = {name: value for name, value in asdict(result).items() if name not in _PATHS}
+    if result.thumbnails is not None:
         content["thumbnails"] = {
-            name: None if picture is None else base64.b64encode(picture).decode("ascii")
-            for name, picture in content["thumbnails"].items()
+            name: None if image is None else base64.b64encode(image).decode("ascii")
+            for name, image in content["thumbnails"].items()
         }
     return json.dumps(content)
 
@@ -197,17 +197,17 @@ def parse_result(text: str, photo: PlannedPhoto) -> PhotoResult:
     content["size_hw"] = content["size_hw"] and tuple(content["size_hw"])
     content["notes"] = tuple(content["notes"])
     if content["thumbnails"] is not None:
-        pictures: dict[str, Any] = {
-            name: None if picture is None else base64.b64decode(picture)
-            for name, picture in content["thumbnails"].items()
+        images: dict[str, Any] = {
+            name: None if image is None else base64.b64decode(image)
+            for name, image in content["thumbnails"].items()
         }
-        content["thumbnails"] = Thumbnails(**pictures)
+        content["thumbnails"] = Thumbnails(**images)
     target = photo.copy_target if content["status"] == "untouched" else photo.target
     return PhotoResult(source=photo.source, target=target, **content)
 
 
 def describe_result(
-    outcome: PhotoResult, models: ModelNames, known: Collection[str] = VOC_LABELS
+    result: PhotoResult, models: ModelNames, known: Collection[str] = VOC_LABELS
 ) -> dict[str, object]:
     """Return the report's fields of one photo, ready for JSON.
 
@@ -246,17 +246,17 @@ def describe_result(
     - error: why it failed, one line; null otherwise.
 
     Args:
-        outcome: what `run_plan` yields.
+        result: what `run_plan` yields.
         models: from `describe_models`.
         known: the segmenter's labels.
     """
-    size_hw = outcome.size_hw
-    share = outcome.mask_share
+    size_hw = result.size_hw
+    share = result.mask_share
     return {
-        "photo": str(outcome.source),
-        "output": None if outcome.target is None else str(outcome.target),
-        "status": outcome.status,
-        "skipped": outcome.skipped,
+        "photo": str(result.source),
+        "output": None if result.target is None else str(result.target),
+        "status": result.status,
+        "skipped": result.skipped,
         "size_wh": None if size_hw is None else [size_hw[1], size_hw[0]],
         "found": [
             {
@@ -264,16 +264,16 @@ def describe_result(
                 "removed": found.chosen,
                 "reason": found.reason or None,
             }
-            for found in outcome.found
+            for found in result.found
         ],
-        "remaining": [_describe_object(found, known) for found in outcome.remaining],
-        "refills": outcome.refills,
-        "mask_area_px": outcome.mask_area_px,
+        "remaining": [_describe_object(found, known) for found in result.remaining],
+        "refills": result.refills,
+        "mask_area_px": result.mask_area_px,
         "mask_share": None if share is None else round(share, 6),
-        "timings_s": {stage: round(spent, 4) for stage, spent in outcome.timings_s.items()},
+        "timings_s": {stage: round(spent, 4) for stage, spent in result.timings_s.items()},
         **models,
-        "notes": list(outcome.notes),
-        "error": outcome.error,
+        "notes": list(result.notes),
+        "error": result.error,
     }
 
 
@@ -329,13 +329,13 @@ class ReportWriter:
         with suppress(OSError):  # `write` has said it; closing only tries the same bytes again
             self._file.close()
 
-    def write(self, outcome: PhotoResult) -> Mapping[str, object]:
+    def write(self, result: PhotoResult) -> Mapping[str, object]:
         """Append the line of one photo, and return what stands in it.
 
         Raises:
             PhotoError: it cannot be written, for example because the disk is full.
         """
-        described = describe_result(outcome, self._models, self._known)
+        described = describe_result(result, self._models, self._known)
         line = {**described, "settings": self._settings}
         try:
             self._file.write(json.dumps(line) + "\n")

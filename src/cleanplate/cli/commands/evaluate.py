@@ -13,7 +13,7 @@ from cleanplate.cli.options import option
 from cleanplate.errors import InputError
 
 if TYPE_CHECKING:
-    from cleanplate.evaluation import Evaluation, Pictures
+    from cleanplate.evaluation import EvaluatedImages, Evaluation
     from cleanplate.types import RGBImage
 
 _MAX_ROWS = 200  # of a sheet: as long a JPEG as viewers open
@@ -86,7 +86,7 @@ def evaluate_command(
     labels = requested_labels(remove, Rules(), checker.labels)[0] if remove and checker else ()
     measured: list[Evaluation] = []
     rows: list[tuple[float, list[RGBImage]]] = []
-    for one, pictures in evaluation.evaluate_folders(
+    for one, images in evaluation.evaluate_folders(
         evaluation.Sources(results=results, photos=photos, masks=masks, truth=truth),
         evaluation.FeatureExtractor(),
         segmenter=checker,
@@ -95,8 +95,8 @@ def evaluate_command(
         measured.append(one)
         if one.error:
             print_error(one.error)
-        if sheet is not None and pictures is not None and one.mask_share > 0:
-            rows.append((_rank(one), _row(one, pictures)))
+        if sheet is not None and images is not None and one.mask_share > 0:
+            rows.append((_rank(one), _row(one, images)))
     for line in _describe(measured):
         print_line(line)
     if json_file is not None:
@@ -132,16 +132,16 @@ def _rank(one: "Evaluation") -> float:
     return (one.remaining_share or 0) * 1000 + (1 - similarity)
 
 
-def _row(one: "Evaluation", pictures: "Pictures") -> "list[RGBImage]":
+def _row(one: "Evaluation", images: "EvaluatedImages") -> "list[RGBImage]":
     from cleanplate.evaluation import figures_of, tiles_of, with_hole
 
-    before = pictures.before if pictures.before is not None else pictures.result
-    shown = {one.name[-40:]: before, "hole": with_hole(before, pictures.mask)}
+    before = images.before if images.before is not None else images.result
+    shown = {one.name[-40:]: before, "hole": with_hole(before, images.mask)}
     figures = [f"{name[:5]} {value:.2f}" for name, value in figures_of(one).items()]
-    shown[" ".join(figures)[:48]] = pictures.result
-    if pictures.truth is not None:
-        shown["truth"] = pictures.truth
-    return tiles_of(shown, pictures.mask)
+    shown[" ".join(figures)[:48]] = images.result
+    if images.truth is not None:
+        shown["truth"] = images.truth
+    return tiles_of(shown, images.mask)
 
 
 def _encode(rows: "Iterable[tuple[float, list[RGBImage]]]") -> bytes:
@@ -153,8 +153,8 @@ def _encode(rows: "Iterable[tuple[float, list[RGBImage]]]") -> bytes:
 
     worst = sorted(rows, key=lambda row: -row[0])[:_MAX_ROWS]
     stream = BytesIO()
-    picture = Image.fromarray(sheet_of([row for _, row in worst]))
-    picture.save(stream, "JPEG", quality=_SHEET_QUALITY)
+    image = Image.fromarray(sheet_of([row for _, row in worst]))
+    image.save(stream, "JPEG", quality=_SHEET_QUALITY)
     return stream.getvalue()
 
 

@@ -203,12 +203,12 @@ def path_command(
 @models_app.command("remove")
 def remove_command(name: _NameArgument) -> None:
     """Delete the files of a network from this machine."""
-    from cleanplate.hub import get_model, remove
+    from cleanplate.hub import get_model, remove_model
 
     model = get_model(name)
     if model.is_built_in:
         raise InputError(f"{name} is built in and cannot be removed")
-    print_line(f"{name} was removed" if remove(model) else f"{name} was not installed")
+    print_line(f"{name} was removed" if remove_model(model) else f"{name} was not installed")
 
 
 def _table(models: "Iterable[Model]") -> Iterator[str]:

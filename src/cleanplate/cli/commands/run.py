@@ -276,16 +276,16 @@ def _run_piped(
     models = batch.describe_models(remover, job)
     known = remover.segmenter.labels if job.own_masks is None else ()
     with ReportFiles(report, models, job, reporter, known) as report_files:
-        outcome, content = batch.run_bytes(sys.stdin.buffer.read(), remover, job)
-        report_files.write(outcome)
+        result, content = batch.run_bytes(sys.stdin.buffer.read(), remover, job)
+        report_files.write(result)
     reporter.total = 1
-    if outcome.status == "failed":
+    if result.status == "failed":
         reporter.quiet = True
-        reporter.finish_photo(outcome)
+        reporter.finish_photo(result)
         return
     if not reporter.quiet:
-        details = describe_details(outcome) if reporter.verbose else ()
-        for line in (describe_photo(outcome), *details):
+        details = describe_details(result) if reporter.verbose else ()
+        for line in (describe_photo(result), *details):
             print_note(line)
     if content is not None:
         with name_stream_in_errors(sys.stdout):

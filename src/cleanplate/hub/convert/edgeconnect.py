@@ -55,7 +55,7 @@ class _Residual(nn.Module):
         return x + self.conv_block(x)
 
 
-class Generator(nn.Module):
+class EdgeConnectGenerator(nn.Module):
     """One of the two generators; the edges' one is spectrally normalised, but for its last layer.
 
     Args:
@@ -104,7 +104,7 @@ def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversi
     """Make the ONNX files of both generators; see `convert.Converter`."""
     originals = {}
     for role, (state, source) in _tell_apart(checkpoints).items():
-        originals[role] = Generator(role)
+        originals[role] = EdgeConnectGenerator(role)
         fill_network(originals[role], state, source)
     files = {file.role: folder / file.filename for file in model.files}
     return Conversion(
@@ -143,7 +143,7 @@ def _role_of(state: State, path: Path) -> str:
     )
 
 
-def _export(original: Generator, role: str, target: Path) -> float:
+def _export(original: EdgeConnectGenerator, role: str, target: Path) -> float:
     original.eval()
     folded = copy.deepcopy(original)
     for layer in list(folded.modules()):

@@ -182,7 +182,7 @@ class _Block(nn.Module):
         return near + near_out, far + far_out
 
 
-class Generator(nn.Module):
+class LamaGenerator(nn.Module):
     """LaMa's generator, its parameters named as in its checkpoints.
 
     Args:
@@ -245,9 +245,9 @@ def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversi
     (source,) = checkpoints
     state = _generator_state(source)
     width, far, blocks = _architecture(state, source)
-    original = Generator(width, far, blocks, _TorchTransforms)
+    original = LamaGenerator(width, far, blocks, _TorchTransforms)
     fill_network(original, state, source)
-    network = Generator(width, far, blocks)
+    network = LamaGenerator(width, far, blocks)
     network.load_state_dict(original.state_dict())
     random = torch.Generator().manual_seed(0)
 

@@ -26,23 +26,6 @@ from cleanplate.hub.registry.entry import (
     frozen_metrics,
 )
 
-__all__ = [
-    "IMAGENET_MEAN",
-    "IMAGENET_STD",
-    "MODELS",
-    "Checkpoint",
-    "Licence",
-    "Model",
-    "ModelFile",
-    "ModelKind",
-    "Preprocessing",
-    "frozen_metrics",
-    "get_model",
-    "list_models",
-    "model_names",
-    "short_name",
-]
-
 _GROUPS = (
     builtin.ENTRIES,
     torchvision.ENTRIES,

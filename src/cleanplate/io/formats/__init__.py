@@ -21,5 +21,3 @@ FORMATS: tuple[type[ImageFormat], ...] = (
     HeicFormat,
     AvifFormat,
 )
-
-__all__ = ["FORMATS", "RawFormat", "TiffFormat"]

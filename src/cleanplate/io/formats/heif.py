@@ -512,8 +512,8 @@ def _decode(bare: bytes, coding: Coding) -> Raster:
             return cast("Raster", np.asarray(image))
     heif = _pillow_heif()
     with _translate_codec_errors("HEIC"):
-        picture = heif.open_heif(bare, convert_hdr_to_8bit=False, hdr_to_16bit=False)
-        mode, raster = picture.mode, np.asarray(picture)
+        opened = heif.open_heif(bare, convert_hdr_to_8bit=False, hdr_to_16bit=False)
+        mode, raster = opened.mode, np.asarray(opened)
     if mode.split(";")[0] not in ("L", "I", "LA", "RGB", "RGBA"):
         raise UnsupportedImageError(
             f"a HEIC of mode {mode} is not supported", "convert it to JPEG first"

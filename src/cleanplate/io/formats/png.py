@@ -118,7 +118,7 @@ class PngFormat(ImageFormat):
         if animation is not None:
             check_one_frame(int.from_bytes(animation[:4]), "frames (APNG)")
         carried = select_chunks(chunks, header.size_hw)
-        picture = [chunks[0], *(c for c in chunks if c.type in (b"PLTE", b"IDAT", b"IEND"))]
+        pixel_chunks = [chunks[0], *(c for c in chunks if c.type in (b"PLTE", b"IDAT", b"IEND"))]
         by_type = {c.type: c for c in chunks}
         container = PngContainer(
             bits=header.bits,
@@ -132,7 +132,9 @@ class PngFormat(ImageFormat):
             notes += ("it is interlaced, and is written without interlacing",)
         with translate_decoder_errors("PNG"):
             stored = (
-                _decode_16bit(picture, header) if header.bits == 16 else _decode(picture, header)
+                _decode_16bit(pixel_chunks, header)
+                if header.bits == 16
+                else _decode(pixel_chunks, header)
             )
         upright = np.ascontiguousarray(apply_orientation(stored, carried.orientation))
         pixels, samples = _split(cast("Raster", upright), header, container)
@@ -198,11 +200,11 @@ def _parse_header(chunk: Chunk) -> _Header:
     return _Header((height, width), bits, colour_type, interlace != 0)
 
 
-def _decode(picture: list[Chunk], header: _Header) -> Raster:
+def _decode(pixel_chunks: list[Chunk], header: _Header) -> Raster:
     """Return (H, W) or (H, W, C) uint8: indices as they are, grey spread over [0, 255]."""
     from PIL.PngImagePlugin import PngImageFile
 
-    with PngImageFile(io.BytesIO(serialize_chunks(picture))) as image:
+    with PngImageFile(io.BytesIO(serialize_chunks(pixel_chunks))) as image:
         image.load()
         array = np.asarray(image)
     if array.dtype == np.bool_:
@@ -211,15 +213,15 @@ def _decode(picture: list[Chunk], header: _Header) -> Raster:
     return cast("Raster", array)
 
 
-def _decode_16bit(picture: list[Chunk], header: _Header) -> Samples16:
+def _decode_16bit(pixel_chunks: list[Chunk], header: _Header) -> Samples16:
     """Return (H, W, C) uint16, RGB order."""
     import cv2
 
     height, width = header.size_hw
     channels = _CHANNELS[header.colour_type]
     if not header.is_interlaced:  # OpenCV leaves missing rows black silently
-        _check_length(picture, height * (1 + width * channels * 2))
-    encoded = np.frombuffer(serialize_chunks(picture), dtype=np.uint8)
+        _check_length(pixel_chunks, height * (1 + width * channels * 2))
+    encoded = np.frombuffer(serialize_chunks(pixel_chunks), dtype=np.uint8)
     array = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
     if array is None or array.dtype != np.uint16 or array.shape[:2] != header.size_hw:
         raise ValueError("its image data cannot be decoded")
@@ -231,10 +233,10 @@ def _decode_16bit(picture: list[Chunk], header: _Header) -> Samples16:
     return np.ascontiguousarray(array[..., list(order[:channels])]).astype(np.uint16, copy=False)
 
 
-def _check_length(picture: list[Chunk], expected_bytes: int) -> None:
+def _check_length(pixel_chunks: list[Chunk], expected_bytes: int) -> None:
     unpacker = zlib.decompressobj()
     length = 0
-    for chunk in picture:
+    for chunk in pixel_chunks:
         data = chunk.data if chunk.type == b"IDAT" else b""
         while data and length <= expected_bytes:
             length += len(unpacker.decompress(data, 1 << 20))

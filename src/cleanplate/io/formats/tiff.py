@@ -49,10 +49,10 @@ from cleanplate.types import Mask, RGBImage
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _SUBFILE = 256, 257, 258, 259, 262, 254
 _ORIENTATION, _CHANNELS, _PLANES, _PREDICTOR, _COLOUR_MAP = 274, 277, 284, 317, 320
 _EXTRA, _SAMPLE_FORMAT = 338, 339
-_PICTURE_TAGS = frozenset(
+_IMAGE_TAGS = frozenset(
     (_WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC, 266, 273, _CHANNELS, 278, 279, _PLANES)
 ) | {292, 293, _PREDICTOR, _COLOUR_MAP, 322, 323, 324, 325, _EXTRA, _SAMPLE_FORMAT, 347, 529}
-_PICTURE_TAGS |= {530, 531, 532}
+_IMAGE_TAGS |= {530, 531, 532}
 _SINGLE_NUMBERS = frozenset(
     (_WIDTH, _LENGTH, _COMPRESSION, _PHOTOMETRIC, 266, _CHANNELS, 278, _PLANES, _PREDICTOR)
 ) | {322, 323}
@@ -142,7 +142,7 @@ class TiffFormat(ImageFormat):
             stored = _decode(file, page, layout)
         upright = np.ascontiguousarray(apply_orientation(stored, orientation))
         upright.flags.writeable = False
-        metadata = clean_directory(page, _PICTURE_TAGS, orientation, layout.size_hw)
+        metadata = clean_directory(page, _IMAGE_TAGS, orientation, layout.size_hw)
         container = TiffContainer(
             order=file.order if layout.bits < 16 else "<",
             compression=layout.compression,
@@ -191,12 +191,12 @@ class TiffContainer:
         file = parse_tiff(coded)
         page = file.pages[0]
         _, _, strips = file.strips(page)
-        picture = {tag: entry for tag, entry in page.items() if tag in _PICTURE_TAGS}
+        page_tags = {tag: entry for tag, entry in page.items() if tag in _IMAGE_TAGS}
         if self.extra is not None:
-            picture[_EXTRA] = shorts(self.extra)
+            page_tags[_EXTRA] = shorts(self.extra)
         if self.colour_map is not None:
-            picture[_COLOUR_MAP] = _full_colour_map(self.colour_map)
-        return serialize_tiff(self.metadata | picture, strips, order=self.order)
+            page_tags[_COLOUR_MAP] = _full_colour_map(self.colour_map)
+        return serialize_tiff(self.metadata | page_tags, strips, order=self.order)
 
     def _encode(self, raster: Plane, samples: Samples) -> bytes:
         """Return a TIFF of 1 or 8 bits without metadata."""
@@ -328,12 +328,12 @@ def _problem_16bit(page: Directory, layout: _Layout) -> str | None:
 def _decode(file: TiffFile, page: Directory, layout: _Layout) -> Raster:
     """Return (H, W) or (H, W, C) as stored; (H, W, C) uint16 for 16 bits."""
     offsets_tag, _, strips = file.strips(page)
-    picture = {tag: entry for tag, entry in page.items() if tag in _PICTURE_TAGS}
-    for tag in _SINGLE_NUMBERS & picture.keys():  # Pillow warns of more than one
-        picture[tag] = longs([_number(page, tag, 1)])
+    page_tags = {tag: entry for tag, entry in page.items() if tag in _IMAGE_TAGS}
+    for tag in _SINGLE_NUMBERS & page_tags.keys():  # Pillow warns of more than one
+        page_tags[tag] = longs([_number(page, tag, 1)])
     if layout.extra is not None:
-        picture[_EXTRA] = shorts(layout.extra or 2)  # Pillow drops what is not alpha
-    bare = serialize_tiff(picture, strips, order=file.order, is_tiled=offsets_tag == 324)
+        page_tags[_EXTRA] = shorts(layout.extra or 2)  # Pillow drops what is not alpha
+    bare = serialize_tiff(page_tags, strips, order=file.order, is_tiled=offsets_tag == 324)
     del strips  # one copy of the file less while it is decoded
     if layout.bits == 16:
         return _decode_16bit(bare, layout)
