@@ -71,7 +71,7 @@ def test_a_group_becomes_results_and_a_part_of_the_report(job, cleaner, make_pho
     }
     errors = {line["photo"]: line["error"] for line in lines if line["error"]}
     assert all(error.startswith(f"{photo}: ") for photo, error in errors.items())
-    assert "ended with code 3" in errors[job.source.url_of("killer.png")]
+    assert "code 3" in errors[job.source.url_of("killer.png")]
     assert job.output.read("b.png") == job.source.read("b.png")
     assert job.output.read("sub/a.png") != job.source.read("sub/a.png")
     rows = read_part(job.output, name, ("relative", "found", "timings_s", "provider"))
