@@ -82,7 +82,7 @@ def test_all_is_every_known_label(word):
 
 @pytest.mark.parametrize("word", ["0", "background", "Back-Ground", "person,0"])
 def test_the_background_is_refused(word):
-    with pytest.raises(InputError, match="is the background, which is what stays"):
+    with pytest.raises(InputError, match="is the background, which cannot be removed"):
         resolve_labels([word])
 
 

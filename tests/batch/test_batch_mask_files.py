@@ -34,12 +34,32 @@ def test_finds_the_mask_at_the_same_relative_path(touch, there, wanted):
     assert MaskFiles(Path("masks")).find(photo_at("sub/a.jpg")) == Path("masks/sub") / wanted
 
 
-def test_says_which_mask_is_missing(touch):
-    touch("in/sub/a.jpg", "masks/a.png")
-    with pytest.raises(
-        PhotoError, match=r"in/sub/a\.jpg: its mask masks/sub/a\.png does not exist"
-    ):
-        MaskFiles(Path("masks")).find(photo_at("sub/a.jpg"))
+def test_photos_may_lack_a_mask_but_not_all(touch):
+    touch("in/sub/a.jpg", "in/b.jpg", "masks/a.png")
+    masks = MaskFiles(Path("masks"))
+    assert masks.find(photo_at("sub/a.jpg")) is None
+    planned = plan_photos([Path("in")], Path("out"), recursive=True)
+    with pytest.raises(InputError, match=r"masks: no mask of any.*\.png.*--mask-name"):
+        masks.check_any(planned)
+    touch("masks/b.png")
+    MaskFiles(Path("masks")).check_any(planned)
+    MaskFiles(Path("masks")).check_any(plan_photos([Path("in/b.jpg")], Path("out")))
+
+
+@pytest.mark.parametrize(
+    ("template", "there"),
+    [("{stem}_mask.png", "b_mask.png"), ("mask-{name}.tif", "mask-b.jpg.tif"), ("m.png", "m.png")],
+)
+def test_masks_may_have_other_names(touch, template, there):
+    touch("in/b.jpg", "masks/b.png", f"masks/{there}")
+    masks = MaskFiles(Path("masks"), name=template)
+    assert masks.find(photo_at("b.jpg")) == Path("masks") / there
+
+
+@pytest.mark.parametrize("template", ["{other}.png", "{}.png", "{stem.png"])
+def test_other_fields_of_a_name_are_refused(template):
+    with pytest.raises(InputError, match=r"--mask-name takes \{stem\} and \{name\}"):
+        MaskFiles(Path("masks"), name=template)
 
 
 def test_refuses_a_mask_that_could_belong_to_two_photos(touch):
@@ -78,7 +98,7 @@ def test_masks_that_are_added_later_are_found(touch):
 def test_no_mask_is_written_over(touch):
     touch("in/a.png", "in/b.png", "out/a.png", "out/a.json")
     masks, planned = MaskFiles(Path("out")), plan_photos([Path("in")], Path("out"))
-    with pytest.raises(InputError, match=r"out/a\.png: the mask .* by what is made of in/a\.png"):
+    with pytest.raises(InputError, match=r"out/a\.png: the mask .* by the result of in/a\.png"):
         masks.check_stay(planned)
     elsewhere = plan_photos([Path("in")], Path("elsewhere"))
     masks.check_stay(elsewhere, masks=Path("m"), report=Path("out/a.json"))

@@ -220,7 +220,7 @@ def test_json_that_cannot_be_understood_is_an_error(own_remover, photo, edit, to
 def test_broken_or_absent_files_are_errors(own_remover, photo):
     Path("masks").mkdir()
     (outcome,) = fill(own_remover)
-    assert "its mask masks/sub/a.png does not exist" in outcome.error
+    assert "it has no plan; make it with" in outcome.error
     write_plans(own_remover, JOBS["plain"])
     Path("masks/sub/a.json").write_text("{")
     assert "masks/sub/a.json: it is not valid JSON (" in fill(own_remover)[0].error

@@ -218,14 +218,15 @@ class TestMasks:
         assert "the mask is empty" in outcome.notes
         assert files_below("out") == files_below("in")
 
-    def test_a_missing_mask_is_a_failure_of_its_photo(self, remover, make_photo):
+    def test_a_photo_without_a_mask_is_copied(self, remover, make_photo):
         make_photo(Path("in/a.jpg"), "person")
         make_photo(Path("in/b.jpg"), "person")
         Path("masks").mkdir()
         Image.new("L", (40, 30), 255).save("masks/b.png")
         first, second = run(remover, Job(own_masks=MaskFiles(Path("masks"))))
-        assert (first.status, second.status) == ("failed", "removed")
-        assert first.error.startswith("in/a.jpg: its mask masks/a.png does not exist; ")
+        assert (first.status, second.status) == ("untouched", "removed")
+        assert "it has no mask" in first.notes
+        assert Path("out/a.jpg").read_bytes() == Path("in/a.jpg").read_bytes()
 
     def test_a_mask_of_another_size_is_a_failure_of_its_photo(self, remover, make_photo):
         make_photo(Path("in/a.jpg"))

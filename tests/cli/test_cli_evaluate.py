@@ -41,7 +41,7 @@ def test_a_failure_is_told_with_exit_code_1(cli, folders):
     ran = cli("evaluate", folders / "results", "--masks", folders / "masks")
     assert ran.code == 1
     assert "2 results: 1 with a hole, 0 unchanged, 1 failed" in ran.out
-    assert "b.png: its mask " in ran.err
+    assert "b.png: it has no mask" in ran.err
 
 
 def test_wrong_use_is_refused(cli, folders):

@@ -81,7 +81,7 @@ class TestWithoutNetworks:
         make_photo("in/b.png", "person")
         ran = cli("fill", "in", "--masks", "masks", "-o", "out")
         assert ran.code == 1
-        assert "in/b.png: its mask masks/b.png does not exist" in ran.err
+        assert "in/b.png: it has no plan; make it with 'cleanplate plan'" in ran.err
         assert list(hashes("out")) == ["a.png"]
 
     @pytest.mark.parametrize(

@@ -416,6 +416,63 @@ def test_a_mask_file_serves_all_photos(cli, make_photo):
     assert ran.out.count("filled the mask, 100.0 % of the photo") == 2
 
 
+def test_photos_without_a_mask_are_copied_and_counted(cli, make_photo):
+    for name in ("a", "b", "c"):
+        make_photo(f"in/{name}.png", "person")
+    marked = np.zeros((64, 96), np.uint8)
+    marked[20:40, 10:30] = 15
+    Path("masks").mkdir()
+    Image.fromarray(marked + np.uint8(7)).save("masks/a_m.png")
+    words = ("run", "in", "-o", "out", "--mask", "masks", "--mask-name", "{stem}_m.png")
+    ran = cli(*words, "--mask-label", "22", "--report", "r.jsonl")
+    assert ran.code == 0
+    assert "2 photos without a mask" in ran.out
+    assert "in/b.png: it has no mask, copied" in ran.out.replace("\\", "/")
+    changed = np.asarray(Image.open("out/a.png")) != np.asarray(Image.open("in/a.png"))
+    assert changed.any(axis=2).sum() == 400
+    assert Path("out/b.png").read_bytes() == Path("in/b.png").read_bytes()
+    settings = json.loads(Path("r.jsonl").read_text().splitlines()[0])["settings"]
+    assert (settings["mask_name"], settings["mask_label"]) == ("{stem}_m.png", [22])
+    Path("list.txt").write_text("in/a.png\n")
+    before = Path("out/a.png").read_bytes()
+    assert cli("redo", "out", "--list", "list.txt", "--from", "r.jsonl").code == 0
+    assert Path("out/a.png").read_bytes() == before
+    # Another reading is another setting.
+    assert "made with other settings" in cli(*words, "--mask-label", "7").out
+    ran = cli("run", "in", "-o", "none", "--mask", "masks")
+    assert ran.code == 2
+    assert "--mask-name" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--remove", "person", "--invert-mask"], "--invert-mask belongs to --mask"),
+        (["--mask", "m.png", "--mask-label", "x"], "--mask-label takes values"),
+        (["--mask", "m.png", "--mask-label", "1", "--mask-alpha"], "exclude each other"),
+        (["--mask", "m.png", "--mask-name", "{x}"], "--mask-name takes"),
+    ],
+)
+def test_options_of_masks_that_cannot_be_used(cli, make_photo, words, said):
+    make_photo("in/a.png")
+    Image.new("L", (96, 64)).save("m.png")
+    ran = cli("run", "in", "-o", "out", *words)
+    assert ran.code == 2
+    assert said in ran.err
+    assert not Path("out").exists()
+
+
+def test_a_mask_that_fills_most_of_a_photo_may_be_inverse(cli, make_photo):
+    make_photo("in/a.png", "person")
+    marked = np.full((64, 96), 255, np.uint8)
+    marked[20:40, 10:30] = 0
+    Image.fromarray(marked).save("m.png")
+    assert "--invert-mask" in cli("run", "in", "-o", "out", "--mask", "m.png").out
+    ran = cli("run", "in", "-o", "other", "--mask", "m.png", "--invert-mask")
+    assert "filled the mask, 6.5 % of the photo" in ran.out
+    assert "--invert-mask" not in ran.out
+
+
 def test_a_raw_is_written_as_what_raw_output_says(cli):
     pytest.importorskip("rawpy", reason="the extra `raw` is not installed")
     scene = np.full((60, 80, 3), 235, np.uint8)

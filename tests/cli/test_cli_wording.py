@@ -46,7 +46,7 @@ def found(label, score, *, chosen=True):
             outcome("removed", found("dog", 0.9), found("cat", 0.3, chosen=False), mask_area_px=20),
             "removed 1 dog (0.90), 0.1 % of the photo, 1.3 s; kept 1 cat (0.30)",
         ),
-        (outcome("removed", mask_area_px=20000), "filled the mask, 100.0 % of the photo, 1.3 s"),
+        (outcome("removed", mask_area_px=8000), "filled the mask, 40.0 % of the photo, 1.3 s"),
         (outcome("would-remove"), "would fill the mask"),
         (outcome("would-copy", notes=("the mask is empty",)), "the mask is empty, would be copied"),
         (outcome("failed", error="a.jpg: broken; mend it"), "failed: broken; mend it"),

@@ -41,6 +41,7 @@ from cleanplate.batch.planning import (
 from cleanplate.batch.records import (
     EMPTY_MASK,
     JOURNAL_FOLDER,
+    NO_MASK,
     Decision,
     FileState,
     FoundObject,
@@ -73,6 +74,7 @@ from cleanplate.batch.records import (
 __all__ = [
     "EMPTY_MASK",
     "JOURNAL_FOLDER",
+    "NO_MASK",
     "Decision",
     "Engine",
     "Example",

@@ -139,6 +139,7 @@ class ProgressReporter:
         self.quiet, self.verbose = options.quiet, options.verbose
         self.total = 0
         self.counts: Counter[str] = Counter()
+        self._without_mask = 0
         self.unsaved_masks = 0  # requested, but not made because their photos were skipped
         self._note_every_s, self._max_failures = note_every_s, max_failures
         self._removed: Counter[str] = Counter()  # objects by label
@@ -190,6 +191,8 @@ class ProgressReporter:
 
     def finish_photo(self, result: "PhotoResult") -> None:
         """Show and count the result of a photo."""
+        from cleanplate.batch import NO_MASK
+
         self._count(
             result.skipped or result.kept_by or result.status,
             differences=result.notes if result.skipped == "other settings" else (),
@@ -198,6 +201,7 @@ class ProgressReporter:
         if result.skipped is None:
             for instance in result.found:
                 (self._removed if instance.chosen else self._kept)[instance.label] += 1
+            self._without_mask += NO_MASK in result.notes
             if result.remaining:
                 self._remaining.append(str(result.source))
         self._update_bar("", advance=1, rate=self._rate())
@@ -249,6 +253,8 @@ class ProgressReporter:
                 f"{count_of(self.unsaved_masks, 'mask')} not saved, of skipped photos; "
                 "--overwrite processes them again"
             )
+        if self._without_mask:
+            print_line(f"{count_of(self._without_mask, 'photo')} without a mask")
         if self._remaining:
             shown = ", ".join(self._remaining[:_MAX_NAMES])
             more = len(self._remaining) - _MAX_NAMES

@@ -80,7 +80,7 @@ def list_counts(counts: Mapping[str, int]) -> str:
 
 
 def _describe_status(result: "PhotoResult") -> str:
-    from cleanplate.batch import EMPTY_MASK
+    from cleanplate.batch import EMPTY_MASK, NO_MASK
 
     removed = _list_objects(instance for instance in result.found if instance.chosen)
     kept = _list_objects(instance for instance in result.found if not instance.chosen)
@@ -89,8 +89,7 @@ def _describe_status(result: "PhotoResult") -> str:
     if remaining:
         rest += f"; still detected {remaining}"
     nothing = "nothing to remove" if kept else "nothing found"
-    if EMPTY_MASK in result.notes:
-        nothing = EMPTY_MASK
+    nothing = next((note for note in result.notes if note in (EMPTY_MASK, NO_MASK)), nothing)
     if result.skipped is not None:
         reason = f"{result.target} {_SKIPPED[result.skipped]}"
         if result.kept_by == "skip":
@@ -99,6 +98,8 @@ def _describe_status(result: "PhotoResult") -> str:
     match result.status:
         case "removed":
             what = f"removed {removed}" if removed else "filled the mask"
+            if not removed and (result.mask_share or 0) > 0.5:
+                rest += "; if black marks what is to be removed, give --invert-mask"
             return f"{what}, {_share(result)}, {result.timings_s['total']:.1f} s{rest}"
         case "untouched":
             return f"{nothing}, {_KEPT[result.kept_by or 'copy']}{rest}"

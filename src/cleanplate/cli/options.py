@@ -13,7 +13,7 @@ from cleanplate.errors import InputError
 from cleanplate.labels import ALL
 
 if TYPE_CHECKING:
-    from cleanplate.batch import Example, PhotoFilter, Resources, RunPlan
+    from cleanplate.batch import Example, MaskFiles, PhotoFilter, Resources, RunPlan
     from cleanplate.options import Point, PointBox, Region, Rules
     from cleanplate.remover import Remover
 
@@ -390,6 +390,70 @@ class SelectionOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MaskArguments:
+    """The user's masks, as given on the command line."""
+
+    mask: Annotated[
+        Path | None,
+        option(
+            metavar="DIR|FILE",
+            panel=WHAT,
+            help="Instead of --remove: remove what your own masks show in white; one file for all "
+            "photos, or a folder with a.png for a.jpg. Photos without a mask are copied.",
+        ),
+    ] = None
+    mask_name: Annotated[
+        str | None,
+        option(
+            metavar="NAME",
+            panel=WHAT,
+            help="Names of the masks in the folder: '{stem}_mask.png' for a_mask.png, "
+            "'{name}.png' for a.jpg.png.",
+        ),
+    ] = None
+    mask_label: Annotated[
+        str | None,
+        option(
+            metavar="NUMBERS",
+            panel=WHAT,
+            help="Remove the pixels of these values or palette entries of the masks, such as 15,7.",
+        ),
+    ] = None
+    mask_alpha: Annotated[
+        bool, flag("--mask-alpha", panel=WHAT, help="Remove what is transparent in the masks.")
+    ] = False
+    invert_mask: Annotated[
+        bool, flag("--invert-mask", panel=WHAT, help="Remove the rest: black instead of white.")
+    ] = False
+
+    def files(self) -> "MaskFiles | None":
+        """Return the masks; None if none are given.
+
+        Raises:
+            InputError: an option cannot be parsed, or needs --mask.
+        """
+        from cleanplate.batch import MaskFiles
+        from cleanplate.io import MaskReading
+
+        given = {
+            "--mask-name": self.mask_name,
+            "--mask-label": self.mask_label,
+            "--mask-alpha": self.mask_alpha,
+            "--invert-mask": self.invert_mask,
+        }
+        if self.mask is None:
+            unused = next((name for name, value in given.items() if value), None)
+            if unused is not None:
+                raise InputError(f"{unused} belongs to --mask; give both")
+            return None
+        if self.mask_label and self.mask_alpha:
+            raise InputError("--mask-label and --mask-alpha exclude each other; give one of them")
+        labels = () if self.mask_label is None else _parse_labels(self.mask_label)
+        reading = MaskReading(labels=labels, alpha=self.mask_alpha, invert=self.invert_mask)
+        return MaskFiles(self.mask, name=self.mask_name, reading=reading)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOptions:
     """The models, and the device that computes."""
 
@@ -583,6 +647,13 @@ def _parse_numbers(text: str) -> tuple[int, ...]:
     if not words or not all(word.isdecimal() and int(word) > 0 for word in words):
         raise InputError(f"--only takes object numbers >= 1, such as 1,3, got {text!r}")
     return tuple(dict.fromkeys(int(word) for word in words))
+
+
+def _parse_labels(text: str) -> tuple[int, ...]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words or not all(word.isdecimal() for word in words):
+        raise InputError(f"--mask-label takes values from 0 on, such as 15,7, got {text!r}")
+    return tuple(int(word) for word in words)
 
 
 def _parse_pixels(name: str, text: str, count: int) -> tuple[float, ...]:

@@ -116,7 +116,10 @@ def _read(photo: PlannedPhoto, sources: Sources, masks: MaskFiles | None) -> Eva
     truth = _read_other(sources.truth, photo, result)
     mask = np.zeros(result.shape[:2], np.bool_)
     if masks is not None:
-        mask = read_mask(masks.find(photo), (result.shape[0], result.shape[1]))
+        path = masks.find(photo)
+        if path is None:
+            raise PhotoError(photo.source, "it has no mask", "add it to the folder of masks")
+        mask = read_mask(path, (result.shape[0], result.shape[1]))
     elif before is not None:
         mask = changed_mask(before, result)
     return EvaluatedImages(result, mask, before, truth)

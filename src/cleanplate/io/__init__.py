@@ -18,7 +18,7 @@ from cleanplate.io.files import (
     result_name,
     write_photo,
 )
-from cleanplate.io.mask_files import read_mask, write_mask
+from cleanplate.io.mask_files import MaskReading, read_mask, write_mask
 from cleanplate.io.photo import (
     MAX_PIXELS,
     RESULT_SUFFIXES,
@@ -50,6 +50,7 @@ __all__ = [
     "SUFFIXES_BY_FORMAT",
     "TEMPORARY_SUFFIX",
     "AnyPhoto",
+    "MaskReading",
     "OutputLock",
     "Photo",
     "PhotoT",

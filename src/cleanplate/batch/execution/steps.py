@@ -19,6 +19,7 @@ from cleanplate.batch.planning import (
 )
 from cleanplate.batch.records import (
     EMPTY_MASK,
+    NO_MASK,
     FoundObject,
     Job,
     PhotoResult,
@@ -137,9 +138,9 @@ def _fill(photo: PlannedPhoto, image: Photo, remover: "Remover", job: Job) -> Re
     if job.own_plans is not None:
         again = Provenance(remover.segmenter.name, job.examples)
         return remover.fill(image.pixels, read_plan(photo, image, job.own_plans, again=again))
-    mask = _own_mask(photo, image, job)
-    if not mask.any():
-        return Removal(image.pixels, mask, notes=(EMPTY_MASK,))
+    mask, notes = _own_mask(photo, image, job)
+    if notes:
+        return Removal(image.pixels, mask, notes=notes)
     return remover.fill(image.pixels, mask)
 
 
@@ -150,6 +151,7 @@ def _plan(
     mask: Mask | None = None
     instances: Collection[Instance] = ()
     kept: Collection[Instance] = ()
+    notes: tuple[str, ...] = ()
     if job.step == "plan" and not job.dry_run:
         plan = remover.plan(image.pixels, options=job.options)
         mask, instances, kept = plan.mask, plan.instances, plan.kept
@@ -163,9 +165,8 @@ def _plan(
             if job.own_masks is None:
                 instances, kept = remover.find(image.pixels, options=job.options)
             else:
-                mask = _own_mask(photo, image, job)
+                mask, notes = _own_mask(photo, image, job)
     changes = bool(instances) if mask is None else bool(mask.any())
-    is_empty = job.own_masks is not None and not changes
     thumbnails = None
     if job.thumbnails:
         shown = Removal(image.pixels, mask) if job.step == "plan" and mask is not None else None
@@ -177,14 +178,19 @@ def _plan(
         found=_describe(instances, kept),
         mask_area_px=None if mask is None else int(np.count_nonzero(mask)),
         timings_s=clock.read(),
-        notes=(*selection_notes(kept), *((EMPTY_MASK,) if is_empty else ())),
+        notes=(*selection_notes(kept), *notes),
         thumbnails=thumbnails,
     )
 
 
-def _own_mask(photo: PlannedPhoto, image: Photo, job: Job) -> Mask:
+def _own_mask(photo: PlannedPhoto, image: Photo, job: Job) -> tuple[Mask, tuple[str, ...]]:
+    """Return the user's mask, and a note if nothing is to be removed."""
     assert job.own_masks is not None
-    return read_mask(job.own_masks.find(photo), image.size_hw)
+    path = job.own_masks.find(photo)
+    if path is None:
+        return np.zeros(image.size_hw, np.bool_), (NO_MASK,)
+    mask = read_mask(path, image.size_hw, job.own_masks.reading)
+    return mask, () if mask.any() else (EMPTY_MASK,)
 
 
 def _save(photo: PlannedPhoto, image: Photo, removal: Removal, job: Job) -> tuple[str, ...]:

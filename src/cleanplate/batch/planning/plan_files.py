@@ -7,6 +7,7 @@ to be edited.
 
 import json
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,8 @@ def read_plan(
             be looked at again by what found its objects, and that is another one.
     """
     path = masks.find(photo)
+    if path is None:
+        raise PhotoError(photo.source, "it has no plan", "make it with 'cleanplate plan'")
     described = path.with_suffix(".json")
     content = _load(described)
     digest = content.get("photo_sha256")
@@ -166,10 +169,9 @@ def read_plan(
 def provenance_of_plans(plan: RunPlan, masks: MaskFiles) -> Provenance | None:
     """Return what the first readable file of a run says was used, None without any."""
     for photo in plan.photos:
-        try:
-            return _found_by(_load(masks.find(photo).with_suffix(".json")))
-        except (PhotoError, KeyError, TypeError):
-            continue
+        for described in masks.files_of(photo, are_plans=True)[1:]:
+            with suppress(PhotoError, KeyError, TypeError):
+                return _found_by(_load(described))
     return None
 
 

@@ -43,6 +43,7 @@ edited          its output was changed after it was made
 
 
 EMPTY_MASK = "the mask is empty"
+NO_MASK = "it has no mask"
 """Note on a photo that is unchanged because the user's mask is empty."""
 
 

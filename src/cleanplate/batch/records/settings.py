@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cleanplate.batch.planning import Example, MaskFiles
 from cleanplate.errors import CleanplateError, InputError
 from cleanplate.hub import get_model, read_manifest
-from cleanplate.io import RawOutput
+from cleanplate.io import MaskReading, RawOutput
 from cleanplate.options import OPTION_NAMES, RemovalOptions
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def describe_settings(job: Job) -> dict[str, object]:
         "raw_output": job.raw_output,
         "untouched": job.untouched,
         "mask": None if job.own_masks is None else str(job.own_masks.path),
+        **_describe_reading(job.own_masks),
         "plans": None if job.own_plans is None else str(job.own_plans.path),
     }
 
@@ -120,7 +121,7 @@ def job_of(settings: Mapping[str, Any]) -> Job:
             options=RemovalOptions.from_json(options),
             raw_output=settings["raw_output"],
             untouched=settings.get("untouched", "copy"),
-            own_masks=None if mask is None else MaskFiles(Path(mask)),
+            own_masks=None if mask is None else _mask_files(Path(mask), settings),
             own_plans=None if plans is None else MaskFiles(Path(plans)),
             overwrite=True,
         )
@@ -128,6 +129,26 @@ def job_of(settings: Mapping[str, Any]) -> Job:
         raise InputError(
             f"the report's settings are not understood ({error}); use 'run' with all options"
         ) from error
+
+
+def _describe_reading(masks: MaskFiles | None) -> dict[str, object]:
+    name = None if masks is None else masks.name
+    reading = MaskReading() if masks is None else masks.reading
+    return {
+        "mask_name": name,
+        "mask_label": list(reading.labels),
+        "mask_alpha": reading.alpha,
+        "invert_mask": reading.invert,
+    }
+
+
+def _mask_files(path: Path, settings: Mapping[str, Any]) -> MaskFiles:
+    reading = MaskReading(
+        labels=tuple(settings["mask_label"]),
+        alpha=settings["mask_alpha"],
+        invert=settings["invert_mask"],
+    )
+    return MaskFiles(path, name=settings["mask_name"], reading=reading)
 
 
 def settings_in_words(job: Job, models: ModelNames) -> Mapping[str, str]:

@@ -25,8 +25,8 @@ from cleanplate.cli.messages import describe_details, describe_photo
 from cleanplate.cli.options import (
     PHOTOS,
     RESULTS,
-    WHAT,
     WORK,
+    MaskArguments,
     ModelOptions,
     OutputOptions,
     RemovalArguments,
@@ -72,15 +72,7 @@ def run_command(
         ),
     ] = None,
     removal: RemovalArguments,
-    mask: Annotated[
-        Path | None,
-        option(
-            metavar="DIR|FILE",
-            panel=WHAT,
-            help="Instead of --remove: remove what your own masks show in white; one file for all "
-            "photos, or a folder with a.png for a.jpg.",
-        ),
-    ] = None,
+    masking: MaskArguments,
     selection: SelectionOptions,
     watch: Annotated[
         bool,
@@ -108,6 +100,7 @@ def run_command(
     wrong use, nothing was done. 130: stopped by Ctrl-C (143: by SIGTERM), nothing is half-written.
     """
     reporter = ProgressReporter(run)
+    mask = masking.mask
     piped = _STDIO in inputs
     if piped:
         unused = {
@@ -138,7 +131,7 @@ def run_command(
         check_name("raw output", outputs.raw_output, RESULT_SUFFIXES)
         check_name("kind of --untouched", outputs.untouched, get_args(batch.Untouched))
         raw_output = cast("RawOutput", outputs.raw_output)
-        own_masks = None if mask is None else batch.MaskFiles(mask)
+        own_masks = masking.files()
         photo_filter = selection.photo_filter()
 
         def make_plan() -> batch.RunPlan:
@@ -155,6 +148,7 @@ def run_command(
             )
             if own_masks is not None:
                 own_masks.check_stay(plan, masks=masks, report=outputs.report)
+                own_masks.check_any(plan)
             return plan
 
         plan = batch.RunPlan(()) if piped else make_plan()
