@@ -44,8 +44,8 @@ CONDITIONS = {
     "all but hidden": "0.6 to 1.5 times, 20 degrees, askew, light, JPEG",
 }
 DRAWN = ("plain disc", "plain triangle", "letter", "stamp", "watermark, 40 %", "dirt on the lens")
-_MOST_SIDE = 1400  # px of a photo that something is put into
-_LEAST_SCORE = 0.5  # the pipeline's default
+_MAX_SIDE = 1400  # px of a photo that something is put into
+_MIN_SCORE = 0.5  # the pipeline's default
 _FOUND_IOU = 0.5
 _DRAWN_PAIRS = 24
 _CANVAS = 200  # px of a drawing
@@ -83,7 +83,7 @@ def main() -> None:
     arguments = parser.parse_args()
     photos = read_photos(arguments.photos)
     examples = make_examples(photos)[:: arguments.every]
-    places = [name for name, photo in photos.items() if max(photo.shape) <= _MOST_SIDE]
+    places = [name for name, photo in photos.items() if max(photo.shape) <= _MAX_SIDE]
     print(f"{len(photos)} photos, {len(examples)} examples")
     print("\n| | found | IoU, median | score, 10 % to median |\n|---|---|---|---|")
     for number, condition in enumerate(CONDITIONS):
@@ -109,7 +109,7 @@ def measure_false(photos: dict[str, RGBImage], examples: Sequence[Example]) -> N
         others = [example.segmenter for example in examples if example.photo != name]
         pairs += len(others)
         found = ExampleSegmenter.joined(others).segment(photo, ["example"])
-        false += [(instance.score, name) for instance in found if instance.score >= _LEAST_SCORE]
+        false += [(instance.score, name) for instance in found if instance.score >= _MIN_SCORE]
     spent = time.perf_counter() - start
     print(f"\n{len(false)} found in {pairs} pairs of example and photo without it: {false}")
     print(f"{1000 * spent / pairs:.0f} ms a pair, the photo's details found once")
@@ -234,7 +234,7 @@ def search(segmenter: ExampleSegmenter, photo: RGBImage, truth: Mask) -> Result:
     for instance in segmenter.segment(photo, ["example"]):
         mask = rasterize([instance], truth.shape)
         iou = np.count_nonzero(mask & truth) / np.count_nonzero(mask | truth)
-        if instance.score < _LEAST_SCORE:
+        if instance.score < _MIN_SCORE:
             continue
         if iou >= _FOUND_IOU:
             best = Result(True, iou, instance.score, 0)
@@ -294,7 +294,7 @@ def measure_drawn(photos: dict[str, RGBImage], places: Sequence[str], sheets: Pa
             truth = cv2.warpAffine(mask.astype(np.uint8), onto, mask.shape[::-1]) > 0
             moved.append(search(segmenter, photo, truth))
             found = segmenter.segment(second, ["example"])
-            false += sum(instance.score >= _LEAST_SCORE for instance in found)
+            false += sum(instance.score >= _MIN_SCORE for instance in found)
         shares = [np.mean([result.found for result in results]) for results in (same, moved)]
         print(
             f"| {kind} | {shares[0]:.0%} | {shares[1]:.0%} | {false} of {_DRAWN_PAIRS} |",

@@ -236,7 +236,7 @@ def pretended_cuda(monkeypatch):
     """Let the CPU go by the name of CUDA."""
     pretended = PretendedCuda()
     _replace_runtime(monkeypatch, pretended)
-    monkeypatch.setattr("cleanplate.runtime.devices._absence_of_cuda", lambda: None)
+    monkeypatch.setattr("cleanplate.runtime.devices._cuda_unavailable_reason", lambda: None)
     yield pretended
     _forget_devices()
 
@@ -248,7 +248,7 @@ def _replace_runtime(monkeypatch, runtime) -> None:
 
 
 def _forget_devices() -> None:
-    for look in (devices._absence_of_cuda, devices._cuda_works):
+    for look in (devices._cuda_unavailable_reason, devices._cuda_works):
         if hasattr(look, "cache_clear"):
             look.cache_clear()
 

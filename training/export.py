@@ -15,7 +15,7 @@ from training.networks import EdgeNetwork, FillNetwork
 HALF_TOLERANCE = 2e-2
 """Largest difference that half-precision weights may make, for outputs in [0, 1]."""
 
-_LEAST_HALVED = 64  # values; smaller tensors are not worth a cast
+_MIN_HALVED = 64  # values; smaller tensors are not worth a cast
 
 
 def export_edgeconnect(
@@ -59,7 +59,7 @@ def halve_weights(path: Path) -> None:
     kept, casts = [], []
     for tensor in model.graph.initializer:
         values = numpy_helper.to_array(tensor)
-        if tensor.data_type != TensorProto.FLOAT or values.size <= _LEAST_HALVED:
+        if tensor.data_type != TensorProto.FLOAT or values.size <= _MIN_HALVED:
             kept.append(tensor)
             continue
         half = f"{tensor.name}_h"

@@ -24,7 +24,7 @@ SQUARE_PX = 288
 FOREGROUND_CELLS = 72
 SILHOUETTE_PX = 256
 _SURE = 0.7  # score of an object whose outline is kept
-_LEAST_SHARE = 0.02  # of the photo that it takes
+_MIN_SHARE = 0.02  # of the photo that it takes
 
 
 def squares(photo: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.uint8]]:
@@ -66,7 +66,7 @@ def pack_silhouettes(photos: Photos, segmenter: Segmenter) -> npt.NDArray[np.uin
             continue
         photo = read[0]
         for instance in segmenter.segment(photo, segmenter.labels):
-            if instance.score < _SURE or instance.area_px < _LEAST_SHARE * photo[..., 0].size:
+            if instance.score < _SURE or instance.area_px < _MIN_SHARE * photo[..., 0].size:
                 continue
             packed.append(np.packbits(_centred(instance.mask), axis=1))
     return (

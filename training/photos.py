@@ -22,7 +22,7 @@ from training.holes import Mask, make_hole
 RGBImage = npt.NDArray[np.uint8]
 """(H, W, 3) uint8, RGB."""
 
-_LEAST_SIDE_PX = 64  # smaller photos are icons
+_MIN_SIDE_PX = 64  # smaller photos are icons
 
 
 class Photos:
@@ -66,7 +66,7 @@ class Photos:
                 foreground = self._foreground[index].astype(np.float32)
             return np.asarray(self._pack[index]), foreground
         picture = cv2.imread(str(self._paths[index]), cv2.IMREAD_COLOR)
-        if picture is None or min(picture.shape[:2]) < _LEAST_SIDE_PX:
+        if picture is None or min(picture.shape[:2]) < _MIN_SIDE_PX:
             return None
         return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), None
 

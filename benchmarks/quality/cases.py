@@ -22,7 +22,7 @@ _SURE = 0.7  # score of an object whose outline serves as a silhouette
 _FOUND = 0.5  # ... that is to be hidden by no hole
 # Around an object; not the package's own margin, so that cases stay the same when that changes.
 _MARGIN_PX, _MARGIN_SHARE = 3.0, 0.035
-_LEAST_SHARE, _MOST_SHARE = 0.01, 0.30  # of the photo's area that a hole takes
+_MIN_SHARE, _MAX_SHARE = 0.01, 0.30  # of the photo's area that a hole takes
 _CANDIDATES = 6  # places for each hole; the one that hides least foreground is taken
 _FITS = 0.9  # of the photo's sides
 
@@ -77,7 +77,7 @@ def cut_silhouettes(folder: Path, remover: Remover) -> list[Mask]:
         for instance in _segment(photo, remover, _SURE):
             box = instance.box_xyxy
             cut = box[0] == 0 or box[1] == 0 or box[2] == size_hw[1] or box[3] == size_hw[0]
-            if cut or instance.area_px < _LEAST_SHARE * photo.shape[0] * photo.shape[1]:
+            if cut or instance.area_px < _MIN_SHARE * photo.shape[0] * photo.shape[1]:
                 continue
             margin = _MARGIN_PX + _MARGIN_SHARE * math.sqrt(instance.area_px)
             shapes.append(dilate_instance(instance, size_hw, margin)[1])
@@ -106,7 +106,7 @@ def make_cases(
     """
     rng = np.random.default_rng(seed)
     count = per_photo * len(photos)
-    shares = np.exp(np.linspace(math.log(_LEAST_SHARE), math.log(_MOST_SHARE), count))
+    shares = np.exp(np.linspace(math.log(_MIN_SHARE), math.log(_MAX_SHARE), count))
     rng.shuffle(shares)
     cases = []
     for index, (name, photo) in enumerate(photos):

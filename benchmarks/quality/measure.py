@@ -17,7 +17,7 @@ from cleanplate.types import RGBImage
 FloatArray = npt.NDArray[np.float32]
 
 _CROP_PX = 128  # crops that are compared as a distribution ...
-_CROP_LEAST = 0.25  # ... have at least this share of hole
+_CROP_MIN = 0.25  # ... have at least this share of hole
 _ROUNDS = 200  # of resampling cases for the interval of the kernel distance
 
 
@@ -65,7 +65,7 @@ class Scorer:
             for x in range(left - size // 4, right, size // 2):
                 row = min(max(0, y), mask.shape[0] - size)
                 column = min(max(0, x), mask.shape[1] - size)
-                if mask[row : row + size, column : column + size].mean() >= _CROP_LEAST:
+                if mask[row : row + size, column : column + size].mean() >= _CROP_MIN:
                     places.add((row, column))
         return [(slice(y, y + size), slice(x, x + size)) for y, x in sorted(places)]
 

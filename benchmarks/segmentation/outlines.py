@@ -36,7 +36,7 @@ PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
 Way = Callable[[RGBImage, Instance], Instance]
 
 WITHIN_PX = 2.0  # of the boundary F-measure
-_LEAST_OVERLAP = 0.6
+_MIN_OVERLAP = 0.6
 _TOUCHED = 0.3  # share of a true part that is found, for it to count as the object's
 
 
@@ -103,7 +103,7 @@ def read_samples(photos: Path, masks: Path) -> Iterator[Sample]:
             sizes = np.bincount(parts.ravel(), minlength=count)
             inside = np.bincount(parts[own], minlength=count)
             truth = np.isin(parts, np.flatnonzero(inside[1:] > _TOUCHED * sizes[1:]) + 1)
-            if (own & truth).sum() >= _LEAST_OVERLAP * (own | truth).sum():
+            if (own & truth).sum() >= _MIN_OVERLAP * (own | truth).sum():
                 yield Sample(photo, found, truth, classes != 255)
 
 

@@ -35,10 +35,10 @@ from cleanplate.segmentation.multiscale import FIRST_PASS_SIDE, SIDE_MULTIPLE
 from cleanplate.types import Instance, Mask, RGBImage
 
 IGNORED = 255
-_LEAST_SHARE = 0.005  # of the photo, of an object that counts
+_MIN_SHARE = 0.005  # of the photo, of an object that counts
 _FOUND = 0.3  # share of an object that is found, for it not to be missed
 _RIGHT = 0.5  # share of a detection that is its class
-_LEAST_PHOTOS = 3  # in which a class must be, to count in the mean
+_MIN_PHOTOS = 3  # in which a class must be, to count in the mean
 _FOLLOWED = 0.6  # intersection over union above which the outline is measured
 _SMALL_PX = (45, 80)  # long side of small objects
 _BINS = np.linspace(0, 1, 11)  # of scores
@@ -167,7 +167,7 @@ def measure(sample: Sample, remover: Remover, figures: Figures) -> None:
         own = (truth == number).astype(np.uint8)
         count, parts, stats, _ = cv2.connectedComponentsWithStats(own, connectivity=8)
         for part in range(1, count):
-            if stats[part, cv2.CC_STAT_AREA] < _LEAST_SHARE * truth.size:
+            if stats[part, cv2.CC_STAT_AREA] < _MIN_SHARE * truth.size:
                 continue
             figures.objects += 1
             figures.missed += bool((found[parts == part] == number).mean() < _FOUND)
@@ -288,7 +288,7 @@ def print_figures(figures: Figures) -> None:
     detections = np.array(figures.detections, np.float64).reshape(-1, 3)
     scores, right, removed = detections[:, 0], detections[:, 1] > 0, detections[:, 2] > 0
     f_score, missed, beyond = np.mean(figures.outlines or [(0, 0, 0)], axis=0)
-    counted = np.flatnonzero(figures.photos >= _LEAST_PHOTOS)
+    counted = np.flatnonzero(figures.photos >= _MIN_PHOTOS)
     product, network = overlaps(figures.confusion), overlaps(figures.network)
     print(f"{len(figures.seconds)} photos, {figures.objects} objects, {len(counted)} classes\n")
     print("| | |\n|---|---|")

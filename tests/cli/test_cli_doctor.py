@@ -71,7 +71,7 @@ def test_a_missing_runtime_is_a_problem(monkeypatch):
     def missing(device, content):
         raise MissingRuntimeError("ONNX Runtime is not installed; run 'pip install onnxruntime'")
 
-    monkeypatch.setattr("cleanplate.runtime.absence_of", missing)
+    monkeypatch.setattr("cleanplate.runtime.unavailable_reason", missing)
     found = diagnose()
     assert found.problems[0].startswith("ONNX Runtime is not installed")
     assert found.devices == {}

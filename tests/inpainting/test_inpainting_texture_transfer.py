@@ -134,7 +134,7 @@ def test_copied_grain_meets_the_photo_without_a_seam(gravel):
 def test_copying_in_blocks_is_copying_at_once(gravel, monkeypatch):
     photo, hole, fill = gravel
     in_blocks = transfer_texture(photo, fill, hole, ~hole).astype(int)
-    monkeypatch.setattr(texture, "_LEAST_BLOCK_PX", 10_000)
+    monkeypatch.setattr(texture, "_MIN_BLOCK_PX", 10_000)
     at_once = transfer_texture(photo, fill, hole, ~hole)
     difference = np.abs(in_blocks - at_once)
     assert difference.max() <= 3  # positions are rounded from another origin

@@ -117,7 +117,7 @@ def test_a_batch_that_was_too_large_is_not_tried_again():
 
 
 def test_large_inputs_are_computed_alone(monkeypatch):
-    monkeypatch.setattr("cleanplate.runtime.batching._MOST_VALUES", 5)
+    monkeypatch.setattr("cleanplate.runtime.batching._MAX_VALUES", 5)
     batcher = Batcher(run := Doubling(held=True))
     for answer in call_all(batcher, run, [value(1)] * 4):
         answer.result()

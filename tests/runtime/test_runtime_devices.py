@@ -17,7 +17,7 @@ from cleanplate.runtime.devices import (
     resolve_device,
     usable_cores,
 )
-from cleanplate.runtime.session import Session, absence_of
+from cleanplate.runtime.session import Session, unavailable_reason
 from runtime_standins import CPU, CUDA
 
 
@@ -149,9 +149,9 @@ def test_openvino_is_told_threads_and_to_keep_the_precision(threads):
 
 
 def test_absence_is_told_or_none(network_file, fake_runtime):
-    assert absence_of("cpu", network_file) is None
+    assert unavailable_reason("cpu", network_file) is None
     fake_runtime([CPU], [CPU])
-    assert "has no CUDAExecutionProvider" in (absence_of("cuda", b"") or "")
+    assert "has no CUDAExecutionProvider" in (unavailable_reason("cuda", b"") or "")
 
 
 def test_cores_are_counted():
@@ -171,9 +171,9 @@ def test_cores_are_counted():
 )
 def test_a_containers_share_of_the_cores_counts(tmp_path, monkeypatch, told, most):
     unlimited = tmp_path / "absent"
-    monkeypatch.setattr(devices, "_CGROUP_CORES", unlimited)
+    monkeypatch.setattr(devices, "_CGROUP_CPU_MAX", unlimited)
     cores = usable_cores()
     path = tmp_path / "cpu.max"
     path.write_text(told)
-    monkeypatch.setattr(devices, "_CGROUP_CORES", path)
+    monkeypatch.setattr(devices, "_CGROUP_CPU_MAX", path)
     assert usable_cores() == min(cores, most or cores)

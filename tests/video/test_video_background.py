@@ -34,7 +34,7 @@ def plate_of(frames, masks, moves, *, fill=no_fill, unit=1):
         boxes.append(tuple(int(edge) for edge in box))
     plate = Plate(SIZE_HW, [moves[n] for n, _ in holes], boxes, unit=unit)
     for number, mask in holes:
-        plate.need(mask, moves[number])
+        plate.request(mask, moves[number])
     gains = [plate.add(*three) for three in zip(frames, masks, moves, strict=True)]
     plate.complete(fill)
     return plate, gains
@@ -52,7 +52,7 @@ def test_a_still_camera_gives_the_very_pixels(rng):
         applied = plate.apply(frame, mask, move, gain)
         np.testing.assert_array_equal(applied.image, truth)
         np.testing.assert_array_equal(applied.accepted, mask)
-        assert not applied.refused.any()
+        assert not applied.rejected.any()
         assert applied.from_frames == np.count_nonzero(mask)
 
 
@@ -134,7 +134,7 @@ def test_a_plate_that_does_not_belong_is_refused(rng):
 
     applied = plate.apply(other, mask, np.eye(3), gains[0])
 
-    np.testing.assert_array_equal(applied.refused, mask)
+    np.testing.assert_array_equal(applied.rejected, mask)
     np.testing.assert_array_equal(applied.image, other)
 
 
@@ -166,7 +166,7 @@ def test_memory_does_not_follow_the_number_of_frames(rng, frames):
     truth = world(rng)[:60, :80]
     mask = box_mask(30, 20, 50, 40)
     plate = Plate(SIZE_HW, [np.eye(3)], [(30, 20, 50, 40)])
-    plate.need(mask, np.eye(3))
+    plate.request(mask, np.eye(3))
     for _ in range(frames):
         plate.add(truth, np.zeros_like(mask), np.eye(3))
     assert plate._samples.shape[0] == SAMPLES

@@ -9,7 +9,7 @@ from cleanplate.types import Mask, RGBImage
 # A filled object differs from the photo by far more than one that was encoded again does, which is
 # by up to 9 levels away from a hole. Not everywhere, though: a grey coat on a grey road does not.
 _SURELY_LEVELS = 24
-_LEAST_PX = 64  # fewer that surely changed are nothing
+_MIN_PX = 64  # fewer that surely changed are nothing
 # So what lies around it and changed faintly belongs to it: by more than the rest of the photo did,
 # and by more than a JPEG mostly carries from the hole into the rest of a block that they share.
 _FAINTLY_LEVELS = 4
@@ -18,7 +18,7 @@ _REST_SHARE = 0.999  # of the rest, that changed by less
 
 # Of what is enclosed and did not change: single pixels that came out as they were, and true gaps.
 _CLOSED_PX = 3
-_LEAST_GAP_PX = 64
+_MIN_GAP_PX = 64
 _GAP_RATIO, _GAP_LEVELS = (
     2.0,
     0.5,
@@ -36,7 +36,7 @@ def changed_mask(before: RGBImage, after: RGBImage) -> Mask:
         after: the same, of the same size.
     """
     apart = np.abs(before.astype(np.int16) - after).max(axis=2)
-    sure = drop_specks(apart > _SURELY_LEVELS, least_px=_LEAST_PX)
+    sure = drop_specks(apart > _SURELY_LEVELS, least_px=_MIN_PX)
     if not sure.any():
         return sure
     rest = apart[~dilate(sure, _FAR_PX)]
@@ -49,7 +49,7 @@ def changed_mask(before: RGBImage, after: RGBImage) -> Mask:
     count, parts, stats, _ = cv2.connectedComponentsWithStats(gaps.view(np.uint8), connectivity=4)
     areas = stats[:, cv2.CC_STAT_AREA]
     means = np.bincount(parts.ravel(), apart.ravel(), count) / np.maximum(areas, 1)
-    filled = (areas < _LEAST_GAP_PX) | (means > _GAP_RATIO * usual + _GAP_LEVELS)
+    filled = (areas < _MIN_GAP_PX) | (means > _GAP_RATIO * usual + _GAP_LEVELS)
     filled[0] = False
     return np.asarray(whole | filled[parts])
 

@@ -22,7 +22,7 @@ _SSIM_SIGMA_PX = 1.5
 _SSIM_REACH_PX = 5  # an 11 x 11 window, as published
 _SSIM_C1, _SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _RING_SHARE = 0.25  # width of the surroundings, of the square root of the hole's area
-_RING_LEAST_PX = 4
+_RING_MIN_PX = 4
 _WHOLLY = 0.99  # share of a cell
 _BESIDE_PX = 6  # how far from the border "beside it" goes
 _GRADIENT_FLOOR = 1.0  # grey levels: a seam fainter than that is not seen on flat ground
@@ -95,7 +95,7 @@ def sharpness_ratio(image: RGBImage, mask: Mask) -> float:
         InputError: shapes or dtypes are wrong, or the mask is empty.
     """
     _check(image, image, mask)
-    ring_px = max(_RING_LEAST_PX, round(_RING_SHARE * math.sqrt(np.count_nonzero(mask))))
+    ring_px = max(_RING_MIN_PX, round(_RING_SHARE * math.sqrt(np.count_nonzero(mask))))
     near = _near(mask, ring_px + 2)
     hole = mask[near]
     detail = np.abs(cv2.Laplacian(_luminance(image[near]), cv2.CV_32F))

@@ -17,7 +17,7 @@ _OUTLIER_LEVELS = 4.0  # ... plus this: beyond it the photo is no guide to the f
 _LARGEST_FIELD = 1024  # cells along the long side of what is added to a fill
 _STRIP_PX = 2_000_000  # pixels that are worked on at a time
 _ACCURACY = 1e-3  # of the gradients' solution, relative to its first residual
-_MOST_STEPS = 150
+_MAX_STEPS = 150
 
 
 def paste(image: RGBImage, fill: RGBImage, mask: Mask) -> RGBImage:
@@ -202,7 +202,7 @@ def solve_gradients(
     residual = transposed(down - np.diff(start, axis=0), across - np.diff(start, axis=1))
     direction, norm = residual.copy(), float(np.vdot(residual, residual))
     enough = norm * _ACCURACY**2
-    for _ in range(_MOST_STEPS):
+    for _ in range(_MAX_STEPS):
         if norm <= max(enough, 1e-12):
             break
         image = transposed(np.diff(direction, axis=0), np.diff(direction, axis=1))

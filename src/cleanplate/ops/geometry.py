@@ -16,8 +16,8 @@ Transform = npt.NDArray[np.float64]
 
 # Limits of a plausible pose.
 _SCALES = (1 / 8, 8.0)
-_MOST_STRETCH = 3.0  # ratio of the two directions' scales
-_MOST_TAPER = 3.0  # ratio of the scales at the outline's corners
+_MAX_STRETCH = 3.0  # ratio of the two directions' scales
+_MAX_TAPER = 3.0  # ratio of the scales at the outline's corners
 
 
 def transform_points(transform: Transform, xy: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
@@ -46,12 +46,12 @@ def is_plausible(transform: Transform, outline: npt.NDArray[np.float64]) -> bool
         if determinant <= 0:
             return False
         stretch = np.linalg.svd(jacobian, compute_uv=False)
-        if stretch[0] > _MOST_STRETCH * stretch[1]:
+        if stretch[0] > _MAX_STRETCH * stretch[1]:
             return False
         areas.append(determinant)
     scales = np.sqrt(areas)
     return bool(
-        scales.max() <= _MOST_TAPER * scales.min() and _SCALES[0] <= scales[-1] <= _SCALES[1]
+        scales.max() <= _MAX_TAPER * scales.min() and _SCALES[0] <= scales[-1] <= _SCALES[1]
     )
 
 

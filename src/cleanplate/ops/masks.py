@@ -14,7 +14,7 @@ from cleanplate.types import Box, Instance, Mask
 # PASCAL VOC it covers more of them than 3 px + 3.5 % around the segmenter's outline did (1.3 % of
 # their pixels are missed, not 2.0 %) and no more of their surroundings.
 _MARGIN_SHARE = 0.025
-_MARGIN_LEAST_PX = 2.0
+_MARGIN_MIN_PX = 2.0
 
 # What is removed from a detected object's mask, as shares of its area.
 _HOLE_SHARE = 0.03  # larger holes show true background, which guides the fill
@@ -126,7 +126,7 @@ def subtract(instance: Instance, kept: Mask) -> Instance:
 
 def default_dilation_px(instance: Instance) -> float:
     """Return the default dilation of an object's mask in px: a share of its size, at least 2."""
-    return _MARGIN_LEAST_PX + _MARGIN_SHARE * math.sqrt(instance.area_px)
+    return _MARGIN_MIN_PX + _MARGIN_SHARE * math.sqrt(instance.area_px)
 
 
 def dilate_instance(

@@ -8,20 +8,20 @@ from cleanplate.runtime.preprocessing import (
     to_tensor,
 )
 from cleanplate.runtime.server import Address, Server
-from cleanplate.runtime.session import Session, absence_of, load_network, use_server
+from cleanplate.runtime.session import Session, load_network, unavailable_reason, use_server
 
 __all__ = [
     "DEVICES",
     "Address",
     "Server",
     "Session",
-    "absence_of",
     "is_shared",
     "load_network",
     "resize",
     "sigmoid",
     "softmax",
     "to_tensor",
+    "unavailable_reason",
     "usable_cores",
     "use_server",
 ]

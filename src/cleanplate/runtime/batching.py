@@ -17,10 +17,10 @@ from cleanplate.runtime.network import Run, Tensor
 
 logger = logging.getLogger(__name__)
 
-MOST_IN_BATCH = 32
+MAX_IN_BATCH = 32
 """Largest batch, in calls."""
 
-_MOST_VALUES = 8_000_000  # of a batch's inputs: 30 windows of 256x256 px, 4 tiles of 768x768 px
+_MAX_VALUES = 8_000_000  # of a batch's inputs: 30 windows of 256x256 px, 4 tiles of 768x768 px
 
 
 class _Call:
@@ -47,9 +47,9 @@ class Batcher:
         most: calls in one batch.
     """
 
-    def __init__(self, run: Run, *, most: int = MOST_IN_BATCH) -> None:
+    def __init__(self, run: Run, *, most: int = MAX_IN_BATCH) -> None:
         self._run, self._most = run, most
-        self._most_values = _MOST_VALUES
+        self._most_values = _MAX_VALUES
         self._waiting: list[_Call] = []
         self._busy = False
         self._changed = threading.Condition()

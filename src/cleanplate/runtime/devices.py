@@ -63,14 +63,14 @@ _CUDA_OPTIONS = MappingProxyType(
     {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"}
 )
 
-_CGROUP_CORES = Path("/sys/fs/cgroup/cpu.max")  # microseconds of computing per so many
+_CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")  # quota and period in microseconds
 
 
 def import_runtime() -> ModuleType:
     """Return the module `onnxruntime`.
 
     Raises:
-        MissingRuntimeError: it is not installed, or in part only.
+        MissingRuntimeError: it is not installed, or incomplete.
     """
     try:
         import onnxruntime
@@ -119,7 +119,7 @@ def resolve_device(device: str) -> str:
     if provider not in available:
         reason = f"the installed ONNX Runtime has no {provider}; it {INSTALL[device]}"
         raise DeviceError(device, reason)
-    if provider == CUDA and (cause := _absence_of_cuda()) is not None:
+    if provider == CUDA and (cause := _cuda_unavailable_reason()) is not None:
         raise DeviceError(device, cause)
     return device
 
@@ -162,14 +162,14 @@ def providers_for(device: str, threads: int) -> list[str | tuple[str, dict[str, 
 @functools.cache
 def _cuda_works() -> bool:
     """Return whether CUDA can be used; log once why not, if it is installed."""
-    cause = _absence_of_cuda()
+    cause = _cuda_unavailable_reason()
     if cause is not None:
         logger.warning("the GPU is not used: %s; the networks run on the CPU", cause)
     return cause is None
 
 
 @functools.cache
-def _absence_of_cuda() -> str | None:
+def _cuda_unavailable_reason() -> str | None:
     """Return why CUDA cannot be used on this machine, naming what is missing; None if it can."""
     runtime = import_runtime()
     if hasattr(runtime, "preload_dlls"):
@@ -184,7 +184,7 @@ def _absence_of_cuda() -> str | None:
     folder = Path(getattr(runtime, "__file__", None) or "").parent / "capi"
     for library in sorted(folder.glob("*providers_cuda*")):
         try:
-            # The library leans on this one for a symbol; ONNX Runtime loads it first too.
+            # The library needs a symbol of this one; ONNX Runtime loads it first too.
             for shared in folder.glob("libonnxruntime_providers_shared*"):
                 ctypes.CDLL(str(shared), mode=getattr(ctypes, "RTLD_GLOBAL", 0))
             ctypes.CDLL(str(library))
@@ -200,19 +200,19 @@ def usable_cores() -> int:
     """Return the number of processor cores available to this process.
 
     A container that is given two of a server's cores may run on all of them, but only two at a
-    time; more threads than that are stopped in the middle of their work.
+    time; further threads would be throttled.
     """
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    return max(1, min(cores, _cores_of_group() or cores))
+    return max(1, min(cores, _cgroup_core_limit() or cores))
 
 
-def _cores_of_group() -> int | None:
+def _cgroup_core_limit() -> int | None:
     """Return the cores that the process's control group (version 2) may use; None if not stated."""
     try:
-        quota, period = _CGROUP_CORES.read_text(encoding="ascii").split()
+        quota, period = _CGROUP_CPU_MAX.read_text(encoding="ascii").split()
         return math.ceil(int(quota) / int(period))
     except (OSError, ValueError, ZeroDivisionError):  # no such group, or "max"
         return None

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from cleanplate.errors import CleanplateError, DeviceError, InputError, WeightsError
-from cleanplate.runtime.batching import MOST_IN_BATCH, Batcher
+from cleanplate.runtime.batching import MAX_IN_BATCH, Batcher
 from cleanplate.runtime.devices import (
     ACCELERATORS,
     CPU,
@@ -164,7 +164,7 @@ def _load(content: bytes, name: str, device: str, threads: int | None) -> Networ
         provider=provider,
         input_shapes=tuple(tuple(node.shape) for node in inputs),
         max_concurrency=_MAX_CONCURRENCY if batched else 1,
-        run=Batcher(run, most=MOST_IN_BATCH if batched else 1) if one_user else run,
+        run=Batcher(run, most=MAX_IN_BATCH if batched else 1) if one_user else run,
     )
 
 
@@ -245,7 +245,7 @@ class _Binding:
 def _translate_errors(run: Run, device: str, name: str) -> Run:
     """Return `run`, raising DeviceError where the user can act on the cause."""
 
-    def run_it(tensors: Sequence[Tensor]) -> list[Tensor]:
+    def run_checked(tensors: Sequence[Tensor]) -> list[Tensor]:
         try:
             return run(tensors)
         except Exception as error:
@@ -260,7 +260,7 @@ def _translate_errors(run: Run, device: str, name: str) -> Run:
                 raise
             raise DeviceError(device, cause) from error
 
-    return run_it
+    return run_checked
 
 
 def _extra_output(value: str) -> bytes:
@@ -303,7 +303,7 @@ def _share_arena() -> bool:
     return True
 
 
-def absence_of(device: str, content: bytes) -> str | None:
+def unavailable_reason(device: str, content: bytes) -> str | None:
     """Return why a device cannot be used on this machine, in one line; None if it can.
 
     Args:

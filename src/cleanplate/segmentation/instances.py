@@ -15,11 +15,11 @@ from cleanplate.types import Box, Instance, Mask
 # must have a cell above `_SURE`. Uncertain limbs and edges are included, faint blots are not.
 _SURE = 0.5
 _LIKELY = 0.3
-_LEAST_CELLS = 6  # smaller components are noise of the grid
+_MIN_CELLS = 6  # smaller components are noise of the grid
 
 # Share of a candidate's pixels that candidates of a higher score must leave to it. Two detections
 # of one object differ at their outlines by less; of two touching objects, each keeps more.
-_LEAST_SHARE_LEFT = 0.25
+_MIN_SHARE_LEFT = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +55,7 @@ def find_instances(
             x, y, w, h, cells = stats[part].tolist()
             inside = parts[y : y + h, x : x + w] == part
             near = plane[y : y + h, x : x + w]
-            if cells < _LEAST_CELLS or near[inside].max() < _SURE:
+            if cells < _MIN_CELLS or near[inside].max() < _SURE:
                 continue
             box, mask = _at_full_size(np.where(inside, near, 0), (x, y), plane.shape, size_hw)
             region = taken[box[1] : box[3], box[0] : box[2]]
@@ -89,7 +89,7 @@ def separate_instances(candidates: Sequence[Candidate], size_hw: tuple[int, int]
         region = taken[y0:y1, x0:x1]
         mask = claimed & ~region
         area = np.count_nonzero(mask)
-        if area == 0 or area < _LEAST_SHARE_LEFT * np.count_nonzero(claimed):
+        if area == 0 or area < _MIN_SHARE_LEFT * np.count_nonzero(claimed):
             continue
         region |= mask
         found.append((candidate.label, candidate.score, *_tightened((x0, y0, x1, y1), mask)))

@@ -18,13 +18,13 @@ from cleanplate.types import Box, Instance, RGBImage
 Field = npt.NDArray[np.float32]
 
 _SIDE_PX = 1024  # long side of the photo that sharpness is measured in: noise is below it
-_LEAST_HEIGHT = 0.15  # of the photo's: a person smaller than this and ...
-_LEAST_AREA = 0.01  # ... covering less of the photo than this is no main subject
+_MIN_HEIGHT = 0.15  # of the photo's: a person smaller than this and ...
+_MIN_AREA = 0.01  # ... covering less of the photo than this is no main subject
 _ALIKE = 0.6  # of the greatest prominence: main subjects too, wherever they are
 _BESIDE = 0.35  # of it: main subjects if they stand with one
 _GAP = 0.25  # of the taller one's height: people nearer to each other stand together
 _EDGE_WEIGHT = 0.4  # what the very edge of the photo takes off a prominence
-_LEAST_SHARPNESS = 0.25  # no one counts as less, against the sharpest: dark clothes tell little
+_MIN_SHARPNESS = 0.25  # no one counts as less, against the sharpest: dark clothes tell little
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def _prominences(image: RGBImage, people: Sequence[Instance]) -> list[float]:
         weights.append(
             math.sqrt(person.area_px)
             / largest
-            * max(sharpness / sharpest, _LEAST_SHARPNESS)
+            * max(sharpness / sharpest, _MIN_SHARPNESS)
             * (1 - _EDGE_WEIGHT * aside)
         )
     return weights
@@ -85,7 +85,7 @@ def _prominences(image: RGBImage, people: Sequence[Instance]) -> list[float]:
 def _is_large(person: Instance, size_hw: tuple[int, int]) -> bool:
     height = person.box_xyxy[3] - person.box_xyxy[1]
     area = person.area_px / (size_hw[0] * size_hw[1])
-    return height >= _LEAST_HEIGHT * size_hw[0] or area >= _LEAST_AREA
+    return height >= _MIN_HEIGHT * size_hw[0] or area >= _MIN_AREA
 
 
 def _sharpnesses(image: RGBImage, people: Sequence[Instance]) -> list[float]:

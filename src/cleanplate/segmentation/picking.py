@@ -10,7 +10,7 @@ from cleanplate.options import Point, PointBox
 from cleanplate.segmentation.interactive import DEFAULT_PROMPTER, InteractiveSegmenter, instance_of
 from cleanplate.types import Box, Instance, RGBImage
 
-_LEAST_IOU = 0.25  # of a box and that of the object meant by it; a loose box has about 0.5
+_MIN_IOU = 0.25  # of a box and that of the object meant by it; a loose box has about 0.5
 
 
 def outline_objects(
@@ -76,7 +76,7 @@ def pick_instances(
     for box in boxes:
         wanted = _xyxy(box, size_hw)
         best = max(found, key=lambda instance: _iou(instance.box_xyxy, wanted), default=None)
-        if best is None or _iou(best.box_xyxy, wanted) < _LEAST_IOU:
+        if best is None or _iou(best.box_xyxy, wanted) < _MIN_IOU:
             raise _nothing_at(f"box {box}", found)
         picked.add(best.id)
     return tuple(sorted(picked))

@@ -23,11 +23,11 @@ from cleanplate.segmentation.base import Segmenter
 from cleanplate.types import Box, Instance, Mask, RGBImage
 
 _CONTEXT = 1.0  # surroundings in a crop, as a share of the hole's mean side
-_LEAST_SIDE_PX = 128  # of a crop
+_MIN_SIDE_PX = 128  # of a crop
 _JOIN = 0.5  # holes nearer than this share of the larger one's side share a crop
 # Larger crops are scaled down. The built-in segmenter processes these in one pass, at twice that
 # size, and larger ones in several, which detected no more deliberate remainders of 60 objects.
-_MOST_SIDE_PX = 253
+_MAX_SIDE_PX = 253
 _TOUCHING_SHARE = 0.02  # of the hole's mean side; detections farther from every hole are ignored
 _ALREADY_LEFT = 0.5  # share of a detection inside a kept object: ignored
 _LARGEST_REST = 0.8  # of a detection's part outside a hole, as a share of the hole
@@ -63,7 +63,7 @@ def detect_remaining(
     """
     stays = rasterize(kept, mask.shape)
     found: list[Instance] = []
-    for window in plan_windows(mask, context=_CONTEXT, min_size=_LEAST_SIDE_PX, join=_JOIN):
+    for window in plan_windows(mask, context=_CONTEXT, min_size=_MIN_SIDE_PX, join=_JOIN):
         crop = image[window.slices]
         hole = window.mask
         box = bounding_box(hole)
@@ -108,9 +108,9 @@ def _is_rest(instance: Instance, removed: Collection[Instance], reach_px: float)
 
 
 def _segment(crop: RGBImage, segmenter: Segmenter, labels: Collection[str]) -> list[Instance]:
-    """Return the objects of a crop, scaled down to at most `_MOST_SIDE_PX`."""
+    """Return the objects of a crop, scaled down to at most `_MAX_SIDE_PX`."""
     height, width = crop.shape[:2]
-    shrink = max(height, width) / _MOST_SIDE_PX
+    shrink = max(height, width) / _MAX_SIDE_PX
     if shrink <= 1:
         return segmenter.segment(crop, labels)
     size_wh = (max(1, round(width / shrink)), max(1, round(height / shrink)))

@@ -39,25 +39,25 @@ NOTHING, FRAMES, NETWORK = 0, 1, 2
 """Where a pixel of the plate comes from."""
 
 SAMPLES = 9
-"""Of a place, at most; from frames spread evenly at random over the segment."""
+"""Largest number per pixel; from frames chosen uniformly at random in the segment."""
 
 _RING_PX = 6  # around a hole, where plate and frame are compared
 _CONTEXT = 0.8  # surroundings on the plate, as a share of the removed parts' mean side
-_CONTEXT_LEAST_PX = 256  # the built-in inpainter's windows are no smaller
-_LEAST_TO_DISAGREE = 4  # samples
-_DISAGREE = 9.0  # grey levels of median deviation, on plain ground
-_DISAGREE_EDGE = 0.35  # more, of the local contrast: a fraction of a px off at an edge is no matter
+_CONTEXT_MIN_PX = 256  # the built-in inpainter's windows are no smaller
+_MIN_TO_DISAGREE = 4  # samples
+_DISAGREE = 9.0  # grey levels of median deviation, in flat areas
+_DISAGREE_EDGE = 0.35  # more, as a share of the local contrast, for misalignment at edges
 _SPECK_SHARE = 2e-4  # of the plate: smaller areas that disagree are kept
-_SEEN_AGAIN_PX = 6.0  # how far the view moves before a frame is laid under the plate again
+_VIEW_STEP_PX = 6.0  # how far the view moves before the backdrop is extended again
 _GRID = 2400  # places at which exposures are compared
 _GAIN_RANGE = (0.4, 2.5)
-_GAIN_STILL = 0.008  # a gain nearer to 1 is none
+_GAIN_TOLERANCE = 0.008  # a gain nearer to 1 is ignored
 _LEVELS_USED = (16.0, 240.0)  # of the samples that tell a gain
-_LEAST_FOR_GAIN = 60
-_RING_SHARE = 0.35  # of the ring that has to agree: a shadow or a foot may lie in the rest
-_RING_DIFFERENCE = 9.0  # grey levels; if it differs by more, the plate does not belong there
-_CHUNK = 1 << 18  # places that are worked on at once
-_ROW = 4096  # places that one call of OpenCV's remap takes in a row
+_MIN_FOR_GAIN = 60
+_RING_SHARE = 0.35  # of the ring that must agree: the rest may hold a shadow or a foot
+_RING_DIFFERENCE = 9.0  # grey levels; where it differs by more, the plate is not used
+_CHUNK = 1 << 18  # pixels processed at once
+_ROW = 4096  # pixels in a row of one call of OpenCV's remap
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,8 +65,8 @@ class Applied:
     """What the plate gives one frame."""
 
     image: RGBFrame  # the frame with what was accepted pasted in, unseamed
-    accepted: Mask  # (H, W), True where it holds
-    refused: Mask  # (H, W), the rest of the hole
+    accepted: Mask  # (H, W), True where it valid
+    rejected: Mask  # (H, W), the rest of the hole
     from_frames: int  # px of `accepted` that other frames show
 
 
@@ -90,7 +90,7 @@ class Plate:
     ) -> None:
         left, top, right, bottom = extent_of(transforms, boxes)
         side = math.sqrt(max(1.0, (right - left) * (bottom - top)))
-        margin = max(_CONTEXT_LEAST_PX, _CONTEXT * side)
+        margin = max(_CONTEXT_MIN_PX, _CONTEXT * side)
         corners = np.array([[0, 0], [size_hw[1], 0], [size_hw[1], size_hw[0]], [0, size_hw[0]]])
         views = np.vstack([transform_points(transform, corners - 0.5) for transform in transforms])
         low, high = views.min(axis=0), views.max(axis=0)
@@ -104,23 +104,23 @@ class Plate:
         dtype = np.uint8 if unit == 1 else np.uint16
         self.image: RGBFrame = np.zeros((*self.size_hw, 3), dtype)
         self.source = np.zeros(self.size_hw, np.uint8)  # NOTHING, FRAMES or NETWORK
-        self._seen = np.zeros(self.size_hw, np.bool_)  # what lies under the plate
+        self._in_backdrop = np.zeros(self.size_hw, np.bool_)  # what the backdrop covers
         self._needed = np.zeros(self.size_hw, np.bool_)
-        self._laid: npt.NDArray[np.float64] | None = None  # the view that was laid last
+        self._last_view: npt.NDArray[np.float64] | None = None  # of the last frame in the backdrop
         self._rng = np.random.default_rng(0)
         self._gain = np.ones(3, np.float32)
         self._places: npt.NDArray[np.int32] | None = None
 
-    def need(self, mask: Mask, to_key: Transform) -> None:
-        """Ask for the background of a hole, (H, W), and of its surroundings."""
+    def request(self, mask: Mask, to_key: Transform) -> None:
+        """Request the background of a hole, (H, W), and of its surroundings."""
         near = dilate(mask, _RING_PX).view(np.uint8)
         self._needed |= warp(near, self._to_plate(to_key), self.size_hw) > 0
 
     def add(self, image: RGBFrame, mask: Mask, to_key: Transform) -> npt.NDArray[np.float32]:
-        """Take what a frame shows outside its hole.
+        """Add what a frame shows outside its hole.
 
         Returns:
-            (3,) float32: by what its channels are multiplied to have the key frame's exposure.
+            (3,) float32: factors of its channels that give it the key frame's exposure.
         """
         if self._places is None:
             self._places = np.argwhere(self._needed).astype(np.int32)
@@ -128,14 +128,14 @@ class Plate:
             self._samples = np.zeros((SAMPLES, count, 3), self.image.dtype)
             self._count = np.zeros(count, np.uint16)
         to_plate = self._to_plate(to_key)
-        away = ~mask
-        self._gain = self._find_gain(image, away, to_plate)
-        self._lay(image, away, to_plate)
-        self._sample(image, away, to_plate)
+        unmasked = ~mask
+        self._gain = self._estimate_gain(image, unmasked, to_plate)
+        self._extend_backdrop(image, unmasked, to_plate)
+        self._sample(image, unmasked, to_plate)
         return self._gain
 
     def complete(self, fill: Fill) -> None:
-        """Take the samples' medians, and fill what there are none of."""
+        """Compute the samples' medians, and fill where there are none."""
         places = self._places
         if places is None or not len(places):
             return
@@ -146,9 +146,9 @@ class Plate:
         self.source[rows[known], columns[known]] = FRAMES
         hole = np.zeros(self.size_hw, np.bool_)
         hole[rows[~known], columns[~known]] = True
-        hole |= self._unsteady(spread)
+        hole |= self._unstable(spread)
         if hole.any():
-            self._lay_ground()
+            self._fill_backdrop()
             filled = fill(to_uint8(self.image), hole)
             self.image[hole] = filled[hole].astype(self.image.dtype) * self._unit
             self.source[hole] = NETWORK
@@ -157,7 +157,7 @@ class Plate:
     def apply(
         self, image: RGBFrame, mask: Mask, to_key: Transform, gain: npt.NDArray[np.float32]
     ) -> Applied:
-        """Put the background into a frame's hole, wherever it agrees with what is around that.
+        """Put the background into a frame's hole where it agrees with the hole's surroundings.
 
         Args:
             image: (H, W, 3), the frame. Not modified.
@@ -175,11 +175,11 @@ class Plate:
             highest = 255 * self._unit
             exposed = np.clip(np.rint(plate / gain), 0, highest)
             plate = exposed.astype(image.dtype)
-        holds = source > NOTHING
+        valid = source > NOTHING
         count, parts = cv2.connectedComponents(mask.view(np.uint8), connectivity=8)
         reach = 2 * _RING_PX + 1
         near = cv2.dilate(parts.astype(np.float32), np.ones((reach, reach), np.uint8))
-        ring = (near > 0) & ~mask & holds & (source == FRAMES)
+        ring = (near > 0) & ~mask & valid & (source == FRAMES)
         difference = (
             np.abs(image[ring].astype(np.float32) - plate[ring].astype(np.float32)).mean(axis=1)
             / self._unit
@@ -191,7 +191,7 @@ class Plate:
             around = difference[of_part == part]
             if around.size and float(np.quantile(around, _RING_SHARE)) > _RING_DIFFERENCE:
                 continue
-            accepted |= inside & holds
+            accepted |= inside & valid
         result = image.copy()
         result[accepted] = plate[accepted]
         from_frames = int(np.count_nonzero(source[accepted] == FRAMES))
@@ -200,21 +200,21 @@ class Plate:
     def _to_plate(self, to_key: Transform) -> Transform:
         return translation(-self._left, -self._top) @ to_key
 
-    def _find_gain(
-        self, image: RGBFrame, away: Mask, to_plate: Transform
+    def _estimate_gain(
+        self, image: RGBFrame, unmasked: Mask, to_plate: Transform
     ) -> npt.NDArray[np.float32]:
-        """Compare a frame with what lies under the plate, where both are free."""
-        if not self._seen.any():
+        """Compare a frame with the backdrop, where both are known."""
+        if not self._in_backdrop.any():
             return np.ones(3, np.float32)
-        height, width = away.shape
+        height, width = unmasked.shape
         step = max(1, round(math.sqrt(height * width / _GRID)))
         y, x = np.mgrid[step // 2 : height : step, step // 2 : width : step].reshape(2, -1)
         at = np.rint(transform_points(to_plate, np.column_stack([x, y]).astype(np.float64))).astype(
             int
         )
-        inside = ((at >= 0) & (at < np.array(self.size_hw[::-1]))).all(axis=1) & away[y, x]
+        inside = ((at >= 0) & (at < np.array(self.size_hw[::-1]))).all(axis=1) & unmasked[y, x]
         x, y, at = x[inside], y[inside], at[inside]
-        seen = self._seen[at[:, 1], at[:, 0]]
+        seen = self._in_backdrop[at[:, 1], at[:, 0]]
         frame = image[y[seen], x[seen]].astype(np.float32) / self._unit
         plate = self.image[at[seen, 1], at[seen, 0]].astype(np.float32) / self._unit
         gain = self._gain.copy()
@@ -222,28 +222,28 @@ class Plate:
             one, two = plate[:, channel], frame[:, channel]
             low, high = _LEVELS_USED
             use = (one > low) & (one < high) & (two > low) & (two < high)
-            if use.sum() >= _LEAST_FOR_GAIN:
+            if use.sum() >= _MIN_FOR_GAIN:
                 gain[channel] = np.clip(np.median(one[use] / two[use]), *_GAIN_RANGE)
-        return np.where(np.abs(gain - 1) < _GAIN_STILL, np.float32(1), gain)
+        return np.where(np.abs(gain - 1) < _GAIN_TOLERANCE, np.float32(1), gain)
 
-    def _lay(self, image: RGBFrame, away: Mask, to_plate: Transform) -> None:
-        """Lay a frame under the plate, where nothing lies yet: surroundings for the fill."""
-        if self._seen.all():
+    def _extend_backdrop(self, image: RGBFrame, unmasked: Mask, to_plate: Transform) -> None:
+        """Extend the backdrop, which gives the fill its surroundings, by a frame."""
+        if self._in_backdrop.all():
             return
-        height, width = away.shape
+        height, width = unmasked.shape
         corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
         view = transform_points(to_plate, corners)
-        if self._laid is not None and np.abs(view - self._laid).max() < _SEEN_AGAIN_PX:
+        if self._last_view is not None and np.abs(view - self._last_view).max() < _VIEW_STEP_PX:
             return
-        self._laid = view
-        free = warp(away.view(np.uint8) * np.uint8(255), to_plate, self.size_hw) > 250
-        new = np.asarray(free & ~self._seen, np.bool_)
+        self._last_view = view
+        free = warp(unmasked.view(np.uint8) * np.uint8(255), to_plate, self.size_hw) > 250
+        new = np.asarray(free & ~self._in_backdrop, np.bool_)
         if new.any():
             seen = warp(image, to_plate, self.size_hw)
-            self.image[new] = self._exposed(seen[new])
-            self._seen |= new
+            self.image[new] = self._apply_gain(seen[new])
+            self._in_backdrop |= new
 
-    def _sample(self, image: RGBFrame, away: Mask, to_plate: Transform) -> None:
+    def _sample(self, image: RGBFrame, unmasked: Mask, to_plate: Transform) -> None:
         """Keep the frame's samples of the places that are needed."""
         if self._places is None:
             return
@@ -252,25 +252,25 @@ class Plate:
         )
         from_plate = invert(to_plate)
         rim = 0 if whole_px else 2  # cubic interpolation reaches so far
-        limit = np.array([away.shape[1], away.shape[0]]) - rim
-        draw = self._rng.random()  # one for all: neighbours keep samples of the same frames
+        limit = np.array([unmasked.shape[1], unmasked.shape[0]]) - rim
+        draw = self._rng.random()  # the same for all: neighbours keep samples of the same frames
         for start in range(0, len(self._places), _CHUNK):
             at = transform_points(
                 from_plate, self._places[start : start + _CHUNK, ::-1].astype(np.float64)
             )
             near = np.rint(at).astype(np.int32)
             which = np.flatnonzero(((near >= rim) & (near < limit)).all(axis=1))
-            which = which[away[near[which, 1], near[which, 0]]]
+            which = which[unmasked[near[which, 1], near[which, 0]]]
             if not which.size:
                 continue
             if whole_px:
                 values = image[near[which, 1], near[which, 0]]
             else:
                 values = _interpolated(image, at[which].astype(np.float32))
-            self._keep(which + start, self._exposed(values), draw)
+            self._store_samples(which + start, self._apply_gain(values), draw)
 
-    def _keep(self, which: npt.NDArray[np.intp], values: RGBFrame, draw: float) -> None:
-        """Keep one more sample of some places: of all that come, each is as likely to stay."""
+    def _store_samples(self, which: npt.NDArray[np.intp], values: RGBFrame, draw: float) -> None:
+        """Add a sample of some pixels, by reservoir sampling: each is as likely to stay."""
         count = self._count[which]
         slot = np.minimum((draw * (count + 1.0)).astype(np.intp), count)
         slot[count < SAMPLES] = count[count < SAMPLES]
@@ -278,7 +278,7 @@ class Plate:
         self._samples[slot[taken], which[taken]] = values[taken]
         self._count[which] = np.minimum(count, np.iinfo(np.uint16).max - 1) + 1
 
-    def _exposed(self, values: RGBFrame) -> RGBFrame:
+    def _apply_gain(self, values: RGBFrame) -> RGBFrame:
         if (self._gain == 1).all():
             return values
         exposed = np.clip(np.rint(values.astype(np.float32) * self._gain), 0, 255 * self._unit)
@@ -299,27 +299,27 @@ class Plate:
             spread[part] = _median(deviation, used, count[part]) / self._unit
         return median, spread
 
-    def _unsteady(self, spread: npt.NDArray[np.float32]) -> Mask:
+    def _unstable(self, spread: npt.NDArray[np.float32]) -> Mask:
         """Return (h, w), where the samples disagree too much to be one background."""
         places = self._places
-        unsteady = np.zeros(self.size_hw, np.bool_)
+        unstable = np.zeros(self.size_hw, np.bool_)
         if places is None:
-            return unsteady
+            return unstable
         luma = cv2.cvtColor(to_uint8(self.image), cv2.COLOR_RGB2GRAY)
         wide = np.ones((3, 3), np.uint8)
         contrast = cv2.dilate(luma, wide).astype(np.float32) - cv2.erode(luma, wide)
         rows, columns = places[:, 0], places[:, 1]
         limit = _DISAGREE + _DISAGREE_EDGE * contrast[rows, columns]
-        disagrees = (spread > limit) & (self._count >= _LEAST_TO_DISAGREE)
-        unsteady[rows[disagrees], columns[disagrees]] = True
-        opened = cv2.morphologyEx(unsteady.view(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5)))
-        least = max(12, round(_SPECK_SHARE * unsteady.size))
+        disagrees = (spread > limit) & (self._count >= _MIN_TO_DISAGREE)
+        unstable[rows[disagrees], columns[disagrees]] = True
+        opened = cv2.morphologyEx(unstable.view(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5)))
+        least = max(12, round(_SPECK_SHARE * unstable.size))
         large = drop_specks(np.asarray(opened > 0), least_px=least)
         return np.asarray(dilate(large, 2) & self._needed)
 
-    def _lay_ground(self) -> None:
-        """Give what no frame reaches the colour of the nearest px: it surrounds fills, no more."""
-        empty = ~self._seen & (self.source == NOTHING)
+    def _fill_backdrop(self) -> None:
+        """Give what no frame reaches the colour of the nearest px, as surroundings of the fill."""
+        empty = ~self._in_backdrop & (self.source == NOTHING)
         if not empty.any() or empty.all():
             return
         _, nearest = cv2.distanceTransformWithLabels(

@@ -30,7 +30,7 @@ REACH = 5
 """Frames used on either side: an object missed in as many consecutive frames is recovered."""
 
 _SIDE_PX = 360  # long side at which the flow is computed
-_LEAST_SIDE_PX = 16  # below which no flow is computed
+_MIN_SIDE_PX = 16  # below which no flow is computed
 _NEAR = 2  # frames on either side that decide near the end of a shot
 _OUTLINE_SHARE = 0.008  # of the long side: jitter of outlines
 _AGREED_SHARE = 0.3  # of a missing part
@@ -120,7 +120,7 @@ class MaskStabilizer:
 
     def _link(self, before: _WindowFrame, after: _WindowFrame) -> None:
         """Compute the flow between two frames, both ways."""
-        if min(before.luma.shape) < _LEAST_SIDE_PX:
+        if min(before.luma.shape) < _MIN_SIDE_PX:
             return
         after.from_before = self._places(after.luma, before.luma)
         before.from_after = self._places(before.luma, after.luma)

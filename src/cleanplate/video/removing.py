@@ -329,7 +329,7 @@ def _make_plate(
         unit=clip.sample_format.unit,
     )
     for index, _ in holes:
-        plate.need(masks.read(index), to_key[index])
+        plate.request(masks.read(index), to_key[index])
     for index in range(first, end):
         frame = next(frames)
         gains.append(plate.add(frame.to_rgb(clip), masks.read(index), to_key[index]))
@@ -342,11 +342,11 @@ def _filled(work: _Work, image: RGBFrame, applied: Applied) -> RGBFrame:
     result, unit = work.result, work.clip.sample_format.unit
     filled = _pasted(image, applied.image, applied.accepted, unit)
     accepted_px, refused_px = (
-        int(np.count_nonzero(part)) for part in (applied.accepted, applied.refused)
+        int(np.count_nonzero(part)) for part in (applied.accepted, applied.rejected)
     )
     if refused_px:
-        again = work.remover.fill(to_uint8(filled), applied.refused).image
-        filled[applied.refused] = again[applied.refused].astype(filled.dtype) * unit
+        again = work.remover.fill(to_uint8(filled), applied.rejected).image
+        filled[applied.rejected] = again[applied.rejected].astype(filled.dtype) * unit
     result.filled_px += accepted_px + refused_px
     result.from_frames_px += applied.from_frames
     result.by_network_px += accepted_px - applied.from_frames

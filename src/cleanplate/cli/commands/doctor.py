@@ -165,10 +165,10 @@ def _versions() -> dict[str, str]:
 
 def _devices() -> dict[str, str | None]:
     from cleanplate.hub import MODELS, read_file
-    from cleanplate.runtime import DEVICES, absence_of
+    from cleanplate.runtime import DEVICES, unavailable_reason
 
     network = read_file(MODELS["edgeconnect.photos"], "edges")
-    return {device: absence_of(device, network) for device in DEVICES if device != "auto"}
+    return {device: unavailable_reason(device, network) for device in DEVICES if device != "auto"}
 
 
 def _models() -> tuple[ModelState, ...]:

@@ -1,4 +1,4 @@
-"""Tensors out of PyTorch archives that hold code or foreign objects besides; none of it is run.
+"""Load tensors from PyTorch archives that also hold code or other objects, which are never run.
 
 TorchScript files, and checkpoints of training frameworks, are zip archives of raw storages and one
 pickle that maps tensors to their storage. Here that pickle is read with every class replaced by an
@@ -68,7 +68,7 @@ def _read_archive(path: Path) -> object:
     return content
 
 
-class _Inert:
+class _InertObject:
     """Stands in for an object of any class; keeps its attributes and does nothing."""
 
     state: object = None
@@ -76,8 +76,8 @@ class _Inert:
     def __init__(self, *_: object) -> None:
         pass
 
-    def __call__(self, *_: object) -> "_Inert":
-        return _Inert()
+    def __call__(self, *_: object) -> "_InertObject":
+        return _InertObject()
 
     def __setstate__(self, state: object) -> None:
         self.state = state
@@ -103,7 +103,7 @@ class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module == "torch" and name in _DTYPES:
             return _DTYPES[name]
-        return _HARMLESS.get((module, name), _Inert)
+        return _HARMLESS.get((module, name), _InertObject)
 
     def persistent_load(self, pid: Any) -> torch.Tensor:
         _, dtype, key, *_ = pid
@@ -136,7 +136,7 @@ def _named(content: object, name: str) -> Iterator[tuple[str, torch.Tensor]]:
     if isinstance(content, torch.Tensor):
         yield name, content
         return
-    if isinstance(content, _Inert):
+    if isinstance(content, _InertObject):
         content = content.state
     if isinstance(content, dict):
         inner = content.items()

@@ -81,7 +81,7 @@ class _Photo(torch.nn.Module):
 
 def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversion:
     """Make the ONNX files and pass the list of merges on; see `Converter`."""
-    weights, merges = _told_apart(checkpoints)
+    weights, merges = _identify(checkpoints)
     config = published_config()
     _check_merges(merges, config.text_config.vocab_size)
     network = load_pretrained(CLIPSegForImageSegmentation, config, load_state(weights), weights)
@@ -110,7 +110,7 @@ def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversi
     return Conversion(files=paths, largest_difference=largest)
 
 
-def _told_apart(checkpoints: Sequence[Path]) -> tuple[Path, Path]:
+def _identify(checkpoints: Sequence[Path]) -> tuple[Path, Path]:
     """Return the parameters and the list of merges, which is text and thus has no zero bytes."""
     lists = []
     for path in checkpoints:

@@ -43,11 +43,11 @@ def canny_edges(grey: Grey, known: Mask) -> Mask:
     smooth /= _smoothed(inside) + np.finfo(np.float64).eps
     down, across = _slope(smooth), np.ascontiguousarray(_slope(smooth.T).T)
     strength = np.sqrt(down * down + across * across)
-    whole = cv2.erode(
+    interior = cv2.erode(
         known.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT,
         borderValue=(0.0,),
     )  # fmt: skip
-    ridge = _ridges(down, across, strength, (whole > 0) & (strength >= _LOW))
+    ridge = _ridges(down, across, strength, (interior > 0) & (strength >= _LOW))
     _, parts = cv2.connectedComponents(ridge.astype(np.uint8), connectivity=8)
     strong = np.zeros(int(parts.max()) + 1, np.bool_)
     strong[parts[ridge & (strength >= _HIGH)]] = True

@@ -22,7 +22,7 @@ from cleanplate.inpainting.models.canny import canny_edges, grey_of
 from cleanplate.ops import pull_push
 from cleanplate.types import Mask, RGBImage
 
-_PLANES_WITH_MASK = 5  # RGB and edges, and the mask: networks trained by users may see that too
+_CHANNELS_WITH_MASK = 5  # RGB, edges and mask: networks trained by users may take the mask too
 _WHITE = np.float32(1)  # the paint that marks the hole, as in the paper
 
 GREY_WEIGHTS = np.array([0.2125, 0.7154, 0.0721], np.float32)  # of R, G, B, as in training
@@ -33,7 +33,7 @@ _RING_PX = 4  # width of the surroundings that the fill's colours are matched to
 _OUTLIER_SPREADS = 6.0  # median absolute deviations
 _PLANE_DEVIATION = 5 / 255  # of a flat surrounding from a plane, for ...
 _PLANE_SHARE = 0.85  # ... this share of it: claws and cables that the mask missed may differ
-_LEAST_RING = 24  # px; fewer say nothing about a plane
+_MIN_RING = 24  # px; too few to fit a plane otherwise
 _THIN_PX = 1.6  # a hole nowhere deeper than this is a scratch: the network may leave it white
 
 FloatImage = npt.NDArray[np.float32]
@@ -43,7 +43,7 @@ Plane = npt.NDArray[np.float32]
 """(H, W) float32 in [0, 1]."""
 
 
-class _TwoGenerators(NetworkInpainter):
+class _EdgeConnect(NetworkInpainter):
     """The two generators of EdgeConnect and the planes they take."""
 
     def _inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
@@ -59,40 +59,40 @@ class _TwoGenerators(NetworkInpainter):
             hole: (H, W) bool.
         """
 
-    def _draw(
+    def _generate_edges(
         self, grey: npt.NDArray[np.floating], edges: npt.NDArray[np.generic], hole: Mask
     ) -> Plane:
-        """Run the first generator.
+        """Run the edge generator.
 
         Args:
-            grey: (H, W) in [0, 1]; what it holds in the hole is painted over.
+            grey: (H, W) in [0, 1]; its values in the hole are ignored.
             edges: (H, W), 1 on the edges of what is known, 0 elsewhere.
             hole: (H, W) bool.
 
         Returns:
-            (H, W) edges as likely as 1, inside the hole and outside.
+            (H, W) probability of an edge, inside the hole and outside.
         """
         planes = [np.where(hole, _WHITE, grey), edges, hole]
-        drawn = self._networks["edges"].run(np.stack(planes).astype(np.float32)[None])
-        return np.asarray(drawn[0, 0])
+        edge_map = self._networks["edges"].run(np.stack(planes).astype(np.float32)[None])
+        return np.asarray(edge_map[0, 0])
 
-    def _paint(self, rgb: FloatImage, edges: Plane, hole: Mask) -> FloatImage:
-        """Run the second generator.
+    def _generate_colours(self, rgb: FloatImage, edges: Plane, hole: Mask) -> FloatImage:
+        """Run the colour generator.
 
         Args:
-            rgb: (H, W, 3) in [0, 1]; what it holds in the hole is painted over.
+            rgb: (H, W, 3) in [0, 1]; its values in the hole are ignored.
             edges: (H, W) in [0, 1].
             hole: (H, W) bool.
         """
         planes = [np.where(hole[..., None], _WHITE, rgb), edges]
         network = self._networks["fill"]
-        if network.input_shapes[0][1] == _PLANES_WITH_MASK:
+        if network.input_shapes[0][1] == _CHANNELS_WITH_MASK:
             planes.append(hole.astype(np.float32))
         filled = network.run(planes_of(np.dstack(planes)))[0]  # (3, H, W)
         return np.asarray(filled.transpose(1, 2, 0))
 
 
-class EdgeConnectInpainter(_TwoGenerators):
+class EdgeConnectInpainter(_EdgeConnect):
     """The two generators of EdgeConnect, with the fill's colours matched to the hole's border.
 
     Args:
@@ -115,20 +115,20 @@ class EdgeConnectInpainter(_TwoGenerators):
         near = cv2.dilate(hole.view(np.uint8), np.ones((2 * _EDGE_RIM_PX + 1,) * 2, np.uint8)) > 0
         # Nothing of the object may be seen: its outline would be an edge to continue.
         known = find_edges(np.where(hole, pull_push(grey[..., None], ~hole)[..., 0], grey))
-        drawn = self._draw(grey, np.where(near, np.float32(0), known), hole)
-        generated = self._paint(rgb, np.where(hole, drawn, known), hole)
-        return _flatten(_match_border(generated, rgb, hole), rgb, hole)
+        edge_map = self._generate_edges(grey, np.where(near, np.float32(0), known), hole)
+        generated = self._generate_colours(rgb, np.where(hole, edge_map, known), hole)
+        return _continue_planes(_match_border(generated, rgb, hole), rgb, hole)
 
 
-class PublishedEdgeConnectInpainter(_TwoGenerators):
+class PublishedEdgeConnectInpainter(_EdgeConnect):
     """The two generators as published: no colours are matched, that is left to the pipeline."""
 
     def _generate(self, image: RGBImage, hole: Mask) -> FloatImage:
         grey = grey_of(image)
-        drawn = self._draw(grey, canny_edges(grey, ~hole), hole)
+        edge_map = self._generate_edges(grey, canny_edges(grey, ~hole), hole)
         # Neither thresholded nor replaced by the Canny edges outside the hole: the second generator
         # was trained on what the first one draws everywhere.
-        return self._paint(image.astype(np.float32) / np.float32(255), drawn, hole)
+        return self._generate_colours(image.astype(np.float32) / np.float32(255), edge_map, hole)
 
 
 def find_edges(grey: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -177,8 +177,8 @@ def _match_border(generated: FloatImage, rgb: FloatImage, hole: Mask) -> FloatIm
     return generated + pull_push(difference, guide)
 
 
-def _flatten(filled: FloatImage, rgb: FloatImage, hole: Mask) -> FloatImage:
-    """Continue clear sky and plain walls instead of the network's idea of them.
+def _continue_planes(filled: FloatImage, rgb: FloatImage, hole: Mask) -> FloatImage:
+    """Continue clear sky and plain walls as planes instead of taking the network's fill.
 
     Where the surroundings of a hole lie on a plane in each colour, up to a few grey levels, so does
     what is behind the object. The network's fill differs there by a visible tint.
@@ -203,7 +203,7 @@ def _plane_through(rgb: FloatImage, ring: Mask) -> FloatImage | None:
     The plane is fitted to each colour by least absolute deviations (reweighted least squares), so
     that remains of the object on the ring do not tilt it.
     """
-    if np.count_nonzero(ring) < _LEAST_RING:
+    if np.count_nonzero(ring) < _MIN_RING:
         return None
     down, across = np.mgrid[0 : ring.shape[0], 0 : ring.shape[1]].astype(np.float32)
     place = np.stack([np.ones_like(down), down / len(ring), across / len(ring)], axis=-1)
@@ -228,7 +228,7 @@ def _ring(hole: Mask) -> Mask:
 
 
 def _fill_scratches(image: RGBImage, mask: Mask) -> RGBImage:
-    """Fill holes that are thin lines from both their sides instead."""
+    """Fill holes that are thin lines by diffusion instead."""
     depth = cv2.distanceTransform(
         np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
     )[1:-1, 1:-1]

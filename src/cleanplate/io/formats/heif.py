@@ -63,7 +63,7 @@ QUALITY: dict[Codec, int] = {"HEVC": 85, "AV1": 90}
 _PRESET = "ultrafast"  # of x265: a seventh of the time of its default, for files a seventh larger
 
 _TILE_PX = 512  # of the grids that phones write
-_MOST_TILES = 900  # decoders stop at 1000 items
+_MAX_TILES = 900  # decoders stop at 1000 items
 _WRITABLE_MATRICES = (1, 5, 6, 9)  # of ITU-T H.273, those that libheif converts to
 _SUBSAMPLING = {400: "4:0:0", 420: "4:2:0", 422: "4:2:2", 444: "4:4:4"}
 _CODECS: dict[bytes, Codec] = {b"hvc1": "HEVC", b"hev1": "HEVC", b"av01": "AV1"}
@@ -94,7 +94,7 @@ _OF_THE_CODING = frozenset((b"hvcC", b"av1C", b"ispe", b"pixi", b"clap", b"a1op"
 _OF_TILES = frozenset(
     (b"colr", b"pasp", b"clli", b"mdcv", b"cclv", b"amve")
 )  # true of the image too
-_LEAST_HIDDEN_PX = 16  # less is the padding of an encoder that codes whole blocks only
+_MIN_HIDDEN_PX = 16  # less is the padding of an encoder that codes whole blocks only
 _CONVERT = "convert it to JPEG or 16-bit TIFF first"
 
 
@@ -164,7 +164,7 @@ class HeicFormat(ImageFormat):
         )
         pixels, samples = _split(upright, coding)
         notes += _dropped_image_notes(file)
-        if max(height - stored.shape[0], width - stored.shape[1]) >= _LEAST_HIDDEN_PX:
+        if max(height - stored.shape[0], width - stored.shape[1]) >= _MIN_HIDDEN_PX:
             notes += ("what its clean aperture (clap) hides is not carried over",)
         kind = "HEIC" if coding.codec == "HEVC" else "AVIF"
         notes += (f"it is encoded again, as {kind} at quality {QUALITY[coding.codec]}",)
@@ -577,7 +577,7 @@ def _encode_hevc(raster: Raster, coding: Coding) -> bytes:
     if raster.ndim == 3:
         options["chroma"] = coding.chroma
     tiles = -(-raster.shape[0] // _TILE_PX) * -(-raster.shape[1] // _TILE_PX)
-    if coding.is_grid and 1 < tiles <= _MOST_TILES:
+    if coding.is_grid and 1 < tiles <= _MAX_TILES:
         options["tile_size"] = _TILE_PX
     mode = ("RGB" if raster.ndim == 3 else "L") + (f";{coding.bits}" if coding.bits > 8 else "")
     size_wh = (raster.shape[1], raster.shape[0])

@@ -49,7 +49,7 @@ _EOI = b"\xff\xd9"
 _FREQUENCY, _PLACE = np.meshgrid(np.arange(8), np.arange(8), indexing="ij")
 _DCT_8 = np.cos((2 * _PLACE + 1) * _FREQUENCY * np.pi / 16) / 2 * np.where(_FREQUENCY, 1, 0.5**0.5)
 _DCT: Floats = np.kron(_DCT_8, _DCT_8).astype(np.float32)
-_LEAST = np.float32(1e-6)  # share of a sample; less is the error of averaging
+_MIN = np.float32(1e-6)  # share of a sample; less is the error of averaging
 _DC_RANGE, _AC_RANGE = (-1024, 1023), (-1023, 1023)  # of 8-bit samples; T.81, tables F.1 and F.2
 
 
@@ -258,8 +258,8 @@ def _changes(
                 cv2.resize(plane, size_hw[::-1], interpolation=cv2.INTER_AREA)
                 for plane in (weight, samples)
             )
-        weight = np.where(weight < _LEAST, np.float32(0), weight)
-        samples = np.where(weight > 0, samples / np.maximum(weight, _LEAST) - 128, np.float32(0))
+        weight = np.where(weight < _MIN, np.float32(0), weight)
+        samples = np.where(weight > 0, samples / np.maximum(weight, _MIN) - 128, np.float32(0))
         out.append(
             _Change(
                 spans[0][0] * factors[0],

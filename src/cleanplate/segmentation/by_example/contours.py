@@ -20,22 +20,22 @@ from cleanplate.segmentation.by_example.similarity import Template
 from cleanplate.types import Mask
 
 _SIDE_PX = 56.0  # long side of the template as it is searched for
-_LEAST_SIDE_PX = 20.0
+_MIN_SIDE_PX = 20.0
 _PHOTO_SIDE = 720.0  # px; the photo's, at most, when the template is small in it
 _SIZES = tuple(1.1**step for step in range(-7, 8))  # 0.51 to 1.95
-_NOISE = 12.0  # grey levels per px; slopes below it hardly count
+_NOISE = 12.0  # grey levels per px; weaker gradients hardly count
 _BLUR_PX = 1.0
-_MOST_PLACES = 6
-_LEAST_CORRELATION = 0.25  # by chance, the best of a photo's places reaches this
-_EDGE_PX = 3  # how far a template at the same place in all photos may be from there
+_MAX_PLACES = 6
+_MIN_CORRELATION = 0.25  # the best of a photo's places reaches this by chance
+_SEARCH_PX = 3  # search radius of a template at the same place in all photos
 _EDGE_SIDE_PX = 96.0
-_EDGE_DEVIATIONS = 3.3  # of what chance does around there
-_EDGE_AXES = 1.5  # how much more both together may agree than the worse direction
-_LEAST_SLOPES = 8.0  # px; fewer edges are none
+_EDGE_DEVIATIONS = 3.3  # standard deviations above the similarity by chance
+_EDGE_AXES = 1.5  # largest ratio of the overall similarity to that of the worse direction
+_MIN_EDGE_PX = 8.0  # px of edges; with fewer, there is no match
 _PRODUCT = cv2.TM_CCORR
 
 Directions = npt.NDArray[np.float32]
-"""(h, w, 2), the directions of the grey levels' slopes, shorter than 1 where they are faint."""
+"""(h, w, 2), gradient directions, shorter than 1 where the gradient is faint."""
 
 
 def match_edges(template: Template, photo: Luma, *, size: float) -> list[Pose]:
@@ -52,24 +52,24 @@ def match_edges(template: Template, photo: Luma, *, size: float) -> list[Pose]:
         side = min(_SIDE_PX, template.side_px, long_side * _PHOTO_SIDE / max(photo.shape))
         shrink = side / long_side
         height, width = (round(edge * shrink) for edge in photo.shape)
-        if side < _LEAST_SIDE_PX or shrink > 1.5:
+        if side < _MIN_SIDE_PX or shrink > 1.5:
             continue
         own, own_scale = _scaled(template.luma, side / template.side_px)
-        mask = _shares(template.mask, own.shape)
+        mask = _resized_mask(template.mask, own.shape)
         if own.shape[0] > height or own.shape[1] > width:
             continue
         seen, seen_scale = _scaled(photo, shrink)
-        own_slopes = _axes(directions(own)) * mask[..., None]
-        whole = float((own_slopes**2).sum())
-        if whole < _LEAST_SLOPES:
+        template_gradients = _doubled_angles(directions(own)) * mask[..., None]
+        energy = float((template_gradients**2).sum())
+        if energy < _MIN_EDGE_PX:
             continue
-        seen_slopes = _axes(directions(seen))
-        both = cv2.matchTemplate(seen_slopes, own_slopes, _PRODUCT)
-        there = cv2.matchTemplate((seen_slopes**2).sum(axis=2), mask, _PRODUCT)
-        likeness = both / np.sqrt(whole * np.maximum(there, 0.25 * whole))
-        for _ in range(_MOST_PLACES):
+        photo_gradients = _doubled_angles(directions(seen))
+        both = cv2.matchTemplate(photo_gradients, template_gradients, _PRODUCT)
+        there = cv2.matchTemplate((photo_gradients**2).sum(axis=2), mask, _PRODUCT)
+        likeness = both / np.sqrt(energy * np.maximum(there, 0.25 * energy))
+        for _ in range(_MAX_PLACES):
             _, best, _, (x, y) = cv2.minMaxLoc(likeness)
-            if best < _LEAST_CORRELATION:
+            if best < _MIN_CORRELATION:
                 break
             near = max(2, round(0.25 * side))
             likeness[max(0, y - near) : y + near, max(0, x - near) : x + near] = -1
@@ -81,7 +81,7 @@ def match_edges(template: Template, photo: Luma, *, size: float) -> list[Pose]:
     for _, transform, centre, long_side in places:
         if all(math.dist(centre, other) > 0.25 * max(long_side, side) for _, other, side in found):
             found.append((transform, centre, long_side))
-    return [Pose(transform, 0) for transform, _, _ in found[:_MOST_PLACES]]
+    return [Pose(transform, 0) for transform, _, _ in found[:_MAX_PLACES]]
 
 
 def edge_similarity(template: Template, photo: Luma, transform: Transform) -> float:
@@ -98,14 +98,14 @@ def edge_similarity(template: Template, photo: Luma, transform: Transform) -> fl
     size = float(transform[0, 0])
     side = min(_EDGE_SIDE_PX, template.side_px, template.side_px * size)
     own, onto_own = _scaled(template.luma, side / template.side_px)
-    own_slopes = directions(own) * _shares(template.mask, own.shape)[..., None]
-    whole = float((directions(own) * own_slopes).sum())
-    if whole < _LEAST_SLOPES:
+    template_gradients = directions(own) * _resized_mask(template.mask, own.shape)[..., None]
+    energy = float((directions(own) * template_gradients).sum())
+    if energy < _MIN_EDGE_PX:
         return 0.0
     shrink = min(1.0, side / (template.side_px * size))
     small, onto_small = _scaled(photo, shrink)
     height, width = own.shape
-    around = 2 * max(height, width)  # what chance does is seen there
+    around = 2 * max(height, width)  # measures the similarity by chance
     place = onto_small @ transform @ np.linalg.inv(onto_own) @ translation(-around, -around)
     seen = cv2.warpPerspective(
         small,
@@ -114,28 +114,28 @@ def edge_similarity(template: Template, photo: Luma, transform: Transform) -> fl
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REFLECT_101,
     )
-    seen_slopes = directions(np.asarray(seen, np.uint8))
-    likeness = cv2.matchTemplate(seen_slopes, own_slopes, _PRODUCT) / whole
-    near = slice(around - _EDGE_PX, around + _EDGE_PX + 1)
+    photo_gradients = directions(np.asarray(seen, np.uint8))
+    likeness = cv2.matchTemplate(photo_gradients, template_gradients, _PRODUCT) / energy
+    near = slice(around - _SEARCH_PX, around + _SEARCH_PX + 1)
     best = np.unravel_index(int(likeness[near, near].argmax()), likeness[near, near].shape)
-    down, across = (around - _EDGE_PX + int(step) for step in best)
+    down, across = (around - _SEARCH_PX + int(step) for step in best)
     here = float(likeness[down, across])
     rows = slice(around - height // 2, around + height // 2 + 1)
     columns = slice(around - width // 2, around + width // 2 + 1)
     likeness[rows, columns] = 0
     if here < _EDGE_DEVIATIONS * float(likeness.std()):
         return 0.0
-    # Waves and horizons run alike in many photos: both directions have to agree.
-    part = seen_slopes[down : down + height, across : across + width]
-    wholes = (directions(own) * own_slopes).sum(axis=(0, 1))
-    axes = (part * own_slopes).sum(axis=(0, 1)) / np.maximum(wholes, 1e-6)
+    # Waves and horizons look similar in many photos: both directions must match.
+    part = photo_gradients[down : down + height, across : across + width]
+    energies = (directions(own) * template_gradients).sum(axis=(0, 1))
+    axes = (part * template_gradients).sum(axis=(0, 1)) / np.maximum(energies, 1e-6)
     return max(0.0, min(here, _EDGE_AXES * float(axes.min()), 1.0))
 
 
 def edge_length(template: Template) -> float:
     """Return the number of edge px of a template at its search size."""
     own, _ = _scaled(template.luma, min(1.0, _SIDE_PX / template.side_px))
-    squares = directions(own) ** 2 * _shares(template.mask, own.shape)[..., None]
+    squares = directions(own) ** 2 * _resized_mask(template.mask, own.shape)[..., None]
     return float(squares.sum())
 
 
@@ -148,9 +148,9 @@ def directions(luma: Luma) -> Directions:
     return np.dstack([across / length, down / length])
 
 
-def _axes(slopes: Directions) -> Directions:
+def _doubled_angles(gradients: Directions) -> Directions:
     """Return directions with doubled angles: opposite gradients are equal."""
-    across, down = slopes[..., 0], slopes[..., 1]
+    across, down = gradients[..., 0], gradients[..., 1]
     length = np.maximum(np.hypot(across, down), 1e-6)
     return np.dstack([(across**2 - down**2) / length, 2 * across * down / length])
 
@@ -164,6 +164,6 @@ def _scaled(luma: Luma, scale: float) -> tuple[Luma, Transform]:
     return scaled, scaling(size_wh[0] / width, size_wh[1] / height)
 
 
-def _shares(mask: Mask, size_hw: tuple[int, ...]) -> npt.NDArray[np.float32]:
+def _resized_mask(mask: Mask, size_hw: tuple[int, ...]) -> npt.NDArray[np.float32]:
     shares = cv2.resize(mask.astype(np.float32), size_hw[1::-1], interpolation=cv2.INTER_AREA)
     return np.asarray(shares, np.float32)

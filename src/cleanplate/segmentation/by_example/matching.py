@@ -18,22 +18,22 @@ import numpy.typing as npt
 from cleanplate.ops import Luma, Transform, is_plausible, transform_points
 from cleanplate.types import Mask
 
-_LEAST_PICTURE_PX = 8  # sides; smaller images have no features
-_FARTHEST = 0.8  # between unit vectors; RootSIFT pairs that are right are mostly below 0.6
-_RATIO = 0.88  # of the distances to the nearest and second nearest; poses sort out the rest
-_MOST_MATCHES = 1200  # the most distinctive ones; votes are counted between all pairs
-_SAME_DETAIL_PX = 8.0  # nearer features do not compete in the ratio test
+_MIN_IMAGE_PX = 8  # sides; smaller images have no features
+_MAX_DISTANCE = 0.8  # between unit vectors; correct RootSIFT matches are mostly below 0.6
+_RATIO = 0.88  # of the distances to the nearest and second nearest; poses reject the rest
+_MAX_MATCHES = 1200  # the most distinctive ones; votes are counted between all pairs
+_SAME_KEYPOINT_PX = 8.0  # nearer features do not compete in the ratio test
 _CHUNK = 2048  # features compared at once
 
 # A match votes for the pose that its two features' places, sizes and directions give. These are off
 # by some 15 % and 10 degrees, so another match may miss by a share of its distance.
 _VOTE_PX, _VOTE_SHARE = 4.0, 0.2
 _VOTE_LOG_SCALE, _VOTE_ANGLE = 0.5, 0.5  # log ratio, rad
-_LEAST_SUPPORT = 3  # matches at different details; the grey levels have to agree besides
-_FULL_SUPPORT = 12  # from so many on, perspective can be distinguished from noise
-_MOST_TRIES = 40  # poses tried in one photo
-_WITHIN_SHARE = 0.02  # of the object's diagonal: error of a match that agrees with a pose
-_WITHIN_LEAST_PX = 2.0
+_MIN_SUPPORT = 3  # matches at distinct keypoints; the grey levels must agree as well
+_FULL_SUPPORT = 12  # number from which perspective can be distinguished from noise
+_MAX_TRIES = 40  # poses tried in one photo
+_INLIER_SHARE = 0.02  # of the object's diagonal: largest error of an inlier
+_INLIER_MIN_PX = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +80,7 @@ def find_features(luma: Luma, *, most: int, mask: Mask | None = None) -> Feature
     """
     keypoints: Sequence[cv2.KeyPoint] = ()
     vectors = None
-    if min(luma.shape) >= _LEAST_PICTURE_PX:
+    if min(luma.shape) >= _MIN_IMAGE_PX:
         detector: Any = cv2.SIFT_create(nfeatures=most)  # type: ignore[attr-defined]  # a stub's gap
         where = None if mask is None else mask.astype(np.uint8)
         keypoints, vectors = detector.detectAndCompute(luma, where)
@@ -110,34 +110,34 @@ def match_features(own: Features, others: Features, photo: Features) -> Matches:
     columns: list[npt.NDArray[np.intp]] = []
     ratios: list[npt.NDArray[np.float32]] = []
     if not len(own):
-        return Matches(own, _taken(photo, np.zeros(0, np.intp)))
+        return Matches(own, _take(photo, np.zeros(0, np.intp)))
     apart = own.xy[:, None] - own.xy[None]
-    same = (apart**2).sum(axis=2) < _SAME_DETAIL_PX**2
+    same = (apart**2).sum(axis=2) < _SAME_KEYPOINT_PX**2
     for start in range(0, len(photo), _CHUNK):
         vectors = photo.vectors[start : start + _CHUNK]
-        alike = vectors @ own.vectors.T
-        best = alike.argmax(axis=1)
-        nearest = alike[np.arange(len(best)), best]
-        near = np.flatnonzero(nearest > 1 - _FARTHEST**2 / 2)
+        similarity = vectors @ own.vectors.T
+        best = similarity.argmax(axis=1)
+        nearest = similarity[np.arange(len(best)), best]
+        near = np.flatnonzero(nearest > 1 - _MAX_DISTANCE**2 / 2)
         if not near.size:
             continue
         best, nearest = best[near], nearest[near]
-        rival = np.where(same[best], -1.0, alike[near]).max(axis=1)
+        second = np.where(same[best], -1.0, similarity[near]).max(axis=1)
         if len(others):
-            rival = np.maximum(rival, (vectors[near] @ others.vectors.T).max(axis=1))
-        ratio = np.sqrt(np.maximum(1 - nearest, 1e-6) / np.maximum(1 - rival, 1e-6))
-        telling = ratio < _RATIO
-        rows.append(near[telling] + start)
-        columns.append(best[telling])
-        ratios.append(ratio[telling])
+            second = np.maximum(second, (vectors[near] @ others.vectors.T).max(axis=1))
+        ratio = np.sqrt(np.maximum(1 - nearest, 1e-6) / np.maximum(1 - second, 1e-6))
+        distinctive = ratio < _RATIO
+        rows.append(near[distinctive] + start)
+        columns.append(best[distinctive])
+        ratios.append(ratio[distinctive])
     if not rows:
-        return Matches(_taken(own, np.zeros(0, np.intp)), _taken(photo, np.zeros(0, np.intp)))
-    order = np.argsort(np.concatenate(ratios), kind="stable")[:_MOST_MATCHES]
+        return Matches(_take(own, np.zeros(0, np.intp)), _take(photo, np.zeros(0, np.intp)))
+    order = np.argsort(np.concatenate(ratios), kind="stable")[:_MAX_MATCHES]
     row, column = np.concatenate(rows)[order], np.concatenate(columns)[order]
-    return Matches(_taken(own, column), _taken(photo, row))
+    return Matches(_take(own, column), _take(photo, row))
 
 
-def _taken(features: Features, index: npt.NDArray[np.intp]) -> Features:
+def _take(features: Features, index: npt.NDArray[np.intp]) -> Features:
     return Features(
         features.xy[index], features.size_px[index], features.angle[index], features.vectors[index]
     )
@@ -150,15 +150,15 @@ def find_poses(matches: Matches, outline: npt.NDArray[np.float64]) -> Iterator[P
         matches: of its features.
         outline: (K, 2) corners of a convex polygon around it, in its own px.
     """
-    if len(matches.own) < _LEAST_SUPPORT:
+    if len(matches.own) < _MIN_SUPPORT:
         return
     votes = _votes(matches)
     free = np.ones(len(matches.own), np.bool_)
     diagonal = float(np.hypot(*np.ptp(outline, axis=0)))
-    for _ in range(_MOST_TRIES):
+    for _ in range(_MAX_TRIES):
         support = (votes & free).sum(axis=1) * free
         seed = int(support.argmax())
-        if support[seed] < _LEAST_SUPPORT:
+        if support[seed] < _MIN_SUPPORT:
             return
         chosen = votes[seed] & free
         pose = _fit(matches, chosen, free, diagonal)
@@ -182,19 +182,19 @@ def _votes(matches: Matches) -> npt.NDArray[np.bool_]:
     """Return (M, M): whether the pose of match i explains match j."""
     own, seen = matches.own, matches.seen
     scale = seen.size_px / own.size_px
-    turn = seen.angle - own.angle
-    cos, sin = scale * np.cos(turn), scale * np.sin(turn)
+    rotation = seen.angle - own.angle
+    cos, sin = scale * np.cos(rotation), scale * np.sin(rotation)
     across = own.xy[None, :, 0] - own.xy[:, None, 0]
     down = own.xy[None, :, 1] - own.xy[:, None, 1]
     x = cos[:, None] * across - sin[:, None] * down + seen.xy[:, None, 0] - seen.xy[None, :, 0]
     y = sin[:, None] * across + cos[:, None] * down + seen.xy[:, None, 1] - seen.xy[None, :, 1]
     reach = scale[:, None] * (_VOTE_PX + _VOTE_SHARE * np.hypot(across, down))
     log_scale = np.log(scale)
-    turned = np.abs((turn[None] - turn[:, None] + np.pi) % (2 * np.pi) - np.pi)
+    rotation_error = np.abs((rotation[None] - rotation[:, None] + np.pi) % (2 * np.pi) - np.pi)
     return np.asarray(
         (x * x + y * y < reach * reach)
         & (np.abs(log_scale[None] - log_scale[:, None]) < _VOTE_LOG_SCALE)
-        & (turned < _VOTE_ANGLE)
+        & (rotation_error < _VOTE_ANGLE)
     )
 
 
@@ -204,40 +204,40 @@ def _fit(
     """Return the pose that fits some matches best, or None if too few agree with any."""
     own, seen = matches.own.xy, matches.seen.xy
     scale = float(np.median(matches.seen.size_px[chosen] / matches.own.size_px[chosen]))
-    within_px = max(_WITHIN_LEAST_PX, _WITHIN_SHARE * diagonal * scale)
+    inlier_px = max(_INLIER_MIN_PX, _INLIER_SHARE * diagonal * scale)
     similar, _ = cv2.estimateAffinePartial2D(
-        own[chosen], seen[chosen], method=cv2.RANSAC, ransacReprojThreshold=1.5 * within_px
+        own[chosen], seen[chosen], method=cv2.RANSAC, ransacReprojThreshold=1.5 * inlier_px
     )
     if similar is None:
         return None
     transform = np.vstack([similar, [0, 0, 1]])
-    agree = free & (_error(transform, own, seen) < 2.5 * within_px)
-    if _details(own[agree]) >= 6:
+    agree = free & (_error(transform, own, seen) < 2.5 * inlier_px)
+    if _distinct_keypoints(own[agree]) >= 6:
         affine, _ = cv2.estimateAffine2D(
-            own[agree], seen[agree], method=cv2.USAC_MAGSAC, ransacReprojThreshold=within_px
+            own[agree], seen[agree], method=cv2.USAC_MAGSAC, ransacReprojThreshold=inlier_px
         )
         if affine is not None:
-            transform, agree = _better(
-                np.vstack([affine, [0, 0, 1]]), transform, matches, free, within_px
+            transform, agree = _best_of(
+                np.vstack([affine, [0, 0, 1]]), transform, matches, free, inlier_px
             )
-    if _details(own[agree]) >= _FULL_SUPPORT:
-        plane, _ = cv2.findHomography(own[agree], seen[agree], cv2.USAC_MAGSAC, within_px)
+    if _distinct_keypoints(own[agree]) >= _FULL_SUPPORT:
+        plane, _ = cv2.findHomography(own[agree], seen[agree], cv2.USAC_MAGSAC, inlier_px)
         if plane is not None and abs(plane[2, 2]) > 1e-9:
-            transform, agree = _better(plane / plane[2, 2], transform, matches, free, within_px)
-    agree = free & (_error(transform, own, seen) < within_px)
-    support = _details(own[agree])
-    return Pose(np.asarray(transform, np.float64), support) if support >= _LEAST_SUPPORT else None
+            transform, agree = _best_of(plane / plane[2, 2], transform, matches, free, inlier_px)
+    agree = free & (_error(transform, own, seen) < inlier_px)
+    support = _distinct_keypoints(own[agree])
+    return Pose(np.asarray(transform, np.float64), support) if support >= _MIN_SUPPORT else None
 
 
-def _better(
-    new: Transform, old: Transform, matches: Matches, free: npt.NDArray[np.bool_], within_px: float
+def _best_of(
+    new: Transform, old: Transform, matches: Matches, free: npt.NDArray[np.bool_], inlier_px: float
 ) -> tuple[Transform, npt.NDArray[np.bool_]]:
     """Return the transform with more inliers of two, and those inliers."""
     own, seen = matches.own.xy, matches.seen.xy
     errors = [_error(one, own, seen) for one in (new, old)]
-    counts = [np.count_nonzero(free & (error < within_px)) for error in errors]
+    counts = [np.count_nonzero(free & (error < inlier_px)) for error in errors]
     best = 0 if counts[0] >= counts[1] else 1
-    return (new, old)[best], free & (errors[best] < 2 * within_px)
+    return (new, old)[best], free & (errors[best] < 2 * inlier_px)
 
 
 def _error(
@@ -246,6 +246,6 @@ def _error(
     return np.asarray(np.hypot(*(transform_points(transform, own) - seen).T))
 
 
-def _details(xy: npt.NDArray[np.float32]) -> int:
+def _distinct_keypoints(xy: npt.NDArray[np.float32]) -> int:
     """Return the number of distinct keypoint positions: one may have several orientations."""
     return len(np.unique(np.round(xy / 2), axis=0))

@@ -44,27 +44,27 @@ _PHOTO_SIDE = 2400  # px; larger photos are searched at this long side
 _PHOTO_FEATURES = 16_000
 _TEMPLATE_SIDE = 480.0  # px; long side of the object as it is searched for
 _TEMPLATE_FEATURES = 1500
-_LEAST_FEATURES = 6
+_MIN_FEATURES = 6
 _OTHER_FEATURES = 3000  # of the example around the object
 _CONTEXT_SHARE = 0.08  # of the object's side, kept around it
-_LEAST_SIDE_PX = 12
+_MIN_SIDE_PX = 12
 _FULL_SUPPORT = 12
-_OVERLAP = 0.4  # share of an object that another, surer one may take from it
-_VISIBLE = 0.4  # share of the object that must be inside the photo
+_MAX_OVERLAP = 0.4  # share of an object that one with a higher score may take
+_MIN_VISIBLE = 0.4  # share of the object that must be inside the photo
 
-# Agreement from which on it is the object, by method; benchmarks/example.py measures.
+# Agreement from which it is the object, by method; measured by benchmarks/example.py.
 # Other objects reach 0.25 for feature matches.
-_HOPEFUL = 0.25  # what alignment may improve
-_MOST_MOVED, _MOST_MOVED_THERE = 0.15, 0.03  # share of the side; there: at the same place
+_WORTH_ALIGNING = 0.25  # agreement from which alignment is tried
+_MAX_MOVED, _MAX_MOVED_SAME_PLACE = 0.15, 0.03  # share of the side; at the same place
 _AGREE = 0.40
-_AGREE_FEW, _SOME_SUPPORT = 0.50, 5  # with fewer details than this
-_AGREE_THERE = 0.60  # at the same place; other objects reach 0.53
+_AGREE_WITH_FEW_MATCHES, _SOME_SUPPORT = 0.50, 5  # with fewer feature matches than this
+_AGREE_SAME_PLACE = 0.60  # at the same place; other objects reach 0.53
 _EDGES_MATCH = 0.45  # of edges at the same place; other objects reach 0.3
 _COLOURS_MATCH = 0.72  # of a plain object; a smaller one inside it reaches 0.67, others 0.05
-_FEW_FEATURES = 40  # details of an object below which contours are tried
-_SAME_SHAPE = 0.01  # by which the ratio of the sides may differ from the example's
+_FEW_FEATURES = 40  # features of an object below which contours are tried
+_SHAPE_TOLERANCE = 0.01  # by which the ratio of the sides may differ from the example's
 _SCORE_PER_AGREEMENT = 1.25  # 0.8 is what the same object reaches in another photo
-_LEAST_SLOPES = 20.0  # px of edges in an object without details
+_MIN_EDGE_PX = 20.0  # px of edges in an object without features
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,7 +131,7 @@ class ExampleSegmenter:
         """Return where the object is in a photo, by falling area; see `Segmenter.segment`.
 
         The score is the share of the object that agrees with the photo, 1 where four fifths of it
-        do: noise and the edge never agree. From 0.5 on it is the object, possibly half occluded.
+        do: noise and the edge never agree. From 0.5 it is the object, possibly half occluded.
         """
         check_image(image)
         for label in labels:
@@ -145,7 +145,7 @@ class ExampleSegmenter:
         features = find_features(view, most=_PHOTO_FEATURES)
         found: list[_Place] = []
         for example in self._examples:
-            found += _by_details(example, luma, features, onto_view)
+            found += _by_features(example, luma, features, onto_view)
             found += _at_same_place(example, photo, luma)
             if len(example.features) < _FEW_FEATURES:
                 found += _by_contours(example, photo, luma)
@@ -158,10 +158,10 @@ def _prepare(image: RGBImage, mask: Mask) -> _Example:
         raise InputError("the example's mask is empty; mark the object in white")
     tight = bounding_box(mask)
     side = max(tight[2] - tight[0], tight[3] - tight[1])
-    if side < _LEAST_SIDE_PX:
+    if side < _MIN_SIDE_PX:
         raise InputError(
             f"the marked object is {tight[2] - tight[0]} x {tight[3] - tight[1]} px, too small to "
-            f"be recognised; mark one of at least {_LEAST_SIDE_PX} px"
+            f"be recognised; mark one of at least {_MIN_SIDE_PX} px"
         )
     luma = np.asarray(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY), np.uint8)
     left, top, right, bottom = bounding_box(mask, pad_px=4 + round(_CONTEXT_SHARE * side))
@@ -183,7 +183,7 @@ def _prepare(image: RGBImage, mask: Mask) -> _Example:
         np.ascontiguousarray(image[top:bottom, left:right]), size_wh, interpolation=cv2.INTER_AREA
     )
     template = Template(small, np.asarray(colour, np.uint8), small_mask, convex_outline(small_mask))
-    if len(features) < _LEAST_FEATURES and edge_length(template) < _LEAST_SLOPES:
+    if len(features) < _MIN_FEATURES and edge_length(template) < _MIN_EDGE_PX:
         raise InputError(
             "the marked object has too little texture to be recognised; mark one with a pattern or "
             "an outline, or give --mask if it is at the same place in every photo"
@@ -210,7 +210,7 @@ def _view(luma: Luma) -> tuple[Luma, Transform]:
     return np.asarray(small, np.uint8), scaling(size_wh[0] / width, size_wh[1] / height)
 
 
-def _by_details(
+def _by_features(
     example: _Example, luma: Luma, features: Features, onto_view: Transform
 ) -> Iterator["_Place"]:
     """Yield poses supported by many feature matches."""
@@ -220,7 +220,9 @@ def _by_details(
         transform = from_view @ pose.transform
         perspective = pose.support >= _FULL_SUPPORT
         place = _aligned(example, luma, transform / transform[2, 2], perspective=perspective)
-        if place.agreement >= (_AGREE if pose.support >= _SOME_SUPPORT else _AGREE_FEW):
+        if place.agreement >= (
+            _AGREE if pose.support >= _SOME_SUPPORT else _AGREE_WITH_FEW_MATCHES
+        ):
             yield place
 
 
@@ -228,20 +230,20 @@ def _at_same_place(example: _Example, photo: RGBImage, luma: Luma) -> Iterator["
     """Yield the position of the example, if the object is there: a stamp, a watermark."""
     (height, width), (own_height, own_width) = luma.shape, example.size_hw
     across, down = width / own_width, height / own_height
-    if abs(across - down) > _SAME_SHAPE * max(across, down):
+    if abs(across - down) > _SHAPE_TOLERANCE * max(across, down):
         return
     template = example.template
     transform = scaling(across, down) @ np.linalg.inv(example.onto_template)
-    place = _aligned(example, luma, transform, perspective=False, most_share=_MOST_MOVED_THERE)
-    steady = edge_similarity(template, luma, transform)
-    if place.agreement >= max(_AGREE_THERE, steady):
+    place = _aligned(example, luma, transform, perspective=False, max_share=_MAX_MOVED_SAME_PLACE)
+    edges = edge_similarity(template, luma, transform)
+    if place.agreement >= max(_AGREE_SAME_PLACE, edges):
         yield place
         return
     colours = colour_similarity(template, photo, transform)
     if colours >= _COLOURS_MATCH:
-        yield _Place(example, transform, max(steady, colours / _SCORE_PER_AGREEMENT))
-    elif steady >= _EDGES_MATCH:
-        yield _Place(example, transform, steady)
+        yield _Place(example, transform, max(edges, colours / _SCORE_PER_AGREEMENT))
+    elif edges >= _EDGES_MATCH:
+        yield _Place(example, transform, edges)
 
 
 def _by_contours(example: _Example, photo: RGBImage, luma: Luma) -> Iterator["_Place"]:
@@ -251,7 +253,7 @@ def _by_contours(example: _Example, photo: RGBImage, luma: Luma) -> Iterator["_P
         colours = colour_similarity(example.template, photo, place.transform)
         if (
             colours >= _COLOURS_MATCH
-            and visible_fraction(example.template, luma.shape, place.transform) >= _VISIBLE
+            and visible_fraction(example.template, luma.shape, place.transform) >= _MIN_VISIBLE
         ):
             yield _Place(example, place.transform, colours / _SCORE_PER_AGREEMENT)
 
@@ -271,34 +273,34 @@ def _aligned(
     transform: Transform,
     *,
     perspective: bool,
-    most_share: float = _MOST_MOVED,
+    max_share: float = _MAX_MOVED,
 ) -> _Place:
     """Return an aligned candidate; its agreement is 0 if most of it is outside the photo."""
     template = example.template
     found = agreement(template, luma, transform)
-    if found > _HOPEFUL:
+    if found > _WORTH_ALIGNING:
         moved = align(template, luma, transform, perspective=perspective)
         again = agreement(template, luma, moved)
         before, after = (transform_points(one, template.outline) for one in (transform, moved))
         farthest = float(np.hypot(*(after - before).T).max())
-        if again > found and farthest <= most_share * float(np.ptp(before, axis=0).max()):
+        if again > found and farthest <= max_share * float(np.ptp(before, axis=0).max()):
             transform, found = moved, again
-    if visible_fraction(template, luma.shape, transform) < _VISIBLE:
+    if visible_fraction(template, luma.shape, transform) < _MIN_VISIBLE:
         found = 0.0
     return _Place(example, transform, found)
 
 
 def _instances(places: Collection[_Place], label: str, size_hw: tuple[int, int]) -> list[Instance]:
     """Return non-overlapping objects; overlaps go to the higher score."""
-    taken = np.zeros(size_hw, np.bool_)
+    occupied = np.zeros(size_hw, np.bool_)
     found: list[tuple[float, Box, Mask]] = []
     outlines = [(place, outlined) for place in places if (outlined := _outlined(place, size_hw))]
-    # Of about equally sure ones the larger comes first: plain objects have corners like themselves.
+    # Of about equal scores the larger comes first: a plain object's corners look like the object.
     outlines.sort(key=lambda pair: (-round(pair[0].agreement * 5), -np.count_nonzero(pair[1][1])))
     for place, ((left, top, right, bottom), mask) in outlines:
-        region = taken[top:bottom, left:right]
+        region = occupied[top:bottom, left:right]
         own = mask & ~region
-        if np.count_nonzero(own) < (1 - _OVERLAP) * np.count_nonzero(mask):
+        if np.count_nonzero(own) < (1 - _MAX_OVERLAP) * np.count_nonzero(mask):
             continue
         region |= own
         x0, y0, x1, y1 = bounding_box(own)

@@ -27,19 +27,19 @@ from cleanplate.ops import (
 from cleanplate.types import Mask, RGBImage
 
 _SIDE_PX = 160.0  # long side at which to compare; the photo's own if it is smaller there
-_LEAST_SIDE_PX = 20.0
+_MIN_SIDE_PX = 20.0
 _WINDOW_SHARE = 0.06  # of that side: half a window's
-_NOISE = 5.0  # grey levels; smaller contrast is none
-_FULL_CONTRAST = 20.0  # grey levels of deviation in a window from which on it counts fully
+_NOISE = 5.0  # grey levels; weaker contrast hardly counts
+_FULL_CONTRAST = 20.0  # grey levels of deviation from which a window counts fully
 
 # Of the colours of a plain template.
-_MOST_GAIN = 1.4  # of brightness, between two photos of it
+_MAX_GAIN = 1.4  # of brightness between two photos of it
 _SAME_COLOUR = 14.0  # in CIELAB
 _RING_PX = (2.0, 5.0)  # around it
-_LEAST_AREA_PX = 40
+_MIN_AREA_PX = 40
 
 _STEPS = 40  # of the alignment
-_LEAST_GAIN = 1e-4  # of the correlation; smaller steps end the alignment
+_MIN_GAIN = 1e-4  # of the correlation; smaller steps end the alignment
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,30 +127,30 @@ def colour_similarity(template: Template, photo: RGBImage, transform: Transform)
     onto = transform @ np.linalg.inv(_shrunk(template, size_wh))
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     white = np.full(photo.shape[:2], 255, np.uint8)
-    there = cv2.warpPerspective(white, onto, size_wh, flags=flags) == 255
+    is_inside = cv2.warpPerspective(white, onto, size_wh, flags=flags) == 255
     seen = cv2.warpPerspective(photo, onto, size_wh, flags=flags)
     own = cv2.resize(template.colour, size_wh, interpolation=cv2.INTER_AREA)
     covered = cv2.resize(template.mask.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA)
     away, nearest = cv2.distanceTransformWithLabels(
         (covered < 1).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    inside = (away == 0) & there
-    outside = (away >= _RING_PX[0]) & (away <= _RING_PX[1]) & there
-    if np.count_nonzero(inside) < _LEAST_AREA_PX or not outside.any():
+    inside = (away == 0) & is_inside
+    outside = (away >= _RING_PX[0]) & (away <= _RING_PX[1]) & is_inside
+    if np.count_nonzero(inside) < _MIN_AREA_PX or not outside.any():
         return 0.0
     own_colours, seen_colours = (
         np.asarray(cv2.GaussianBlur(one, (0, 0), 1.0), np.float32) / 255 for one in (own, seen)
     )
     gain = float(own_colours[inside].mean() / max(float(seen_colours[inside].mean()), 0.01))
-    seen_colours = np.minimum(seen_colours * min(max(gain, 1 / _MOST_GAIN), _MOST_GAIN), 1)
+    seen_colours = np.minimum(seen_colours * min(max(gain, 1 / _MAX_GAIN), _MAX_GAIN), 1)
     lab = cv2.cvtColor(own_colours, cv2.COLOR_RGB2LAB)
     seen_lab = cv2.cvtColor(seen_colours.astype(np.float32), cv2.COLOR_RGB2LAB)
     # Around it, the photo is compared with the template's colour at the nearest position.
     colours = np.zeros((int(nearest.max()) + 1, 3), np.float32)
     colours[nearest[away == 0]] = lab[away == 0]
-    gaps = np.linalg.norm(seen_lab - colours[nearest], axis=2)
-    same = float((gaps[inside] < _SAME_COLOUR).mean())
-    other = float((gaps[outside] > _SAME_COLOUR).mean())
+    colour_distances = np.linalg.norm(seen_lab - colours[nearest], axis=2)
+    same = float((colour_distances[inside] < _SAME_COLOUR).mean())
+    other = float((colour_distances[outside] > _SAME_COLOUR).mean())
     return same * other
 
 
@@ -163,7 +163,7 @@ def align(template: Template, photo: Luma, transform: Transform, *, perspective:
         transform: from the template's px to the photo's, some px off at most.
         perspective: whether to change that too, or the affine part only.
     """
-    near = _near(template, photo, transform)
+    near = _crop_photo(template, photo, transform)
     if near is None:
         return transform
     part, onto_part, scale = near  # photo px -> part px
@@ -188,7 +188,7 @@ def align(template: Template, photo: Luma, transform: Transform, *, perspective:
             part,
             start_warp,
             motion,
-            (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _STEPS, _LEAST_GAIN),
+            (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _STEPS, _MIN_GAIN),
             mask,
             5,
         )
@@ -201,14 +201,14 @@ def align(template: Template, photo: Luma, transform: Transform, *, perspective:
 
 
 def _pair(template: Template, photo: Luma, transform: Transform) -> _Pair | None:
-    near = _near(template, photo, transform)
+    near = _crop_photo(template, photo, transform)
     if near is None:
         return None
     part, onto_part, scale = near
     size_wh = _scaled_wh(template, scale)
     onto = onto_part @ transform @ np.linalg.inv(_shrunk(template, size_wh))
     seen = cv2.warpPerspective(part, onto, size_wh, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    there = cv2.warpPerspective(
+    is_inside = cv2.warpPerspective(
         np.full(part.shape, 255, np.uint8),
         onto,
         size_wh,
@@ -221,10 +221,10 @@ def _pair(template: Template, photo: Luma, transform: Transform) -> _Pair | None
     )
     radius = max(2, round(_WINDOW_SHARE * template.side_px * scale))
     blurred = (cv2.GaussianBlur(one, (0, 0), 0.8).astype(np.float32) for one in (own, seen))
-    return _Pair(next(blurred), mask & (there > 0), next(blurred), radius)
+    return _Pair(next(blurred), mask & (is_inside > 0), next(blurred), radius)
 
 
-def _near(
+def _crop_photo(
     template: Template, photo: Luma, transform: Transform
 ) -> tuple[Luma, Transform, float] | None:
     """Return the part of the photo covered by a template, at about the size at which to compare.
@@ -242,7 +242,7 @@ def _near(
     if right - left < 4 or bottom - top < 4:
         return None
     size = scale_of(transform, template.outline)  # photo px per px of the template
-    side_px = min(_SIDE_PX, template.side_px, max(template.side_px * size, _LEAST_SIDE_PX))
+    side_px = min(_SIDE_PX, template.side_px, max(template.side_px * size, _MIN_SIDE_PX))
     scale = side_px / template.side_px
     part = photo[top:bottom, left:right]
     onto_part = translation(-left, -top)

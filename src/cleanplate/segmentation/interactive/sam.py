@@ -1,4 +1,4 @@
-"""Segment Anything, the first and the second: one network for the photo, one for each prompt.
+"""Segment Anything 1 and 2: an image encoder, and a decoder of prompts to masks.
 
 References:
     Kirillov et al., Segment Anything, ICCV 2023, arXiv:2304.02643.
@@ -24,16 +24,16 @@ Logits = npt.NDArray[np.float32]
 Scores = npt.NDArray[np.float32]
 """(4,) float32, the IoU that the network expects of each of the masks."""
 
-_SIDE = 1024  # px; both sides of what the networks see
-_BESIDE, _ON, _TOP_LEFT, _BOTTOM_RIGHT, _NO_POINT = 0, 1, 2, 3, -1  # labels of points
-# A mask is stable if it hardly changes when the logit that divides inside from outside does; from
-# the published configuration of SAM 2.
+_SIDE = 1024  # px; side of the networks' square input
+_NEGATIVE, _POSITIVE, _TOP_LEFT, _BOTTOM_RIGHT, _PADDING = 0, 1, 2, 3, -1  # labels of points
+# A mask is stable if it hardly changes with the threshold of its logits; values of the published
+# configuration of SAM 2.
 _STABILITY_SHIFT = 0.05
-_LEAST_STABILITY = 0.98
+_MIN_STABILITY = 0.98
 
 
 class SamPrompter:
-    """SAM and its smaller copies: the photo keeps its shape in a square padded with zeros.
+    """SAM and its smaller versions: the photo keeps its aspect ratio in a square padded with zeros.
 
     Args:
         name: a registered model of this architecture.
@@ -60,25 +60,25 @@ class SamPrompter:
         return self._image.provider
 
     def set_image(self, image: RGBImage) -> Prepared:
-        """Run the network that sees the photo; see `InteractiveSegmenter.set_image`."""
+        """Run the image encoder; see `InteractiveSegmenter.set_image`."""
         check_image(image)
         size_hw = image.shape[0], image.shape[1]
-        height, width = self._seen_hw(size_hw)
+        height, width = self._resized_hw(size_hw)
         # Pillow's linear filter widens when it shrinks, as the published pre-processing does.
         scaled = Image.fromarray(np.ascontiguousarray(image)).resize(
             (width, height), Image.Resampling.BILINEAR
         )
-        seen = np.zeros((1, 3, _SIDE, _SIDE), np.float32)
-        seen[:, :, :height, :width] = to_tensor(
+        resized = np.zeros((1, 3, _SIDE, _SIDE), np.float32)
+        resized[:, :, :height, :width] = to_tensor(
             np.asarray(scaled), self._given.mean, self._given.std
         )
-        features = self._image.run_all(seen)
+        features = self._image.run_all(resized)
         return Prepared(self._name, size_hw, tuple(features))
 
     def predict(
         self, prepared: Prepared, *, points: Sequence[Point] = (), box_xyxy: Box | None = None
     ) -> Outline:
-        """Run the network that sees the prompt; see `InteractiveSegmenter.predict`."""
+        """Run the prompt encoder and mask decoder; see `InteractiveSegmenter.predict`."""
         logits, score = self.logits(prepared, points=points, box_xyxy=box_xyxy)
         return Outline(logits > 0, score)
 
@@ -98,64 +98,64 @@ class SamPrompter:
                 "again"
             )
         check_prompts(prepared, points, box_xyxy)
-        places, labels = self._encode(prepared.size_hw, points, box_xyxy)
-        masks, scores = self._prompt.run_all(*prepared.features, places[None], labels[None])
-        is_vague = box_xyxy is None and len(points) == 1
-        chosen = self._choose(masks[0], scores[0], is_vague=is_vague)
+        coordinates, labels = self._encode(prepared.size_hw, points, box_xyxy)
+        masks, scores = self._prompt.run_all(*prepared.features, coordinates[None], labels[None])
+        is_ambiguous = box_xyxy is None and len(points) == 1
+        chosen = self._choose(masks[0], scores[0], is_ambiguous=is_ambiguous)
         score = float(np.clip(scores[0, chosen], 0, 1))
         return self._at_full_size(masks[0, chosen], prepared.size_hw), score
 
-    def _seen_hw(self, size_hw: tuple[int, int]) -> tuple[int, int]:
-        """Return the size in px at which a photo is seen."""
+    def _resized_hw(self, size_hw: tuple[int, int]) -> tuple[int, int]:
+        """Return the size in px to which a photo is resized."""
         scale = _SIDE / max(size_hw)
         # At least 1 px: the published code cannot use photos that are narrower.
         return max(1, int(size_hw[0] * scale + 0.5)), max(1, int(size_hw[1] * scale + 0.5))
 
-    def _needs_no_point(self, box_xyxy: Box | None) -> bool:
-        """Whether the prompt is closed by a point that is none, as in the training."""
+    def _pads_points(self, box_xyxy: Box | None) -> bool:
+        """Whether a padding point ends the prompt, as in training."""
         return box_xyxy is None
 
-    def _choose(self, masks: Logits, scores: Scores, *, is_vague: bool) -> int:
+    def _choose(self, masks: Logits, scores: Scores, *, is_ambiguous: bool) -> int:
         """Return which of the masks to take: for a single point the best of the last three."""
-        return 1 + int(scores[1:].argmax()) if is_vague else 0
+        return 1 + int(scores[1:].argmax()) if is_ambiguous else 0
 
     def _at_full_size(
         self, mask: npt.NDArray[np.float32], size_hw: tuple[int, int]
     ) -> npt.NDArray[np.float32]:
         """Return (256, 256) logits at the photo's size."""
-        height, width = self._seen_hw(size_hw)
+        height, width = self._resized_hw(size_hw)
         return _scaled(_scaled(mask, (_SIDE, _SIDE))[:height, :width], size_hw)
 
     def _encode(
         self, size_hw: tuple[int, int], points: Sequence[Point], box_xyxy: Box | None
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        """Return (N, 2) float32, x and y in px of what the network sees, and (N,) labels."""
-        seen = self._seen_hw(size_hw)
-        across, down = seen[1] / size_hw[1], seen[0] / size_hw[0]
-        places = [(x * across, y * down) for x, y, _ in points]
-        labels = [_ON if inside else _BESIDE for _, _, inside in points]
+        """Return (N, 2) float32, x and y in px of the network's input, and (N,) labels."""
+        resized = self._resized_hw(size_hw)
+        across, down = resized[1] / size_hw[1], resized[0] / size_hw[0]
+        coordinates = [(x * across, y * down) for x, y, _ in points]
+        labels = [_POSITIVE if inside else _NEGATIVE for _, _, inside in points]
         if box_xyxy is not None:
             left, top, right, bottom = box_xyxy
-            places += [(left * across, top * down), (right * across, bottom * down)]
+            coordinates += [(left * across, top * down), (right * across, bottom * down)]
             labels += [_TOP_LEFT, _BOTTOM_RIGHT]
-        if self._needs_no_point(box_xyxy):
-            places.append((0, 0))
-            labels.append(_NO_POINT)
-        return np.array(places, np.float32), np.array(labels, np.int64)
+        if self._pads_points(box_xyxy):
+            coordinates.append((0, 0))
+            labels.append(_PADDING)
+        return np.array(coordinates, np.float32), np.array(labels, np.int64)
 
 
 class Sam2Prompter(SamPrompter):
     """SAM 2 on single photos: both sides of the photo are scaled to the square."""
 
-    def _seen_hw(self, size_hw: tuple[int, int]) -> tuple[int, int]:
+    def _resized_hw(self, size_hw: tuple[int, int]) -> tuple[int, int]:
         return _SIDE, _SIDE
 
-    def _needs_no_point(self, box_xyxy: Box | None) -> bool:
+    def _pads_points(self, box_xyxy: Box | None) -> bool:
         return True
 
-    def _choose(self, masks: Logits, scores: Scores, *, is_vague: bool) -> int:
+    def _choose(self, masks: Logits, scores: Scores, *, is_ambiguous: bool) -> int:
         """Return which of the masks to take: the first only where it is stable."""
-        return 0 if not is_vague and _is_stable(masks[0]) else 1 + int(scores[1:].argmax())
+        return 0 if not is_ambiguous and _is_stable(masks[0]) else 1 + int(scores[1:].argmax())
 
     def _at_full_size(
         self, mask: npt.NDArray[np.float32], size_hw: tuple[int, int]
@@ -165,7 +165,7 @@ class Sam2Prompter(SamPrompter):
 
 def _is_stable(mask: npt.NDArray[np.float32]) -> bool:
     largest = np.count_nonzero(mask > -_STABILITY_SHIFT)
-    return bool(np.count_nonzero(mask > _STABILITY_SHIFT) >= _LEAST_STABILITY * largest)
+    return bool(np.count_nonzero(mask > _STABILITY_SHIFT) >= _MIN_STABILITY * largest)
 
 
 def _scaled(mask: npt.NDArray[np.float32], size_hw: tuple[int, int]) -> npt.NDArray[np.float32]:

@@ -25,7 +25,7 @@ from cleanplate.types import Instance, RGBImage
 
 # Ours, for photos narrower than 1:4, whose memory would be unbounded.
 _LONGEST_SIDE = 2080  # px
-_LEAST_SIDE = 32  # px; the deepest layer's stride
+_MIN_SIDE = 32  # px; the deepest layer's stride
 
 
 class SemanticSegmenter(NetworkSegmenter):
@@ -88,5 +88,5 @@ def published_size(given: Preprocessing, size_hw: tuple[int, int]) -> tuple[int,
     short, long = min(size_hw), max(size_hw)
     at_short, at_long = given.short_side_px, int(given.short_side_px * long / short)
     if at_long > _LONGEST_SIDE:
-        at_short, at_long = max(_LEAST_SIDE, _LONGEST_SIDE * short // long), _LONGEST_SIDE
+        at_short, at_long = max(_MIN_SIDE, _LONGEST_SIDE * short // long), _LONGEST_SIDE
     return (at_long, at_short) if size_hw[1] <= size_hw[0] else (at_short, at_long)
