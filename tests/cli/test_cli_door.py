@@ -241,17 +241,6 @@ def test_names_beyond_the_terminals_encoding_are_escaped(start, slow, tmp_path, 
     assert (process.returncode, out.split(b":")[0]) == (0, b"in/\xe4\\u732b.png")
 
 
-def test_light_commands_load_nothing_heavy(start):
-    code = (
-        "import sys; from cleanplate.cli import main\n"
-        "for line in sys.argv[1:]: main(line.split())\n"
-        "print(sorted({'numpy', 'cv2', 'PIL', 'onnxruntime'} & set(sys.modules)))"
-    )
-    commands = ("--help", "--version", "labels", "run --help", "models --help")
-    out, _ = start(sys.executable, "-c", code, *commands).communicate(timeout=20)
-    assert out.decode().splitlines()[-1] == "[]"
-
-
 def test_the_installed_command_and_the_module_are_the_same(call):
     command = Path(sys.executable).with_name("cleanplate")
     assert call(command, "--version") == call(*COMMAND, "--version")

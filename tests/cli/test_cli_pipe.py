@@ -1,5 +1,6 @@
 """One photo through pipes, and photos that arrive while the command runs."""
 
+import io
 import os
 import signal
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from cleanplate.cli import main
 
 COMMAND = (sys.executable, "-m", "cleanplate", "run")
 needs_sh = pytest.mark.skipif(not Path("/bin/sh").exists(), reason="closes streams by the shell")
@@ -33,39 +36,56 @@ def call(*words, given=b"", **options):
     return done.returncode, done.stdout, done.stderr.decode()
 
 
+@pytest.fixture
+def piped(monkeypatch, capsysbinary):
+    """Return what pipes a photo through the command in this process."""
+
+    def run(content, *words):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        code = main(["run", "-", *words])
+        said = capsysbinary.readouterr()
+        return code, said.out, said.err.decode()
+
+    return run
+
+
 def test_the_photo_comes_back_as_a_run_would_write_it():
     assert call("in", "-o", "out", *TELEA)[0] == 0
     code, out, err = call("-", *TELEA, given=Path("in/a.png").read_bytes())
     assert (code, out) == (0, Path("out/a.png").read_bytes())
     assert err.startswith("standard input: filled the mask, ")
-    code, out, err = call("-", "-o", "-", "-q", *TELEA, given=Path("in/a.png").read_bytes())
-    assert (code, out, err) == (0, Path("out/a.png").read_bytes(), "")
 
 
-def test_the_very_same_bytes_come_back_if_there_is_nothing_to_do():
+def test_quiet_says_nothing(piped):
+    code, out, err = piped(Path("in/a.png").read_bytes(), "-o", "-", "-q", *TELEA)
+    assert (code, err) == (0, "")
+    assert out.startswith(b"\x89PNG")
+
+
+def test_the_very_same_bytes_come_back_if_there_is_nothing_to_do(piped):
     photo = Path("in/a.png").read_bytes()
-    code, out, err = call("-", "--mask", "empty.png", "--inpainter", "telea", given=photo)
+    code, out, err = piped(photo, "--mask", "empty.png", "--inpainter", "telea")
     assert (code, out) == (0, photo)
     assert err == "standard input: the mask is empty, copied\n"
 
 
-def test_a_dry_run_and_a_report_write_no_photo_to_the_pipe():
+def test_a_dry_run_and_a_report_write_no_photo_to_the_pipe(piped):
     photo = Path("in/a.png").read_bytes()
-    code, out, err = call("-", *TELEA, "--dry-run", "--report", "r.jsonl", given=photo)
+    code, out, err = piped(photo, *TELEA, "--dry-run", "--report", "r.jsonl")
     assert (code, out, err) == (0, b"", "standard input: would fill the mask\n")
     assert '"status": "would-remove"' in Path("r.jsonl").read_text()
 
 
 @pytest.mark.parametrize("content", [b"no photo", b"", b"\x89PNG\r\n\x1a\n cut off"])
-def test_a_failure_writes_nothing_and_is_exit_1(content):
-    code, out, err = call("-", *TELEA, given=content)
+def test_a_failure_writes_nothing_and_is_exit_1(piped, content):
+    code, out, err = piped(content, *TELEA)
     assert (code, out) == (1, b"")
     assert err.startswith("cleanplate: error: standard input: ")
     assert len(err.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["-", "in"], "- takes one photo from standard input; omit the other inputs"),
         (["-", "-o", "out"], "--output out: with - the result goes to standard output; omit"),
@@ -76,10 +96,10 @@ def test_a_failure_writes_nothing_and_is_exit_1(content):
         (["-", "--report", "mask.png"], "mask.png: the report would replace a photo or mask"),
     ],
 )
-def test_what_makes_no_sense_with_one_photo_is_refused(words, told):
-    code, out, err = call(*words, *(() if "--mask" in words else TELEA))
-    assert (code, out) == (2, b"")
-    assert told in err
+def test_what_makes_no_sense_with_one_photo_is_refused(cli, words, message):
+    ran = cli("run", *words, *(() if "--mask" in words else TELEA))
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
 
 
 @pytest.mark.parametrize("end", ["stdin", "stdout"])
@@ -110,7 +130,7 @@ def call_closing(streams, *words):
 
 @needs_sh
 @pytest.mark.parametrize(("closed", "name"), [("<&-", "input"), (">&-", "output")])
-def test_a_closed_pipe_is_told(closed, name):
+def test_a_closed_pipe_is_named(closed, name):
     code, err = call_closing(closed, "-", *TELEA)
     assert (code, err) == (
         2,
@@ -119,10 +139,9 @@ def test_a_closed_pipe_is_told(closed, name):
 
 
 @needs_sh
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_run_needs_no_stream(make_photo, workers):
+def test_a_run_and_its_workers_need_no_stream(make_photo):
     make_photo("in/b.png", "person")
-    code, _ = call_closing("<&- >&- 2>&-", "in", "-o", "out", *TELEA, "--workers", str(workers))
+    code, _ = call_closing("<&- >&- 2>&-", "in", "-o", "out", *TELEA, "--workers", "2")
     assert code == 0
     assert sorted(path.name for path in Path("out").glob("*.png")) == ["a.png", "b.png"]
 

@@ -10,6 +10,7 @@ from cleanplate.errors import ChecksumError, WeightsError
 from cleanplate.hub.install import import_model
 from cleanplate.hub.registry import get_model
 from cleanplate.inpainting import create_inpainter
+from cleanplate.inpainting import fill as filling
 from cleanplate.inpainting.base import DEFAULT_REACH_PX, is_sharp, reach_of
 from cleanplate.remover import Remover
 
@@ -238,9 +239,10 @@ def test_fills_count_as_smooth_unless_an_inpainter_says_otherwise(standin, fake_
 
 @pytest.mark.parametrize(("reach_px", "expected"), [(32.0, 128), (None, 256), (100.0, 375)])
 def test_deep_holes_are_given_smaller_only_where_that_helps(
-    fake_inpainter_class, gravel, reach_px, expected
+    fake_inpainter_class, gravel, monkeypatch, reach_px, expected
 ):
     """A hole 136 px deep in a window of 512 px, for an inpainter that works at 256 px."""
+    monkeypatch.setattr(filling, "transfer_texture", lambda known, filled, hole, sources: filled)
     inpainter = fake_inpainter_class(working_size=256)
     inpainter.reach_px = reach_px
     mask = np.zeros((512, 512), np.bool_)

@@ -137,12 +137,12 @@ def test_a_portrait_clip_is_seen_upright_and_stays_turned(tmp_path, red_segmente
     "kind",
     [
         (".mp4", "libx264", "yuv444p", "aac"),
-        (".m4v", "libx264", "yuvj420p", "aac"),
-        (".mp4", "libx264", "yuv420p10le", None),
-        (".mov", "libx265", "yuv420p10le", "pcm_s16le"),
-        (".mkv", "libx264", "yuv422p", "flac"),
+        pytest.param((".m4v", "libx264", "yuvj420p", "aac"), marks=pytest.mark.slow),
+        pytest.param((".mp4", "libx264", "yuv420p10le", None), marks=pytest.mark.slow),
+        pytest.param((".mov", "libx265", "yuv420p10le", "pcm_s16le"), marks=pytest.mark.slow),
+        pytest.param((".mkv", "libx264", "yuv422p", "flac"), marks=pytest.mark.slow),
         (".mkv", "libx265", "yuv420p", "libopus"),
-        (".webm", "libvpx-vp9", "yuv420p", "libopus"),
+        pytest.param((".webm", "libvpx-vp9", "yuv420p", "libopus"), marks=pytest.mark.slow),
         (".mp4", "libsvtav1", "yuv420p", "aac"),
     ],
 )
