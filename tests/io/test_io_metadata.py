@@ -88,6 +88,59 @@ def test_an_uncompressed_thumbnail_is_gone_too():
     assert cleaned.notes == ("its Exif thumbnail is not carried over",)
 
 
+def values_of(block):
+    """Return what another reader finds in the main, Exif, GPS and interoperability directories."""
+    exif = Image.Exif()
+    exif.load(b"Exif\0\0" + block)
+    return [dict(exif), *(dict(exif.get_ifd(tag)) for tag in (0x8769, 0x8825, 0xA005))]
+
+
+def link_of(block):
+    """Return where the offset of the second directory stands, and the offsets of the others."""
+    (count,) = struct.unpack_from("<H", block, 8)
+    entries = (struct.unpack_from("<HHII", block, 10 + 12 * place) for place in range(count))
+    children = {tag: value for tag, _, _, value in entries if tag in (0x8769, 0x8825)}
+    return 10 + 12 * count, {"self": 8, "Exif": children[0x8769], "GPS": children[0x8825]}
+
+
+@pytest.mark.parametrize("target", ["self", "Exif", "GPS"])
+@pytest.mark.parametrize("shift", [0, 4])
+def test_a_link_into_what_is_in_use_is_no_link(target, shift):
+    block = bytearray(exif_block())
+    link, targets = link_of(block)
+    struct.pack_into("<I", block, link, targets[target] + shift)
+    cleaned = clean_exif(bytes(block), size_hw=(48, 64))
+    assert values_of(cleaned.data) == values_of(bytes(block))
+    assert cleaned.notes == ()
+
+
+def test_a_value_in_place_of_the_link_stays():
+    make, date = b"ACME Cameras Ltd.\0", b"2024:05:06 07:08:09\0"
+    at = 10 + 12 * 2  # values directly behind the entries
+    block = b"II*\0" + struct.pack("<IH", 8, 2)
+    block += struct.pack("<HHII", 0x010F, 2, len(make), at)
+    block += struct.pack("<HHII", 0x0132, 2, len(date), at + len(make))
+    cleaned = clean_exif(block + make + date, size_hw=(48, 64))
+    assert cleaned.data == block + make + date
+
+
+@pytest.mark.parametrize("fault", ["shared", "too long"])
+def test_a_thumbnail_that_covers_values_leaves_them(fault):
+    block = bytearray(exif_block(thumbnail=THUMBNAIL))
+    (second,) = struct.unpack_from("<I", block, link_of(block)[0])
+    if fault == "shared":  # the first entry becomes XResolution, at the main directory's own
+        entries = [10 + 12 * place for place in range(5)]
+        own = next(at for at in entries if block[at : at + 2] == b"\x1a\x01")
+        block[second + 2 : second + 14] = block[own : own + 12]
+    else:  # the image begins before the Exif directory, and is as long as the file
+        struct.pack_into("<HHII", block, second + 14, 0x0201, 4, 1, link_of(block)[1]["Exif"] - 4)
+        struct.pack_into("<HHII", block, second + 26, 0x0202, 4, 1, 60_000)
+    cleaned = clean_exif(bytes(block), size_hw=(48, 64))
+    assert values_of(cleaned.data) == values_of(bytes(block))
+    assert cleaned.notes[0] == "its Exif thumbnail is not carried over"
+    assert THUMBNAIL[20:60] not in cleaned.data
+
+
 def test_a_preview_in_the_maker_note_is_overwritten_in_place():
     nested = with_segments(PREVIEW, exif_segment(thumbnail=THUMBNAIL))
     note = b"ACME" + nested + b"serial 12345"

@@ -2,16 +2,19 @@
 
 Maker notes hold offsets into the block that only their maker knows, so nothing is moved. The
 thumbnail (IFD1) and any preview in a maker note are overwritten with zeros: they would still show
-what was removed.
+what was removed. Never overwritten is what the main directory and those below it use.
 
 References:
     CIPA DC-008-2019 (Exif 2.32), sections 4.5 and 4.6; TIFF 6.0, section 2.
 """
 
 import struct
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from cleanplate.io.metadata.ifd import Field, IfdReader
+import numpy as np
+
+from cleanplate.io.metadata.ifd import SUB_DIRECTORIES, Field, IfdReader
 from cleanplate.io.metadata.thumbnails import find_jpeg_streams
 
 EXIF_ID = b"Exif\x00\x00"
@@ -20,6 +23,7 @@ _ORIENTATION, _EXIF_IFD, _STRIPS, _STRIP_BYTES = 0x0112, 0x8769, 0x0111, 0x0117
 _JPEG_OFFSET, _JPEG_BYTES, _IMAGE_WIDTH, _IMAGE_LENGTH = 0x0201, 0x0202, 0x0100, 0x0101
 _PIXEL_X, _PIXEL_Y = 0xA002, 0xA003
 _INTEGERS = {1: ("B", 1), 3: ("H", 2), 4: ("I", 4), 13: ("I", 4)}  # code of struct, bytes
+_Span = tuple[int, int]  # offsets of the first byte and of the one behind the last
 _MAX_ENTRIES = 4096  # more than any camera writes; a random count is mostly above
 
 
@@ -48,7 +52,7 @@ def clean_exif(
     block = _Block(bytearray(data.removeprefix(EXIF_ID).removeprefix(EXIF_ID)))
     try:
         first = block.open()
-        main, following = block.fields(first)
+        main, _ = block.fields(first)
     except (ValueError, struct.error):
         return CleanExif(b"", notes=("its Exif data are corrupt and are not carried over",))
     orientation = block.number(main.get(_ORIENTATION)) or 1
@@ -56,7 +60,7 @@ def clean_exif(
     if not keep_orientation:
         block.set_number(main.get(_ORIENTATION), 1)
         block.set_upright_size(main, size_hw, orientation)
-    notes = block.blank_thumbnail(first, len(main), following) + block.blank_previews()
+    notes = block.blank_thumbnail(first) + block.blank_previews()
     return CleanExif(block.finished(), orientation, notes)
 
 
@@ -66,7 +70,7 @@ class _Block:
     def __init__(self, data: bytearray) -> None:
         self._data = data
         self._reader = IfdReader(data, "<")
-        self._blanked_from = len(data)  # all bytes from here on were overwritten with zeros
+        self._blanked = np.zeros(len(data), np.bool_)
 
     def open(self) -> int:
         """Return the offset of IFD0."""
@@ -114,16 +118,26 @@ class _Block:
         self.set_number(details.get(_PIXEL_X), width)
         self.set_number(details.get(_PIXEL_Y), height)
 
-    def blank_thumbnail(self, first: int, count: int, following: int) -> tuple[str, ...]:
-        """Unlink IFD1 and overwrite it and its image."""
-        if not following:
+    def blank_thumbnail(self, first: int) -> tuple[str, ...]:
+        """Unlink IFD1 and overwrite it and its image.
+
+        Some programs omit the link, so that a value stands in its place, or let it point to another
+        directory; then there is no IFD1.
+        """
+        link = self._end_of(first)
+        used = self._used_from(first)
+        following = self.fields(first)[1]
+        if not following or _meet((link, link + 4), used):
             return ()
-        struct.pack_into(self._reader.order + "I", self._data, self._link_of(first, count), 0)
         try:
             thumbnail, _ = self.fields(following)
+            end = self._end_of(following)
         except (ValueError, struct.error):
-            return ("its Exif thumbnail is not carried over",)
-        spans = [(following, following + 6 + 12 * len(thumbnail))]
+            thumbnail, end = {}, following
+        if _meet((following, max(end, following + 1)), used):
+            return ()
+        struct.pack_into(self._reader.order + "I", self._data, link, 0)
+        spans = [(following, end + 4)] if thumbnail else []
         for offsets, lengths in ((_JPEG_OFFSET, _JPEG_BYTES), (_STRIPS, _STRIP_BYTES)):
             field = thumbnail.get(offsets)
             for index in range(field.count if field is not None else 0):
@@ -135,29 +149,53 @@ class _Block:
         for field in thumbnail.values():  # values kept outside the directory, e.g. XResolution
             if field.length > 4:
                 spans.append((field.at, field.at + field.length))
-        taken = first + 6 + 12 * count
-        self._blank([span for span in spans if span[0] >= 8 and not first <= span[0] < taken])
+        self._blank(spans, but=used)
         return ("its Exif thumbnail is not carried over",)
 
     def blank_previews(self) -> tuple[str, ...]:
         """Overwrite every JPEG stream that is left, wherever it is."""
         spans = find_jpeg_streams(bytes(self._data))
-        self._blank(spans)
+        self._blank(spans, but=[])
         return ("a preview inside its Exif data is not carried over",) if spans else ()
 
     def finished(self) -> bytes:
         """Return the block, without the zeros at its end that were a thumbnail."""
-        return bytes(self._data[: self._blanked_from])
+        kept = np.flatnonzero(~self._blanked)
+        return bytes(self._data[: kept[-1] + 1])
 
-    def _link_of(self, first: int, count: int) -> int:
-        stated = self._reader.number("H", first)  # a repeated tag is one entry of `count` only
-        return first + 2 + 12 * max(count, stated)
+    def _end_of(self, directory: int) -> int:
+        """Return the offset behind the last entry of a directory, where its link stands."""
+        return directory + 2 + 12 * self._reader.number("H", directory)
 
-    def _blank(self, spans: list[tuple[int, int]]) -> None:
+    def _used_from(self, first: int) -> list[_Span]:
+        """Return the header, the directories that are reached from one, and their values."""
+        used, seen, waiting = [(0, 8)], set(), [first]
+        while waiting:
+            at = waiting.pop()
+            if at in seen:
+                continue
+            seen.add(at)
+            try:
+                fields, _ = self.fields(at)
+            except (ValueError, struct.error):
+                continue
+            used.append((at, self._end_of(at)))
+            for tag, field in fields.items():
+                if field.length > 4 and field.at + field.length <= len(self._data):
+                    used.append((field.at, field.at + field.length))
+                if tag in SUB_DIRECTORIES:
+                    waiting.append(self.number(field) or 0)
+        return used
+
+    def _blank(self, spans: Collection[_Span], *, but: Collection[_Span]) -> None:
+        blanked = np.zeros_like(self._blanked)
         for start, end in spans:
-            stop = min(end, len(self._data))
-            if start < stop:
-                self._data[start:stop] = bytes(stop - start)
-        for start, end in sorted(spans, key=lambda span: span[1], reverse=True):
-            if end >= self._blanked_from > start:
-                self._blanked_from = start
+            blanked[start:end] = True
+        for start, end in but:
+            blanked[start:end] = False
+        np.frombuffer(self._data, np.uint8)[blanked] = 0
+        self._blanked |= blanked
+
+
+def _meet(span: _Span, others: Collection[_Span]) -> bool:
+    return any(span[0] < end and start < span[1] for start, end in others)
