@@ -11,6 +11,7 @@ from cleanplate.inpainting.base import (
     reach_of,
     scale_for,
 )
+from cleanplate.inpainting.continuation import continue_surroundings
 from cleanplate.inpainting.texture_transfer import transfer_texture
 from cleanplate.ops import Window, bounding_box, disjoint_rounds, parallel_map, paste, plan_windows
 from cleanplate.types import Mask, RGBImage
@@ -96,7 +97,13 @@ class _Canvas:
         enlarged = scale_for(unseen, long_side) < 1
         if size is not None and (enlarged or not is_sharp(inpainter)):
             # A network's fill is smooth at the photo's resolution.
+            continued = continue_surroundings(part, filled, unseen)
+            if continued is not None:
+                filled = continued.guide(filled)
+                known = np.where(unseen[..., None], filled, part)
             filled = transfer_texture(known, filled, window.mask, self._sources[window.slices])
+            if continued is not None:
+                filled = continued.finish(filled)
         part[window.mask] = paste(known, filled, window.mask)[window.mask]
         unknown &= ~window.mask
 

@@ -1,0 +1,364 @@
+"""Straight edges that end at a hole, joined across it.
+
+Each edge that runs into the hole is a ray: where it enters, where it leads, and the colours on
+both of its sides. Two rays that face each other on nearly one line, with the same colours, are
+joined; any other ray is left out.
+
+Reference:
+    Sun et al., Image Completion with Structure Propagation, SIGGRAPH 2005: lines first.
+"""
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from cleanplate.ops import bounding_box
+from cleanplate.types import Mask, RGBImage
+
+Field = npt.NDArray[np.float32]
+Point = npt.NDArray[np.float64]
+"""(2,) x and y in px."""
+
+PROFILE_PX = 5  # colours are taken so far to each side of an edge
+
+_LEAST_PX = 14.0  # length of an edge
+_GAP_PX = 14.0  # between an edge and the hole
+_AROUND_PX = 96  # edges are looked for so far around a hole
+_BESIDE_PX = 1.5  # edges that lie less beside each other are one ...
+_MERGED_GAP_PX = 12.0  # ... if there is less than that between them
+_CLEAR_PX = 3  # nothing so near to the hole counts: it may be the object's own outline
+_SAMPLED_PX = 32  # length of the edge that its colours are taken from
+_KNOWN_SHARE = 0.3  # ... of which this has to be known
+_MOST_TURN = 0.8  # radians that joined rays may differ in direction; more than the next ...
+_TURN = 0.20  # ... only if they hardly differ in place
+_OFFSET_PX, _OFFSET_SHARE = 2.5, 0.05  # they may lie so far beside each other: px, share of the gap
+_COLOUR_LEVELS = 28.0  # mean difference of their colours
+_LONG_PX = 400.0  # a gap of this counts as much as an offset or a colour at its limit
+_CROSSING = 0.35  # radians; joined lines that are more parallel may not cross
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Line:
+    """A gently curved line through a hole.
+
+    Attributes:
+        start, end: (2,) x and y, px.
+        slopes: of the line at start and end against the straight connection.
+        seen_px: length of the edge that is seen before the start, and beyond the end.
+    """
+
+    start: Point
+    end: Point
+    slopes: tuple[float, float]
+    seen_px: tuple[float, float]
+
+    @property
+    def length(self) -> float:
+        """Distance from start to end, px."""
+        return float(np.hypot(*(self.end - self.start)))
+
+    def scaled(self, scale: float) -> "Line":
+        """Return the line in a picture that is `scale` times as large."""
+        start, end = ((at + 0.5) * scale - 0.5 for at in (self.start, self.end))
+        seen_px = (self.seen_px[0] * scale, self.seen_px[1] * scale)
+        return replace(self, start=start, end=end, seen_px=seen_px)
+
+    def points(self) -> npt.NDArray[np.float64]:
+        """Return (N, 2) points of the line, a few px apart."""
+        t = np.linspace(0, 1, max(2, int(self.length / 4)))[:, None]
+        along = self.end - self.start
+        return np.asarray(self.start + t * along + self._bend(t) * np.array([-along[1], along[0]]))
+
+    def coordinates(self, x: Field, y: Field) -> tuple[Field, Field]:
+        """Return position along it, 0 to 1 from start to end, and px to its right, of points."""
+        along = (self.end - self.start) / self.length
+        dx, dy = x - self.start[0], y - self.start[1]
+        t = (dx * along[0] + dy * along[1]) / self.length
+        across = dy * along[0] - dx * along[1] - self.length * self._bend(t)
+        return np.asarray(t, np.float32), np.asarray(across, np.float32)
+
+    def _bend(self, t: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """Return how far it lies to the right of the straight connection, in its lengths."""
+        first, last = self.slopes
+        return np.asarray(first * t * (1 - t) ** 2 - last * t**2 * (1 - t))
+
+    def beyond(self, px: float) -> list[npt.NDArray[np.float64]]:
+        """Return (2, 2), from end to px outside the hole, of the edge at both ends."""
+        ends = ((self.start, -self._ahead(at_end=False)), (self.end, self._ahead(at_end=True)))
+        return [np.stack([at, at + px * outwards]) for at, outwards in ends]
+
+    def _ahead(self, *, at_end: bool) -> Point:
+        """Return the line's direction at an end, a unit vector."""
+        along = self.end - self.start
+        ahead = along + self.slopes[at_end] * np.array([-along[1], along[0]])
+        return np.asarray(ahead / np.hypot(*ahead))
+
+    def strip(self, image: RGBImage | Field, unknown: Mask, *, at_end: bool, scale: float) -> Field:
+        """Return the photo along the edge that is seen at one end.
+
+        Args:
+            image: (H, W, 3) in [0, 255], of the line's own scale.
+            unknown: (H, W) bool.
+            at_end: of the line; else at its start.
+            scale: px of the image per px that `PROFILE_PX` counts.
+
+        Returns:
+            (N, M, 3) float32: outwards from the hole, and from the line's left to its right; NaN
+            where nothing is known.
+        """
+        ahead = self._ahead(at_end=at_end)
+        outwards = ahead if at_end else -ahead
+        count = int(min(self.seen_px[at_end], _SAMPLED_PX * scale))
+        reach = round(PROFILE_PX * scale)
+        origin = (self.end if at_end else self.start) + _CLEAR_PX * scale * outwards
+        return _sampled(
+            image,
+            unknown,
+            origin=origin,
+            outwards=outwards,
+            ahead=ahead,
+            size=(max(1, count), max(1, reach)),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ray:
+    """An edge that runs into a hole."""
+
+    entry: Point
+    direction: Point  # unit, into the hole
+    length: float  # px of the edge outside
+    colours: Field  # (2 * PROFILE_PX + 1, 3) across it, NaN where unknown
+
+
+def find_lines(image: RGBImage, hole: Mask) -> list[Line]:
+    """Return the lines that go on through a hole, the likeliest first.
+
+    Args:
+        image: (H, W, 3) uint8, RGB; a few hundred px. What it holds in the hole does not matter.
+        hole: (H, W) bool.
+    """
+    return _join(_find_rays(image, hole))
+
+
+def _find_rays(image: RGBImage, hole: Mask) -> list[_Ray]:
+    clear = cv2.dilate(hole.view(np.uint8), np.ones((2 * _CLEAR_PX + 1,) * 2, np.uint8)) > 0
+    rays = []
+    for segment in _cut(_merged(_segments(image, hole)), clear):
+        for start, end in (segment, segment[::-1]):
+            length = float(np.hypot(*(end - start)))
+            direction = (end - start) / length
+            steps = np.arange(0, _GAP_PX + _CLEAR_PX, 0.5)[:, None]
+            inside = _looked_up(hole, end + steps * direction)
+            if not inside.any():
+                continue
+            entry = end + steps[int(inside.argmax())] * direction
+            count = int(min(_SAMPLED_PX, length))
+            strip = _sampled(
+                image,
+                clear,
+                origin=end,
+                outwards=-direction,
+                ahead=direction,
+                size=(count, PROFILE_PX),
+            )
+            colours = median_profile(strip)
+            middle = colours[PROFILE_PX - 1 : PROFILE_PX + 2]
+            if np.isnan(middle).any():
+                continue
+            rays.append(_Ray(entry, direction, length, colours))
+    return rays
+
+
+def _segments(image: RGBImage, hole: Mask) -> npt.NDArray[np.float64]:
+    """Return the straight edges around a hole, (N, 4) x and y of both ends, dark to one side."""
+    left, top, right, bottom = bounding_box(hole, pad_px=_AROUND_PX)
+    part = np.ascontiguousarray(image[top:bottom, left:right])
+    grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
+    red_blue = (part[..., 0].astype(np.int16) - part[..., 2]) // 2 + 128
+    found = []
+    for plane in (grey, red_blue.astype(np.uint8)):
+        segments = cv2.createLineSegmentDetector(cv2.LSD_REFINE_STD).detect(plane)[0]
+        if segments is not None:
+            found.append(segments.reshape(-1, 4))
+    every = np.concatenate([*found, np.zeros((0, 4))]).astype(np.float64)
+    return every + np.array([left, top, left, top], np.float64)
+
+
+def _merged(segments: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return segments with those joined that go on in one line after a short gap."""
+    longest_first = np.argsort(-np.hypot(*(segments[:, 2:] - segments[:, :2]).T), kind="stable")
+    left_over = segments[longest_first]
+    result = []
+    while len(left_over) > 0:
+        grown, left_over = left_over[0], left_over[1:]
+        while True:
+            along = grown[2:] - grown[:2]
+            length = float(np.hypot(*along))
+            along = along / length
+            own = left_over[:, 2:] - left_over[:, :2]
+            ends = (left_over.reshape(-1, 2, 2) - grown[:2]) @ np.array(
+                [[along[0], -along[1]], [along[1], along[0]]]
+            )
+            begin, end = ends[..., 0].min(axis=1), ends[..., 0].max(axis=1)
+            gap = np.maximum(begin - length, -end)
+            fits = (
+                (own @ along > 0.99 * np.hypot(*own.T))
+                & (np.abs(ends[..., 1]).max(axis=1) < _BESIDE_PX)
+                & (gap < np.minimum(_MERGED_GAP_PX, 0.5 * length))
+            )
+            if not fits.any():
+                break
+            ends_of = np.concatenate([grown[None], left_over[fits]]).reshape(-1, 2)
+            # The line through all of them, by their ends.
+            middle = ends_of.mean(axis=0)
+            axis = np.linalg.svd(ends_of - middle)[2][0]
+            axis = axis if axis @ along > 0 else -axis
+            reach = (ends_of - middle) @ axis
+            grown = np.concatenate([middle + reach.min() * axis, middle + reach.max() * axis])
+            left_over = left_over[~fits]
+        result.append(grown)
+    return np.array(result).reshape(-1, 4)
+
+
+def _cut(segments: npt.NDArray[np.float64], hole: Mask) -> list[npt.NDArray[np.float64]]:
+    """Return the parts (2, 2) of segments (N, 4) that lie outside the hole and are long enough."""
+    parts = []
+    for segment in segments:
+        first, last = segment[:2], segment[2:]
+        count = int(np.hypot(*(last - first))) + 1
+        at = first + np.linspace(0, 1, count + 1)[:, None] * (last - first)
+        free = np.concatenate([[False], ~_looked_up(hole, at), [False]])
+        changes = np.flatnonzero(np.diff(free.astype(np.int8)))
+        for begin, end in changes.reshape(-1, 2).tolist():
+            part = at[[begin, end - 1]]
+            if np.hypot(*(part[1] - part[0])) >= _LEAST_PX:
+                parts.append(part)
+    return parts
+
+
+def _looked_up(mask: Mask, at: npt.NDArray[np.float64]) -> Mask:
+    """Return (N,) values of a mask at (N, 2) points; False outside it."""
+    x, y = np.rint(at).astype(np.int64).T
+    height, width = mask.shape
+    valid = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    return np.asarray(mask[y.clip(0, height - 1), x.clip(0, width - 1)] & valid)
+
+
+def _sampled(
+    image: RGBImage | Field,
+    unknown: Mask,
+    *,
+    origin: Point,
+    outwards: Point,
+    ahead: Point,
+    size: tuple[int, int],
+) -> Field:
+    """Return (N, 2 M + 1, 3) colours outwards along a line and across it; NaN: unknown.
+
+    Args:
+        image: (H, W, 3).
+        unknown: (H, W) bool.
+        origin: where to begin.
+        outwards: unit vector, from there.
+        ahead: unit vector, along the line; it tells left from right.
+        size: N and M, px.
+    """
+    back = np.arange(size[0])[:, None]
+    across = np.arange(-size[1], size[1] + 1)[None]
+    x = (origin[0] + back * outwards[0] - across * ahead[1]).astype(np.float32)
+    y = (origin[1] + back * outwards[1] + across * ahead[0]).astype(np.float32)
+    colours = cv2.remap(image, x, y, cv2.INTER_LINEAR).astype(np.float32)
+    known = cv2.remap((~unknown).astype(np.float32), x, y, cv2.INTER_LINEAR) > 0.99
+    colours[~known] = np.nan
+    return colours
+
+
+def median_profile(strip: Field) -> Field:
+    """Return (M, 3) of a strip (N, M, 3): its medians; NaN where less than a third is known."""
+    enough = (~np.isnan(strip[..., 0])).mean(axis=0) >= _KNOWN_SHARE
+    result = np.full(strip.shape[1:], np.nan, np.float32)
+    if enough.any():
+        result[enough] = np.nanmedian(strip[:, enough], axis=0)
+    return result
+
+
+def _join(rays: list[_Ray]) -> list[Line]:
+    """Return lines of two rays that face each other, the likeliest first."""
+    candidates = []
+    for i, one in enumerate(rays):
+        for j in range(i):
+            cost = _joining_cost(one, rays[j])
+            if cost is not None:
+                candidates.append((cost, i, j))
+    lines: list[Line] = []
+    used: set[int] = set()
+    for _, i, j in sorted(candidates):
+        if i in used or j in used:
+            continue
+        line = _connection(rays[i], rays[j])
+        if any(_crosses(line, other) for other in lines):
+            continue
+        lines.append(line)
+        used |= {i, j}
+    return lines
+
+
+def _joining_cost(one: _Ray, other: _Ray) -> float | None:
+    """Return how badly two rays go together; None if not at all."""
+    between = other.entry - one.entry
+    gap = float(np.hypot(*between))
+    if gap < 1 or between @ one.direction <= 0:
+        return None
+    turns = [_angle(one.direction, between), _angle(between, -other.direction)]
+    offset = max(abs(np.sin(turn)) * gap for turn in turns)
+    bent = max(abs(turn) for turn in turns)
+    if bent > _MOST_TURN or (bent > _TURN and offset > _OFFSET_PX):
+        return None
+    if offset > _OFFSET_PX + _OFFSET_SHARE * gap:
+        return None
+    unlike = _unlike(one.colours, other.colours[::-1])
+    if unlike > _COLOUR_LEVELS:
+        return None
+    return float(offset) / _OFFSET_PX + unlike / _COLOUR_LEVELS + gap / _LONG_PX
+
+
+def _unlike(one: Field, other: Field) -> float:
+    """Return the mean difference of colours, (N, 3) each, where both are known; else infinity."""
+    difference = np.abs(one - other).mean(axis=-1)
+    known = ~np.isnan(difference)
+    return float(difference[known].mean()) if known.any() else np.inf
+
+
+def _angle(one: Point, other: Point) -> float:
+    """Return the angle from one direction to another, in radians from -pi to pi."""
+    return float(np.arctan2(one[0] * other[1] - one[1] * other[0], one @ other))
+
+
+def _connection(one: _Ray, other: _Ray) -> Line:
+    along = other.entry - one.entry
+    slopes = (
+        float(np.tan(np.clip(_angle(along, one.direction), -_TURN, _TURN))),
+        float(np.tan(np.clip(_angle(along, -other.direction), -_TURN, _TURN))),
+    )
+    return Line(one.entry, other.entry, slopes, (one.length, other.length))
+
+
+def _crosses(one: Line, other: Line) -> bool:
+    """Return whether two lines cross at an acute angle."""
+    angle = abs(_angle(one.end - one.start, other.end - other.start))
+    if min(angle, np.pi - angle) > _CROSSING:
+        return False
+    meeting = _meeting(one.start, one.end - one.start, other.start, other.end - other.start)
+    return meeting is not None and all(0 < part < 1 for part in meeting)
+
+
+def _meeting(p: Point, u: Point, q: Point, v: Point) -> tuple[float, float] | None:
+    """Return s and t with p + s u = q + t v; None for parallels."""
+    cross = float(u[0] * v[1] - u[1] * v[0])
+    if abs(cross) < 1e-6:
+        return None
+    d = q - p
+    return float(d[0] * v[1] - d[1] * v[0]) / cross, float(d[0] * u[1] - d[1] * u[0]) / cross

@@ -1,0 +1,107 @@
+"""What the rim of a hole tells: lines go on, smooth surfaces stay smooth and keep their grain."""
+
+import cv2
+import numpy as np
+import pytest
+
+from cleanplate.inpainting.continuation import continue_surroundings
+from cleanplate.inpainting.lines import find_lines
+
+SIZE_HW = (200, 260)
+DOWN, ACROSS = np.mgrid[: SIZE_HW[0], : SIZE_HW[1]].astype(np.float32)
+
+
+@pytest.fixture
+def hole():
+    """Return an ellipse in the middle."""
+    return ((DOWN - 100) / 60) ** 2 + ((ACROSS - 130) / 50) ** 2 < 1
+
+
+def with_grain(colours, rng, level=3.0):
+    noise = cv2.GaussianBlur(rng.normal(0, 2 * level, SIZE_HW).astype(np.float32), (0, 0), 0.8)
+    return np.clip(np.rint(colours + noise[..., None]), 0, 255).astype(np.uint8)
+
+
+def two_surfaces(tilt, rng):
+    """Return a dark surface below a bright one, and where the dark one should be."""
+    below = 100 + tilt * (ACROSS - 130) < DOWN
+    colours = np.where(below[..., None], (60, 70, 90), (180, 170, 150)).astype(np.float32)
+    return with_grain(cv2.GaussianBlur(colours, (0, 0), 0.7), rng), below
+
+
+def filled_with(photo, hole, colour):
+    return np.where(hole[..., None], np.uint8(colour), photo)
+
+
+@pytest.mark.parametrize("tilt", [0.0, 0.3, -0.7])
+def test_a_straight_edge_goes_on_across_the_hole(hole, rng, tilt):
+    photo, below = two_surfaces(tilt, rng)
+    grey = filled_with(photo, hole, 120)
+    result = continue_surroundings(grey, grey, hole).finish(grey)
+    dark = cv2.GaussianBlur(result, (0, 0), 1)[..., 0] < 120
+    wrong = (dark != below) & hole
+    off_px = np.abs(DOWN - 100 - tilt * (ACROSS - 130)) / np.hypot(1, tilt)
+    assert wrong.sum() < 100
+    assert off_px[wrong].max(initial=0) <= 1.5  # the middle of a pixel beside the edge is 0.5 off
+    np.testing.assert_array_equal(result[~hole], photo[~hole])
+
+
+def test_a_wall_in_slanting_light_stays_smooth_and_keeps_its_grain(hole, rng):
+    wall = 120 + 0.12 * ACROSS[..., None] + 0.05 * DOWN[..., None] + np.zeros(3, np.float32)
+    photo = with_grain(wall, rng)
+    plate = filled_with(photo, hole, 90)
+    result = continue_surroundings(plate, plate, hole).finish(plate)
+    inside = cv2.erode(hole.astype(np.uint8), np.ones((9, 9))) > 0
+    even = cv2.GaussianBlur(result.astype(np.float32), (0, 0), 8)
+    assert np.abs(even - wall)[inside].max() <= 3
+    assert np.abs((result - wall)[inside].mean(axis=0)).max() <= 1
+    grain = [
+        (one - cv2.GaussianBlur(one, (0, 0), 2))[inside].std()
+        for one in (result.astype(np.float32), photo.astype(np.float32))
+    ]
+    assert 0.7 < grain[0] / grain[1] < 1.3
+
+
+def test_what_is_in_the_hole_has_no_influence(hole, rng):
+    photo, _ = two_surfaces(0.3, rng)
+    fill = filled_with(photo, hole, 120)
+    first, second = (
+        continue_surroundings(filled_with(photo, hole, colour), fill, hole).finish(fill)
+        for colour in (0, 255)
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+def test_rough_surroundings_without_lines_are_left_to_others(hole, rng):
+    blobs = cv2.GaussianBlur(rng.normal(0, 400, (*SIZE_HW, 3)).astype(np.float32), (0, 0), 4)
+    photo = np.clip(128 + blobs, 0, 255).astype(np.uint8)
+    assert continue_surroundings(photo, photo, hole) is None
+
+
+@pytest.mark.parametrize("value", [False, True])
+def test_without_a_hole_or_surroundings_nothing_is_continued(value):
+    photo = np.zeros((*SIZE_HW, 3), np.uint8)
+    assert continue_surroundings(photo, photo, np.full(SIZE_HW, value)) is None
+
+
+def test_a_large_photo_is_continued_at_its_own_size(rng):
+    photo, below = two_surfaces(0.0, rng)
+    large = cv2.resize(photo, None, fx=5, fy=5, interpolation=cv2.INTER_CUBIC)
+    hole = np.zeros(large.shape[:2], np.bool_)
+    hole[350:650, 500:800] = True
+    grey = np.where(hole[..., None], np.uint8(120), large)
+    result = continue_surroundings(grey, grey, hole).finish(grey)
+    dark = cv2.GaussianBlur(result, (0, 0), 3)[..., 0] < 120
+    expected = cv2.resize(below.view(np.uint8), None, fx=5, fy=5) > 0
+    wrong_rows = ((dark != expected) & hole).any(axis=1)
+    assert wrong_rows.sum() <= 5  # one row at the size at which lines are found
+    np.testing.assert_array_equal(result[~hole], large[~hole])
+
+
+def test_edges_of_other_colours_or_beside_each_other_are_not_joined(hole, rng):
+    photo, _ = two_surfaces(0.0, rng)
+    photo[:, 130:] = 255 - photo[:, 130:]  # what is dark on the left is bright on the right
+    assert find_lines(np.where(hole[..., None], np.uint8(120), photo), hole) == []
+    photo, _ = two_surfaces(0.0, rng)
+    photo[:, 130:] = np.roll(photo[:, 130:], 20, axis=0)
+    assert find_lines(np.where(hole[..., None], np.uint8(120), photo), hole) == []
