@@ -208,14 +208,15 @@ def _draw_one(line: Line, image: RGBImage | Field, hole: Mask, scale: float) -> 
     inside = hole[y, x]
     y, x = y[inside], x[inside]
     t, across = line.coordinates(x.astype(np.float32), y.astype(np.float32))
-    colours = _along(before, t.clip(0, 1) * line.length, across)
-    other = _along(beyond, (1 - t.clip(0, 1)) * line.length, across)
+    part = np.clip(t, 0, 1)
+    colours = _along(before, np.asarray(part * line.length, np.float32), across)
+    other = _along(beyond, np.asarray((1 - part) * line.length, np.float32), across)
     # One end stands in for the other where that knows nothing.
     colours, other = (
         np.where(np.isnan(colours), other, colours),
         np.where(np.isnan(other), colours, other),
     )
-    colours += (other - colours) * t.clip(0, 1)[:, None]
+    colours += (other - colours) * part[:, None]
     near = np.clip((PROFILE_PX - np.abs(across) / scale) / (PROFILE_PX - _CORE_PX), 0, 1)
     # A hole's border is crossed at a slant: at the ends of a line, its sides reach beyond them.
     over = reach / line.length
