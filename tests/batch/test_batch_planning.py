@@ -49,6 +49,19 @@ def test_sub_folders_are_mirrored(touch):
     ]
 
 
+def test_folders_of_thumbnails_and_deleted_photos_are_ignored_and_counted(touch):
+    touch("in/a.jpg", "in/@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "in/#recycle/b.jpg")
+    touch("in/sub/@eaDir/c.jpg/THUMB.jpg", "in/.thumbnails/d.jpg")
+    found = plan("in", recursive=True)
+    assert pairs(found) == [("in/a.jpg", "out/a.jpg")]
+    (note,) = found.notes
+    assert note.startswith("4 folders")
+    assert "#recycle, .thumbnails, @eaDir" in note
+    assert plan("in").notes == ()  # not entered anyway
+    named = plan("in/#recycle", recursive=True)
+    assert pairs(named) == [("in/#recycle/b.jpg", "out/b.jpg")]
+
+
 def test_several_folders_count_from_each(touch):
     touch("one/x/a.jpg", "two/b.jpg")
     found = plan("two", "one", recursive=True)

@@ -117,6 +117,16 @@ def test_existing_outputs_are_skipped_unless_overwritten(cli, make_photo):
     assert cli(*run, "--overwrite").out.startswith("in/a.png: removed 1 person")
 
 
+def test_changed_photos_keep_their_time_when_asked(cli, make_photo):
+    make_photo("in/a.png", "person")
+    os.utime("in/a.png", (1e9, 1e9))
+    assert cli("run", "in", "-o", "now", "--remove", "person").code == 0
+    assert Path("now/a.png").stat().st_mtime > 1e9
+    assert cli("run", "in", "-o", "then", "--remove", "person", "--preserve-times").code == 0
+    assert Path("then/a.png").stat().st_mtime == 1e9
+    assert Path("then/a.png").read_bytes() == Path("now/a.png").read_bytes()
+
+
 def test_a_dry_run_tells_and_writes_only_the_report(cli, make_photo):
     make_photo("in/a.png", "person")
     make_photo("in/b.png")

@@ -69,6 +69,22 @@ def test_sound_times_titles_and_chapters_come_back(tmp_path, remover, rng):
         assert made.streams.audio[0].language == given.streams.audio[0].language
 
 
+@pytest.mark.parametrize(
+    ("codec", "name"), [("libvpx-vp9", "a.mp4"), ("libsvtav1", "b.mp4"), ("libx264", "c.mkv")]
+)
+def test_the_pixel_aspect_ratio_comes_back(tmp_path, remover, rng, codec, name):
+    shown = panned(rng, frames=4)[0]
+    options = {"preset": "10", "svtav1-params": "lp=1"} if codec == "libsvtav1" else None
+    source = write_clip(tmp_path / name, shown, codec=codec, aspect=Fraction(4, 3), options=options)
+    result = remove_from_video(source, tmp_path / f"out-{name}", ["person"], remover=remover)
+    assert result.changed
+    with av.open(str(source)) as clip, av.open(str(tmp_path / f"out-{name}")) as made:
+        aspect, written = (c.streams.video[0].sample_aspect_ratio for c in (clip, made))
+    assert aspect == Fraction(4, 3)
+    assert written == aspect or any("pixel aspect ratio 4:3" in note for note in result.notes)
+    assert written == aspect or not name.endswith(".mp4")
+
+
 def test_subtitles_attachments_and_languages_come_back(tmp_path, remover, rng):
     plain = write_clip(tmp_path / "plain.mkv", panned(rng, frames=12)[0], sound="flac")
     source = tmp_path / "in.mkv"

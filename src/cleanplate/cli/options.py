@@ -530,6 +530,14 @@ class OutputOptions:
             show_default=True,
         ),
     ] = "copy"
+    preserve_times: Annotated[
+        bool,
+        flag(
+            "--preserve-times",
+            panel=RESULTS,
+            help="Give changed photos the time of modification of the original, too.",
+        ),
+    ] = False
     overwrite: Annotated[
         bool, flag("--overwrite", panel=RESULTS, help="Replace outputs and masks that exist.")
     ] = False

@@ -81,6 +81,16 @@ def copy_photo(source: Path, target: Path) -> None:
                 os.utime(copy.name, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
+def copy_times(source: Path, target: Path) -> tuple[str, ...]:
+    """Give `target` the times of access and modification of `source`; return a note if refused."""
+    try:
+        stat = source.stat()
+        os.utime(target, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    except OSError as error:  # some network disks
+        return (f"the time of modification was not set: {error.strerror}",)
+    return ()
+
+
 def temporary_path(target: Path) -> Path:
     """Return a name that is not taken, for a file that will be renamed to `target`."""
     return target.with_name(

@@ -203,7 +203,7 @@ class ClipWriter:
             self._output.mux_one(packet)
 
     def _missing(self) -> tuple[str, ...]:
-        """Look at what was written: which titles and other metadata are not in it."""
+        """Return what the written file lacks: pixel aspect ratio, titles and other metadata."""
         with self._library.open(str(self._temporary), "r", metadata_errors="replace") as made:
             pairs = [(self._source.metadata, made.metadata, _CONTAINERS_OWN)]
             taken = [stream for stream in self._source.streams if not_carried(stream) is None]
@@ -215,7 +215,14 @@ class ClipWriter:
                 for name, value in old.items()
                 if name not in own and name not in new and value not in ("", _NO_TIME)
             ]
-            return tuple(f"metadata {name} is not carried over" for name in dict.fromkeys(lost))
+            notes = [f"metadata {name} is not carried over" for name in dict.fromkeys(lost)]
+            aspect = self._source.streams.video[0].sample_aspect_ratio
+            if aspect and (made.streams.video[0].sample_aspect_ratio or 1) != aspect:
+                notes.append(
+                    f"pixel aspect ratio {aspect.numerator}:{aspect.denominator} is not carried "
+                    f"over: {self._clip.codec} in this container loses it; write .mp4"
+                )
+            return tuple(notes)
 
     def _container_options(self) -> dict[str, str]:
         if CONTAINERS[self._target.suffix.lower()] not in ("mp4", "mov"):
@@ -263,8 +270,8 @@ class ClipWriter:
         made.height, made.width = clip.stored_hw
         made.pix_fmt = clip.pixel_format
         made.time_base = made.codec_context.time_base = clip.time_base
-        if source.sample_aspect_ratio:
-            made.codec_context.sample_aspect_ratio = source.sample_aspect_ratio
+        if stream.sample_aspect_ratio:  # of VP9 and AV1 the container's alone states it
+            made.codec_context.sample_aspect_ratio = stream.sample_aspect_ratio
         for tag in ("color_range", "color_primaries", "color_trc", "colorspace"):
             setattr(made.codec_context, tag, getattr(source, tag))
         if CONTAINERS[self._target.suffix.lower()] == clip.format and clip.codec == "hevc":

@@ -38,6 +38,7 @@ from cleanplate.io import (
     COPIED_NOTE,
     Photo,
     copy_photo,
+    copy_times,
     link_photo,
     read_mask,
     read_photo,
@@ -204,6 +205,8 @@ def _save(photo: PlannedPhoto, image: Photo, removal: Removal, job: Job) -> tupl
             write_mask(path, removal.mask)
     if removal.changed:
         write_photo(photo.target, image, removal.image, removal.mask)
+        if job.preserve_times:
+            notes += copy_times(photo.source, photo.target)
     elif job.untouched == "copy":
         copy_photo(photo.source, photo.copy_target)
     elif job.untouched == "link":

@@ -12,6 +12,13 @@ from cleanplate.io import is_photo_name, read_size
 Parts = tuple[str, ...]
 """A path below the walked folder, name by name."""
 
+SYSTEM_FOLDERS = frozenset(
+    {"@eadir", "#recycle", "@recycle", "#snapshot"}  # of Synology's and QNAP's disk stations
+    | {"$recycle.bin", "system volume information", "__macosx"}
+    | {".trash", ".trashes", ".thumbnails"}
+)
+"""Names in lower case of folders that hold thumbnails and deleted files."""
+
 
 @dataclass(slots=True)
 class Walk:
@@ -21,6 +28,7 @@ class Walk:
     unreadable: list[tuple[Path, str]] = field(default_factory=list)  # folder, cause
     excluded: list[Path] = field(default_factory=list)  # folders this run writes to or reads from
     links: list[Path] = field(default_factory=list)  # links to folders, which are not followed
+    system: list[Path] = field(default_factory=list)  # folders of the system, see SYSTEM_FOLDERS
 
 
 def walk_folder(
@@ -28,9 +36,10 @@ def walk_folder(
 ) -> Iterator[Parts]:
     """Yield the photos in `folder`: its own first, then those of its sub-folders, by name.
 
-    Hidden files count as other files and hidden folders are ignored, as they hold copies made by
-    the system (`._a.jpg`, `.thumbnails`). Links to files are like other photos; links to folders
-    are listed in `walk` and not followed, so that no loop is possible and no photo comes twice.
+    Hidden files count as other files, as they are copies made by the system (`._a.jpg`); hidden
+    folders, and those of thumbnails and deleted files, are ignored. Links to files are like other
+    photos; links to folders are listed in `walk` and not followed, so that no loop is possible and
+    no photo comes twice.
 
     Args:
         folder: to walk.
@@ -95,7 +104,9 @@ def _walk(
         below = (*parts, entry.name)
         hidden = entry.name.startswith(".")
         if _is_folder(entry):
-            if enter(below) and not hidden:
+            if enter(below) and entry.name.lower() in SYSTEM_FOLDERS:
+                walk.system.append(folder / entry.name)
+            elif enter(below) and not hidden:
                 folders.append((entry, below))
         elif take(below):
             if not hidden and is_photo_name(Path(entry.name)) and _is_file(entry):
@@ -173,9 +184,18 @@ def notes_of(walk: Walk, left_out: int) -> tuple[str, ...]:
         f"{path}: a link to a folder, not followed; name it as an input to include it"
         for path in dict.fromkeys(walk.links)
     ]
+    names = ", ".join(sorted({path.name for path in walk.system}))
+    system = (
+        [
+            f"{len(walk.system)} folder{'s' * (len(walk.system) > 1)} of thumbnails or deleted "
+            f"files ignored ({names}); name one as an input to include it"
+        ]
+        if walk.system
+        else []
+    )
     deselected = "1 photo" if left_out == 1 else f"{left_out} photos"
     selected = [f"{deselected} excluded by the options"] if left_out else []
-    return (*ours, *links, *selected)
+    return (*ours, *links, *system, *selected)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

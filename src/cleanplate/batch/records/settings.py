@@ -40,6 +40,7 @@ class Job:
     own_masks: MaskFiles | None = None  # the user's masks instead of the segmenter's
     masks: Path | None = None  # folder to save masks to
     untouched: Untouched = "copy"  # what to do with a photo that has nothing to remove
+    preserve_times: bool = False  # whether changed photos get their original's mtime
     plan_only: bool = False  # the first stage: write plans to the targets, no photo
     own_plans: MaskFiles | None = None  # the second stage: fill these plans
     examples: tuple[Example, ...] = ()  # what the segmenter uses, if it finds by example
@@ -83,7 +84,7 @@ _OPTIONS = {
 }
 """Settings that are called otherwise on the command line."""
 
-_WITHOUT_EFFECT = ("untouched", "like", "like_mask")
+_WITHOUT_EFFECT = ("untouched", "preserve_times", "like", "like_mask")
 """Settings that change neither what is filled nor how; of examples, the contents do."""
 
 _ALWAYS_TOLD = ("min_score",)
@@ -100,6 +101,7 @@ def describe_settings(job: Job) -> dict[str, object]:
         "like_mask": [str(example.mask) for example in job.examples],
         "raw_output": job.raw_output,
         "untouched": job.untouched,
+        "preserve_times": job.preserve_times,
         "mask": None if job.own_masks is None else str(job.own_masks.path),
         **_describe_reading(job.own_masks),
         "plans": None if job.own_plans is None else str(job.own_plans.path),
@@ -121,6 +123,7 @@ def job_of(settings: Mapping[str, Any]) -> Job:
             options=RemovalOptions.from_json(options),
             raw_output=settings["raw_output"],
             untouched=settings.get("untouched", "copy"),
+            preserve_times=settings.get("preserve_times", False),
             own_masks=None if mask is None else _mask_files(Path(mask), settings),
             own_plans=None if plans is None else MaskFiles(Path(plans)),
             overwrite=True,

@@ -86,6 +86,7 @@ def fill_command(
             examples=examples,
             raw_output=raw_output,
             thumbnails=wants_page(outputs.report),
+            preserve_times=outputs.preserve_times,
             overwrite=outputs.overwrite,
             fail_fast=run.fail_fast,
         )

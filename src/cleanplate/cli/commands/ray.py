@@ -42,6 +42,7 @@ _NOTE_EVERY_S = 10.0
             "max_size",
             "report",
             "untouched",
+            "preserve_times",
         ),
         *("threads", "workers", "max_memory", "fail_fast", "verbose"),
     )

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from cleanplate.batch import Example, Job, ReportLine, RunPlan
 
 
-@expand_options(omit=("point", "box", "preset", "raw_output", "untouched", "overwrite"))
+@expand_options(
+    omit=("point", "box", "preset", "raw_output", "untouched", "preserve_times", "overwrite")
+)
 def redo_command(
     *,
     output: Annotated[

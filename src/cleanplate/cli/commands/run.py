@@ -166,6 +166,7 @@ def run_command(
             untouched=cast("batch.Untouched", outputs.untouched),
             thumbnails=wants_page(outputs.report),
             dry_run=dry_run,
+            preserve_times=outputs.preserve_times,
             overwrite=outputs.overwrite,
             fail_fast=run.fail_fast,
         )
