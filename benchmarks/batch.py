@@ -45,10 +45,10 @@ def generate(folder: Path, count: int) -> None:
             left, top = (int(rng.integers(10, side // 2)) for side in size_wh)
             mask[top : top + size_wh[1] // 4, left : left + size_wh[0] // 4] = 255
         place = Path(f"{index // 1000:03}") / f"{index:06}.jpg"
-        for kind, picture in (("photos", pixels), ("masks", mask)):
+        for kind, image in (("photos", pixels), ("masks", mask)):
             path = (folder / kind / place).with_suffix(".jpg" if kind == "photos" else ".png")
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture).save(path)
+            Image.fromarray(image).save(path)
 
 
 def memory_mb(process: psutil.Process) -> float:

@@ -5,7 +5,7 @@
 PHOTOS are photos of any kind. Marked are objects that the built-in segmenter finds in them, pieces
 of those without any, and drawn signs, stamps and watermarks. Each is put into other photos, changed
 in a way that a row of the table names. The last lines count what is found in photos in which
-nothing was put. SHEETS gets pictures: the example, the photo, what was found in it, and the photo
+nothing was put. SHEETS gets images: the example, the photo, what was found in it, and the photo
 without that.
 """
 
@@ -372,9 +372,9 @@ def write_sheet(folder: Path, name: str, example: Example, photo: RGBImage) -> N
             2,
         )
     tiles = []
-    for picture in (marked, photo, seen, removal.image):
-        shrink = min(560 / picture.shape[1], 420 / picture.shape[0])
-        tile = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    for panel in (marked, photo, seen, removal.image):
+        shrink = min(560 / panel.shape[1], 420 / panel.shape[0])
+        tile = cv2.resize(panel, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
         bottom, right = 420 - tile.shape[0], 564 - tile.shape[1]
         tiles.append(cv2.copyMakeBorder(tile, 0, bottom, 0, right, cv2.BORDER_CONSTANT))
     folder.mkdir(parents=True, exist_ok=True)

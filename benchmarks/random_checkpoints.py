@@ -89,13 +89,16 @@ def _clipseg(_: Model, folder: Path) -> list[Path]:
 
 def _edgeconnect(_: Model, folder: Path) -> list[Path]:
     return [
-        _saved({"generator": edgeconnect.Generator(role).state_dict()}, folder / f"{role}.pth")
+        _saved(
+            {"generator": edgeconnect.EdgeConnectGenerator(role).state_dict()},
+            folder / f"{role}.pth",
+        )
         for role in ("edges", "fill")
     ]
 
 
 def _lama(_: Model, folder: Path) -> list[Path]:
-    network = lama.Generator(64, 384, 18)  # big-lama's channels and blocks
+    network = lama.LamaGenerator(64, 384, 18)  # big-lama's channels and blocks
     return [_saved(network.state_dict(), folder / "checkpoint.pth")]
 
 

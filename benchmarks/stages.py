@@ -51,7 +51,7 @@ _NETWORK_STAGES = {
 
 @dataclass
 class Stopwatch:
-    """Times of stages that may lie inside each other; each keeps only what is its own."""
+    """Times of stages, which may be nested; each counts only its own time."""
 
     spent_s: Counter[str] = field(default_factory=Counter)
     cpu_s: Counter[str] = field(default_factory=Counter)  # of all the process's threads
@@ -100,8 +100,8 @@ class Networks:
 
         Session.run_all = run_all
 
-    def know(self, model: Any) -> None:
-        """Take a segmenter's or inpainter's networks into account."""
+    def register(self, model: Any) -> None:
+        """Register a segmenter's or inpainter's networks."""
         for role, session in model._networks.items():
             self._roles[id(session)] = role
 
@@ -110,7 +110,7 @@ def watch_stages(watch: Stopwatch) -> None:
     """Put the stopwatch around the functions that do one stage each."""
     for module, name, stage in (
         (cleanplate.plan, "refine_outline", "outlines"),
-        (cleanplate.remover, "draft_mask", "mask"),
+        (cleanplate.remover, "plan_mask", "mask"),
         (cleanplate.inpainting.fill, "plan_windows", "windows"),
         (cleanplate.inpainting.fill, "inpaint_scaled", "fill: rest"),
         (cleanplate.inpainting.texture_transfer, "synthesise", "texture: matching"),
@@ -148,7 +148,7 @@ def main() -> None:
     rates = [best_rate(options.threads)]
     remover = Remover(device=options.device, threads=options.threads)
     for model in (remover.segmenter, remover.inpainter):
-        networks.know(model)
+        networks.register(model)
     segmenter: Any = remover.segmenter
     segmenter.segment = watch.timed("find: rest", segmenter.segment)
     spent: Counter[str] = Counter()

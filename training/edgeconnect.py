@@ -67,7 +67,7 @@ class Trainer:
         }
         rates, settings = config.optimiser, {"betas": config.optimiser.betas}
         generators = [p for name in self._trained for p in self.networks[name].parameters()]
-        judged = [p for name in self._judges for p in self.networks[name].parameters()]
+        judged = [p for name in self._discriminators for p in self.networks[name].parameters()]
         self.optimisers: dict[str, torch.optim.Optimizer] = {
             "generators": torch.optim.Adam(generators, rates.rate, **settings),
             "discriminators": torch.optim.Adam(judged, rates.discriminator_rate, **settings),
@@ -88,7 +88,7 @@ class Trainer:
         return ("edges", "fill") if self.config.networks == "both" else (self.config.networks,)
 
     @property
-    def _judges(self) -> tuple[str, ...]:
+    def _discriminators(self) -> tuple[str, ...]:
         judges = {"edges": ("judge_edges",), "fill": ("judge_fine", "judge_coarse")}
         return tuple(judge for name in self._trained for judge in judges[name])
 
@@ -97,17 +97,17 @@ class Trainer:
         self._set_rates(step)
         share = step / max(1, self.config.run.steps)
         with self._precision():
-            made = self._generate(batch, share, step)
-        told: dict[str, torch.Tensor] = {}
+            outputs = self._generate(batch, share, step)
+        terms: dict[str, torch.Tensor] = {}
         judges = self.config.discriminators
         rounds = judges.steps_at_first if share < judges.first_share else 1
         for _ in range(rounds):
-            told |= self._train_discriminators(batch, made, step)
-        told |= self._train_generators(batch, made)
+            terms |= self._train_discriminators(batch, outputs, step)
+        terms |= self._train_generators(batch, outputs)
         for name in self._trained:
             average = self.config.optimiser.average
             update_average(self.averages[name], self.networks[name], step, average)
-        return {name: float(value.detach()) for name, value in told.items()}
+        return {name: float(value.detach()) for name, value in terms.items()}
 
     @torch.no_grad()
     def fill(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -119,18 +119,18 @@ class Trainer:
 
     def _generate(self, batch: Batch, share: float, step: int) -> dict[str, torch.Tensor]:
         """Run the generators; what is not trained runs without gradients."""
-        made: dict[str, torch.Tensor] = {}
+        outputs: dict[str, torch.Tensor] = {}
         settings = self.config.edges
         every = 1 if share < settings.until_all else settings.every
         train_edges = "edges" in self._trained and step % every == 0
         with nullcontext() if train_edges else torch.no_grad():
             logits = self._run["edges"](edge_input(batch))
         if train_edges:
-            made["logits"] = logits
+            outputs["logits"] = logits
         drawn = edges_of(logits)
-        made["drawn"] = drawn
+        outputs["drawn"] = drawn
         if "fill" not in self._trained:
-            return made
+            return outputs
         fill = self.config.fill
         until = max(fill.true_edges_until, 1e-6)
         chance = fill.true_edges_at_first * max(0.0, 1 - share / until)
@@ -138,62 +138,62 @@ class Trainer:
         inside = true * batch.edges + (1 - true) * drawn.detach()
         edges = torch.where(batch.hole > 0, inside, batch.edges)
         output = self._run["fill"](fill_input(batch, edges, fill.sees_mask))
-        made["colours"] = colours_of(output)
-        made["composite"] = torch.where(batch.hole > 0, made["colours"], batch.rgb)
-        return made
+        outputs["colours"] = colours_of(output)
+        outputs["composite"] = torch.where(batch.hole > 0, outputs["colours"], batch.rgb)
+        return outputs
 
     def _train_discriminators(
-        self, batch: Batch, made: Mapping[str, torch.Tensor], step: int
+        self, batch: Batch, outputs: Mapping[str, torch.Tensor], step: int
     ) -> dict[str, torch.Tensor]:
-        told: dict[str, torch.Tensor] = {}
+        terms: dict[str, torch.Tensor] = {}
         with self._precision():
-            for name, real, fake, hole in self._judged(batch, made):
+            for name, real, fake, hole in self._discriminator_inputs(batch, outputs):
                 judge = self.networks[name]
                 real_logits, fake_logits = judge(real)[0].float(), judge(fake.detach())[0].float()
                 touched = losses.touched_patches(hole, fake_logits.shape[2:])
-                told[name] = losses.hinge_discriminator(real_logits, fake_logits, touched)
-        if not told:
-            return told
-        total = torch.stack(list(told.values())).sum()
+                terms[name] = losses.hinge_discriminator(real_logits, fake_logits, touched)
+        if not terms:
+            return terms
+        total = torch.stack(list(terms.values())).sum()
         settings = self.config.discriminators
         if settings.gradient_penalty and step % settings.penalty_every == 0:
             penalties = [
                 losses.gradient_penalty(self.networks[name], real)
-                for name, real, _, _ in self._judged(batch, made)
+                for name, real, _, _ in self._discriminator_inputs(batch, outputs)
             ]
-            told["penalty"] = torch.stack(penalties).sum()
+            terms["penalty"] = torch.stack(penalties).sum()
             weight = settings.gradient_penalty / 2 * settings.penalty_every
-            total = total + weight * told["penalty"]
+            total = total + weight * terms["penalty"]
         optimiser = self.optimisers["discriminators"]
         optimiser.zero_grad(set_to_none=True)
         total.backward()
         optimiser.step()
-        return told
+        return terms
 
-    def _judged(
-        self, batch: Batch, made: Mapping[str, torch.Tensor]
+    def _discriminator_inputs(
+        self, batch: Batch, outputs: Mapping[str, torch.Tensor]
     ) -> Iterator[tuple[str, torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """Yield discriminator, real and fake pictures, and the hole at their size."""
-        if "logits" in made:
+        """Yield discriminator, real and fake images, and the hole at their size."""
+        if "logits" in outputs:
             grey = grey_of(batch.rgb)
             everywhere = torch.ones_like(batch.hole)
-            drawn = torch.cat([grey, made["drawn"]], 1)
+            drawn = torch.cat([grey, outputs["drawn"]], 1)
             yield "judge_edges", torch.cat([grey, batch.edges], 1), drawn, everywhere
-        if "composite" in made:
-            real, fake = batch.rgb, made["composite"]
+        if "composite" in outputs:
+            real, fake = batch.rgb, outputs["composite"]
             yield "judge_fine", real, fake, batch.hole
             halves = (functional.avg_pool2d(part, 2) for part in (real, fake))
             yield "judge_coarse", *halves, functional.max_pool2d(batch.hole, 2)
 
     def _train_generators(
-        self, batch: Batch, made: Mapping[str, torch.Tensor]
+        self, batch: Batch, outputs: Mapping[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
         weights = self.config.losses
-        told: dict[str, torch.Tensor] = {}
-        for name in self._judges:
+        terms: dict[str, torch.Tensor] = {}
+        for name in self._discriminators:
             self.networks[name].requires_grad_(False)
         with self._precision():
-            for name, real, fake, hole in self._judged(batch, made):
+            for name, real, fake, hole in self._discriminator_inputs(batch, outputs):
                 with torch.no_grad():
                     wanted = self.networks[name](real)[1]
                 logits, found = self.networks[name](fake)
@@ -201,36 +201,36 @@ class Trainer:
                 edges = name == "judge_edges"
                 weight = weights.edge_matching if edges else weights.matching
                 adversarial = losses.hinge_generator(logits.float(), touched)
-                told[f"{name}_fooled"] = weights.adversarial * adversarial
-                told[f"{name}_matching"] = weight * losses.matching(found, wanted)
-            if "composite" in made:
-                told |= self._picture_losses(batch, made)
-        if "logits" in made:
+                terms[f"{name}_fooled"] = weights.adversarial * adversarial
+                terms[f"{name}_matching"] = weight * losses.matching(found, wanted)
+            if "composite" in outputs:
+                terms |= self._image_losses(batch, outputs)
+        if "logits" in outputs:
             inside, everywhere = losses.edge_cross_entropy(
-                made["logits"], batch.edges, batch.hole, self.config.edges.balance
+                outputs["logits"], batch.edges, batch.hole, self.config.edges.balance
             )
-            told["edge_hole"] = weights.edge_hole * inside
-            told["edge_all"] = weights.edge_all * everywhere
-        if told:
+            terms["edge_hole"] = weights.edge_hole * inside
+            terms["edge_all"] = weights.edge_all * everywhere
+        if terms:
             optimiser = self.optimisers["generators"]
             optimiser.zero_grad(set_to_none=True)
-            torch.stack(list(told.values())).sum().backward()
+            torch.stack(list(terms.values())).sum().backward()
             for name in self._trained:
                 parameters = self.networks[name].parameters()
                 nn.utils.clip_grad_norm_(parameters, self.config.optimiser.clip_norm)
             optimiser.step()
-        for name in self._judges:
+        for name in self._discriminators:
             self.networks[name].requires_grad_(True)
-        return told
+        return terms
 
-    def _picture_losses(
-        self, batch: Batch, made: Mapping[str, torch.Tensor]
+    def _image_losses(
+        self, batch: Batch, outputs: Mapping[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
         weights = self.config.losses
         with torch.no_grad():
             wanted = self.features(batch.rgb)
-        found = self.features(made["composite"])
-        colours = made["colours"]
+        found = self.features(outputs["composite"])
+        colours = outputs["colours"]
         return {
             "perceptual": weights.perceptual * losses.perceptual(found, wanted),
             "style": weights.style * losses.style(found, wanted),

@@ -16,7 +16,7 @@ def hinge_discriminator(
     """Return the hinge loss of a discriminator whose fakes are real outside their holes.
 
     Args:
-        real: (N, 1, h, w) logits of real pictures.
+        real: (N, 1, h, w) logits of real images.
         fake: (N, 1, h, w) logits of composited ones.
         touched: (N, 1, h, w), 1 where a patch touches the hole; the others count as real, half.
     """
@@ -37,7 +37,7 @@ def touched_patches(hole: torch.Tensor, size_hw: Sequence[int]) -> torch.Tensor:
 
 
 def gradient_penalty(discriminator: nn.Module, real: torch.Tensor) -> torch.Tensor:
-    """Return the squared gradient of a discriminator at real pictures (R1).
+    """Return the squared gradient of a discriminator at real images (R1).
 
     References:
         Mescheder et al., Which Training Methods for GANs do actually Converge?, ICML 2018,

@@ -65,10 +65,10 @@ class Photos:
             if self._foreground is not None:
                 foreground = self._foreground[index].astype(np.float32)
             return np.asarray(self._pack[index]), foreground
-        picture = cv2.imread(str(self._paths[index]), cv2.IMREAD_COLOR)
-        if picture is None or min(picture.shape[:2]) < _MIN_SIDE_PX:
+        bgr = cv2.imread(str(self._paths[index]), cv2.IMREAD_COLOR)
+        if bgr is None or min(bgr.shape[:2]) < _MIN_SIDE_PX:
             return None
-        return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), None
+        return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +156,14 @@ class Batches(Dataset[Batch]):
 
 
 def _part(
-    picture: npt.NDArray[np.uint8] | npt.NDArray[np.float32],
+    bgr: npt.NDArray[np.uint8] | npt.NDArray[np.float32],
     top: float,
     left: float,
     side: float,
     size: int,
 ) -> npt.NDArray[np.float32]:
     y, x, length = int(top), int(left), max(1, round(side))
-    cut = np.ascontiguousarray(picture[y : y + length, x : x + length])
+    cut = np.ascontiguousarray(bgr[y : y + length, x : x + length])
     method = cv2.INTER_AREA if length > size else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(cut, (size, size), interpolation=method), np.float32)
 

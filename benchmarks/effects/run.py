@@ -120,8 +120,8 @@ def main() -> None:
         print(describe(folder.name, cases, found, time.process_time() - start), flush=True)
         if arguments.sheets:
             arguments.sheets.mkdir(parents=True, exist_ok=True)
-            picture = cv2.cvtColor(sheet(cases, found), cv2.COLOR_RGB2BGR)
-            cv2.imwrite(str(arguments.sheets / f"{folder.name}.png"), picture)
+            sheet_bgr = cv2.cvtColor(sheet(cases, found), cv2.COLOR_RGB2BGR)
+            cv2.imwrite(str(arguments.sheets / f"{folder.name}.png"), sheet_bgr)
 
 
 if __name__ == "__main__":

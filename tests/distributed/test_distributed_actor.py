@@ -135,7 +135,7 @@ def test_an_actor_that_cannot_load_its_models_says_so_with_its_first_group(job, 
     job.source.write("a.png", make_photo(None))
     [group, end] = groups(job)
     broken = PhotoActor(
-        job, RemoverFactory(recipe=("nosuch", "telea", "cpu"), job=job.job, threads=1)
+        job, RemoverFactory(models=("nosuch", "telea", "cpu"), job=job.job, threads=1)
     )
     name, why = told(broken(group))
     assert name == FAILED

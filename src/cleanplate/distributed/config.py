@@ -90,7 +90,7 @@ class RemoverFactory:
                 threads=self.threads,
                 job=self.job,
                 traced=False,
-                tells_provider=True,
+                reports_provider=True,
             )
         )
         result = remover.process(_test_photo(), "test.png").result

@@ -48,7 +48,7 @@ def remove_dataset(
         dataset: its rows hold photos; is read when the result is.
         classes: what to remove: names, everyday words or ids; instead of those of `options`.
         options: how.
-        remover: tells which models the workers load; None takes the built-in ones.
+        remover: names the models that the workers load; None: the built-in ones.
         column: where the photos' files are, as bytes.
         name_column: where their names are, of which a suffix may tell the format.
         raw_output: what camera RAW files are written as.

@@ -181,7 +181,7 @@ def context_similarity(features: FloatArray, mask: Mask) -> float:
     """Return how alike a hole and its surroundings are to a network: no truth is needed.
 
     The cosine between the mean features of the cells that lie wholly in the hole and of those that
-    it does not touch. A hole in which a new thing was invented is unlike its surroundings; so may
+    it does not touch. A hole in which a new object was invented is unlike its surroundings; so may
     be a right fill where these have several parts. It favours blurred fills, as its model does.
 
     Args:
@@ -244,7 +244,7 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Return the interval in which the mean of such values lies with a probability of `share`.
 
-    By resampling the values with replacement (percentile bootstrap); NaN values are left out.
+    By resampling the values with replacement (percentile bootstrap); NaN values are ignored.
 
     Args:
         values: at least one that is not NaN.

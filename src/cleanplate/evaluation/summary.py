@@ -24,7 +24,7 @@ FIGURES: Mapping[str, tuple[str, str]] = {
 
 
 def figures_of(evaluation: Evaluation) -> dict[str, float]:
-    """Return the figures of one result that are known, NaN left out."""
+    """Return the figures of one result that are known, without NaN."""
     known: dict[str, float] = {}
     for part in (evaluation.truth, evaluation.look):
         if part is not None:

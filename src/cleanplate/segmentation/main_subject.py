@@ -17,14 +17,14 @@ from cleanplate.types import Box, Instance, RGBImage
 
 Field = npt.NDArray[np.float32]
 
-_SIDE_PX = 1024  # long side of the photo that sharpness is measured in: noise is below it
+_SIDE_PX = 1024  # long side at which sharpness is measured, which removes noise
 _MIN_HEIGHT = 0.15  # of the photo's: a person smaller than this and ...
 _MIN_AREA = 0.01  # ... covering less of the photo than this is no main subject
-_ALIKE = 0.6  # of the greatest prominence: main subjects too, wherever they are
-_BESIDE = 0.35  # of it: main subjects if they stand with one
-_GAP = 0.25  # of the taller one's height: people nearer to each other stand together
-_EDGE_WEIGHT = 0.4  # what the very edge of the photo takes off a prominence
-_MIN_SHARPNESS = 0.25  # no one counts as less, against the sharpest: dark clothes tell little
+_MAIN_SHARE = 0.6  # of the greatest prominence: a main subject wherever it is
+_COMPANION_SHARE = 0.35  # of it: a main subject if it stands with one
+_MAX_GAP = 0.25  # of the taller one's height: people nearer to each other stand together
+_EDGE_WEIGHT = 0.4  # by which a place at the photo's edge lowers the prominence
+_MIN_SHARPNESS = 0.25  # lower bound, relative to the sharpest: dark clothes have little contrast
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,10 @@ def find_subjects(image: RGBImage, people: Sequence[Instance]) -> Subjects:
     if not large:
         return Subjects(frozenset(), together=False)
     best = max(weights[place] for place in large)
-    main = {place for place in large if weights[place] >= _ALIKE * best}
-    beside = {place for place, weight in enumerate(weights) if weight >= _BESIDE * best} - main
+    main = {place for place in large if weights[place] >= _MAIN_SHARE * best}
+    beside = {
+        place for place, weight in enumerate(weights) if weight >= _COMPANION_SHARE * best
+    } - main
     while joining := {
         place for place in beside if any(_stand_together(people[place], people[m]) for m in main)
     }:
@@ -72,12 +74,12 @@ def _prominences(image: RGBImage, people: Sequence[Instance]) -> list[float]:
     weights = []
     for person, sharpness in zip(people, sharpnesses, strict=True):
         left, _, right, _ = person.box_xyxy
-        aside = abs((left + right) / image.shape[1] - 1)  # 0 in the middle, 1 at the edge
+        off_centre = abs((left + right) / image.shape[1] - 1)  # 0 in the middle, 1 at the edge
         weights.append(
             math.sqrt(person.area_px)
             / largest
             * max(sharpness / sharpest, _MIN_SHARPNESS)
-            * (1 - _EDGE_WEIGHT * aside)
+            * (1 - _EDGE_WEIGHT * off_centre)
         )
     return weights
 
@@ -127,11 +129,11 @@ def _steepness(
 
 def _stand_together(one: Instance, other: Instance) -> bool:
     a, b = one.box_xyxy, other.box_xyxy
-    reach_px = _GAP * max(a[3] - a[1], b[3] - b[1])
-    return max(_apart(a, b, 0), _apart(a, b, 1)) <= reach_px
+    reach_px = _MAX_GAP * max(a[3] - a[1], b[3] - b[1])
+    return max(_gap(a, b, 0), _gap(a, b, 1)) <= reach_px
 
 
-def _apart(a: Box, b: Box, axis: int) -> int:
+def _gap(a: Box, b: Box, axis: int) -> int:
     return max(a[axis], b[axis]) - min(a[axis + 2], b[axis + 2])
 
 

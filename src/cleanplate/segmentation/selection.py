@@ -48,7 +48,7 @@ def requested_labels(
 
     Raises:
         InputError: no label at all, or only protected ones.
-        UnknownNameError: not one of `known`; the message tells which segmenter takes any words.
+        UnknownNameError: not one of `known`; the message names the segmenter that takes any words.
     """
     names = [labels] if isinstance(labels, str) else list(labels)
     if rules.background_people:

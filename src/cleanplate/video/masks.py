@@ -31,11 +31,11 @@ REACH = 5
 
 _SIDE_PX = 360  # long side at which the flow is computed
 _MIN_SIDE_PX = 16  # below which no flow is computed
-_NEAR = 2  # frames on either side that decide near the end of a shot
+_NEAREST_FRAMES = 2  # frames on either side that decide near the end of a shot
 _OUTLINE_SHARE = 0.008  # of the long side: jitter of outlines
 _AGREED_SHARE = 0.3  # of a missing part
-_LINKED_SHARE = 0.5  # of a low-score detection: minimum overlap with propagated masks
-_CARRIED_MARGIN = 0.005  # of the long side: dilation of propagated masks
+_OVERLAP_SHARE = 0.5  # of a low-score detection: minimum overlap with propagated masks
+_PROPAGATED_MARGIN = 0.005  # of the long side: dilation of propagated masks
 _MISSED_SHARE = 0.3  # of a mask: a frame with more propagated px counts as stabilized
 
 
@@ -96,7 +96,7 @@ class MaskStabilizer:
         luma = cv2.resize(
             cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), size_wh, interpolation=cv2.INTER_AREA
         )
-        seen = _WindowFrame(
+        current = _WindowFrame(
             mask,
             weak,
             kept,
@@ -106,26 +106,26 @@ class MaskStabilizer:
         if cut:
             yield from self.finish()
         if self._window:
-            self._link(self._window[-1], seen)
-        self._window.append(seen)
+            self._compute_flow(self._window[-1], current)
+        self._window.append(current)
         if self._at + REACH < len(self._window):
-            yield self._settle()
+            yield self._finish_frame()
 
     def finish(self) -> Iterator[StabilizedMask]:
         """Yield the remaining frames of a shot."""
         while self._at < len(self._window):
-            yield self._settle()
+            yield self._finish_frame()
         self._window.clear()
         self._at = 0
 
-    def _link(self, before: _WindowFrame, after: _WindowFrame) -> None:
+    def _compute_flow(self, before: _WindowFrame, after: _WindowFrame) -> None:
         """Compute the flow between two frames, both ways."""
         if min(before.luma.shape) < _MIN_SIDE_PX:
             return
-        after.from_before = self._places(after.luma, before.luma)
-        before.from_after = self._places(before.luma, after.luma)
+        after.from_before = self._positions(after.luma, before.luma)
+        before.from_after = self._positions(before.luma, after.luma)
 
-    def _settle(self) -> StabilizedMask:
+    def _finish_frame(self) -> StabilizedMask:
         own = self._window[self._at]
         before, full_before = self._propagated(-1)
         after, full_after = self._propagated(+1)
@@ -143,7 +143,7 @@ class MaskStabilizer:
                 np.maximum.reduce([nothing, *before]), np.maximum.reduce([nothing, *after])
             )
         else:  # near the ends of a shot two near frames have to agree
-            near = [*before[:_NEAR], *after[:_NEAR]]
+            near = [*before[:_NEAREST_FRAMES], *after[:_NEAREST_FRAMES]]
             both = np.sort(np.stack([nothing, nothing, *near]), axis=0)[-2]
             either = both
         more = _missing_parts(own.small > 0.5, either > 0.5, both > 0.5)
@@ -155,7 +155,7 @@ class MaskStabilizer:
             added = np.asarray(large > 0.5) & ~mask
             propagated |= int(added.sum()) > _MISSED_SHARE * max(int(mask.sum()), 1)
             if propagated:  # its outline is less exact than a detected one
-                added = dilate(added, _CARRIED_MARGIN * max(mask.shape))
+                added = dilate(added, _PROPAGATED_MARGIN * max(mask.shape))
             mask = mask | added
         if propagated:  # later frames use it like a detection
             own.small = np.maximum(own.small, _coverage(mask, own.small.shape))
@@ -193,7 +193,7 @@ class MaskStabilizer:
                 shown.append(field)
         return shown, True
 
-    def _places(
+    def _positions(
         self, here: npt.NDArray[np.uint8], there: npt.NDArray[np.uint8]
     ) -> npt.NDArray[np.float32]:
         """Return (h, w, 2) float32: the position of each pixel of one frame in another, in px."""
@@ -213,7 +213,7 @@ def _matched_weak(weak: Mask | None, propagated: Mask) -> Mask | None:
     size_wh = (weak.shape[1], weak.shape[0])
     there = cv2.resize(propagated.view(np.uint8), size_wh, interpolation=cv2.INTER_NEAREST) > 0
     covered = np.bincount(parts[there], minlength=count) / np.bincount(parts.ravel())
-    chosen = covered >= _LINKED_SHARE
+    chosen = covered >= _OVERLAP_SHARE
     chosen[0] = False
     return np.asarray(chosen[parts]) if chosen.any() else None
 
@@ -236,16 +236,18 @@ def _missing_parts(own: Mask, either: Mask, both: Mask) -> Mask:
         either: propagated from one side at least.
         both: propagated from both sides.
     """
-    thin = 2 * max(1, round(_OUTLINE_SHARE * max(own.shape))) + 1
+    kernel_px = 2 * max(1, round(_OUTLINE_SHARE * max(own.shape))) + 1
     missing = (either & ~own).view(np.uint8)
-    missing = np.asarray(cv2.morphologyEx(missing, cv2.MORPH_OPEN, np.ones((thin, thin))), np.uint8)
+    missing = np.asarray(
+        cv2.morphologyEx(missing, cv2.MORPH_OPEN, np.ones((kernel_px, kernel_px))), np.uint8
+    )
     count, parts = cv2.connectedComponents(missing, connectivity=8)
     agreed = np.bincount(parts[both], minlength=count)
     total = np.maximum(np.bincount(parts.ravel(), minlength=count), 1)
     belongs = agreed > _AGREED_SHARE * total
     belongs[0] = False
-    whole = cv2.dilate(belongs[parts].astype(np.uint8), np.ones((thin, thin))) > 0
-    return np.asarray(both | (whole & either))
+    complete = cv2.dilate(belongs[parts].astype(np.uint8), np.ones((kernel_px, kernel_px))) > 0
+    return np.asarray(both | (complete & either))
 
 
 class MaskStore:

@@ -94,8 +94,8 @@ class _FrameMasks:
     mask: Mask  # (H, W), objects to remove
     weak: Mask | None  # (H, W), detections below the minimum score
     kept: Mask | None  # (H, W), protected
-    goes: frozenset[str]  # labels
-    stays: frozenset[str]
+    removed_labels: frozenset[str]  # labels
+    kept_labels: frozenset[str]
 
 
 Planner = Callable[[RGBImage], _FrameMasks]
@@ -161,8 +161,10 @@ def remove_from_video(
             kept = rasterize((x for x in made.kept if x.id in made.protected), made.mask.shape)
         weak = [x for x in made.kept if _is_weak(x, options.min_score)]
         hint = dilated(weak, made.mask.shape, options.dilation) if weak else None
-        goes, stays = (frozenset(x.label for x in group) for group in (made.instances, made.kept))
-        return _FrameMasks(made.mask, hint, kept, goes, stays)
+        removed_labels, kept_labels = (
+            frozenset(x.label for x in group) for group in (made.instances, made.kept)
+        )
+        return _FrameMasks(made.mask, hint, kept, removed_labels, kept_labels)
 
     with MaskStore(clip.size_hw) as masks:
         detected = _detect(work, masks, plan)
@@ -230,8 +232,8 @@ def _detect(work: _Work, masks: MaskStore, plan: Planner) -> _Detections:
         damaged += frame.damaged
         end_s = float((frame.pts + frame.duration) * clip.time_base)
         planned = plan(image)
-        found.update(planned.goes)
-        kept.update(planned.stays)
+        found.update(planned.removed_labels)
+        kept.update(planned.kept_labels)
         placed = tracker.add(image, planned.mask)
         if placed.segment != segment:
             detected.segments.append((frame.index, frame.index))

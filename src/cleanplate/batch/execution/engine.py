@@ -115,14 +115,14 @@ class Engine:
         self._resources, self._on_start = resources, on_start
         self._workers: list[Worker] = []
         self._answers: queue.SimpleQueue[tuple[Worker, ProcessedPhoto | None]] = queue.SimpleQueue()
-        self._order: WorkerConfig | None = None
+        self._config: WorkerConfig | None = None
         self._server: Server | None = None
         if resources.workers > 1:
             if not is_portable(remover):
                 raise InputError(
                     "several workers need models given by name, as each loads its own; use 1 worker"
                 )
-            self._order = WorkerConfig(
+            self._config = WorkerConfig(
                 models=remover.config,
                 threads=resources.threads,
                 job=job,
@@ -155,8 +155,8 @@ class Engine:
             yield unreadable_result(folder)
             if self._job.fail_fast:
                 return
-        if self._order is not None:
-            yield from self._run_workers(plan.photos, self._order)
+        if self._config is not None:
+            yield from self._run_workers(plan.photos, self._config)
             return
         limit = self._resources.max_memory
         for photo in plan.photos:
@@ -180,7 +180,7 @@ class Engine:
                 return
 
     def _run_workers(
-        self, photos: Iterable[PlannedPhoto], order: WorkerConfig
+        self, photos: Iterable[PlannedPhoto], worker_config: WorkerConfig
     ) -> Iterator[PhotoResult]:
         resources = self._resources
         # Memory left for photos.
@@ -200,7 +200,7 @@ class Engine:
             if task is not None and (
                 not needs or (len(needs) < resources.workers and sum(needs.values()) + need <= room)
             ):
-                worker = idle.popleft() if idle else self._start_worker(order)
+                worker = idle.popleft() if idle else self._start_worker(worker_config)
                 self._begin(task.photo)
                 worker.start(task)
                 needs[worker] = need
@@ -223,15 +223,15 @@ class Engine:
             if self._job.fail_fast and done.result.status == "failed":
                 return
 
-    def _start_worker(self, order: WorkerConfig) -> Worker:
-        segmenter, inpainter, device = order.models
+    def _start_worker(self, worker_config: WorkerConfig) -> Worker:
+        segmenter, inpainter, device = worker_config.models
         if self._server is None and is_shared(device):
             self._server = Server(load_network)
         if self._server is not None:
-            order = replace(order, server=self._server.address)
+            worker_config = replace(worker_config, server=self._server.address)
         elif device == "auto":  # the CPU, as this process has detected
-            order = replace(order, models=(segmenter, inpainter, "cpu"))
-        worker = Worker(order, self._answers)
+            worker_config = replace(worker_config, models=(segmenter, inpainter, "cpu"))
+        worker = Worker(worker_config, self._answers)
         self._workers.append(worker)
         return worker
 

@@ -47,9 +47,7 @@ class WorkerConfig:
     job: Job
     traced: bool
     server: Address | None = None  # runs the networks; None: the worker does
-    tells_provider: bool = (
-        False  # whether `ProcessedPhoto.provider` is filled, which loads all models
-    )
+    reports_provider: bool = False  # fill `ProcessedPhoto.provider`, which loads all models
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +62,16 @@ class Worker:
     """One started process.
 
     Args:
-        order: its configuration.
+        config: its configuration.
         answers: receives (this worker, result of its photo), and (this worker, None) if it dies.
     """
 
     def __init__(
         self,
-        order: WorkerConfig,
+        config: WorkerConfig,
         answers: "queue.SimpleQueue[tuple[Worker, ProcessedPhoto | None]]",
     ) -> None:
-        limits = {"OMP_NUM_THREADS": str(order.threads)}
+        limits = {"OMP_NUM_THREADS": str(config.threads)}
         self._process = subprocess.Popen(
             [sys.executable, "-c", _BOOT.format(path=sys.path)],
             stdin=subprocess.PIPE,
@@ -86,7 +84,7 @@ class Worker:
         self._stdin = cast("IO[bytes]", self._process.stdin)
         self._answers = answers
         self._task: Task
-        self._send(order)
+        self._send(config)
         threading.Thread(target=self._listen, daemon=True).start()
 
     @property
@@ -146,10 +144,10 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # output of other code must not mix with the answers
     tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
-    order = cast("WorkerConfig", pickle.load(sys.stdin.buffer))
+    config = cast("WorkerConfig", pickle.load(sys.stdin.buffer))
     threading.Thread(target=_receive, args=(tasks,), daemon=True).start()
     try:
-        _work(order, tasks, answers)
+        _work(config, tasks, answers)
     except OSError:  # the run has exited
         _end(1)
 
@@ -168,24 +166,24 @@ def _receive(tasks: "queue.SimpleQueue[Task]") -> None:
             _end(0)
 
 
-def _work(order: WorkerConfig, tasks: "queue.SimpleQueue[Task]", answers: IO[bytes]) -> None:
+def _work(config: WorkerConfig, tasks: "queue.SimpleQueue[Task]", answers: IO[bytes]) -> None:
     import cv2
 
     from cleanplate.batch.records import describe_models
     from cleanplate.remover import Remover
 
-    cv2.setNumThreads(order.threads)
-    use_server(order.server)
-    segmenter, inpainter, device = order.models
+    cv2.setNumThreads(config.threads)
+    use_server(config.server)
+    segmenter, inpainter, device = config.models
     remover = Remover(
-        segmenter=segmenter, inpainter=inpainter, device=device, threads=order.threads
+        segmenter=segmenter, inpainter=inpainter, device=device, threads=config.threads
     )
     while True:
         task = tasks.get()
         done = process_photo(
-            task.photo, remover, order.job, overwrite=task.overwrite, traced=order.traced
+            task.photo, remover, config.job, overwrite=task.overwrite, traced=config.traced
         )
-        if order.tells_provider and done.result.status != "failed":
-            done = replace(done, provider=describe_models(remover, order.job)["provider"])
+        if config.reports_provider and done.result.status != "failed":
+            done = replace(done, provider=describe_models(remover, config.job)["provider"])
         pickle.dump(done, answers)
         answers.flush()

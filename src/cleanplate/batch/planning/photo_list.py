@@ -61,7 +61,7 @@ class RunPlan:
     photos: tuple[PlannedPhoto, ...]
     unreadable: tuple[UnreadableFolder, ...] = ()
     ignored: int = 0  # files in folders that are not photos
-    notes: tuple[str, ...] = ()  # what was left out, to be said once
+    notes: tuple[str, ...] = ()  # on excluded files, to be printed once
 
 
 def plan_photos(

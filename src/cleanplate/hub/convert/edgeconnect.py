@@ -26,7 +26,7 @@ _DILATION = 2
 _DATA_PARALLEL = "module."  # before every name, if it was trained on several GPUs
 
 # Identifies the generators: input and output channels.
-_PLANES = {"edges": (3, 1), "fill": (4, 3)}
+_CHANNELS = {"edges": (3, 1), "fill": (4, 3)}
 _OUTPUTS = {"edges": "edges", "fill": "rgb"}
 _PUBLISHED_NAMES = {"edges": "EdgeModel_gen.pth", "fill": "InpaintingModel_gen.pth"}
 
@@ -56,7 +56,7 @@ class _Residual(nn.Module):
 
 
 class EdgeConnectGenerator(nn.Module):
-    """One of the two generators; the edges' one is spectrally normalised, but for its last layer.
+    """A generator; that of the edges has spectral normalisation except in its last layer.
 
     Args:
         role: "edges" or "fill".
@@ -66,7 +66,7 @@ class EdgeConnectGenerator(nn.Module):
         super().__init__()
         self.draws_edges = role == "edges"
         wrap: Wrap = spectral_norm if self.draws_edges else lambda layer: layer
-        planes_in, planes_out = _PLANES[role]
+        channels_in, channels_out = _CHANNELS[role]
         widths = (_WIDTH, 2 * _WIDTH, 4 * _WIDTH)
 
         def halve(wide: int) -> nn.Module:
@@ -80,7 +80,7 @@ class EdgeConnectGenerator(nn.Module):
 
         self.encoder = nn.Sequential(
             nn.ReflectionPad2d(3),
-            *normalised(wrap(nn.Conv2d(planes_in, widths[0], 7)), widths[0]),
+            *normalised(wrap(nn.Conv2d(channels_in, widths[0], 7)), widths[0]),
             *normalised(halve(widths[0]), widths[1]),
             *normalised(halve(widths[1]), widths[2]),
         )  # (N, C, H, W) -> (N, 256, H/4, W/4)
@@ -91,7 +91,7 @@ class EdgeConnectGenerator(nn.Module):
             *normalised(double(widths[1]), widths[1]),
             *normalised(double(widths[0]), widths[0]),
             nn.ReflectionPad2d(3),
-            nn.Conv2d(widths[0], planes_out, 7),
+            nn.Conv2d(widths[0], channels_out, 7),
         )  # -> (N, C', H, W)
 
     def forward(self, planes: torch.Tensor) -> torch.Tensor:
@@ -134,12 +134,12 @@ def _role_of(state: State, path: Path) -> str:
     first = "encoder.1.weight"
     weight = state.get(f"{first}_orig", state.get(first))
     planes = None if weight is None or weight.ndim != 4 else weight.shape[1]
-    for role, (planes_in, _) in _PLANES.items():
-        if planes == planes_in:
+    for role, (channels_in, _) in _CHANNELS.items():
+        if planes == channels_in:
             return role
     raise WeightsError(
         f"{path}: is neither {' nor '.join(_PUBLISHED_NAMES.values())}: "
-        + (f"it lacks {first}" if planes is None else f"its first layer takes {planes} planes")
+        + (f"it lacks {first}" if planes is None else f"its first layer takes {planes} channels")
     )
 
 
@@ -153,7 +153,7 @@ def _export(original: EdgeConnectGenerator, role: str, target: Path) -> float:
     random = torch.Generator().manual_seed(0)
 
     def planes(size_hw: tuple[int, int]) -> dict[str, torch.Tensor]:
-        return {"planes": torch.rand(1, _PLANES[role][0], *size_hw, generator=random)}
+        return {"planes": torch.rand(1, _CHANNELS[role][0], *size_hw, generator=random)}
 
     return export_network(
         folded,

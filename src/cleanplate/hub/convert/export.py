@@ -143,12 +143,12 @@ def _compare(
     expected = [expected] if isinstance(expected, torch.Tensor) else list(expected)
     found = session.run_all(*(tensor.numpy() for tensor in trial.values()))
     difference, scale = 0.0, 1.0
-    for theirs, ours in zip(expected, found, strict=True):
+    for theirs, actual in zip(expected, found, strict=True):
         values = theirs.numpy()
-        if values.shape != ours.shape:
-            raise WeightsError(f"the ONNX file returns {ours.shape}, the original {values.shape}")
+        if values.shape != actual.shape:
+            raise WeightsError(f"the ONNX file returns {actual.shape}, the original {values.shape}")
         if values.size:
-            apart = np.abs(values.astype(np.float64) - ours.astype(np.float64)).max()
-            difference = max(difference, float(apart))
+            deviation = np.abs(values.astype(np.float64) - actual.astype(np.float64)).max()
+            difference = max(difference, float(deviation))
             scale = max(scale, float(np.abs(values).max()))
     return difference, scale

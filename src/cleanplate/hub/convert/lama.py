@@ -1,6 +1,6 @@
 """LaMa: the generator of Fourier convolutions, with Fourier transforms as matrix products.
 
-ONNX's own transform runs on one core, and slowly where a side is no power of two; a product with
+ONNX's own transform runs on one core, and slowly where a side is not a power of two; a product with
 the matrix of a transform of 64 points is quick, exact to single precision, and takes any size.
 
 References:
@@ -25,7 +25,7 @@ from cleanplate.hub.convert.export import export_network
 from cleanplate.hub.registry import Model
 
 _HALVINGS = 3
-_FIRST_BLOCK = 2 + _HALVINGS  # places in the sequence: padding, first layer, halvings, blocks
+_FIRST_BLOCK = 2 + _HALVINGS  # index in the sequence: padding, first layer, halvings, blocks
 _EXAMPLE_HW = (64, 96)
 _TRIALS_HW = ((32, 40), (88, 56), (128, 128))
 
@@ -40,8 +40,8 @@ class _Transforms:
     """
 
     def __init__(self, height: int, width: int) -> None:
-        self._down = _waves(height, height)  # (H, H) each
-        self._across = _waves(width, width // 2 + 1)  # (K, W) each
+        self._down = _dft_matrices(height, height)  # (H, H) each
+        self._across = _dft_matrices(width, width // 2 + 1)  # (K, W) each
         # Waves that stand for their mirror images too: not the first, nor the last if W is even.
         wave = torch.arange(width // 2 + 1)
         twice = (wave > 0) & (2 * wave != width)
@@ -50,26 +50,26 @@ class _Transforms:
     def forth(self, image: torch.Tensor) -> _Pair:
         """(N, C, H, W) -> (N, C, H, W // 2 + 1), real and imaginary."""
         real, imaginary = (image @ wave.T for wave in self._across)
-        return _turned(self._down, real, -imaginary, -1)
+        return _dft_columns(self._down, real, -imaginary, -1)
 
     def back(self, real: torch.Tensor, imaginary: torch.Tensor) -> torch.Tensor:
         """The inverse of `forth`."""
-        real, imaginary = _turned(self._down, real, imaginary, 1)
+        real, imaginary = _dft_columns(self._down, real, imaginary, 1)
         cosine, sine = (wave * self._weight for wave in self._across)
         return real @ cosine - imaginary @ sine
 
 
-def _waves(points: int, waves: int) -> _Pair:
+def _dft_matrices(points: int, waves: int) -> _Pair:
     """Return (waves, points) cosines and sines, scaled to be orthonormal."""
     count = torch.full((), points)  # a tensor: the exporter takes the size for one number else
     # In integers first: single precision is lost on large angles.
-    turn = torch.remainder(torch.arange(waves)[:, None] * torch.arange(points)[None, :], count)
-    angle = turn.float() / count * (2 * math.pi)
+    phase = torch.remainder(torch.arange(waves)[:, None] * torch.arange(points)[None, :], count)
+    angle = phase.float() / count * (2 * math.pi)
     scale = torch.rsqrt(count.float())
     return torch.cos(angle) * scale, torch.sin(angle) * scale
 
 
-def _turned(waves: _Pair, real: torch.Tensor, imaginary: torch.Tensor, sign: int) -> _Pair:
+def _dft_columns(waves: _Pair, real: torch.Tensor, imaginary: torch.Tensor, sign: int) -> _Pair:
     """Transform the columns of a complex image; `sign` is that of the exponent."""
     cosine, sine = waves
     return (
@@ -79,7 +79,7 @@ def _turned(waves: _Pair, real: torch.Tensor, imaginary: torch.Tensor, sign: int
 
 
 class _TorchTransforms:
-    """The same by PyTorch's own, which is what the weights were trained with."""
+    """PyTorch's Fourier transforms, with which the weights were trained."""
 
     def __init__(self, height: int, width: int) -> None:
         self._size = (height, width)
@@ -124,7 +124,7 @@ class _Spectral(nn.Module):
 
 
 class _Convolutions(nn.Module):
-    """The convolutions between local and global channels that there are."""
+    """The convolutions between local and global channels."""
 
     def __init__(self, before: tuple[int, int], after: tuple[int, int], **options: int) -> None:
         super().__init__()
@@ -163,10 +163,14 @@ class _Layer(nn.Module):
     def split(self, x: torch.Tensor) -> _Pair:
         return self.local(x), torch.relu(self.bn_g(self.ffc.convl2g(x)))
 
-    def both(self, near: torch.Tensor, far: torch.Tensor, transforms: _Transforms) -> _Pair:
-        near_out = self.ffc.convl2l(near) + self.ffc.convg2l(far)
-        far_out = self.ffc.convl2g(near) + self.ffc.convg2g(far, transforms)
-        return torch.relu(self.bn_l(near_out)), torch.relu(self.bn_g(far_out))
+    def both(
+        self, local_features: torch.Tensor, global_features: torch.Tensor, transforms: _Transforms
+    ) -> _Pair:
+        local_out = self.ffc.convl2l(local_features) + self.ffc.convg2l(global_features)
+        global_out = self.ffc.convl2g(local_features) + self.ffc.convg2g(
+            global_features, transforms
+        )
+        return torch.relu(self.bn_l(local_out)), torch.relu(self.bn_g(global_out))
 
 
 class _Block(nn.Module):
@@ -177,9 +181,13 @@ class _Block(nn.Module):
         self.conv1 = _Layer(channels, channels, kernel_size=3, padding=1)
         self.conv2 = _Layer(channels, channels, kernel_size=3, padding=1)
 
-    def forward(self, near: torch.Tensor, far: torch.Tensor, transforms: _Transforms) -> _Pair:
-        near_out, far_out = self.conv2.both(*self.conv1.both(near, far, transforms), transforms)
-        return near + near_out, far + far_out
+    def forward(
+        self, local_features: torch.Tensor, global_features: torch.Tensor, transforms: _Transforms
+    ) -> _Pair:
+        local_out, global_out = self.conv2.both(
+            *self.conv1.both(local_features, global_features, transforms), transforms
+        )
+        return local_features + local_out, global_features + global_out
 
 
 class LamaGenerator(nn.Module):
@@ -187,16 +195,18 @@ class LamaGenerator(nn.Module):
 
     Args:
         width: channels of the first layer; doubled at each halving of the size.
-        far: global channels of the blocks.
+        global_channels: global channels of the blocks.
         blocks: their number.
         transforms: what computes the Fourier transforms.
     """
 
-    def __init__(self, width: int, far: int, blocks: int, transforms: type = _Transforms) -> None:
+    def __init__(
+        self, width: int, global_channels: int, blocks: int, transforms: type = _Transforms
+    ) -> None:
         super().__init__()
         self._transforms = transforms
         deep = width << _HALVINGS
-        channels = (deep - far, far)
+        channels = (deep - global_channels, global_channels)
         halvings = [
             _Layer((wide, 0), (2 * wide, 0), kernel_size=3, stride=2, padding=1)
             for wide in (width << step for step in range(_HALVINGS - 1))
@@ -226,11 +236,13 @@ class LamaGenerator(nn.Module):
         x = self.model[0](x)
         for place in range(1, _FIRST_BLOCK - 1):
             x = self.model[place].local(x)
-        near, far = self.model[_FIRST_BLOCK - 1].split(x)  # (N, C, H/8, W/8)
-        transforms = self._transforms(near.shape[2], near.shape[3])
+        local_features, global_features = self.model[_FIRST_BLOCK - 1].split(x)  # (N, C, H/8, W/8)
+        transforms = self._transforms(local_features.shape[2], local_features.shape[3])
         for place in self._blocks:
-            near, far = self.model[place](near, far, transforms)
-        x = torch.cat([near, far], dim=1)
+            local_features, global_features = self.model[place](
+                local_features, global_features, transforms
+            )
+        x = torch.cat([local_features, global_features], dim=1)
         for place in range(self._blocks.stop + 1, len(self.model)):
             x = self.model[place](x)
         return torch.sigmoid(x)
@@ -244,10 +256,10 @@ def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversi
     """
     (source,) = checkpoints
     state = _generator_state(source)
-    width, far, blocks = _architecture(state, source)
-    original = LamaGenerator(width, far, blocks, _TorchTransforms)
+    width, global_channels, blocks = _architecture(state, source)
+    original = LamaGenerator(width, global_channels, blocks, _TorchTransforms)
     fill_network(original, state, source)
-    network = LamaGenerator(width, far, blocks)
+    network = LamaGenerator(width, global_channels, blocks)
     network.load_state_dict(original.state_dict())
     random = torch.Generator().manual_seed(0)
 

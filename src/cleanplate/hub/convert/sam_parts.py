@@ -47,7 +47,7 @@ def renamed(state: State, rules: Rules) -> dict[str, torch.Tensor]:
 
 
 class PromptNetwork(nn.Module):
-    """Points and corners on a photo's features to four masks and their expected IoU.
+    """Predicts four masks and their expected IoU from points, box corners and a photo's features.
 
     The published decoders return either one mask for clear prompts or three for ambiguous ones;
     this returns all four. The adapter selects one.
@@ -55,7 +55,7 @@ class PromptNetwork(nn.Module):
     Args:
         encoder: a prompt encoder of transformers.
         decoder: the mask decoder.
-        kinds: (4, 256), what marks points beside the object and on it, top left and bottom right
+        kinds: (4, 256), embeddings of negative and positive points, top left and bottom right
             corners.
         grid_places: as the encoder's `shared_embedding`, for the cells of the features.
     """
@@ -77,7 +77,7 @@ class PromptNetwork(nn.Module):
         self.register_buffer("no_mask", no_mask.detach().clone()[:, :, None, None])
         self.register_buffer("grid", _grid_tokens(grid_places))
         own = [decoder.iou_token.weight, decoder.mask_tokens.weight]
-        if hasattr(decoder, "obj_score_token"):  # of SAM 2: whether the object is in the picture
+        if hasattr(decoder, "obj_score_token"):  # of SAM 2: whether the object is in the image
             own.insert(0, decoder.obj_score_token.weight)
         self.first = len(own) - 1  # of the masks' tokens; the scores' is the one before
         self.register_buffer("own", torch.cat(own).detach().clone()[None, None])
@@ -136,10 +136,10 @@ class PromptNetwork(nn.Module):
                 image_positional_embeddings=self.grid,
                 sparse_prompt_embeddings=self._embed(points, labels),
                 dense_prompt_embeddings=self.no_mask,
-                multimask_output=several,
+                multimask_output=is_multimask,
                 **finest_first,
             )
-            for several in (False, True)
+            for is_multimask in (False, True)
         ]
         masks, scores = (torch.cat([run[part][:, 0] for run in runs], dim=1) for part in (0, 1))
         return masks, scores
@@ -161,7 +161,7 @@ def _grid_tokens(places: nn.Module) -> torch.Tensor:
 
 
 def random_prompt(points: int) -> dict[str, torch.Tensor]:
-    """Return random places and labels, to compare networks at."""
+    """Return random points and labels, to compare networks on."""
     return {
         "points": SIDE * torch.rand(1, points, 2),
         "labels": torch.randint(-1, 4, (1, points)),
