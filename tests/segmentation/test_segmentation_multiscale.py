@@ -12,7 +12,10 @@ STRIDE = 4  # px of a part for each cell of found
 
 
 class RecordedPredict:
-    """Keeps the parts it was shown and answers with what a function makes of them."""
+    """Keeps the parts it was shown and answers with what a function makes of them.
+
+    The answer is of one class, or of several; everything else gets the rest, as a last plane.
+    """
 
     def __init__(self, answer) -> None:
         self.answer = answer
@@ -21,7 +24,15 @@ class RecordedPredict:
     def __call__(self, part):
         self.parts.append(part.copy())
         rows, columns = part.shape[0] // STRIDE, part.shape[1] // STRIDE
-        return np.broadcast_to(self.answer(self, part), (2, rows, columns)).astype(np.float32)
+        return with_rest(self.answer(self, part), (rows, columns))
+
+
+def with_rest(probabilities, size_hw):
+    """Return (C + 1, h, w) float32 for one class or (C, ...) classes."""
+    planes = np.asarray(probabilities, np.float32)
+    planes = planes if planes.ndim == 3 else planes[None]
+    planes = np.broadcast_to(planes, (len(planes), *size_hw))
+    return np.concatenate([planes, 1 - planes.sum(axis=0, keepdims=True)])
 
 
 def textured(size_hw, seed=0):
@@ -46,7 +57,7 @@ def test_tiles_have_valid_sizes_and_the_result_covers_the_photo(size_hw, probabi
 
     assert found.dtype == np.float32
     assert found.shape[0] == 2
-    np.testing.assert_allclose(found, probability, atol=1e-6)
+    np.testing.assert_allclose(found[0], probability, atol=1e-6)
     for part in predict.parts:
         assert part.dtype == np.uint8
         assert part.shape[0] % SIDE_MULTIPLE == part.shape[1] % SIDE_MULTIPLE == 0
@@ -90,46 +101,72 @@ def test_no_part_is_larger_than_a_tile_and_the_grid_is_bounded_for_a_huge_photo(
     assert max(found.shape[1:]) <= 2048
 
 
-def test_passes_are_merged_by_the_maximum():
-    def whole_is_sure(predict, part):
-        return 0.8 if len(predict.parts) == 1 else 0.2
-
-    def tiles_are_sure(predict, part):
-        return 0.2 if len(predict.parts) == 1 else 0.8
-
-    for answer in (whole_is_sure, tiles_are_sure):
-        predict = RecordedPredict(answer)
-        found = predict_multiscale(textured((900, 1300)), predict)
-        assert len(predict.parts) > 1
-        np.testing.assert_allclose(found, 0.8, atol=1e-6)
+@pytest.mark.parametrize(("first", "later"), [(0.8, 0.2), (0.1, 0.9)])
+def test_what_fills_the_photo_is_left_to_the_first_pass(first, later):
+    predict = RecordedPredict(lambda predict, part: first if len(predict.parts) == 1 else later)
+    found = predict_multiscale(textured((900, 1300)), predict)
+    assert len(predict.parts) > 1
+    np.testing.assert_allclose(found[0], first, atol=1e-6)
 
 
-def test_classes_are_merged_separately():
+def test_later_passes_are_averaged_into_what_the_first_saw_and_all_classes_compete():
     def answer(predict, part):
-        probabilities = (0.8, 0.1) if len(predict.parts) == 1 else (0.3, 0.6)
-        return np.array(probabilities)[:, None, None]
+        seen = (0.8, 0.1) if len(predict.parts) == 1 else (0.1, 0.7)
+        return np.array(seen)[:, None, None] * redness(part)
 
-    found = predict_multiscale(textured((900, 1300)), RecordedPredict(answer))
-    np.testing.assert_allclose(found[0], 0.8, atol=1e-6)
-    np.testing.assert_allclose(found[1], 0.6, atol=1e-6)
+    image = textured((900, 1300))
+    image[300:500, 400:600] = (255, 0, 0)
+    found = predict_multiscale(image, RecordedPredict(answer))
+    rows, columns = found.shape[1:]
+    np.testing.assert_allclose(
+        found[:, round(400 / 900 * rows), round(500 / 1300 * columns)], (0.45, 0.4, 0.15), atol=0.01
+    )
+
+
+@pytest.mark.parametrize(
+    ("side_px", "probability", "counts"), [(40, 0.9, True), (40, 0.7, False), (200, 0.9, False)]
+)
+def test_what_only_later_passes_saw_is_small_and_certain(side_px, probability, counts):
+    def answer(predict, part):
+        return redness(part) * (0.01 if len(predict.parts) == 1 else probability)
+
+    image = textured((900, 1300))
+    image[300 : 300 + side_px, 400 : 400 + side_px] = (255, 0, 0)
+    found = predict_multiscale(image, RecordedPredict(answer))
+    assert (found[0].max() > 0.5) == counts
+
+
+def test_what_only_later_passes_saw_is_apart_from_what_the_first_saw():
+    def answer(predict, part):
+        """Say that a red blot is the first class, and later that its neighbour is the second."""
+        first, second = redness(part) * 0.9, redness(part[..., ::-1]) * 0.9
+        return np.stack([first, second * 0.01 if len(predict.parts) == 1 else second])
+
+    for gap_px, counts in ((0, False), (200, True)):
+        image = textured((900, 1300))
+        image[300:500, 400:600] = (255, 0, 0)
+        image[400:420, 600 + gap_px : 620 + gap_px] = (0, 0, 255)
+        found = predict_multiscale(image, RecordedPredict(answer))
+        assert (found[1].max() > 0.5) == counts
 
 
 def test_the_rim_of_a_tile_is_not_used_inside_the_photo():
     def answer(predict, part):
-        """Say yes on the outermost 8 px of every tile, as a network without context might."""
-        cells = np.zeros((part.shape[0] // STRIDE, part.shape[1] // STRIDE))
+        """Say no on the outermost 8 px of every tile, as a network without context might."""
+        cells = redness(part) * 0.9
         if len(predict.parts) > 1:
-            cells[:2] = cells[-2:] = 1
-            cells[:, :2] = cells[:, -2:] = 1
-        return cells[None]
+            cells[:2] = cells[-2:] = 0
+            cells[:, :2] = cells[:, -2:] = 0
+        return cells
 
-    found = predict_multiscale(textured((1100, 1300)), predict := RecordedPredict(answer))
+    image = textured((1100, 1300))
+    image[430:670, 530:770] = (255, 0, 0)  # four tiles meet here
+    found = predict_multiscale(image, predict := RecordedPredict(answer))
 
     assert len(predict.parts) > 2
-    frame = found.shape[1] // 50  # 2 % of the height: the photo's own border has no neighbour
-    assert found[:, frame:-frame, frame:-frame].max() < 0.01
-    assert found[:, 0].min() > 0.5
-    assert found[:, :, 0].min() > 0.5
+    rows, columns = found.shape[1:]
+    inside = found[0, round(0.45 * rows) : round(0.55 * rows)]
+    assert inside[:, round(0.45 * columns) : round(0.55 * columns)].min() > 0.85
 
 
 def redness(part):
@@ -166,7 +203,7 @@ def test_an_object_detected_only_when_enlarged_is_found_at_a_candidate():
 
     found = predict_multiscale(image, predict)
 
-    assert found.max() > 0.85
+    assert found[0].max() > 0.85
     rows, columns = np.nonzero(found[0] > 0.5)
     down, across = 400 / found.shape[1], 600 / found.shape[2]
     assert rows.min() * down == pytest.approx(200, abs=4)
@@ -178,14 +215,14 @@ def test_an_object_detected_only_when_enlarged_is_found_at_a_candidate():
 def test_without_a_candidate_nothing_is_enlarged():
     image = blotted((400, 600), (300, 200, 324, 224))
     predict = RecordedPredict(seen_from(70, faint=0.0))
-    assert predict_multiscale(image, predict).max() == 0
+    assert predict_multiscale(image, predict)[0].max() == 0
     assert len(predict.parts) == 1
 
 
 def test_a_refuted_candidate_is_not_enlarged_further():
     image = blotted((400, 600), (300, 200, 324, 224))
     predict = RecordedPredict(seen_from(70, half=0.0))
-    assert predict_multiscale(image, predict).max() < 0.5
+    assert predict_multiscale(image, predict)[0].max() < 0.5
     assert len(predict.parts) == 2
 
 
@@ -216,7 +253,7 @@ def test_probabilities_lie_at_the_object_at_every_scale():
 
 
 def seen(probability, size_hw=(60, 80)):
-    return np.full((2, *size_hw), probability, np.float32)
+    return with_rest(probability, size_hw)
 
 
 @pytest.mark.parametrize("size_hw", [(480, 640), (1000, 1000), (90, 1000), (1, 1)])
@@ -226,7 +263,7 @@ def test_a_photo_of_up_to_1000_px_takes_no_second_pass(size_hw):
         textured(size_hw), predict, first_pass=seen(0.4), first_pass_side=520
     )
     assert predict.parts == []
-    np.testing.assert_allclose(found, 0.4, atol=1e-6)
+    np.testing.assert_allclose(found[0], 0.4, atol=1e-6)
 
 
 def test_a_large_photo_is_not_scanned():
@@ -235,7 +272,7 @@ def test_a_large_photo_is_not_scanned():
         textured((1500, 2000)), predict, first_pass=seen(0.001), first_pass_side=693
     )
     assert predict.parts == []
-    np.testing.assert_allclose(found, 0.001, atol=1e-6)
+    np.testing.assert_allclose(found[0], 0.001, atol=1e-6)
 
 
 def test_candidates_of_a_large_photo_are_smoothed_and_not_enlarged():
@@ -243,15 +280,15 @@ def test_candidates_of_a_large_photo_are_smoothed_and_not_enlarged():
     stripes[:, ::2] = 200  # 100 on average, and grey noise of 16 px against the rule of flat tiles
     stripes = stripes + textured((375, 500)).repeat(4, axis=0).repeat(4, axis=1) // 8
     first = seen(0.0)
-    first[:, 20:24, 30:34] = 0.2
-    predict = RecordedPredict(lambda predict, part: 0.7)
+    first[:, 20:24, 30:34] = np.reshape([0.4, 0.2], (2, 1, 1))
+    predict = RecordedPredict(lambda predict, part: 0.9)
     found = predict_multiscale(stripes, predict, first_pass=first, first_pass_side=693)
     assert len(predict.parts) == 1  # at 1,386 px; 2,772 would enlarge it
     (part,) = predict.parts
     assert part.shape[0] % SIDE_MULTIPLE == part.shape[1] % SIDE_MULTIPLE == 0
     assert np.abs(np.diff(part[..., 0].astype(int), axis=1)).max() < 100, "stripes show"
-    assert found[:, 275, 400].min() > 0.69
-    assert found[:, 700:].max() == 0
+    assert found[0, 275, 400] > 0.6
+    assert found[0, 700:].max() == 0
 
 
 @pytest.mark.parametrize("size_hw", [(400, 500), (1100, 1300), (1500, 2000)])

@@ -58,15 +58,13 @@ def sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.asarray((1 + np.tanh(logits / 2)) / 2, np.float32)  # does not overflow
 
 
-def softmax(
-    logits: npt.NDArray[np.float32], channels: list[int] | slice = slice(None)
-) -> npt.NDArray[np.float32]:
-    """Return the softmax of selected channels over all channels.
+def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the softmax over the channels.
 
     Args:
         logits: (C, h, w) float32; overwritten.
-        channels: those to return.
     """
     logits -= logits.max(axis=0)
     np.exp(logits, out=logits)
-    return np.asarray(logits[channels] / logits.sum(axis=0), np.float32)
+    logits /= logits.sum(axis=0)
+    return logits

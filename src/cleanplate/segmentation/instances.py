@@ -40,7 +40,8 @@ def find_instances(
     Touching objects of one class are one component: a semantic network does not separate them.
 
     Args:
-        probabilities: (C, h, w) float32 in [0, 1], one plane for each of `labels`.
+        probabilities: (C, h, w) float32 in [0, 1], one plane for each of `labels`; one more, if
+            there is, is of everything else.
         labels: C names.
         size_hw: H and W of the photo.
     """

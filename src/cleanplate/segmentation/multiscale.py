@@ -2,8 +2,12 @@
 
 A network trained on objects of 100 to 400 px misses a person of 50 px, and the edges of one of
 2,000 px. So it runs on a pyramid of scales, each twice the one before: on the complete photo up to
-its own size, and at larger scales on candidate regions only. The passes are merged per pixel by the
-maximum.
+its own size, and at larger scales on candidate regions only.
+
+The first pass sees objects whole, and decides: later ones are averaged into it at and near what it
+saw, as long as that fits into their view. What only a later pass saw is mostly a part of something
+else: on 148 photos of VOC2012 val, none of 90 such detections was right. It counts if it is small,
+such that the first pass could not see it, certain, and apart from what the first pass saw.
 
 A costly network makes the first pass itself. Then only candidate regions of large photos are
 processed again, within a budget, and nothing is enlarged.
@@ -11,7 +15,7 @@ processed again, within a budget, and nothing is enlarged.
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -22,7 +26,10 @@ from cleanplate.ops import box_area, cover_boxes, parallel_map, resample, tile_s
 from cleanplate.types import Box, RGBImage
 
 Probabilities = npt.NDArray[np.float32]
-"""(C, h, w) float32 in [0, 1], of each of C classes on a grid of cells."""
+"""(C, h, w) float32 in [0, 1] on a grid of cells: of C - 1 classes, and of whatever else there is.
+
+The last is the strongest of all other classes and the background: what is not asked for competes.
+"""
 
 Predict = Callable[[RGBImage], Probabilities]
 """Runs a network on an image whose sides are multiples of `SIDE_MULTIPLE`."""
@@ -56,6 +63,17 @@ _EDGES_IMPROVE_UP_TO = 1024  # px
 _LEAST_DETAIL = 5.0  # grey levels; no block of a tile deviates more: flat sky
 _CONTEXT_PX = 64  # around a candidate region, at the level's scale
 
+# What the first pass saw, and where later passes are averaged into it. Half the weight for each
+# gives a mean IoU of 0.823 on 55 photos of VOC2012 val; a third 0.822, none 0.819.
+_SEEN = 0.3  # probability
+_NEAR_SHARE = 0.02  # of the photo's long side
+_WEIGHT = 0.5
+_FITS_PX = 640  # long side of an object at the pass's scale
+# What only later passes saw.
+_CERTAIN = 0.85  # probability of its most certain cell
+_LARGEST_SHARE = 0.005  # of the photo's area
+_MOST_NEAR = 0.3  # share of it that may be near what the first pass saw
+
 # Candidate passes cost at most this share of the scanned area, the most probable regions first, so
 # that a photo full of doubtful leaves takes no longer than another.
 _BUDGET_SHARE = 0.5
@@ -85,14 +103,14 @@ def predict_multiscale(
     Args:
         image: (H, W, 3) uint8, RGB. Not modified.
         predict: runs the network, with the classes already chosen.
-        first_pass: (C, h, w) float32 in [0, 1], a costly network's result on the complete photo;
+        first_pass: (C, h, w) float32, a costly network's result on the complete photo;
             then only candidate regions of photos over 1,000 px follow. None makes the first pass
             here, and scans large photos completely.
         first_pass_side: px; the photo's long side in `first_pass`.
         max_concurrency: simultaneous calls of `predict`; the result does not depend on it.
 
     Returns:
-        (C, h, w) float32 in [0, 1]; cell (i, j) covers H/h x W/w px of the photo.
+        (C, h, w) float32; cell (i, j) covers H/h x W/w px of the photo.
     """
     height, width = image.shape[:2]
     costly = first_pass is not None
@@ -101,7 +119,9 @@ def predict_multiscale(
         first_pass = predict(_resized(image, levels[0].size_hw))
     grid_hw = _grid_hw((height, width), len(first_pass))
     merged = _onto_grid(first_pass, (0.0, 0.0, 1.0, 1.0), grid_hw)
-    latest = merged.max(axis=0)  # of any class, by the pass of the largest scale so far
+    closest = np.zeros_like(merged)  # by the pass of the largest scale so far
+    latest = merged[:-1].max(axis=0)  # of any class, likewise, or by the first pass
+    sides = _sides_of_objects(merged)
     scanned_px = sum(math.prod(level.size_hw) for level in levels if level.scan)
     budget_px = max(_LEAST_BUDGET_PX, _BUDGET_SHARE * scanned_px)
     for level in levels[1:]:
@@ -110,10 +130,58 @@ def predict_multiscale(
             budget_px -= sum(box_area(tile) for tile in tiles)
         scaled = _resized(image, level.size_hw) if level.shrinks and tiles else None
         run = functools.partial(_predict_tile, image, scaled, level.size_hw, predict)
-        for tile, found in zip(tiles, parallel_map(run, tiles, max_concurrency), strict=True):
-            if found is not None:
-                _merge(merged, latest, found, tile, level.size_hw)
+        for tile, cells in zip(tiles, parallel_map(run, tiles, max_concurrency), strict=True):
+            if cells is not None:
+                place, found = _placed(cells, tile, level.size_hw, grid_hw)
+                near = sides[place]
+                fits = (near > 0) & (near * max(level.size_hw) <= _FITS_PX)
+                merged[:, *place] += np.where(fits, _WEIGHT * (found - merged[:, *place]), 0)
+                closest[:, *place] = found
+                latest[place] = found[:-1].max(axis=0)
+    _add_small(merged, closest, near=sides > 0)
     return merged
+
+
+def _components(
+    probabilities: Probabilities,
+) -> Iterator[tuple[int, npt.NDArray[np.int32], npt.NDArray[np.int32]]]:
+    """Yield for each class its index, (h, w) component numbers and (n, 5) OpenCV's facts."""
+    strongest = probabilities.argmax(axis=0)
+    for index in range(len(probabilities) - 1):
+        own = (strongest == index) & (probabilities[index] > _SEEN)
+        if own.any():
+            found = cv2.connectedComponentsWithStats(own.astype(np.uint8), connectivity=8)
+            yield index, np.asarray(found[1], np.int32), np.asarray(found[2], np.int32)
+
+
+def _sides_of_objects(first: Probabilities) -> npt.NDArray[np.float32]:
+    """Return (h, w), at and near what the first pass saw, its long side as a share of the photo's.
+
+    0 elsewhere.
+    """
+    sides = np.zeros(first.shape[1:], np.float32)
+    for _, parts, stats in _components(first):
+        longest = stats[:, cv2.CC_STAT_WIDTH : cv2.CC_STAT_HEIGHT + 1].max(axis=1)
+        longest[0] = 0
+        np.maximum(sides, (longest / max(sides.shape)).astype(np.float32)[parts], out=sides)
+    reach = 2 * round(_NEAR_SHARE * max(sides.shape)) + 1
+    return np.asarray(cv2.dilate(sides, np.ones((reach, reach), np.uint8)), np.float32)
+
+
+def _add_small(
+    merged: Probabilities, closest: Probabilities, *, near: npt.NDArray[np.bool_]
+) -> None:
+    """Add the objects that only later passes saw to `merged`."""
+    for index, parts, stats in _components(closest):
+        for part, (x, y, w, h, area) in enumerate(stats.tolist()):
+            if part == 0 or area > _LARGEST_SHARE * parts.size:
+                continue
+            place = (slice(y, y + h), slice(x, x + w))
+            inside = parts[place] == part
+            if closest[index, *place][inside].max() < _CERTAIN:
+                continue
+            if np.count_nonzero(near[place] & inside) <= _MOST_NEAR * area:
+                merged[:, *place][:, inside] = closest[:, *place][:, inside]
 
 
 def _predict_tile(
@@ -265,14 +333,10 @@ def _has_detail(part: RGBImage) -> bool:
     return bool((square - mean * mean).max() > _LEAST_DETAIL**2)
 
 
-def _merge(
-    merged: Probabilities,
-    latest: npt.NDArray[np.float32],
-    found: Probabilities,
-    tile: Box,
-    level_hw: tuple[int, int],
-) -> None:
-    """Raise `merged` to `found` and set `latest` inside `tile`, less its rim inside the photo."""
+def _placed(
+    found: Probabilities, tile: Box, level_hw: tuple[int, int], grid_hw: tuple[int, int]
+) -> tuple[tuple[slice, slice], Probabilities]:
+    """Return the rows and columns of a tile, less its rim inside the photo, and it on these."""
     height, width = level_hw
     left, top, right, bottom = tile
     inner = (
@@ -281,11 +345,11 @@ def _merge(
         (right - (_RIM if right < width else 0)) / width,
         (bottom - (_RIM if bottom < height else 0)) / height,
     )
-    _, rows, columns = merged.shape
+    rows, columns = grid_hw
     x0, x1 = round(inner[0] * columns), round(inner[2] * columns)
     y0, y1 = round(inner[1] * rows), round(inner[3] * rows)
     if x1 <= x0 or y1 <= y0:
-        return
+        return (slice(0), slice(0)), found[:, :0, :0]
     # Where the cells' part [x0, x1) x [y0, y1) lies in the tile, as shares of it.
     share = (
         (x0 / columns * width - left) / (right - left),
@@ -293,10 +357,7 @@ def _merge(
         (x1 / columns * width - left) / (right - left),
         (y1 / rows * height - top) / (bottom - top),
     )
-    part = merged[:, y0:y1, x0:x1]
-    found = _onto_grid(found, share, (y1 - y0, x1 - x0))
-    np.maximum(part, found, out=part)
-    latest[y0:y1, x0:x1] = found.max(axis=0)
+    return (slice(y0, y1), slice(x0, x1)), _onto_grid(found, share, (y1 - y0, x1 - x0))
 
 
 def _onto_grid(

@@ -83,6 +83,7 @@ class Model:
     labels: tuple[str, ...] = ()  # what a segmenter finds; empty: any words, or no segmenter
     channels: tuple[int, ...] = ()  # of the network's output, one for each label
     preprocessing: Preprocessing = Preprocessing()
+    calibration: tuple[float, float] = (1, 0)  # slope and offset of a score's logit
     licence: Licence
     source: str  # the paper the architecture is from, and the weights' publisher
     recipe: str  # how these weights were made

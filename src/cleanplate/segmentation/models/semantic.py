@@ -15,6 +15,11 @@ References:
 """
 
 import functools
+import math
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
 
 from cleanplate.hub import Preprocessing
 from cleanplate.runtime import softmax
@@ -43,34 +48,57 @@ class SemanticSegmenter(NetworkSegmenter):
         published = published_size(self._model.preprocessing, (image.shape[0], image.shape[1]))
         probabilities = predict_multiscale(
             image,
-            functools.partial(self.probabilities, channels=channels),
+            functools.partial(self._compete, channels=channels),
             first_pass=None
             if published is None
-            else self.probabilities(image, published, channels=channels),
+            else self._compete(image, published, channels=channels),
             first_pass_side=FIRST_PASS_SIDE if published is None else max(published),
             max_concurrency=self._networks["segment"].max_concurrency,
         )
-        return find_instances(probabilities, asked, image.shape[:2])
+        slope, offset = self._model.calibration
+        return [
+            replace(instance, score=calibrated(instance.score, slope, offset))
+            for instance in find_instances(probabilities, asked, image.shape[:2])
+        ]
+
+    def _compete(
+        self, part: RGBImage, size_hw: tuple[int, int] | None = None, *, channels: list[int]
+    ) -> Probabilities:
+        """Return the probabilities of some classes, and the strongest of all others as the last."""
+        every = self.probabilities(part, size_hw)
+        others = np.delete(every, channels, axis=0)
+        return np.concatenate([every[channels], others.max(axis=0, keepdims=True, initial=0)])
 
     def probabilities(
-        self,
-        part: RGBImage,
-        size_hw: tuple[int, int] | None = None,
-        *,
-        channels: list[int] | slice = slice(None),
-    ) -> Probabilities:
-        """Return the probability of some classes in an image or a part of one.
+        self, part: RGBImage, size_hw: tuple[int, int] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Return the probability of each channel in an image or a part of one.
 
         Args:
             part: (h, w, 3) uint8, RGB.
             size_hw: input size, px; None: its own.
-            channels: of the network's output.
 
         Returns:
             (C, h', w') float32 in [0, 1].
         """
         pixels = self._input(part, size_hw or (part.shape[0], part.shape[1]))
-        return softmax(self._networks["segment"].run(pixels)[0], channels)
+        return softmax(self._networks["segment"].run(pixels)[0])
+
+
+def calibrated(score: float, slope: float, offset: float) -> float:
+    """Return the share of detections of a mean probability that are right.
+
+    Args:
+        score: mean probability, (0, 1].
+        slope: of its logit.
+        offset: of its logit; a slope of 1 and an offset of 0 leave the score as it is.
+
+    Reference:
+        Platt, Probabilistic Outputs for Support Vector Machines, 1999.
+    """
+    certain = 1 - 1e-6
+    logit = math.log(min(score, certain)) - math.log1p(-min(score, certain))
+    return 1 / (1 + math.exp(-(slope * logit + offset)))
 
 
 def published_size(given: Preprocessing, size_hw: tuple[int, int]) -> tuple[int, int] | None:
