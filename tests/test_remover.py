@@ -598,7 +598,13 @@ def built_in(deeplab, edgeconnect):
     return Remover(segmenter=deeplab, inpainter=edgeconnect)
 
 
-@pytest.mark.parametrize(("name", "at_xy"), [("astronaut", (300, 20)), ("coffee", (150, 60))])
+@pytest.mark.parametrize(
+    ("name", "at_xy"),
+    [
+        ("astronaut", (300, 20)),
+        pytest.param("coffee", (150, 60), marks=pytest.mark.slow),
+    ],
+)
 def test_a_cat_in_another_photo_is_removed(request, built_in, cat, name, at_xy):
     truth = request.getfixturevalue(name)
     photo, true = pasted(cat, built_in.segmenter, truth, 0.35, at_xy)
@@ -619,6 +625,7 @@ def test_a_cat_in_another_photo_is_removed(request, built_in, cat, name, at_xy):
     assert ours > psnr_db(telea, truth, removal.mask) + 0.5
 
 
+@pytest.mark.slow
 def test_four_threads_on_one_remover_give_what_one_gives(built_in, cat):
     photo = np.ascontiguousarray(cat[::2, ::2])
     mask = np.zeros(photo.shape[:2], np.bool_)

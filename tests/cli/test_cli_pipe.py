@@ -139,6 +139,7 @@ def test_a_closed_pipe_is_named(closed, name):
 
 
 @needs_sh
+@pytest.mark.slow
 def test_a_run_and_its_workers_need_no_stream(make_photo):
     make_photo("in/b.png", "person")
     code, _ = call_closing("<&- >&- 2>&-", "in", "-o", "out", *TELEA, "--workers", "2")
@@ -147,7 +148,7 @@ def test_a_run_and_its_workers_need_no_stream(make_photo):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
-@pytest.mark.parametrize("given", ["-", "in"])
+@pytest.mark.parametrize("given", ["-", pytest.param("in", marks=pytest.mark.slow)])
 def test_an_output_that_takes_nothing_is_named(given):
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(

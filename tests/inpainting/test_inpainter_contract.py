@@ -53,7 +53,7 @@ def check(inpainter, image, mask):
     return filled
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(data=st.data(), size_hw=SIZES_HW)
 def test_keeps_size_dtype_inputs_and_unmasked_pixels(inpainter, data, size_hw):
     image = data.draw(hnp.arrays(np.uint8, (*size_hw, 3)))
@@ -61,7 +61,7 @@ def test_keeps_size_dtype_inputs_and_unmasked_pixels(inpainter, data, size_hw):
     check(inpainter, image, mask)
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(size_hw=SIZES_HW, seed=st.integers(0, 999), share=st.floats(0.05, 0.95))
 def test_what_is_in_the_hole_has_no_influence(inpainter, size_hw, seed, share):
     rng = np.random.default_rng(seed)
@@ -116,9 +116,10 @@ def test_arrays_of_any_layout_will_do(inpainter, rng):
 
 
 def test_the_same_hole_gives_the_same_fill(inpainter, cat):
-    mask = np.zeros(cat.shape[:2], np.bool_)
-    mask[100:180, 150:260] = True
-    first, second = inpainter.inpaint(cat, mask), inpainter.inpaint(cat, mask)
+    photo = np.ascontiguousarray(cat[60:188, 110:238])
+    mask = np.zeros(photo.shape[:2], np.bool_)
+    mask[40:90, 40:100] = True
+    first, second = inpainter.inpaint(photo, mask), inpainter.inpaint(photo, mask)
     np.testing.assert_array_equal(first, second)
 
 

@@ -14,8 +14,8 @@ from cleanplate.inpainting.models.opencv import DiffusionInpainter
 LUMA = np.array([0.2125, 0.7154, 0.0721], np.float32)
 
 
-def slow(value):
-    return pytest.param(value, marks=pytest.mark.slow)
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def grey_of(photo):
@@ -157,8 +157,8 @@ def test_an_empty_mask_runs_no_network(recorded, astronaut):
     ("name", "place", "hole"),
     [
         ("astronaut", np.s_[:256, 256:], ((150, 100), (45, 30))),  # before the shuttle
-        ("coffee", np.s_[92:348, 189:445], ((71, 63), (35, 50))),  # over the cup's rim
-        ("rocket", np.s_[150:406, 200:456], ((120, 130), (35, 55))),  # over the tower
+        slow("coffee", np.s_[92:348, 189:445], ((71, 63), (35, 50))),  # over the cup's rim
+        slow("rocket", np.s_[150:406, 200:456], ((120, 130), (35, 55))),  # over the tower
     ],
 )
 def test_real_photos_are_filled_better_than_by_the_mean_colour_and_by_white(
@@ -221,6 +221,7 @@ def test_thin_scratches_are_not_left_white(edgeconnect, astronaut, width_px):
     assert np.percentile(filled[dark], 99) < 200
 
 
+@pytest.mark.slow
 def test_a_scratch_beside_a_hole_leaves_the_holes_fill_alone(edgeconnect, astronaut):
     truth = astronaut[:256, :256]
     hole = blot((256, 256), (90, 120), (30, 40))

@@ -120,7 +120,9 @@ def test_subtitles_attachments_and_languages_come_back(tmp_path, remover, rng):
         assert made.streams[3].data == b"not really a font"
 
 
-@pytest.mark.parametrize("rotation", [90, -90, 180])
+@pytest.mark.parametrize(
+    "rotation", [90, *(pytest.param(turn, marks=pytest.mark.slow) for turn in (-90, 180))]
+)
 def test_a_portrait_clip_is_seen_upright_and_stays_turned(tmp_path, red_segmenter, rng, rotation):
     sizes = set()
 

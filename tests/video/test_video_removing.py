@@ -27,7 +27,7 @@ from cleanplate.video.removing import remove_from_video
 from cleanplate.video.reporting import describe_video
 
 
-@pytest.mark.parametrize("pan_px", [0.0, 2.3])
+@pytest.mark.parametrize("pan_px", [pytest.param(0.0, marks=pytest.mark.slow), 2.3])
 def test_what_was_behind_comes_from_other_frames(tmp_path, remover, rng, pan_px):
     shown, truth = panned(rng, pan_px=pan_px, frames=16, step_px=7)
     source = write_clip(tmp_path / "in.mp4", shown)
@@ -48,6 +48,7 @@ def test_what_was_behind_comes_from_other_frames(tmp_path, remover, rng, pan_px)
     assert not any(red(frame).any() for frame in made)
 
 
+@pytest.mark.slow
 def test_the_hole_flickers_no_more_than_what_is_around_it(tmp_path, remover, rng):
     shown, _ = panned(rng, pan_px=1.4)
     source = write_clip(tmp_path / "in.mp4", shown)
@@ -83,7 +84,11 @@ def test_what_no_frame_shows_is_filled_once(tmp_path, remover, rng):
     assert max(changes) < 1.5
 
 
-@pytest.mark.parametrize("kind", ["one", "last", "tiny", "odd", "all of it", "flash", "whip"])
+@pytest.mark.parametrize(
+    "kind",
+    ["one", "tiny", "odd", "all of it"]
+    + [pytest.param(kind, marks=pytest.mark.slow) for kind in ("last", "flash", "whip")],
+)
 def test_unusual_clips_are_cleaned_too(tmp_path, remover, rng, kind):
     ground = world(rng)
     image = ground[:120, :160]
@@ -108,6 +113,7 @@ def test_unusual_clips_are_cleaned_too(tmp_path, remover, rng, kind):
     assert not any(red(frame).any() for frame in made)
 
 
+@pytest.mark.slow
 def test_each_shot_has_a_background_of_its_own(tmp_path, remover, rng):
     one, other = (panned(rng, frames=10, step_px=9)[0] for _ in range(2))
     source = write_clip(tmp_path / "in.mp4", [*one, *other])
@@ -119,6 +125,7 @@ def test_each_shot_has_a_background_of_its_own(tmp_path, remover, rng):
     assert not any(red(frame).any() for frame in decoded(tmp_path / "out.mp4"))
 
 
+@pytest.mark.slow
 def test_an_object_missed_in_single_frames_is_removed_there_too(tmp_path, red_segmenter, rng):
     class Blinking(type(red_segmenter)):
         calls = 0
@@ -144,6 +151,7 @@ def test_an_object_missed_in_single_frames_is_removed_there_too(tmp_path, red_se
     assert mean_psnr(made, truth, holes(shown)) > 25
 
 
+@pytest.mark.slow
 def test_exposure_that_drifts_is_followed(tmp_path, remover, rng):
     shown, truth = panned(rng)
     light = np.linspace(0.75, 1.05, len(shown))
@@ -166,6 +174,7 @@ def test_exposure_that_drifts_is_followed(tmp_path, remover, rng):
     assert mean_psnr(decoded(tmp_path / "out.mp4"), coded, holes(shown)) > 28
 
 
+@pytest.mark.slow
 def test_a_background_that_moves_by_itself_is_not_copied(tmp_path, remover, rng):
     still = world(rng)[:120, :160]
     frames = []
