@@ -191,17 +191,6 @@ def test_objects_that_were_to_stay_stay_when_looking_again(remover):
     assert (removal.image[60:120, 145:162] == DIM_RED).all()
 
 
-def test_effects_are_removed_if_asked_for(remover, monkeypatch):
-    image = photo_with(((120, 40, 150, 120), RED), ((150, 108, 190, 124), (60, 75, 95)))
-    cast = np.zeros(image.shape[:2], bool)
-    cast[108:124, 150:190] = True
-    monkeypatch.setattr("cleanplate.plan.find_effects", lambda *_: cast)
-    plain = remover(image, "person", RemovalOptions(verify=False))
-    shadows = remover(image, "person", RemovalOptions(verify=False, shadows=True))
-    assert not plain.mask[110:122, 160:185].any()
-    assert (shadows.mask == plain.mask | cast).all()
-
-
 def test_objects_that_stay_are_no_texture_to_copy(
     fake_segmenter, fake_inpainter_class, monkeypatch
 ):
@@ -351,7 +340,7 @@ def test_a_mask_of_0_and_255_is_one_of_false_and_true(remover):
     ):
         np.testing.assert_array_equal(removal.image, expected.image)
         np.testing.assert_array_equal(removal.mask, mask)
-    with pytest.raises(InputError, match=r"mask.*classes"):
+    with pytest.raises(InputError, match=r"mask.*only effects"):
         remover(image, "person", mask=mask)
 
 

@@ -72,7 +72,7 @@ def remove(
         options: how; see `RemovalOptions`.
         points: (x, y) in px; remove only the objects at these points.
         boxes: (left, top, width, height) in px; remove only the objects in these boxes.
-        mask: (H, W), bool or uint8 of 0 and 255: fill exactly this instead.
+        mask: (H, W), bool or uint8 of 0 and 255: remove what it shows, and its effects.
         device: one of `cleanplate.runtime.DEVICES`.
         remover: used instead of the default models.
 

@@ -6,7 +6,7 @@ They are checked once, when they are made, and passed on unopened.
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from cleanplate.errors import InputError
 
@@ -24,6 +24,14 @@ Point = tuple[float, float]
 
 PointBox = tuple[float, float, float, float]
 """Left, top, width and height in px."""
+
+Effects = Literal["auto", "off", "strong"]
+"""Whether shadows and reflections go with their objects:
+
+auto    those that the network is certain of, up to three times the object's area
+off     none
+strong  uncertain and larger ones too
+"""
 
 DEFAULT_MIN_SCORE = 0.5
 """Objects below this mean probability stay. True detections on real photos are mostly above 0.6,
@@ -93,8 +101,8 @@ class RemovalOptions:
     dilation: float | None = None
     """px, >= 0; margin around every object. None scales it with each object."""
 
-    shadows: bool = False
-    """Remove the objects' shadows and reflections too."""
+    effects: Effects = "auto"
+    """Whether shadows and reflections go with their objects."""
 
     verify: bool = True
     """Recheck the filled holes, and fill again what is still detected there, at most twice."""
@@ -119,7 +127,9 @@ class RemovalOptions:
             _is_number(self.dilation) and 0 <= self.dilation < math.inf
         ):
             raise InputError(f"dilation must be at least 0 px, got {self.dilation!r}")
-        _check_bool("shadows", self.shadows)
+        if self.effects not in get_args(Effects):
+            known = ", ".join(get_args(Effects))
+            raise InputError(f"effects must be one of {known}, got {self.effects!r}")
         _check_bool("verify", self.verify)
         if not isinstance(self.rules, Rules):
             raise InputError(f"rules must be Rules(...), got {type(self.rules).__name__}")

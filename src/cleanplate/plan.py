@@ -1,6 +1,6 @@
 """What is going to be filled in a photo: the first of two stages, before anything is filled."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -8,7 +8,13 @@ import numpy as np
 from cleanplate.errors import InputError, ShapeMismatchError
 from cleanplate.ops import default_dilation_px, dilate_instance, rasterize, subtract, union
 from cleanplate.options import RemovalOptions
-from cleanplate.segmentation import Selection, find_effects, refine_outline
+from cleanplate.segmentation import (
+    EffectsDetector,
+    Selection,
+    effects_mask,
+    find_effects,
+    refine_outline,
+)
 from cleanplate.types import Instance, Mask, RGBImage
 
 
@@ -25,6 +31,10 @@ class RemovalPlan:
     kept: tuple[Instance, ...]  # what stays, each with its reason
     protected: frozenset[int] = field(default_factory=frozenset)  # ids of `kept`: see `Selection`
     options: RemovalOptions  # its classes are canonical labels; none: no recheck
+    # (H, W), shadows and reflections of what is removed, beside its margin: part of `mask` unless
+    # the option `effects` is "off". Where they stay, they are no source for the fill.
+    effects: Mask | None = None
+    casts: tuple[Instance, ...] = ()  # what each object casts, by the object's id
     timings_s: Mapping[str, float] = field(default_factory=dict)  # of "find" and "mask"
 
     def __repr__(self) -> str:
@@ -58,21 +68,32 @@ def refine_outlines(image: RGBImage, selection: Selection) -> Selection:
     return Selection(chosen, kept, protected)
 
 
-def plan_mask(image: RGBImage, selection: Selection, options: RemovalOptions) -> Mask:
-    """Return (H, W), what to fill: the chosen objects, dilated, without the protected ones.
+def plan_masks(
+    size_hw: tuple[int, ...],
+    selection: Selection,
+    casts: Collection[Instance],
+    options: RemovalOptions,
+) -> tuple[Mask, Mask | None]:
+    """Return what to fill, and the effects of the chosen objects; both without protected objects.
 
     Args:
-        image: (H, W, 3) uint8, RGB. Not modified.
+        size_hw: H and W of the photo first.
         selection: its outlines refined.
-        options: `dilation` and `shadows` are used.
+        casts: from `find_effects`.
+        options: `dilation` and `effects` are used.
+
+    Returns:
+        (H, W): the chosen objects, dilated, with their effects unless these are off; and (H, W):
+        their effects outside the margin, None if there are none.
     """
     chosen, kept, protected = selection.chosen, selection.kept, selection.protected
-    mask = dilated(chosen, image.shape, options.dilation)
-    if options.shadows:
-        mask |= find_effects(image, chosen, kept)
+    mask = dilated(chosen, size_hw, options.dilation)
     if protected:
-        mask &= ~rasterize((it for it in kept if it.id in protected), image.shape)
-    return mask
+        mask &= ~rasterize((it for it in kept if it.id in protected), size_hw)
+    if not casts:
+        return mask, None
+    effects = effects_mask(casts, chosen, kept, size_hw) & ~mask
+    return (mask if options.effects == "off" else mask | effects), effects
 
 
 def dilated(
@@ -97,7 +118,12 @@ def dilated(
 
 
 def edit_plan(
-    image: RGBImage, plan: RemovalPlan, *, remove: Mapping[int, bool], mask: Mask
+    image: RGBImage,
+    plan: RemovalPlan,
+    *,
+    remove: Mapping[int, bool],
+    mask: Mask,
+    detector: Callable[[], EffectsDetector],
 ) -> RemovalPlan:
     """Return a plan as a person edited it: objects switched on or off, its mask painted on.
 
@@ -110,6 +136,7 @@ def edit_plan(
         plan: as it was made.
         remove: by the object's id, whether it is removed; the others stay as they are.
         mask: (H, W) bool, the plan's mask with what was painted on it.
+        detector: gives what finds the effects of objects that are switched on, if any are.
 
     Raises:
         InputError: an id that the plan does not have.
@@ -140,12 +167,22 @@ def edit_plan(
         for instance in (replace(it, reason="") for it in found if it.id in removed)
     )
     protected = (plan.protected | switched) - removed
-    base = plan_mask(image, Selection(instances, kept, protected), plan.options)
+    known = {cast.id for cast in plan.casts}
+    new = [it for it in instances if it.id in switched and it.id not in known]
+    casts = plan.casts
+    if new:
+        others = [it for it in kept if it.id not in known]
+        strong = plan.options.effects == "strong"
+        casts += find_effects(image, new, others, detector=detector(), strong=strong)
+    selection = Selection(instances, kept, protected)
+    base, effects = plan_masks(image.shape, selection, casts, plan.options)
     more = {instance.label for instance in instances}.difference(plan.options.classes)
     return replace(
         plan,
         options=replace(plan.options, classes=(*plan.options.classes, *sorted(more))),
         mask=np.asarray((base | added) & ~erased),
+        effects=effects,
+        casts=casts,
         instances=instances,
         kept=kept,
         protected=protected,

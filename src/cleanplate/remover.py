@@ -13,16 +13,21 @@ from cleanplate.io import AnyPhoto, PhotoT, open_photo
 from cleanplate.labels import ALL
 from cleanplate.ops import components_touching, rasterize
 from cleanplate.options import Point, PointBox, RemovalOptions, Rules, area_px
-from cleanplate.plan import RemovalPlan, dilated, plan_mask, refine_outlines
+from cleanplate.plan import RemovalPlan, dilated, plan_masks, refine_outlines
 from cleanplate.segmentation import (
+    DEFAULT_EFFECTS_MODEL,
     DEFAULT_SEGMENTER,
+    EffectsDetector,
     InteractiveSegmenter,
     Segmenter,
     Selection,
     create_prompter,
     create_segmenter,
     detect_remaining,
+    effects_mask,
+    find_effects,
     installed_prompter,
+    objects_in,
     outline_objects,
     pick_instances,
     requested_labels,
@@ -75,6 +80,7 @@ class Remover:
             "segmenter": segmenter,
             "inpainter": inpainter,
             "prompter": prompter,
+            "effects": DEFAULT_EFFECTS_MODEL,
         }
         self._models = self._given.copy()  # names are replaced by what they name, when needed
         self._device, self._threads = device, threads
@@ -115,6 +121,15 @@ class Remover:
                 model = create(model, device=self._device, threads=self._threads)
                 self._models[role] = model
             return model
+
+    @property
+    def effects_detector(self) -> EffectsDetector:
+        """What finds shadows and reflections.
+
+        Loaded at the first use, which raises as `EffectsDetector`.
+        """
+        detector: EffectsDetector = self._load("effects", EffectsDetector)
+        return detector
 
     @property
     def config(self) -> "tuple[str | Segmenter, str | Inpainter, str]":
@@ -170,7 +185,8 @@ class Remover:
             options: how; see `RemovalOptions`.
             points: (x, y) in px; remove only the objects at these points.
             boxes: (left, top, width, height) in px; remove only the objects in these boxes.
-            mask: (H, W), bool or uint8 of 0 and 255: fill exactly this, and detect nothing.
+            mask: (H, W), bool or uint8 of 0 and 255: remove what it shows, and its effects; detect
+                no objects. Of the options, only `effects` counts.
 
         Returns:
             What was removed; its `image` is of the kind that was given (see
@@ -181,12 +197,8 @@ class Remover:
             UnknownNameError: the segmenter does not know a class.
             PhotoError: the file or Pillow image cannot be read.
         """
-        if mask is not None:
-            if classes or options or points or boxes:
-                raise InputError("a mask is filled unchanged; give no classes or options with it")
-            return self.fill(photo, mask)
         opened = open_photo(photo)
-        plan = self.plan(opened.pixels, classes, options, points=points, boxes=boxes)
+        plan = self.plan(opened.pixels, classes, options, points=points, boxes=boxes, mask=mask)
         removal = self._fill_plan(opened.pixels, plan)
         spent = {stage: s for stage, s in removal.timings_s.items() if stage != "total"}
         timings_s = {**plan.timings_s, **spent}
@@ -208,7 +220,7 @@ class Remover:
         its `reason`. The arguments are those of `__call__`, and so are the errors.
         """
         # Effects are no instances, and take a network of their own.
-        plan = self.plan(photo, None, replace(_merged(classes, options), shadows=False))
+        plan = self._plan(open_photo(photo).pixels, _merged(classes, options), effects=False)
         return list(plan.instances), list(plan.kept)
 
     def plan(
@@ -219,9 +231,20 @@ class Remover:
         *,
         points: Collection[Point] | None = None,
         boxes: Collection[PointBox] | None = None,
+        mask: Mask | None = None,
     ) -> RemovalPlan:
         """Return what a call would fill, for `fill` to do it; arguments and errors are the same."""
-        image, options = open_photo(photo).pixels, _merged(classes, options, points, boxes)
+        image, wanted = open_photo(photo).pixels, _merged(classes, options, points, boxes)
+        if mask is None:
+            return self._plan(image, wanted, effects=True)
+        if wanted != RemovalOptions(effects=wanted.effects):
+            raise InputError(
+                "a mask says what is removed; of the options, give only effects with it"
+            )
+        return self._plan_of_mask(image, as_mask(mask), wanted)
+
+    def _plan(self, image: RGBImage, options: RemovalOptions, *, effects: bool) -> RemovalPlan:
+        """Return what to fill; `effects` says whether to look for what the objects cast."""
         start = time.perf_counter()
         check_image(image)
         size_hw = (image.shape[0], image.shape[1])
@@ -253,15 +276,49 @@ class Remover:
             options = replace(options, classes=labels)
         selection = refine_outlines(image, selection)
         found_at = time.perf_counter()
-        mask = plan_mask(image, selection, options)
+        casts: tuple[Instance, ...] = ()
+        if effects and selection.chosen:
+            casts = self._casts(image, selection.chosen, selection.kept, options)
+        mask, layer = plan_masks(image.shape, selection, casts, options)
         return RemovalPlan(
             mask=mask,
+            effects=layer,
+            casts=casts,
             instances=selection.chosen,
             kept=selection.kept,
             protected=selection.protected,
             options=options,
             timings_s={"find": found_at - start, "mask": time.perf_counter() - found_at},
         )
+
+    def _plan_of_mask(self, image: RGBImage, mask: Mask, options: RemovalOptions) -> RemovalPlan:
+        """Return a plan to fill a mask of the user's, and what the objects in it cast."""
+        start = time.perf_counter()
+        check_image_and_mask(image, mask)
+        parts = objects_in(mask)
+        casts = self._casts(image, parts, (), options) if parts else ()
+        effects = effects_mask(casts, parts, (), mask.shape) & ~mask if casts else None
+        if effects is not None and options.effects != "off":
+            mask = mask | effects
+        return RemovalPlan(
+            mask=mask,
+            effects=effects,
+            instances=(),
+            kept=(),
+            options=options,
+            timings_s={"mask": time.perf_counter() - start},
+        )
+
+    def _casts(
+        self,
+        image: RGBImage,
+        removed: Collection[Instance],
+        kept: Collection[Instance],
+        options: RemovalOptions,
+    ) -> tuple[Instance, ...]:
+        strong = options.effects == "strong"
+        detector = self.effects_detector
+        return find_effects(image, removed, kept, detector=detector, strong=strong)
 
     @overload
     def fill(self, photo: PhotoT, mask: Mask | RemovalPlan) -> Removal[PhotoT]: ...
@@ -350,12 +407,15 @@ class Remover:
         notes: tuple[str, ...] = ()
         if mask.all():
             notes = ("the mask covers the whole photo: there is nothing to continue it from",)
-        kept = rasterize(plan.kept, mask.shape) if plan.kept else None
-        hidden = None
-        if plan.protected:
-            hidden = rasterize((it for it in plan.kept if it.id in plan.protected), mask.shape)
+        kept = rasterize(plan.kept, mask.shape)
+        hidden = rasterize((it for it in plan.kept if it.id in plan.protected), mask.shape)
+        effects = None
+        if plan.effects is not None:
+            # A shadow whose object is gone gives the fill neither texture nor colour.
+            stays = plan.effects & ~plan.mask & ~mask
+            kept, hidden, effects = kept | stays, hidden | stays, plan.effects & mask
         filled = inpaint_holes(image, mask, self.inpainter, kept=kept, hidden=hidden)
-        return Removal(image=filled, mask=mask.copy(), notes=notes)
+        return Removal(image=filled, mask=mask.copy(), notes=notes, effects=effects)
 
 
 def _outline(image: RGBImage, options: RemovalOptions, prompter: InteractiveSegmenter) -> Selection:

@@ -74,6 +74,7 @@ class Removal(Generic[ImageT]):
     refills: int = 0  # how often what was still found was filled again
     timings_s: Mapping[str, float] = field(default_factory=dict)  # by stage, plus "total"
     notes: tuple[str, ...] = ()  # plain statements a user should read
+    effects: Mask | None = None  # (H, W), shadows and reflections in `mask`; None without any
 
     def __repr__(self) -> str:
         """Return numbers only, no array."""

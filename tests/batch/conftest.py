@@ -52,7 +52,11 @@ class ColourRemover:
         )
         return list(selection.chosen), list(selection.kept)
 
-    def plan(self, image: RGBImage, *, options: RemovalOptions) -> RemovalPlan:
+    def plan(
+        self, image: RGBImage, *, options: RemovalOptions, mask: Mask | None = None
+    ) -> RemovalPlan:
+        if mask is not None:
+            return RemovalPlan(mask=mask, instances=(), kept=(), options=options)
         chosen, kept = self.find(image, options=options)
         mask = np.zeros(image.shape[:2], dtype=bool)
         for instance in chosen:

@@ -78,7 +78,7 @@ JOBS = {
             classes=("person",), rules=Rules(keep=1, protect=("dog",)), dilation=6
         )
     ),
-    "shadows": Job(options=RemovalOptions(classes=("person",), shadows=True, min_area="1%")),
+    "effects": Job(options=RemovalOptions(classes=("person",), effects="off", min_area="1%")),
     "unverified": Job(
         options=RemovalOptions(classes=("person", "dog"), verify=False, min_score=0.1)
     ),
@@ -198,7 +198,7 @@ def test_a_mask_of_another_size_is_an_error(own_remover, photo):
 @pytest.mark.parametrize(
     ("edit", "told"),
     [
-        (lambda c: c.update(format=1), "its format is 1, not 2; make it again"),
+        (lambda c: c.update(format=1), "its format is 1, not 3; make it again"),
         (lambda c: c["objects"][0].update(remove="no"), 'remove must be true or false, got "no"'),
         (lambda c: c["objects"][0].update(id="1"), 'id must be an integer, got "1"'),
         (lambda c: c["objects"].pop(), "object 2 is missing; to keep it, set its remove to false"),

@@ -41,7 +41,7 @@ def lines(*entries):
         Job(),
         Job(
             options=RemovalOptions(
-                classes=("car", "dog"), min_score=0.25, min_area="2%", dilation=3, shadows=True
+                classes=("car", "dog"), min_score=0.25, min_area="2%", dilation=3, effects="strong"
             )
         ),
         Job(

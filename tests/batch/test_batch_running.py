@@ -296,6 +296,7 @@ class TestReport:
             "remaining": [],
             "refills": 0,
             "mask_area_px": 100,
+            "effects_area_px": 0,
             "mask_share": 0.083333,
             **ON_NOTHING,
             "settings": {"labels": ["person", "car"]},

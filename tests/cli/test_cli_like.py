@@ -72,7 +72,7 @@ def test_the_other_options_hold(cli, files):
     assert ran.code == 0
     assert "in/with.jpg: nothing to remove, would be copied; kept 1 example" in ran.out
     assert not Path("out").exists()
-    assert "removed 1 example" in cli(*RUN, "--dilate", 9, "--shadows", "--no-verify").out
+    assert "removed 1 example" in cli(*RUN, "--dilate", 9, "--effects", "strong", "--no-verify").out
 
 
 def test_examples_are_as_many_as_there_are_masks(cli, files, cat):

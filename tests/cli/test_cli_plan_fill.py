@@ -136,7 +136,7 @@ def test_both_stages_in_processes_of_their_own_are_a_run(astronaut, rng):
     def call(*args):
         subprocess.run([sys.executable, "-m", "cleanplate", *args, "-q"], check=True, timeout=120)
 
-    options = ("--remove", "person", "--shadows", "--keep", "1", "--device", "cpu")
+    options = ("--remove", "person", "--effects", "auto", "--keep", "1", "--device", "cpu")
     call("run", "in", "-o", "out", *options)
     call("plan", "in", "-o", "masks", *options)
     call("fill", "in", "--masks", "masks", "-o", "filled", "--device", "cpu")

@@ -1,12 +1,21 @@
 """Effects: shadows and reflections in made scenes of known light."""
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
 
 from cleanplate.errors import ShapeMismatchError
 from cleanplate.hub import get_model
-from cleanplate.segmentation.effects import EffectsDetector, find_effects, network
+from cleanplate.ops import rasterize
+from cleanplate.segmentation.effects import (
+    EffectsDetector,
+    effects_mask,
+    find_effects,
+    network,
+    objects_in,
+)
 from cleanplate.types import Instance
 
 
@@ -113,19 +122,38 @@ def instance_of(mask, number):
     )
 
 
-def test_what_a_kept_object_casts_too_stays():
+def goes(image, removed, kept, detector):
+    found = find_effects(image, removed, kept, detector=detector)
+    return effects_mask(found, removed, kept, image.shape)
+
+
+def test_what_a_kept_object_casts_too_stays(detector):
     image, mask, cast = scene("sun")
     person = instance_of(mask, 1)
-    alone = find_effects(image, [person], [])
+    alone = goes(image, [person], [], detector)
     assert overlap(alone, cast) > 0.5
-    assert not find_effects(image, [person], [instance_of(mask, 2)]).any()
-    assert not find_effects(image, [], [person]).any()
+    assert not goes(image, [person], [instance_of(mask, 2)], detector).any()
+    assert not goes(image, [], [person], detector).any()
 
 
-def test_a_kept_object_far_away_changes_nothing():
+def test_a_kept_object_far_away_is_not_looked_at(detector):
     image, mask, _ = scene("sun")
     far = np.zeros_like(mask)
     far[400:410, 5:15] = True
-    person = instance_of(mask, 1)
-    expected = find_effects(image, [person], [])
-    np.testing.assert_array_equal(find_effects(image, [person], [instance_of(far, 2)]), expected)
+    looked = []
+
+    def find(image, mask, *, strong):
+        looked.append(mask)
+        return detector.find(image, mask, strong=strong)
+
+    watched = SimpleNamespace(find=find)
+    find_effects(image, [instance_of(mask, 1)], [instance_of(far, 2)], detector=watched)
+    assert len(looked) == 1
+
+
+def test_parts_of_a_mask_are_objects_by_falling_area():
+    mask = np.zeros((200, 300), bool)
+    mask[10:30, 10:30] = mask[50:100, 50:150] = mask[150:155, 150:155] = True
+    objects = objects_in(mask)
+    assert [(it.id, it.area_px) for it in objects] == [(1, 5000), (2, 400)]
+    assert rasterize(objects, mask.shape).sum() == 5400

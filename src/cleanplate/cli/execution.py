@@ -117,7 +117,7 @@ def removal_options(removal: RemovalArguments, known: Collection[str]) -> "Remov
         min_area=removal.min_area or 0,
         rules=rules,
         dilation=removal.dilate,
-        shadows=bool(removal.shadows),
+        effects=removal.effects_wanted() or "auto",
         verify=removal.verify is not False,
     )
 

@@ -14,7 +14,7 @@ from cleanplate.labels import ALL
 
 if TYPE_CHECKING:
     from cleanplate.batch import Example, MaskFiles, PhotoFilter, Resources, RunPlan
-    from cleanplate.options import Point, PointBox, Region, Rules
+    from cleanplate.options import Effects, Point, PointBox, Region, Rules
     from cleanplate.remover import Remover
 
 WHAT, PHOTOS, HOW, RESULTS, WORK = (
@@ -207,14 +207,23 @@ class RemovalArguments:
             show_default="by its size",
         ),
     ] = None
+    effects: Annotated[
+        str | None,
+        option(
+            metavar="auto|off|strong",
+            panel=HOW,
+            help="Also remove the shadows and reflections of the objects: those found with "
+            "certainty (auto), none (off), or uncertain and large ones too (strong).",
+            show_default="auto",
+        ),
+    ] = None
     shadows: Annotated[
         bool | None,
         option(
             "--shadows/--no-shadows",
             metavar="",
             panel=HOW,
-            help="Also remove the shadows and reflections of the objects.",
-            show_default="--no-shadows",
+            help="Deprecated: give --effects auto, or off.",
         ),
     ] = None
     verify: Annotated[
@@ -256,6 +265,23 @@ class RemovalArguments:
         """
         boxes = (_parse_pixels("--box", it, 4) for it in self.box or ())
         return tuple((x, y, width, height) for x, y, width, height in boxes)
+
+    def effects_wanted(self) -> "Effects | None":
+        """Return what was given about effects; warn of the deprecated option.
+
+        Raises:
+            InputError: an unknown value, or both options were given.
+        """
+        from cleanplate.options import RemovalOptions
+
+        given: Any = self.effects
+        if self.shadows is not None:
+            given = "auto" if self.shadows else "off"
+            name = "--shadows" if self.shadows else "--no-shadows"
+            if self.effects is not None:
+                raise InputError(f"{name} and --effects exclude each other; give only --effects")
+            typer.echo(f"{name} is deprecated; give --effects {given}", err=True)
+        return None if given is None else RemovalOptions(effects=given).effects
 
     def rules(self) -> "Rules":
         """Parse and check the rules, and `min_area` with them.

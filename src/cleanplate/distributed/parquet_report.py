@@ -60,6 +60,7 @@ def report_type() -> "pyarrow.DataType":
             "remaining": pa.list_(pa.struct(instance)),
             "refills": pa.int32(),
             "mask_area_px": pa.int64(),
+            "effects_area_px": pa.int64(),
             "mask_share": pa.float64(),
             "timings_s": pa.map_(pa.string(), pa.float64()),
             "models": roles,

@@ -14,6 +14,9 @@ from cleanplate.io.photo import Photo, to_8bit, to_gray
 from cleanplate.io.storage import write_bytes_atomic
 from cleanplate.types import Mask
 
+EFFECTS_VALUE = 240
+"""Of shadows and reflections in masks that are written; white enough to be read as such."""
+
 _THRESHOLD = 127  # of 255, the middle: what a soft brush paints half counts as painted
 _LOSSY_FORMATS = ("JPEG", "HEIC", "AVIF")  # besides lossy WebP
 _GREY_SPREAD = {False: 8, True: 48}  # lossy -> most that R, G and B of a grey pixel differ by
@@ -118,9 +121,9 @@ def _lighter(photo: Photo) -> Mask:
         grey = samples16[..., 0]
     top = int(np.iinfo(grey.dtype).max)
     values = np.flatnonzero(np.bincount(grey.ravel()))
-    if len(values) == 2 and not is_lossy:
-        return np.asarray(grey == values[1])
     black, white = grey <= top // 16, grey >= top - top // 16
+    if len(values) == 2 and not is_lossy and not white.all():
+        return np.asarray(grey == values[1])
     if values[-1] and not white.any():
         cause = f"the mask has no white, its brightest value is {values[-1]} of {top}"
         raise PhotoError(photo.path, cause, _advice(photo))
@@ -153,12 +156,14 @@ def _is_lossy(photo: Photo) -> bool:
     return photo.format in _LOSSY_FORMATS or not lossless
 
 
-def write_mask(path: Path, mask: Mask) -> None:
+def write_mask(path: Path, mask: Mask, effects: Mask | None = None) -> None:
     """Write a mask as 8-bit grey PNG, 255 = removed, 0 = kept, atomically.
 
     Args:
         path: the file; replaced if it exists.
         mask: (H, W) bool, True = removed.
+        effects: (H, W) bool, what of it is shadow or reflection: 240, which `read_mask` takes
+            for white.
 
     Raises:
         PhotoError: as `write_bytes_atomic`.
@@ -166,7 +171,10 @@ def write_mask(path: Path, mask: Mask) -> None:
     from PIL import Image
 
     stream = io.BytesIO()
-    Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).save(stream, format="PNG")
+    grey = mask.astype(np.uint8) * np.uint8(255)
+    if effects is not None:
+        grey[mask & effects] = EFFECTS_VALUE
+    Image.fromarray(grey).save(stream, format="PNG")
     write_bytes_atomic(path, stream.getvalue())
 
 

@@ -7,7 +7,13 @@ from cleanplate.segmentation.base import (
     segmenter_names,
 )
 from cleanplate.segmentation.by_example import ExampleSegmenter
-from cleanplate.segmentation.effects import find_effects
+from cleanplate.segmentation.effects import (
+    DEFAULT_EFFECTS_MODEL,
+    EffectsDetector,
+    effects_mask,
+    find_effects,
+    objects_in,
+)
 from cleanplate.segmentation.interactive import (
     DEFAULT_PROMPTER,
     InteractiveSegmenter,
@@ -27,9 +33,11 @@ from cleanplate.segmentation.selection import (
 from cleanplate.segmentation.verification import detect_remaining
 
 __all__ = [
+    "DEFAULT_EFFECTS_MODEL",
     "DEFAULT_PROMPTER",
     "DEFAULT_SEGMENTER",
     "SCORE_BELOW",
+    "EffectsDetector",
     "ExampleSegmenter",
     "InteractiveSegmenter",
     "Segmenter",
@@ -37,8 +45,10 @@ __all__ = [
     "create_prompter",
     "create_segmenter",
     "detect_remaining",
+    "effects_mask",
     "find_effects",
     "installed_prompter",
+    "objects_in",
     "outline_objects",
     "pick_instances",
     "prompter_names",

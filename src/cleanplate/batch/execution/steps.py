@@ -45,6 +45,7 @@ from cleanplate.io import (
     write_mask,
     write_photo,
 )
+from cleanplate.options import RemovalOptions
 from cleanplate.segmentation import selection_notes
 from cleanplate.types import Instance, Mask, Removal
 
@@ -116,6 +117,7 @@ def _write(
         remaining=_describe(removal.remaining, ()),
         refills=removal.refills,
         mask_area_px=int(np.count_nonzero(removal.mask)),
+        effects_area_px=_area(removal.mask, removal.effects),
         timings_s=clock.read(),
         notes=(*removal.notes, *notes),
         thumbnails=thumbnails,
@@ -138,11 +140,15 @@ def _fill(photo: PlannedPhoto, image: Photo, remover: "Remover", job: Job) -> Re
     """Fill what a plan or a mask of the user's says."""
     if job.own_plans is not None:
         again = Provenance(remover.segmenter.name, job.examples)
-        return remover.fill(image.pixels, read_plan(photo, image, job.own_plans, again=again))
+        plan = read_plan(
+            photo, image, job.own_plans, again=again, detector=lambda: remover.effects_detector
+        )
+        return remover.fill(image.pixels, plan)
     mask, notes = _own_mask(photo, image, job)
     if notes:
         return Removal(image.pixels, mask, notes=notes)
-    return remover.fill(image.pixels, mask)
+    options = RemovalOptions(effects=job.options.effects)
+    return remover.fill(image.pixels, remover.plan(image.pixels, options=options, mask=mask))
 
 
 def _plan(
@@ -150,12 +156,13 @@ def _plan(
 ) -> PhotoResult:
     """Return what would be removed from a photo; write it if that is the step. No inpainter."""
     mask: Mask | None = None
+    effects: Mask | None = None
     instances: Collection[Instance] = ()
     kept: Collection[Instance] = ()
     notes: tuple[str, ...] = ()
     if job.step == "plan" and not job.dry_run:
         plan = remover.plan(image.pixels, options=job.options)
-        mask, instances, kept = plan.mask, plan.instances, plan.kept
+        mask, effects, instances, kept = plan.mask, plan.effects, plan.instances, plan.kept
         clock.add(plan.timings_s)
         with clock.stage("write"):
             found_by = Provenance(remover.segmenter.name, job.examples)
@@ -170,7 +177,9 @@ def _plan(
     changes = bool(instances) if mask is None else bool(mask.any())
     thumbnails = None
     if job.thumbnails:
-        shown = Removal(image.pixels, mask) if job.step == "plan" and mask is not None else None
+        shown = None
+        if job.step == "plan" and mask is not None:
+            shown = Removal(image.pixels, mask, effects=effects)
         thumbnails = make_thumbnails(image.pixels, shown)
     return _result(
         "would-remove" if changes else "would-copy",
@@ -178,10 +187,16 @@ def _plan(
         image,
         found=_describe(instances, kept),
         mask_area_px=None if mask is None else int(np.count_nonzero(mask)),
+        effects_area_px=None if mask is None else _area(mask, effects),
         timings_s=clock.read(),
         notes=(*selection_notes(kept), *notes),
         thumbnails=thumbnails,
     )
+
+
+def _area(mask: Mask, effects: Mask | None) -> int:
+    """Return the area of the effects in a mask, in px."""
+    return 0 if effects is None else int(np.count_nonzero(mask & effects))
 
 
 def _own_mask(photo: PlannedPhoto, image: Photo, job: Job) -> tuple[Mask, tuple[str, ...]]:
@@ -202,7 +217,7 @@ def _save(photo: PlannedPhoto, image: Photo, removal: Removal, job: Job) -> tupl
         if path.exists() and not job.overwrite:
             notes = (f"mask {path} exists and was not replaced",)
         else:
-            write_mask(path, removal.mask)
+            write_mask(path, removal.mask, removal.effects)
     if removal.changed:
         write_photo(photo.target, image, removal.image, removal.mask)
         if job.preserve_times:
@@ -243,6 +258,7 @@ def _result(
     remaining: tuple[FoundObject, ...] = (),
     refills: int = 0,
     mask_area_px: int | None,
+    effects_area_px: int | None,
     timings_s: Mapping[str, float],
     notes: tuple[str, ...],
     thumbnails: Thumbnails | None,
@@ -256,6 +272,7 @@ def _result(
         remaining=remaining,
         refills=refills,
         mask_area_px=mask_area_px,
+        effects_area_px=effects_area_px,
         timings_s=timings_s,
         notes=(*image.notes, *notes),
         thumbnails=thumbnails,

@@ -32,11 +32,11 @@ from cleanplate.io import Photo, read_error, read_mask, sha256_of, write_bytes_a
 from cleanplate.labels import VOC_LABELS, label_id
 from cleanplate.ops import decode_rle, encode_rle
 from cleanplate.options import RemovalOptions
-from cleanplate.plan import RemovalPlan, edit_plan, plan_mask
-from cleanplate.segmentation import Selection
+from cleanplate.plan import RemovalPlan, edit_plan, plan_masks
+from cleanplate.segmentation import EffectsDetector, Selection
 from cleanplate.types import Box, Instance, Mask
 
-_FORMAT = 2  # of the JSON; another one is refused
+_FORMAT = 3  # of the JSON; another one is refused
 
 _REMAKE = "make it again with 'cleanplate plan --overwrite'"
 
@@ -106,15 +106,24 @@ def write_plan(
         str(instance.id): encode_rle(instance.box_xyxy, instance.mask, (height, width))
         for instance in objects
     }
+    casts = {
+        str(cast.id): encode_rle(cast.box_xyxy, cast.mask, (height, width)) for cast in plan.casts
+    }
     text = json.dumps(head, indent=2).removesuffix("\n}")
     text += f',\n  "objects": {_lines("[", described, "]")}'
-    text += f',\n  "outlines": {_lines("{", outlines, "}")}\n}}\n'
+    text += f',\n  "outlines": {_lines("{", outlines, "}")}'
+    text += f',\n  "effects": {_lines("{", casts, "}")}\n}}\n'
     write_bytes_atomic(path.with_suffix(".json"), text.encode())
-    write_mask(path, plan.mask)
+    write_mask(path, plan.mask, plan.effects)
 
 
 def read_plan(
-    photo: PlannedPhoto, image: Photo, masks: MaskFiles, *, again: Provenance
+    photo: PlannedPhoto,
+    image: Photo,
+    masks: MaskFiles,
+    *,
+    again: Provenance,
+    detector: Callable[[], EffectsDetector],
 ) -> RemovalPlan:
     """Return the plan of a photo, as a person may have edited it.
 
@@ -123,6 +132,7 @@ def read_plan(
         image: the same, read.
         masks: where plans lie.
         again: the models that recheck the filled holes.
+        detector: gives what finds effects; used only for an object that was switched on.
 
     Raises:
         PhotoError: there is none, it is not of this photo, or it cannot be understood; or it is to
@@ -146,7 +156,7 @@ def read_plan(
     try:
         plan, remove = _parse(content, image)
         plan, found_by = (
-            edit_plan(image.pixels, plan, remove=remove, mask=mask),
+            edit_plan(image.pixels, plan, remove=remove, mask=mask, detector=detector),
             _found_by(content),
         )
     except InputError as error:
@@ -229,8 +239,17 @@ def _parse(content: Mapping[str, Any], image: Photo) -> tuple[RemovalPlan, dict[
     if missing:
         raise InputError(f"object {min(missing)} is missing; to keep it, set its remove to false")
     selection = Selection(tuple(objects), tuple(kept), frozenset(protected))
+    by_id = {instance.id: instance for instance in (*objects, *kept)}
+    casts = []
+    for key, counts in content["effects"].items():
+        if counts:
+            box, mask = decode_rle(counts, image.size_hw)
+            casts.append(replace(by_id[int(key)], box_xyxy=box, mask=mask))
+    mask, effects = plan_masks(image.size_hw, selection, casts, options)
     plan = RemovalPlan(
-        mask=plan_mask(image.pixels, selection, options),
+        mask=mask,
+        effects=effects,
+        casts=tuple(casts),
         instances=selection.chosen,
         kept=selection.kept,
         protected=selection.protected,

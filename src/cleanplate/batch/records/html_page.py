@@ -136,6 +136,7 @@ def _data_urls(thumbnails: Thumbnails) -> list[str | None]:
 
 
 SIDE_PX = 160  # long side
+_OBJECTS_RGB, _EFFECTS_RGB = (255, 255, 255), (255, 160, 0)
 _QUALITY = 60  # of WebP: at 160 px it takes 2 to 4 kB a image
 
 
@@ -151,7 +152,7 @@ def make_thumbnails(image: RGBImage, removal: Removal | None = None) -> Thumbnai
         return Thumbnails(before)
     return Thumbnails(
         before,
-        _encode(_shrunk_mask(removal.mask), lossless=True),
+        _encode(_shrunk_mask(removal.mask, removal.effects), lossless=True),
         _encode(_shrunk(removal.image), lossless=False),
     )
 
@@ -166,12 +167,16 @@ def _shrunk(image: RGBImage) -> RGBImage:
     return np.asarray(small, np.uint8)
 
 
-def _shrunk_mask(mask: Mask) -> RGBImage:
-    """Return a mask in which small holes still show."""
-    white = mask.astype(np.uint8) * np.uint8(255)
-    small = cv2.resize(white, _size_wh(mask.shape), interpolation=cv2.INTER_AREA)
-    shown = (small > 0).astype(np.uint8) * np.uint8(255)
-    return np.repeat(shown[..., None], 3, axis=2)
+def _shrunk_mask(mask: Mask, effects: Mask | None) -> RGBImage:
+    """Return a mask in which small holes still show: white, effects orange."""
+    shown = np.zeros((*_size_wh(mask.shape)[::-1], 3), np.uint8)
+    objects = mask if effects is None else mask & ~effects
+    for part, colour in ((effects, _EFFECTS_RGB), (objects, _OBJECTS_RGB)):
+        if part is not None:
+            white = (part & mask).astype(np.uint8) * np.uint8(255)
+            small = cv2.resize(white, _size_wh(mask.shape), interpolation=cv2.INTER_AREA)
+            shown[small > 0] = colour
+    return shown
 
 
 def _encode(image: RGBImage, *, lossless: bool) -> bytes:

@@ -81,6 +81,7 @@ class PhotoResult:
     remaining: tuple[FoundObject, ...] = ()  # still detected in the filled holes
     refills: int = 0
     mask_area_px: int | None = None  # pixels filled; None where no mask was made
+    effects_area_px: int | None = None  # of these, shadows and reflections
     timings_s: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     skipped: SkipReason | None = None  # if "done", all other fields are those of the earlier run
@@ -237,6 +238,7 @@ def describe_result(
       the same fields, without "removed" and "reason".
     - refills: how often, 0 to 2, it was filled again.
     - mask_area_px: pixels that were filled; null where no mask was made.
+    - effects_area_px: of these, shadows and reflections of the objects.
     - mask_share: the same as a share of the photo, [0, 1].
     - timings_s: seconds by stage, and "total"; empty for a skipped photo.
     - provider: {segmenter, inpainter}: what ran each, e.g. "CPUExecutionProvider"; null where the
@@ -270,6 +272,7 @@ def describe_result(
         "remaining": [_describe_object(found, known) for found in result.remaining],
         "refills": result.refills,
         "mask_area_px": result.mask_area_px,
+        "effects_area_px": result.effects_area_px,
         "mask_share": None if share is None else round(share, 6),
         "timings_s": {stage: round(spent, 4) for stage, spent in result.timings_s.items()},
         **models,

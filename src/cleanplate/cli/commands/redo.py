@@ -123,7 +123,7 @@ def _changed_settings(removal: RemovalArguments) -> dict[str, Any]:
         "min_area": removal.min_area,
         "rules": None if rules == Rules() else rules,
         "dilation": removal.dilate,
-        "shadows": removal.shadows,
+        "effects": removal.effects_wanted(),
         "verify": removal.verify,
     }
     return {name: value for name, value in changes.items() if value is not None}

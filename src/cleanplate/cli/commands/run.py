@@ -156,7 +156,7 @@ def run_command(
         examples = removal.examples(plan, masks=masks)
         remover = load_remover(models, run.threads, examples)
         job = batch.Job(
-            options=RemovalOptions()
+            options=RemovalOptions(effects=removal.effects_wanted() or "auto")
             if mask
             else removal_options(removal, remover.segmenter.labels),
             own_masks=own_masks,
@@ -212,13 +212,14 @@ def _check_remove_or_mask(
         return
     if removal.remove:
         raise InputError(
-            "--mask and --remove exclude each other: with --mask, exactly what your masks show is "
+            "--mask and --remove exclude each other: with --mask, what your masks show is "
             "removed; give one of them"
         )
     given = [*(["--segmenter"] if models.segmenter else []), *removal.given()]
+    given = [name for name in given if name not in ("--effects", "--shadows", "--no-shadows")]
     if given:
         raise InputError(
-            f"{', '.join(given)} and --mask exclude each other: your masks are used as they are; "
+            f"{', '.join(given)} and --mask exclude each other: your masks say what is removed; "
             f"omit {'it' if len(given) == 1 else 'them'}"
         )
 

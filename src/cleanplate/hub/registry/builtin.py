@@ -91,7 +91,7 @@ ENTRIES = (
         contract="rgb_mask (N, 4, H, W) float32, H and W multiples of 32: RGB in [0, 1] and the "
         "object's mask as 0 or 1, a square window around the object; returns effect (N, 1, H, W), "
         "the probability that a pixel carries the object's shadow or reflection",
-        choose="finds the shadows and reflections of objects for --shadows; misses some on walls "
+        choose="finds the shadows and reflections of objects for --effects; misses some on walls "
         "and dark water, and may take dark ground beside an object for its shadow",
         metrics=frozen_metrics(
             {

@@ -1,8 +1,8 @@
 """What an object casts, found by a network: its shadow, its contact shadow, its reflection."""
 
-import functools
 import math
 from collections.abc import Collection
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -25,6 +25,9 @@ _THRESHOLD = 0.4
 # certain. Chosen on 48 objects of SOBA and 100 cut out and put into photos without effects.
 _SURE, _CERTAIN = 0.9, 0.985
 _MOST, _SOME = 0.5, 0.1
+
+_LEAST_OBJECT_PX = 300  # of a mask's parts; what smaller ones cast could not be found
+_MOST_OBJECTS = 20  # parts of a mask whose effects are looked for
 
 _LARGEST_SHARE = 3.0  # of the object's area; what is larger is hardly cast by it: ignored
 
@@ -122,37 +125,83 @@ def _without_uncertain(probability: Floats, mask: Mask) -> Floats:
 
 
 def find_effects(
-    image: RGBImage, removed: Collection[Instance], kept: Collection[Instance]
-) -> Mask:
-    """Return the shadows and reflections that go with some objects.
-
-    What a kept object casts too stays: one shadow of two objects goes only with both. The network
-    runs on the CPU, on one thread: 0.1 s for each object.
+    image: RGBImage,
+    removed: Collection[Instance],
+    kept: Collection[Instance],
+    *,
+    detector: EffectsDetector,
+    strong: bool = False,
+) -> tuple[Instance, ...]:
+    """Return what objects cast: of those that go, and of those that stay and might cast the same.
 
     Args:
         image: (H, W, 3) uint8, RGB. Not modified.
         removed: what goes, its outlines without a margin.
         kept: what stays.
+        detector: finds it.
+        strong: take uncertain parts and large areas too.
 
     Returns:
-        (H, W) bool, nothing of it on an object.
+        For each object that casts something its id, label and score, with what it casts as mask.
     """
-    found = np.zeros(image.shape[:2], bool)
-    detector = _default_detector()
+    found: list[Instance] = []
+    reached = np.zeros(image.shape[:2], bool)
     for instance in removed:
-        cast = detector.find(image, rasterize([instance], image.shape))
-        if cast.sum() <= _LARGEST_SHARE * instance.area_px:
-            found |= cast
+        cast = detector.find(image, rasterize([instance], image.shape), strong=strong)
+        if cast.any() and (strong or cast.sum() <= _LARGEST_SHARE * instance.area_px):
+            found.append(_with_mask(instance, cast))
+            reached |= cast
     for instance in kept:
         # Its window bounds what it can cast: far ones need no run of the network.
-        if found[_View(instance.box_xyxy, _CONTEXTS[-1], image.shape).slices].any():
-            found &= ~detector.find(image, rasterize([instance], image.shape))
-    return found & ~rasterize([*removed, *kept], image.shape)
+        if reached[_View(instance.box_xyxy, _CONTEXTS[-1], image.shape).slices].any():
+            cast = detector.find(image, rasterize([instance], image.shape), strong=strong)
+            if cast.any():
+                found.append(_with_mask(instance, cast))
+    return tuple(found)
 
 
-@functools.cache
-def _default_detector() -> EffectsDetector:
-    return EffectsDetector(device="cpu", threads=1)
+def effects_mask(
+    effects: Collection[Instance],
+    removed: Collection[Instance],
+    kept: Collection[Instance],
+    size_hw: tuple[int, ...],
+) -> Mask:
+    """Return (H, W), what goes with some objects: nothing that a kept one casts too.
+
+    Args:
+        effects: from `find_effects`.
+        removed: what goes.
+        kept: what stays.
+        size_hw: H and W of the photo first.
+    """
+    going = {instance.id for instance in removed}
+    staying = {instance.id for instance in kept}
+    mask = rasterize((it for it in effects if it.id in going), size_hw)
+    mask &= ~rasterize((it for it in effects if it.id in staying), size_hw)
+    return mask & ~rasterize([*removed, *kept], size_hw)
+
+
+def objects_in(mask: Mask) -> tuple[Instance, ...]:
+    """Return the largest connected parts of a mask of the user's, as objects without a label.
+
+    Args:
+        mask: (H, W) bool.
+    """
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    largest = sorted(range(1, count), key=lambda part: -stats[part, cv2.CC_STAT_AREA])
+    found: list[Instance] = []
+    for part in largest[:_MOST_OBJECTS]:
+        left, top, width, height, area = (int(value) for value in stats[part])
+        if area >= _LEAST_OBJECT_PX:
+            inside = parts[top : top + height, left : left + width] == part
+            box = (left, top, left + width, top + height)
+            found.append(Instance(len(found) + 1, "", 1.0, box, inside))
+    return tuple(found)
+
+
+def _with_mask(instance: Instance, mask: Mask) -> Instance:
+    left, top, right, bottom = box = bounding_box(mask)
+    return replace(instance, box_xyxy=box, mask=mask[top:bottom, left:right])
 
 
 class _View:
