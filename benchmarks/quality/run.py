@@ -33,11 +33,13 @@ Fill = Callable[[RGBImage, Mask], RGBImage]
 OURS = "cleanplate"
 # Step -> what of the pipeline is switched off.
 STEPS: Mapping[str, tuple[str, ...]] = {
-    "network alone": ("transfer_texture", "paste"),
-    "network + seam": ("transfer_texture",),
-    "network + texture": ("paste",),
+    "network alone": ("continue_surroundings", "transfer_texture", "paste"),
+    "network + seam": ("continue_surroundings", "transfer_texture"),
+    "network + texture": ("continue_surroundings", "paste"),
+    "without lines": ("continue_surroundings",),
     OURS: (),
 }
+_SHARES = (0.03, 0.1)  # of the photo: small holes, middling ones, large ones
 _TILE_PX = 420  # of a sheet
 
 
@@ -50,8 +52,10 @@ def main() -> None:
     parser.add_argument("--per-photo", type=int, default=2, help="holes in each photo")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--size", choices=("full", "small", "both"), default="both")
+    parser.add_argument("--kinds", type=Path, help="JSON: name of a photo, without suffix -> kind")
     parser.add_argument("--peers", nargs="*", choices=NAMES, default=None, help="default: all")
     arguments = parser.parse_args()
+    kinds = json.loads(arguments.kinds.read_text()) if arguments.kinds else {}
     remover = Remover()
     shapes = cut_silhouettes(arguments.objects, remover)
     photos = list(read_folder(arguments.scenes))
@@ -71,7 +75,10 @@ def main() -> None:
         results[size] = _measure(sized, methods, arguments.output, size)
     arguments.output.mkdir(parents=True, exist_ok=True)
     (arguments.output / "results.json").write_text(json.dumps(results, indent=1))
-    tables = [f"### {size}\n\n{markdown(result['methods'])}" for size, result in results.items()]
+    tables = [
+        f"### {size}\n\n{markdown(result['methods'])}\n{groups(result, kinds)}"
+        for size, result in results.items()
+    ]
     (arguments.output / "table.md").write_text("\n".join(tables))
     print("\n".join(tables))
 
@@ -82,10 +89,13 @@ def _ours(remover: Remover, off: Sequence[str]) -> Fill:
     def fill(image: RGBImage, mask: Mask) -> RGBImage:
         with ExitStack() as stack:
             for step in off:
-                # Both take the photo first and the fill second.
-                stack.enter_context(
-                    mock.patch(f"cleanplate.inpainting.fill.{step}", lambda _, filled, *__: filled)
+                # The others take the photo first and the fill second.
+                nothing = (
+                    (lambda *_: None)
+                    if step == "continue_surroundings"
+                    else (lambda _, filled, *__: filled)
                 )
+                stack.enter_context(mock.patch(f"cleanplate.inpainting.fill.{step}", nothing))
             return remover.fill(image, mask).image
 
     return fill
@@ -186,6 +196,32 @@ def markdown(methods: Mapping[str, Mapping[str, float | list[float]]]) -> str:
             else:
                 cells.append(form.format(value))
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def groups(result: Mapping[str, Mapping], kinds: Mapping[str, str]) -> str:  # type: ignore[type-arg]  # JSON
+    """Return the table of mean perceptual distances by kind of photo and by size of hole.
+
+    Args:
+        result: of one size, as `results.json` has it.
+        kinds: name of a photo -> e.g. "nature", "buildings", "rooms" or "smooth".
+    """
+    low, high = _SHARES
+    names: dict[str, list[str]] = {}
+    for case, share in result["shares"].items():
+        size = f"< {low:.0%}" if share < low else f"> {high:.0%}" if share > high else "between"
+        kind = kinds.get(case.rpartition(".")[0])
+        for group in (size, *([kind] if kind else [])):
+            names.setdefault(group, []).append(case)
+    order = sorted(names)
+    heads = [f"{group} ({len(names[group])})" for group in order]
+    lines = ["| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(order)]
+    for method, by_case in result["cases"].items():
+        means = []
+        for group in order:
+            values = [by_case[case]["perceptual"] for case in names[group] if case in by_case]
+            means.append(f"{np.mean(values):.2f}" if values else "")
+        lines.append(f"| {method} | " + " | ".join(means) + " |")
     return "\n".join(lines) + "\n"
 
 
