@@ -9,6 +9,7 @@ from PIL import Image
 
 import cleanplate
 from cleanplate.errors import InputError
+from cleanplate.io import read_mask, write_mask
 from cleanplate.options import RemovalOptions, Rules
 from cleanplate.remover import Remover
 
@@ -183,3 +184,13 @@ class TestPlans:
         ran = cli("run", "a.png", "-o", "out", *how, "--no-shadows", "--masks", "saved")
         assert "--effects off" in ran.stderr
         assert set(np.unique(np.asarray(Image.open("saved/a.png")))) == {0, 255}
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_saved_masks_are_read_back_whole(tmp_path, share):
+    mask = np.ones((20, 30), bool)
+    mask[:, : round(30 * share) // 2] = False
+    effects = mask.copy()
+    effects[:10] = False
+    write_mask(tmp_path / "mask.png", mask, effects)
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png", mask.shape), mask)
