@@ -219,8 +219,8 @@ def test_verbose_shows_where_an_internal_error_happened(cli, make_photo, monkeyp
         (["in", "cars", "-o", "out", "--remove", "a, b,"], "cars: no .* --remove a,b,cars"),
         (["in", "-o", "out", "--remove", "car", "--mask", "in"], "--mask and --remove exclude"),
         (
-            ["in", "-o", "out", "--mask", "m", "--dilate", "1"],
-            "--dilate and --mask exclude each other",
+            ["in", "-o", "out", "--mask", "m", "--keep", "1"],
+            "--keep and --mask exclude each other",
         ),
         (["in", "-o", "out", "--remove", "car", "--device", "gpu"], "unknown device 'gpu'; known:"),
         (["in", "-o", "out", "--remove", "car", "--segmenter", "sam"], "unknown segmenter 'sam'"),
@@ -470,6 +470,21 @@ def test_options_of_masks_that_cannot_be_used(cli, make_photo, words, said):
     assert ran.code == 2
     assert said in ran.err
     assert not Path("out").exists()
+
+
+def test_own_masks_are_dilated_on_request(cli, make_photo):
+    make_photo("in/a.png", "person")
+    marked = np.zeros((64, 96), np.uint8)
+    marked[20:40, 10:30] = 255
+    Image.fromarray(marked).save("m.png")
+    words = ("run", "in", "-o", "out", "--mask", "m.png", "--masks", "saved", "--effects", "off")
+    assert cli(*words, "--dilate", "3").code == 0
+    saved = np.asarray(Image.open("saved/a.png"))
+    assert saved[17:43, 20].all()
+    assert saved[30, 7:33].all()
+    assert not saved[:17].any()
+    assert not saved[43:].any()
+    assert "made with other settings" in cli(*words).out
 
 
 def test_a_mask_that_fills_most_of_a_photo_may_be_inverse(cli, make_photo):

@@ -45,6 +45,7 @@ from cleanplate.io import (
     write_mask,
     write_photo,
 )
+from cleanplate.ops import dilate
 from cleanplate.options import RemovalOptions
 from cleanplate.segmentation import selection_notes
 from cleanplate.types import Instance, Mask, Removal
@@ -200,12 +201,13 @@ def _area(mask: Mask, effects: Mask | None) -> int:
 
 
 def _own_mask(photo: PlannedPhoto, image: Photo, job: Job) -> tuple[Mask, tuple[str, ...]]:
-    """Return the user's mask, and a note if nothing is to be removed."""
+    """Return the user's mask with its margin, and a note if nothing is to be removed."""
     assert job.own_masks is not None
     path = job.own_masks.find(photo)
     if path is None:
         return np.zeros(image.size_hw, np.bool_), (NO_MASK,)
     mask = read_mask(path, image.size_hw, job.own_masks.reading)
+    mask = dilate(mask, job.options.dilation or 0)
     return mask, () if mask.any() else (EMPTY_MASK,)
 
 

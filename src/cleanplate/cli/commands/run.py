@@ -156,7 +156,9 @@ def run_command(
         examples = removal.examples(plan, masks=masks)
         remover = load_remover(models, run.threads, examples)
         job = batch.Job(
-            options=RemovalOptions(effects=removal.effects_wanted() or "auto")
+            options=RemovalOptions(
+                dilation=removal.dilate, effects=removal.effects_wanted() or "auto"
+            )
             if mask
             else removal_options(removal, remover.segmenter.labels),
             own_masks=own_masks,
@@ -216,7 +218,8 @@ def _check_remove_or_mask(
             "removed; give one of them"
         )
     given = [*(["--segmenter"] if models.segmenter else []), *removal.given()]
-    given = [name for name in given if name not in ("--effects", "--shadows", "--no-shadows")]
+    used = ("--dilate", "--effects", "--shadows", "--no-shadows")
+    given = [name for name in given if name not in used]
     if given:
         raise InputError(
             f"{', '.join(given)} and --mask exclude each other: your masks say what is removed; "
