@@ -271,7 +271,13 @@ def _sampled(
     x = (origin[0] + back * outwards[0] - across * ahead[1]).astype(np.float32)
     y = (origin[1] + back * outwards[1] + across * ahead[0]).astype(np.float32)
     colours = cv2.remap(image, x, y, cv2.INTER_LINEAR).astype(np.float32)
-    known = cv2.remap((~unknown).astype(np.float32), x, y, cv2.INTER_LINEAR) > 0.99
+    # Known is what lies between four known pixels.
+    column, row = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
+    height, width = unknown.shape
+    known = (column >= 0) & (column + 1 < width) & (row >= 0) & (row + 1 < height)
+    column, row = column.clip(0, width - 2), row.clip(0, height - 2)
+    for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        known &= ~unknown[row + down, column + right]
     colours[~known] = np.nan
     return colours
 
