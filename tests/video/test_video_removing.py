@@ -21,6 +21,7 @@ from video_builders import (
 )
 
 from cleanplate.errors import InputError, PhotoError, UnknownNameError
+from cleanplate.ops import bounding_box
 from cleanplate.options import RemovalOptions, Rules
 from cleanplate.remover import Remover
 from cleanplate.video.removing import remove_from_video
@@ -57,6 +58,35 @@ def test_the_hole_flickers_no_more_than_what_is_around_it(tmp_path, remover, rng
 
     assert result.flicker is not None
     assert result.flicker_around is not None
+    assert result.flicker < 1.3 * result.flicker_around + 0.3
+
+
+def beside(mask):
+    """Return where the shadow of a thing lies: at its foot, to the right."""
+    right, bottom = bounding_box(mask)[2:]
+    shadow = np.zeros_like(mask)
+    shadow[bottom - 10 : bottom, right : right + 24] = True
+    return shadow
+
+
+class Sun:
+    def find(self, image, mask, *, strong=False):
+        return beside(mask)
+
+
+def test_the_shadow_of_a_moving_thing_goes_with_it(tmp_path, remover, rng, monkeypatch):
+    monkeypatch.setattr("cleanplate.remover.EffectsDetector", lambda *_, **__: Sun())
+    shown, truth = panned(rng, pan_px=0, frames=12, step_px=9)
+    shadows = [beside(red(frame)) if red(frame).any() else None for frame in shown]
+    dark = [
+        frame if shadow is None else np.where(shadow[..., None], frame // 3, frame)
+        for frame, shadow in zip(shown, shadows, strict=True)
+    ]
+    source = write_clip(tmp_path / "in.mp4", dark)
+    result = remove_from_video(source, tmp_path / "out.mp4", ["person"], remover=remover)
+    for made, clean, shadow in zip(decoded(tmp_path / "out.mp4"), truth, shadows, strict=True):
+        if shadow is not None and shadow.any():
+            assert np.abs(made[shadow].astype(int) - clean[shadow]).mean() < 40  # darkened it is 80
     assert result.flicker < 1.3 * result.flicker_around + 0.3
 
 
