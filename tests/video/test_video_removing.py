@@ -74,6 +74,7 @@ class Sun:
         return beside(mask)
 
 
+@pytest.mark.slow
 def test_the_shadow_of_a_moving_thing_goes_with_it(tmp_path, remover, rng, monkeypatch):
     monkeypatch.setattr("cleanplate.remover.EffectsDetector", lambda *_, **__: Sun())
     shown, truth = panned(rng, pan_px=0, frames=12, step_px=9)
