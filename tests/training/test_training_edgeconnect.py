@@ -79,12 +79,12 @@ def test_inputs_are_what_the_package_feeds(batches, sees_mask):
 
 @pytest.mark.parametrize("networks", ["both", "edges", "fill"])
 def test_losses_fall_on_one_batch(batches, networks):
-    config = replace(TINY, networks=networks, run=replace(TINY.run, steps=60))
+    config = replace(TINY, networks=networks, run=replace(TINY.run, steps=90))
     trainer = trainer_for(config)
     batch = batches[0]
     before = {name: net.state_dict()["encoder.0.weight"].clone() for name, net in
               trainer.networks.items() if name in ("edges", "fill")}  # fmt: skip
-    told = [trainer.step(batch, step) for step in range(40)]
+    told = [trainer.step(batch, step) for step in range(80)]
     judged = {"edges": ["edge_all"], "fill": ["hole", "known"], "both": ["edge_all", "known"]}
     for name in judged[networks]:
         first, last = (np.mean([one[name] for one in part]) for part in (told[:3], told[-3:]))
