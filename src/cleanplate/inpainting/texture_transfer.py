@@ -57,7 +57,7 @@ _NOISE_PX = 1.0  # detail that a blur of this takes away is the finest
 _NOISE_BLOCK_PX = 16
 _STRIP_PX = 500_000  # pixels of the photo that are worked on at a time
 _BLOCK_PX = 24  # in blocks of which a strip is copied: most regions are not in most of them ...
-_LEAST_BLOCK_PX = 96  # ... and no less than this in px of the window
+_MIN_BLOCK_PX = 96  # ... and no less than this in px of the window
 
 
 def transfer_texture(image: RGBImage, fill: RGBImage, hole: Mask, sources: Mask) -> RGBImage:
@@ -343,7 +343,7 @@ class _Region:
 
 def _blocks(strip: Box, hole: Mask, scale: tuple[float, float]) -> list[Box]:
     """Return the blocks of a strip that have something of the hole, in px of the window."""
-    down, across = (max(_LEAST_BLOCK_PX, round(_BLOCK_PX * one)) for one in scale)
+    down, across = (max(_MIN_BLOCK_PX, round(_BLOCK_PX * one)) for one in scale)
     return [
         (left, top, right, bottom)
         for top in range(strip[1], strip[3], down)
