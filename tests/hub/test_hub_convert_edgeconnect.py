@@ -195,7 +195,7 @@ def test_the_same_generator_twice_names_the_other(states, home, role, named, oth
     ("content", "match"),
     [
         ({"generator": {"conv1.0.weight": torch.zeros(2, 2)}}, r"lacks encoder\.1\.weight"),
-        ({"generator": {"encoder.1.weight": torch.zeros(64, 5, 7, 7)}}, "takes 5 planes"),
+        ({"generator": {"encoder.1.weight": torch.zeros(64, 5, 7, 7)}}, "takes 5 channels"),
         ({"discriminator": {}}, "contains no parameters under 'generator'"),
         ({"generator": {"encoder.1.weight": torch.zeros(64, 4, 7, 7)}}, r"it lacks encoder\.1\.b"),
     ],
