@@ -35,10 +35,8 @@ def leftovers():
     return list(Path("out").rglob("*.cleanplate-tmp"))
 
 
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_it_ends_its_workers_and_leaves_whole_files(number, code, hearing):
     process = subprocess.Popen(
         [
