@@ -83,9 +83,8 @@ class _Grid:
             height, width = self.own_hw[components[0]]
             row, column = np.divmod(np.arange(height * width)[:, None], width)
             return np.zeros_like(row), row, column
-        mcu_row, mcu_column = np.divmod(
-            np.arange(self.mcus_hw[0] * self.mcus_hw[1]), self.mcus_hw[1]
-        )
+        height, width = self.mcus_hw
+        mcu_row, mcu_column = np.divmod(np.arange(height * width), width)
         which, rows, columns = [], [], []
         for place, component in enumerate(components):
             v, h = self.factors_hw[component]
@@ -303,10 +302,7 @@ def _changed_pixels(grid: _Grid, changes: list[_Change]) -> Mask:
 def _edit_scan(stream: Stream, scan: Scan, grid: _Grid, changes: list[_Change]) -> bytes:
     """Return a sequential scan, with its header, after the change."""
     which, row, column = grid.order(scan.components)
-    try:
-        pairs = [(scan.huffman[dc], scan.huffman[ac]) for dc, ac in scan.tables]
-    except KeyError as error:
-        raise CodingError("a Huffman table is missing") from error
+    pairs = [(scan.table(dc), scan.table(ac)) for dc, ac in scan.tables]
     intervals = split_intervals(scan.data)
     symbols, lengths = decode_symbols(intervals, [pairs[place] for place in which[0]])
     mcus = len(which)
@@ -333,10 +329,9 @@ def _edit_scan(stream: Stream, scan: Scan, grid: _Grid, changes: list[_Change]) 
             replaced.append((chosen, new))
     if not replaced:
         return _scan_header(stream, scan) + scan.data
-    size, value = to_bits(_differences(dc, which, interval))
-    heads = Symbols(size.astype(np.uint8), value.astype(np.uint16), np.zeros(len(dc), np.uint8))
     kept = ~begins & ~touched[block]
-    parts, owners = [heads, symbols.take(kept)], [np.arange(len(dc)), block[kept]]
+    parts = [_dc_symbols(dc, which, interval), symbols.take(kept)]
+    owners = [np.arange(len(dc)), block[kept]]
     for chosen, new in replaced:
         coded, owner = _ac_symbols(new)
         parts.append(coded)
@@ -369,16 +364,10 @@ def _checked(symbols: Symbols, lengths: Ints, expected: Ints) -> Symbols:
     begins = symbols.index == 0
     interval = np.repeat(np.arange(len(lengths)), lengths)
     counts = np.bincount(interval[begins], minlength=len(lengths))
-    if counts[-1] > expected[-1]:
-        end = (
-            np.flatnonzero(begins)[int(expected.sum())]
-            if counts[:-1].sum() == expected[:-1].sum()
-            else 0
-        )
-        symbols = symbols.take(np.arange(len(symbols)) < end)
-        counts[-1] = expected[-1]
-    if (counts != expected).any() or not len(symbols):
+    if (counts[:-1] != expected[:-1]).any() or counts[-1] < expected[-1]:
         raise CodingError("coded data are damaged or truncated")
+    if counts[-1] > expected[-1]:
+        return symbols.take(np.cumsum(begins) <= expected.sum())
     return symbols
 
 
@@ -403,14 +392,15 @@ def _sums(differences: Ints, which: Ints, interval: Ints) -> Ints:
     return out
 
 
-def _differences(dc: Ints, which: Ints, interval: Ints) -> Ints:
-    """Return the differences of DC values; the inverse of `_sums`."""
+def _dc_symbols(dc: Ints, which: Ints, interval: Ints) -> Symbols:
+    """Return the symbols of DC values, as differences; the inverse of `_sums`."""
     out = np.empty_like(dc)
     for blocks, first in _runs(which, interval):
         values = dc[blocks]
         before = np.concatenate([[0], values[:-1]])
         out[blocks] = values - np.where(first == np.arange(len(blocks)), 0, before)
-    return out
+    size, bits = to_bits(out)
+    return Symbols(size.astype(np.uint8), bits.astype(np.uint16), np.zeros(len(dc), np.uint8))
 
 
 def _coefficients(symbols: Symbols, block: Ints, chosen: Ints, dc: Ints) -> Ints:
@@ -508,8 +498,7 @@ def _edit_progressive(stream: Stream, grid: _Grid, changes: list[_Change]) -> by
     for component, plane in enumerate(planes):
         chosen = which == component
         dc[chosen] = plane[row[chosen], column[chosen], 0]
-    size, value = to_bits(_differences(dc, which, np.zeros(len(dc), np.int64)))
-    heads = Symbols(size.astype(np.uint8), value.astype(np.uint16), np.zeros(len(dc), np.uint8))
+    heads = _dc_symbols(dc, which, np.zeros_like(which))
     out += _fresh_scan(stream, everything, (0, 0), heads)
     for component, plane in enumerate(planes):
         _, row, column = (part.ravel() for part in grid.order((component,)))

@@ -12,6 +12,7 @@ References:
 """
 
 import heapq
+import re
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ _LANES = 4096  # of at least that size; a group of lanes is decoded together
 _LANES_FROM_BYTES = 1 << 17  # fewer are decoded one after the other
 _WARM_UP_BITS = 6000  # 1,000 symbols; of 12 Mpx at quality 90 5 lanes of 3,161 are then wrong
 _PADDING = b"\xff" * 16  # all ones is no code (T.81, C.2): a lane ends there
-_BITS, _STEP, _SYMBOL = 6, 7, 8  # widths of the parts of a table's entry
+_BITS, _STEP = 6, 7  # widths of the parts of a table's entry; the symbol follows
+_LENGTH = (1 << _BITS) - 1
 _CHUNK = 1 << 20  # symbols packed at a time
 
 ZIGZAG: Ints = np.array(
@@ -128,17 +130,15 @@ class Scan:
     restart: int  # interval in MCUs; 0 = none
     huffman: dict[int, HuffmanTable]  # by class and number
 
-    def entries(self, place: int, *, is_dc: bool) -> list[int]:
-        """Return `HuffmanTable.entries` of a component's table.
+    def table(self, number: int) -> HuffmanTable:
+        """Return a table by class and number.
 
         Raises:
             CodingError: there is no such table.
         """
-        table = self.huffman.get(self.tables[place][0 if is_dc else 1])
-        if table is None:
+        if number not in self.huffman:
             raise CodingError("a Huffman table is missing")
-        entries: list[int] = table.entries(is_dc=is_dc).tolist()
-        return entries
+        return self.huffman[number]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,8 +184,6 @@ def parse_tables(payload: bytes) -> Iterator[tuple[int, HuffmanTable]]:
 
 def split_intervals(data: bytes) -> list[bytes]:
     """Return the coded data between restart markers, without stuffed zeros."""
-    import re
-
     return [part.replace(b"\xff\x00", b"\xff") for part in re.split(rb"\xff+[\xd0-\xd7]", data)]
 
 
@@ -281,7 +279,7 @@ class _Decoder:
         codes = (words >> (48 - (at.bit & 7))) & 0xFFFF
         codes += self._places[at.slot * 2 + (at.index > 0)]
         entries: Ints = self._table[codes]
-        at.bit = at.bit + (entries & ((1 << _BITS) - 1))
+        at.bit = at.bit + (entries & _LENGTH)
         index = at.index + ((entries >> _BITS) & ((1 << _STEP) - 1))
         ended = index > 63
         at.index = np.where(ended, 0, index)
@@ -310,7 +308,7 @@ class _Decoder:
             if not entry:
                 break
             found.append((bit, index, entry))
-            bit += entry & ((1 << _BITS) - 1)
+            bit += entry & _LENGTH
             index += (entry >> _BITS) & ((1 << _STEP) - 1)
             if index > 63:
                 index, slot = 0, (slot + 1) % self._period
@@ -320,7 +318,7 @@ class _Decoder:
         """Return the values after the codes of the symbols that begin at (N,) `bits`."""
         size = (entries >> (_BITS + _STEP)) & 15
         words = self._words[bits >> 3].astype(np.int64)
-        words >>= 64 - (bits & 7) - (entries & ((1 << _BITS) - 1))
+        words >>= 64 - (bits & 7) - (entries & _LENGTH)
         values: npt.NDArray[np.uint16] = (words & ((1 << size) - 1)).astype(np.uint16)
         return values
 
@@ -448,11 +446,8 @@ def decode_progressive(
     restart = scan.restart or mcus
     if -(-mcus // restart) != len(intervals):
         raise CodingError("restart markers are missing")
-    tables = (
-        []
-        if high and not first
-        else [scan.entries(place, is_dc=not first) for place in range(len(coefficients))]
-    )
+    numbers = [] if high and not first else [pair[1 if first else 0] for pair in scan.tables]
+    tables = [scan.table(n).entries(is_dc=not first).tolist() for n in numbers]
     for number, interval in enumerate(intervals):
         bits = _Bits(interval)
         part = slice(number * restart, (number + 1) * restart)
@@ -514,7 +509,7 @@ def _decode_dc(
                 if not entry:
                     raise CodingError("coded data are damaged")
                 size = (entry >> (_BITS + _STEP)) & 15
-                bits.bit += (entry & 63) - size
+                bits.bit += (entry & _LENGTH) - size
                 value = bits.read(size)
                 if size and value < 1 << (size - 1):
                     value -= (1 << size) - 1
@@ -537,7 +532,7 @@ def _decode_ac(bits: _Bits, values: "array[int]", band: _Band) -> None:
                 raise CodingError("coded data are damaged")
             symbol = entry >> (_BITS + _STEP)
             size, run = symbol & 15, symbol >> 4
-            bit += (entry & 63) - size
+            bit += (entry & _LENGTH) - size
             if size:
                 index += run
                 if index > last:
@@ -570,7 +565,7 @@ def _refine_ac(bits: _Bits, values: "array[int]", band: _Band) -> None:  # noqa:
                 raise CodingError("coded data are damaged")
             symbol = entry >> (_BITS + _STEP)
             size, run = symbol & 15, symbol >> 4
-            bit += (entry & 63) - size
+            bit += (entry & _LENGTH) - size
             new = 0
             if size:
                 new = plus if (words[bit >> 3] >> (63 - (bit & 7))) & 1 else -plus
