@@ -90,9 +90,31 @@ def plan_masks(
     mask = dilated(chosen, size_hw, options.dilation)
     if protected:
         mask &= ~rasterize((it for it in kept if it.id in protected), size_hw)
+    return add_effects(mask, casts, chosen, kept, options)
+
+
+def add_effects(
+    mask: Mask,
+    casts: Collection[Instance],
+    removed: Collection[Instance],
+    kept: Collection[Instance],
+    options: RemovalOptions,
+) -> tuple[Mask, Mask | None]:
+    """Return a mask with the effects of what is removed, unless these are off, and the effects.
+
+    Args:
+        mask: (H, W) bool.
+        casts: from `find_effects`.
+        removed: what goes.
+        kept: what stays.
+        options: `effects` is used.
+
+    Returns:
+        (H, W) bool; and (H, W): the effects beside `mask`, None if there are none.
+    """
     if not casts:
         return mask, None
-    effects = effects_mask(casts, chosen, kept, size_hw) & ~mask
+    effects = effects_mask(casts, removed, kept, mask.shape) & ~mask
     return (mask if options.effects == "off" else mask | effects), effects
 
 

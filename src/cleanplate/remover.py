@@ -13,7 +13,7 @@ from cleanplate.io import AnyPhoto, PhotoT, open_photo
 from cleanplate.labels import ALL
 from cleanplate.ops import components_touching, rasterize
 from cleanplate.options import Point, PointBox, RemovalOptions, Rules, area_px
-from cleanplate.plan import RemovalPlan, dilated, plan_masks, refine_outlines
+from cleanplate.plan import RemovalPlan, add_effects, dilated, plan_masks, refine_outlines
 from cleanplate.segmentation import (
     DEFAULT_EFFECTS_MODEL,
     DEFAULT_SEGMENTER,
@@ -24,7 +24,6 @@ from cleanplate.segmentation import (
     create_prompter,
     create_segmenter,
     detect_remaining,
-    effects_mask,
     find_effects,
     installed_prompter,
     objects_in,
@@ -297,9 +296,7 @@ class Remover:
         check_image_and_mask(image, mask)
         parts = objects_in(mask)
         casts = self._casts(image, parts, (), options) if parts else ()
-        effects = effects_mask(casts, parts, (), mask.shape) & ~mask if casts else None
-        if effects is not None and options.effects != "off":
-            mask = mask | effects
+        mask, effects = add_effects(mask, casts, parts, (), options)
         return RemovalPlan(
             mask=mask,
             effects=effects,
