@@ -60,7 +60,8 @@ def place_of(frame: FrameType) -> str | None:
 
 def is_importing(frame: FrameType) -> bool:
     """Return whether a module is being imported: what runs then is no part of a photo's way."""
-    return any(each.f_code.co_name == "<module>" and place_of(each) for each in stack_of(frame))
+    names = ("<module>", "__getattr__")  # the latter imports what the package offers
+    return any(each.f_code.co_name in names and place_of(each) for each in stack_of(frame))
 
 
 def trace_photo(photo: Path) -> Trace:

@@ -31,8 +31,8 @@ class RemovalPlan:
     kept: tuple[Instance, ...]  # what stays, each with its reason
     protected: frozenset[int] = field(default_factory=frozenset)  # ids of `kept`: see `Selection`
     options: RemovalOptions  # its classes are canonical labels; none: no recheck
-    # (H, W), shadows and reflections of what is removed, beside its margin: part of `mask` unless
-    # the option `effects` is "off". Where they stay, they are no source for the fill.
+    # (H, W), shadows and reflections of what is removed, beside its margin: part of `mask`. Those
+    # that stay since the option `effects` is "off" are looked for when it is filled.
     effects: Mask | None = None
     casts: tuple[Instance, ...] = ()  # what each object casts, by the object's id
     timings_s: Mapping[str, float] = field(default_factory=dict)  # of "find" and "mask"
@@ -80,17 +80,17 @@ def plan_masks(
         size_hw: H and W of the photo first.
         selection: its outlines refined.
         casts: from `find_effects`.
-        options: `dilation` and `effects` are used.
+        options: `dilation` is used.
 
     Returns:
-        (H, W): the chosen objects, dilated, with their effects unless these are off; and (H, W):
-        their effects outside the margin, None if there are none.
+        (H, W): the chosen objects, dilated, with their effects; and (H, W): their effects outside
+        the margin, None if there are none.
     """
     chosen, kept, protected = selection.chosen, selection.kept, selection.protected
     mask = dilated(chosen, size_hw, options.dilation)
     if protected:
         mask &= ~rasterize((it for it in kept if it.id in protected), size_hw)
-    return add_effects(mask, casts, chosen, kept, options)
+    return add_effects(mask, casts, chosen, kept)
 
 
 def add_effects(
@@ -98,16 +98,14 @@ def add_effects(
     casts: Collection[Instance],
     removed: Collection[Instance],
     kept: Collection[Instance],
-    options: RemovalOptions,
 ) -> tuple[Mask, Mask | None]:
-    """Return a mask with the effects of what is removed, unless these are off, and the effects.
+    """Return a mask with the effects of what is removed, and the effects.
 
     Args:
         mask: (H, W) bool.
         casts: from `find_effects`.
         removed: what goes.
         kept: what stays.
-        options: `effects` is used.
 
     Returns:
         (H, W) bool; and (H, W): the effects beside `mask`, None if there are none.
@@ -115,7 +113,7 @@ def add_effects(
     if not casts:
         return mask, None
     effects = effects_mask(casts, removed, kept, mask.shape) & ~mask
-    return (mask if options.effects == "off" else mask | effects), effects
+    return mask | effects, effects
 
 
 def dilated(
@@ -192,7 +190,7 @@ def edit_plan(
     known = {cast.id for cast in plan.casts}
     new = [it for it in instances if it.id in switched and it.id not in known]
     casts = plan.casts
-    if new:
+    if new and plan.options.effects != "off":
         others = [it for it in kept if it.id not in known]
         strong = plan.options.effects == "strong"
         casts += find_effects(image, new, others, detector=detector(), strong=strong)

@@ -219,7 +219,7 @@ class Remover:
         its `reason`. The arguments are those of `__call__`, and so are the errors.
         """
         # Effects are no instances, and take a network of their own.
-        plan = self._plan(open_photo(photo).pixels, _merged(classes, options), effects=False)
+        plan = self.plan(photo, classes, replace(_merged(classes, options), effects="off"))
         return list(plan.instances), list(plan.kept)
 
     def plan(
@@ -233,18 +233,10 @@ class Remover:
         mask: Mask | None = None,
     ) -> RemovalPlan:
         """Return what a call would fill, for `fill` to do it; arguments and errors are the same."""
-        image, wanted = open_photo(photo).pixels, _merged(classes, options, points, boxes)
-        if mask is None:
-            return self._plan(image, wanted, effects=True)
-        if wanted != RemovalOptions(effects=wanted.effects):
-            raise InputError(
-                "a mask says what is removed; of the options, give only effects with it"
-            )
-        return self._plan_of_mask(image, as_mask(mask), wanted)
-
-    def _plan(self, image: RGBImage, options: RemovalOptions, *, effects: bool) -> RemovalPlan:
-        """Return what to fill; `effects` says whether to look for what the objects cast."""
         start = time.perf_counter()
+        image, options = open_photo(photo).pixels, _merged(classes, options, points, boxes)
+        if mask is not None:
+            return self._plan_of_mask(image, as_mask(mask), options)
         check_image(image)
         size_hw = (image.shape[0], image.shape[1])
         area_px("min_area", options.min_area, size_hw)
@@ -276,12 +268,12 @@ class Remover:
         selection = refine_outlines(image, selection)
         found_at = time.perf_counter()
         casts: tuple[Instance, ...] = ()
-        if effects and selection.chosen:
+        if options.effects != "off":
             casts = self._casts(image, selection.chosen, selection.kept, options)
-        mask, layer = plan_masks(image.shape, selection, casts, options)
+        mask, effects = plan_masks(image.shape, selection, casts, options)
         return RemovalPlan(
             mask=mask,
-            effects=layer,
+            effects=effects,
             casts=casts,
             instances=selection.chosen,
             kept=selection.kept,
@@ -293,10 +285,16 @@ class Remover:
     def _plan_of_mask(self, image: RGBImage, mask: Mask, options: RemovalOptions) -> RemovalPlan:
         """Return a plan to fill a mask of the user's, and what the objects in it cast."""
         start = time.perf_counter()
+        if options != RemovalOptions(effects=options.effects):
+            raise InputError(
+                "a mask says what is removed; of the options, give only effects with it"
+            )
         check_image_and_mask(image, mask)
-        parts = objects_in(mask)
-        casts = self._casts(image, parts, (), options) if parts else ()
-        mask, effects = add_effects(mask, casts, parts, (), options)
+        effects: Mask | None = None
+        if options.effects != "off":
+            parts = objects_in(mask)
+            casts = self._casts(image, parts, (), options)
+            mask, effects = add_effects(mask, casts, parts, ())
         return RemovalPlan(
             mask=mask,
             effects=effects,
@@ -313,6 +311,9 @@ class Remover:
         kept: Collection[Instance],
         options: RemovalOptions,
     ) -> tuple[Instance, ...]:
+        """Return what the removed objects cast, and what kept ones do that might be the same."""
+        if not removed:
+            return ()
         strong = options.effects == "strong"
         detector = self.effects_detector
         return find_effects(image, removed, kept, detector=detector, strong=strong)
@@ -349,6 +350,10 @@ class Remover:
         """Fill a plan's mask and recheck it."""
         start = time.perf_counter()
         check_image_and_mask(image, plan.mask)
+        if plan.options.effects == "off" and plan.effects is None:
+            parts = plan.instances or objects_in(plan.mask)
+            casts = self._casts(image, parts, plan.kept, plan.options)
+            plan = replace(plan, effects=add_effects(plan.mask, casts, parts, plan.kept)[1])
         filled = self._fill(image, plan.mask, plan)
         removal = replace(
             filled,

@@ -26,11 +26,11 @@ from cleanplate.segmentation.refinement import refine_outline
 from cleanplate.segmentation.selection import (
     SCORE_BELOW,
     Selection,
+    detect_remaining,
     requested_labels,
     select,
     selection_notes,
 )
-from cleanplate.segmentation.verification import detect_remaining
 
 __all__ = [
     "DEFAULT_EFFECTS_MODEL",

@@ -28,6 +28,7 @@ EDGECONNECT_CONTRACT = (
 ENTRIES = (
     Model(
         name="deeplabv3plus_lite2.voc",
+        is_built_in=True,
         kind="segmenter",
         family="semantic",
         files=(
@@ -70,6 +71,7 @@ ENTRIES = (
     ),
     Model(
         name="effects.lite0",
+        is_built_in=True,
         kind="effects",
         family="effects",
         files=(
@@ -104,6 +106,7 @@ ENTRIES = (
     ),
     Model(
         name="edgeconnect.photos",
+        is_built_in=True,
         kind="inpainter",
         family="edgeconnect",
         preprocessing=Preprocessing(working_size_px=256, multiple_px=4, least_side_px=32),

@@ -77,6 +77,7 @@ class Model:
     kind: ModelKind
     family: str  # which adapter runs it, see `segmenters` and `inpainters`
     files: tuple[ModelFile, ...]
+    is_built_in: bool = False  # its files are in the package
     checkpoints: tuple[Checkpoint, ...] = ()  # what `files` are made from
     converter: str | None = None  # a module of `models.convert`; set where there are checkpoints
     page: str | None = None  # where a person finds the files
@@ -97,13 +98,6 @@ class Model:
     def advice(self) -> str:
         """When to choose it: the beginning of `choose`, for tables."""
         return self.choose.partition(";")[0]
-
-    @property
-    def is_built_in(self) -> bool:
-        """Whether its files are in the package."""
-        return not self.checkpoints and all(
-            file.url is None and file.sha256 is not None for file in self.files
-        )
 
     @property
     def size_bytes(self) -> int | None:

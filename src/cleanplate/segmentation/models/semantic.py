@@ -16,10 +16,10 @@ References:
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from cleanplate.hub import Preprocessing
 from cleanplate.runtime import softmax
@@ -48,10 +48,10 @@ class SemanticSegmenter(NetworkSegmenter):
         published = published_size(self._model.preprocessing, (image.shape[0], image.shape[1]))
         probabilities = predict_multiscale(
             image,
-            functools.partial(self._compete, channels=channels),
+            functools.partial(self.probabilities, channels=channels),
             first_pass=None
             if published is None
-            else self._compete(image, published, channels=channels),
+            else self.probabilities(image, published, channels=channels),
             first_pass_side=FIRST_PASS_SIDE if published is None else max(published),
             max_concurrency=self._networks["segment"].max_concurrency,
         )
@@ -61,28 +61,29 @@ class SemanticSegmenter(NetworkSegmenter):
             for instance in find_instances(probabilities, asked, image.shape[:2])
         ]
 
-    def _compete(
-        self, part: RGBImage, size_hw: tuple[int, int] | None = None, *, channels: list[int]
-    ) -> Probabilities:
-        """Return the probabilities of some classes, and the strongest of all others as the last."""
-        every = self.probabilities(part, size_hw)
-        others = np.delete(every, channels, axis=0)
-        return np.concatenate([every[channels], others.max(axis=0, keepdims=True, initial=0)])
-
     def probabilities(
-        self, part: RGBImage, size_hw: tuple[int, int] | None = None
-    ) -> npt.NDArray[np.float32]:
+        self,
+        part: RGBImage,
+        size_hw: tuple[int, int] | None = None,
+        *,
+        channels: Sequence[int] | None = None,
+    ) -> Probabilities:
         """Return the probability of each channel in an image or a part of one.
 
         Args:
             part: (h, w, 3) uint8, RGB.
             size_hw: input size, px; None: its own.
+            channels: only these, and the strongest of all others as the last.
 
         Returns:
             (C, h', w') float32 in [0, 1].
         """
         pixels = self._input(part, size_hw or (part.shape[0], part.shape[1]))
-        return softmax(self._networks["segment"].run(pixels)[0])
+        every = softmax(self._networks["segment"].run(pixels)[0])
+        if channels is None:
+            return every
+        others = np.delete(every, channels, axis=0)
+        return np.concatenate([every[channels], others.max(axis=0, keepdims=True, initial=0)])
 
 
 def calibrated(score: float, slope: float, offset: float) -> float:
