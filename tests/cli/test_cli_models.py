@@ -61,6 +61,7 @@ def small(monkeypatch, tmp_path):
     model = replace(
         MODELS["edgeconnect.photos"],
         name="small.test",
+        is_built_in=False,
         files=(file,),
         licence=Licence(spdx="CC-BY-NC-4.0", commercial="no", note="for research only"),
         page="https://example.invalid/",

@@ -43,7 +43,7 @@ def built_in(tmp_path, monkeypatch, make_model):
     """Return a model whose file would lie in the package, and the folder that stands for that."""
     monkeypatch.setattr(store, "_BUILT_IN", tmp_path)
     model = make_model()
-    return replace(model, files=(replace(model.files[0], url=None),))
+    return replace(model, is_built_in=True, files=(replace(model.files[0], url=None),))
 
 
 def test_the_registered_file_is_read_and_verified(built_in, tmp_path):
