@@ -439,7 +439,7 @@ def test_a_hole_that_is_not_yet_filled_is_no_context_for_its_neighbour(
     assert (removal.image == SKY).all()
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(data=st.data(), size_hw=st.tuples(st.integers(1, 80), st.integers(1, 80)))
 def test_outside_the_mask_every_photo_stays_identical(fake_inpainter_class, data, size_hw):
     image = data.draw(hnp.arrays(np.uint8, (*size_hw, 3)))

@@ -66,6 +66,7 @@ def test_workers_make_the_same_as_the_plain_loop(photos):
     assert [o.source.name for o in both if o.status == "failed"] == ["bad.png"]
 
 
+@pytest.mark.slow
 def test_a_photo_larger_than_the_memory_is_done_alone_and_says_so(photos, monkeypatch):
     monkeypatch.setattr(engine, "photo_bytes", lambda path: (5 if path.stem == "3" else 1) << 30)
     outcomes = run("out", 2, max_memory=AT_REST + (4 << 30))
@@ -86,6 +87,7 @@ def test_with_one_worker_every_photo_is_alone_and_a_large_one_says_so(photos, mo
     assert "more than the 4.0 GB that --max-memory leaves" in outcomes[3].notes[0]
 
 
+@pytest.mark.slow
 def test_photos_in_work_never_need_more_than_there_is(photos, monkeypatch):
     monkeypatch.setattr(engine, "photo_bytes", lambda _: 3 << 30)
     started, most = set(), 0
@@ -120,6 +122,7 @@ def test_a_worker_that_dies_is_a_failure_of_its_photo_only(photos, monkeypatch):
     assert len(hashes("out")) == 7
 
 
+@pytest.mark.slow
 def test_fail_fast_ends_the_workers(photos):
     for photo in Path("in").iterdir():  # whichever worker is the first
         photo.write_text("no photo")
@@ -207,6 +210,7 @@ def networks_run(out, workers):
         return list(busy.run(plan)), busy
 
 
+@pytest.mark.slow
 def test_workers_that_share_a_device_let_this_process_compute(photos, monkeypatch):
     loaded = []
 
@@ -224,6 +228,7 @@ def test_workers_that_share_a_device_let_this_process_compute(photos, monkeypatc
     assert busy._server is None
 
 
+@pytest.mark.slow
 def test_methods_without_a_network_need_no_device(photos, monkeypatch):
     plan = plan_photos([Path("in")], Path("out"))
     resources = Resources(workers=2, threads=1, max_memory=None)

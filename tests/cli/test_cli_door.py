@@ -161,6 +161,7 @@ def test_interrupted_it_leaves_whole_files_and_says_how_many(start, slow, photos
     assert len(results(photos / "out")) == 20
 
 
+@pytest.mark.slow
 def test_interrupted_while_writing_it_leaves_no_temporary_file(start, slow, photos):
     process = start(*slow(photo_s=0, quick_writes=2), *RUN)
     read_until(process.stderr, b"writing")
@@ -202,6 +203,7 @@ def run_on_terminal(start, command, kind):
     return shown
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_a_bar_and_no_lines(start, slow, photos):
     shown = run_on_terminal(start, (*slow(), *RUN), "xterm")
     assert re.search(rb"\d+/20", shown)
@@ -211,6 +213,7 @@ def test_a_terminal_shows_a_bar_and_no_lines(start, slow, photos):
     assert b"20 photos: 20 removed; " in shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "options"), [("xterm", ["-v"]), ("dumb", [])])
 def test_a_terminal_shows_whole_lines_when_asked_or_unable(start, slow, tmp_path, kind, options):
     folder = "[x]" + "y" * 120  # longer than the terminal is wide
@@ -220,6 +223,7 @@ def test_a_terminal_shows_whole_lines_when_asked_or_unable(start, slow, tmp_path
     assert f"in/{folder}/a.png: filled the mask, 100.0 % of the photo, ".encode() in shown
 
 
+@pytest.mark.slow
 def test_names_that_are_no_text_are_printed_as_their_bytes(start, slow, tmp_path, make_photo):
     make_photo(tmp_path / "in/a.png")
     os.rename(os.fsencode(tmp_path) + b"/in/a.png", os.fsencode(tmp_path) + b"/in/\xff\xe4.png")  # noqa: PTH104

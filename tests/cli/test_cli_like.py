@@ -67,6 +67,7 @@ def test_the_marked_object_is_removed_from_the_photos_that_show_it(cli, files):
     assert told[1]["models"]["segmenter"] == "example"
 
 
+@pytest.mark.slow
 def test_the_other_options_hold(cli, files):
     ran = cli(*RUN, "--dry-run", "--min-area", 10**6)
     assert ran.code == 0
@@ -75,6 +76,7 @@ def test_the_other_options_hold(cli, files):
     assert "removed 1 example" in cli(*RUN, "--dilate", 9, "--effects", "strong", "--no-verify").out
 
 
+@pytest.mark.slow
 def test_examples_are_as_many_as_there_are_masks(cli, files, cat):
     Image.fromarray(cat).save("marked/cat.png")
     Image.new("L", (451, 300), 255).save("marked/all.png")
@@ -103,6 +105,7 @@ def test_mask_and_fill_give_exactly_what_run_gives(cli, files):
     assert (example["photo"], example["mask"]) == ("marked/cup.jpg", "marked/cup.png")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("break_it", "told"),
     [
@@ -125,6 +128,7 @@ def test_fill_needs_the_example_as_it_was(cli, files, break_it, told):
     assert not Path("filled").exists()
 
 
+@pytest.mark.slow
 def test_masks_by_other_examples_are_filled_in_runs_of_their_own(cli, files, coffee):
     cli("plan", "in", "-o", "masks", *LIKE)
     mask = np.zeros(coffee.shape[:2], np.uint8)
@@ -138,6 +142,7 @@ def test_masks_by_other_examples_are_filled_in_runs_of_their_own(cli, files, cof
     assert "other examples" in ran.err
 
 
+@pytest.mark.slow
 def test_redo_goes_by_the_same_example_or_by_what_is_given(cli, files):
     cli(*RUN, "--report", "out/report.jsonl")
     before = Path("out/with.jpg").read_bytes()
@@ -164,6 +169,7 @@ def test_redo_goes_by_the_same_example_or_by_what_is_given(cli, files):
     assert ran.err.startswith("cleanplate: error: marked/cup.jpg: is missing, an example (--like) ")
 
 
+@pytest.mark.slow
 def test_redo_of_what_was_filled_after_an_example_is_filled_so_again(cli, files):
     cli("plan", "in", "-o", "masks", *LIKE)
     report = ("--report", "filled/report.jsonl")

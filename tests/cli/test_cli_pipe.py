@@ -102,6 +102,7 @@ def test_what_makes_no_sense_with_one_photo_is_refused(cli, words, message):
     assert message in ran.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["stdin", "stdout"])
 def test_a_terminal_is_no_place_for_a_photo(end):
     pty = pytest.importorskip("pty")

@@ -74,6 +74,7 @@ def test_interrupted_it_ends_its_workers_and_leaves_whole_files(number, code, he
     assert len(results()) == PHOTOS
 
 
+@pytest.mark.slow
 def test_fail_fast_stops_all_workers():
     Path("in/00.png").write_text("no photo")
     words = (*COMMAND, *TELEA, "--workers", "2", "--threads", "2", "--fail-fast")
@@ -105,6 +106,7 @@ def test_wrong_use_does_nothing(cli, words, told):
     assert not Path("out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "line", "counted"),
     [

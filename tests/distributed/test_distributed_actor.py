@@ -53,6 +53,7 @@ def told(table):
     return name, pickle.loads(content)
 
 
+@pytest.mark.slow
 def test_a_group_becomes_results_and_a_part_of_the_report(job, cleaner, make_photo):
     job.source.write("sub/a.png", make_photo("person"))
     job.source.write("b.png", make_photo(None))
@@ -82,6 +83,7 @@ def test_a_group_becomes_results_and_a_part_of_the_report(job, cleaner, make_pho
     assert not list(job.output.list(".cleanplate/started"))
 
 
+@pytest.mark.slow
 def test_a_group_that_is_tried_again_is_done_once(job, cleaner, make_photo):
     job.source.write("a.png", make_photo("person"))
     job.source.write("b.png", make_photo("person", seed=1))

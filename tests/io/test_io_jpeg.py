@@ -126,6 +126,7 @@ def test_lanes_decode_what_one_does(photo_image, quality, monkeypatch):
         np.testing.assert_array_equal(getattr(alone, name), getattr(lanes, name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("progressive", [False, True])
 def test_damaged_scans_are_encoded_again(photo_image, progressive):
     before = saved(photo_image, "JPEG", quality=85, progressive=progressive)

@@ -1,6 +1,7 @@
 """Work in threads: the results in order, no more at a time than said, the first error."""
 
 import threading
+import time
 
 import pytest
 from hypothesis import given
@@ -49,6 +50,8 @@ def test_an_error_ends_it_and_what_was_not_begun_is_left_out(max_concurrency):
         begun.append(number)
         if number == 1:
             raise ValueError("one")
+        if number > 1:
+            time.sleep(0.005)  # no longer than it takes to hear of the error
         return number
 
     results = parallel_map(work, range(1000), max_concurrency)
