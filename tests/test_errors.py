@@ -66,7 +66,7 @@ def test_unknown_name_may_suggest_what_it_does_not_list():
         ("unicorn", ". Take another"),
     ],
 )
-def test_what_to_do_otherwise_is_told_unless_it_is_a_misspelling(name, told):
+def test_what_to_do_otherwise_is_reported_unless_it_is_a_misspelling(name, told):
     error = UnknownNameError("label", name, ["car", "person"], otherwise="Take another")
     assert str(error) == f"unknown label {name!r}; known: car, person{told}"
     assert str(pickle.loads(pickle.dumps(error))) == str(error)

@@ -42,7 +42,7 @@ def remover(fake_segmenter, fake_inpainter):
 # --- find
 
 
-def test_objects_are_chosen_by_score_and_area_and_the_others_are_told(remover):
+def test_objects_are_chosen_by_score_and_area_and_the_others_are_reported(remover):
     image = photo_with(
         ((20, 20, 60, 60), RED), ((100, 20, 120, 40), DIM_RED), ((200, 20, 205, 25), RED)
     )

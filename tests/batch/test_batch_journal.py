@@ -252,7 +252,9 @@ class TestUntouched:
         assert run(remover) == {"a.png": "untouched"}  # now a copy is wanted
         assert Path("out/a.png").read_bytes() == Path("in/a.png").read_bytes()
 
-    def test_a_copy_in_the_place_of_a_link_is_told_as_one(self, remover, make_photo, monkeypatch):
+    def test_a_copy_in_the_place_of_a_link_is_reported_as_one(
+        self, remover, make_photo, monkeypatch
+    ):
         def refuse(*_):
             raise OSError(errno.EXDEV, "Invalid cross-device link")
 

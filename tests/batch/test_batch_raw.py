@@ -64,7 +64,7 @@ def test_jpeg_if_asked_for(tmp_path, remover, make_raw):
     assert read_photo(outcome.target).format == "JPEG"
 
 
-def test_a_result_of_another_kind_is_left_and_told(tmp_path, remover, make_raw):
+def test_a_result_of_another_kind_is_left_and_reported(tmp_path, remover, make_raw):
     make_raw("a.dng")
     run(tmp_path, remover)
     make_raw("a.dng", person=True)

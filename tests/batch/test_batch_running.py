@@ -139,7 +139,7 @@ def test_a_photo_that_vanishes_is_a_failure_of_that_photo(remover, make_photo):
         (ValueError("two\nlines"), r"in/a\.png: internal error \(ValueError: two lines\); please"),
     ],
 )
-def test_whatever_goes_wrong_with_a_photo_is_told_in_one_line(
+def test_whatever_goes_wrong_with_a_photo_is_reported_in_one_line(
     remover, make_photo, monkeypatch, error, told
 ):
     make_photo(Path("in/a.png"), "person")

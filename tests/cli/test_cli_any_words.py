@@ -93,7 +93,7 @@ def photos(make_photo):
 
 
 @pytest.mark.parametrize("command", ["run", "plan"])
-def test_who_takes_any_words_is_told_in_one_line(cli, photos, command):
+def test_who_takes_any_words_is_reported_in_one_line(cli, photos, command):
     ran = cli(command, "in", "-o", "out", "--remove", "red car")
     assert (ran.code, ran.out) == (2, "")
     assert re.fullmatch(r"cleanplate: error: unknown label 'red car'; known: .*\n", ran.err)
@@ -103,7 +103,7 @@ def test_who_takes_any_words_is_told_in_one_line(cli, photos, command):
 
 
 @pytest.mark.parametrize("name", ["persn", "21", "aeroplan"])
-def test_it_is_not_told_of_misspellings_and_numbers(cli, photos, name):
+def test_it_is_not_reported_of_misspellings_and_numbers(cli, photos, name):
     assert "accepts any words" not in cli("run", "in", "-o", "out", "--remove", name).err
 
 
@@ -113,7 +113,7 @@ def test_in_python_too():
         cleanplate.remove(image, ["shipping container"])
 
 
-def test_that_it_is_here_already_is_told(cli, photos, clipseg_here):
+def test_that_it_is_here_already_is_reported(cli, photos, clipseg_here):
     ran = cli("run", "in", "-o", "out", "--remove", "shipping container")
     assert ran.err.endswith(f"tvmonitor. {HERE}\n")
     ran = cli("evaluate", "in", "--masks", "in", "--remove", "shipping container")

@@ -36,7 +36,7 @@ def test_prints_a_table_and_writes_figures_and_sheet(cli, folders):
         assert sheet.width > 3 * sheet.height
 
 
-def test_a_failure_is_told_with_exit_code_1(cli, folders):
+def test_a_failure_is_reported_with_exit_code_1(cli, folders):
     (folders / "results" / "b.png").write_bytes((folders / "results" / "a.png").read_bytes())
     ran = cli("evaluate", folders / "results", "--masks", folders / "masks")
     assert ran.code == 1

@@ -20,7 +20,7 @@ from cleanplate.cli import main
         (["in", "out", "--remove", "person", "--device", "tpu"], "unknown device 'tpu'"),
     ],
 )
-def test_wrong_use_is_told_in_a_line_and_nothing_is_done(
+def test_wrong_use_is_reported_in_a_line_and_nothing_is_done(
     cli, words, message, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -33,7 +33,7 @@ def test_wrong_use_is_told_in_a_line_and_nothing_is_done(
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
-def test_without_the_extra_the_way_to_get_it_is_told(tmp_path, monkeypatch, capsys):
+def test_without_the_extra_the_way_to_get_it_is_reported(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in").mkdir()

@@ -272,7 +272,7 @@ def test_a_photo_in_a_closed_folder_is_not_taken_for_a_wrong_label(cli, make_pho
     assert "in/a.png: permission denied; check the permissions" in ran.err
 
 
-def test_masks_that_a_later_run_does_not_make_are_told(cli, make_photo):
+def test_masks_that_a_later_run_does_not_make_are_reported(cli, make_photo):
     make_photo("in/a.png", "person")
     make_photo("in/b.png")
     run = ("run", "in", "-o", "out", "--remove", "person")

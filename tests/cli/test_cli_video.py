@@ -55,7 +55,7 @@ def make_clip(tmp_path, rng):
 
 
 @pytest.mark.usefixtures("without_networks")
-def test_a_clip_is_cleaned_and_told(cli, make_clip, tmp_path):
+def test_a_clip_is_cleaned_and_reported(cli, make_clip, tmp_path):
     source = make_clip("in.mp4", "person")
     called = cli(
         "video", source, tmp_path / "out.mp4", "--remove", "person", "-v", "--report",
@@ -85,7 +85,7 @@ def test_nothing_found_is_a_plain_copy(cli, make_clip, tmp_path):
 
 
 @pytest.mark.usefixtures("without_networks")
-def test_what_stays_is_told(cli, make_clip, tmp_path):
+def test_what_stays_is_reported(cli, make_clip, tmp_path):
     source = make_clip("in.mp4", "car")
     called = cli("video", source, tmp_path / "out.mp4", "--remove", "car")
     shown = f"{source}: nothing to remove in 10 frames, copied; kept car in 10 frames\n"

@@ -115,7 +115,7 @@ def test_wrong_use_does_nothing(cli, words, told):
         ("skip", "the mask is empty, not written", "60 unchanged and not written"),
     ],
 )
-def test_what_became_of_untouched_photos_is_told(cli, kind, line, counted):
+def test_what_became_of_untouched_photos_is_reported(cli, kind, line, counted):
     Image.new("L", (96, 64)).save("mask.png")
     ran = cli(*COMMAND[3:], *TELEA, "--untouched", kind)
     assert ran.code == 0

@@ -113,7 +113,7 @@ def test_a_group_that_was_begun_too_often_is_given_back(job, cleaner, make_photo
     assert job.output.stat("a.png") is None
 
 
-def test_a_report_that_cannot_be_written_is_told(job, cleaner, make_photo, monkeypatch):
+def test_a_report_that_cannot_be_written_is_reported(job, cleaner, make_photo, monkeypatch):
     job.source.write("a.png", make_photo(None))
     [group, _] = groups(job)
 

@@ -80,7 +80,7 @@ def test_a_photo_is_done_once(job, done):
     assert verdict(job, former=done) == "done"
 
 
-def test_other_settings_are_told_and_change_nothing(job, done):
+def test_other_settings_are_reported_and_change_nothing(job, done):
     assert verdict(replace(job, made_with="{}"), former=done) == "other settings"
 
 

@@ -102,6 +102,6 @@ def test_keys_that_are_no_paths_are_told_from_those_that_are(relative):
     assert is_valid_key("a/b..c/.d e.jpg")
 
 
-def test_a_place_that_is_not_there_is_told(tmp_path):
+def test_a_place_that_is_not_there_is_reported(tmp_path):
     with pytest.raises(InputError, match="no such folder, or it is empty"):
         Location(str(tmp_path / "none")).check_exists()

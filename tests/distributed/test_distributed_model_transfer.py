@@ -58,7 +58,7 @@ def test_what_came_damaged_is_refused(packed, tmp_path, monkeypatch):
         unpack_models(hashes_of(packed), lambda: damaged)
 
 
-def test_a_folder_that_cannot_be_written_is_told(packed, tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_written_is_reported(packed, tmp_path, monkeypatch):
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("CLEANPLATE_HOME", str(tmp_path / "file" / "home"))
     with pytest.raises(WeightsError, match="set CLEANPLATE_HOME to a folder"):

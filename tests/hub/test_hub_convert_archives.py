@@ -77,7 +77,7 @@ def test_other_archives_are_refused(tmp_path, name, content, match):
         load_tensors(path)
 
 
-def test_a_storage_that_is_missing_or_too_short_is_told(tmp_path):
+def test_a_storage_that_is_missing_or_too_short_is_reported(tmp_path):
     whole, cut = tmp_path / "whole.pth", tmp_path / "cut.pth"
     torch.save({"a": torch.rand(100)}, whole)
     for shorter in (True, False):

@@ -98,7 +98,7 @@ def test_what_comes_is_the_file(address, folder, way):
     assert path.read_bytes() == CONTENT
 
 
-def test_progress_is_told_up_to_the_end(address, folder):
+def test_progress_is_reported_up_to_the_end(address, folder):
     told: list[tuple[str, int, int]] = []
     fetch_file(file_at(f"{address}/good/abc.onnx"), folder, progress=lambda *now: told.append(now))
     assert {name for name, _, _ in told} == {"abc.onnx"}
@@ -242,13 +242,13 @@ def small_disk(tmp_path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_full_disk_is_told_and_left_as_it_was(address, small_disk):
+def test_a_full_disk_is_reported_and_left_as_it_was(address, small_disk):
     with pytest.raises(WeightsError, match="the disk is full; free some space or set CLEANPLATE_H"):
         fetch_file(file_at(f"{address}/good/abc.onnx"), small_disk)
     assert list(small_disk.iterdir()) == []
 
 
-def test_a_disk_that_refuses_is_told(address, folder, monkeypatch):
+def test_a_disk_that_refuses_is_reported(address, folder, monkeypatch):
     import pooch
 
     def refuse(*_: object, **__: object) -> None:

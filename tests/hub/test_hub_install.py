@@ -164,7 +164,7 @@ def test_a_conversion_that_fails_installs_nothing(to_convert, mirror, converter,
 # --- import
 
 
-def test_files_are_told_by_their_content(to_convert, mirror, converter, tmp_path):
+def test_files_are_detected_by_content(to_convert, mirror, converter, tmp_path):
     second, first = tmp_path / "1.bin", tmp_path / "2.bin"
     second.write_bytes((mirror / "more.pth").read_bytes())
     first.write_bytes((mirror / "abc.pth").read_bytes())

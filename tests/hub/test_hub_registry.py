@@ -45,7 +45,7 @@ def test_texts_are_there_and_can_be_put_into_a_sentence(model):
 
 
 @each_model
-def test_the_licence_is_told_as_id_and_in_plain_words(model):
+def test_the_licence_is_reported_as_id_and_in_plain_words(model):
     licence = model.licence
     assert re.fullmatch(r"[A-Za-z0-9.+-]+", licence.spdx)
     assert licence.commercial in ("yes", "no", "unclear")

@@ -214,7 +214,7 @@ def test_an_onnx_file_of_ones_own_is_imported(name, tmp_path, monkeypatch, astro
     np.testing.assert_array_equal(result[~mask], image[~mask])
 
 
-def test_licences_are_told_as_their_publishers_leave_them():
+def test_licences_are_reported_as_their_publishers_leave_them():
     commercial = {
         name: get_model(name).licence.commercial
         for name in ("edgeconnect.places2", "lama.places", "big_lama.places", "migan.places2")

@@ -332,7 +332,7 @@ def test_too_many_pixels_are_refused_by_the_header_alone():
         read_photo(avif(ARRAY), max_pixels=5119)
 
 
-def test_the_format_is_told_by_the_brands(tmp_path):
+def test_the_format_is_detected_by_brands(tmp_path):
     heif = bytearray(heic(ARRAY))
     heif[8:12] = b"mif1"
     assert read_photo(bytes(heif)).format == "HEIC"

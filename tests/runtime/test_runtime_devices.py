@@ -81,7 +81,7 @@ def test_cuda_without_the_driver_names_it(fake_runtime):
         resolve_device("cuda")
 
 
-def test_a_driver_without_a_gpu_is_told_by_its_number(fake_runtime, driver):
+def test_a_driver_without_a_gpu_is_reported_by_number(fake_runtime, driver):
     fake_runtime([CUDA, CPU], [CPU])
     driver(100)
     with pytest.raises(DeviceError, match=r"finds no usable GPU \(cuInit: error 100\)"):
@@ -140,7 +140,7 @@ def test_sizes_that_differ_are_no_reason_to_try_all_algorithms():
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_openvino_is_told_threads_and_to_keep_the_precision(threads):
+def test_openvino_gets_threads_and_to_keep_the_precision(threads):
     (_, options), rest = providers_for("openvino", threads)
     assert rest == CPU
     assert options == {
@@ -148,7 +148,7 @@ def test_openvino_is_told_threads_and_to_keep_the_precision(threads):
     }  # fmt: skip
 
 
-def test_absence_is_told_or_none(network_file, fake_runtime):
+def test_absence_is_reported_or_is_none(network_file, fake_runtime):
     assert unavailable_reason("cpu", network_file) is None
     fake_runtime([CPU], [CPU])
     assert "has no CUDAExecutionProvider" in (unavailable_reason("cuda", b"") or "")

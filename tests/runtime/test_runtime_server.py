@@ -129,7 +129,7 @@ def test_who_does_not_know_the_secret_gets_nothing_and_disturbs_nobody(echoing):
     assert echoing.load(b"x", "echo", "cpu", None).provider == "echo on cpu"
 
 
-def test_a_server_that_is_gone_is_told(echoing):
+def test_a_server_that_is_gone_is_reported(echoing):
     server = Server(echo)
     client = Client(server.address)
     server.close()

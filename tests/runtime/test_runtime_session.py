@@ -208,7 +208,7 @@ def test_values_inside_the_graph_come_out_of_the_gpu_too(edges_file, pretended_c
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_gpu_that_fails_is_told_without_the_names_of_source_files(edges_file, pretended_cuda):
+def test_a_gpu_that_fails_is_reported_without_the_names_of_source_files(edges_file, pretended_cuda):
     session = Session(edges_file, name="edges", device="cuda")
 
     def fail(_):
@@ -221,7 +221,7 @@ def test_a_gpu_that_fails_is_told_without_the_names_of_source_files(edges_file, 
         session.run(np.zeros((1, 3, 32, 32), np.float32))
 
 
-def test_a_gpu_whose_memory_does_not_suffice_is_told_with_the_size(edges_file, pretended_cuda):
+def test_a_gpu_whose_memory_does_not_suffice_is_reported_with_the_size(edges_file, pretended_cuda):
     session = Session(edges_file, name="edges", device="cuda")
 
     def fail(_):

@@ -72,7 +72,7 @@ def test_something_as_large_as_the_hole_is_no_rest(fake_segmenter):
     assert look(fake_segmenter, *scene((300, 400), (100, 80, 180, 200), (140, 100, 260, 220))) == []
 
 
-def test_what_was_left_knowingly_is_not_told_again(fake_segmenter):
+def test_what_was_left_knowingly_is_not_reported_again(fake_segmenter):
     box = (170, 100, 230, 160)
     kept = Instance(1, "person", 0.4, box, np.ones((60, 60), np.bool_))
     assert look(fake_segmenter, *scene((300, 400), (100, 80, 180, 200), box), kept=[kept]) == []

@@ -248,7 +248,7 @@ def test_ten_bits_stay_ten(tmp_path, remover, rng):
 
 
 @pytest.mark.slow
-def test_a_clip_that_is_cut_off_is_told(tmp_path, remover, rng):
+def test_a_clip_that_is_cut_off_is_reported(tmp_path, remover, rng):
     whole = write_clip(
         tmp_path / "whole.mkv", panned(rng, frames=60, step_px=1)[0], options={"g": "5"}
     )

@@ -46,7 +46,7 @@ def test_nothing_to_compare_is_no_number(luma):
     assert count == 0
 
 
-def test_sizes_that_differ_are_told(luma):
+def test_sizes_that_differ_are_reported(luma):
     mask = np.ones(luma.shape, bool)
     with pytest.raises(InputError, match="of one size"):
         flicker(luma, luma[1:], np.eye(3), mask)

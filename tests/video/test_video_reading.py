@@ -120,7 +120,7 @@ def test_sound_alone_is_no_clip(tmp_path):
     [(None, "no such file"), (b"", "not a readable clip"), (b"x" * 999, "not a readable clip")],
     ids=["missing", "empty", "rubbish"],
 )
-def test_no_clip_at_all_is_told(tmp_path, content, message):
+def test_no_clip_at_all_is_reported(tmp_path, content, message):
     path = tmp_path / "a.mp4"
     if content is not None:
         path.write_bytes(content)
@@ -128,7 +128,7 @@ def test_no_clip_at_all_is_told(tmp_path, content, message):
         read_clip(path)
 
 
-def test_a_size_that_changes_is_told(tmp_path, frames):
+def test_a_size_that_changes_is_reported(tmp_path, frames):
     path = tmp_path / "a.mkv"
     one = write_clip(tmp_path / "one.mkv", frames, codec="libvpx-vp9")
     other = write_clip(
@@ -144,7 +144,7 @@ def test_a_size_that_changes_is_told(tmp_path, frames):
         list(decode_frames(read_clip(path)))
 
 
-def test_without_the_extra_the_command_to_install_is_told(tmp_path, monkeypatch, frames):
+def test_without_the_extra_the_command_to_install_is_reported(tmp_path, monkeypatch, frames):
     path = write_clip(tmp_path / "a.mp4", frames)
     importing = builtins.__import__
 

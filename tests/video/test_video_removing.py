@@ -233,7 +233,9 @@ def test_a_background_that_moves_by_itself_is_not_copied(tmp_path, remover, rng)
         ("out.mp4", {"options": RemovalOptions(rules=Rules(only=[1]))}, "omit 'only'"),
     ],
 )
-def test_wrong_use_is_told_before_anything_is_written(tmp_path, remover, *, name, options, message):
+def test_wrong_use_is_reported_before_anything_is_written(
+    tmp_path, remover, *, name, options, message
+):
     shown, _ = panned(np.random.default_rng(1), frames=3)
     source = write_clip(tmp_path / "in.mp4", shown)
     (tmp_path / "there.mp4").write_bytes(b"mine")
@@ -246,13 +248,13 @@ def test_wrong_use_is_told_before_anything_is_written(tmp_path, remover, *, name
     assert (tmp_path / "there.mp4").read_bytes() == b"mine"
 
 
-def test_an_unknown_label_is_told(tmp_path, remover, rng):
+def test_an_unknown_label_is_reported(tmp_path, remover, rng):
     source = write_clip(tmp_path / "in.mp4", panned(rng, frames=3)[0])
     with pytest.raises(UnknownNameError, match="persn"):
         remove_from_video(source, tmp_path / "out.mp4", ["persn"], remover=remover)
 
 
-def test_an_encoder_that_is_missing_is_told(tmp_path, remover, rng, monkeypatch):
+def test_an_encoder_that_is_missing_is_reported(tmp_path, remover, rng, monkeypatch):
     source = write_clip(tmp_path / "in.mp4", panned(rng, frames=3)[0])
     monkeypatch.setattr(av, "codecs_available", {"h264"})
     with pytest.raises(PhotoError, match="cannot write h264, it lacks libx264"):
