@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, overload
 
 from cleanplate.errors import InputError
 from cleanplate.io import (
-    RESULT_SUFFIXES,
-    SUFFIXES_BY_FORMAT,
     AnyPhoto,
     PhotoT,
-    RawOutput,
+    check_result_name,
     copy_photo,
+    must_convert,
+    read_format,
     read_photo,
     write_photo,
 )
@@ -130,15 +130,8 @@ def remove_file(
         PhotoError: the photo cannot be read or written.
     """
     source, target = Path(_as_path("source", source)), Path(_as_path("target", target))
-    suffix = target.suffix.lower()
-    raw_output: RawOutput = "jpeg" if suffix == RESULT_SUFFIXES["jpeg"] else "tiff"
+    raw_output = check_result_name(target, source, read_format(source))
     photo = read_photo(source, raw_output=raw_output)
-    is_raw = photo.format == "RAW"
-    endings = tuple(RESULT_SUFFIXES.values()) if is_raw else SUFFIXES_BY_FORMAT[photo.format]
-    if suffix not in endings and suffix != source.suffix.lower():
-        raise InputError(
-            f"{target}: the format is kept, so the name must end in {' or '.join(endings)}"
-        )
     if target.exists():
         if target.samefile(source):
             raise InputError(f"{target}: is the photo itself; name another file")
@@ -146,7 +139,7 @@ def remove_file(
             raise InputError(f"{target}: already exists; pass overwrite=True to replace it")
     used = _remover(remover, device)
     removal = used(photo.pixels, classes, options, points=points, boxes=boxes, mask=mask)
-    if removal.changed or (is_raw and suffix in endings):
+    if removal.changed or must_convert(photo, target):
         write_photo(target, photo, removal.image, removal.mask)
     else:
         copy_photo(source, target)

@@ -14,6 +14,7 @@ import typer
 from cleanplate import __version__
 from cleanplate.cli.commands import (
     doctor_command,
+    edit_command,
     evaluate_command,
     fill_command,
     labels_command,
@@ -49,6 +50,7 @@ app = typer.Typer(
     help="Remove named objects from photos. Everything else in them stays as it is.",
 )
 app.command("run")(run_command)
+app.command("edit")(edit_command)
 app.command("plan")(plan_command)
 app.command("fill")(fill_command)
 app.command("redo")(redo_command)

@@ -93,12 +93,15 @@ def load_remover(
     )
 
 
-def removal_options(removal: RemovalArguments, known: Collection[str]) -> "RemovalOptions":
+def removal_options(
+    removal: RemovalArguments, known: Collection[str], *, masked: bool = False
+) -> "RemovalOptions":
     """Return the options of the removal, their classes as canonical labels.
 
     Args:
         removal: as given.
         known: the segmenter's labels.
+        masked: whether masks of the user's say what is removed.
 
     Raises:
         InputError: an option cannot be used.
@@ -107,6 +110,8 @@ def removal_options(removal: RemovalArguments, known: Collection[str]) -> "Remov
     from cleanplate.options import DEFAULT_MIN_SCORE, RemovalOptions
     from cleanplate.segmentation import requested_labels
 
+    if masked:
+        return RemovalOptions(dilation=removal.dilate, effects=removal.effects_wanted() or "auto")
     rules, points, boxes = removal.rules(), removal.points(), removal.boxes()
     has_names = bool(removal.names or rules.background_people or not (points or boxes))
     return RemovalOptions(
@@ -299,6 +304,33 @@ def check_models(models: ModelOptions, needed: "Collection[ModelKind]" = KINDS) 
             ask_to_pull(missing, why=f"preset {models.preset!r}")
         names |= {kind: model.name for kind, model in chosen.items()}
     return replace(models, **names)
+
+
+def check_remove_or_mask(
+    removal: RemovalArguments, mask: Path | None, models: ModelOptions
+) -> None:
+    """Refuse options that say nothing, or in two ways, about what is removed.
+
+    Raises:
+        InputError: the message names them.
+    """
+    if mask is None:
+        if removal.is_empty:
+            raise InputError(f"{NOTHING_TO_REMOVE}, or --mask")
+        return
+    if removal.remove:
+        raise InputError(
+            "--mask and --remove exclude each other: with --mask, what your masks show is "
+            "removed; give one of them"
+        )
+    given = [*(["--segmenter"] if models.segmenter else []), *removal.given()]
+    used = ("--dilate", "--effects", "--shadows", "--no-shadows")
+    given = [name for name in given if name not in used]
+    if given:
+        raise InputError(
+            f"{', '.join(given)} and --mask exclude each other: your masks say what is removed; "
+            f"omit {'it' if len(given) == 1 else 'them'}"
+        )
 
 
 def check_inputs_are_no_labels(inputs: Sequence[Path], remove: Sequence[str]) -> None:

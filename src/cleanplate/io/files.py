@@ -68,6 +68,41 @@ def result_name(name: str, raw_output: RawOutput) -> str:
     return str(path.with_suffix(RESULT_SUFFIXES[raw_output]))
 
 
+def check_result_name(target: Path, source: Path, format_name: str) -> RawOutput:
+    """Return what a camera RAW will be written as, by the name of its result.
+
+    Args:
+        target: the file that will be written.
+        source: the photo's file; its own suffix is accepted, even if another format's.
+        format_name: the photo's format, such as "JPEG".
+
+    Raises:
+        InputError: the name has another format's suffix; the message lists the right ones.
+    """
+    suffix = target.suffix.lower()
+    endings = tuple(RESULT_SUFFIXES.values())
+    if format_name != RawFormat.name:
+        endings = SUFFIXES_BY_FORMAT[format_name]
+    if suffix not in endings and suffix != source.suffix.lower():
+        raise InputError(
+            f"{target}: the format is kept, so the name must end in {' or '.join(endings)}"
+        )
+    return "jpeg" if suffix == RESULT_SUFFIXES["jpeg"] else "tiff"
+
+
+def read_format(source: Path) -> str:
+    """Return the name of a photo's format, such as "JPEG" or "RAW", by its content.
+
+    Raises:
+        PhotoError: it cannot be read, or is of no supported format.
+    """
+    name, data = load_bytes(source)
+    try:
+        return detect_format(data).name
+    except UnsupportedImageError as error:
+        raise PhotoError(name, error.cause, error.advice) from error
+
+
 def read_photo(
     source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS, raw_output: RawOutput = "tiff"
 ) -> Photo:
@@ -112,6 +147,17 @@ def read_photo(
         notes=misnamed_note(name, image_format) + decoded.notes,
         samples=decoded.samples,
         container=decoded.container,
+    )
+
+
+def must_convert(photo: Photo, target: Path) -> bool:
+    """Return whether a copy of the photo's file would not be what the name says: a RAW as .tif."""
+    suffix = target.suffix.lower()
+    named_as_result = suffix in RESULT_SUFFIXES.values()
+    return (
+        photo.format == RawFormat.name
+        and named_as_result
+        and not photo.path.lower().endswith(suffix)
     )
 
 

@@ -40,6 +40,7 @@ from cleanplate.io import (
     copy_photo,
     copy_times,
     link_photo,
+    must_convert,
     read_mask,
     read_photo,
     write_mask,
@@ -220,7 +221,7 @@ def _save(photo: PlannedPhoto, image: Photo, removal: Removal, job: Job) -> tupl
             notes = (f"mask {path} exists and was not replaced",)
         else:
             write_mask(path, removal.mask, removal.effects)
-    if removal.changed:
+    if removal.changed or must_convert(image, photo.copy_target):
         write_photo(photo.target, image, removal.image, removal.mask)
         if job.preserve_times:
             notes += copy_times(photo.source, photo.target)

@@ -1,6 +1,7 @@
 """The commands, one file each."""
 
 from cleanplate.cli.commands.doctor import doctor_command
+from cleanplate.cli.commands.edit import edit_command
 from cleanplate.cli.commands.evaluate import evaluate_command
 from cleanplate.cli.commands.fill import fill_command
 from cleanplate.cli.commands.labels import labels_command
@@ -13,6 +14,7 @@ from cleanplate.cli.commands.video import video_command
 
 __all__ = [
     "doctor_command",
+    "edit_command",
     "evaluate_command",
     "fill_command",
     "labels_command",

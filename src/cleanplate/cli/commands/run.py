@@ -10,11 +10,11 @@ import typer
 
 from cleanplate.cli.console import ProgressReporter, is_terminal, name_stream_in_errors, print_note
 from cleanplate.cli.execution import (
-    NOTHING_TO_REMOVE,
     ReportFiles,
     check_inputs_are_no_labels,
     check_models,
     check_name,
+    check_remove_or_mask,
     handle_interrupts,
     load_remover,
     removal_options,
@@ -116,12 +116,11 @@ def run_command(
     rules = removal.rules()
     others = {"--mask": mask, "--segmenter": models.segmenter}
     removal.check_examples(excluded=others, report=outputs.report)
-    _check_remove_or_mask(removal, mask, models)
+    check_remove_or_mask(removal, mask, models)
     check_inputs_are_no_labels(inputs, removal.remove or [])
     with handle_interrupts(reporter, watching=watch):
         from cleanplate import batch
         from cleanplate.io import RESULT_SUFFIXES, RawOutput
-        from cleanplate.options import RemovalOptions
 
         needed: dict[ModelKind, bool] = {
             "segmenter": not (mask or removal.like),
@@ -156,11 +155,7 @@ def run_command(
         examples = removal.examples(plan, masks=masks)
         remover = load_remover(models, run.threads, examples)
         job = batch.Job(
-            options=RemovalOptions(
-                dilation=removal.dilate, effects=removal.effects_wanted() or "auto"
-            )
-            if mask
-            else removal_options(removal, remover.segmenter.labels),
+            options=removal_options(removal, remover.segmenter.labels, masked=mask is not None),
             own_masks=own_masks,
             masks=masks,
             examples=examples,
@@ -203,28 +198,6 @@ def _watch(make_plan: "Callable[[], RunPlan]", reporter: ProgressReporter) -> "I
             return None
 
     return batch.watch_photos(plan_again, wait=time.sleep)
-
-
-def _check_remove_or_mask(
-    removal: RemovalArguments, mask: Path | None, models: ModelOptions
-) -> None:
-    if mask is None:
-        if removal.is_empty:
-            raise InputError(f"{NOTHING_TO_REMOVE}, or --mask")
-        return
-    if removal.remove:
-        raise InputError(
-            "--mask and --remove exclude each other: with --mask, what your masks show is "
-            "removed; give one of them"
-        )
-    given = [*(["--segmenter"] if models.segmenter else []), *removal.given()]
-    used = ("--dilate", "--effects", "--shadows", "--no-shadows")
-    given = [name for name in given if name not in used]
-    if given:
-        raise InputError(
-            f"{', '.join(given)} and --mask exclude each other: your masks say what is removed; "
-            f"omit {'it' if len(given) == 1 else 'them'}"
-        )
 
 
 def _check_piped(

@@ -1,0 +1,164 @@
+"""`cleanplate edit`: one photo, in place or to another file, for programs that call it."""
+
+import stat
+from itertools import chain, count
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cleanplate.cli.console import ProgressReporter
+from cleanplate.cli.execution import (
+    check_models,
+    check_remove_or_mask,
+    handle_interrupts,
+    load_remover,
+    removal_options,
+    run_job,
+)
+from cleanplate.cli.options import (
+    RESULTS,
+    MaskArguments,
+    ModelOptions,
+    OutputOptions,
+    RemovalArguments,
+    RunOptions,
+    check_only,
+    expand_options,
+    flag,
+    option,
+)
+from cleanplate.errors import InputError
+
+if TYPE_CHECKING:
+    from cleanplate.batch import PlannedPhoto
+    from cleanplate.hub import ModelKind
+    from cleanplate.io import RawOutput
+
+
+@expand_options(omit=("mask_name", "report", "raw_output", "untouched", "workers", "fail_fast"))
+def edit_command(
+    *,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The photo.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            panel=RESULTS,
+            help="File for the result, in the photo's format; of a camera RAW, .tif or .jpg.",
+        ),
+    ] = None,
+    in_place: Annotated[
+        bool,
+        flag("--in-place", panel=RESULTS, help="Replace the photo itself, when all has succeeded."),
+    ] = False,
+    beside: Annotated[
+        bool,
+        flag(
+            "--beside",
+            panel=RESULTS,
+            help="Write NAME-clean beside the photo, or NAME-clean-2 and so on if that exists.",
+        ),
+    ] = False,
+    removal: RemovalArguments,
+    masking: MaskArguments,
+    models: ModelOptions,
+    outputs: OutputOptions,
+    run: RunOptions,
+) -> None:
+    """Remove objects from one photo, for photo editors and file managers that call a program.
+
+    The result is written completely or not at all. Where nothing is found, the photo stays as it
+    is, and --output becomes a copy of it.
+
+    Exit code 0: done, also if nothing was found. 1: failed. 2: wrong use. 130: stopped by Ctrl-C
+    (143: by SIGTERM). With any code but 0, neither the photo nor --output was touched.
+    """
+    reporter = ProgressReporter(run)
+    mask = masking.mask
+    others = {"--mask": mask, "--segmenter": models.segmenter}
+    removal.check_examples(excluded=others, report=None)
+    check_remove_or_mask(removal, mask, models)
+    check_only(removal.rules(), 1)
+    with handle_interrupts(reporter):
+        from cleanplate import batch
+
+        photo, raw_output = _plan(
+            file, output, in_place=in_place, beside=beside, overwrite=outputs.overwrite
+        )
+        needed: list[ModelKind] = ["inpainter"]
+        if not (mask or removal.like):
+            needed.append("segmenter")
+        models = check_models(models, needed)
+        plan = batch.RunPlan((photo,))
+        own_masks = masking.files()
+        if own_masks is not None:
+            if not own_masks.path.is_file():
+                raise InputError(f"{own_masks.path}: no such file; --mask takes a mask")
+            own_masks.check_stay(plan)
+        examples = removal.examples(plan)
+        remover = load_remover(models, run.threads, examples)
+        job = batch.Job(
+            options=removal_options(removal, remover.segmenter.labels, masked=mask is not None),
+            own_masks=own_masks,
+            examples=examples,
+            raw_output=raw_output,
+            untouched="skip" if in_place else "copy",
+            preserve_times=outputs.preserve_times,
+            overwrite=True,
+        )
+        mode = stat.S_IMODE(file.stat().st_mode)
+        run_job(
+            plan,
+            remover,
+            job,
+            reporter,
+            None,
+            resources=run.resources(1, remover),
+            journal_in=None,
+        )
+        if in_place:
+            photo.target.chmod(mode)
+
+
+def _plan(
+    file: Path, output: Path | None, *, in_place: bool, beside: bool, overwrite: bool
+) -> "tuple[PlannedPhoto, RawOutput]":
+    """Return the photo, where it goes, and what a camera RAW becomes.
+
+    Raises:
+        InputError: no photo, no place or two, a place that is taken, or another format's ending.
+    """
+    from cleanplate.batch import PlannedPhoto
+    from cleanplate.io import check_result_name, read_format, result_name
+
+    if not file.is_file():
+        raise InputError(f"{file}: no such photo; give one file, or use 'run' for folders")
+    if in_place + beside + (output is not None) != 1:
+        raise InputError("give one place for the result: --output FILE, --in-place or --beside")
+    if in_place:
+        target = file.resolve()  # the photo, not a link to it, is replaced
+    elif output is None:
+        target = _free_name(file.with_name(result_name(file.name, "tiff")))
+    else:
+        target = output
+        if target.is_dir():
+            raise InputError(f"{target}: is a folder; give a file")
+        if target.exists() and target.samefile(file):
+            raise InputError(f"{target}: is the photo itself; give --in-place to replace it")
+        if target.exists() and not overwrite:
+            raise InputError(f"{target}: already exists; give --overwrite to replace it")
+    photo_format = read_format(file)
+    if in_place and photo_format == "RAW":
+        raise InputError(f"{file}: a camera RAW is not replaced; give --output NAME.tif")
+    raw_output = check_result_name(target, file, photo_format)
+    return PlannedPhoto(file, target, Path(file.name)), raw_output
+
+
+def _free_name(photo: Path) -> Path:
+    """Return NAME-clean, or the first of NAME-clean-2 and so on that does not exist."""
+    names = chain(["-clean"], (f"-clean-{number}" for number in count(2)))
+    paths = (photo.with_name(f"{photo.stem}{end}{photo.suffix}") for end in names)
+    return next(path for path in paths if not path.exists())

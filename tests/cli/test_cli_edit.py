@@ -1,0 +1,141 @@
+"""`cleanplate edit`: one photo, in place or to another file."""
+
+import stat
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from tiff_builders import dng
+
+pytestmark = pytest.mark.usefixtures("without_networks")
+PERSON = ("--remove", "person", "--effects", "off")
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def contents():
+    return {path: path.read_bytes() for path in Path().iterdir() if path.is_file()}
+
+
+def pixels(path):
+    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+
+
+def test_to_another_file(cli, make_photo):
+    before = make_photo("a.png", "person").read_bytes()
+
+    called = cli("edit", "a.png", "-o", "new/b.png", *PERSON)
+
+    assert called.code == 0
+    assert Path("a.png").read_bytes() == before
+    assert (pixels("new/b.png")[25:35, 15:25] == 128).all()
+    assert [path.name for path in Path("new").iterdir()] == ["b.png"]  # no journal
+
+
+def test_in_place_a_16_bit_tiff_keeps_its_other_samples_and_its_mode(cli, make_photo):
+    eight = pixels(make_photo("a.png", "person")).astype(np.uint16)
+    deep = eight * 257 - (np.arange(96, dtype=np.uint16) % 7)[None, :, None]
+    cv2.imwrite("a.tif", deep)
+    Path("a.tif").chmod(0o640)
+    Path("link.tif").symlink_to("a.tif")
+
+    assert cli("edit", "link.tif", "--in-place", *PERSON).code == 0
+
+    after = pixels("a.tif")
+    changed = (after != deep).any(axis=2)
+    assert after.dtype == np.uint16
+    assert changed[25:35, 15:25].all()
+    assert not changed[:, 60:].any()
+    assert stat.S_IMODE(Path("a.tif").stat().st_mode) == 0o640
+    assert Path("link.tif").is_symlink()
+
+
+def test_where_nothing_is_found_the_photo_stays_and_the_output_is_a_copy(cli, make_photo):
+    photo = make_photo("a.jpg")
+    before, written = photo.read_bytes(), photo.stat().st_mtime_ns
+
+    assert cli("edit", "a.jpg", "--in-place", *PERSON).code == 0
+    assert cli("edit", "a.jpg", "-o", "b.jpg", *PERSON).code == 0
+
+    assert (photo.read_bytes(), photo.stat().st_mtime_ns) == (before, written)
+    assert Path("b.jpg").read_bytes() == before
+
+
+def test_a_mask_of_ones_own(cli, make_photo):
+    make_photo("a.png", "person")
+    mask = Image.new("L", (96, 64))
+    mask.paste(255, (60, 5, 80, 15))
+    mask.save("mask.png")
+
+    assert cli("edit", "a.png", "-o", "b.png", "--mask", "mask.png", "--effects", "off").code == 0
+
+    changed = (pixels("a.png") != pixels("b.png")).any(axis=2)
+    assert changed[5:15, 60:80].all()
+    assert changed.sum() == 200
+
+
+def test_beside_the_photo_under_a_free_name(cli, make_photo):
+    make_photo("a.b.png", "person")
+    for _ in range(3):
+        assert cli("edit", "a.b.png", "--beside", *PERSON).code == 0
+    names = ["a.b-clean-2.png", "a.b-clean-3.png", "a.b-clean.png", "a.b.png"]
+    assert sorted(path.name for path in Path().iterdir()) == names
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (["a.png", *PERSON], "--in-place"),
+        (["a.png", "-o", "b.png", "--in-place", *PERSON], "--in-place"),
+        (["a.png", "-o", "b.png"], "--remove"),
+        (["a.png", "-o", "a.png", *PERSON], "--in-place"),
+        (["a.png", "-o", "there.png", *PERSON], "--overwrite"),
+        (["a.png", "-o", "b.jpg", *PERSON], ".png"),
+        (["a.png", "-o", "folder", *PERSON], "file"),
+        (["folder", "-o", "b.png", *PERSON], "run"),
+        (["a.png", "-o", "b.png", "--mask", "folder"], "mask"),
+        (["a.png", "-o", "there.png", "--overwrite", "--mask", "there.png"], "mask"),
+        (["a.dng", "--in-place", *PERSON], "--output"),
+        (["raw.tif", "--in-place", *PERSON], "--output"),
+    ],
+)
+def test_wrong_use_touches_nothing(cli, make_photo, words, advice):
+    make_photo("a.png", "person")
+    make_photo("there.png")
+    Path("folder").mkdir()
+    raw = dng(np.full((16, 16, 3), 200, np.uint8))
+    for name in ("a.dng", "raw.tif"):
+        Path(name).write_bytes(raw)
+    before = contents()
+
+    called = cli("edit", *words)
+
+    assert called.code == 2
+    assert advice in called.err
+    assert contents() == before
+
+
+def test_a_failure_leaves_the_photo(cli, make_photo):
+    whole = make_photo("a.png", "person").read_bytes()
+    Path("a.png").write_bytes(whole[:-30])
+    called = cli("edit", "a.png", "--in-place", *PERSON)
+    assert called.code == 1
+    assert "a.png" in called.err
+    assert Path("a.png").read_bytes() == whole[:-30]
+
+
+def test_an_untouched_raw_is_written_as_its_name_says(cli):
+    pytest.importorskip("rawpy", reason="the extra `raw` is not installed")
+    Path("a.dng").write_bytes(dng(np.full((64, 96, 3), 200, np.uint8)))
+    assert cli("edit", "a.dng", "-o", "a.tif", *PERSON).code == 0
+    assert pixels("a.tif").shape == (64, 96, 3)
+    assert cli("edit", "a.dng", "-o", "copy.dng", *PERSON).code == 0
+    assert cli("edit", "a.dng", "--beside", *PERSON).code == 0
+    assert pixels("a-clean.tif").shape == (64, 96, 3)
+    assert Path("copy.dng").read_bytes() == Path("a.dng").read_bytes()
