@@ -17,6 +17,7 @@ from cleanplate.cli.commands import (
     edit_command,
     evaluate_command,
     fill_command,
+    integrate_command,
     labels_command,
     models_app,
     plan_command,
@@ -56,6 +57,7 @@ app.command("fill")(fill_command)
 app.command("redo")(redo_command)
 app.command("video")(video_command)
 app.command("ray")(ray_command)
+app.command("integrate")(integrate_command)
 app.command("labels")(labels_command)
 app.command("evaluate")(evaluate_command)
 app.command("doctor")(doctor_command)

@@ -4,6 +4,7 @@ from cleanplate.cli.commands.doctor import doctor_command
 from cleanplate.cli.commands.edit import edit_command
 from cleanplate.cli.commands.evaluate import evaluate_command
 from cleanplate.cli.commands.fill import fill_command
+from cleanplate.cli.commands.integrate import integrate_command
 from cleanplate.cli.commands.labels import labels_command
 from cleanplate.cli.commands.models import models_app
 from cleanplate.cli.commands.plan import plan_command
@@ -17,6 +18,7 @@ __all__ = [
     "edit_command",
     "evaluate_command",
     "fill_command",
+    "integrate_command",
     "labels_command",
     "models_app",
     "plan_command",
