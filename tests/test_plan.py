@@ -8,8 +8,9 @@ import pytest
 from cleanplate.errors import InputError, ShapeMismatchError
 from cleanplate.ops import dilate
 from cleanplate.options import RemovalOptions, Rules
-from cleanplate.plan import edit_plan
+from cleanplate.plan import dilated, edit_plan
 from cleanplate.remover import Remover
+from cleanplate.types import Instance
 
 RED, DIM_RED, GREEN, SKY = (250, 0, 0), (110, 0, 0), (0, 250, 0), (120, 150, 190)
 PERSON, SIDE, DOG = (60, 40, 140, 160), (200, 60, 240, 140), (144, 100, 180, 160)
@@ -156,3 +157,14 @@ def test_what_does_not_fit_is_refused(remover, image):
         edit(image, plan, remove={9: True}, mask=plan.mask)
     with pytest.raises(ShapeMismatchError, match=r"\(200, 300\) like the image, got \(300, 200\)"):
         edit(image, plan, remove={}, mask=plan.mask.T)
+
+
+def test_margins_go_across_the_border_of_a_panorama():
+    mask = area((0, 50, 20, 70))
+    instance = Instance(1, "person", 0.9, (0, 50, 20, 70), mask[50:70, :20])
+    across = dilated([instance], (200, 300), 9, wraps=True)
+    np.testing.assert_array_equal(across, dilate(mask, 9, wraps=True))
+    turned = dilate(np.roll(mask, 150, axis=1), 9)
+    np.testing.assert_array_equal(across, np.roll(turned, -150, axis=1))
+    assert across[60, -9]
+    assert not dilated([instance], (200, 300), 9)[60, -9]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from cleanplate import remover as pipeline
 from cleanplate.errors import InputError, ShapeMismatchError, UnknownNameError
@@ -661,3 +662,25 @@ def test_an_object_of_another_window_does_not_shine_in():
     filled = Remover(inpainter=Still()).fill(photo, mask)
     assert len(plan_windows(mask, context=1.0, min_size=64, join=0.15)) == 2
     np.testing.assert_array_equal(filled.image, np.full_like(photo, 100))
+
+
+@pytest.mark.parametrize("kind", ["array", "palette", "colour key"])
+def test_what_is_transparent_is_no_context(kind):
+    y, x = np.mgrid[:96, :128]
+    disc = (x - 64) ** 2 + (y - 48) ** 2 < 40**2
+    cutout = np.dstack([np.where(disc, 200, 0).astype(np.uint8)] * 3 + [disc * np.uint8(255)])
+    mask = (x - 100) ** 2 + (y - 48) ** 2 < 16**2
+    photo = cutout
+    if kind != "array":
+        photo = Image.fromarray(cutout[..., :3])
+        photo = photo.quantize(2) if kind == "palette" else photo
+        photo.info["transparency"] = (0, 0, 0)
+        if kind == "palette":
+            photo.info["transparency"] = int(np.asarray(photo)[0, 0])
+    filled = Remover(inpainter="telea").fill(photo, mask).image
+    if kind == "palette":
+        filled = filled.convert("RGB")
+    opaque = np.asarray(filled)[disc][:, :3]
+    assert opaque.min() > 190
+    if kind == "array":
+        np.testing.assert_array_equal(filled[..., 3], cutout[..., 3])

@@ -138,7 +138,7 @@ def remove_file(
         if not overwrite:
             raise InputError(f"{target}: already exists; pass overwrite=True to replace it")
     used = _remover(remover, device)
-    removal = used(photo.pixels, classes, options, points=points, boxes=boxes, mask=mask)
+    removal = used(photo, classes, options, points=points, boxes=boxes, mask=mask)
     if removal.changed or must_convert(photo, target):
         write_photo(target, photo, removal.image, removal.mask)
     else:
@@ -174,7 +174,8 @@ def fill(
         ShapeMismatchError: the sizes differ.
         PhotoError, DeviceError, MissingRuntimeError, WeightsError: as `remove`.
     """
-    return _remover(remover, device).fill(photo, mask).image
+    removal: Removal[Any] = _remover(remover, device).fill(photo, mask)
+    return removal.image
 
 
 def _remover(remover: Remover | None, device: str) -> Remover:

@@ -1,12 +1,20 @@
 """What is going to be filled in a photo: the first of two stages, before anything is filled."""
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from cleanplate.errors import InputError, ShapeMismatchError
-from cleanplate.ops import default_dilation_px, dilate_instance, rasterize, subtract, union
+from cleanplate.ops import (
+    default_dilation_px,
+    dilate_instance,
+    fold_columns,
+    rasterize,
+    subtract,
+    union,
+)
 from cleanplate.options import RemovalOptions
 from cleanplate.segmentation import (
     EffectsDetector,
@@ -36,6 +44,8 @@ class RemovalPlan:
     effects: Mask | None = None
     casts: tuple[Instance, ...] = ()  # what each object casts, by the object's id
     timings_s: Mapping[str, float] = field(default_factory=dict)  # of "find" and "mask"
+    wraps: bool = False  # the photo's left and right border meet
+    transparent: Mask | None = None  # (H, W), where its colours are unknown
 
     def __repr__(self) -> str:
         """Return numbers only, no array."""
@@ -73,6 +83,8 @@ def plan_masks(
     selection: Selection,
     casts: Collection[Instance],
     options: RemovalOptions,
+    *,
+    wraps: bool = False,
 ) -> tuple[Mask, Mask | None]:
     """Return what to fill, and the effects of the chosen objects; both without protected objects.
 
@@ -81,13 +93,14 @@ def plan_masks(
         selection: its outlines refined.
         casts: from `find_effects`.
         options: `dilation` is used.
+        wraps: see `RemovalPlan`.
 
     Returns:
         (H, W): the chosen objects, dilated, with their effects; and (H, W): their effects outside
         the margin, None if there are none.
     """
     chosen, kept, protected = selection.chosen, selection.kept, selection.protected
-    mask = dilated(chosen, size_hw, options.dilation)
+    mask = dilated(chosen, size_hw, options.dilation, wraps=wraps)
     if protected:
         mask &= ~rasterize((it for it in kept if it.id in protected), size_hw)
     return add_effects(mask, casts, chosen, kept)
@@ -117,7 +130,11 @@ def add_effects(
 
 
 def dilated(
-    instances: Collection[Instance], size_hw: tuple[int, ...], dilation: float | None
+    instances: Collection[Instance],
+    size_hw: tuple[int, ...],
+    dilation: float | None,
+    *,
+    wraps: bool = False,
 ) -> Mask:
     """Return (H, W), the union of some objects, each with its margin.
 
@@ -125,16 +142,24 @@ def dilated(
         instances: the objects.
         size_hw: H and W of the photo first.
         dilation: px; None scales it with each object.
+        wraps: see `RemovalPlan`.
     """
     height, width = size_hw[:2]
     margins = [
         default_dilation_px(instance) if dilation is None else dilation for instance in instances
     ]
+    beyond_px = min(width, math.ceil(max(margins, default=0))) if wraps else 0
+    padded_hw = height, width + 2 * beyond_px
     shapes = [
-        dilate_instance(instance, (height, width), margin)
+        dilate_instance(_moved(instance, beyond_px), padded_hw, margin)
         for instance, margin in zip(instances, margins, strict=True)
     ]
-    return union(shapes, (height, width))
+    return fold_columns(union(shapes, padded_hw), beyond_px)
+
+
+def _moved(instance: Instance, right_px: int) -> Instance:
+    left, top, right, bottom = instance.box_xyxy
+    return replace(instance, box_xyxy=(left + right_px, top, right + right_px, bottom))
 
 
 def edit_plan(
@@ -195,7 +220,7 @@ def edit_plan(
         strong = plan.options.effects == "strong"
         casts += find_effects(image, new, others, detector=detector(), strong=strong)
     selection = Selection(instances, kept, protected)
-    base, effects = plan_masks(image.shape, selection, casts, plan.options)
+    base, effects = plan_masks(image.shape, selection, casts, plan.options, wraps=plan.wraps)
     more = {instance.label for instance in instances}.difference(plan.options.classes)
     return replace(
         plan,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from cleanplate.errors import InputError
 from cleanplate.inpainting import DEFAULT_INPAINTER, Inpainter, create_inpainter, inpaint_holes
-from cleanplate.io import AnyPhoto, PhotoT, open_photo
+from cleanplate.io import AnyPhoto, OpenedPhoto, Photo, PhotoT, open_photo
 from cleanplate.labels import ALL
 from cleanplate.ops import components_touching, rasterize
 from cleanplate.options import Point, PointBox, RemovalOptions, Rules, area_px
@@ -165,6 +165,17 @@ class Remover:
         boxes: Collection[PointBox] | None = None,
         mask: Mask | None = None,
     ) -> "Removal[Image.Image]": ...
+    @overload
+    def __call__(
+        self,
+        photo: Photo,
+        classes: Collection[str] | str | None = None,
+        options: RemovalOptions | None = None,
+        *,
+        points: Collection[Point] | None = None,
+        boxes: Collection[PointBox] | None = None,
+        mask: Mask | None = None,
+    ) -> Removal: ...
     def __call__(
         self,
         photo: AnyPhoto,
@@ -197,7 +208,7 @@ class Remover:
             PhotoError: the file or Pillow image cannot be read.
         """
         opened = open_photo(photo)
-        plan = self.plan(opened.pixels, classes, options, points=points, boxes=boxes, mask=mask)
+        plan = self._plan(opened, _merged(classes, options, points, boxes), mask)
         removal = self._fill_plan(opened.pixels, plan)
         spent = {stage: s for stage, s in removal.timings_s.items() if stage != "total"}
         timings_s = {**plan.timings_s, **spent}
@@ -233,10 +244,13 @@ class Remover:
         mask: Mask | None = None,
     ) -> RemovalPlan:
         """Return what a call would fill, for `fill` to do it; arguments and errors are the same."""
+        return self._plan(open_photo(photo), _merged(classes, options, points, boxes), mask)
+
+    def _plan(self, opened: OpenedPhoto, options: RemovalOptions, mask: Mask | None) -> RemovalPlan:
         start = time.perf_counter()
-        image, options = open_photo(photo).pixels, _merged(classes, options, points, boxes)
+        image = opened.pixels
         if mask is not None:
-            return self._plan_of_mask(image, as_mask(mask), options)
+            return self._plan_of_mask(opened, as_mask(mask), options)
         check_image(image)
         size_hw = (image.shape[0], image.shape[1])
         area_px("min_area", options.min_area, size_hw)
@@ -270,7 +284,7 @@ class Remover:
         casts: tuple[Instance, ...] = ()
         if options.effects != "off":
             casts = self._casts(image, selection.chosen, selection.kept, options)
-        mask, effects = plan_masks(image.shape, selection, casts, options)
+        mask, effects = plan_masks(image.shape, selection, casts, options, wraps=opened.wraps)
         return RemovalPlan(
             mask=mask,
             effects=effects,
@@ -280,11 +294,15 @@ class Remover:
             protected=selection.protected,
             options=options,
             timings_s={"find": found_at - start, "mask": time.perf_counter() - found_at},
+            wraps=opened.wraps,
+            transparent=opened.transparent,
         )
 
-    def _plan_of_mask(self, image: RGBImage, mask: Mask, options: RemovalOptions) -> RemovalPlan:
+    def _plan_of_mask(
+        self, opened: OpenedPhoto, mask: Mask, options: RemovalOptions
+    ) -> RemovalPlan:
         """Return a plan to fill a mask of the user's, and what the objects in it cast."""
-        start = time.perf_counter()
+        start, image = time.perf_counter(), opened.pixels
         if options != RemovalOptions(effects=options.effects):
             raise InputError(
                 "a mask says what is removed; of the options, give only effects with it"
@@ -302,6 +320,8 @@ class Remover:
             kept=(),
             options=options,
             timings_s={"mask": time.perf_counter() - start},
+            wraps=opened.wraps,
+            transparent=opened.transparent,
         )
 
     def _casts(
@@ -324,6 +344,8 @@ class Remover:
     def fill(
         self, photo: str | PathLike[str], mask: Mask | RemovalPlan
     ) -> "Removal[Image.Image]": ...
+    @overload
+    def fill(self, photo: Photo, mask: Mask | RemovalPlan) -> Removal: ...
     def fill(self, photo: AnyPhoto, mask: Mask | RemovalPlan) -> Removal[Any]:
         """Fill exactly the pixels of a mask.
 
@@ -341,7 +363,14 @@ class Remover:
         plan = (
             mask
             if isinstance(mask, RemovalPlan)
-            else RemovalPlan(mask=as_mask(mask), instances=(), kept=(), options=_NO_OPTIONS)
+            else RemovalPlan(
+                mask=as_mask(mask),
+                instances=(),
+                kept=(),
+                options=_NO_OPTIONS,
+                wraps=opened.wraps,
+                transparent=opened.transparent,
+            )
         )
         removal = self._fill_plan(opened.pixels, plan)
         return replace(removal, image=opened.close(removal.image, removal.mask))
@@ -388,7 +417,7 @@ class Remover:
         for _ in range(_MAX_REFILLS):
             if not remaining:
                 break
-            more = dilated(remaining, size_hw, options.dilation) & ~kept
+            more = dilated(remaining, size_hw, options.dilation, wraps=plan.wraps) & ~kept
             if (more & ~removal.mask).any():
                 # The first fill met what is removed only now: those of its components that are
                 # connected to it are filled again.
@@ -416,7 +445,11 @@ class Remover:
             # A shadow whose object is gone gives the fill neither texture nor colour.
             stays = plan.effects & ~plan.mask & ~mask
             kept, hidden, effects = kept | stays, hidden | stays, plan.effects & mask
-        filled = inpaint_holes(image, mask, self.inpainter, kept=kept, hidden=hidden)
+        if plan.transparent is not None:
+            kept, hidden = kept | plan.transparent, hidden | plan.transparent
+        filled = inpaint_holes(
+            image, mask, self.inpainter, kept=kept, hidden=hidden, wraps=plan.wraps
+        )
         return Removal(image=filled, mask=mask.copy(), notes=notes, effects=effects)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cleanplate.io import Photo
 from cleanplate.options import RemovalOptions
 from cleanplate.plan import RemovalPlan
 from cleanplate.segmentation.selection import select
@@ -53,8 +54,9 @@ class ColourRemover:
         return list(selection.chosen), list(selection.kept)
 
     def plan(
-        self, image: RGBImage, *, options: RemovalOptions, mask: Mask | None = None
+        self, photo: Photo, *, options: RemovalOptions, mask: Mask | None = None
     ) -> RemovalPlan:
+        image = photo.pixels
         if mask is not None:
             return RemovalPlan(mask=mask, instances=(), kept=(), options=options)
         chosen, kept = self.find(image, options=options)

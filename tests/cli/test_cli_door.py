@@ -33,9 +33,9 @@ SLOW = """
             self.name, self.provider, self.labels = "slow", "here", ("person",)
             self.config = lambda: None  # nothing that another process could have
 
-        def plan(self, image, options):
+        def plan(self, photo, options):
             time.sleep({photo_s})
-            mask = np.ones(image.shape[:2], dtype=bool)
+            mask = np.ones(photo.size_hw, dtype=bool)
             return RemovalPlan(mask=mask, instances=(), kept=(), options=options)
 
         def fill(self, image, plan):

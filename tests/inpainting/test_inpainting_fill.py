@@ -101,3 +101,42 @@ def test_windows_that_are_filled_together_have_few_sizes(max_concurrency, step):
         inpaint_holes(np.full((700, 700, 3), 90, np.uint8), mask, Asked(max_concurrency, 256))
     assert all(size % step == 0 for size in asked)
     assert (len(set(asked)) <= 4) == (step > 1)
+
+
+@pytest.fixture
+def round_scene():
+    """Return a panorama that is smooth across its border, and a hole there."""
+    y, x = np.mgrid[:80, :160]
+    around = np.stack([np.sin((x + shift) * np.pi / 80) for shift in (0, 50, 100)], axis=2)
+    mask = np.zeros((80, 160), np.bool_)
+    mask[20:50, :12] = mask[20:50, -12:] = True
+    return np.rint(127 + 100 * around + y[..., None] / 4).astype(np.uint8), mask
+
+
+@pytest.mark.usefixtures("plain")
+@pytest.mark.parametrize("all_round", [False, True])
+def test_the_borders_of_a_panorama_meet(round_scene, all_round):
+    photo, mask = round_scene
+    if all_round:
+        mask = np.zeros_like(mask)
+        mask[60:] = True
+    inpainter = create_inpainter("telea")
+    spoiled = np.where(mask[..., None], np.uint8(0), photo)
+    filled = inpaint_holes(spoiled, mask, inpainter, wraps=True)
+    np.testing.assert_array_equal(filled[~mask], spoiled[~mask])
+    steps = np.abs(np.diff(filled.astype(int), axis=1, append=filled[:, :1].astype(int)))
+    steps = np.where(mask[..., None], steps, 0)
+    assert steps[:, -1].max() <= max(20, steps[:, 30:-30].max())
+    alone = inpaint_holes(spoiled, mask, inpainter)
+    assert np.abs(alone[:, 0].astype(int) - alone[:, -1]).max() > steps[:, -1].max()
+
+
+@pytest.mark.usefixtures("plain")
+def test_a_panorama_may_begin_anywhere(round_scene):
+    photo, mask = round_scene
+    inpainter = create_inpainter("telea")
+    expected = inpaint_holes(photo, mask, inpainter, wraps=True)
+    turned = inpaint_holes(
+        np.roll(photo, 37, axis=1), np.roll(mask, 37, axis=1), inpainter, wraps=True
+    )
+    np.testing.assert_array_equal(np.roll(turned, -37, axis=1), expected)

@@ -319,3 +319,30 @@ def test_damaged_files_raise_photo_errors_only(fmt):
             encode_photo(photo, np.array(photo.pixels), np.zeros(photo.size_hw, bool))
         except PhotoError:
             pass
+
+
+@pytest.mark.parametrize(
+    ("tags", "size_wh", "wraps"),
+    [
+        ("", (64, 32), False),
+        ('GPano:ProjectionType="equirectangular"', (64, 32), True),
+        ("<GPano:ProjectionType>equirectangular</GPano:ProjectionType>", (64, 32), True),
+        ('GPano:ProjectionType="equirectangular"', (64, 40), False),
+        ('GPano:ProjectionType="cylindrical"', (64, 32), False),
+        (
+            'GPano:FullPanoWidthPixels="640" GPano:CroppedAreaImageWidthPixels="640"',
+            (64, 20),
+            True,
+        ),
+        (
+            'GPano:FullPanoWidthPixels="640" GPano:CroppedAreaImageWidthPixels="500"',
+            (64, 32),
+            False,
+        ),
+    ],
+)
+@pytest.mark.parametrize("fmt", ["JPEG", "WEBP", "TIFF"])
+def test_full_panoramas_are_recognized(tags, size_wh, wraps, fmt):
+    packet = f"<x:xmpmeta><rdf:Description {tags}/></x:xmpmeta>".encode()
+    options = {"tiffinfo": {700: packet}} if fmt == "TIFF" else {"xmp": packet}
+    assert read_photo(saved(Image.new("RGB", size_wh), fmt, **options)).wraps is wraps

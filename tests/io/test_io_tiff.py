@@ -6,6 +6,7 @@ import struct
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from images_builders import box_mask, directory, exif_block, opened, saved, small_jpeg
 from PIL import Image, ImageCms, TiffImagePlugin
 from skimage import data as photos
@@ -257,8 +258,8 @@ def test_bigtiff_is_read_and_written_as_tiff():
         ([(258, 3, [16] * 3), (284, 3, [2])], "16-bit TIFF of separate planes is not supported"),
         ([(258, 3, [16]), (277, 3, [1]), (262, 3, [0])], "16-bit TIFF of colour type 0"),
         (
-            [(258, 3, [16] * 4), (277, 3, [4]), (338, 3, [1])],
-            "16-bit TIFF with this kind of alpha channel is not supported; save it as 16-bit PNG",
+            [(258, 3, [16] * 2), (277, 3, [2]), (262, 3, [1]), (338, 3, [2])],
+            "16-bit TIFF of grey with alpha is not supported; save it as 16-bit PNG",
         ),
         ([(258, 3, [1] * 3)], "a TIFF of 1-bit RGB is not supported"),
         (
@@ -306,10 +307,21 @@ def test_four_bit_grey_is_written_as_eight_with_a_note():
     assert photo.notes == ("its 4 bits per sample are written as 8",)
 
 
-def test_associated_alpha_is_written_as_unassociated_with_a_note():
-    array = np.full((4, 5, 4), 100, np.uint8)
+@pytest.mark.parametrize(("dtype", "channels"), [(np.uint8, 2), (np.uint8, 4), (np.uint16, 4)])
+def test_associated_alpha_stays_bit_for_bit(dtype, channels, rng):
+    array = rng.integers(0, np.iinfo(dtype).max, (40, 50, channels), endpoint=True).astype(dtype)
+    array[..., :-1] = array[..., :-1] * (array[..., -1:] / np.iinfo(dtype).max)
+    array[:20, :, -1], array[:20, :, :-1] = 0, 0
     before = tiff(array=array, extra=(1,))
-    assert read_photo(before).notes == ("its associated alpha is written as unassociated alpha",)
-    after, mask = edited(before)
-    old, new = np.asarray(opened(before)), np.asarray(opened(after))
-    np.testing.assert_array_equal(new[~mask], old[~mask])
+    photo = read_photo(before)
+    assert photo.notes == ()
+    mask = box_mask((40, 50), 15, 30, 10, 20)
+    after = encode_photo(photo, np.full((40, 50, 3), 200, np.uint8), mask)
+    with tifffile.TiffFile(io.BytesIO(after)) as file:
+        new, extra = file.asarray(), file.pages[0].tags["ExtraSamples"].value
+    assert extra[0] == 1
+    np.testing.assert_array_equal(new[~mask], array[~mask])
+    np.testing.assert_array_equal(new[..., -1], array[..., -1])
+    np.testing.assert_allclose(new[mask][:, 0], array[mask][:, -1] * (200 / 255), atol=300)
+    seen = photo.pixels[20:, :, 0] * (photo.alpha[20:] / 255) * (np.iinfo(dtype).max / 255)
+    np.testing.assert_allclose(seen, array[20:, :, 0], atol=np.iinfo(dtype).max / 250)

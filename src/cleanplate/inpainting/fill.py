@@ -18,6 +18,7 @@ from cleanplate.types import Mask, RGBImage
 
 _CONTEXT = 0.7  # the hole's mean side, on every side of it
 _JOIN = 0.15  # holes nearer than this share of the larger one's side may share a window
+_SEAM_SHARE = 16  # of a panorama's width, to be filled again where a hole goes all the way round
 _NATIVE_LEAST_PX = 64  # context for methods that work at the photo's own resolution
 
 # Limits of the size at which a window is inpainted; chosen, like the reach, on contact sheets.
@@ -37,6 +38,7 @@ def inpaint_holes(
     *,
     kept: Mask | None = None,
     hidden: Mask | None = None,
+    wraps: bool = False,
 ) -> RGBImage:
     """Return a photo with its holes filled at its own resolution.
 
@@ -44,13 +46,16 @@ def inpaint_holes(
         image: (H, W, 3) uint8, RGB. Not modified.
         mask: (H, W) bool, True = fill.
         inpainter: synthesises the content.
-        kept: (H, W) bool, kept objects: no texture is copied from them.
-        hidden: (H, W) bool, objects hidden from the inpainter as well, which would otherwise
-            continue them into the hole.
+        kept: (H, W) bool, kept objects and transparent pixels: no texture is copied from them.
+        hidden: (H, W) bool, what is hidden from the inpainter as well, which would otherwise
+            continue it into the hole.
+        wraps: whether the left and right border meet, as in a panorama.
 
     Returns:
         (H, W, 3) uint8, RGB. Equal to `image` wherever `mask` is False.
     """
+    if wraps and mask.any():
+        return _inpaint_around(image, mask, inpainter, kept, hidden)
     least_px = inpainter.working_size or _NATIVE_LEAST_PX
     windows = plan_windows(mask, context=_CONTEXT, min_size=least_px, join=_JOIN)
     canvas = _Canvas(image, mask, inpainter, kept, hidden)
@@ -58,6 +63,37 @@ def inpaint_holes(
         for _ in parallel_map(canvas.fill, together, max_concurrency(inpainter)):
             pass
     return canvas.result
+
+
+def _inpaint_around(
+    image: RGBImage, mask: Mask, inpainter: Inpainter, kept: Mask | None, hidden: Mask | None
+) -> RGBImage:
+    """Fill the holes of a photo that goes all the way round; see `inpaint_holes`.
+
+    It is turned until its border is as far from all holes as possible. Where a hole goes all the
+    way round too, what meets at that border is filled once more from both sides.
+    """
+    width = mask.shape[1]
+    columns = np.flatnonzero(mask.any(axis=0))
+    gaps = np.diff(columns, append=columns[0] + width)
+    widest = int(gaps.argmax())
+    cut = int(columns[widest] + gaps[widest] // 2) % width
+    if len(columns) == width:
+        cut = int(mask.sum(axis=0).argmin())
+
+    def filled(start: RGBImage, hole: Mask, by: int) -> RGBImage:
+        left_out = [None if it is None else np.roll(it, -by, axis=1) for it in (kept, hidden)]
+        turned = np.roll(start, -by, axis=1), np.roll(hole, -by, axis=1)
+        result = inpaint_holes(*turned, inpainter, kept=left_out[0], hidden=left_out[1])
+        return np.roll(result, by, axis=1)
+
+    result = filled(image, mask, cut)
+    if len(columns) == width:
+        seam = np.zeros(width, np.bool_)
+        seam[: max(1, width // _SEAM_SHARE)] = True
+        seam = np.roll(seam, cut - width // _SEAM_SHARE // 2)
+        result = filled(result, mask & seam, (cut + width // 2) % width)
+    return result
 
 
 class _Canvas:

@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeVar, Union
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from cleanplate.errors import InputError, PhotoError
 from cleanplate.io.formats import FORMATS, RawFormat, TiffFormat
+from cleanplate.io.metadata import is_full_panorama
 from cleanplate.io.photo import (
     DAMAGED_ADVICE,
     MAX_PIXELS,
@@ -145,6 +146,7 @@ def read_photo(
         pixels=decoded.pixels,
         format=image_format.name,
         notes=misnamed_note(name, image_format) + decoded.notes,
+        wraps=is_full_panorama(data, decoded.pixels.shape),
         samples=decoded.samples,
         container=decoded.container,
     )
@@ -304,8 +306,8 @@ def _describe_unknown(head: bytes, start: bytes) -> tuple[str, str]:
     return f"unknown format (it starts with {start[:4].hex(' ')})", _CONVERT
 
 
-AnyPhoto = Union[bytes, str, PathLike[str], npt.NDArray[np.uint8], "Image.Image"]
-"""A photo's content, path, pixels or Pillow image; see `open_photo`."""
+AnyPhoto = Union[bytes, str, PathLike[str], npt.NDArray[np.uint8], "Image.Image", Photo]
+"""A photo's content, path, pixels or Pillow image, or what `read_photo` gave; see `open_photo`."""
 
 PhotoT = TypeVar("PhotoT", bytes, npt.NDArray[np.uint8], "Image.Image")
 """What comes back as the kind it was given as."""
@@ -319,6 +321,8 @@ class OpenedPhoto:
 
     pixels: RGBImage  # (H, W, 3) uint8, RGB, upright
     close: Callable[[RGBImage, Mask], Any]  # filled image and its mask -> the photo, of its kind
+    wraps: bool = False  # see `Photo`
+    transparent: Mask | None = None
 
 
 def open_photo(photo: AnyPhoto) -> OpenedPhoto:
@@ -326,7 +330,8 @@ def open_photo(photo: AnyPhoto) -> OpenedPhoto:
 
     Args:
         photo: the content of a photo's file; a Pillow image; the path of a photo; or a uint8 array:
-            (H, W, 3) RGB, (H, W, 4) RGB and alpha, or (H, W) grey. Not modified.
+            (H, W, 3) RGB, (H, W, 4) RGB and alpha, or (H, W) grey. Not modified. Or what
+            `read_photo` gave; then the filled image comes back.
 
     Returns:
         Its `close` gives bytes for bytes, in the same format and with the same metadata; the very
@@ -343,12 +348,17 @@ def open_photo(photo: AnyPhoto) -> OpenedPhoto:
         return _open_array(photo)
     if isinstance(photo, bytes):
         content, read = photo, read_photo(photo)
-        return OpenedPhoto(
-            read.pixels,
-            lambda image, mask: encode_photo(read, image, mask) if mask.any() else content,
+        return _opened(
+            read, lambda image, mask: encode_photo(read, image, mask) if mask.any() else content
         )
+    if isinstance(photo, Photo):
+        return _opened(photo, lambda image, mask: image)
     opened = _open_pil(photo)
-    return OpenedPhoto(opened.pixels, lambda image, mask: pil_from_photo(opened, image, mask))
+    return _opened(opened, lambda image, mask: pil_from_photo(opened, image, mask))
+
+
+def _opened(photo: Photo, close: Callable[[RGBImage, Mask], Any]) -> OpenedPhoto:
+    return OpenedPhoto(photo.pixels, close, photo.wraps, photo.transparent)
 
 
 def _open_array(photo: npt.NDArray[np.uint8]) -> OpenedPhoto:
@@ -371,7 +381,8 @@ def _open_array(photo: npt.NDArray[np.uint8]) -> OpenedPhoto:
         return result
 
     pixels = np.repeat(photo[..., None], 3, axis=2) if is_grey else photo[..., :3].copy()
-    return OpenedPhoto(pixels, close)
+    transparent = None if is_grey or photo[..., 3].all() else photo[..., 3] == 0
+    return OpenedPhoto(pixels, close, transparent=transparent)
 
 
 def _open_pil(photo: "str | PathLike[str] | Image.Image") -> Photo:
@@ -382,9 +393,9 @@ def _open_pil(photo: "str | PathLike[str] | Image.Image") -> Photo:
     if isinstance(photo, str | PathLike):
         read = read_photo(Path(photo))  # says what is wrong with a file; Pillow's words vary
         if read.format in ("HEIC", "RAW"):
-            return photo_from_pil(Image.fromarray(read.pixels))
+            return replace(photo_from_pil(Image.fromarray(read.pixels)), wraps=read.wraps)
         with Image.open(photo) as opened:
-            return photo_from_pil(opened)
+            return replace(photo_from_pil(opened), wraps=read.wraps)
     raise InputError(
         "a photo must be bytes, an array, a Pillow image or the path of a photo, "
         f"got {type(photo).__name__}"

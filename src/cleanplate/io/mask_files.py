@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from cleanplate.errors import PhotoError
 from cleanplate.io.files import read_photo
-from cleanplate.io.photo import Photo, to_8bit, to_gray
+from cleanplate.io.photo import Photo, to_gray
 from cleanplate.io.storage import write_bytes_atomic
 from cleanplate.types import Mask
 
@@ -71,7 +71,7 @@ def read_mask(path: Path, size_hw: tuple[int, int], reading: MaskReading | None 
 
 
 def _transparent(photo: Photo) -> Mask:
-    alpha = alpha_of(photo)
+    alpha = photo.alpha
     if alpha is None:
         raise PhotoError(photo.path, "the mask has no transparency", "omit --mask-alpha")
     return np.asarray(alpha <= _THRESHOLD)
@@ -96,7 +96,7 @@ def _labels(photo: Photo) -> npt.NDArray[np.integer[Any]]:
 
 def _lighter(photo: Photo) -> Mask:
     """Return the lighter part of an image that has two; see `read_mask`."""
-    alpha = alpha_of(photo)
+    alpha = photo.alpha
     if alpha is not None and (alpha != 255).any():
         raise PhotoError(
             photo.path,
@@ -176,18 +176,3 @@ def write_mask(path: Path, mask: Mask, effects: Mask | None = None) -> None:
         grey[mask & effects] = EFFECTS_VALUE
     Image.fromarray(grey).save(stream, format="PNG")
     write_bytes_atomic(path, stream.getvalue())
-
-
-def alpha_of(photo: Photo) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | None:
-    """Return (H, W) uint8 opacity, or None where every pixel of the format is opaque."""
-    samples = photo.samples
-    if samples.alpha is not None and samples.alpha_is_opacity:
-        return samples.alpha
-    if samples.indices is not None and samples.palette_alpha is not None:
-        looked_up: np.ndarray[tuple[int, ...], np.dtype[np.uint8]] = samples.palette_alpha[
-            samples.indices
-        ]
-        return looked_up
-    if samples.samples16 is not None and samples.samples16.shape[2] in (2, 4):
-        return to_8bit(samples.samples16[..., -1])
-    return None

@@ -95,6 +95,7 @@ Raster = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 """(H, W) or (H, W, C), in the file's own layout."""
 
 _Sample = TypeVar("_Sample", bound=np.generic)
+_Unsigned = TypeVar("_Unsigned", np.uint8, np.uint16)
 
 _DITHER_SEED = 0  # any fixed number: the same photo gives the same file
 _PALETTE_CHUNK = 4096  # colours compared with the palette at a time: 4096 x 256 x 3 int32 = 12 MiB
@@ -115,6 +116,9 @@ class Samples:
     bits: int = 8  # per sample: 1, 2, 4, 8 or 16
     alpha: Plane | None = None  # 8 bit, the channel after the colours
     alpha_is_opacity: bool = True  # False: padding or an unknown channel, kept all the same
+    # The stored colours are multiplied by alpha; those of 8 bits, (H, W) or (H, W, 3), stand here.
+    is_premultiplied: bool = False
+    premultiplied: npt.NDArray[np.uint8] | None = None
     samples16: Samples16 | None = None  # all samples when bits == 16
     indices: Plane | None = None  # with kind "palette"
     palette: npt.NDArray[np.uint8] | None = None  # (K, 3)
@@ -170,6 +174,25 @@ def to_gray(colours: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return gray
 
 
+def premultiply(
+    colours: npt.NDArray[_Unsigned], alpha: npt.NDArray[_Unsigned]
+) -> npt.NDArray[_Unsigned]:
+    """Return (..., C) or (...) colours times alpha (...), to the nearest."""
+    share = alpha.astype(np.float32) / np.iinfo(alpha.dtype).max
+    share = share if colours.ndim == alpha.ndim else share[..., None]
+    return np.rint(colours * share).astype(colours.dtype)
+
+
+def unpremultiply(
+    colours: npt.NDArray[_Unsigned], alpha: npt.NDArray[_Unsigned]
+) -> npt.NDArray[_Unsigned]:
+    """Undo `premultiply`, as far as the rounding allows; where alpha is 0, colours stay."""
+    top = np.iinfo(alpha.dtype).max
+    share = np.where(alpha, alpha, top).astype(np.float32) / top
+    share = share if colours.ndim == alpha.ndim else share[..., None]
+    return np.clip(np.rint(colours / share), 0, top).astype(colours.dtype)
+
+
 def merge_fill(samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Raster:
     """Return the file's own samples with the hole filled. Alpha is the original's everywhere.
 
@@ -194,11 +217,14 @@ def merge_fill(samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask)
     if samples.samples16 is not None:
         return _merge_16bit(samples, samples.samples16, hole, mask)
     gray = samples.kind == "gray"
-    out = np.array(pixels[..., 0] if gray else pixels, order="C")
+    colours = pixels[..., 0] if gray else pixels
+    out = np.array(colours if samples.premultiplied is None else samples.premultiplied, order="C")
     values = _to_levels(to_gray(hole), samples.bits) if gray else hole
     if samples.key is not None:
         step = 255 // (2**samples.bits - 1)
         values = _avoid_key(out[mask], values, samples.key, step=step)
+    if samples.premultiplied is not None and samples.alpha is not None:
+        values = premultiply(values, samples.alpha[mask])
     out[mask] = values
     return out if samples.alpha is None else np.dstack([out, samples.alpha])
 
@@ -243,6 +269,8 @@ def _merge_16bit(
     values = np.clip(colours * np.int32(257) + noise, 0, 65535).astype(np.uint16)
     out = samples16.copy()
     channels = colours.shape[1]
+    if samples.is_premultiplied:
+        values = premultiply(values, samples16[mask][:, -1])
     if samples.key is not None:
         values = _avoid_key(samples16[mask][:, :channels], values, samples.key, step=1)
     out[mask, :channels] = values
@@ -306,6 +334,7 @@ class Photo:
     pixels: RGBImage  # (H, W, 3) uint8, RGB, upright
     format: str  # by content: an `ImageFormat.name`
     notes: tuple[str, ...] = ()  # plain statements, e.g. what is not carried over
+    wraps: bool = False  # a full panorama: its left and right border meet
     samples: Samples = field(default_factory=Samples, repr=False)  # for this package only
     container: Container | None = field(default=None, repr=False)  # for this package only
 
@@ -313,6 +342,30 @@ class Photo:
     def size_hw(self) -> tuple[int, int]:
         """Height and width of the upright image, in px."""
         return self.pixels.shape[0], self.pixels.shape[1]
+
+    @property
+    def alpha(self) -> Plane | None:
+        """(H, W) uint8 opacity; None where every pixel of the format is opaque."""
+        samples = self.samples
+        if samples.key is not None:
+            stored: Raster = self.pixels
+            stored = stored if samples.samples16 is None else samples.samples16
+            seen: Mask = (stored != np.array(samples.key)).any(axis=2)
+            return seen.astype(np.uint8) * np.uint8(255)
+        if samples.alpha is not None and samples.alpha_is_opacity:
+            return samples.alpha
+        if samples.indices is not None and samples.palette_alpha is not None:
+            looked_up: Plane = samples.palette_alpha[samples.indices]
+            return looked_up
+        if samples.samples16 is not None and samples.samples16.shape[2] in (2, 4):
+            return to_8bit(samples.samples16[..., -1])
+        return None
+
+    @property
+    def transparent(self) -> Mask | None:
+        """(H, W) bool, where nothing is seen of its colours; None if there is no such pixel."""
+        alpha = self.alpha
+        return None if alpha is None or alpha.all() else np.asarray(alpha == 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -74,7 +74,7 @@ def photo_from_pil(image: "Image.Image") -> Photo:
     pixels, samples = _split(upright, image)
     pixels.flags.writeable = False
     container = PilContainer(image.mode, orientation, info)
-    return Photo(IMAGE_NAME, pixels, image.format or "", (), samples, container)
+    return Photo(IMAGE_NAME, pixels, image.format or "", samples=samples, container=container)
 
 
 def pil_from_photo(photo: Photo, filled: RGBImage, mask: Mask) -> "Image.Image":

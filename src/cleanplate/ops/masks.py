@@ -46,12 +46,13 @@ def drop_specks(mask: Mask, *, least_px: int) -> Mask:
     return np.asarray(kept[parts]) if count > 1 else mask.copy()
 
 
-def dilate(mask: Mask, radius_px: float) -> Mask:
+def dilate(mask: Mask, radius_px: float, *, wraps: bool = False) -> Mask:
     """Return the pixels that are at most `radius_px` from `mask`, centre to centre.
 
     Args:
         mask: (H, W) bool.
         radius_px: >= 0; 0 gives a copy.
+        wraps: whether the left and the right border meet, as in a panorama.
 
     Raises:
         InputError: `radius_px` is negative.
@@ -60,6 +61,10 @@ def dilate(mask: Mask, radius_px: float) -> Mask:
         raise InputError(f"radius_px must be at least 0, got {radius_px}")
     if radius_px == 0 or not mask.any():
         return mask.copy()
+    if wraps:
+        beyond_px = min(math.ceil(radius_px), mask.shape[1])
+        padded = np.pad(mask, ((0, 0), (beyond_px, beyond_px)))
+        return fold_columns(dilate(padded, radius_px), beyond_px)
     left, top, right, bottom = bounding_box(mask, pad_px=math.ceil(radius_px))
     distance = cv2.distanceTransform(
         (~mask[top:bottom, left:right]).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
@@ -67,6 +72,15 @@ def dilate(mask: Mask, radius_px: float) -> Mask:
     dilated = np.zeros_like(mask)
     dilated[top:bottom, left:right] = distance <= radius_px + 1e-4  # float32 distances
     return dilated
+
+
+def fold_columns(mask: Mask, beyond_px: int) -> Mask:
+    """Return (H, W) of (H, W + 2 beyond_px): what is beyond one border lies at the other one."""
+    width = mask.shape[1] - 2 * beyond_px
+    folded = mask[:, beyond_px : beyond_px + width].copy()
+    folded[:, width - beyond_px :] |= mask[:, :beyond_px]
+    folded[:, :beyond_px] |= mask[:, beyond_px + width :]
+    return folded
 
 
 def components_touching(mask: Mask, seeds: Mask) -> Mask:

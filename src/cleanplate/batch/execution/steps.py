@@ -89,7 +89,7 @@ def process_photo(
             result = _plan(photo, image, remover, job, clock)
         else:
             if job.step == "remove":
-                plan = remover.plan(image.pixels, options=job.options)
+                plan = remover.plan(image, options=job.options)
                 clock.add(plan.timings_s)
                 removal = remover.fill(image.pixels, plan)
             else:
@@ -150,7 +150,7 @@ def _fill(photo: PlannedPhoto, image: Photo, remover: "Remover", job: Job) -> Re
     if notes:
         return Removal(image.pixels, mask, notes=notes)
     options = RemovalOptions(effects=job.options.effects)
-    return remover.fill(image.pixels, remover.plan(image.pixels, options=options, mask=mask))
+    return remover.fill(image.pixels, remover.plan(image, options=options, mask=mask))
 
 
 def _plan(
@@ -163,7 +163,7 @@ def _plan(
     kept: Collection[Instance] = ()
     notes: tuple[str, ...] = ()
     if job.step == "plan" and not job.dry_run:
-        plan = remover.plan(image.pixels, options=job.options)
+        plan = remover.plan(image, options=job.options)
         mask, effects, instances, kept = plan.mask, plan.effects, plan.instances, plan.kept
         clock.add(plan.timings_s)
         with clock.stage("write"):
@@ -208,7 +208,7 @@ def _own_mask(photo: PlannedPhoto, image: Photo, job: Job) -> tuple[Mask, tuple[
     if path is None:
         return np.zeros(image.size_hw, np.bool_), (NO_MASK,)
     mask = read_mask(path, image.size_hw, job.own_masks.reading)
-    mask = dilate(mask, job.options.dilation or 0)
+    mask = dilate(mask, job.options.dilation or 0, wraps=image.wraps)
     return mask, () if mask.any() else (EMPTY_MASK,)
 
 

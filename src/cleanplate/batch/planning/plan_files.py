@@ -245,7 +245,7 @@ def _parse(content: Mapping[str, Any], image: Photo) -> tuple[RemovalPlan, dict[
         if counts:
             box, mask = decode_rle(counts, image.size_hw)
             casts.append(replace(by_id[int(key)], box_xyxy=box, mask=mask))
-    mask, effects = plan_masks(image.size_hw, selection, casts, options)
+    mask, effects = plan_masks(image.size_hw, selection, casts, options, wraps=image.wraps)
     plan = RemovalPlan(
         mask=mask,
         effects=effects,
@@ -254,6 +254,8 @@ def _parse(content: Mapping[str, Any], image: Photo) -> tuple[RemovalPlan, dict[
         kept=selection.kept,
         protected=selection.protected,
         options=options,
+        wraps=image.wraps,
+        transparent=image.transparent,
     )
     return plan, remove
 

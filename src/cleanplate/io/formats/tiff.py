@@ -43,6 +43,7 @@ from cleanplate.io.photo import (
     merge_fill,
     to_8bit,
     translate_decoder_errors,
+    unpremultiply,
 )
 from cleanplate.types import Mask, RGBImage
 
@@ -147,7 +148,7 @@ class TiffFormat(ImageFormat):
             order=file.order if layout.bits < 16 else "<",
             compression=layout.compression,
             predictor=_number(page, _PREDICTOR, 1),
-            extra=2 if layout.extra == _ASSOCIATED_ALPHA else layout.extra,
+            extra=layout.extra,
             colour_map=page.get(_COLOUR_MAP),
             metadata=metadata.directory,
         )
@@ -160,8 +161,6 @@ class TiffFormat(ImageFormat):
         if layout.compression in _LOSSY_COMPRESSION:
             name = _LOSSY_COMPRESSION[layout.compression]
             notes.append(f"its {name} compression is written as deflate, which loses nothing")
-        if layout.extra == _ASSOCIATED_ALPHA:
-            notes.append("its associated alpha is written as unassociated alpha")
         if layout.bits in (2, 4) and layout.photometric != 3:
             notes.append(f"its {layout.bits} bits per sample are written as 8")
         pixels, samples = _split(upright, layout, container)
@@ -318,8 +317,8 @@ def _problem_16bit(page: Directory, layout: _Layout) -> str | None:
     """Return what OpenCV would not decode as it is, among 16-bit TIFFs."""
     if layout.photometric not in (1, 2):
         return f"a 16-bit TIFF of colour type {layout.photometric} is not supported"
-    if layout.channels == 2 or layout.extra == _ASSOCIATED_ALPHA:
-        return "a 16-bit TIFF with this kind of alpha channel is not supported"
+    if layout.channels == 2:
+        return "a 16-bit TIFF of grey with alpha is not supported"
     if layout.channels > 1 and _number(page, _PLANES, 1) != 1:
         return "a 16-bit TIFF of separate planes is not supported"
     return None
@@ -332,7 +331,7 @@ def _decode(file: TiffFile, page: Directory, layout: _Layout) -> Raster:
     for tag in _SINGLE_NUMBERS & page_tags.keys():  # Pillow warns of more than one
         page_tags[tag] = longs([_number(page, tag, 1)])
     if layout.extra is not None:
-        page_tags[_EXTRA] = shorts(layout.extra or 2)  # Pillow drops what is not alpha
+        page_tags[_EXTRA] = shorts(2)  # Pillow drops what is no alpha, and divides by associated
     bare = serialize_tiff(page_tags, strips, order=file.order, is_tiled=offsets_tag == 324)
     del strips  # one copy of the file less while it is decoded
     if layout.bits == 16:
@@ -374,13 +373,18 @@ def _decode_16bit(bare: bytes, layout: _Layout) -> Samples16:
 
 def _split(raster: Raster, layout: _Layout, container: TiffContainer) -> tuple[RGBImage, Samples]:
     """Return the 8-bit RGB image, and the record of what it does not hold."""
+    is_premultiplied = layout.extra == _ASSOCIATED_ALPHA
     if raster.dtype == np.uint16:
         samples16 = cast("Samples16", raster)
         if layout.is_gray:
             return gray_to_rgb(to_8bit(samples16[..., 0])), Samples(
                 kind="gray", bits=16, samples16=samples16
             )
-        return to_8bit(samples16[..., :3]), Samples(bits=16, samples16=samples16)
+        colours = samples16[..., :3]
+        if is_premultiplied:
+            colours = unpremultiply(colours, samples16[..., 3])
+        samples = Samples(bits=16, samples16=samples16, is_premultiplied=is_premultiplied)
+        return to_8bit(colours), samples
     samples8 = cast("Plane", raster)
     if layout.photometric == 3:
         if container.colour_map is None:
@@ -395,12 +399,16 @@ def _split(raster: Raster, layout: _Layout, container: TiffContainer) -> tuple[R
         alpha = np.ascontiguousarray(samples8[..., -1])
         alpha.flags.writeable = False
         samples8 = samples8[..., 0] if layout.is_gray else samples8[..., :3]
+    stored = None
+    if is_premultiplied and alpha is not None:
+        stored, samples8 = samples8, unpremultiply(samples8, alpha)
     pixels = gray_to_rgb(samples8) if layout.is_gray else np.ascontiguousarray(samples8)
     return pixels, Samples(
         kind="gray" if layout.is_gray else "rgb",
         bits=1 if layout.bits == 1 else 8,
         alpha=alpha,
         alpha_is_opacity=layout.extra != 0,
+        premultiplied=stored,
     )
 
 

@@ -45,4 +45,4 @@ from cleanplate.io.metadata.jpeg_segments import (
     with_size,
 )
 from cleanplate.io.metadata.thumbnails import contains_image, find_jpeg_streams
-from cleanplate.io.metadata.xmp import clean_xmp
+from cleanplate.io.metadata.xmp import clean_xmp, is_full_panorama

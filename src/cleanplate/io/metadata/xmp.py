@@ -23,6 +23,11 @@ _ELEMENT = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+_PANORAMA = re.compile(
+    rb"""GPano:(?P<name>\w+)\s*(?:=\s*["']|>)\s*(?P<value>[\w.]+)""",
+)
+_PACKET_BYTES = 1 << 16  # in which all tags of a panorama stand
+
 
 @dataclass(frozen=True, slots=True)
 class CleanXmp:
@@ -51,3 +56,27 @@ def clean_xmp(data: bytes, *, keep_orientation: bool = False) -> CleanXmp:
     if cleaned != turned:
         return CleanXmp(cleaned, ("XMP entries about embedded images are not carried over",))
     return CleanXmp(cleaned)
+
+
+def is_full_panorama(data: bytes, size_hw: tuple[int, ...]) -> bool:
+    """Return whether a file says that its image goes all the way round.
+
+    XMP packets stand in plain text in any format, so that a program can find them in a file that it
+    does not know.
+
+    Args:
+        data: the file.
+        size_hw: H and W of the upright image first; twice as wide as high tells it where XMP does
+            not say how much of the full circle the image shows.
+    """
+    at = data.find(b"GPano:")
+    if at < 0:
+        return False
+    packet = data[max(0, at - _PACKET_BYTES) : at + _PACKET_BYTES]
+    said = {match["name"]: match["value"] for match in _PANORAMA.finditer(packet)}
+    if said.get(b"ProjectionType", b"equirectangular") != b"equirectangular":
+        return False
+    shown, full = said.get(b"CroppedAreaImageWidthPixels"), said.get(b"FullPanoWidthPixels")
+    if shown is not None and full is not None:
+        return shown == full
+    return size_hw[1] == 2 * size_hw[0]
