@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def run(remover, job=PERSON, *inputs, fails_after=None):
 
 
 def rows():
-    with sqlite3.connect("out/.cleanplate/journal.sqlite") as database:
+    with closing(sqlite3.connect("out/.cleanplate/journal.sqlite")) as database:
         database.row_factory = sqlite3.Row
         return {
             os.fsdecode(row["relative"]): row for row in database.execute("SELECT * FROM photos")
