@@ -71,6 +71,22 @@ def test_a_cluster_lists_the_first_failures_only(capsys):
     assert reporter.failed
 
 
+def test_the_summary_counts_what_photos_lost(capsys):
+    gain_map, depth = (f"its {what} is not carried over" for what in ("HDR gain map", "depth map"))
+    with ProgressReporter(RunOptions()) as reporter:
+        for status, *notes in (
+            ("removed", gain_map, depth),
+            ("removed", gain_map, "its thumbnail is removed"),
+            ("removed", "its thumbnail is removed"),
+            ("untouched", gain_map),
+        ):
+            reporter.finish_record(record(status, notes=notes))
+    reporter.summarise()
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "lost" in line)
+    assert line.startswith("2 photos lost data")
+    assert line.endswith(": HDR gain map 2, depth map 1")
+
+
 def test_a_clip_notes_its_frames_where_there_is_no_terminal(capsys):
     reporter = ProgressReporter(RunOptions(), note_every_s=0)
     with reporter:

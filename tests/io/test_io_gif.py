@@ -72,7 +72,7 @@ def test_an_extension_that_holds_a_picture_is_left_out():
     body = b"".join(bytes([len(part)]) + part for part in parts)
     data = before[:-1] + b"\x21\xfe" + body + b"\0" + before[-1:]
     assert len(parts) > 1  # the lengths in between break the stream
-    note = "an extension of it contains an image and is not carried over"
+    note = "an extension (with an image) is not carried over"
     assert read_photo(data).notes[0] == note
     assert b"\xff\xd8\xff" not in edited(data)[0]
 

@@ -167,7 +167,7 @@ def test_metadata_survive_without_thumbnails(make):
     before = with_items(make(ARRAY), exif_item(block), xmp_item(xmp), reference=b"cdsc")
     photo = read_photo(before)
     assert photo.size_hw == (64, 80)  # Exif's orientation has no meaning here
-    assert "its Exif thumbnail is not carried over" in photo.notes
+    assert "its Exif thumbnail is removed" in photo.notes
     after, _ = edited(before)
     found = metadata_of(after)
     exif = found[b"Exif"][4:]
@@ -233,7 +233,7 @@ def test_the_matrix_of_a_heic_is_used(matrix, full_range):
 @pytest.mark.parametrize(
     ("add", "note"),
     [
-        (lambda d: with_picture(d, reference=b"thmb"), "its thumbnail is not carried over"),
+        (lambda d: with_picture(d, reference=b"thmb"), "its thumbnail is removed"),
         (
             lambda d: with_picture(
                 d,

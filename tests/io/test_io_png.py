@@ -87,10 +87,12 @@ def test_xmp_is_cleaned(is_packed):
     data = XMP + PACKET
     if is_packed:
         data = b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(PACKET)
-    before = with_png_chunks(saved(Image.new("L", (9, 9)), "PNG"), (b"iTXt", data))
-    after, _ = edited(before)
-    text = opened(after).text["XML:com.adobe.xmp"]
-    assert text == '<x:xmpmeta tiff:Orientation="1">kept</x:xmpmeta>'
+    plain = with_png_chunks(saved(Image.new("L", (9, 9)), "PNG"), (b"iTXt", data))
+    turned = with_png_chunks(plain, (b"eXIf", exif_block(orientation=6)))
+    for before, orientation in ((plain, 6), (turned, 1)):  # XMP alone turns nothing
+        after, _ = edited(before)
+        text = opened(after).text["XML:com.adobe.xmp"]
+        assert text == f'<x:xmpmeta tiff:Orientation="{orientation}">kept</x:xmpmeta>'
 
 
 def raw_profile(name, data):
@@ -114,7 +116,9 @@ def test_a_text_profile_that_may_hold_a_picture_is_dropped_and_one_of_words_kept
     plain = saved(Image.new("RGB", (8, 5)), "PNG")
     profiles = (raw_profile(b"8bim", small_jpeg()), raw_profile(b"iptc", b"caption"))
     photo = read_photo(with_png_chunks(plain, *profiles))
-    assert photo.notes == ("its text profile '8bim' is not carried over, it may contain an image",)
+    assert photo.notes == (
+        "its text profile '8bim' (which may contain an image) is not carried over",
+    )
     after, _ = edited(with_png_chunks(plain, *profiles))
     assert [data for kind, data in png_chunks(after) if kind == b"zTXt"] == [profiles[1][1]]
 
@@ -193,6 +197,20 @@ def test_a_colour_that_means_transparent_is_neither_taken_nor_lost(mode, key):
     alpha = np.asarray(after.convert("RGBA"))[..., 3]
     np.testing.assert_array_equal(alpha, [[0, 255, 255]])
     assert after.info["transparency"] == key
+
+
+@pytest.mark.parametrize("after_type", [b"IHDR", b"IDAT"])
+def test_transparency_where_decoders_ignore_it_stays_ignored(after_type):
+    image = Image.fromarray(np.zeros((2, 3), np.uint8), "P")
+    image.putpalette([9, 9, 9, 200, 0, 0])
+    chunks = [(kind, data) for kind, data in png_chunks(saved(image, "PNG")) if kind != b"tRNS"]
+    at = [kind for kind, _ in chunks].index(after_type) + 1
+    chunks.insert(at, (b"tRNS", b"\0"))
+    before = b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(kind, data) for kind, data in chunks)
+    photo = read_photo(before)
+    assert photo.transparent is None
+    after = encode_photo(photo, np.full((2, 3, 3), 200, np.uint8), np.ones((2, 3), bool))
+    assert b"tRNS" not in dict(png_chunks(after))
 
 
 def test_the_transparent_colour_of_sixteen_bits_is_kept():
@@ -276,7 +294,7 @@ def test_a_wrong_checksum_is_refused_in_the_picture_and_noted_in_metadata():
     text = with_png_chunks(data, (b"tEXt", b"Title\0beach"))
     at = text.index(b"beach")
     photo = read_photo(text[:at] + b"B" + text[at + 1 :])
-    assert photo.notes == ("a metadata chunk with a wrong checksum is not carried over",)
+    assert photo.notes == ("a metadata chunk (wrong checksum) is not carried over",)
 
 
 @pytest.mark.parametrize(

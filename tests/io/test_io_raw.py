@@ -134,7 +134,7 @@ def test_exif_of_other_containers_is_found(data):
 def test_exif_that_cannot_be_read_is_said(data):
     assert is_raw(data)
     assert read_raw_metadata(data, (1, 1)).notes == (
-        "its Exif data cannot be read and are not carried over",
+        "its Exif data (unreadable) are not carried over",
     )
 
 

@@ -142,6 +142,8 @@ class ProgressReporter:
         self._without_mask = 0
         self.unsaved_masks = 0  # requested, but not made because their photos were skipped
         self._note_every_s, self._max_failures = note_every_s, max_failures
+        self._with_losses = 0  # photos that lost data
+        self._losses: Counter[str] = Counter()  # what was lost -> photos
         self._removed: Counter[str] = Counter()  # objects by label
         self._kept: Counter[str] = Counter()
         self._remaining: list[str] = []  # photos in which something is still detected in a hole
@@ -202,6 +204,7 @@ class ProgressReporter:
             for instance in result.found:
                 (self._removed if instance.chosen else self._kept)[instance.label] += 1
             self._without_mask += NO_MASK in result.notes
+            self._count_losses(result.status, result.notes)
             if result.remaining:
                 self._remaining.append(str(result.source))
         self._update_bar("", advance=1, rate=self._rate())
@@ -218,6 +221,7 @@ class ProgressReporter:
             differences=record["notes"] if record["skipped"] == "other settings" else (),
             cause=record["error"] if record["status"] == "failed" else None,
         )
+        self._count_losses(record["status"], record["notes"])
         self._note(f"{count_of(self.done, 'photo')} so far, {self._rate()}")
 
     def advance(self, stage: str, done: int, total: int | None) -> None:
@@ -255,6 +259,12 @@ class ProgressReporter:
             )
         if self._without_mask:
             print_line(f"{count_of(self._without_mask, 'photo')} without a mask")
+        if self._with_losses:
+            kinds = ", ".join(f"{what} {count}" for what, count in self._losses.most_common())
+            print_line(
+                f"{count_of(self._with_losses, 'photo')} lost data that cannot be carried over "
+                f"(-v and --report name it): {kinds}"
+            )
         if self._remaining:
             shown = ", ".join(self._remaining[:_MAX_NAMES])
             more = len(self._remaining) - _MAX_NAMES
@@ -291,6 +301,13 @@ class ProgressReporter:
         self._differences.update(differences)
         if cause is not None:
             self.fail(cause)
+
+    def _count_losses(self, status: str, notes: Iterable[str]) -> None:
+        from cleanplate.io import lost_in
+
+        lost = {what for what in map(lost_in, notes) if what} if status == "removed" else set()
+        self._losses.update(lost)
+        self._with_losses += bool(lost)
 
     def _print_objects(self) -> None:
         """Print how many objects of each label were removed and kept."""

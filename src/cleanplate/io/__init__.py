@@ -28,6 +28,7 @@ from cleanplate.io.photo import (
     RESULT_SUFFIXES,
     Photo,
     RawOutput,
+    lost_in,
 )
 from cleanplate.io.pillow_images import photo_from_pil, pil_from_photo
 from cleanplate.io.storage import (
@@ -70,6 +71,7 @@ __all__ = [
     "hash_files",
     "is_photo_name",
     "link_photo",
+    "lost_in",
     "must_convert",
     "open_photo",
     "photo_from_pil",

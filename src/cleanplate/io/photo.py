@@ -1,5 +1,6 @@
 """`Photo`: the image that is worked on, and the record of all else that its file held."""
 
+import re
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from cleanplate.errors import ShapeMismatchError
 from cleanplate.types import Mask, RGBImage, check_image_and_mask
 
 DAMAGED_ADVICE = "get an undamaged copy of the file"
+_LOST = re.compile(r"(?:its |the |an? )?(?P<what>.+?)(?: \(.*\))* (?:is|are) not carried over")
 _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError)
 """What Pillow's plugins raise on damaged files; struct.error and zlib.error become one of these."""
 
@@ -25,6 +27,12 @@ class UnsupportedImageError(Exception):
     def __init__(self, cause: str, advice: str) -> None:
         self.cause, self.advice = cause, advice
         super().__init__(f"{cause}; {advice}")
+
+
+def lost_in(note: str) -> str | None:
+    """Return what a note says that it is not carried over, such as "HDR gain map"; else None."""
+    match = _LOST.match(note)
+    return match["what"] if match else None
 
 
 def check_pixel_count(size_hw: tuple[int, int], max_pixels: int) -> None:

@@ -171,7 +171,7 @@ def _extensions(
     """Return the blocks that are copied, and notes on the others."""
     others = [block for block in blocks if block is not image]
     kept = [block for block in others if not contains_image(_content(data, block))]
-    notes = ("an extension of it contains an image and is not carried over",)
+    notes = ("an extension (with an image) is not carried over",)
     return kept, notes if len(kept) < len(others) else ()
 
 

@@ -34,6 +34,8 @@ from cleanplate.io.metadata import (
     brands_of,
     clean_exif,
     clean_xmp,
+    drop_regions,
+    is_portrait,
     parse_heif,
     serialize_heif,
 )
@@ -219,9 +221,9 @@ class HeifContainer:
         kind = "HEIC" if self.coding.codec == "HEVC" else "AVIF"
         coded = parse_heif(_encode(cast("Raster", stored), self.coding))
         with translate_decoder_errors(kind):
-            return serialize_heif(self._assemble(coded))
+            return serialize_heif(self._assemble(coded, mask))
 
-    def _assemble(self, coded: HeifFile) -> HeifFile:
+    def _assemble(self, coded: HeifFile, mask: Mask) -> HeifFile:
         """Return the encoder's file with the properties and items of the original."""
         items = dict(coded.items)
         references = list(coded.references)
@@ -239,9 +241,20 @@ class HeifContainer:
             references.append(Reference(reference.type, numbers[reference.source], targets))
         for item in self.metadata:
             number += 1
-            items[number] = item
+            items[number] = replace(item, data=self._without_regions(item, mask))
             references.append(Reference(b"cdsc", number, (coded.primary,)))
         return replace(coded, items=items, references=tuple(references))
+
+    def _without_regions(self, item: Item, mask: Mask) -> bytes:
+        """Return an item's data without regions in the hole.
+
+        They may be of the image as stored or as shown; the size to which they apply tells which.
+        """
+        if item.content_type != _XMP_TYPE:
+            return item.data
+        if is_portrait(item.data) not in (None, mask.shape[0] > mask.shape[1]):
+            mask = np.asarray(_undo_transforms(mask, self.transforms), np.bool_)
+        return drop_regions(item.data, mask)
 
     def _with_colour(self, encoded: Property) -> Property:
         """Return the encoder's colour description with primaries and transfer of the original.
@@ -423,7 +436,7 @@ def _metadata(file: HeifFile) -> tuple[tuple[Item, ...], tuple[str, ...]]:
             content, said = cleaned.data, cleaned.notes
             content = bytes(4) + content if content else b""  # 4 bytes: where the TIFF header is
         elif item.content_type == _XMP_TYPE:
-            packet = clean_xmp(item.data, keep_orientation=True)
+            packet = clean_xmp(item.data)
             content, said = packet.data, packet.notes
         else:
             name = (item.content_type or item.type).decode("latin-1")
@@ -438,7 +451,7 @@ def _dropped_image_notes(file: HeifFile) -> tuple[str, ...]:
     """Return notes on images that show the photo a second time."""
     notes: list[str] = []
     if file.sources(b"thmb", file.primary):
-        notes.append("its thumbnail is not carried over")
+        notes.append("its thumbnail is removed")
     for number in file.sources(b"auxl", file.primary):
         kind = file.items[number].find(b"auxC") if number in file.items else None
         if _is_alpha(file, number):

@@ -12,11 +12,10 @@ things then make unchanged blocks come out with nearly the coefficients that the
    appears when the frame header states the padded size, and is written back the same way.
 
 References:
-    ITU-T T.81 (JPEG); ITU-T T.871 (JFIF); Adobe, XMP Specification Part 3, section 1.1.3.
+    ITU-T T.81 (JPEG); ITU-T T.871 (JFIF).
 """
 
 import io
-import re
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -26,21 +25,14 @@ import numpy.typing as npt
 
 from cleanplate.io.formats.jpeg_blocks import replace_pixels
 from cleanplate.io.formats.jpeg_coding import CodingError
+from cleanplate.io.formats.jpeg_metadata import JpegMetadata, read_metadata
 from cleanplate.io.metadata import (
     APP0,
-    APP1,
-    APP2,
-    APP12,
-    APP13,
     APP14,
     APP15,
     COM,
-    EXIF_ID,
     Segment,
     Stream,
-    clean_exif,
-    clean_resources,
-    clean_xmp,
     parse_segments,
     serialize_segments,
     with_size,
@@ -63,11 +55,6 @@ from cleanplate.types import Mask, RGBImage
 if TYPE_CHECKING:
     from PIL import Image
 
-_XMP_ID = b"http://ns.adobe.com/xap/1.0/\x00"
-_EXTENDED_XMP_ID = b"http://ns.adobe.com/xmp/extension/\x00"
-_PHOTOSHOP_ID = b"Photoshop 3.0\x00"
-_ICC_ID = b"ICC_PROFILE\x00"
-_MAX_PAYLOAD = 65533
 _MAX_SIDE_PX = 65500  # libjpeg's JPEG_MAX_DIMENSION, jmorecfg.h
 _WRITABLE_SAMPLING = {(1, 1): 0, (2, 1): 1, (2, 2): 2}  # to Pillow's codes 4:4:4, 4:2:2, 4:2:0
 # Pillow gives libjpeg 2 bytes per pixel, at least 64 KiB, for progressive images and optimal
@@ -105,34 +92,24 @@ class JpegFormat(ImageFormat):
                 f"a JPEG of {len(frame.components)} colour channels (CMYK) is not supported",
                 "convert it to RGB first",
             )
-        carried = select_segments(stream)
+        metadata = read_metadata(stream)
         coding = _Coding.of(stream)
         bare = replace(stream, segments=coding.colour_segments + _image_segments(stream))
         picture = _decode(bare, "L" if coding.is_gray else "RGB")
         stored: npt.NDArray[np.uint8] = np.asarray(picture)
         tables = picture.quantization  # type: ignore[attr-defined]
         picture.close()
-        orientation = carried.orientation
+        orientation = metadata.orientation
         upright = apply_orientation(stored, orientation)
         pixels = gray_to_rgb(upright) if coding.is_gray else np.ascontiguousarray(upright)
         container = JpegContainer(
             stream=bare,
-            carried=carried.segments,
-            orientation=orientation,
+            metadata=metadata,
             tables=tuple(tuple(tables[c[3]]) for c in frame.components if c[3] in tables),
             coding=coding,
         )
         samples = Samples(kind="gray" if coding.is_gray else "rgb")
-        return Decoded(pixels, samples, container, carried.notes)
-
-
-@dataclass(frozen=True, slots=True)
-class SelectedSegments:
-    """What is written again before the image's tables."""
-
-    segments: tuple[Segment, ...]
-    orientation: int
-    notes: tuple[str, ...]
+        return Decoded(pixels, samples, container, metadata.notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,20 +161,20 @@ class JpegContainer:
     """Everything needed to write the JPEG again: its compressed image and its metadata."""
 
     stream: Stream  # without metadata
-    carried: tuple[Segment, ...]
-    orientation: int  # Exif's, which stays
+    metadata: JpegMetadata
     tables: tuple[tuple[int, ...], ...]  # one per component, row by row
     coding: _Coding
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
         """Return the edited JPEG; see the module for what stays identical."""
         del samples
-        pixels = undo_orientation(pixels, self.orientation)
-        filled = undo_orientation(filled, self.orientation)
-        mask = undo_orientation(mask, self.orientation)
+        orientation = self.metadata.orientation
+        pixels = undo_orientation(pixels, orientation)
+        filled = undo_orientation(filled, orientation)
+        mask = undo_orientation(mask, orientation)
         try:
             scans, changed = replace_pixels(self.stream, filled, mask, is_rgb=self.coding.is_rgb)
-            edited = serialize_segments(self.carried + _image_segments(self.stream), scans)
+            edited = self.metadata.assemble(_image_segments(self.stream), scans, mask)
             if self._is_unchanged(edited, pixels, ~changed):
                 return edited
         except CodingError:
@@ -217,14 +194,13 @@ class JpegContainer:
         canvas = self._stored_samples()
         _paste(canvas, filled, mask)
         encoded = parse_segments(self._compress(canvas))
-        kept = {s.marker for s in self.carried}
         tables = tuple(
             s
             for s in encoded.segments
-            if s.marker not in (APP0, COM) and not (s.marker == APP14 and APP14 in kept)
+            if s.marker not in (APP0, COM) and not (s.marker == APP14 and self.metadata.has(APP14))
         )
-        segments = with_size(self.carried + tables, (mask.shape[0], mask.shape[1]))
-        return serialize_segments(segments, encoded.scans)
+        tables = with_size(tables, (mask.shape[0], mask.shape[1]))
+        return self.metadata.assemble(tables, encoded.scans, mask)
 
     def _stored_samples(self) -> "Image.Image":
         """Return the image in the file's colour space, padded where that is possible."""
@@ -369,84 +345,3 @@ def _paste(canvas: "Image.Image", filled: RGBImage, mask: Mask) -> None:
         hole = np.pad(hole, ((0, below), (0, beside)), mode="edge")
     fill = Image.fromarray(to_gray(window) if canvas.mode == "L" else window).convert(canvas.mode)
     canvas.paste(fill, (int(left), int(top)), Image.fromarray(hole))
-
-
-def select_segments(stream: Stream) -> SelectedSegments:
-    """Choose the segments that may go into the edited file, and clean them.
-
-    Kept: JFIF (without its thumbnail), Exif, XMP, ICC, Photoshop resources with IPTC, APP12 text,
-    Adobe's marker, comments. Anything else may show what was removed, or be untrue after it.
-    """
-    kept: list[Segment] = []
-    notes: list[str] = []
-    orientation = 1
-    exif = b"".join(
-        s.payload[len(EXIF_ID) :]
-        for s in stream.segments
-        if s.marker == APP1 and s.payload.startswith(EXIF_ID)
-    )
-    exif_done = False
-    for segment in stream.segments:
-        marker, payload = segment.marker, segment.payload
-        if not (APP0 <= marker <= APP15 or marker == COM):
-            continue
-        if marker == APP1 and payload.startswith(EXIF_ID):
-            if not exif_done:
-                cleaned = clean_exif(exif, size_hw=stream.frame.size_hw, keep_orientation=True)
-                orientation, exif_done = cleaned.orientation, True
-                notes += cleaned.notes
-                kept += _split(APP1, EXIF_ID, cleaned.data)
-            continue
-        clean, note = _clean_segment(segment)
-        notes += note
-        if clean is not None:
-            kept.append(clean)
-    if stream.trailer_bytes > 1:  # one byte of padding is no news
-        notes.append(
-            f"{stream.trailer_bytes} bytes after the image (previews, a second image, a gain "
-            "map or a video clip) are not carried over"
-        )
-    return SelectedSegments(tuple(kept), orientation, tuple(dict.fromkeys(notes)))
-
-
-def _clean_segment(segment: Segment) -> tuple[Segment | None, tuple[str, ...]]:
-    """Return what may be written of an APPn or COM segment, and notes on it."""
-    marker, payload = segment.marker, segment.payload
-    if marker == APP0 and payload.startswith(b"JFIF\x00") and len(payload) >= 14:
-        notes = ("its JFIF thumbnail is not carried over",) if len(payload) > 14 else ()
-        return Segment(APP0, payload[:12] + b"\x00\x00"), notes
-    if marker == APP1 and payload.startswith(_XMP_ID):
-        xmp = clean_xmp(payload[len(_XMP_ID) :], keep_orientation=True)
-        return (Segment(APP1, _XMP_ID + xmp.data) if xmp.data else None), xmp.notes
-    if marker == APP13 and payload.startswith(_PHOTOSHOP_ID):
-        resources = clean_resources(payload[len(_PHOTOSHOP_ID) :])
-        kept = Segment(APP13, _PHOTOSHOP_ID + resources.data) if resources.data else None
-        return kept, resources.notes
-    is_safe = (
-        marker in (COM, APP12)
-        or (marker == APP2 and payload.startswith(_ICC_ID))
-        or (marker == APP14 and payload.startswith(b"Adobe"))
-    )
-    if is_safe:
-        return segment, ()
-    return None, (_dropped_note(marker, payload),)
-
-
-def _dropped_note(marker: int, payload: bytes) -> str:
-    if marker == APP2 and payload.startswith(b"MPF\x00"):
-        return "the index of further images (MPF) is not carried over"
-    if marker == APP1 and payload.startswith(_EXTENDED_XMP_ID):
-        return "its extended XMP data (depth maps, second images) are not carried over"
-    if marker == APP0 and payload.startswith(b"JFXX\x00"):
-        return "its JFIF thumbnail is not carried over"
-    identifier = re.match(rb"[\x20-\x7e]{2,40}", payload)
-    name = f" ({identifier.group().decode('ascii').strip()})" if identifier else ""
-    return f"its APP{marker - APP0} data{name} are not carried over, they may contain an image"
-
-
-def _split(marker: int, identifier: bytes, data: bytes) -> list[Segment]:
-    room = _MAX_PAYLOAD - len(identifier)
-    return [
-        Segment(marker, identifier + data[start : start + room])
-        for start in range(0, len(data), room)
-    ]

@@ -12,12 +12,14 @@ import io
 import re
 import struct
 import zlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, cast
 
 import numpy as np
 
-from cleanplate.io.metadata import EXIF_ID, clean_exif, clean_xmp, contains_image
+from cleanplate.io.metadata import EXIF_ID, clean_exif, clean_xmp, contains_image, drop_regions
 from cleanplate.io.photo import (
     DAMAGED_ADVICE,
     Decoded,
@@ -124,7 +126,7 @@ class PngFormat(ImageFormat):
             bits=header.bits,
             colour_type=header.colour_type,
             palette=by_type.get(b"PLTE"),
-            transparency=None if header.has_alpha else by_type.get(b"tRNS"),
+            transparency=_transparency(chunks, header),
             carried=carried,
         )
         notes = carried.notes
@@ -159,15 +161,19 @@ class PngContainer:
         else:
             packed = self._compress(raster)
         height, width = mask.shape
+        before, after = (
+            _edit_xmp(part, partial(drop_regions, hole=mask))
+            for part in (self.carried.before_data, self.carried.after_data)
+        )
         header = struct.pack(">IIBBBBB", width, height, self.bits, self.colour_type, 0, 0, 0)
         return serialize_chunks(
             [
                 Chunk(b"IHDR", header),
                 *self.carried.before_palette,
                 *(chunk for chunk in (self.palette, self.transparency) if chunk is not None),
-                *self.carried.before_data,
+                *before,
                 *packed,
-                *self.carried.after_data,
+                *after,
                 Chunk(b"IEND", b""),
             ]
         )
@@ -288,6 +294,17 @@ def _split_palette(indices: Plane, container: PngContainer) -> tuple[RGBImage, S
     return palette[indices], samples
 
 
+def _transparency(chunks: tuple[Chunk, ...], header: _Header) -> Chunk | None:
+    """Return the first tRNS chunk, unless it stands where decoders ignore it; section 5.6."""
+    kinds = [chunk.type for chunk in chunks]
+    if header.has_alpha or b"tRNS" not in kinds:
+        return None
+    at = kinds.index(b"tRNS")
+    before = kinds[:at]
+    is_early = header.colour_type == _PALETTE and b"PLTE" not in before
+    return None if is_early or b"IDAT" in before else chunks[at]
+
+
 def _transparent_colour(header: _Header, chunk: Chunk | None) -> tuple[int, ...] | None:
     """Return tRNS's colour in the units of the decoded samples."""
     count = {"gray": 1, "rgb": 3, "palette": 0}[header.kind]
@@ -362,47 +379,57 @@ def select_chunks(chunks: tuple[Chunk, ...], size_hw: tuple[int, int]) -> Select
             before_palette.append(clean)
         else:
             (after_data if seen_data else before_data).append(clean)
+
+    def turned(packet: bytes) -> bytes:
+        xmp = clean_xmp(packet, turned=orientation)
+        notes.extend(xmp.notes)
+        return xmp.data
+
+    before, after = (_edit_xmp(part, turned) for part in (before_data, after_data))
+    if len(before) + len(after) < len(before_data) + len(after_data) and not notes:
+        notes.append("its XMP data (damaged) are not carried over")
     unique = tuple(dict.fromkeys(notes))
-    return SelectedChunks(
-        tuple(before_palette), tuple(before_data), tuple(after_data), orientation, unique
-    )
+    return SelectedChunks(tuple(before_palette), before, after, orientation, unique)
 
 
 def _clean_chunk(chunk: Chunk, *, has_exif: bool) -> tuple[Chunk | None, tuple[str, ...]]:
     """Return what may be written of an ancillary chunk, and notes on it."""
     if chunk.type == b"\x00bad":
-        return None, ("a metadata chunk with a wrong checksum is not carried over",)
+        return None, ("a metadata chunk (wrong checksum) is not carried over",)
     if chunk.type in (*_ANIMATION, b"eXIf"):  # select_chunks() cleans Exif
         return (chunk if chunk.type == b"eXIf" else None), ()
-    if chunk.type == b"iTXt" and chunk.data.startswith(_XMP_KEYWORD):
-        return _clean_xmp_chunk(chunk)
     if chunk.type in (b"tEXt", b"zTXt") and (match := _RAW_PROFILE.match(chunk.data)):
         return _clean_raw_profile(chunk, match, has_exif=has_exif)
     is_safe_to_copy = chunk.type[3:4].islower()
     if chunk.type in _STILL_TRUE or (is_safe_to_copy and not contains_image(chunk.data)):
         return chunk, ()
     name = chunk.type.decode("ascii", "replace")
-    return None, (f"its {name} chunk is not carried over, it describes the unedited image",)
+    return None, (f"its {name} chunk (which describes the unedited image) is not carried over",)
 
 
-def _clean_xmp_chunk(chunk: Chunk) -> tuple[Chunk | None, tuple[str, ...]]:
-    head_end = len(_XMP_KEYWORD) + 2
-    is_packed = chunk.data[len(_XMP_KEYWORD) : head_end][:1] == b"\x01"
+def _edit_xmp(chunks: Iterable[Chunk], edit: Callable[[bytes], bytes]) -> tuple[Chunk, ...]:
+    """Return chunks with the XMP packets in them edited, but for damaged or empty ones."""
+    kept = []
+    for chunk in chunks:
+        if chunk.type == b"iTXt" and chunk.data.startswith(_XMP_KEYWORD):
+            head, packet, is_packed = _packet_of(chunk.data)
+            packet = edit(packet) if packet else b""
+            if packet:
+                kept.append(Chunk(b"iTXt", head + (zlib.compress(packet) if is_packed else packet)))
+        else:
+            kept.append(chunk)
+    return tuple(kept)
+
+
+def _packet_of(data: bytes) -> tuple[bytes, bytes, bool]:
+    """Return head and packet of XMP in an iTXt chunk, and whether it is packed; b"" if damaged."""
+    at = len(_XMP_KEYWORD) + 2
+    is_packed = data[len(_XMP_KEYWORD) : at][:1] == b"\x01"
     for _ in range(2):  # language tag and translated keyword
-        head_end = chunk.data.find(b"\x00", head_end) + 1
-        if head_end == 0:
-            return None, ("its XMP data are damaged and are not carried over",)
-    text = chunk.data[head_end:]
-    if is_packed:
-        unpacked = _unpack(text)
-        if unpacked is None:
-            return None, ("its XMP data are damaged and are not carried over",)
-        text = unpacked
-    xmp = clean_xmp(text)
-    if not xmp.data:
-        return None, xmp.notes
-    written = zlib.compress(xmp.data) if is_packed else xmp.data
-    return Chunk(b"iTXt", chunk.data[:head_end] + written), xmp.notes
+        at = data.find(b"\x00", at) + 1
+        if at == 0:
+            return data, b"", is_packed
+    return data[:at], (_unpack(data[at:]) or b"") if is_packed else data[at:], is_packed
 
 
 def _clean_raw_profile(
@@ -420,7 +447,9 @@ def _clean_raw_profile(
         return (None if has_exif else Chunk(b"eXIf", profile.removeprefix(EXIF_ID))), ()
     if contains_image(profile) or match.group(1) in (b"xmp", b"8bim", b"APP1"):
         kind = match.group(1).decode("ascii")
-        return None, (f"its text profile {kind!r} is not carried over, it may contain an image",)
+        return None, (
+            f"its text profile {kind!r} (which may contain an image) is not carried over",
+        )
     return chunk, ()
 
 

@@ -242,7 +242,7 @@ def read_raw_metadata(data: bytes, size_hw: tuple[int, int]) -> RawMetadata:
         main = None
     if not main:
         return RawMetadata(
-            {_ORIENTATION: shorts(1)}, ("its Exif data cannot be read and are not carried over",)
+            {_ORIENTATION: shorts(1)}, ("its Exif data (unreadable) are not carried over",)
         )
     notes: list[str] = []
     if _XMP in main:

@@ -21,11 +21,13 @@ from cleanplate.io.metadata import (
     clean_resources,
     clean_xmp,
     contains_image,
+    drop_regions,
     find_jpeg_streams,
     longs,
     parse_tiff,
     serialize_tiff,
     shorts,
+    turn_subject,
 )
 from cleanplate.io.photo import (
     DAMAGED_ADVICE,
@@ -59,6 +61,7 @@ _SINGLE_NUMBERS = frozenset(
 ) | {322, 323}
 _X_RESOLUTION, _Y_RESOLUTION = 282, 283
 _XMP, _PHOTOSHOP, _EXIF, _MAKER_NOTE, _PIXEL_X, _PIXEL_Y = 700, 34377, 34665, 37500, 40962, 40963
+_SUBJECT_AREA, _SUBJECT_LOCATION = 37396, 41492
 _LAYERS = 37724  # Photoshop's ImageSourceData: every layer, also those below the removed object
 _SUB_IFDS = 330  # previews and pyramids
 _OLD_JPEG = range(512, 522)
@@ -154,10 +157,10 @@ class TiffFormat(ImageFormat):
         )
         notes = list(metadata.notes)
         if reduced:
-            notes.append("its reduced-resolution images are not carried over")
+            notes.append("its reduced-resolution images are removed")
         if file.damaged:
             tags = ", ".join(str(tag) for tag in file.damaged)
-            notes.append(f"damaged TIFF tags are not carried over: {tags}")
+            notes.append(f"damaged TIFF tags ({tags}) are not carried over")
         if layout.compression in _LOSSY_COMPRESSION:
             name = _LOSSY_COMPRESSION[layout.compression]
             notes.append(f"its {name} compression is written as deflate, which loses nothing")
@@ -195,7 +198,11 @@ class TiffContainer:
             page_tags[_EXTRA] = shorts(self.extra)
         if self.colour_map is not None:
             page_tags[_COLOUR_MAP] = _full_colour_map(self.colour_map)
-        return serialize_tiff(self.metadata | page_tags, strips, order=self.order)
+        metadata = dict(self.metadata)
+        if _XMP in metadata:
+            packet = drop_regions(metadata[_XMP].data, mask)
+            metadata[_XMP] = replace(metadata[_XMP], count=len(packet), data=packet)
+        return serialize_tiff(metadata | page_tags, strips, order=self.order)
 
     def _encode(self, raster: Plane, samples: Samples) -> bytes:
         """Return a TIFF of 1 or 8 bits without metadata."""
@@ -439,9 +446,9 @@ def clean_directory(
             continue
         if tag in _UNTRUE:
             if tag == _SUB_IFDS:
-                notes.append("the previews in it (SubIFDs) are not carried over")
+                notes.append("the previews in it (SubIFDs) are removed")
             continue
-        clean, note = _clean_entry(tag, entry)
+        clean, note = _clean_entry(tag, entry, orientation)
         notes += note
         if clean is not None:
             kept[tag] = clean
@@ -452,31 +459,37 @@ def clean_directory(
         kept[_X_RESOLUTION], kept[_Y_RESOLUTION] = kept[_Y_RESOLUTION], kept[_X_RESOLUTION]
     if _EXIF in kept:
         height, width = size_hw[::-1] if is_turned else size_hw
-        kept[_EXIF], note = _clean_exif(kept[_EXIF], (height, width))
+        kept[_EXIF], note = _clean_exif(kept[_EXIF], (height, width), orientation)
         notes += note
     return CleanDirectory(kept, tuple(dict.fromkeys(notes)))
 
 
-def _clean_entry(tag: int, entry: Entry) -> tuple[Entry | None, tuple[str, ...]]:
+def _clean_entry(tag: int, entry: Entry, turned: int) -> tuple[Entry | None, tuple[str, ...]]:
     if tag == _LAYERS:
         return None, ("its Photoshop layers are not carried over",)
     if tag in (_XMP, _PHOTOSHOP):
-        clean = clean_xmp(entry.data) if tag == _XMP else clean_resources(entry.data)
+        clean = clean_xmp(entry.data, turned=turned) if tag == _XMP else clean_resources(entry.data)
         if not clean.data:
             return None, clean.notes
         kind = entry.type if entry.type in (1, 7) else 7
         return Entry(kind, len(clean.data), clean.data), clean.notes
     if entry.child is None and contains_image(entry.data):
-        return None, (f"TIFF tag {tag} contains an image and is not carried over",)
+        return None, (f"TIFF tag {tag} (with an image) is not carried over",)
     return entry, ()
 
 
-def _clean_exif(entry: Entry, size_hw: tuple[int, int]) -> tuple[Entry, tuple[str, ...]]:
+def _clean_exif(
+    entry: Entry, size_hw: tuple[int, int], orientation: int
+) -> tuple[Entry, tuple[str, ...]]:
     """Return the Exif directory with the upright size, and its maker note without previews."""
     child = dict(entry.child or {})
     for tag, value in ((_PIXEL_X, size_hw[1]), (_PIXEL_Y, size_hw[0])):
         if tag in child:
             child[tag] = longs([value])
+    for tag in (_SUBJECT_AREA, _SUBJECT_LOCATION):
+        said = child[tag].numbers() if tag in child else ()
+        if 2 <= len(said) <= 4:
+            child[tag] = shorts(*turn_subject(said, orientation, size_hw))
     notes: tuple[str, ...] = ()
     maker_note = child.get(_MAKER_NOTE)
     if maker_note is not None and (spans := find_jpeg_streams(maker_note.data)):
@@ -484,5 +497,5 @@ def _clean_exif(entry: Entry, size_hw: tuple[int, int]) -> tuple[Entry, tuple[st
         for start, end in spans:
             data[start:end] = bytes(end - start)
         child[_MAKER_NOTE] = replace(maker_note, data=bytes(data))
-        notes = ("a preview inside its Exif data is not carried over",)
+        notes = ("a preview inside its Exif data is removed",)
     return replace(entry, child=child), notes

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.io.metadata import clean_exif, clean_xmp
+from cleanplate.io.metadata import clean_exif, clean_xmp, drop_regions
 from cleanplate.io.photo import (
     DAMAGED_ADVICE,
     Decoded,
@@ -61,8 +61,8 @@ class WebPFormat(ImageFormat):
         check_one_frame(sum(kind == b"ANMF" for kind, _ in chunks), "frames (animated WebP)")
         by_type = dict(reversed(chunks))  # the first of each kind counts
         exif = clean_exif(by_type[b"EXIF"], size_hw=size_hw) if b"EXIF" in by_type else None
-        xmp = clean_xmp(by_type[b"XMP "]) if b"XMP " in by_type else None
         orientation = exif.orientation if exif else 1
+        xmp = clean_xmp(by_type[b"XMP "], turned=orientation) if b"XMP " in by_type else None
         stored = np.ascontiguousarray(apply_orientation(_decode(data), orientation))
         alpha = None
         if stored.shape[2] == 4:
@@ -111,7 +111,7 @@ class WebpContainer:
                 exact=True,
                 icc_profile=self.icc,
                 exif=self.exif,
-                xmp=self.xmp,
+                xmp=drop_regions(self.xmp, mask),
             )
         return stream.getvalue()
 

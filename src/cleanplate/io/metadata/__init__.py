@@ -1,6 +1,6 @@
 """Metadata: what is kept, what is edited, and the containers that hold it."""
 
-from cleanplate.io.metadata.exif import EXIF_ID, clean_exif
+from cleanplate.io.metadata.exif import EXIF_ID, clean_exif, turn_subject
 from cleanplate.io.metadata.ifd import (
     Directory,
     Entry,
@@ -27,6 +27,8 @@ from cleanplate.io.metadata.jpeg_segments import (
     APP0,
     APP1,
     APP2,
+    APP5,
+    APP6,
     APP12,
     APP13,
     APP14,
@@ -44,5 +46,6 @@ from cleanplate.io.metadata.jpeg_segments import (
     walk_markers,
     with_size,
 )
+from cleanplate.io.metadata.regions import drop_regions, is_portrait
 from cleanplate.io.metadata.thumbnails import contains_image, find_jpeg_streams
 from cleanplate.io.metadata.xmp import clean_xmp, is_full_panorama

@@ -9,12 +9,13 @@ References:
 """
 
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cleanplate.io.metadata.ifd import SUB_DIRECTORIES, Field, IfdReader
+from cleanplate.io.metadata.regions import turn_point
 from cleanplate.io.metadata.thumbnails import find_jpeg_streams
 
 EXIF_ID = b"Exif\x00\x00"
@@ -22,6 +23,7 @@ EXIF_ID = b"Exif\x00\x00"
 _ORIENTATION, _EXIF_IFD, _STRIPS, _STRIP_BYTES = 0x0112, 0x8769, 0x0111, 0x0117
 _JPEG_OFFSET, _JPEG_BYTES, _IMAGE_WIDTH, _IMAGE_LENGTH = 0x0201, 0x0202, 0x0100, 0x0101
 _PIXEL_X, _PIXEL_Y = 0xA002, 0xA003
+_SUBJECT_AREA, _SUBJECT_LOCATION = 0x9214, 0xA214
 _INTEGERS = {1: ("B", 1), 3: ("H", 2), 4: ("I", 4), 13: ("I", 4)}  # code of struct, bytes
 _Span = tuple[int, int]  # offsets of the first byte and of the one behind the last
 _MAX_ENTRIES = 4096  # more than any camera writes; a random count is mostly above
@@ -54,7 +56,7 @@ def clean_exif(
         first = block.open()
         main, _ = block.fields(first)
     except (ValueError, struct.error):
-        return CleanExif(b"", notes=("its Exif data are corrupt and are not carried over",))
+        return CleanExif(b"", notes=("its Exif data (corrupt) are not carried over",))
     orientation = block.number(main.get(_ORIENTATION)) or 1
     orientation = orientation if 1 <= orientation <= 8 else 1
     if not keep_orientation:
@@ -62,6 +64,21 @@ def clean_exif(
         block.set_upright_size(main, size_hw, orientation)
     notes = block.blank_thumbnail(first) + block.blank_previews()
     return CleanExif(block.finished(), orientation, notes)
+
+
+def turn_subject(
+    area: Sequence[int], orientation: int, size_hw: tuple[int, int]
+) -> tuple[int, ...]:
+    """Return SubjectArea or SubjectLocation, in px, in the upright image.
+
+    Args:
+        area: x and y of its centre, and, if there are more, its diameter or its width and height.
+        orientation: of the stored image.
+        size_hw: of the upright image.
+    """
+    x, y = turn_point(area[0], area[1], orientation, (size_hw[1] - 1, size_hw[0] - 1))
+    size = area[:1:-1] if orientation in (5, 6, 7, 8) else area[2:]
+    return tuple(min(max(0, int(value)), 65535) for value in (x, y, *size))
 
 
 class _Block:
@@ -117,6 +134,14 @@ class _Block:
             return
         self.set_number(details.get(_PIXEL_X), width)
         self.set_number(details.get(_PIXEL_Y), height)
+        for tag in (_SUBJECT_AREA, _SUBJECT_LOCATION):
+            field = details.get(tag)
+            if field is not None and field.type == 3 and 2 <= field.count <= 4:
+                said = [self.number(field, index) or 0 for index in range(field.count)]
+                turned = turn_subject(said, orientation, (height, width))
+                struct.pack_into(
+                    f"{self._reader.order}{field.count}H", self._data, field.at, *turned
+                )
 
     def blank_thumbnail(self, first: int) -> tuple[str, ...]:
         """Unlink IFD1 and overwrite it and its image.
@@ -150,13 +175,13 @@ class _Block:
             if field.length > 4:
                 spans.append((field.at, field.at + field.length))
         self._blank(spans, but=used)
-        return ("its Exif thumbnail is not carried over",)
+        return ("its Exif thumbnail is removed",)
 
     def blank_previews(self) -> tuple[str, ...]:
         """Overwrite every JPEG stream that is left, wherever it is."""
         spans = find_jpeg_streams(bytes(self._data))
         self._blank(spans, but=[])
-        return ("a preview inside its Exif data is not carried over",) if spans else ()
+        return ("a preview inside its Exif data is removed",) if spans else ()
 
     def finished(self) -> bytes:
         """Return the block, without the zeros at its end that were a thumbnail."""

@@ -45,5 +45,5 @@ def clean_resources(data: bytes) -> CleanResources:
         else:
             kept.append(block)
         position = end
-    notes = ("a Photoshop preview is not carried over",) if dropped else ()
+    notes = ("a Photoshop preview is removed",) if dropped else ()
     return CleanResources(b"".join(kept), notes)

@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from cleanplate.io.photo import DAMAGED_ADVICE, UnsupportedImageError
 
 RST0, SOI, EOI, SOS, DHT, DQT, DRI, COM = 0xD0, 0xD8, 0xD9, 0xDA, 0xC4, 0xDB, 0xDD, 0xFE
-APP0, APP1, APP2, APP12, APP13, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xEC, 0xED, 0xEE, 0xEF
+APP0, APP1, APP2, APP5, APP6, APP12, APP13, APP14, APP15 = (
+    0xE0,
+    0xE1,
+    0xE2,
+    0xE5,
+    0xE6,
+    0xEC,
+    0xED,
+    0xEE,
+    0xEF,
+)
 FRAMES = frozenset(range(0xC0, 0xD0)) - {DHT, 0xC8, 0xCC}  # SOF0 to SOF15
 
 _SCAN_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # not stuffing, not a restart, not a fill
@@ -53,7 +63,9 @@ class Stream:
     segments: tuple[Segment, ...]  # between SOI and the first SOS
     frame: Frame
     scans: bytes  # from the first SOS to EOI, both included
-    trailer_bytes: int  # length of what follows EOI
+    trailer: bytes  # what follows EOI
+    end: int  # offset of that in the file
+    mpf_at: int | None = None  # offset of the TIFF header in the index of further pictures
 
     @property
     def is_interleaved(self) -> bool:
@@ -136,6 +148,7 @@ def parse_segments(data: bytes) -> Stream:
     """
     segments: list[Segment] = []
     frame: Frame | None = None
+    mpf_at: int | None = None
     scans_at, stop = 0, len(data)  # without an EOI the scans reach to the end
     for marker, start, end in walk_markers(data, 2, resync=True):
         if scans_at:
@@ -148,13 +161,15 @@ def parse_segments(data: bytes) -> Stream:
             break
         else:
             segments.append(Segment(marker, data[start + 4 : end]))
+            if marker == APP2 and segments[-1].payload.startswith(b"MPF\x00"):
+                mpf_at = start + 8
             if marker in FRAMES:
                 frame = _parse_frame(segments[-1])
     if not scans_at:
         raise UnsupportedImageError("damaged JPEG: the file is truncated", DAMAGED_ADVICE)
     if frame is None or scans_at + 5 > len(data):
         raise UnsupportedImageError("damaged JPEG: it holds no frame header", DAMAGED_ADVICE)
-    return Stream(tuple(segments), frame, data[scans_at:stop], len(data) - stop)
+    return Stream(tuple(segments), frame, data[scans_at:stop], data[stop:], stop, mpf_at)
 
 
 def serialize_segments(segments: tuple[Segment, ...], scans: bytes) -> bytes:

@@ -1,28 +1,37 @@
-"""Edits an XMP packet as text: orientation 1, no thumbnails, no pointers to dropped images.
+"""Edits an XMP packet as text: turned with the photo, no thumbnails, no pointers to lost images.
 
 References:
     Adobe, XMP Specification Part 1 to 3 (xmp:Thumbnails, xmpNote:HasExtendedXMP, tiff:Orientation);
-    Google, Motion Photo, Ultra HDR and Dynamic Depth formats (GCamera, Container, hdrgm, GDepth).
+    Google, Motion Photo, Ultra HDR and Dynamic Depth formats (GCamera, Container, hdrgm, GDepth);
+    Google, Photo Sphere XMP Metadata (GPano).
 """
 
 import re
 from dataclasses import dataclass
 
+from cleanplate.io.metadata.regions import turn_regions
 from cleanplate.io.metadata.thumbnails import contains_image
 
 _ORIENTATION = re.compile(rb"(<tiff:Orientation>\s*|tiff:Orientation\s*=\s*[\"'])\d+")
 _NAME = rb"""(?:
-    (?:xmp|xap):Thumbnails | xmpGImg:image | xmpNote:HasExtendedXMP
-  | (?:GCamera|Camera):(?:Micro|Motion)\w+ | (?:Container|GContainer):(?:Directory|Version)
+    (?:xmp|xap):Thumbnails | xmpGImg:image
+  | (?:GCamera|Camera):(?:Micro|Motion)\w+ | OpCamera:(?:Motion\w+|OLivePhoto\w+|VideoLength)
+  | (?:Container|GContainer):(?:Directory|Version)
   | hdrgm:\w+ | HDRGainMap:\w+ | apdi:\w+
   | (?:GDepth|GImage|GAudio|GPano|Device|Profile):(?:Data|Confidence\w*|Profiles|Container)
 )"""
-_ATTRIBUTE = re.compile(rb"""\s+""" + _NAME + rb"""\s*=\s*(?:"[^"]*"|'[^']*')""", re.VERBOSE)
-_ELEMENT = re.compile(
-    rb"<(?P<name>" + _NAME + rb")(?:\s[^>]*)?(?:/>|(?<!/)>.*?</(?P=name)\s*>)",
-    re.VERBOSE | re.DOTALL,
-)
 
+
+def _anywhere(name: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """Return what matches attributes and elements of a name."""
+    attribute = rb"""\s+""" + name + rb"""\s*=\s*(?:"[^"]*"|'[^']*')"""
+    element = rb"<(?P<name>" + name + rb")(?:\s[^>]*)?(?:/>|(?<!/)>.*?</(?P=name)\s*>)"
+    return re.compile(attribute, re.VERBOSE), re.compile(element, re.VERBOSE | re.DOTALL)
+
+
+_IMAGES = _anywhere(_NAME)
+_EXTENSIONS = _anywhere(rb"xmpNote:HasExtendedXMP")
+_EXTENSION = re.compile(rb"""(xmpNote:HasExtendedXMP\s*(?:=\s*["']|>)\s*)\w+""")
 _PANORAMA = re.compile(
     rb"""GPano:(?P<name>\w+)\s*(?:=\s*["']|>)\s*(?P<value>[\w.]+)""",
 )
@@ -37,25 +46,32 @@ class CleanXmp:
     notes: tuple[str, ...] = ()
 
 
-def clean_xmp(data: bytes, *, keep_orientation: bool = False) -> CleanXmp:
-    """Return the packet with tiff:Orientation 1 and nothing that shows or names another image.
+def clean_xmp(data: bytes, *, turned: int = 1, extension: bytes = b"") -> CleanXmp:
+    """Return the packet with nothing that shows or names another image.
 
     Everything else keeps its bytes. A packet that is not UTF-8, or that still holds an image under
     a name unknown here, is dropped completely.
 
     Args:
         data: the packet, in UTF-8.
-        keep_orientation: keep the orientation, for an image that is not turned.
+        turned: the Exif orientation by which the image was turned upright; tiff:Orientation becomes
+            1 and regions are turned. With 1, for an image that stays as it is stored, both stay.
+        extension: digest of the extended XMP that is written beside it.
     """
     if b"\x00" in data[:64]:
-        return CleanXmp(b"", ("its XMP data are not UTF-8 and are not carried over",))
-    turned = data if keep_orientation else _ORIENTATION.sub(rb"\g<1>1", data)
-    cleaned = _ATTRIBUTE.sub(b"", _ELEMENT.sub(b"", turned))
+        return CleanXmp(b"", ("its XMP data (not UTF-8) are not carried over",))
+    if turned != 1:
+        data = turn_regions(_ORIENTATION.sub(rb"\g<1>1", data), turned)
+    said = _EXTENSION.sub(rb"\g<1>" + extension, data) if extension else _without(data, _EXTENSIONS)
+    cleaned = _without(said, _IMAGES)
     if contains_image(cleaned):
-        return CleanXmp(b"", ("its XMP data contain an image and are not carried over",))
-    if cleaned != turned:
-        return CleanXmp(cleaned, ("XMP entries about embedded images are not carried over",))
-    return CleanXmp(cleaned)
+        return CleanXmp(b"", ("its XMP data (with an image) are not carried over",))
+    notes = ("XMP entries about embedded images are removed",) if cleaned != said else ()
+    return CleanXmp(cleaned, notes)
+
+
+def _without(data: bytes, names: tuple[re.Pattern[bytes], re.Pattern[bytes]]) -> bytes:
+    return names[0].sub(b"", names[1].sub(b"", data))
 
 
 def is_full_panorama(data: bytes, size_hw: tuple[int, ...]) -> bool:
