@@ -91,6 +91,7 @@ def test_wheel_holds_the_networks_and_what_typing_and_licence_need(wheel, capsys
     assert len(files) == 4
     assert {f"cleanplate/hub/data/{name}" for name in files} <= names
     assert "cleanplate/py.typed" in names
+    assert "cleanplate/plugins_data/gimp/cleanplate/cleanplate.py" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     tops = {name.split("/")[0] for name in names}
     assert tops == {"cleanplate", f"{wheel.name.split('-py3')[0]}.dist-info"}

@@ -21,6 +21,7 @@ from cleanplate.cli.commands import (
     labels_command,
     models_app,
     plan_command,
+    plugins_app,
     ray_command,
     redo_command,
     run_command,
@@ -62,6 +63,7 @@ app.command("labels")(labels_command)
 app.command("evaluate")(evaluate_command)
 app.command("doctor")(doctor_command)
 app.add_typer(models_app, name="models")
+app.add_typer(plugins_app, name="plugins")
 
 
 def _print_version(wanted: bool) -> None:

@@ -8,6 +8,7 @@ from cleanplate.cli.commands.integrate import integrate_command
 from cleanplate.cli.commands.labels import labels_command
 from cleanplate.cli.commands.models import models_app
 from cleanplate.cli.commands.plan import plan_command
+from cleanplate.cli.commands.plugins import plugins_app
 from cleanplate.cli.commands.ray import ray_command
 from cleanplate.cli.commands.redo import redo_command
 from cleanplate.cli.commands.run import run_command
@@ -22,6 +23,7 @@ __all__ = [
     "labels_command",
     "models_app",
     "plan_command",
+    "plugins_app",
     "ray_command",
     "redo_command",
     "run_command",
