@@ -38,6 +38,8 @@ def make_model() -> Callable[..., Model]:
                     url="https://example.invalid/1.0/abc.onnx",
                     sha256=ABC_SHA256,
                     size_bytes=3,
+                    inputs=(("float32", (1, 3, "H", "W")),),
+                    outputs=(("float32", (1, 1, "H", "W")),),
                 ),
             ),
             "licence": Licence(spdx="MIT", commercial="yes", note="the publisher says so"),

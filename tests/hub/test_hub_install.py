@@ -21,6 +21,7 @@ from cleanplate.hub import convert
 from cleanplate.hub import install as obtain
 from cleanplate.hub.convert import Conversion
 from cleanplate.hub.install import import_model, pull_model
+from cleanplate.hub.registry import get_model
 from cleanplate.hub.registry.entry import Licence, ModelFile
 from cleanplate.hub.store import find_file, is_available, read_file, read_manifest
 
@@ -208,6 +209,56 @@ def test_own_weights_have_to_be_a_network(published, mirror):
     with pytest.raises(WeightsError, match=r"own\.onnx: .* load it \(.+\); give an ONNX file$"):
         import_model("abc.test", [mirror / "own.onnx"], own_weights=True)
     assert not is_available(published)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"inputs": [("uint8", (1, 3, "H", "W"))]},
+        {"inputs": [("float32", (1, 4, "H", "W"))]},
+        {"inputs": [("float32", (1, 3, "H"))]},
+        {"inputs": [("float32", (1, 3, "H", "W"))] * 2},
+        {"outputs": [("float32", (1, 3, "H", "W"))]},
+        {"outputs": [("float32", (1, 1, "H", "W"))] * 2},
+    ],
+    ids=["dtype", "channels", "rank", "inputs", "output channels", "outputs"],
+)
+def test_own_weights_that_take_or_return_something_else_are_refused(
+    make_model, registered, network_file, wanted, tmp_path
+):
+    model = registered(make_model(files=(replace(make_model().files[0], **wanted),)))
+    own = tmp_path / "own.onnx"
+    own.write_bytes(network_file)
+    with pytest.raises(WeightsError, match=r"own\.onnx: is no abc\.test: .*expected is") as refused:
+        import_model("abc.test", [own], own_weights=True)
+    assert "float32 Nx3xHxW -> float32 Nx1xHxW" in str(refused.value)
+    assert not is_available(model)
+
+
+@pytest.mark.parametrize(
+    ("own_side", "wanted_side", "fits"),
+    [(512, 512, True), (None, 512, True), (64, 512, False), (64, "H", False), (3, (3, 4), True)],
+)
+def test_a_side_that_is_not_fixed_fits_any(own_side, wanted_side, fits):
+    own, wanted = [("float32", (1, own_side))], [("float32", (1, wanted_side))]
+    assert obtain._fit(own, wanted) is fits
+
+
+def test_own_files_find_their_roles_in_any_order(home):
+    built_in = get_model("edgeconnect.photos")
+    files = [find_file(built_in, role) for role in ("fill", "edges")]
+    import_model("edgeconnect.own", files)
+    for role in ("fill", "edges"):
+        assert read_file(get_model("edgeconnect.own"), role) == read_file(built_in, role)
+    with pytest.raises(WeightsError, match=r"edges\.onnx: is no edgeconnect\.own: .* -> "):
+        import_model("edgeconnect.own", [files[1], files[1]])
+
+
+@pytest.mark.parametrize("name", ["lama.places", "migan.places2", "deeplabv3plus.own"])
+def test_a_network_of_another_model_is_refused(home, name):
+    other = find_file(get_model("edgeconnect.photos"), "edges")
+    with pytest.raises(WeightsError, match=f"is no {name}"):
+        import_model(name, [other], own_weights=True)
 
 
 def test_where_no_checksum_is_stated_files_are_taken_as_they_are(

@@ -124,6 +124,12 @@ def test_roles_are_what_the_adapters_ask_for(model):
     assert model.size_bytes == sum(file.size_bytes for file in model.files)
 
 
+@each_foreign
+def test_where_users_bring_onnx_its_inputs_and_outputs_are_stated(model):
+    if not model.checkpoints:
+        assert all(file.inputs and file.outputs for file in model.files)
+
+
 @each_built_in
 def test_a_built_in_file_is_the_registered_one(model):
     for file in model.files:

@@ -1,14 +1,14 @@
 """Installing models: downloaded from their publishers, or imported from files."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from cleanplate.errors import ChecksumError, InputError, LicenceError, WeightsError
 from cleanplate.hub.convert import check_can_convert, convert, converter_versions
 from cleanplate.hub.download import Progress, check_file, checksum_of, fetch_file
-from cleanplate.hub.registry import Checkpoint, Model, ModelFile, get_model
+from cleanplate.hub.registry import Checkpoint, Model, ModelFile, Value, get_model
 from cleanplate.hub.store import (
     HOME_VARIABLE,
     Manifest,
@@ -108,11 +108,10 @@ def import_model(
     with _own_folder() as folder:
         if model.checkpoints:
             return _convert(model, ordered, folder, origin)
-        roles = [file.role for file in model.files]
-        chosen = dict(zip(roles, ordered, strict=True))
         if origin == "own":
-            _check_loads(chosen)
-        return install(model, chosen, origin=origin)
+            return install(model, _fit_roles(model, ordered), origin=origin)
+        roles = [file.role for file in model.files]
+        return install(model, dict(zip(roles, ordered, strict=True)), origin=origin)
 
 
 def _downloadable(name: str) -> Model:
@@ -177,17 +176,53 @@ def _identify(
     )
 
 
-def _check_loads(files: Mapping[str, Path]) -> None:
-    from cleanplate.runtime import Session
+def _fit_roles(model: Model, paths: Sequence[Path]) -> dict[str, Path]:
+    """Return role -> the ONNX file that takes and returns what the registry states for it.
 
-    for path in files.values():
-        try:
-            Session(path.read_bytes(), name=str(path), device="cpu")
-        except WeightsError as error:
-            reason = str(error.__cause__).splitlines()[0]
+    Raises:
+        WeightsError: a file fits none of the roles that are left.
+    """
+    from cleanplate.runtime import interface_of
+
+    chosen: dict[str, Path] = {}
+    for path in paths:
+        inputs, outputs = interface_of(path.read_bytes(), name=str(path))
+        left = [file for file in model.files if file.role not in chosen]
+        fitting = [
+            file.role for file in left if _fit(inputs, file.inputs) and _fit(outputs, file.outputs)
+        ]
+        if not fitting:
+            wanted = " or ".join(f"{_text(file.inputs)} -> {_text(file.outputs)}" for file in left)
             raise WeightsError(
-                f"{path}: ONNX Runtime cannot load it ({reason}); give an ONNX file"
-            ) from error
+                f"{path}: is no {model.name}: it computes {_text(inputs)} -> {_text(outputs)}, "
+                f"expected is {wanted}; import it under the model that it is"
+            )
+        chosen[fitting[0]] = path
+    return chosen
+
+
+def _fit(found: Sequence[Value], wanted: Sequence[Value]) -> bool:
+    return len(found) == len(wanted) and all(
+        dtype == expected
+        and len(shape) == len(sizes)
+        and all(_fits(size, size_wanted) for size, size_wanted in zip(shape, sizes, strict=True))
+        for (dtype, shape), (expected, sizes) in zip(found, wanted, strict=True)
+    )
+
+
+def _fits(found: object, wanted: object) -> bool:
+    """Return whether an axis of a file, a number or not fixed, has every size that is wanted."""
+    if not isinstance(found, int):
+        return True
+    return found in wanted if isinstance(wanted, tuple) else found == wanted
+
+
+def _text(values: Sequence[Value]) -> str:
+    """Return "float32 1x3xHxW" and the like."""
+    return ", ".join(
+        f"{dtype} {'x'.join('?' if size is None else str(size) for size in shape)}"
+        for dtype, shape in values
+    )
 
 
 def _convert(model: Model, paths: Sequence[Path], folder: Path, origin: Origin) -> Manifest:

@@ -8,13 +8,20 @@ from cleanplate.runtime.preprocessing import (
     to_tensor,
 )
 from cleanplate.runtime.server import Address, Server
-from cleanplate.runtime.session import Session, load_network, unavailable_reason, use_server
+from cleanplate.runtime.session import (
+    Session,
+    interface_of,
+    load_network,
+    unavailable_reason,
+    use_server,
+)
 
 __all__ = [
     "DEVICES",
     "Address",
     "Server",
     "Session",
+    "interface_of",
     "is_shared",
     "load_network",
     "resize",

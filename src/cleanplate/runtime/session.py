@@ -26,6 +26,15 @@ from cleanplate.runtime.half import in_half_precision
 from cleanplate.runtime.network import Network, Run, Tensor
 from cleanplate.runtime.server import Address, Client, Load
 
+Value = tuple[str, tuple[int | str | None, ...]]
+"""An input or output of a file: dtype, and shape: a name or None where a size is not fixed."""
+
+# As ONNX Runtime names them -> as NumPy does.
+_DTYPES = {
+    f"tensor({theirs})": ours
+    for theirs, ours in {"float": "float32", "float16": "float16", "uint8": "uint8"}.items()
+}
+
 logger = logging.getLogger(__name__)
 
 _HALF = "cuda-fp16"
@@ -301,6 +310,29 @@ def _share_arena() -> bool:
         logger.info("the networks keep separate arenas: %s", error)
         return False
     return True
+
+
+def interface_of(content: bytes, *, name: str) -> tuple[Sequence[Value], Sequence[Value]]:
+    """Return what the inputs and the outputs of an ONNX file are, in its order.
+
+    Raises:
+        MissingRuntimeError: ONNX Runtime is not installed.
+        WeightsError: ONNX Runtime cannot load it.
+    """
+    runtime = import_runtime()
+    try:
+        session = runtime.InferenceSession(content, _session_options(runtime, 1), providers=[CPU])
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise WeightsError(
+            f"{name}: ONNX Runtime {runtime.__version__} cannot load it ({reason}); give an ONNX "
+            "file"
+        ) from error
+    inputs, outputs = (
+        [(_DTYPES.get(node.type, node.type), tuple(node.shape)) for node in nodes]
+        for nodes in (session.get_inputs(), session.get_outputs())
+    )
+    return inputs, outputs
 
 
 def unavailable_reason(device: str, content: bytes) -> str | None:

@@ -23,6 +23,7 @@ from cleanplate.hub.registry.entry import (
     ModelFile,
     ModelKind,
     Preprocessing,
+    Value,
     frozen_metrics,
 )
 

@@ -27,6 +27,10 @@ class Licence:
     note: str  # the same in plain words, with who said so; no full stop at the end
 
 
+Value = tuple[str, tuple[int | str | tuple[int, ...] | None, ...]]
+"""An input or output: dtype, and shape; a letter or None: any size, a tuple: one of its numbers."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
     """One ONNX file that runs."""
@@ -36,6 +40,9 @@ class ModelFile:
     sha256: str | None = None  # None: made on the user's machine, from a checkpoint or by training
     size_bytes: int | None = None
     url: str | None = None  # pinned to a commit or release; None: built in, or made from one
+    # What it takes and returns, in the file's order; stated where users may import an ONNX file.
+    inputs: tuple[Value, ...] = ()
+    outputs: tuple[Value, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

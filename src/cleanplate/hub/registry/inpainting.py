@@ -125,6 +125,8 @@ _LAMA = (
                 size_bytes=208_044_816,
                 url="https://huggingface.co/Carve/LaMa-ONNX/resolve/"
                 "c3c0c9e468934d62e79c329e35d82dd09ff8c444/lama_fp32.onnx",
+                inputs=(("float32", (1, 3, 512, 512)), ("float32", (1, 1, 512, 512))),
+                outputs=(("float32", (1, 3, 512, 512)),),
             ),
         ),
         page="https://huggingface.co/Carve/LaMa-ONNX",
@@ -183,6 +185,8 @@ _MIGAN = (
                 size_bytes=28_079_181,
                 url="https://huggingface.co/andraniksargsyan/migan/resolve/"
                 "406830d0fa60666da0071c342ad2fbc8f30c5c64/migan_pipeline_v2.onnx",
+                inputs=(("uint8", (1, 3, "H", "W")), ("uint8", (1, 1, "H", "W"))),
+                outputs=(("uint8", (1, 3, "H", "W")),),
             ),
         ),
         page="https://github.com/Picsart-AI-Research/MI-GAN",

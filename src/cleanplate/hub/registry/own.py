@@ -18,7 +18,14 @@ ENTRIES = (
         name="deeplabv3plus.own",
         kind="segmenter",
         family="semantic",
-        files=(ModelFile(role="segment", filename="deeplabv3plus.onnx"),),
+        files=(
+            ModelFile(
+                role="segment",
+                filename="deeplabv3plus.onnx",
+                inputs=(("float32", (1, 3, "H", "W")),),
+                outputs=(("float32", (1, 1 + len(VOC_LABELS), "H", "W")),),
+            ),
+        ),
         page=_PAGE,
         labels=VOC_LABELS,
         channels=tuple(range(1, len(VOC_LABELS) + 1)),  # channel 0: background
@@ -36,8 +43,18 @@ ENTRIES = (
         family="edgeconnect",
         preprocessing=Preprocessing(working_size_px=256, multiple_px=4, least_side_px=32),
         files=(
-            ModelFile(role="edges", filename="edgeconnect_own_edges.onnx"),
-            ModelFile(role="fill", filename="edgeconnect_own_fill.onnx"),
+            ModelFile(
+                role="edges",
+                filename="edgeconnect_own_edges.onnx",
+                inputs=(("float32", (1, 3, "H", "W")),),
+                outputs=(("float32", (1, 1, "H", "W")),),
+            ),
+            ModelFile(
+                role="fill",
+                filename="edgeconnect_own_fill.onnx",
+                inputs=(("float32", (1, (4, 5), "H", "W")),),
+                outputs=(("float32", (1, 3, "H", "W")),),
+            ),
         ),
         page=_PAGE,
         licence=_LICENCE,
