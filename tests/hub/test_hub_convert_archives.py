@@ -1,6 +1,7 @@
 """Archives are read for their tensors; what else they hold is never run."""
 
 import pickle
+import sys
 import zipfile
 
 import pytest
@@ -54,6 +55,30 @@ def test_tensors_that_share_a_storage(tmp_path):
     whole = torch.arange(10.0)
     torch.save({"whole": whole, "part": whole[3:5]}, tmp_path / "x.pth")
     assert load_tensors(tmp_path / "x.pth")["part"].tolist() == [3, 4]
+
+
+class Node:
+    """As the nodes of OmegaConf and other hyper-parameters: each knows its parent."""
+
+    def __init__(self, parent=None, **children) -> None:
+        self.parent, self.children = parent, children
+        for child in children.values():
+            child.parent = self
+
+
+def test_objects_that_refer_back_and_long_chains_end(tmp_path):
+    chain = None
+    for _ in range(3000):
+        chain = [chain]
+    shared = {"weight": torch.ones(2)}
+    tree = Node(training=Node(), data=Node(more=Node()))
+    content = {"hyper_parameters": tree, "chain": chain, "state_dict": shared, "again": [shared]}
+    content["self"] = content
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(20_000)  # to write it
+    torch.save(content, tmp_path / "x.ckpt")
+    sys.setrecursionlimit(limit)
+    assert list(load_tensors(tmp_path / "x.ckpt")) == ["state_dict.weight"]
 
 
 def write_zip(path, name, content):

@@ -27,7 +27,7 @@ def test_other_objects_are_still_refused(tmp_path):
 
     path = tmp_path / "checkpoint.pth"
     torch.save({"model": {"weight": torch.ones(2)}, "args": Path("here")}, path)
-    with pytest.raises(WeightsError, match="is not a checkpoint of tensors only"):
+    with pytest.raises(WeightsError, match=r"of tensors only \(.*pathlib[^\x1b]*\)"):
         load_state(path, inside="model")
 
 

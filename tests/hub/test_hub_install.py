@@ -126,8 +126,10 @@ def test_a_licence_that_forbids_commercial_use_has_to_be_accepted(make_model, re
 def test_a_model_without_an_address_cannot_be_pulled(make_model, registered, home):
     file = replace(make_model().files[0], url=None)
     checkpoints = (obtain.Checkpoint(filename="a.pth", url=None),)
-    registered(make_model(files=(file,), checkpoints=checkpoints, converter="x"))
-    match = r"abc\.test cannot be pulled: get a\.pth from https://example\.invalid/abc and run"
+    registered(
+        make_model(files=(file,), checkpoints=checkpoints, converter="x", licence=NON_COMMERCIAL)
+    )
+    match = r"abc\.test cannot be pulled: get a\.pth from https://example\.invalid/abc .*--accept"
     with pytest.raises(WeightsError, match=match):
         pull_model("abc.test")
 

@@ -169,7 +169,7 @@ def test_addresses_are_pinned_and_checksums_well_formed(model):
         if file.url is not None:
             check_address(file.url, stated)
         if isinstance(file, Checkpoint):
-            form = r"sha256:[0-9a-f]{64}|sha256-prefix:[0-9a-f]{8}|md5:[0-9a-f]{32}"
+            form = r"sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}"
         else:
             form = r"[0-9a-f]{64}"
         assert stated is None or re.fullmatch(form, stated)

@@ -188,7 +188,10 @@ def test_migan_blends_with_the_surroundings_and_not_with_the_object(recorded):
         ("lama.places", "run 'cleanplate models pull lama.places'"),
         ("migan.places2", "run 'cleanplate models pull migan.places2'"),
         ("big_lama.places", "run 'cleanplate models pull big_lama.places'"),
-        ("edgeconnect.celeba", r"from https://github.com/knazeri/edge-connect and run"),
+        (
+            "edgeconnect.celeba",
+            r"EdgeModel_gen.pth .* from https://drive.google.com/.* --accept-licence",
+        ),
     ],
 )
 def test_one_that_is_not_here_says_how_to_get_it(name, advice, tmp_path, monkeypatch):

@@ -69,7 +69,9 @@ def report_installed(model: "Model", manifest: "Manifest") -> None:
     size = sum(file.size_bytes for file in manifest.files.values())
     print_line(f"{model.name} is installed, {size:,} bytes")
     if manifest.origin == "unstated":
-        print_line("  its publisher states no checksum: the files were not verified")
+        print_line("  its publisher states no checksum; compare with one from another source:")
+        for file in manifest.made_from:
+            print_line(f"  {file.filename}: SHA-256 {file.sha256}")
     if manifest.largest_difference:
         parts = (f"{role} {value:.1e}" for role, value in manifest.largest_difference.items())
         print_line(f"  converted; largest difference from the original: {', '.join(parts)}")

@@ -58,11 +58,13 @@ def fetch_file(
     mirror = mirror or os.environ.get(MIRROR_VARIABLE) or None
     target = folder / file.filename
     if mirror is not None and not mirror.startswith(("http://", "https://")):
-        _copy(Path(mirror).expanduser() / file.filename, target)
+        source = str(Path(mirror).expanduser() / file.filename)
+        _copy(Path(source), target)
     else:
         url = file.url if mirror is None else f"{mirror.rstrip('/')}/{file.filename}"
         if url is None:
             raise WeightsError(f"{file.filename}: has no download address")
+        source = url
         if is_offline():
             raise WeightsError(
                 f"{file.filename} is not downloaded: {OFFLINE_VARIABLE} is set; unset it, or bring "
@@ -70,15 +72,20 @@ def fetch_file(
             )
         _download(url, target, progress or (lambda *_: None))
     try:
-        check_file(target, file)
+        check_file(target, file, shown=source)
     except WeightsError:
         target.unlink(missing_ok=True)
         raise
     return target
 
 
-def check_file(path: Path, file: Checkpoint | ModelFile) -> None:
+def check_file(path: Path, file: Checkpoint | ModelFile, *, shown: str | None = None) -> None:
     """Verify the size and checksum of a file, where registered.
+
+    Args:
+        path: of the file.
+        file: what it should be.
+        shown: the name of the file in messages; None: its path.
 
     Raises:
         ChecksumError: size or checksum differs; the message states both.
@@ -90,22 +97,21 @@ def check_file(path: Path, file: Checkpoint | ModelFile) -> None:
         size = path.stat().st_size
         if file.size_bytes is not None and size != file.size_bytes:
             raise ChecksumError(
-                f"{path}: {size:,} bytes, expected are {file.size_bytes:,}; it is truncated or "
-                "another file"
+                f"{shown or path}: {size:,} bytes, expected are {file.size_bytes:,}; it is "
+                "truncated or another file"
             )
         stated = checksum_of(file)
         if stated is None:
             return
         kind, _, expected = stated.partition(":")
-        found, _ = hash_files(path, algorithm="md5" if kind == "md5" else "sha256")
+        found, _ = hash_files(path, algorithm=kind)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror}); check the name") from None
-    if found[: len(expected)] != expected:
+    if found != expected:
         name = "MD5" if kind == "md5" else "SHA-256"
-        begins = " begins with" if kind == "sha256-prefix" else " is"
         raise ChecksumError(
-            f"{path}: {name} {found}, expected{begins} {expected}; it is another file or "
-            "was changed"
+            f"{shown or path}: {name} {found}, expected is {expected}; it is another file or was "
+            "changed"
         )
 
 

@@ -54,9 +54,9 @@ def pull_model(
         for file in model.files:
             verify_file(model, file.role)
         return read_manifest(model)
-    _check_licence(model, accepted=accept_licence)
     if not model.can_be_pulled:
         raise WeightsError(f"{name} cannot be pulled: {install_hint(model)}")
+    _check_licence(model, accepted=accept_licence)
     if model.checkpoints:
         check_can_convert(model)
     with _own_folder() as folder:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from cleanplate.errors import ChecksumError, PhotoError, WeightsError
-from cleanplate.hub.registry import Model
+from cleanplate.hub.registry import Checkpoint, Model
 
 HOME_VARIABLE = "CLEANPLATE_HOME"
 """Environment variable: the folder for downloaded and converted models."""
@@ -227,9 +227,7 @@ def remove_model(model: Model) -> bool:
         shutil.rmtree(folder)
     except OSError as error:
         raise WeightsError(
-            f"{folder}: cannot be deleted ({error.strerror}); check its "
-            "permissions; check its "
-            "permissions"
+            f"{folder}: cannot be deleted ({error.strerror}); check its permissions"
         ) from error
     return True
 
@@ -253,8 +251,13 @@ def install_hint(model: Model) -> str:
     """Return how to install a model, as the end of a sentence."""
     if model.can_be_pulled:
         return f"run 'cleanplate models pull {model.name}'"
-    files = " ".join(file.filename for file in model.checkpoints or model.files)
-    return f"get {files} from {model.page} and run 'cleanplate models import {model.name} {files}'"
+    files = " ".join(
+        file.published_name if isinstance(file, Checkpoint) else file.filename
+        for file in model.checkpoints or model.files
+    )
+    accept = " --accept-licence" if model.licence.commercial == "no" else ""
+    command = f"cleanplate models import {model.name} {files}{accept}"
+    return f"get {files} from {model.page} and run '{command}'"
 
 
 def _again(model: Model) -> str:

@@ -112,7 +112,8 @@ def pull_command(
         pull_model(name)
         print_line(f"{name} is already installed and verified")
         return
-    show_licence(model)
+    if model.can_be_pulled:
+        show_licence(model)
     pull_and_report(model, accept_licence=accept_licence, mirror=source)
 
 
@@ -263,7 +264,6 @@ def _checksum(file: "Checkpoint | ModelFile") -> str:
     algorithm, _, digest = (checksum_of(file) or "").partition(":")
     return {
         "sha256": f"SHA-256 {digest}",
-        "sha256-prefix": f"SHA-256 begins with {digest}",
         "md5": f"MD5 {digest}",
     }.get(algorithm, "no checksum published")
 

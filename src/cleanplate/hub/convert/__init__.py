@@ -52,13 +52,19 @@ class Converter(Protocol):
 def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversion:
     """Make a model's ONNX files; see `Converter`.
 
+    The inputs on which they are compared with the original are random, and the same every time.
+
     Raises:
         MissingExtraError: PyTorch or another package of the extra `convert` is not installed.
     """
     check_can_convert(model)
     module = importlib.import_module(f"{__name__}.{model.converter}")
     converter: Converter = module.convert
-    return converter(model, checkpoints, folder)
+    import torch
+
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        return converter(model, checkpoints, folder)
 
 
 def check_can_convert(model: Model) -> None:

@@ -9,7 +9,6 @@ import collections
 import io
 import pickle
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +34,15 @@ _DTYPES = {
 def load_tensors(path: Path) -> State:
     """Return all tensors of a checkpoint under the names they have in it, joined by dots.
 
-    Dictionaries, lists and the attributes of modules are followed: "model.generator.model.1.weight"
-    in a TorchScript file, "state_dict.generator.model.1.weight" in a file of training. Files that
-    are no zip archives are read as `load_checkpoint` does.
+    Dictionaries, lists and the attributes of objects are followed, each once:
+    "model.generator.model.1.weight" in a TorchScript file, "state_dict.generator.model.1.weight" in
+    a file of training. Files that are no zip archives are read as `load_checkpoint` does.
 
     Raises:
         WeightsError: it is no checkpoint, or is damaged.
     """
     content = _read_archive(path) if zipfile.is_zipfile(path) else load_checkpoint(path)
-    return dict(_named(content, ""))
+    return _named(content)
 
 
 def _read_archive(path: Path) -> object:
@@ -132,17 +131,23 @@ _HARMLESS: dict[tuple[str, str], Any] = {
 }
 
 
-def _named(content: object, name: str) -> Iterator[tuple[str, torch.Tensor]]:
-    if isinstance(content, torch.Tensor):
-        yield name, content
-        return
-    if isinstance(content, _InertObject):
-        content = content.state
-    if isinstance(content, dict):
-        inner = content.items()
-    elif isinstance(content, list | tuple):
-        inner = dict(enumerate(content)).items()
-    else:
-        return
-    for key, value in inner:
-        yield from _named(value, f"{name}.{key}" if name else str(key))
+def _named(content: object) -> State:
+    """Return name -> tensor; what is found on several ways has the name of the shortest."""
+    found: dict[str, torch.Tensor] = {}
+    seen: dict[int, object] = {}  # by identity; keeps what it has seen alive
+    ahead = collections.deque([("", content)])
+    while ahead:
+        name, value = ahead.popleft()
+        if isinstance(value, torch.Tensor):
+            found[name] = value
+            continue
+        if id(value) in seen:
+            continue
+        seen[id(value)] = value
+        inner = value.state if isinstance(value, _InertObject) else value
+        if isinstance(inner, list | tuple):
+            inner = dict(enumerate(inner))
+        if isinstance(inner, dict):
+            prefix = f"{name}." if name else ""
+            ahead.extend((f"{prefix}{key}", part) for key, part in inner.items())
+    return found

@@ -1,6 +1,7 @@
 """Reading checkpoints without executing code they may contain."""
 
 import pickle
+import re
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,7 +37,8 @@ def load_checkpoint(path: Path) -> Any:
     except FileNotFoundError:
         raise WeightsError(f"{path}: no such file; check the name") from None
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
+        found = re.search(r"WeightsUnpickler error:\s*(.+?)(?:\. |\n|$)", str(error))
+        reason = found[1] if found else "it cannot be unpickled"
         raise WeightsError(
             f"{path}: is not a checkpoint of tensors only ({reason}); code in it is never run"
         ) from None

@@ -12,6 +12,7 @@ from cleanplate.hub.convert.export import export_network
 from cleanplate.hub.registry import IMAGENET_MEAN, IMAGENET_STD, Model
 
 _CLASSES = 21  # the background and VOC's 20
+_TRIALS_HW = ((97, 65), (33, 131), (520, 693))  # the last one is the size that is used
 
 
 class _Normalised(torch.nn.Module):
@@ -48,16 +49,12 @@ def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversi
     fill_network(network, state, checkpoint)
     (file,) = model.files
     path = folder / file.filename
-    random = torch.Generator().manual_seed(0)
     difference = export_network(
         _Normalised(network),
         path,
-        inputs={"rgb": torch.rand(2, 3, 64, 96, generator=random)},
+        inputs={"rgb": torch.rand(2, 3, 64, 96)},
         outputs=["logits"],
         dynamic={"rgb": (0, 2, 3)},
-        trials=[
-            {"rgb": torch.rand(1, 3, height, width, generator=random)}
-            for height, width in ((97, 65), (33, 131))
-        ],
+        trials=[{"rgb": torch.rand(1, 3, *size_hw)} for size_hw in _TRIALS_HW],
     )
     return Conversion(files={file.role: path}, largest_difference={file.role: difference})

@@ -52,9 +52,15 @@ class Checkpoint:
     filename: str  # unique in the registry; the publisher's own name may not be
     url: str | None  # None: its publisher offers no address that a program may fetch
     size_bytes: int | None = None
-    # What its publisher states: "sha256:<64 hex>", "sha256-prefix:<8 hex>" or "md5:<32 hex>".
+    # What its publisher states: "sha256:<64 hex>" or "md5:<32 hex>".
     # None only where nothing is stated: then the file can be imported, not pulled.
     checksum: str | None = None
+    published_as: str | None = None  # the publisher's name, where that is another
+
+    @property
+    def published_name(self) -> str:
+        """The name under which its publisher offers it."""
+        return self.published_as or self.filename
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

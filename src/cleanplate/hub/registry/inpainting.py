@@ -20,7 +20,9 @@ _EDGECONNECT_LICENCE = Licence(
 )
 
 
-def _edgeconnect(data: str, title: str, training_photos: str, choose: str) -> Model:
+def _edgeconnect(
+    data: str, title: str, drive_folder: str, training_photos: str, choose: str
+) -> Model:
     return Model(
         name=f"edgeconnect.{data}",
         kind="inpainter",
@@ -32,14 +34,15 @@ def _edgeconnect(data: str, title: str, training_photos: str, choose: str) -> Mo
         ),
         # The authors offer them in a folder for browsers and state no checksum.
         checkpoints=tuple(
-            Checkpoint(filename=f"edgeconnect_{data}_{published}", url=None)
+            Checkpoint(filename=f"edgeconnect_{data}_{published}", url=None, published_as=published)
             for published in ("EdgeModel_gen.pth", "InpaintingModel_gen.pth")
         ),
         converter="edgeconnect",
-        page="https://github.com/knazeri/edge-connect",
+        # Linked in the README of https://github.com/knazeri/edge-connect.
+        page=f"https://drive.google.com/drive/folders/{drive_folder}",
         licence=_EDGECONNECT_LICENCE,
-        source="EdgeConnect, Nazeri et al. 2019, arXiv:1901.00212; weights of its authors, "
-        "EdgeModel_gen.pth and InpaintingModel_gen.pth",
+        source="EdgeConnect, Nazeri et al. 2019, arXiv:1901.00212; weights of its authors "
+        "(github.com/knazeri/edge-connect), EdgeModel_gen.pth and InpaintingModel_gen.pth",
         recipe=f"trained by the authors on {title}, 256 px, regular and irregular holes",
         training_photos=training_photos,
         contract="edges: grey, Canny and mask (N, 3, H, W) float32 in [0, 1], H and W multiples of "
@@ -54,6 +57,7 @@ _EDGECONNECT = (
     _edgeconnect(
         "places2",
         "Places2",
+        "158ch9Psjop0mQEdeIp9DKjrYIGTDsZKN",
         _PLACES2,
         "to compare with the paper; works at 256 px, and later networks such as LaMa fill wide "
         "holes better",
@@ -61,12 +65,14 @@ _EDGECONNECT = (
     _edgeconnect(
         "celeba",
         "CelebA",
+        "13JgMA5sKMYgRwHBp4f7PBc5orNJ_Cv-p",
         "CelebA (Liu et al. 2015), cropped portraits from the web for non-commercial research only",
         "portraits cropped like CelebA's, the face in the middle; trained on nothing else",
     ),
     _edgeconnect(
         "psv",
         "Paris StreetView",
+        "1hMGVz6Ck3erpP3BRNzG90HNCJl85kveN",
         "Paris StreetView (Doersch et al. 2012), Google Street View pictures given out by its "
         "authors on request",
         "facades like those of Paris; trained on nothing else",
