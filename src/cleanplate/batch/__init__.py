@@ -9,6 +9,7 @@ from cleanplate.batch.execution import (
     is_portable,
     parse_size,
     pass_bytes,
+    photo_pixels,
     run_bytes,
     run_plan,
 )
@@ -123,6 +124,7 @@ __all__ = [
     "open_examples",
     "parse_size",
     "pass_bytes",
+    "photo_pixels",
     "plan_of_masks",
     "plan_photos",
     "plan_redo",

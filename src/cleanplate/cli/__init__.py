@@ -25,6 +25,7 @@ from cleanplate.cli.commands import (
     ray_command,
     redo_command,
     run_command,
+    serve_command,
     video_command,
 )
 from cleanplate.cli.console import (
@@ -58,6 +59,7 @@ app.command("fill")(fill_command)
 app.command("redo")(redo_command)
 app.command("video")(video_command)
 app.command("ray")(ray_command)
+app.command("serve")(serve_command)
 app.command("integrate")(integrate_command)
 app.command("labels")(labels_command)
 app.command("evaluate")(evaluate_command)

@@ -33,7 +33,9 @@ class MaskReading:
     invert: bool = False  # the rest of it
 
 
-def read_mask(path: Path, size_hw: tuple[int, int], reading: MaskReading | None = None) -> Mask:
+def read_mask(
+    source: Path | bytes, size_hw: tuple[int, int], reading: MaskReading | None = None
+) -> Mask:
     """Return the mask in an image of any supported format and mode; Exif's orientation is applied.
 
     An image of two values or colours is a mask whatever they are: the lighter one is removed. So is
@@ -41,7 +43,7 @@ def read_mask(path: Path, size_hw: tuple[int, int], reading: MaskReading | None 
     refused, because nothing says which part is meant: images with transparency, labels, photos.
 
     Args:
-        path: the image.
+        source: the image's path or content.
         size_hw: height and width of the upright photo that it belongs to.
         reading: how to read other images.
 
@@ -53,11 +55,11 @@ def read_mask(path: Path, size_hw: tuple[int, int], reading: MaskReading | None 
             the option that helps.
     """
     reading = reading or MaskReading()
-    photo = read_photo(path)
+    photo = read_photo(source)
     if photo.size_hw != size_hw:
         (height, width), (photo_height, photo_width) = photo.size_hw, size_hw
         raise PhotoError(
-            path,
+            photo.path,
             f"the mask is {width} x {height} px but its photo is {photo_width} x {photo_height} px",
             "make it from the photo at its full size",
         )

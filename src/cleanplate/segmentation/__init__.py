@@ -19,11 +19,13 @@ from cleanplate.segmentation.interactive import (
     InteractiveSegmenter,
     create_prompter,
     installed_prompter,
+    instance_of,
     prompter_names,
 )
 from cleanplate.segmentation.picking import outline_objects, pick_instances
 from cleanplate.segmentation.refinement import refine_outline
 from cleanplate.segmentation.selection import (
+    PERSON,
     SCORE_BELOW,
     Selection,
     detect_remaining,
@@ -36,6 +38,7 @@ __all__ = [
     "DEFAULT_EFFECTS_MODEL",
     "DEFAULT_PROMPTER",
     "DEFAULT_SEGMENTER",
+    "PERSON",
     "SCORE_BELOW",
     "EffectsDetector",
     "ExampleSegmenter",
@@ -48,6 +51,7 @@ __all__ = [
     "effects_mask",
     "find_effects",
     "installed_prompter",
+    "instance_of",
     "objects_in",
     "outline_objects",
     "pick_instances",

@@ -1,5 +1,12 @@
 """Processing photos: one, or many in worker processes."""
 
-from cleanplate.batch.execution.engine import Engine, Resources, is_portable, parse_size, run_plan
+from cleanplate.batch.execution.engine import (
+    Engine,
+    Resources,
+    is_portable,
+    parse_size,
+    photo_pixels,
+    run_plan,
+)
 from cleanplate.batch.execution.in_memory import pass_bytes, run_bytes
 from cleanplate.batch.execution.worker import Task, Worker, WorkerConfig

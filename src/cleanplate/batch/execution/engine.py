@@ -370,6 +370,16 @@ def photo_bytes(path: Path) -> int:
     return BYTES_PER_PIXEL * pixels
 
 
+def photo_pixels(max_memory: int | None) -> int:
+    """Return how many pixels a photo may have to be processed in so much memory.
+
+    Args:
+        max_memory: bytes; None takes three quarters of what is free.
+    """
+    limit = default_max_memory() if max_memory is None else max_memory
+    return max(1, (limit - WORKER_BYTES) // BYTES_PER_PIXEL)
+
+
 def worker_count(*, photos: int, cores: int, max_memory: int) -> int:
     """Return how many workers to start on this machine: 1 for a few photos."""
     by_memory = max_memory // (WORKER_BYTES + _USUAL_PIXELS * BYTES_PER_PIXEL)

@@ -12,6 +12,7 @@ from cleanplate.cli.commands.plugins import plugins_app
 from cleanplate.cli.commands.ray import ray_command
 from cleanplate.cli.commands.redo import redo_command
 from cleanplate.cli.commands.run import run_command
+from cleanplate.cli.commands.serve import serve_command
 from cleanplate.cli.commands.video import video_command
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "ray_command",
     "redo_command",
     "run_command",
+    "serve_command",
     "video_command",
 ]

@@ -1,0 +1,74 @@
+"""`cleanplate serve`: the page in the browser, and the HTTP API."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cleanplate.cli.console import print_line
+from cleanplate.cli.execution import check_models, load_remover
+from cleanplate.cli.options import ModelOptions, expand_options, flag, option
+from cleanplate.errors import InputError, MissingExtraError
+
+
+@expand_options()
+def serve_command(
+    *,
+    host: Annotated[
+        str,
+        option(
+            metavar="ADDRESS",
+            help="Address to listen on. Any but 127.0.0.1 lets other computers in, with the token.",
+            show_default=True,
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, option(metavar="N", min=0, max=65535, help="0: a free one.", show_default=True)
+    ] = 8765,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page.", metavar="")
+    ] = True,
+    root: Annotated[
+        Path | None,
+        option(metavar="DIR", help="Folders in this one can be processed from the page."),
+    ] = None,
+    max_upload: Annotated[
+        str,
+        option(metavar="SIZE", help="Largest request, such as 500M.", show_default=True),
+    ] = "256M",
+    idle_exit: Annotated[
+        float | None,
+        option(metavar="MINUTES", min=0, help="End after so long without a request."),
+    ] = None,
+    verbose_requests: Annotated[bool, flag("--log", help="Print every request.")] = False,
+    models: ModelOptions,
+) -> None:
+    """Serve a page to remove objects in the browser, and an HTTP API, from this computer.
+
+    The printed address works once. Programs find port and token in the file server.json in
+    cleanplate's folder, which only its user can read.
+    """
+    try:
+        from cleanplate import server
+    except ImportError as error:
+        raise MissingExtraError(
+            f"serve needs {error.name or error}; run: pip install 'cleanplate[serve]'"
+        ) from error
+    from cleanplate.batch import parse_size
+
+    if root is not None and not root.is_dir():
+        raise InputError(f"{root}: no such folder; --root takes a folder of photos")
+    remover = load_remover(check_models(models), None)
+    server.serve(
+        remover,
+        server.ServerConfig(
+            host=host,
+            root=None if root is None else root.resolve(),
+            max_body=parse_size(max_upload),
+        ),
+        port=port,
+        browser=browser,
+        announce=lambda address: print_line(f"cleanplate is at {address} (Ctrl-C ends it)"),
+        idle_exit_s=None if idle_exit is None else 60 * idle_exit,
+        log=verbose_requests,
+    )

@@ -1,0 +1,7 @@
+"""The HTTP API and the page: `cleanplate serve`. It needs the extra `serve`."""
+
+from cleanplate.server.app import create_app
+from cleanplate.server.serving import serve, server_file
+from cleanplate.server.state import App, ServerConfig
+
+__all__ = ["App", "ServerConfig", "create_app", "serve", "server_file"]

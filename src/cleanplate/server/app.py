@@ -1,0 +1,69 @@
+"""The application: its parts and its addresses."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.resources import files
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from cleanplate import __version__
+from cleanplate.remover import Remover
+from cleanplate.server.answers import add_error_answers
+from cleanplate.server.routes import add_routes
+from cleanplate.server.security import Guard
+from cleanplate.server.sessions import SessionStore
+from cleanplate.server.state import App, ServerConfig
+
+LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
+
+
+def create_app(remover: Remover, config: ServerConfig | None = None) -> FastAPI:
+    """Return the ASGI application; its `state.app` is an `App`.
+
+    Args:
+        remover: finds and fills; its models are loaded at their first use.
+        config: how the server runs.
+    """
+    config = config or ServerConfig()
+    shared = App(remover, config)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        cleaning = asyncio.create_task(_clean(shared.sessions))
+        try:
+            yield
+        finally:
+            cleaning.cancel()
+            shared.close()
+
+    guard = Middleware(
+        Guard,
+        access=shared.access,
+        hosts=LOCAL_HOSTS | {config.host.lower()} | config.hosts,
+        max_body=config.max_body,
+    )
+    app = FastAPI(
+        title="cleanplate",
+        version=__version__,
+        description="Removes named objects from photos.",
+        lifespan=lifespan,
+        middleware=[guard],
+        docs_url=None,  # these load scripts from another site
+        redoc_url=None,
+    )
+    app.state.app = shared
+    add_error_answers(app)
+    add_routes(app)
+    page: ASGIApp = StaticFiles(directory=str(files("cleanplate.server") / "page"), html=True)
+    app.mount("/", page)
+    return app
+
+
+async def _clean(sessions: SessionStore) -> None:
+    while True:
+        await asyncio.sleep(60)
+        sessions.remove_idle()

@@ -1,0 +1,456 @@
+"""The addresses of the API: one photo at once, sessions, and what the server offers."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import PurePath
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import cv2
+import numpy as np
+from fastapi import APIRouter, Depends, FastAPI, File, Form, Request, UploadFile
+from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from cleanplate import __version__
+from cleanplate.errors import InputError
+from cleanplate.hub import is_available, list_models
+from cleanplate.io import encode_photo, read_mask, read_photo
+from cleanplate.labels import aliases_of
+from cleanplate.options import RemovalOptions
+from cleanplate.server.answers import problem
+from cleanplate.server.edits import Edits
+from cleanplate.server.sessions import (
+    Fill,
+    Session,
+    describe_instance,
+    preview_size,
+    stoppable,
+)
+from cleanplate.server.state import App
+from cleanplate.server.work import Ticket
+from cleanplate.types import Removal, RGBImage
+
+_KEEP_ALIVE_S = 15.0  # of event streams
+_TYPES = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "TIFF": "image/tiff",
+    "WebP": "image/webp",
+    "GIF": "image/gif",
+    "BMP": "image/bmp",
+    "HEIC": "image/heic",
+    "AVIF": "image/avif",
+    "RAW": "image/tiff",
+}
+
+
+def app_of(request: Request) -> App:
+    """Return what the routes share."""
+    app: App = request.app.state.app
+    return app
+
+
+def session_of(request: Request, id: str) -> Session:
+    """Return the session that an address names.
+
+    Raises:
+        MissingSessionError: there is none.
+    """
+    return app_of(request).sessions.get(id)
+
+
+Shared = Annotated[App, Depends(app_of)]
+Opened = Annotated[Session, Depends(session_of)]
+Labels = Annotated[list[str], Form(description="Class names; commas separate several.")]
+OptionsText = Annotated[str, Form(description="RemovalOptions as JSON.")]
+
+server = APIRouter(tags=["server"])
+photos = APIRouter(tags=["one photo"])
+sessions = APIRouter(prefix="/v1/sessions", tags=["sessions"])
+
+
+def add_routes(app: FastAPI) -> None:
+    """Add all addresses."""
+    for router in (server, photos, sessions):
+        app.include_router(router)
+
+
+# --- the server
+
+
+@server.get("/healthz")
+async def read_health() -> dict[str, str]:
+    """Tell that the server answers; needs no token."""
+    return {"status": "ok", "version": __version__}
+
+
+@server.get("/v1/info")
+async def read_info(app: Shared) -> dict[str, Any]:
+    """Tell which models run, and what is allowed."""
+    return await asyncio.to_thread(_info, app)
+
+
+def _info(app: App) -> dict[str, Any]:
+    remover = app.remover
+    prompter = remover.prompter
+    return {
+        "version": __version__,
+        "segmenter": remover.segmenter.name,
+        "inpainter": remover.inpainter.name,
+        "prompter": None if prompter is None else prompter.name,
+        "device": remover.config[2],
+        "root": app.config.root is not None,
+        "jobs": app.config.root is not None,
+        "limits": {"body_bytes": app.config.max_body, "pixels": app.max_pixels},
+    }
+
+
+@server.get("/v1/labels")
+async def read_labels(app: Shared) -> dict[str, Any]:
+    """List what can be found, with everyday words for it."""
+    labels = await asyncio.to_thread(lambda: app.remover.segmenter.labels)
+    return {"labels": [{"name": name, "words": list(aliases_of(name, labels))} for name in labels]}
+
+
+@server.get("/v1/models")
+async def read_models() -> dict[str, Any]:
+    """List the models that are known, and whether each is installed."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for model in list_models():
+        groups.setdefault(f"{model.kind}s", []).append(
+            {
+                "name": model.name,
+                "installed": is_available(model),
+                "licence": model.licence.spdx,
+                "commercial": model.licence.commercial,
+                "advice": model.advice,
+            }
+        )
+    return groups
+
+
+# --- one photo
+
+
+@photos.post("/v1/remove")
+async def remove(
+    request: Request,
+    app: Shared,
+    *,
+    image: Annotated[UploadFile, File()],
+    labels: Labels = [],  # noqa: B006  # FastAPI copies it
+    options: OptionsText = "{}",
+    mask: Annotated[UploadFile | None, File(description="Instead of labels.")] = None,
+    format: str = "file",
+) -> Response:
+    """Remove objects from a photo; the answer is the photo's file, or JSON with ?format=json."""
+    content = await image.read()
+    wanted = _options(labels, options)
+    drawn = None if mask is None else await mask.read()
+
+    def work(ticket: Ticket) -> Response:
+        photo = replace(read_photo(content, max_pixels=app.max_pixels), path=_name_of(image))
+        ticket.check()
+        own = None if drawn is None else read_mask(drawn, photo.size_hw)
+        remover = stoppable(app.remover, ticket)
+        removal = remover(photo, options=wanted, mask=own)
+        ticket.check()
+        if format == "json":
+            return JSONResponse(_describe(removal))
+        result = encode_photo(photo, removal.image, removal.mask) if removal.changed else content
+        return _file(result, _name_of(image), photo.format)
+
+    return await app.work(work, request)
+
+
+@photos.post("/v1/fill")
+async def fill(
+    request: Request,
+    app: Shared,
+    image: Annotated[UploadFile, File()],
+    mask: Annotated[UploadFile, File()],
+) -> Response:
+    """Fill exactly the white pixels of a mask."""
+    content, drawn = await image.read(), await mask.read()
+
+    def work(ticket: Ticket) -> Response:
+        photo = replace(read_photo(content, max_pixels=app.max_pixels), path=_name_of(image))
+        own = read_mask(drawn, photo.size_hw)
+        removal: Removal[RGBImage] = stoppable(app.remover, ticket).fill(photo, own)
+        ticket.check()
+        result = encode_photo(photo, removal.image, removal.mask) if own.any() else content
+        return _file(result, _name_of(image), photo.format)
+
+    return await app.work(work, request)
+
+
+@photos.post("/v1/find")
+async def find(
+    request: Request,
+    app: Shared,
+    image: Annotated[UploadFile, File()],
+    labels: Labels = [],  # noqa: B006
+    options: OptionsText = "{}",
+) -> dict[str, Any]:
+    """Find objects, with their outlines, shadows and reflections; change nothing."""
+    content = await image.read()
+    wanted = _options(labels or ["all"], options)
+
+    def work(ticket: Ticket) -> dict[str, Any]:
+        photo = replace(read_photo(content, max_pixels=app.max_pixels), path=_name_of(image))
+        ticket.check()
+        plan = app.remover.plan(photo, options=wanted)
+        casts = {cast.id: cast for cast in plan.casts}
+        chosen = {it.id for it in plan.instances}
+        found = sorted((*plan.instances, *plan.kept), key=lambda it: it.id)
+        return {
+            "width": photo.size_hw[1],
+            "height": photo.size_hw[0],
+            "objects": [
+                describe_instance(
+                    it, selected=it.id in chosen, cast=casts.get(it.id), size_hw=photo.size_hw
+                )
+                for it in found
+            ],
+        }
+
+    return await app.work(work, request)
+
+
+# --- sessions
+
+
+class FindRequest(BaseModel):
+    """What to look for; without labels, everything, and people in the background are suggested."""
+
+    model_config = ConfigDict(extra="forbid")
+    labels: list[str] = []
+    options: dict[str, Any] = {}
+
+
+class OutlineRequest(BaseModel):
+    """Points (x, y, 1 on the object or 0 beside it) and a box (x, y, width, height), in px."""
+
+    model_config = ConfigDict(extra="forbid")
+    points: list[tuple[float, float, int]] = Field(default=[], max_length=100)
+    box: tuple[float, float, float, float] | None = None
+
+
+class MaskRequest(BaseModel):
+    """The edits whose mask is wanted."""
+
+    model_config = ConfigDict(extra="forbid")
+    edits: Edits = Edits()
+
+
+class FillRequest(BaseModel):
+    """What to fill, and how."""
+
+    model_config = ConfigDict(extra="forbid")
+    edits: Edits = Edits()
+    inpainter: str | None = None
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    verify: bool | None = None
+
+
+@sessions.post("", status_code=201)
+async def open_session(
+    request: Request, app: Shared, image: Annotated[UploadFile, File()]
+) -> dict[str, Any]:
+    """Upload a photo once, to edit it."""
+    content, name = await image.read(), _name_of(image)
+    session = await asyncio.to_thread(app.sessions.create, name, content)
+    return session.describe()
+
+
+@sessions.get("/{id}")
+async def read_session(session: Opened) -> dict[str, Any]:
+    """Return a session."""
+    return await asyncio.to_thread(session.describe)
+
+
+@sessions.delete("/{id}", status_code=204)
+async def delete_session(app: Shared, session: Opened) -> None:
+    """Delete a session and its files."""
+    app.sessions.delete(session.id)
+
+
+@sessions.post("/{id}/find")
+async def find_in_session(
+    request: Request, app: Shared, session: Opened, wanted: FindRequest
+) -> dict[str, Any]:
+    """Find objects."""
+    options = RemovalOptions.from_json(wanted.options)
+    labels = tuple(wanted.labels)
+
+    def waiting(before: int) -> None:
+        session.tell("queued", "Waiting for other photos", position=before)
+
+    await app.work(lambda ticket: session.find(labels, options, ticket), request, on_wait=waiting)
+    return {"objects": await asyncio.to_thread(session.objects)}
+
+
+@sessions.post("/{id}/outline", status_code=201)
+async def outline(
+    request: Request, app: Shared, session: Opened, wanted: OutlineRequest
+) -> Response:
+    """Outline the object at some points with a promptable model, and add it to the objects."""
+    if not wanted.points and wanted.box is None:
+        raise InputError("give a point or a box")
+    points = [(x, y, bool(inside)) for x, y, inside in wanted.points]
+    try:
+        added = await app.work(lambda ticket: session.outline(points, wanted.box, ticket), request)
+    except InputError as error:
+        return problem(409, str(error))
+    return JSONResponse(added, 201)
+
+
+@sessions.post("/{id}/mask")
+async def draw_mask(
+    request: Request, app: Shared, session: Opened, wanted: MaskRequest
+) -> Response:
+    """Return a PNG of the preview's size, white where the edits would fill."""
+
+    def work(ticket: Ticket) -> bytes:
+        mask = session.edited(session.open(), wanted.edits).mask
+        size_wh = preview_size(mask.shape)
+        small = cv2.resize(mask.astype(np.uint8) * 255, size_wh, interpolation=cv2.INTER_AREA)
+        return cv2.imencode(".png", np.where(small > 0, np.uint8(255), np.uint8(0)))[1].tobytes()
+
+    return Response(await app.work(work, request), media_type="image/png")
+
+
+@sessions.post("/{id}/fill")
+async def fill_session(
+    request: Request, app: Shared, session: Opened, wanted: FillRequest
+) -> dict[str, Any]:
+    """Fill what the edits ask for; closing the request cancels it."""
+    if session.ticket is not None:
+        raise InputError("this photo is being filled already; wait, or cancel it")
+    session.ticket = ticket = Ticket()
+
+    def work(ticket: Ticket) -> Fill:
+        return session.fill(wanted.edits, wanted.inpainter, wanted.seed, wanted.verify, ticket)
+
+    def waiting(before: int) -> None:
+        session.tell("queued", "Waiting for other photos", position=before)
+
+    try:
+        done = await app.work(work, request, ticket=ticket, on_wait=waiting)
+    finally:
+        session.ticket = None
+    return done.describe()
+
+
+@sessions.delete("/{id}/fill", status_code=204)
+async def cancel_fill(session: Opened) -> None:
+    """Cancel the fill in work, if there is one."""
+    if session.ticket is not None:
+        session.ticket.cancel()
+
+
+@sessions.get("/{id}/events")
+async def read_events(request: Request, session: Opened) -> StreamingResponse:
+    """Stream progress as server-sent events named "progress"."""
+
+    async def stream() -> AsyncIterator[str]:
+        with session.listen() as messages:
+            yield ": open\n\n"
+            while not await request.is_disconnected():
+                try:
+                    text = await asyncio.wait_for(messages.get(), _KEEP_ALIVE_S)
+                except TimeoutError:
+                    yield ": still here\n\n"
+                    continue
+                yield f"event: progress\ndata: {text}\n\n"
+
+    return StreamingResponse(stream(), media_type="text/event-stream")
+
+
+@sessions.get("/{id}/tiles/{n}/{level}/{column}/{row}")
+async def read_tile(
+    request: Request, session: Opened, *, n: int, level: int, column: int, row: int
+) -> Response:
+    """Return a JPEG of at most 512 x 512 px of the photo (n = 0) or of a fill."""
+    tag = f'"{session.id}-{n}-{level}-{column}-{row}"'
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304)
+    tile = await asyncio.to_thread(session.tile, n, level, column, row)
+    return _picture(tile, tag)
+
+
+@sessions.get("/{id}/preview/{n}")
+async def read_preview(request: Request, session: Opened, n: int) -> Response:
+    """Return a JPEG of the whole photo (n = 0) or fill, at most 2,048 px long."""
+    tag = f'"{session.id}-{n}"'
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304)
+    return _picture(await asyncio.to_thread(session.preview, n), tag)
+
+
+@sessions.get("/{id}/result/{n}")
+async def read_result(session: Opened, n: int, kind: str = "photo") -> FileResponse:
+    """Return the file of a fill, in the photo's format; with ?kind=mask, what was filled."""
+    if kind not in ("photo", "mask"):
+        raise InputError(f"kind must be photo or mask, got {kind!r}")
+    path, name = session.result(n, kind)
+    known = json.loads((session.folder / "about.json").read_text("utf-8"))
+    type_ = "image/png" if kind == "mask" else _TYPES[known["format"]]
+    return FileResponse(path, media_type=type_, headers=_attachment(name))
+
+
+# --- helpers
+
+
+def _options(labels: list[str], text: str) -> RemovalOptions:
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"options are not valid JSON: {error}") from error
+    options = RemovalOptions.from_json(values)
+    names = tuple(name.strip() for part in labels for name in part.split(",") if name.strip())
+    return replace(options, classes=names) if names else options
+
+
+def _name_of(upload: UploadFile) -> str:
+    """Return the name of an uploaded file, without folders and control characters."""
+    name = PurePath((upload.filename or "").replace("\\", "/")).name
+    return "".join(letter for letter in name if letter.isprintable()) or "photo"
+
+
+def _describe(removal: Removal[RGBImage]) -> dict[str, Any]:
+    size_hw = removal.mask.shape
+    return {
+        "changed": removal.changed,
+        "objects": [
+            describe_instance(it, selected=True, size_hw=size_hw) for it in removal.instances
+        ],
+        "kept": [describe_instance(it, selected=False, size_hw=size_hw) for it in removal.kept],
+        "remaining": [
+            describe_instance(it, selected=False, size_hw=size_hw) for it in removal.remaining
+        ],
+        "notes": list(removal.notes),
+        "timings_s": dict(removal.timings_s),
+    }
+
+
+def _file(content: bytes, name: str, format: str) -> Response:
+    path = PurePath(name)
+    suffix = ".tif" if format == "RAW" else path.suffix
+    headers = _attachment(f"{path.stem}-clean{suffix}")
+    return Response(content, media_type=_TYPES[format], headers=headers)
+
+
+def _attachment(name: str) -> dict[str, str]:
+    """Return the header that names a download (RFC 6266, RFC 8187)."""
+    plain = "".join(it if it.isascii() and it not in '"\\' else "_" for it in name)
+    encoded = quote(name, safe="")
+    return {"Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}"}
+
+
+def _picture(content: bytes, tag: str) -> Response:
+    headers = {"ETag": tag, "Cache-Control": "private, max-age=3600"}
+    return Response(content, media_type="image/jpeg", headers=headers)

@@ -1,0 +1,197 @@
+"""Who may talk to the server: allowed hosts and origins, a token, and a limit on bodies.
+
+A page of another site can make a browser send requests to this computer. It cannot set `Host` to a
+name that is allowed (DNS rebinding), has an `Origin` of its own, and does not have the cookie,
+which browsers do not send along from other sites.
+"""
+
+import asyncio
+import hmac
+import json
+import secrets
+import time
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+COOKIE = "cleanplate"
+"""Name of the cookie, before a hyphen and the port."""
+
+_OPEN_PATHS = ("/healthz",)
+_UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
+_IDLE_S = 30.0  # a body that brings nothing for so long is given up
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
+        "form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class Access:
+    """The server's secrets: one for programs, one for the browser's cookie, and one-time ones."""
+
+    def __init__(self) -> None:
+        self.token = secrets.token_urlsafe(32)
+        self._cookie = secrets.token_urlsafe(32)
+        self._tickets: set[str] = set()
+        self.last_request = time.monotonic()
+
+    def new_ticket(self) -> str:
+        """Return a secret for the address that a browser opens; it can be used once."""
+        ticket = secrets.token_urlsafe(24)
+        self._tickets.add(ticket)
+        return ticket
+
+    def redeem(self, ticket: str, port: int) -> str | None:
+        """Return the `Set-Cookie` for a ticket; None if it is unknown or was used."""
+        if ticket not in self._tickets:
+            return None
+        self._tickets.remove(ticket)
+        # Ports share their cookies: each server's has a name of its own.
+        return f"{COOKIE}-{port}={self._cookie}; Path=/; HttpOnly; SameSite=Strict"
+
+    def allows(self, headers: Headers, port: int) -> bool:
+        """Return whether a request has the token or the cookie."""
+        kind, _, token = headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer" and hmac.compare_digest(token.encode(), self.token.encode()):
+            return True
+        try:
+            found = SimpleCookie(headers.get("cookie", "")).get(f"{COOKIE}-{port}")
+        except CookieError:
+            return False
+        return found is not None and hmac.compare_digest(
+            found.value.encode(), self._cookie.encode()
+        )
+
+
+class Guard:
+    """ASGI middleware: refuses what does not come from this server's own page or a program.
+
+    Args:
+        app: what it guards.
+        access: the server's secrets.
+        hosts: names under which the server may be reached, without the port.
+        max_body: bytes of a request.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, access: Access, hosts: frozenset[str], max_body: int
+    ) -> None:
+        self._app, self._access, self._hosts, self._max_body = app, access, hosts, max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        send = _with_headers(send)
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if (refusal := self._refusal(scope, headers)) is not None:
+            await _respond(send, *refusal)
+            return
+        cookie = self._cookie_for(scope)
+        if cookie is not None:
+            moved = {"location": "/", "set-cookie": cookie, "cache-control": "no-store"}
+            await _send(send, 303, moved, b"")
+            return
+        if scope["path"] not in _OPEN_PATHS and not self._access.allows(headers, _port(scope)):
+            await _respond(
+                send,
+                401,
+                "not signed in",
+                "open the address that cleanplate serve printed, or send the token as "
+                "'Authorization: Bearer'",
+            )
+            return
+        self._access.last_request = time.monotonic()
+        await self._app(scope, _LimitedBody(receive, self._max_body), send)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str, str] | None:
+        """Return status, cause and advice if a request may not be answered at all."""
+        host = headers.get("host", "")
+        if _name_of(host) not in self._hosts:
+            return 421, f"this server is not {host!r}", "use the address that it printed"
+        origin = headers.get("origin")
+        foreign = origin is not None and urlsplit(origin).netloc != host
+        if foreign or headers.get("sec-fetch-site") == "cross-site":
+            return 403, "a page of another site sent this", "use the server's own page"
+        length = headers.get("content-length")
+        if length is not None and length.isdigit() and int(length) > self._max_body:
+            return 413, f"more than {self._max_body >> 20} MiB", "raise --max-upload, or send less"
+        return None
+
+    def _cookie_for(self, scope: Scope) -> str | None:
+        """Return the cookie for a request that brings a ticket; None for any other."""
+        if scope["method"] != "GET" or scope["path"] != "/":
+            return None
+        ticket = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        return self._access.redeem(ticket, _port(scope))
+
+
+class _LimitedBody:
+    """Counts a body's bytes while they arrive, whatever its header says."""
+
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive, self._left = receive, most
+        self._is_complete = False
+
+    async def __call__(self) -> Message:
+        if self._is_complete:  # from now on: wait for the client to go
+            return await self._receive()
+        try:
+            message = await asyncio.wait_for(self._receive(), _IDLE_S)
+        except TimeoutError:
+            raise HTTPException(408, "the request did not arrive; send it again") from None
+        self._is_complete = not message.get("more_body", False)
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            raise HTTPException(413, "the request is larger than --max-upload allows")
+        return message
+
+
+def _port(scope: Scope) -> int:
+    return int((scope.get("server") or ("", 0))[1] or 0)
+
+
+def _name_of(host: str) -> str:
+    """Return a host without its port, in lower case."""
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0].lower()
+
+
+def _with_headers(send: Send) -> Send:
+    async def send_with(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+            headers.setdefault("Cache-Control", "no-store")
+        await send(message)
+
+    return send_with
+
+
+async def _respond(send: Send, status: int, cause: str, advice: str) -> None:
+    problem = {"type": "about:blank", "title": cause, "status": status, "detail": advice}
+    headers = {"content-type": "application/problem+json"}
+    await _send(send, status, headers, json.dumps(problem).encode())
+
+
+async def _send(send: Send, status: int, headers: dict[str, str], body: bytes) -> None:
+    headers["content-length"] = str(len(body))
+    encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,121 @@
+"""Running the server, and the file by which plug-ins find it."""
+
+import json
+import os
+import socket
+import threading
+import time
+import webbrowser
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cleanplate import __version__
+from cleanplate.errors import InputError
+from cleanplate.hub import home
+from cleanplate.io import temporary_path
+from cleanplate.server.app import create_app
+from cleanplate.server.state import App, ServerConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import uvicorn
+
+    from cleanplate.remover import Remover
+
+
+def server_file() -> Path:
+    """Return the file that says how to reach the running server: port, token, pid, version."""
+    return home() / "server.json"
+
+
+def serve(
+    remover: "Remover",
+    config: ServerConfig,
+    *,
+    port: int,
+    browser: bool,
+    announce: "Callable[[str], None]",
+    idle_exit_s: float | None = None,
+    log: bool = False,
+) -> None:
+    """Answer requests until interrupted.
+
+    Args:
+        remover: finds and fills.
+        config: how it runs.
+        port: 0 takes a free one.
+        browser: open the page.
+        announce: called with the address, which can be opened once.
+        idle_exit_s: end after so many seconds without a request; None: never.
+        log: print every request.
+
+    Raises:
+        InputError: the address cannot be used.
+    """
+    import uvicorn
+
+    app = create_app(remover, config)
+    shared: App = app.state.app
+    listener = _listen(config.host, port)
+    port = listener.getsockname()[1]
+    host = "127.0.0.1" if config.host in ("0.0.0.0", "::") else config.host
+    name = f"[{host}]" if ":" in host else host
+    address = f"http://{name}:{port}/?token={shared.access.new_ticket()}"
+    settings = uvicorn.Config(
+        app,
+        log_level="info" if log else "warning",
+        access_log=log,
+        timeout_graceful_shutdown=3,
+        lifespan="on",
+    )
+    server = uvicorn.Server(settings)
+    known = {"port": port, "token": shared.access.token, "pid": os.getpid(), "version": __version__}
+    path = server_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write_private(path, json.dumps(known))
+    announce(address)
+    if browser:
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+    if idle_exit_s is not None:
+        threading.Thread(
+            target=_end_when_idle, args=(server, shared, idle_exit_s), daemon=True
+        ).start()
+    try:
+        server.run(sockets=[listener])
+    finally:
+        with suppress(OSError, ValueError):
+            if json.loads(path.read_text("utf-8"))["pid"] == os.getpid():
+                path.unlink()
+
+
+def _end_when_idle(server: "uvicorn.Server", shared: App, idle_s: float) -> None:
+    while time.monotonic() - shared.access.last_request < idle_s or shared.queue.is_busy:
+        time.sleep(min(1.0, idle_s))
+    server.should_exit = True
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a bound socket.
+
+    Raises:
+        InputError: the address is taken or unknown.
+    """
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=128
+        )
+    except OSError as error:
+        raise InputError(
+            f"cannot listen on {host}, port {port} ({error.strerror or error}); give another "
+            "--host, or --port 0 for a free port"
+        ) from error
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that only its user can read, in one step."""
+    temporary = temporary_path(path)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.write(text)
+    temporary.replace(path)

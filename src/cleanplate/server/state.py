@@ -1,0 +1,65 @@
+"""What the routes share: models, sessions, the queue, the server's secrets."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from fastapi import Request
+
+from cleanplate.batch import photo_pixels
+from cleanplate.io import MAX_PIXELS
+from cleanplate.remover import Remover
+from cleanplate.server.security import Access
+from cleanplate.server.sessions import SessionStore
+from cleanplate.server.work import Ticket, WorkQueue
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """How a server runs."""
+
+    host: str = "127.0.0.1"
+    root: Path | None = None  # folders below it can be processed; None: none
+    max_body: int = 256 << 20  # bytes of a request
+    max_memory: int | None = None  # bytes; None: three quarters of what is free
+    queue_size: int = 32  # requests that wait for the networks
+    hosts: frozenset[str] = field(default_factory=frozenset)  # other names it may be reached by
+
+
+class App:
+    """What the routes share.
+
+    Args:
+        remover: finds and fills.
+        config: how the server runs.
+    """
+
+    def __init__(self, remover: Remover, config: ServerConfig) -> None:
+        self.remover, self.config = remover, config
+        self.access = Access()
+        self.max_pixels = min(MAX_PIXELS, photo_pixels(config.max_memory))
+        self.sessions = SessionStore(remover, self.max_pixels)
+        self.queue = WorkQueue(config.queue_size)
+
+    async def work(
+        self,
+        task: Callable[[Ticket], Result],
+        request: Request,
+        *,
+        ticket: Ticket | None = None,
+        on_wait: Callable[[int], None] = lambda _: None,
+    ) -> Result:
+        """Return what a task returns; it is cancelled when the client goes.
+
+        Raises:
+            BusyError, CancelledError: see `WorkQueue.run`.
+        """
+        return await self.queue.run(task, request.is_disconnected, ticket=ticket, on_wait=on_wait)
+
+    def close(self) -> None:
+        """Cancel what is in work, and delete all sessions."""
+        self.queue.close()
+        self.sessions.close()

@@ -1,0 +1,115 @@
+"""One queue for everything that runs networks: bounded, first come first served, cancellable."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from cleanplate.errors import CleanplateError
+
+Result = TypeVar("Result")
+
+_POLL_S = 0.2  # how often a waiting request is asked whether its client is still there
+_FIRST_GUESS_S = 5.0  # of the time that one task takes
+
+
+class BusyError(CleanplateError):
+    """The queue is full."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"the server is busy; try again in {retry_after_s} s")
+
+
+class CancelledError(CleanplateError):
+    """The client has gone, or has cancelled its request."""
+
+
+class Ticket:
+    """One task in the queue."""
+
+    def __init__(self) -> None:
+        self._cancelled = threading.Event()
+
+    def cancel(self) -> None:
+        """Ask the task to end at its next check."""
+        self._cancelled.set()
+
+    def check(self) -> None:
+        """Do nothing, unless the task was cancelled.
+
+        Raises:
+            CancelledError: it was.
+        """
+        if self._cancelled.is_set():
+            raise CancelledError("cancelled")
+
+
+class WorkQueue:
+    """Runs tasks one at a time in a thread of its own.
+
+    Args:
+        capacity: tasks that may wait or run; more are refused.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="cleanplate-work")
+        self._tickets: list[Ticket] = []  # in the queue, the running one first
+        self._mean_s = _FIRST_GUESS_S
+
+    async def run(
+        self,
+        task: Callable[[Ticket], Result],
+        is_gone: Callable[[], Awaitable[bool]],
+        *,
+        ticket: Ticket | None = None,
+        on_wait: Callable[[int], None] = lambda _: None,
+    ) -> Result:
+        """Return what a task returns, when it is its turn.
+
+        Args:
+            task: called in the queue's thread; it calls the ticket's `check` where it can end.
+            is_gone: tells whether nobody waits for the result any more.
+            ticket: by which others can cancel it; None makes one.
+            on_wait: called with the number of tasks before this one, once.
+
+        Raises:
+            BusyError: too many are waiting.
+            CancelledError: it was cancelled.
+        """
+        before = len(self._tickets)
+        if before >= self._capacity:
+            raise BusyError(max(1, round(self._mean_s * before)))
+        ticket = ticket or Ticket()
+        self._tickets.append(ticket)
+        on_wait(before)
+        future = asyncio.get_running_loop().run_in_executor(self._pool, self._timed, task, ticket)
+        try:
+            while not (await asyncio.wait({future}, timeout=_POLL_S))[0]:
+                if await is_gone():
+                    ticket.cancel()
+            return future.result()
+        finally:
+            ticket.cancel()
+            self._tickets.remove(ticket)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything waits or runs."""
+        return bool(self._tickets)
+
+    def _timed(self, task: Callable[[Ticket], Result], ticket: Ticket) -> Result:
+        ticket.check()
+        start = time.perf_counter()
+        result = task(ticket)
+        self._mean_s += 0.2 * (time.perf_counter() - start - self._mean_s)
+        return result
+
+    def close(self) -> None:
+        """Cancel what waits, and end the thread after what runs."""
+        for ticket in self._tickets:
+            ticket.cancel()
+        self._pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,153 @@
+"""Attacks on the server, each of which it must refuse."""
+
+import socket
+import time
+
+import httpx
+import pytest
+from PIL import Image
+
+from cleanplate.remover import Remover
+from cleanplate.server import App, ServerConfig
+
+
+def raw(running, text, timeout=20):
+    """Send bytes as they are and return the first line of the answer."""
+    with socket.create_connection(("127.0.0.1", running.port), timeout=timeout) as connection:
+        connection.sendall(text)
+        return connection.recv(4096).split(b"\r\n")[0]
+
+
+def ask(running, path="/v1/info", method="GET", **headers):
+    url = f"http://127.0.0.1:{running.port}{path}"
+    return httpx.request(method, url, headers=headers, trust_env=False)
+
+
+def signed(running, **headers):
+    return {"Authorization": f"Bearer {running.app.access.token}", **headers}
+
+
+@pytest.mark.parametrize("path", ["/v1/info", "/v1/labels", "/openapi.json", "/", "/page/x.js"])
+def test_without_the_token_nothing_is_told(running, path):
+    assert ask(running, path).status_code == 401
+    assert ask(running, path, Authorization="Bearer x").status_code == 401
+    assert ask(running, path, Cookie=f"cleanplate-{running.port}=x").status_code == 401
+    assert ask(running, path, Cookie='cleanplate="\x7f;;=').status_code == 401
+
+
+def test_health_needs_no_token(running):
+    assert ask(running, "/healthz").json()["status"] == "ok"
+
+
+def test_a_ticket_becomes_a_cookie_once(running):
+    ticket = running.app.access.new_ticket()
+    first = ask(running, f"/?token={ticket}")
+    assert (first.status_code, first.headers["location"]) == (303, "/")
+    cookie = first.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert ask(running, "/v1/info", Cookie=cookie.partition(";")[0]).status_code == 200
+    assert ask(running, f"/?token={ticket}").status_code == 401
+    assert ask(running, f"/?token={running.app.access.token}").status_code == 401
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "localhost.evil"])
+def test_another_host_is_refused_as_in_dns_rebinding(running, host):
+    assert ask(running, **signed(running, Host=host)).status_code == 421
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:1", "[::1]:8765", "LOCALHOST:8000"])
+def test_this_computers_names_are_accepted(running, host):
+    assert ask(running, **signed(running, Host=host)).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/info", "/v1/sessions/x/events"])
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1"])
+def test_other_origins_are_refused_also_on_event_streams(running, path, origin):
+    assert ask(running, path, **signed(running, Origin=origin)).status_code == 403
+
+
+def test_the_own_origin_is_accepted(running):
+    origin = f"http://127.0.0.1:{running.port}"
+    assert ask(running, **signed(running, Origin=origin)).status_code == 200
+    assert ask(running, **signed(running, **{"Sec-Fetch-Site": "cross-site"})).status_code == 403
+
+
+def test_bodies_are_limited_whatever_their_header_says(running):
+    head = (
+        f"POST /v1/remove HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Authorization: Bearer {running.app.access.token}\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\n"
+    ).encode()
+    assert b" 413 " in raw(running, head + b"Content-Length: 999999999\r\n\r\n")
+    chunk = b"80000\r\n" + b"x" * 0x80000 + b"\r\n"
+    part = b'10000\r\n--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+    part += b"x" * (0x10000 - len(part) + 7) + b"\r\n"
+    sent = head + b"Transfer-Encoding: chunked\r\n\r\n" + part + 9 * chunk
+    assert b" 413 " in raw(running, sent)
+
+
+def test_a_body_that_does_not_arrive_is_given_up(running, monkeypatch):
+    monkeypatch.setattr("cleanplate.server.security._IDLE_S", 0.3)
+    head = (
+        f"POST /v1/remove HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Authorization: Bearer {running.app.access.token}\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 100\r\n\r\n--b"
+    ).encode()
+    start = time.monotonic()
+    assert b" 408 " in raw(running, head)
+    assert time.monotonic() - start < 15
+
+
+def test_a_decompression_bomb_is_refused_before_it_is_decoded(running, tmp_path):
+    bomb = tmp_path / "bomb.png"
+    Image.new("1", (16000, 16000)).save(bomb)  # 256 megapixels in 32 kB
+    start = time.monotonic()
+    answer = running.client.post(
+        "/v1/remove", files={"image": ("a.png", bomb.read_bytes())}, data={"labels": "person"}
+    )
+    assert answer.status_code == 415
+    assert "pixels" in answer.json()["detail"]
+    assert time.monotonic() - start < 15
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "..\\..\\x.png", "/etc/shadow", "a\r\nX: y.png"]
+)
+def test_names_of_uploads_are_never_paths(running, photo, name):
+    answer = running.client.post("/v1/sessions", files={"image": (name, photo)})
+    assert answer.status_code == 201
+    told = answer.json()["name"]
+    assert "/" not in told
+    assert "\\" not in told
+    folder = running.app.sessions.get(answer.json()["id"]).folder
+    assert {path.name for path in folder.iterdir()} == {"original", "0.npy", "about.json"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/..%2f..%2fapp.py", "/../app.py", "/%2e%2e/security.py", "//etc/passwd"]
+)
+def test_no_file_beside_the_page_is_served(running, path):
+    line = raw(
+        running,
+        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+        f"Authorization: Bearer {running.app.access.token}\r\n\r\n".encode(),
+    )
+    assert b" 404 " in line
+
+
+def test_every_answer_forbids_foreign_scripts_sniffing_and_referrers(running):
+    for answer in (ask(running), ask(running, **signed(running)), ask(running, "/healthz")):
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+def test_sessions_lie_in_a_folder_of_their_own_and_go_at_the_end(photo):
+    app = App(Remover(), ServerConfig())
+    session = app.sessions.create("a.png", photo)
+    assert app.sessions.folder.stat().st_mode & 0o77 == 0
+    assert session.original.read_bytes() == photo
+    app.close()
+    assert not app.sessions.folder.exists()

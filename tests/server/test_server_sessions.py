@@ -1,0 +1,249 @@
+"""Photos through the API: as a client sends and gets them."""
+
+import json
+import threading
+from io import BytesIO
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import PERSON
+
+FAR = np.s_[0:12, 0:30]  # nothing is here
+
+
+def opened(content):
+    return np.array(Image.open(BytesIO(content)))
+
+
+@pytest.fixture
+def session(running, photo):
+    answer = running.client.post("/v1/sessions", files={"image": ("a b.png", photo)})
+    assert answer.status_code == 201
+    return answer.json()
+
+
+def found(running, session, **wanted):
+    answer = running.client.post(f"/v1/sessions/{session['id']}/find", json=wanted)
+    assert answer.status_code == 200
+    return answer.json()["objects"]
+
+
+def filled(running, session, **edits):
+    answer = running.client.post(f"/v1/sessions/{session['id']}/fill", json={"edits": edits})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def result(running, session, n=1, kind="photo"):
+    return running.client.get(f"/v1/sessions/{session['id']}/result/{n}?kind={kind}")
+
+
+def test_remove_gives_the_file_back_with_all_else_identical(running, photo, pixels):
+    answer = running.client.post(
+        "/v1/remove", files={"image": ("häuser.png", photo)}, data={"labels": "person"}
+    )
+    assert answer.headers["content-type"] == "image/png"
+    assert "filename*=UTF-8''h%C3%A4user-clean.png" in answer.headers["content-disposition"]
+    assert Image.open(BytesIO(answer.content)).text["Author"] == "Ann"
+    after = opened(answer.content)
+    assert not (after[PERSON] == pixels[PERSON]).all(axis=2).any()
+    assert (after[FAR] == pixels[FAR]).all()
+
+
+def test_without_the_object_the_very_same_bytes_come_back(running, photo):
+    answer = running.client.post(
+        "/v1/remove", files={"image": ("a.png", photo)}, data={"labels": "car"}
+    )
+    assert answer.content == photo
+    told = running.client.post(
+        "/v1/remove?format=json", files={"image": ("a.png", photo)}, data={"labels": "car"}
+    ).json()
+    assert (told["changed"], told["objects"]) == (False, [])
+
+
+def test_fill_fills_exactly_the_mask(running, photo, pixels):
+    mask = np.zeros(pixels.shape[:2], np.uint8)
+    mask[50:80, 5:25] = 255
+    stream = BytesIO()
+    Image.fromarray(mask).save(stream, "PNG")
+    files = {"image": ("a.png", photo), "mask": ("m.png", stream.getvalue())}
+    after = opened(running.client.post("/v1/fill", files=files).content)
+    assert ((after != pixels).any(axis=2) <= (mask > 0)).all()
+    assert (after != pixels).any()
+
+
+def test_find_returns_outlines_and_changes_nothing(running, photo):
+    told = running.client.post("/v1/find", files={"image": ("a.png", photo)}).json()
+    (person,) = told["objects"]
+    assert (person["label"], person["box"]) == ("person", [40, 30, 20, 40])
+    assert person["selected"]
+    (polygon,) = person["outline"]
+    xs, ys = polygon[::2], polygon[1::2]
+    assert (min(xs), max(xs), min(ys), max(ys)) == (40.5, 59.5, 30.5, 69.5)
+
+
+def test_a_session_is_found_edited_filled_and_downloaded(running, session, pixels):
+    assert (session["width"], session["height"], session["format"]) == (120, 90, "PNG")
+    (person,) = found(running, session)
+    told = filled(running, session, objects={person["id"]: True})
+    answer = result(running, session)
+    assert 'filename="a b-clean.png"' in answer.headers["content-disposition"]
+    after = opened(answer.content)
+    mask = opened(result(running, session, kind="mask").content) > 0
+    assert told["changed_px"] == mask.sum() >= 800
+    assert (after[~mask] == pixels[~mask]).all()
+    assert not (after[PERSON] == pixels[PERSON]).all(axis=2).any()
+    assert running.client.delete(f"/v1/sessions/{session['id']}").status_code == 204
+    assert result(running, session).status_code == 404
+
+
+def test_strokes_lasso_and_margin_say_exactly_what_is_filled(running, session, pixels):
+    def mask(**edits):
+        answer = running.client.post(f"/v1/sessions/{session['id']}/mask", json={"edits": edits})
+        assert answer.status_code == 200, answer.text
+        return opened(answer.content) > 0
+
+    assert not mask().any()
+    line = {"tool": "brush", "size": 10, "points": [[10, 10], [50, 10]]}
+    drawn = mask(strokes=[line])
+    assert drawn[10, 5:55].all()
+    assert drawn[:, 30].sum() in (9, 10, 11)
+    erased = mask(strokes=[line, {"tool": "eraser", "size": 20, "points": [[30, 10]]}])
+    assert not erased[:, 30].any()
+    assert (erased <= drawn).all()
+    square = {"tool": "lasso", "points": [[60, 5], [80, 5], [80, 25], [60, 25]]}
+    assert abs(int(mask(strokes=[square]).sum()) - 400) < 45
+    (person,) = found(running, session, labels=["person"])
+    alone = mask()
+    assert alone[PERSON].all()
+    assert mask(grow=4).sum() > alone.sum() > mask(grow=-4).sum()
+    assert not mask(objects={person["id"]: False}).any()
+
+
+def test_without_labels_only_people_in_the_background_are_suggested(running, session):
+    (person,) = found(running, session)
+    assert not person["selected"]
+    assert found(running, session, labels=["person"])[0]["selected"]
+
+
+def test_tiles_and_previews_show_the_photo_and_the_fill(running, session, pixels):
+    found(running, session, labels=["person"])
+    filled(running, session)
+    for n in (0, 1):
+        tile = running.client.get(f"/v1/sessions/{session['id']}/tiles/{n}/0/0/0")
+        assert tile.headers["content-type"] == "image/jpeg"
+        shown = opened(tile.content)
+        assert shown.shape == pixels.shape
+        assert abs(shown[FAR].mean() - pixels[FAR].mean()) < 3
+        again = running.client.get(
+            f"/v1/sessions/{session['id']}/tiles/{n}/0/0/0",
+            headers={"If-None-Match": tile.headers["etag"]},
+        )
+        assert again.status_code == 304
+    for path in ("tiles/0/9/0/0", "tiles/0/0/5/0", "tiles/0/-1/0/0", "tiles/7/0/0/0", "preview/7"):
+        answer = running.client.get(f"/v1/sessions/{session['id']}/{path}")
+        assert answer.status_code == 404, path
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "words"),
+    [
+        ({"data": {"labels": "persn"}}, 422, "person"),
+        ({"data": {"labels": "person", "options": "{"}}, 422, "JSON"),
+        ({"data": {"options": '{"min_score": 7, "classes": ["dog"]}'}}, 422, "score"),
+        ({"files": {"image": ("a.png", b"abc")}}, 415, "text file"),
+        ({"files": {}}, 422, "image"),
+    ],
+)
+def test_errors_are_problems_with_a_cause(running, photo, more, status, words):
+    wanted = {"files": {"image": ("a.png", photo)}, "data": {"labels": "person"}} | more
+    answer = running.client.post("/v1/remove", **wanted)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    told = answer.json()
+    assert told["status"] == status
+    assert words in told["detail"]
+
+
+def test_an_empty_selection_and_unknown_objects_are_refused(running, session):
+    def fill(**wanted):
+        return running.client.post(f"/v1/sessions/{session['id']}/fill", json=wanted)
+
+    assert "brush" in fill().json()["detail"]
+    assert fill(edits={"objects": {"9": True}}).status_code == 422
+    assert fill(edits={"nonsense": 1}).status_code == 422
+    outline = running.client.post(
+        f"/v1/sessions/{session['id']}/outline", json={"points": [[5, 5, 1]]}
+    )
+    assert outline.status_code == 409
+    assert "models pull" in outline.json()["detail"]
+
+
+def test_a_full_queue_is_429_and_a_client_that_goes_is_cancelled(running, photo):
+    running.inpainter.released.clear()
+    sent = {"files": {"image": ("a.png", photo)}, "data": {"labels": "person"}}
+    answers = []
+
+    def ask():
+        headers = dict(running.client.headers)
+        answers.append(
+            httpx.post(
+                f"http://127.0.0.1:{running.port}/v1/remove", headers=headers, timeout=30, **sent
+            ).status_code
+        )
+
+    with pytest.raises(httpx.ReadTimeout):  # this client gives up while its photo is filled
+        running.client.post("/v1/remove", timeout=1, **sent)
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while len(answers) < 1:
+        threads[0].join(0.05)
+    assert answers[0] == 429
+    running.inpainter.released.set()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(answers)[:2] == [200, 200]
+    assert set(answers) <= {200, 429}
+
+
+def test_a_fill_can_be_cancelled(running, session):
+    found(running, session, labels=["person"])
+    running.inpainter.released.clear()
+    answers = []
+    thread = threading.Thread(
+        target=lambda: answers.append(
+            running.client.post(f"/v1/sessions/{session['id']}/fill", json={}).status_code
+        )
+    )
+    thread.start()
+    assert running.inpainter.begun.acquire(timeout=20)
+    assert running.client.delete(f"/v1/sessions/{session['id']}/fill").status_code == 204
+    running.inpainter.released.set()
+    thread.join(20)
+    assert answers == [499]
+    assert running.client.get(f"/v1/sessions/{session['id']}").json()["fills"] == []
+
+
+def test_progress_is_streamed(running, session):
+    stages = []
+
+    def listen():
+        with running.client.stream("GET", f"/v1/sessions/{session['id']}/events") as stream:
+            heard.set()
+            for line in stream.iter_lines():
+                if line.startswith("data: "):
+                    stages.append(json.loads(line[6:])["stage"])
+                    if stages[-1] == "done":
+                        return
+
+    heard = threading.Event()
+    thread = threading.Thread(target=listen)
+    thread.start()
+    assert heard.wait(20)
+    found(running, session)
+    thread.join(20)
+    assert stages == ["queued", "find", "done"]
