@@ -17,6 +17,7 @@ import zlib
 from pathlib import Path
 
 _STARTS_WITHIN_S = 60
+_IDLE_MIN = 30  # then a server that a plug-in has started ends
 _ANSWERS_WITHIN_S = 1800  # a fill of a large photo on a slow computer
 _HERE = Path(__file__).resolve().parent
 
@@ -90,7 +91,7 @@ class Client:
             asked["options"] = options
         found = self._call(session + "/find", asked)["objects"]
         chosen = {one["id"]: True for one in found if one["selected"]}
-        return {"objects": chosen, "effects": chosen, "strokes": [], "grow": 0}, len(chosen)
+        return {"objects": chosen}, len(chosen)
 
     def _connect(self):
         """Return whether the server that `server.json` names answers."""
@@ -99,18 +100,21 @@ class Client:
             return False
         self._address, self._token = f"http://127.0.0.1:{known['port']}", known["token"]
         try:
-            version = self._call("/v1/info", within_s=10)["version"]
+            known = self._call("/v1/info", within_s=10)
         except CleanplateError:  # it has ended, or the file is that of another
             return False
-        if version != self._install["version"]:
+        if known["version"] != self._install["version"]:
             raise CleanplateError(
-                f"The plug-in belongs to cleanplate {self._install['version']}, but {version} runs;"
-                " run 'cleanplate plugins install' again, and end the running one."
+                f"The plug-in belongs to cleanplate {self._install['version']}, but "
+                f"{known['version']} runs; run 'cleanplate plugins install' again, and end the "
+                "running one."
             )
+        self._most_bytes = known["limits"]["body_bytes"]
         return True
 
     def _start(self):
         command = [*self._install["command"], "serve", "--no-browser", "--port", "0"]
+        command += ["--idle-exit", str(_IDLE_MIN)]
         environment = {
             name: value
             for name, value in os.environ.items()
@@ -149,6 +153,11 @@ class Client:
             for name, content in parts.items()
         )
         body += b"--%s--\r\n" % boundary.encode()
+        if len(body) > self._most_bytes:
+            raise CleanplateError(
+                f"The photo has {len(body) >> 20} MiB, and cleanplate takes "
+                f"{self._most_bytes >> 20}; start it with a larger --max-upload."
+            )
         return self._call(path, body, kind=f"multipart/form-data; boundary={boundary}")
 
     def _call(
@@ -168,7 +177,7 @@ class Client:
             raise CleanplateError(_sentence(error)) from error
         except OSError as error:
             raise CleanplateError(f"cleanplate does not answer: {error}.") from error
-        return json.loads(content) if is_json else content
+        return json.loads(content) if is_json and content else content
 
 
 def grey_png(width, height, values):
@@ -188,8 +197,7 @@ def grey_png(width, height, values):
 def _sentence(error):
     """Return what an error of the server says."""
     try:
-        problem = json.loads(error.read())
-        return " ".join(problem[key] for key in ("detail", "advice") if problem.get(key))
+        return json.loads(error.read())["detail"]
     except (ValueError, KeyError, TypeError, OSError):
         return f"cleanplate answers {error.code} {error.reason}."
 

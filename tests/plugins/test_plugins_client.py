@@ -52,11 +52,15 @@ class Handler(BaseHTTPRequestHandler):
         self.server.seen.append(f"{self.command} {self.path}")
         if self.headers["Authorization"] != f"Bearer {TOKEN}":
             self.answer({"detail": "no"}, 401)
+        elif self.command == "DELETE":
+            self.send_response(204)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
         elif self.path == "/v1/info":
-            self.answer({"version": "1"})
+            self.answer({"version": "1", "limits": {"body_bytes": 4000}})
         elif self.path == "/v1/sessions":
-            if b"too large" in body:
-                self.answer({"detail": "The photo is too large.", "advice": "Scale it."}, 413)
+            if b"text" in body:
+                self.answer({"detail": "it is no photo; send one"}, 415)
             else:
                 self.answer({"id": "s"}, 201)
         elif self.path.endswith("/find"):
@@ -134,8 +138,10 @@ def test_removes_and_forgets_the_photo(load, server):
 
 def test_says_what_the_server_says(load, server):
     module = load()
-    with pytest.raises(module.CleanplateError, match=r"^The photo is too large\. Scale it\.$"):
-        module.Client().remove(b"too large", "person")
+    with pytest.raises(module.CleanplateError, match=r"^it is no photo; send one$"):
+        module.Client().remove(b"text", "person")
+    with pytest.raises(module.CleanplateError, match="--max-upload"):
+        module.Client().fill(b"photo" * 1000, b"mask")
 
 
 def test_another_version_is_refused(load, server):

@@ -3,10 +3,8 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,12 +48,11 @@ class Running:
     port: int
 
 
-@contextmanager
-def serving(segmenter, root: Path | None = None) -> Iterator[Running]:
-    """Run a server in a thread."""
+@pytest.fixture(scope="module")
+def running(fake_segmenter_class) -> Iterator[Running]:
     inpainter = SlowInpainter()
-    config = ServerConfig(max_body=4 << 20, queue_size=3, max_memory=4 << 30, root=root)
-    app = create_app(Remover(segmenter=segmenter, inpainter=inpainter), config)
+    config = ServerConfig(max_body=4 << 20, queue_size=3, max_memory=4 << 30)
+    app = create_app(Remover(segmenter=fake_segmenter_class(), inpainter=inpainter), config)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="on"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -74,12 +71,6 @@ def serving(segmenter, root: Path | None = None) -> Iterator[Running]:
     inpainter.released.set()
     server.should_exit = True
     thread.join(20)
-
-
-@pytest.fixture(scope="module")
-def running(fake_segmenter_class) -> Iterator[Running]:
-    with serving(fake_segmenter_class()) as started:
-        yield started
 
 
 @pytest.fixture(scope="session")

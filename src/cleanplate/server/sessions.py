@@ -1,5 +1,6 @@
 """Photos that are being edited: each is uploaded once, and lies in a folder until it is done."""
 
+import asyncio
 import json
 import math
 import secrets
@@ -8,7 +9,8 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,6 @@ from cleanplate.plan import RemovalPlan
 from cleanplate.remover import Remover
 from cleanplate.segmentation import PERSON, instance_of
 from cleanplate.server.edits import Edits, edited_plan, outlines_of
-from cleanplate.server.events import Broadcast
 from cleanplate.server.work import Ticket
 from cleanplate.types import Instance, Mask, Removal, RGBImage
 
@@ -83,13 +84,12 @@ class Session:
         self.plan: RemovalPlan | None = None
         self.fills: list[Fill] = []
         self.ticket: Ticket | None = None  # of the fill in work
-        # Takes the file of an accepted fill; None: the photo was uploaded, and is downloaded.
-        self.accept: Callable[[bytes], dict[str, Any]] | None = None
+        self.edit_target: Path | None = None  # of `cleanplate edit --gui`
         self._suggested: frozenset[int] = frozenset()
         self._outlined: set[int] = set()
         self._remover = remover
         self._prepared: Any = None  # a prompter's embeddings
-        self.events = Broadcast()
+        self._listeners: set[Callable[[str], None]] = set()
         self._lock = threading.Lock()
 
     # --- the photo
@@ -326,12 +326,29 @@ class Session:
             "levels": [_level(photo_hw, level) for level in range(levels_of(photo_hw))],
             "objects": self.objects(),
             "fills": [fill.describe() for fill in self.fills],
-            "accepts": self.accept is not None,
+            "edit": self.edit_target is not None,
         }
 
     def tell(self, stage: str, message: str, **more: Any) -> None:
         """Send progress to whoever listens; from any thread."""
-        self.events.tell("progress", {"stage": stage, "message": message, **more})
+        text = json.dumps({"stage": stage, "message": message, **more})
+        for listener in tuple(self._listeners):
+            listener(text)
+
+    @contextmanager
+    def listen(self) -> "Iterator[asyncio.Queue[str]]":
+        """Give a queue of progress messages, each a JSON object."""
+        loop, messages = asyncio.get_running_loop(), asyncio.Queue[str]()
+
+        def hand_over(text: str) -> None:
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(messages.put_nowait, text)
+
+        self._listeners.add(hand_over)
+        try:
+            yield messages
+        finally:
+            self._listeners.discard(hand_over)
 
     def _planned(self, photo: Photo) -> RemovalPlan:
         """Return the plan, or one of nothing where nothing was searched for."""
