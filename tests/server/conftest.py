@@ -3,8 +3,10 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,11 +50,12 @@ class Running:
     port: int
 
 
-@pytest.fixture(scope="module")
-def running(fake_segmenter_class) -> Iterator[Running]:
+@contextmanager
+def serving(segmenter, root: Path | None = None) -> Iterator[Running]:
+    """Run a server in a thread."""
     inpainter = SlowInpainter()
-    config = ServerConfig(max_body=4 << 20, queue_size=3, max_memory=4 << 30)
-    app = create_app(Remover(segmenter=fake_segmenter_class(), inpainter=inpainter), config)
+    config = ServerConfig(max_body=4 << 20, queue_size=3, max_memory=4 << 30, root=root)
+    app = create_app(Remover(segmenter=segmenter, inpainter=inpainter), config)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="on"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -71,6 +74,12 @@ def running(fake_segmenter_class) -> Iterator[Running]:
     inpainter.released.set()
     server.should_exit = True
     thread.join(20)
+
+
+@pytest.fixture(scope="module")
+def running(fake_segmenter_class) -> Iterator[Running]:
+    with serving(fake_segmenter_class()) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

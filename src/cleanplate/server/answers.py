@@ -19,6 +19,7 @@ from cleanplate.errors import (
     UnknownNameError,
     WeightsError,
 )
+from cleanplate.server.jobs import ForbiddenPathError
 from cleanplate.server.sessions import MissingSessionError
 from cleanplate.server.work import BusyError, CancelledError
 
@@ -27,6 +28,7 @@ _CLOSED = 499  # nobody reads the answer: the client has gone
 # The first that fits counts.
 _STATUS: tuple[tuple[type[CleanplateError], int], ...] = (
     (MissingSessionError, 404),
+    (ForbiddenPathError, 403),
     (BusyError, 429),
     (CancelledError, _CLOSED),
     (LicenceError, 403),

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Annotated, Any
@@ -22,6 +21,7 @@ from cleanplate.labels import aliases_of
 from cleanplate.options import RemovalOptions
 from cleanplate.server.answers import problem
 from cleanplate.server.edits import Edits
+from cleanplate.server.job_routes import jobs
 from cleanplate.server.sessions import (
     Fill,
     Session,
@@ -29,11 +29,10 @@ from cleanplate.server.sessions import (
     preview_size,
     stoppable,
 )
-from cleanplate.server.state import App
+from cleanplate.server.state import App, app_of
 from cleanplate.server.work import Ticket
 from cleanplate.types import Removal, RGBImage
 
-_KEEP_ALIVE_S = 15.0  # of event streams
 _TYPES = {
     "JPEG": "image/jpeg",
     "PNG": "image/png",
@@ -45,12 +44,6 @@ _TYPES = {
     "AVIF": "image/avif",
     "RAW": "image/tiff",
 }
-
-
-def app_of(request: Request) -> App:
-    """Return what the routes share."""
-    app: App = request.app.state.app
-    return app
 
 
 def session_of(request: Request, id: str) -> Session:
@@ -74,7 +67,7 @@ sessions = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
 def add_routes(app: FastAPI) -> None:
     """Add all addresses."""
-    for router in (server, photos, sessions):
+    for router in (server, photos, sessions, jobs):
         app.include_router(router)
 
 
@@ -266,6 +259,45 @@ async def open_session(
     return session.describe()
 
 
+class FromJob(BaseModel):
+    """A photo of a job, to edit it."""
+
+    model_config = ConfigDict(extra="forbid")
+    job: str
+    photo: int
+
+
+@sessions.post("/from-job", status_code=201)
+async def open_from_job(app: Shared, wanted: FromJob) -> dict[str, Any]:
+    """Open a photo of a job, to edit it; accepting a fill then replaces the job's result."""
+    job = app.jobs.get(wanted.job)
+    photo = job.photo(wanted.photo)
+
+    def create() -> Session:
+        session = app.sessions.create(photo.source.name, photo.source.read_bytes())
+        session.accept = lambda content: job.replace_result(wanted.photo, content)
+        return session
+
+    return (await asyncio.to_thread(create)).describe()
+
+
+class AcceptRequest(BaseModel):
+    """The fill that is accepted."""
+
+    model_config = ConfigDict(extra="forbid")
+    n: int
+
+
+@sessions.post("/{id}/accept")
+async def accept_fill(session: Opened, wanted: AcceptRequest) -> dict[str, Any]:
+    """Make a fill the result of the job, or of the command, that opened the photo."""
+    if session.accept is None:
+        raise InputError("this photo was uploaded; download its result")
+    path, _ = session.result(wanted.n, "photo")
+    content = await asyncio.to_thread(path.read_bytes)
+    return await asyncio.to_thread(session.accept, content)
+
+
 @sessions.get("/{id}")
 async def read_session(session: Opened) -> dict[str, Any]:
     """Return a session."""
@@ -355,19 +387,7 @@ async def cancel_fill(session: Opened) -> None:
 @sessions.get("/{id}/events")
 async def read_events(request: Request, session: Opened) -> StreamingResponse:
     """Stream progress as server-sent events named "progress"."""
-
-    async def stream() -> AsyncIterator[str]:
-        with session.listen() as messages:
-            yield ": open\n\n"
-            while not await request.is_disconnected():
-                try:
-                    text = await asyncio.wait_for(messages.get(), _KEEP_ALIVE_S)
-                except TimeoutError:
-                    yield ": still here\n\n"
-                    continue
-                yield f"event: progress\ndata: {text}\n\n"
-
-    return StreamingResponse(stream(), media_type="text/event-stream")
+    return session.events.stream(request)
 
 
 @sessions.get("/{id}/tiles/{n}/{level}/{column}/{row}")

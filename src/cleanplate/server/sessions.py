@@ -1,6 +1,5 @@
 """Photos that are being edited: each is uploaded once, and lies in a folder until it is done."""
 
-import asyncio
 import json
 import math
 import secrets
@@ -9,8 +8,7 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from cleanplate.plan import RemovalPlan
 from cleanplate.remover import Remover
 from cleanplate.segmentation import PERSON, instance_of
 from cleanplate.server.edits import Edits, edited_plan, outlines_of
+from cleanplate.server.events import Broadcast
 from cleanplate.server.work import Ticket
 from cleanplate.types import Instance, Mask, Removal, RGBImage
 
@@ -84,12 +83,13 @@ class Session:
         self.plan: RemovalPlan | None = None
         self.fills: list[Fill] = []
         self.ticket: Ticket | None = None  # of the fill in work
-        self.edit_target: Path | None = None  # of `cleanplate edit --gui`
+        # Takes the file of an accepted fill; None: the photo was uploaded, and is downloaded.
+        self.accept: Callable[[bytes], dict[str, Any]] | None = None
         self._suggested: frozenset[int] = frozenset()
         self._outlined: set[int] = set()
         self._remover = remover
         self._prepared: Any = None  # a prompter's embeddings
-        self._listeners: set[Callable[[str], None]] = set()
+        self.events = Broadcast()
         self._lock = threading.Lock()
 
     # --- the photo
@@ -326,29 +326,12 @@ class Session:
             "levels": [_level(photo_hw, level) for level in range(levels_of(photo_hw))],
             "objects": self.objects(),
             "fills": [fill.describe() for fill in self.fills],
-            "edit": self.edit_target is not None,
+            "accepts": self.accept is not None,
         }
 
     def tell(self, stage: str, message: str, **more: Any) -> None:
         """Send progress to whoever listens; from any thread."""
-        text = json.dumps({"stage": stage, "message": message, **more})
-        for listener in tuple(self._listeners):
-            listener(text)
-
-    @contextmanager
-    def listen(self) -> "Iterator[asyncio.Queue[str]]":
-        """Give a queue of progress messages, each a JSON object."""
-        loop, messages = asyncio.get_running_loop(), asyncio.Queue[str]()
-
-        def hand_over(text: str) -> None:
-            with suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(messages.put_nowait, text)
-
-        self._listeners.add(hand_over)
-        try:
-            yield messages
-        finally:
-            self._listeners.discard(hand_over)
+        self.events.tell("progress", {"stage": stage, "message": message, **more})
 
     def _planned(self, photo: Photo) -> RemovalPlan:
         """Return the plan, or one of nothing where nothing was searched for."""

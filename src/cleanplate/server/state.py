@@ -10,6 +10,7 @@ from fastapi import Request
 from cleanplate.batch import photo_pixels
 from cleanplate.io import MAX_PIXELS
 from cleanplate.remover import Remover
+from cleanplate.server.jobs import JobStore
 from cleanplate.server.security import Access
 from cleanplate.server.sessions import SessionStore
 from cleanplate.server.work import Ticket, WorkQueue
@@ -43,6 +44,7 @@ class App:
         self.max_pixels = min(MAX_PIXELS, photo_pixels(config.max_memory))
         self.sessions = SessionStore(remover, self.max_pixels)
         self.queue = WorkQueue(config.queue_size)
+        self.jobs = JobStore(remover, self.queue, config.root)
 
     async def work(
         self,
@@ -61,5 +63,12 @@ class App:
 
     def close(self) -> None:
         """Cancel what is in work, and delete all sessions."""
+        self.jobs.close()
         self.queue.close()
         self.sessions.close()
+
+
+def app_of(request: Request) -> App:
+    """Return what the routes share."""
+    app: App = request.app.state.app
+    return app

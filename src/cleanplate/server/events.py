@@ -1,0 +1,53 @@
+"""Progress, sent to pages as server-sent events."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import StreamingResponse
+
+_KEEP_ALIVE_S = 15.0
+
+
+class Broadcast:
+    """Hands messages from any thread to all who listen."""
+
+    def __init__(self) -> None:
+        self._listeners: set[Callable[[str], None]] = set()
+
+    def tell(self, event: str, content: dict[str, Any]) -> None:
+        """Send an event; from any thread."""
+        text = f"event: {event}\ndata: {json.dumps(content)}\n\n"
+        for listener in tuple(self._listeners):
+            listener(text)
+
+    def stream(self, request: Request) -> StreamingResponse:
+        """Return a response that goes on until the client goes."""
+
+        async def events() -> AsyncIterator[str]:
+            with self._listen() as messages:
+                yield ": open\n\n"
+                while not await request.is_disconnected():
+                    try:
+                        yield await asyncio.wait_for(messages.get(), _KEEP_ALIVE_S)
+                    except TimeoutError:
+                        yield ": still here\n\n"
+
+        return StreamingResponse(events(), media_type="text/event-stream")
+
+    @contextmanager
+    def _listen(self) -> "Iterator[asyncio.Queue[str]]":
+        loop, messages = asyncio.get_running_loop(), asyncio.Queue[str]()
+
+        def hand_over(text: str) -> None:
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(messages.put_nowait, text)
+
+        self._listeners.add(hand_over)
+        try:
+            yield messages
+        finally:
+            self._listeners.discard(hand_over)

@@ -1,0 +1,172 @@
+"""The addresses of jobs: folders to process, and their review."""
+
+import asyncio
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict
+
+from cleanplate.errors import InputError
+from cleanplate.options import RemovalOptions
+from cleanplate.server.jobs import FolderJob, Review, Side, list_folder
+from cleanplate.server.state import App, app_of
+
+jobs = APIRouter(tags=["jobs"])
+
+_MOST_ROWS = 200
+
+
+def job_of(request: Request, id: str) -> FolderJob:
+    """Return the job that an address names.
+
+    Raises:
+        MissingSessionError: there is none.
+    """
+    return app_of(request).jobs.get(id)
+
+
+Shared = Annotated[App, Depends(app_of)]
+Found = Annotated[FolderJob, Depends(job_of)]
+
+
+class JobRequest(BaseModel):
+    """A folder below the server's root, and what to remove; `output` is NAME-clean beside it."""
+
+    model_config = ConfigDict(extra="forbid")
+    folder: str
+    output: str | None = None
+    labels: list[str] = []
+    options: dict[str, Any] = {}
+
+
+class ExportRequest(BaseModel):
+    """What takes the place of rejected results: the original, or nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+    rejected: Literal["original", "omit"] = "original"
+
+
+@jobs.get("/v1/folders")
+async def read_folder(app: Shared, path: str = "") -> dict[str, Any]:
+    """List a folder below the root."""
+    return await asyncio.to_thread(list_folder, app.jobs.check_root(), path)
+
+
+@jobs.post("/v1/jobs", status_code=201)
+async def start_job(app: Shared, wanted: JobRequest) -> dict[str, Any]:
+    """Process a folder; what an earlier run of the same settings has done is not done again."""
+    options = RemovalOptions.from_json(wanted.options)
+    job = await asyncio.to_thread(
+        app.jobs.plan, wanted.folder, wanted.output, wanted.labels, options
+    )
+    app.jobs.start(job)
+    return job.describe()
+
+
+@jobs.get("/v1/jobs")
+async def read_jobs(app: Shared) -> list[dict[str, Any]]:
+    """List the jobs since the server was started."""
+    return [job.describe() for job in app.jobs.all()]
+
+
+@jobs.get("/v1/jobs/{id}")
+async def read_job(job: Found) -> dict[str, Any]:
+    """Return a job."""
+    return job.describe()
+
+
+@jobs.delete("/v1/jobs/{id}", status_code=204)
+async def delete_job(app: Shared, job: Found) -> None:
+    """Cancel and forget a job; its files stay."""
+    app.jobs.delete(job.id)
+
+
+@jobs.post("/v1/jobs/{id}/cancel")
+async def cancel_job(job: Found) -> dict[str, Any]:
+    """End a job after the photo in work."""
+    job.cancel()
+    return job.describe()
+
+
+@jobs.post("/v1/jobs/{id}/resume")
+async def resume_job(app: Shared, job: Found) -> dict[str, Any]:
+    """Go on with a job that was cancelled or has failed."""
+    app.jobs.start(job)
+    return job.describe()
+
+
+@jobs.get("/v1/jobs/{id}/events")
+async def read_job_events(request: Request, job: Found) -> StreamingResponse:
+    """Stream "progress" (the job) and "photo" (its row) as server-sent events."""
+    return job.events.stream(request)
+
+
+@jobs.get("/v1/jobs/{id}/photos")
+async def read_photos(
+    job: Found,
+    *,
+    offset: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=_MOST_ROWS)] = 100,
+    state: str | None = None,
+    label: str | None = None,
+    review: str | None = None,
+    max_score: float | None = None,
+    min_share: float | None = None,
+    remaining: bool = False,
+) -> dict[str, Any]:
+    """List photos; filters combine."""
+    return await asyncio.to_thread(
+        job.rows,
+        offset,
+        limit,
+        state=state,
+        label=label,
+        review=review,
+        max_score=max_score,
+        min_share=min_share,
+        remaining=remaining,
+    )
+
+
+@jobs.get("/v1/jobs/{id}/photos/{n}")
+async def read_row(job: Found, n: int) -> dict[str, Any]:
+    """Return what the list shows of a photo."""
+    return job.row(n)
+
+
+@jobs.get("/v1/jobs/{id}/photos/{n}/{kind}")
+async def read_picture(
+    request: Request,
+    job: Found,
+    *,
+    n: int,
+    kind: Literal["thumbnail", "preview"],
+    side: Side = "after",
+) -> Response:
+    """Return a JPEG of a photo or its result."""
+    tag = job.etag(n, side)
+    if tag is not None and request.headers.get("if-none-match") == tag:
+        return Response(status_code=304)
+    content = await asyncio.to_thread(job.picture, n, side, thumbnail=kind == "thumbnail")
+    headers = {"Cache-Control": "private, no-cache"} | ({} if tag is None else {"ETag": tag})
+    return Response(content, media_type="image/jpeg", headers=headers)
+
+
+@jobs.post("/v1/jobs/{id}/photos/{n}/{decision}")
+async def review_photo(job: Found, n: int, decision: str) -> dict[str, Any]:
+    """Note a decision: accept, reject or reset."""
+    decisions: dict[str, Review | None] = {
+        "accept": "accepted",
+        "reject": "rejected",
+        "reset": None,
+    }
+    if decision not in decisions:
+        raise InputError(f"decisions are {', '.join(decisions)}, got {decision!r}")
+    return await asyncio.to_thread(job.review, n, decisions[decision])
+
+
+@jobs.post("/v1/jobs/{id}/export")
+async def export_job(job: Found, wanted: ExportRequest) -> dict[str, int]:
+    """Carry out the rejections."""
+    return await asyncio.to_thread(job.export, wanted.rejected)

@@ -1,0 +1,496 @@
+"""Folders that are processed photo by photo, and reviewed by a person.
+
+A job is a run of `cleanplate.batch` with its journal in the output folder, so that it resumes after
+anything. Decisions of the review are kept beside the journal; until they are exported they change
+no file.
+"""
+
+import asyncio
+import itertools
+import json
+import time
+from collections import Counter
+from collections.abc import Generator
+from contextlib import ExitStack
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from cleanplate.batch import (
+    JOURNAL_FOLDER,
+    Engine,
+    Job,
+    Journal,
+    PhotoResult,
+    PlannedPhoto,
+    Resources,
+    RunPlan,
+    describe_models,
+    plan_photos,
+    settings_in_words,
+)
+from cleanplate.errors import CleanplateError, InputError
+from cleanplate.io import copy_photo, is_photo_name, read_photo, write_bytes_atomic
+from cleanplate.options import RemovalOptions
+from cleanplate.remover import Remover
+from cleanplate.segmentation import requested_labels
+from cleanplate.server.events import Broadcast
+from cleanplate.server.sessions import MissingSessionError
+from cleanplate.server.work import BusyError, WorkQueue
+
+Side = Literal["before", "after"]
+Review = Literal["accepted", "rejected"]
+
+_THUMBNAIL_PX = 320
+_PREVIEW_PX = 2048
+_BUSY_WAIT_S = 1.0  # before a photo is tried again when the queue is full
+_STATUS = {"removed": "cleaned", "untouched": "copied"}
+
+
+class ForbiddenPathError(CleanplateError):
+    """A path outside the folder that the server may use."""
+
+
+def within(root: Path, path: str) -> Path:
+    """Return a path below a folder, its links resolved.
+
+    Raises:
+        ForbiddenPathError: it leads out of the folder.
+    """
+    try:
+        found = (root / path).resolve()
+    except (OSError, ValueError, RuntimeError):  # a NUL, or links in a circle
+        found = root.parent
+    if not found.is_relative_to(root):
+        raise ForbiddenPathError(f"{path!r} is outside the folder given by --root")
+    return found
+
+
+def list_folder(root: Path, path: str) -> dict[str, Any]:
+    """Return the folders in a folder, with the number of photos in each.
+
+    Raises:
+        ForbiddenPathError: it is outside the root.
+        MissingSessionError: it does not exist.
+    """
+    folder = within(root, path)
+    if not folder.is_dir():
+        raise MissingSessionError(f"{path}: no such folder")
+    shown = [
+        entry
+        for entry in sorted(folder.iterdir())
+        if entry.is_dir() and not entry.is_symlink() and not entry.name.startswith(".")
+    ]
+    return {
+        "path": "" if folder == root else folder.relative_to(root).as_posix(),
+        "folders": [{"name": entry.name, "photos": _count(entry)} for entry in shown],
+        "photos": _count(folder),
+    }
+
+
+def _count(folder: Path) -> int:
+    try:
+        return sum(is_photo_name(entry.name) and entry.is_file() for entry in folder.iterdir())
+    except OSError:
+        return 0
+
+
+class FolderJob:
+    """One folder: its photos, their results, and a person's decisions.
+
+    Args:
+        id: its name in addresses.
+        root: the folder that everything must be in.
+        folder: of the photos.
+        output: of the results.
+        job: what to do with each photo.
+        remover: does it.
+
+    Raises:
+        InputError: there is no photo, or a file would be lost.
+    """
+
+    def __init__(
+        self, id: str, *, root: Path, folder: Path, output: Path, job: Job, remover: Remover
+    ) -> None:
+        self.id, self.folder, self.output, self.job = id, folder, output, job
+        self.events = Broadcast()
+        self.state = "queued"
+        self.started = time.time()
+        self.error = ""
+        self._root, self._remover = root, remover
+        plan = plan_photos([folder], output, recursive=True)
+        self.photos = [
+            photo
+            for photo in plan.photos
+            if photo.source.resolve().is_relative_to(root)
+            and photo.target.parent.resolve().is_relative_to(root)
+        ]
+        self._plan = RunPlan(tuple(self.photos), plan.unreadable)
+        self._numbers = {photo.source: n for n, photo in enumerate(self.photos)}
+        self._results: dict[int, PhotoResult] = {}
+        self._edited: set[int] = set()
+        self._cancelled = False
+        self._spent_s = 0.0
+        self._reviews: dict[str, Review] = _read_reviews(self._review_file)
+
+    @property
+    def _review_file(self) -> Path:
+        return self.output / JOURNAL_FOLDER / "review.json"
+
+    # --- the run
+
+    async def run(self, queue: WorkQueue) -> None:
+        """Process the photos, each a task of the queue, until all are done or it is cancelled."""
+        self.state, self._cancelled = "running", False
+        self._changed()
+        steps = self._steps()
+        try:
+            while not self._cancelled:
+                start = time.perf_counter()
+                try:
+                    result = await queue.run(lambda _: next(steps, None), _nobody_goes)
+                except BusyError:
+                    await asyncio.sleep(_BUSY_WAIT_S)
+                    continue
+                if result is None:
+                    break
+                self._spent_s += time.perf_counter() - start
+                n = self._numbers.get(result.source)
+                if n is not None:
+                    self._results[n] = result
+                    self.events.tell("photo", self.row(n))
+                self._changed()
+            self.state = "cancelled" if self._cancelled else "done"
+        except CleanplateError as error:
+            self.state, self.error = "failed", str(error)
+        finally:
+            await asyncio.shield(queue.run(lambda _: steps.close(), _nobody_goes))
+            self._changed()
+
+    def _steps(self) -> Generator[PhotoResult, None, None]:
+        """Yield the result of each photo; used from the queue's thread alone."""
+        models = describe_models(self._remover, self.job)
+        resources = Resources.for_run(len(self.photos), workers=1)
+        with ExitStack() as stack:
+            settings = settings_in_words(self.job, models)
+            journal = stack.enter_context(Journal(self.output, settings))
+            engine = stack.enter_context(
+                Engine(self._remover, self.job, resources, journal=journal)
+            )
+            journal.remove_leftovers(self._plan, None)
+            yield from engine.run(self._plan)
+
+    def cancel(self) -> None:
+        """End after the photo in work."""
+        self._cancelled = True
+
+    def _changed(self) -> None:
+        self.events.tell("progress", self.describe())
+
+    # --- what is shown
+
+    def describe(self) -> dict[str, Any]:
+        """Return the job as JSON can hold it."""
+        statuses = Counter(self._status(n) for n in self._results)
+        reviews = Counter(self._reviews.values())
+        done, total = len(self._results), len(self.photos)
+        new = sum(result.skipped is None for result in self._results.values())
+        left = total - done
+        running = self.state == "running" and new > 0
+        return {
+            "id": self.id,
+            "folder": _shown(self.folder, self._root),
+            "output": _shown(self.output, self._root),
+            "labels": list(self.job.options.classes),
+            "state": self.state,
+            "error": self.error,
+            "started": self.started,
+            "eta_s": round(left * self._spent_s / done) if running else None,
+            "counts": {
+                "total": total,
+                "done": done,
+                "cleaned": statuses["cleaned"],
+                "copied": statuses["copied"],
+                "skipped": statuses["skipped"],
+                "failed": statuses["failed"],
+                "accepted": reviews["accepted"],
+                "rejected": reviews["rejected"],
+            },
+        }
+
+    def _status(self, n: int) -> str:
+        result = self._results.get(n)
+        if result is None:
+            return "pending"
+        return _STATUS.get(result.status, result.status)
+
+    def row(self, n: int) -> dict[str, Any]:
+        """Return what a list shows of a photo."""
+        photo = self.photo(n)
+        result = self._results.get(n)
+        chosen = [] if result is None else [it for it in result.found if it.chosen]
+        size_hw = None if result is None else result.size_hw
+        return {
+            "n": n,
+            "name": photo.relative.as_posix(),
+            "width": None if size_hw is None else size_hw[1],
+            "height": None if size_hw is None else size_hw[0],
+            "status": self._status(n),
+            "error": None if result is None else result.error,
+            "notes": [] if result is None else list(result.notes),
+            "labels": dict(Counter(it.label for it in chosen)),
+            "max_score": max((it.score for it in chosen), default=None),
+            "share": None if result is None else result.mask_share,
+            "remaining": 0 if result is None else len(result.remaining),
+            "review": self._reviews.get(photo.relative.as_posix(), "none"),
+            "edited": n in self._edited,
+            "etag": self.etag(n, "after"),
+        }
+
+    def rows(self, offset: int, limit: int, **wanted: Any) -> dict[str, Any]:
+        """Return some rows, and how many there are; see `_matches`."""
+        rows = (self.row(n) for n in range(len(self.photos)))
+        found = [row for row in rows if _matches(row, **wanted)]
+        return {"total": len(found), "rows": found[offset : offset + limit]}
+
+    def photo(self, n: int) -> PlannedPhoto:
+        """Return a photo by its number.
+
+        Raises:
+            MissingSessionError: there is no such photo.
+        """
+        if not 0 <= n < len(self.photos):
+            raise MissingSessionError(f"there is no photo {n}; there are {len(self.photos)}")
+        return self.photos[n]
+
+    def file(self, n: int, side: Side) -> Path:
+        """Return the file to show: the photo, or its result.
+
+        Raises:
+            MissingSessionError: there is none, or none yet.
+        """
+        photo = self.photo(n)
+        paths = (photo.source,) if side == "before" else photo.targets
+        found = next((path for path in paths if path.is_file()), None)
+        if found is None:
+            raise MissingSessionError("it is not done yet" if side == "after" else "it is gone")
+        return found
+
+    def etag(self, n: int, side: Side) -> str | None:
+        """Return what changes whenever the file does; None if there is none."""
+        try:
+            found = self.file(n, side).stat()
+        except (OSError, MissingSessionError):
+            return None
+        return f'"{self.id}-{n}-{side}-{found.st_mtime_ns}-{found.st_size}"'
+
+    def picture(self, n: int, side: Side, *, thumbnail: bool) -> bytes:
+        """Return a JPEG of a photo or its result.
+
+        Raises:
+            MissingSessionError: there is none.
+            PhotoError: it cannot be read.
+        """
+        return _small(self.file(n, side), _THUMBNAIL_PX if thumbnail else _PREVIEW_PX)
+
+    # --- the review
+
+    def review(self, n: int, decision: Review | None) -> dict[str, Any]:
+        """Note a decision, or forget it, and return the row."""
+        name = self.photo(n).relative.as_posix()
+        if decision is None:
+            self._reviews.pop(name, None)
+        else:
+            self._reviews[name] = decision
+        write_bytes_atomic(self._review_file, json.dumps(self._reviews).encode())
+        self._changed()
+        return self.row(n)
+
+    def replace_result(self, n: int, content: bytes) -> dict[str, Any]:
+        """Write a result that a person made, and accept it."""
+        photo = self.photo(n)
+        write_bytes_atomic(photo.target, content)
+        if photo.copy is not None:
+            photo.copy.unlink(missing_ok=True)
+        self._edited.add(n)
+        return self.review(n, "accepted")
+
+    def export(self, mode: Literal["original", "omit"]) -> dict[str, int]:
+        """Carry out the rejections: the original takes the result's place, or nothing does.
+
+        Raises:
+            InputError: the job is still running.
+        """
+        if self.state in ("queued", "running"):
+            raise InputError("the job is still running; wait, or cancel it")
+        rejected = 0
+        for photo in self.photos:
+            if self._reviews.get(photo.relative.as_posix()) != "rejected":
+                continue
+            for target in photo.targets:
+                target.unlink(missing_ok=True)
+            if mode == "original":
+                copy_photo(photo.source, photo.copy_target)
+            rejected += 1
+        return {"rejected": rejected, "kept": len(self.photos) - rejected}
+
+
+class JobStore:
+    """The jobs of a server.
+
+    Args:
+        remover: shared by all.
+        queue: that the photos wait in.
+        root: everything must be in this folder; None: there are no jobs.
+    """
+
+    def __init__(self, remover: Remover, queue: WorkQueue, root: Path | None) -> None:
+        self.root = root
+        self._remover, self._queue = remover, queue
+        self._jobs: dict[str, FolderJob] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._ids = itertools.count(1)
+
+    def check_root(self) -> Path:
+        """Return the folder that jobs may use.
+
+        Raises:
+            ForbiddenPathError: the server was started without one.
+        """
+        if self.root is None:
+            raise ForbiddenPathError("start the server with --root DIR to process folders")
+        return self.root
+
+    def plan(
+        self, folder: str, output: str | None, labels: list[str], options: RemovalOptions
+    ) -> FolderJob:
+        """Return a job for a folder; the one there is, if it was not cancelled.
+
+        Raises:
+            ForbiddenPathError: a folder outside the root.
+            InputError, UnknownNameError: something that cannot be used.
+        """
+        root = self.check_root()
+        source = within(root, folder)
+        if not source.is_dir():
+            raise InputError(f"{folder}: no such folder")
+        default = source.with_name(f"{source.name}-clean") if source != root else root / "clean"
+        target = within(root, output) if output else default
+        known = self._remover.segmenter.labels
+        classes, _ = requested_labels(labels or options.classes, options.rules, known)
+        values = {**options.to_json(), "classes": list(classes)}
+        wanted = Job(options=RemovalOptions.from_json(values))
+        for job in self._jobs.values():
+            if job.output == target and job.state in ("queued", "running"):
+                if job.folder == source and job.job == wanted:
+                    return job
+                raise InputError(f"{target.name} is in use by another job; cancel that first")
+        job = FolderJob(
+            f"j{next(self._ids)}",
+            root=root,
+            folder=source,
+            output=target,
+            job=wanted,
+            remover=self._remover,
+        )
+        self._jobs[job.id] = job
+        return job
+
+    def start(self, job: FolderJob) -> None:
+        """Start or resume a job."""
+        task = self._tasks.get(job.id)
+        if task is None or task.done():
+            self._tasks[job.id] = asyncio.create_task(job.run(self._queue))
+
+    def all(self) -> list[FolderJob]:
+        """Return all jobs, the newest first."""
+        return list(reversed(self._jobs.values()))
+
+    def get(self, id: str) -> FolderJob:
+        """Return a job.
+
+        Raises:
+            MissingSessionError: there is none of this name.
+        """
+        job = self._jobs.get(id)
+        if job is None:
+            raise MissingSessionError("there is no such job; start it again, and it goes on")
+        return job
+
+    def delete(self, id: str) -> None:
+        """Cancel and forget a job; its files stay."""
+        self.get(id).cancel()
+        del self._jobs[id]
+
+    def close(self) -> None:
+        """Cancel all jobs."""
+        for job in self._jobs.values():
+            job.cancel()
+
+
+def _matches(
+    row: dict[str, Any],
+    *,
+    state: str | None = None,
+    label: str | None = None,
+    review: str | None = None,
+    max_score: float | None = None,
+    min_share: float | None = None,
+    remaining: bool = False,
+) -> bool:
+    """Return whether a row passes all filters that are given.
+
+    Args:
+        row: from `FolderJob.row`.
+        state: its status.
+        label: an object of this class was removed.
+        review: "none", "accepted" or "rejected".
+        max_score: its surest object has at most this score: doubtful ones.
+        min_share: at least this share of the photo was filled.
+        remaining: something is still detected.
+    """
+    return (
+        (state is None or row["status"] == state)
+        and (label is None or label in row["labels"])
+        and (review is None or row["review"] == review)
+        and (max_score is None or (row["max_score"] is not None and row["max_score"] <= max_score))
+        and (min_share is None or (row["share"] or 0) >= min_share)
+        and (not remaining or row["remaining"] > 0)
+    )
+
+
+async def _nobody_goes() -> bool:
+    return False
+
+
+def _shown(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+def _read_reviews(path: Path) -> dict[str, Review]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(name): it for name, it in found.items() if it in ("accepted", "rejected")}
+
+
+def _small(path: Path, side_px: int) -> bytes:
+    """Return a JPEG of a photo, upright, of at most `side_px` on its long side."""
+    try:
+        with Image.open(path) as opened:
+            opened.draft("RGB", (side_px, side_px))
+            is_plain = opened.mode in ("RGB", "L", "RGBA", "P", "LA")
+            image = ImageOps.exif_transpose(opened).convert("RGB") if is_plain else None
+    except Exception:  # a format that Pillow does not read
+        image = None
+    if image is None:
+        image = Image.fromarray(np.asarray(read_photo(path).pixels))
+    image.thumbnail((side_px, side_px))
+    stream = BytesIO()
+    image.save(stream, "JPEG", quality=82)
+    return stream.getvalue()

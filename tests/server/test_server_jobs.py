@@ -1,0 +1,238 @@
+"""Folders through the API: processed, resumed, reviewed and exported."""
+
+import json
+import shutil
+import time
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import PERSON, serving
+
+NAMES = ("a.png", "b.png", "sub/c.png", "empty.png", "broken.png")
+
+
+@pytest.fixture
+def root(tmp_path, photo, pixels):
+    for name in NAMES:
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(photo)
+    empty = pixels.copy()
+    empty[PERSON] = pixels[:40, :20]
+    Image.fromarray(empty).save(tmp_path / "in/empty.png")
+    (tmp_path / "in/broken.png").write_bytes(photo[:200])
+    return tmp_path
+
+
+@pytest.fixture
+def server(fake_segmenter_class, root):
+    with serving(fake_segmenter_class(), root=root) as running:
+        yield running
+
+
+def start(server, **wanted):
+    answer = server.client.post("/v1/jobs", json={"folder": "in", "labels": ["person"], **wanted})
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def finished(server, job):
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        told = server.client.get(f"/v1/jobs/{job['id']}").json()
+        if told["state"] not in ("queued", "running"):
+            return told
+        time.sleep(0.02)
+    raise AssertionError("the job does not end")
+
+
+def rows(server, job, **wanted):
+    answer = server.client.get(f"/v1/jobs/{job['id']}/photos", params=wanted)
+    assert answer.status_code == 200, answer.text
+    return {row["name"]: row for row in answer.json()["rows"]}
+
+
+def test_a_folder_is_processed_as_a_run_would(server, root):
+    job = finished(server, start(server))
+    assert job["state"] == "done"
+    assert (job["folder"], job["output"]) == ("in", "in-clean")
+    counts = {"total": 5, "done": 5, "cleaned": 3, "copied": 1, "failed": 1}
+    assert job["counts"].items() >= counts.items()
+    found = rows(server, job)
+    assert {name: row["status"] for name, row in found.items()} == {
+        "a.png": "cleaned",
+        "b.png": "cleaned",
+        "sub/c.png": "cleaned",
+        "empty.png": "copied",
+        "broken.png": "failed",
+    }
+    assert "broken.png" in found["broken.png"]["error"]
+    assert found["a.png"]["labels"] == {"person": 1}
+    same = (root / "in/empty.png").read_bytes() == (root / "in-clean/empty.png").read_bytes()
+    assert same
+    before, after = (np.array(Image.open(root / place / "a.png")) for place in ("in", "in-clean"))
+    assert not (before[PERSON] == after[PERSON]).all(axis=2).any()
+    assert (before[:12] == after[:12]).all()
+
+
+def test_filters_and_pages(server):
+    job = start(server)
+    finished(server, job)
+    assert rows(server, job, state="failed").keys() == {"broken.png"}
+    assert len(rows(server, job, label="person")) == 3
+    assert len(rows(server, job, label="car")) == 0
+    assert len(rows(server, job, min_share=0.01)) == 3
+    assert len(rows(server, job, limit=2)) == 2
+    assert set(rows(server, job, limit=2)) | set(rows(server, job, offset=2)) == set(NAMES)
+
+
+def test_pictures_have_tags(server):
+    job = start(server)
+    finished(server, job)
+    n = rows(server, job)["a.png"]["n"]
+    for kind in ("thumbnail", "preview"):
+        for side in ("before", "after"):
+            url = f"/v1/jobs/{job['id']}/photos/{n}/{kind}?side={side}"
+            answer = server.client.get(url)
+            assert Image.open(BytesIO(answer.content)).size == (120, 90)
+            again = server.client.get(url, headers={"If-None-Match": answer.headers["etag"]})
+            assert again.status_code == 304
+    broken = rows(server, job)["broken.png"]["n"]
+    url = f"/v1/jobs/{job['id']}/photos/{broken}/thumbnail?side=after"
+    assert server.client.get(url).status_code == 404
+
+
+def test_a_review_changes_nothing_until_it_is_exported(server, root):
+    job = start(server)
+    finished(server, job)
+    found = rows(server, job)
+    done = (root / "in-clean/a.png").read_bytes()
+
+    def decide(name, decision):
+        url = f"/v1/jobs/{job['id']}/photos/{found[name]['n']}/{decision}"
+        return server.client.post(url).json()["review"]
+
+    assert decide("a.png", "reject") == "rejected"
+    assert decide("a.png", "reset") == "none"
+    assert decide("a.png", "reject") == "rejected"
+    assert decide("b.png", "accept") == "accepted"
+    assert (root / "in-clean/a.png").read_bytes() == done
+    assert rows(server, job, review="rejected").keys() == {"a.png"}
+    told = server.client.post(f"/v1/jobs/{job['id']}/export", json={}).json()
+    assert told == {"rejected": 1, "kept": 4}
+    assert (root / "in-clean/a.png").read_bytes() == (root / "in/a.png").read_bytes()
+
+
+def test_a_photo_is_edited_by_hand_and_its_result_replaced(server, root):
+    job = start(server)
+    finished(server, job)
+    n = rows(server, job)["empty.png"]["n"]
+    answer = server.client.post("/v1/sessions/from-job", json={"job": job["id"], "photo": n})
+    session = answer.json()
+    assert session["accepts"]
+    stroke = {"tool": "brush", "size": 20, "points": [[20, 20]]}
+    url = f"/v1/sessions/{session['id']}"
+    server.client.post(f"{url}/fill", json={"edits": {"strokes": [stroke]}})
+    row = server.client.post(f"{url}/accept", json={"n": 1}).json()
+    assert (row["review"], row["edited"]) == ("accepted", True)
+    before, after = (
+        np.array(Image.open(root / place / "empty.png")) for place in ("in", "in-clean")
+    )
+    assert (before != after).any()
+    assert (before[40:] == after[40:]).all()
+
+
+def test_another_server_goes_on_where_the_first_ended(fake_segmenter_class, root):
+    with serving(fake_segmenter_class(), root=root) as first:
+        job = start(first)
+        finished(first, job)
+        n = rows(first, job)["a.png"]["n"]
+        first.client.post(f"/v1/jobs/{job['id']}/photos/{n}/reject")
+    stamps = {path: path.stat().st_mtime_ns for path in root.glob("in-clean/**/*.png")}
+    shutil.copy(root / "in/a.png", root / "in/new.png")
+    with serving(fake_segmenter_class(), root=root) as second:
+        job = finished(second, start(second))
+        assert job["counts"].items() >= {"total": 6, "done": 6, "cleaned": 4}.items()
+        assert rows(second, job)["a.png"]["review"] == "rejected"
+        assert rows(second, job)["a.png"]["labels"] == {"person": 1}
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+    assert (root / "in-clean/new.png").exists()
+
+
+def test_a_job_is_cancelled_and_resumed(server):
+    server.inpainter.released.clear()
+    job = start(server)
+    assert server.inpainter.begun.acquire(timeout=20)
+    server.client.post(f"/v1/jobs/{job['id']}/cancel")
+    server.inpainter.released.set()
+    stopped = finished(server, job)
+    assert stopped["state"] == "cancelled"
+    assert stopped["counts"]["done"] < 5
+    server.client.post(f"/v1/jobs/{job['id']}/resume")
+    assert finished(server, job)["counts"]["done"] == 5
+
+
+@pytest.mark.parametrize("path", ["..", "../..", "/etc", "in/../..", "link", "a\0b"])
+def test_paths_out_of_the_root_are_refused(server, root, path):
+    (root / "link").symlink_to("/etc")
+    assert server.client.get("/v1/folders", params={"path": path}).status_code == 403
+    assert server.client.post("/v1/jobs", json={"folder": path}).status_code == 403
+    out = server.client.post("/v1/jobs", json={"folder": "in", "output": path})
+    assert out.status_code == 403
+
+
+def test_links_to_photos_elsewhere_are_not_followed(server, root, photo, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside") / "secret.png"
+    outside.write_bytes(photo)
+    (root / "in/link.png").symlink_to(outside)
+    job = finished(server, start(server))
+    assert "link.png" not in rows(server, job)
+    assert not (root / "in-clean/link.png").exists()
+
+
+def test_folders_are_listed(server):
+    told = server.client.get("/v1/folders").json()
+    assert told == {"path": "", "folders": [{"name": "in", "photos": 4}], "photos": 0}
+
+
+def test_without_a_root_there_are_no_jobs(running):
+    answer = running.client.post("/v1/jobs", json={"folder": "."})
+    assert answer.status_code == 403
+    assert "--root" in answer.json()["detail"]
+
+
+def test_wrong_use_is_a_problem(server):
+    def post(**wanted):
+        return server.client.post("/v1/jobs", json=wanted)
+
+    assert post(folder="nothing").status_code == 422
+    assert "person" in post(folder="in", labels=["persn"]).json()["detail"]
+    assert post(folder="in", output="in", labels=["person"]).status_code == 422
+    assert post(folder="in", more=1).status_code == 422
+    assert server.client.get("/v1/jobs/j99").status_code == 404
+    job = start(server)
+    finished(server, job)
+    assert server.client.post(f"/v1/jobs/{job['id']}/photos/99/accept").status_code == 404
+    assert server.client.post(f"/v1/jobs/{job['id']}/photos/0/burn").status_code == 422
+
+
+def test_progress_and_rows_are_streamed(server):
+    server.inpainter.released.clear()
+    job = start(server)
+    with server.client.stream("GET", f"/v1/jobs/{job['id']}/events") as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == ": open"
+        server.inpainter.released.set()
+        names, event = [], ""
+        for line in lines:
+            if line.startswith("event: "):
+                event = line[7:]
+            elif line.startswith("data: "):
+                told = json.loads(line[6:])
+                names += [told["name"]] if event == "photo" else []
+                if event == "progress" and told["state"] == "done":
+                    break
+    assert set(names) == set(NAMES)
