@@ -13,7 +13,7 @@ from cleanplate.errors import InputError
 from cleanplate.remover import Remover
 
 SHAPES = {"grey": (), "RGB array": (3,), "RGBA array": (4,)}
-MODES = {"1": (), "L": (), "P": (), "LA": (2,), "RGB": (3,), "RGBA": (4,)}
+MODES = {"1": (), "L": (), "P": (), "LA": (2,), "RGB": (3,), "RGBA": (4,), "CMYK": (4,)}
 KINDS = (*SHAPES, *MODES, "bytes", "path")
 CALLS = {
     "call": lambda photo, mask, remover: remover(photo, mask=mask).image,
@@ -32,7 +32,7 @@ def make(kind, size_hw, rng, folder):
         return Image.fromarray(pixels > 127)
     if kind == "P":
         return Image.fromarray(np.repeat(pixels[..., None], 3, axis=2) & 0xF0).quantize(16)
-    image = Image.fromarray(pixels)
+    image = Image.fromarray(pixels, "CMYK" if kind == "CMYK" else None)
     if kind in MODES:
         return image
     image.save(folder / "photo.png")

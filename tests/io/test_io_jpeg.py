@@ -256,9 +256,24 @@ def test_cut_off_files_are_refused(photo_image, share, progressive):
         read_photo(data[: int(len(data) * share)])
 
 
-def test_cmyk_and_twelve_bits_are_refused():
-    with pytest.raises(PhotoError, match=r"4 colour channels \(CMYK\).*convert it to RGB first"):
-        read_photo(saved(Image.new("CMYK", (8, 8)), "JPEG"))
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_missing_end_is_added(photo_image, mode, progressive):
+    before = saved(photo_image.convert(mode), "JPEG", progressive=progressive)
+    photo = read_photo(before[:-2])
+    np.testing.assert_array_equal(photo.pixels, read_photo(before).pixels)
+    assert len(photo.notes) == 1
+    mask = box_mask(photo.size_hw, 100, 120, 100, 130)
+    after = encode_photo(photo, smooth_fill(photo, mask), mask)
+    assert drift(before, after, far_from(mask)).max() == 0
+    assert read_photo(after).notes == ()
+
+
+def test_lossless_and_twelve_bits_are_refused():
+    lossless = bytearray(saved(Image.new("L", (8, 8)), "JPEG"))
+    lossless[lossless.index(b"\xff\xc0") + 1] = 0xC3
+    with pytest.raises(PhotoError, match=r"lossless.*convert it"):
+        read_photo(bytes(lossless))
     data = bytearray(saved(Image.new("L", (8, 8)), "JPEG"))
     data[data.index(b"\xff\xc0") + 4] = 12
     with pytest.raises(PhotoError, match="12 bits per sample is not supported; convert it to 8"):

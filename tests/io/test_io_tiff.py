@@ -12,6 +12,7 @@ from PIL import Image, ImageCms, TiffImagePlugin
 from skimage import data as photos
 
 from cleanplate.errors import PhotoError
+from cleanplate.io import lost_in
 from cleanplate.io.files import encode_photo, read_photo
 
 ARRAY = photos.chelsea()[50:107, 100:183]  # 57 x 83
@@ -243,7 +244,11 @@ def test_bigtiff_is_read_and_written_as_tiff():
 @pytest.mark.parametrize(
     ("tags", "message"),
     [
-        ([(262, 3, [5])], "a TIFF of CMYK is not supported; convert it to 8- or 16-bit RGB first"),
+        ([(262, 3, [5])], "damaged TIFF: 3 of 4 channels"),
+        (
+            [(262, 3, [5]), (277, 3, [4]), (258, 3, [16] * 4)],
+            "inks other than 8-bit CMYK is not supported; convert it to 8- or 16-bit RGB first",
+        ),
         ([(262, 3, [8])], "a TIFF of Lab is not supported"),
         ([(262, 3, [77])], "a TIFF of colour type 77 is not supported"),
         ([(339, 3, [3])], "floating-point samples is not supported"),
@@ -254,7 +259,7 @@ def test_bigtiff_is_read_and_written_as_tiff():
         ([(277, 3, [5]), (258, 3, [8] * 5), (338, 3, [0, 0])], "5 channels.*remove the extra"),
         ([(277, 3, [1]), (258, 3, [8])], "damaged TIFF: 1 of 3 channels; get an undamaged copy"),
         ([(259, 3, [99])], "compression method 99 is not supported; save it with LZW"),
-        ([(254, 4, [1])], r"its first image is only a preview \(a raw file\?\); develop it"),
+        ([(254, 4, [1])], r"its first image is only a preview \(a raw file\?\); export it"),
         ([(258, 3, [16] * 3), (284, 3, [2])], "16-bit TIFF of separate planes is not supported"),
         ([(258, 3, [16]), (277, 3, [1]), (262, 3, [0])], "16-bit TIFF of colour type 0"),
         (
@@ -279,7 +284,7 @@ def test_what_cannot_come_back_as_it_was_is_refused(tags, message):
         read_photo(tiff(tags=tags))
 
 
-@pytest.mark.parametrize("mode", ["CMYK", "LAB", "F", "I"])
+@pytest.mark.parametrize("mode", ["LAB", "F", "I"])
 def test_such_files_from_pillow_are_refused(mode):
     with pytest.raises(PhotoError, match="is not supported"):
         read_photo(saved(Image.new(mode, (4, 4)), "TIFF"))
@@ -325,3 +330,73 @@ def test_associated_alpha_stays_bit_for_bit(dtype, channels, rng):
     np.testing.assert_allclose(new[mask][:, 0], array[mask][:, -1] * (200 / 255), atol=300)
     seen = photo.pixels[20:, :, 0] * (photo.alpha[20:] / 255) * (np.iinfo(dtype).max / 255)
     np.testing.assert_allclose(seen, array[20:, :, 0], atol=np.iinfo(dtype).max / 250)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_bands_declared_as_grey_are_red_green_blue(dtype, channels, rng):
+    array = rng.integers(0, np.iinfo(dtype).max, (30, 40, channels)).astype(dtype)
+    array[:4] = 0
+    tags = [(262, 3, [1]), (338, 3, [0] * (channels - 1))]
+    before = tiff(array=array, tags=tags)
+    photo = read_photo(before)
+    step = np.iinfo(dtype).max // 255
+    assert np.abs(photo.pixels.astype(int) * step - array[..., :3].astype(int)).max() <= step
+    assert photo.transparent is None
+    after, mask = edited(before)
+    with tifffile.TiffFile(io.BytesIO(after)) as file:
+        new, kept = file.asarray(), file.pages[0].tags
+    np.testing.assert_array_equal(new[~mask], array[~mask])
+    assert (new[mask][:, :3] != array[mask][:, :3]).any()
+    assert kept["PhotometricInterpretation"].value == 1
+    assert tuple(kept["ExtraSamples"].value) == (0,) * (channels - 1)
+
+
+def test_floating_point_is_named_whatever_the_channels():
+    bands = [(262, 3, [1]), (258, 3, [32] * 3), (339, 3, [3] * 3)]
+    with pytest.raises(PhotoError, match="32-bit floating-point"):
+        read_photo(tiff(tags=bands))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_mask_of_missing_data_stays(turned, rng):
+    array = rng.integers(0, 255, (32, 48, 3)).astype(np.uint8)
+    valid = np.zeros((32, 48), bool)
+    valid[4:20, 8:40] = True
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream) as writer:
+        extra = [(274, 3, 1, 6, True)] if turned else []
+        writer.write(array, photometric="rgb", extratags=extra)
+        writer.write(valid, photometric="mask", subfiletype=4, tile=(16, 16))
+        writer.write(array[::2, ::2], photometric="rgb", subfiletype=1)
+    photo = read_photo(stream.getvalue())
+    assert [lost_in(note) for note in photo.notes if lost_in(note)] == ["mask"] * turned
+    after, _ = edited(stream.getvalue())
+    with tifffile.TiffFile(io.BytesIO(after)) as file:
+        assert len(file.pages) == (1 if turned else 2)
+        if not turned:
+            np.testing.assert_array_equal(file.pages[1].asarray(), valid)
+
+
+@pytest.mark.parametrize("tile", [None, 16])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_webp_inside_is_decoded(tile, mode):
+    array = np.asarray(Image.fromarray(ARRAY[:48, :80]).convert(mode))
+    step = tile or 16
+    corners = [(y, x) for y in range(0, 48, step) for x in range(0, 80, tile or 80)]
+    parts = [array[y : y + step, x : x + (tile or 80)] for y, x in corners]
+    strips = [saved(Image.fromarray(part), "WEBP", lossless=True) for part in parts]
+    kinds = (322, 323, 324, 325) if tile else (None, 278, 273, 279)
+    offsets = [8 + sum(map(len, strips[:place])) for place in range(len(strips))]
+    tags = [(259, 3, [50001]), (273, 4, None), (278, 3, None), (279, 4, None)]
+    tags += [(kinds[0], 3, [tile])] if tile else []
+    tags += [(kinds[1], 3, [step]), (kinds[2], 4, offsets), (kinds[3], 4, list(map(len, strips)))]
+    coded = np.frombuffer(b"".join(strips), np.uint8)
+    sizes = [(256, 3, [80]), (257, 3, [48]), (262, 3, [2])]
+    sizes += [(258, 3, [8] * len(mode)), (277, 3, [len(mode)])]
+    extra = (2,) if mode == "RGBA" else ()
+    before = tiff(array=coded[None], tags=[*sizes, *tags], extra=extra)
+    photo = read_photo(before)
+    np.testing.assert_array_equal(photo.pixels, array[..., :3])
+    after, mask = edited(before)
+    np.testing.assert_array_equal(np.asarray(opened(after))[~mask], array[~mask])

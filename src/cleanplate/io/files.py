@@ -267,7 +267,8 @@ def check_raw_name(name: str, image_format: type[ImageFormat]) -> None:
     if named is RawFormat and not is_raw:
         raise UnsupportedImageError(
             f"it is named {suffix} but is a {image_format.name} file",
-            f"name it {image_format.suffixes[0]}",
+            f"name it {image_format.suffixes[0]}; if that fails too, export it as TIFF or JPEG "
+            "with the program of its camera or scanner",
         )
     if is_raw and named not in (None, RawFormat, TiffFormat):
         raise UnsupportedImageError(

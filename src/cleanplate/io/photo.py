@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.errors import ShapeMismatchError
+from cleanplate.io.cmyk import rgb_to_ink
 from cleanplate.types import Mask, RGBImage, check_image_and_mask
 
 DAMAGED_ADVICE = "get an undamaged copy of the file"
@@ -25,7 +26,7 @@ class UnsupportedImageError(Exception):
     """Says what is wrong with a file and what to do; `read_photo` adds the file's name."""
 
     def __init__(self, cause: str, advice: str) -> None:
-        self.cause, self.advice = cause, advice
+        self.cause, self.advice = " ".join(cause.split()), advice  # one line, whatever a file holds
         super().__init__(f"{cause}; {advice}")
 
 
@@ -128,6 +129,7 @@ class Samples:
     is_premultiplied: bool = False
     premultiplied: npt.NDArray[np.uint8] | None = None
     samples16: Samples16 | None = None  # all samples when bits == 16
+    ink: npt.NDArray[np.uint8] | None = None  # (H, W, 4) CMYK, 0 = no ink
     indices: Plane | None = None  # with kind "palette"
     palette: npt.NDArray[np.uint8] | None = None  # (K, 3)
     palette_alpha: npt.NDArray[np.uint8] | None = None  # (K,)
@@ -215,11 +217,15 @@ def merge_fill(samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask)
         mask: (H, W) bool, True = take from `filled`.
 
     Returns:
-        (H, W) indices or grey, or (H, W, C) with C = 2 (grey, alpha), 3 or 4; uint16 when the file
-        has 16 bits, else uint8. A new array, except that 8-bit grey and RGB outside the mask are
-        copied from `pixels`.
+        (H, W) indices or grey, or (H, W, C) with C = 2 (grey, alpha), 3, or 4 (RGB and alpha, or
+        CMYK); uint16 when the file has 16 bits, else uint8. A new array, except that 8-bit grey and
+        RGB outside the mask are copied from `pixels`.
     """
     hole = filled[mask]  # (N, 3)
+    if samples.ink is not None:
+        ink = samples.ink.copy()
+        ink[mask] = rgb_to_ink(hole, pixels[~mask], samples.ink[~mask])
+        return ink
     if samples.indices is not None:
         return _merge_palette(samples, samples.indices, hole, mask)
     if samples.samples16 is not None:
@@ -360,7 +366,9 @@ class Photo:
             stored = stored if samples.samples16 is None else samples.samples16
             seen: Mask = (stored != np.array(samples.key)).any(axis=2)
             return seen.astype(np.uint8) * np.uint8(255)
-        if samples.alpha is not None and samples.alpha_is_opacity:
+        if not samples.alpha_is_opacity:
+            return None
+        if samples.alpha is not None:
             return samples.alpha
         if samples.indices is not None and samples.palette_alpha is not None:
             looked_up: Plane = samples.palette_alpha[samples.indices]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from cleanplate.errors import InputError, PhotoError
+from cleanplate.io.cmyk import ink_to_rgb
 from cleanplate.io.metadata import clean_exif, clean_xmp
 from cleanplate.io.photo import (
     Photo,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 IMAGE_NAME = "<image>"
 
 _MODES_16BIT = ("I;16", "I;16L", "I;16B", "I;16N")
-_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", *_MODES_16BIT)
+_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", *_MODES_16BIT)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +49,8 @@ def photo_from_pil(image: "Image.Image") -> Photo:
     """Return a Pillow image as a photo, upright.
 
     Args:
-        image: mode 1, L, LA, P, RGB, RGBA or I;16. Decoded if it was not yet; else not modified.
+        image: mode 1, L, LA, P, RGB, RGBA, CMYK or I;16. Decoded if it was not yet; else not
+            modified.
 
     Raises:
         PhotoError: another mode, several frames, or a file behind it that is damaged.
@@ -106,6 +108,8 @@ def pil_from_photo(photo: Photo, filled: RGBImage, mask: Mask) -> "Image.Image":
         dtype = ">u2" if container.mode == "I;16B" else "<u2"
         size_wh = (raster.shape[1], raster.shape[0])
         image = Image.frombytes(container.mode, size_wh, raster[..., 0].astype(dtype).tobytes())
+    elif container.mode == "CMYK":
+        image = Image.fromarray(raster, "CMYK")
     elif container.mode == "P" and photo.samples.palette is not None:
         image = Image.frombytes("P", (raster.shape[1], raster.shape[0]), raster.tobytes())
         image.putpalette(photo.samples.palette.tobytes())
@@ -160,6 +164,8 @@ def _split(raster: Raster, image: "Image.Image") -> tuple[RGBImage, Samples]:
             kind="gray", bits=16, samples16=samples16, key=key
         )
     samples8 = cast("Plane", raster)
+    if mode == "CMYK":
+        return ink_to_rgb(samples8), Samples(ink=samples8)
     alpha_plane = None
     if mode in ("LA", "RGBA"):
         alpha_plane = np.ascontiguousarray(samples8[..., -1])

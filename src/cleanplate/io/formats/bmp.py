@@ -1,14 +1,16 @@
-"""BMP: uncompressed, so that every byte outside the hole is simply kept.
+"""BMP: every pixel outside the hole is kept, and in uncompressed files every byte.
 
-Supported are 1, 4, 8, 24 and 32 bits per pixel without compression, with any header; the fourth
-byte of 32-bit pixels is alpha where the header declares it, and is kept in either case.
+Supported are 1, 4, 8, 16, 24 and 32 bits per pixel, with any header and any masks of colours; the
+fourth byte of 32-bit pixels is alpha where the header declares it, and is kept in either case. Run
+lengths (RLE) are written without compression.
 
 References:
     Microsoft, Windows GDI: BITMAPCOREHEADER, BITMAPINFOHEADER, BITMAPV4HEADER, BITMAPV5HEADER.
 """
 
+import io
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +20,23 @@ from cleanplate.io.photo import (
     Decoded,
     ImageFormat,
     Plane,
+    Raster,
     Samples,
     UnsupportedImageError,
     check_pixel_count,
     merge_fill,
+    translate_decoder_errors,
 )
 from cleanplate.types import Mask, RGBImage
 
-_BI_RGB, _BI_BITFIELDS = 0, 3
+_BI_RGB, _BI_BITFIELDS, _BI_ALPHABITFIELDS = 0, 3, 6
+_BI_RLE = {1: 8, 2: 4}  # to bits per pixel
+_MASKS_16BIT = (0x7C00, 0x3E0, 0x1F, 0)
 _BGRX_MASKS = (0xFF0000, 0xFF00, 0xFF)
 _ALPHA_MASK = 0xFF000000
+Packed = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
+"""(H, W): all channels of a pixel in one number."""
+
 _CONVERT = "save it as an uncompressed 24-bit BMP, or as PNG"
 
 
@@ -38,6 +47,8 @@ class _Header:
     is_top_down: bool
     has_alpha: bool
     palette: npt.NDArray[np.uint8] | None  # (K, 3) RGB
+    masks: tuple[int, int, int, int] | None  # of red, green, blue, alpha, where they are unusual
+    is_run_length: bool
     pixels_at: int
 
     @property
@@ -46,7 +57,7 @@ class _Header:
 
 
 class BmpFormat(ImageFormat):
-    """Uncompressed BMP."""
+    """BMP, uncompressed or of run lengths."""
 
     name = "BMP"
     suffixes = (".bmp", ".dib")
@@ -57,8 +68,7 @@ class BmpFormat(ImageFormat):
         """Return the image of a BMP file.
 
         Raises:
-            UnsupportedImageError: damaged, truncated, compressed, 16 bits per pixel, or too many
-                pixels.
+            UnsupportedImageError: damaged, truncated, with a PNG or JPEG in it, or too many pixels.
         """
         try:
             header = _parse_header(data, max_pixels)
@@ -67,6 +77,8 @@ class BmpFormat(ImageFormat):
                 "damaged BMP: the file is truncated", DAMAGED_ADVICE
             ) from error
         height, width = header.size_hw
+        if header.is_run_length:
+            return _read_run_lengths(data, header)
         end = header.pixels_at + height * header.row_bytes
         if end > len(data):
             raise UnsupportedImageError("damaged BMP: the file is truncated", DAMAGED_ADVICE)
@@ -76,16 +88,9 @@ class BmpFormat(ImageFormat):
             rows = rows[::-1]
         container = BmpContainer(header, data[: header.pixels_at], data[end:])
         if header.palette is not None:
-            indices = _unpack(rows, header.bits, width)
-            if int(indices.max()) >= len(header.palette):
-                raise UnsupportedImageError(
-                    "damaged BMP: colours outside its palette", DAMAGED_ADVICE
-                )
-            indices.flags.writeable = False
-            samples = Samples(
-                kind="palette", bits=header.bits, indices=indices, palette=header.palette
-            )
-            return Decoded(header.palette[indices], samples, container)
+            return _of_palette(_unpack(rows, header.bits, width), header.palette, container)
+        if header.masks is not None:
+            return _of_masks(rows[:, : width * header.bits // 8], header.masks, container)
         channels = header.bits // 8
         stored = rows[:, : width * channels].reshape(height, width, channels)
         fourth = None
@@ -103,16 +108,24 @@ class BmpContainer:
     header: _Header
     before: bytes
     after: bytes
+    packed: Packed | None = None  # (H, W), with unusual masks
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
         """Return the edited BMP."""
-        raster = merge_fill(samples, pixels, filled, mask)
         height, width = mask.shape
+        raster: Raster
+        if self.packed is not None and self.header.masks is not None:
+            words = _with_colours(self.packed, filled[mask], mask, self.header.masks)
+            raster = words.view(np.uint8).reshape(height, width, -1)
+        else:
+            raster = merge_fill(samples, pixels, filled, mask)
         stored_rows = np.zeros((height, self.header.row_bytes), dtype=np.uint8)
         rows = stored_rows if self.header.is_top_down else stored_rows[::-1]
         if samples.indices is not None:
             packed = _pack(raster.astype(np.uint8, copy=False), self.header.bits)
             rows[:, : packed.shape[1]] = packed
+        elif self.packed is not None:
+            rows[:, : width * raster.shape[2]] = raster.reshape(height, -1)
         else:
             channels = raster.shape[2]
             stored = rows[:, : width * channels].reshape(height, width, channels)
@@ -135,19 +148,20 @@ def _parse_header(data: bytes, max_pixels: int) -> _Header:
             f"damaged BMP: a header of {header_bytes} bytes", DAMAGED_ADVICE
         )
     check_pixel_count((abs(height), width), max_pixels)
+    masks = _MASKS_16BIT if bits == 16 else None
     has_alpha = False
-    if compression == _BI_BITFIELDS and bits == 32:
+    if compression in (_BI_BITFIELDS, _BI_ALPHABITFIELDS) and bits in (16, 32):
         masks = struct.unpack_from("<IIII", data, 54)
-        if masks[:3] != _BGRX_MASKS:
-            raise UnsupportedImageError(
-                "a BMP with unusual colour masks is not supported", _CONVERT
-            )
-        has_alpha = header_bytes >= 56 and masks[3] == _ALPHA_MASK
-    elif compression != _BI_RGB:
+        if header_bytes < 56 and compression == _BI_BITFIELDS:
+            masks = (*masks[:3], 0)
+        if bits == 32 and masks[:3] == _BGRX_MASKS and masks[3] in (0, _ALPHA_MASK):
+            has_alpha, masks = masks[3] != 0, None
+    elif compression != _BI_RGB and _BI_RLE.get(compression) != bits:
         raise UnsupportedImageError(
-            f"a compressed BMP (method {compression}) is not supported", _CONVERT
+            f"a BMP of compression method {compression} with {bits} bits is not supported",
+            _CONVERT,
         )
-    if bits not in (1, 4, 8, 24, 32):
+    if bits not in (1, 4, 8, 16, 24, 32):
         raise UnsupportedImageError(f"a BMP of {bits} bits per pixel is not supported", _CONVERT)
     palette = None
     if bits <= 8:
@@ -158,7 +172,79 @@ def _parse_header(data: bytes, max_pixels: int) -> _Header:
             raise UnsupportedImageError("damaged BMP: it has no palette", DAMAGED_ADVICE)
         entries = np.frombuffer(data, np.uint8, count * entry_bytes, start)
         palette = np.ascontiguousarray(entries.reshape(count, entry_bytes)[:, 2::-1])
-    return _Header((abs(height), width), bits, height < 0, has_alpha, palette, pixels_at)
+    return _Header(
+        (abs(height), width),
+        bits,
+        height < 0,
+        has_alpha,
+        palette,
+        masks,
+        compression in _BI_RLE,
+        pixels_at,
+    )
+
+
+def _of_palette(
+    indices: Plane, palette: Plane, container: BmpContainer, notes: tuple[str, ...] = ()
+) -> Decoded:
+    if int(indices.max()) >= len(palette):
+        raise UnsupportedImageError("damaged BMP: colours outside its palette", DAMAGED_ADVICE)
+    indices.flags.writeable = False
+    samples = Samples(kind="palette", bits=container.header.bits, indices=indices, palette=palette)
+    return Decoded(palette[indices], samples, container, notes)
+
+
+def _read_run_lengths(data: bytes, header: _Header) -> Decoded:
+    """Return the image of a BMP of run lengths; what they leave out has the palette's first colour.
+
+    Pillow decodes them.
+    """
+    from PIL.BmpImagePlugin import BmpImageFile
+
+    with translate_decoder_errors("BMP"), BmpImageFile(io.BytesIO(data)) as image:
+        image.load()
+        indices = np.array(image)
+    if header.palette is None or indices.shape != header.size_hw or indices.dtype != np.uint8:
+        raise UnsupportedImageError("damaged BMP: its runs cannot be decoded", DAMAGED_ADVICE)
+    before = bytearray(data[: header.pixels_at])
+    stored_bytes = header.size_hw[0] * header.row_bytes
+    struct.pack_into("<II", before, 30, _BI_RGB, stored_bytes)
+    struct.pack_into("<I", before, 2, len(before) + stored_bytes)
+    notes = ("its compression (RLE) is written as none",)
+    return _of_palette(indices, header.palette, BmpContainer(header, bytes(before), b""), notes)
+
+
+def _of_masks(rows: Plane, masks: tuple[int, int, int, int], container: BmpContainer) -> Decoded:
+    """Return the image of packed pixels."""
+    packed = np.ascontiguousarray(rows).view(f"<u{container.header.bits // 8}")
+    channels = []
+    for mask in masks:
+        shift, top = _field_of(mask)
+        value = ((packed & mask) >> shift).astype(np.uint32)
+        channels.append(((value * 255 + top // 2) // max(top, 1)).astype(np.uint8))
+    container = replace(container, packed=packed)
+    samples = Samples(alpha=channels[3] if masks[3] else None)
+    return Decoded(np.dstack(channels[:3]), samples, container)
+
+
+def _with_colours(
+    packed: Packed, colours: Plane, hole: Mask, masks: tuple[int, int, int, int]
+) -> Packed:
+    """Return packed pixels with (N, 3) new colours in the hole; all their other bits stay."""
+    values = packed[hole].astype(np.uint32)
+    for mask, colour in zip(masks[:3], colours.T, strict=True):
+        shift, top = _field_of(mask)
+        level = (colour.astype(np.uint32) * top + 127) // 255
+        values = values & ~np.uint32(mask) | level << shift
+    out = packed.copy()
+    out[hole] = values
+    return out
+
+
+def _field_of(mask: int) -> tuple[int, int]:
+    """Return the shift of a mask's lowest bit, and the largest value of its bits."""
+    shift = (mask & -mask).bit_length() - 1 if mask else 0
+    return shift, mask >> shift
 
 
 def _unpack(rows: Plane, bits: int, width: int) -> Plane:

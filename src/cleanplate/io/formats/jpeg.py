@@ -18,12 +18,13 @@ References:
 import io
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.io.formats.jpeg_blocks import replace_pixels
+from cleanplate.io.cmyk import ink_to_rgb
+from cleanplate.io.formats.jpeg_blocks import check_complete, replace_pixels
 from cleanplate.io.formats.jpeg_coding import CodingError
 from cleanplate.io.formats.jpeg_metadata import JpegMetadata, read_metadata
 from cleanplate.io.metadata import (
@@ -38,14 +39,17 @@ from cleanplate.io.metadata import (
     with_size,
 )
 from cleanplate.io.photo import (
+    DAMAGED_ADVICE,
     Decoded,
     ImageFormat,
     Plane,
+    Raster,
     Samples,
     UnsupportedImageError,
     apply_orientation,
     check_pixel_count,
     gray_to_rgb,
+    merge_fill,
     to_gray,
     translate_decoder_errors,
     undo_orientation,
@@ -55,6 +59,9 @@ from cleanplate.types import Mask, RGBImage
 if TYPE_CHECKING:
     from PIL import Image
 
+_DECODABLE = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)  # sequential and progressive, Huffman or arithmetic
+_ARITHMETIC = (0xC9, 0xCA)
+_CONVERT = "convert it to 8-bit JPEG or PNG first"
 _MAX_SIDE_PX = 65500  # libjpeg's JPEG_MAX_DIMENSION, jmorecfg.h
 _WRITABLE_SAMPLING = {(1, 1): 0, (2, 1): 1, (2, 2): 2}  # to Pillow's codes 4:4:4, 4:2:2, 4:2:0
 # Pillow gives libjpeg 2 bytes per pixel, at least 64 KiB, for progressive images and optimal
@@ -66,7 +73,7 @@ _CHROMA_TAPS = 5  # of the inverse filter on each side; 0.1716**6 < 1e-4
 
 
 class JpegFormat(ImageFormat):
-    """JPEG of 8 bits, grey, YCbCr or RGB."""
+    """JPEG of 8 bits: grey, YCbCr, RGB or CMYK."""
 
     name = "JPEG"
     suffixes = (".jpg", ".jpeg", ".jpe", ".jfif")
@@ -77,7 +84,8 @@ class JpegFormat(ImageFormat):
         """Return the upright image of a JPEG file.
 
         Raises:
-            UnsupportedImageError: damaged, truncated, CMYK, more than 8 bits, or too many pixels.
+            UnsupportedImageError: damaged, truncated, lossless, more than 8 bits, or too many
+                pixels.
         """
         stream = parse_segments(data)
         frame = stream.frame
@@ -87,49 +95,74 @@ class JpegFormat(ImageFormat):
                 f"a JPEG of {frame.precision} bits per sample is not supported",
                 "convert it to 8-bit JPEG or 16-bit PNG first",
             )
-        if len(frame.components) not in (1, 3):
+        if frame.marker not in _DECODABLE:
             raise UnsupportedImageError(
-                f"a JPEG of {len(frame.components)} colour channels (CMYK) is not supported",
-                "convert it to RGB first",
+                "a lossless or hierarchical JPEG is not supported", _CONVERT
             )
+        if len(frame.components) not in (1, 3, 4):
+            raise UnsupportedImageError(
+                f"a JPEG of {len(frame.components)} colour channels is not supported", _CONVERT
+            )
+        if not stream.has_end:
+            try:
+                check_complete(stream)
+            except CodingError as error:
+                raise UnsupportedImageError(f"damaged JPEG: {error}", DAMAGED_ADVICE) from error
         metadata = read_metadata(stream)
         coding = _Coding.of(stream)
         bare = replace(stream, segments=coding.colour_segments + _image_segments(stream))
-        picture = _decode(bare, "L" if coding.is_gray else "RGB")
+        picture = _decode(bare, coding.mode)
         stored: npt.NDArray[np.uint8] = np.asarray(picture)
         tables = picture.quantization  # type: ignore[attr-defined]
         picture.close()
         orientation = metadata.orientation
         upright = apply_orientation(stored, orientation)
         pixels = gray_to_rgb(upright) if coding.is_gray else np.ascontiguousarray(upright)
+        samples = Samples(kind="gray" if coding.is_gray else "rgb")
+        if coding.mode == "CMYK":
+            pixels, samples = ink_to_rgb(upright), Samples(ink=np.ascontiguousarray(upright))
         container = JpegContainer(
             stream=bare,
             metadata=metadata,
             tables=tuple(tuple(tables[c[3]]) for c in frame.components if c[3] in tables),
             coding=coding,
         )
-        samples = Samples(kind="gray" if coding.is_gray else "rgb")
-        return Decoded(pixels, samples, container, metadata.notes)
+        notes = metadata.notes
+        if not stream.has_end:
+            notes += ("the mark of its end (EOI) is missing, and is added",)
+        if frame.marker in _ARITHMETIC:
+            unusual = "" if coding.subsampling is not None else ", with chroma at full resolution"
+            notes += (
+                f"its arithmetic coding is written as Huffman coding, encoded again{unusual}",
+            )
+        return Decoded(pixels, samples, container, notes)
 
 
 @dataclass(frozen=True, slots=True)
 class _Coding:
     """How the samples are stored."""
 
-    is_gray: bool
-    is_rgb: bool  # three channels without the YCbCr transform
+    mode: Literal["L", "RGB", "CMYK"]  # of Pillow
+    is_plain: bool  # the channels are those of the mode, without the YCbCr transform
     subsampling: int | None  # Pillow's code; None = one that it cannot write
     mcu_hw: tuple[int, int]
     colour_segments: tuple[Segment, ...]  # those a decoder needs to know the colour space
+
+    @property
+    def is_gray(self) -> bool:
+        return self.mode == "L"
 
     @classmethod
     def of(cls, stream: Stream) -> "_Coding":
         components = stream.frame.components
         jfif, adobe = stream.app_payload(APP0, b"JFIF\x00"), stream.app_payload(APP14, b"Adobe")
         ids = tuple(component[0] for component in components)
-        is_rgb = False
+        transform = adobe[11] if adobe and len(adobe) > 11 else None
+        is_plain = False
         if len(components) == 3 and jfif is None:  # the order of libjpeg's default_decompress_parms
-            is_rgb = adobe[11] == 0 if adobe and len(adobe) > 11 else ids == (82, 71, 66)
+            is_plain = ids == (82, 71, 66) if transform is None else transform == 0
+        elif len(components) == 4:
+            is_plain = not transform
         kept = tuple(
             s
             for s in stream.segments
@@ -150,10 +183,13 @@ class _Coding:
             subsampling = None if ratios else _WRITABLE_SAMPLING.get((int(ratio[0]), int(ratio[1])))
             if ratio != (int(ratio[0]), int(ratio[1])):
                 subsampling = None
-            is_plain = max(horizontal) == ratio[0] and max(vertical) == ratio[1]
-            if is_plain and subsampling is not None:  # else the encoder's MCU is another
+            is_usual = max(horizontal) == ratio[0] and max(vertical) == ratio[1]
+            if is_usual and subsampling is not None:  # else the encoder's MCU is another
                 mcu_hw = (8 * max(vertical), 8 * max(horizontal))
-        return cls(len(components) == 1, is_rgb, subsampling, mcu_hw, kept)
+        mode: Literal["L", "RGB", "CMYK"] = "RGB"
+        if len(components) != 3:
+            mode = "L" if len(components) == 1 else "CMYK"
+        return cls(mode, is_plain, subsampling, mcu_hw, kept)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,28 +203,36 @@ class JpegContainer:
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
         """Return the edited JPEG; see the module for what stays identical."""
-        del samples
         orientation = self.metadata.orientation
-        pixels = undo_orientation(pixels, orientation)
-        filled = undo_orientation(filled, orientation)
-        mask = undo_orientation(mask, orientation)
+        before: Raster = pixels[..., 0] if self.coding.is_gray else pixels
+        new: npt.NDArray[np.uint8] = filled
+        if samples.ink is not None:
+            before, ink = samples.ink, merge_fill(samples, pixels, filled, mask)
+            # Adobe's files hold what is left of the paper; their YCbCr, that of the ink.
+            paper = np.uint8(255) - ink.astype(np.uint8, copy=False)
+            new = paper if self.coding.is_plain else np.dstack([ink[..., :3], paper[..., 3:]])
+        before = cast("Raster", undo_orientation(before, orientation))
+        new, mask = undo_orientation(new, orientation), undo_orientation(mask, orientation)
         try:
-            scans, changed = replace_pixels(self.stream, filled, mask, is_rgb=self.coding.is_rgb)
+            scans, changed = replace_pixels(self.stream, new, mask, is_plain=self.coding.is_plain)
             edited = self.metadata.assemble(_image_segments(self.stream), scans, mask)
-            if self._is_unchanged(edited, pixels, ~changed):
+            if self._is_unchanged(edited, before, ~changed):
                 return edited
         except CodingError:
             pass
-        return self._encode_again(filled, mask)
+        if samples.ink is not None:
+            raise UnsupportedImageError(
+                "a CMYK JPEG with arithmetic coding or damaged data cannot be edited", _CONVERT
+            )
+        return self._encode_again(new, mask)
 
-    def _is_unchanged(self, edited: bytes, pixels: RGBImage, where: Mask) -> bool:
-        """Return whether the edited JPEG shows the same pixels as before in a region."""
-        is_gray = self.coding.is_gray
+    def _is_unchanged(self, edited: bytes, before: Raster, where: Mask) -> bool:
+        """Return whether the edited JPEG shows the same samples as before in a region."""
         try:
-            decoded = np.asarray(_decode(parse_segments(edited), "L" if is_gray else "RGB"))
+            decoded = np.asarray(_decode(parse_segments(edited), self.coding.mode))
         except UnsupportedImageError:
             return False
-        return bool(((decoded == (pixels[..., 0] if is_gray else pixels)).T | ~where.T).all())
+        return bool(((decoded == before).T | ~where.T).all())
 
     def _encode_again(self, filled: RGBImage, mask: Mask) -> bytes:
         canvas = self._stored_samples()
@@ -204,7 +248,7 @@ class JpegContainer:
 
     def _stored_samples(self) -> "Image.Image":
         """Return the image in the file's colour space, padded where that is possible."""
-        if self.coding.is_rgb:
+        if self.coding.is_plain and self.coding.mode == "RGB":
             return _decode(self.stream, "RGB")
         mode = "L" if self.coding.is_gray else "YCbCr"
         return _with_stored_chroma(
@@ -237,7 +281,7 @@ class JpegContainer:
             format="JPEG",
             qtables=[table.reshape(-1).tolist() for table in unique],
             subsampling=subsampling,
-            keep_rgb=self.coding.is_rgb,
+            keep_rgb=self.coding.is_plain,
             restart_marker_blocks=self.stream.restart_interval,
         )
         stream = io.BytesIO()

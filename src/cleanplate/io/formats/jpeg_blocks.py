@@ -39,7 +39,7 @@ from cleanplate.io.formats.jpeg_coding import (
     to_bits,
 )
 from cleanplate.io.metadata import DHT, DQT, DRI, SOS, Frame, Segment, Stream, walk_markers
-from cleanplate.types import Mask, RGBImage
+from cleanplate.types import Mask
 
 Floats = npt.NDArray[np.float32]
 
@@ -128,7 +128,7 @@ class _Change:
 
 
 def replace_pixels(
-    stream: Stream, filled: RGBImage, mask: Mask, *, is_rgb: bool
+    stream: Stream, filled: npt.NDArray[np.uint8], mask: Mask, *, is_plain: bool
 ) -> tuple[bytes, Mask]:
     """Return new scans, and which pixels may differ from before.
 
@@ -137,9 +137,9 @@ def replace_pixels(
 
     Args:
         stream: the file. Its segments before the scans stay as they are.
-        filled: (H, W, 3) uint8 RGB, as it is stored.
+        filled: (H, W, C) uint8, RGB or the four components, as it is stored.
         mask: (H, W) bool, the hole.
-        is_rgb: whether the components are RGB instead of YCbCr.
+        is_plain: whether the components are the channels, without the YCbCr transform.
 
     Returns:
         The scans from the first SOS (or the tables before it) to EOI, and (H, W) bool.
@@ -159,7 +159,8 @@ def replace_pixels(
             quantisation.update(_parse_quantisation(segment.payload))
     if any(component[3] not in quantisation for component in frame.components):
         raise CodingError("a quantisation table is missing")
-    changes = _changes(grid, [quantisation[c[3]] for c in frame.components], filled, mask, is_rgb)
+    tables = [quantisation[component[3]] for component in frame.components]
+    changes = _changes(grid, tables, filled, mask, is_plain=is_plain)
     changed = _changed_pixels(grid, changes)
     if frame.is_progressive:
         return _edit_progressive(stream, grid, changes), changed
@@ -171,6 +172,27 @@ def replace_pixels(
             else _edit_scan(stream, item, grid, changes)
         )
     return bytes(out) + _EOI, changed
+
+
+def check_complete(stream: Stream) -> None:
+    """Raise unless all blocks of the scans are there.
+
+    Raises:
+        CodingError: some are missing, or damaged; or the coding is arithmetic.
+    """
+    if stream.frame.marker not in (_SOF0, _SOF1, _SOF2):
+        raise CodingError("the file is truncated")
+    grid = _Grid(stream.frame)
+    if stream.frame.is_progressive:
+        _decode_progressive(stream, grid)
+        return
+    scanned: set[int] = set()
+    for item in _items(stream):
+        if isinstance(item, Scan):
+            scanned.update(item.components)
+            _decode_scan(item, grid)
+    if len(scanned) < len(stream.frame.components):
+        raise CodingError("the file is truncated")
 
 
 def _items(stream: Stream) -> Iterator[Segment | Scan]:
@@ -226,7 +248,12 @@ def _parse_quantisation(payload: bytes) -> Iterator[tuple[int, Floats]]:
 
 
 def _changes(
-    grid: _Grid, tables: list[Floats], filled: RGBImage, mask: Mask, is_rgb: bool
+    grid: _Grid,
+    tables: list[Floats],
+    filled: npt.NDArray[np.uint8],
+    mask: Mask,
+    *,
+    is_plain: bool,
 ) -> list[_Change]:
     """Return what changes in each component."""
     import cv2
@@ -246,7 +273,7 @@ def _changes(
     # A hole at the edge goes on in what fills up the last blocks: nothing stays hidden there.
     window = np.pad(window, (*missing, (0, 0)), mode="edge")
     hole = np.pad(hole, missing, mode="edge")
-    planes = window if is_rgb else _to_ycbcr(window)
+    planes = window if is_plain else np.dstack([_to_ycbcr(window), window[..., 3:]])
     out = []
     for component, (factors, table) in enumerate(zip(grid.factors_hw, tables, strict=True)):
         size_hw = tuple((b - a) * 8 * f for (a, b), f in zip(spans, factors, strict=True))
@@ -299,8 +326,11 @@ def _changed_pixels(grid: _Grid, changes: list[_Change]) -> Mask:
     return out
 
 
-def _edit_scan(stream: Stream, scan: Scan, grid: _Grid, changes: list[_Change]) -> bytes:
-    """Return a sequential scan, with its header, after the change."""
+def _decode_scan(scan: Scan, grid: _Grid) -> tuple[Symbols, Ints, Ints, Ints, Ints]:
+    """Return a sequential scan's symbols.
+
+    And for each block, its component's place in the scan, row, column, and restart interval.
+    """
     which, row, column = grid.order(scan.components)
     pairs = [(scan.table(dc), scan.table(ac)) for dc, ac in scan.tables]
     intervals = split_intervals(scan.data)
@@ -311,7 +341,12 @@ def _edit_scan(stream: Stream, scan: Scan, grid: _Grid, changes: list[_Change]) 
         raise CodingError("restart markers are missing")
     which, row, column = which.ravel(), row.ravel(), column.ravel()
     interval = np.repeat(interval, len(which) // mcus)
-    symbols = _checked(symbols, lengths, np.bincount(interval))
+    return _checked(symbols, lengths, np.bincount(interval)), which, row, column, interval
+
+
+def _edit_scan(stream: Stream, scan: Scan, grid: _Grid, changes: list[_Change]) -> bytes:
+    """Return a sequential scan, with its header, after the change."""
+    symbols, which, row, column, interval = _decode_scan(scan, grid)
     begins = symbols.index == 0
     block = np.cumsum(begins) - 1
     dc = _sums(_numbers(symbols.take(begins)), which, interval)
@@ -473,8 +508,8 @@ def _scan_header(stream: Stream, scan: Scan) -> bytes:
     return Segment(SOS, bytes([*parts, *scan.band, scan.bits[0] << 4 | scan.bits[1]])).to_bytes()
 
 
-def _edit_progressive(stream: Stream, grid: _Grid, changes: list[_Change]) -> bytes:
-    """Return the scans of a progressive file after the change."""
+def _decode_progressive(stream: Stream, grid: _Grid) -> list[npt.NDArray[np.int16]]:
+    """Return the coefficients of each component: (rows, columns, 64) in zigzag order."""
     coefficients = [array("h", bytes(2 * 64 * height * width)) for height, width in grid.coded_hw]
     for item in _items(stream):
         if isinstance(item, Scan):
@@ -484,10 +519,15 @@ def _edit_progressive(stream: Stream, grid: _Grid, changes: list[_Change]) -> by
                 for place, c in enumerate(item.components)
             ]
             decode_progressive(item, [coefficients[c] for c in item.components], firsts)
-    planes = [
+    return [
         np.frombuffer(values, np.int16).reshape(*blocks_hw, 64)
         for values, blocks_hw in zip(coefficients, grid.coded_hw, strict=True)
     ]
+
+
+def _edit_progressive(stream: Stream, grid: _Grid, changes: list[_Change]) -> bytes:
+    """Return the scans of a progressive file after the change."""
+    planes = _decode_progressive(stream, grid)
     out = bytearray(Segment(DRI, b"\x00\x00").to_bytes() if stream.restart_interval else b"")
     for plane, change in zip(planes, changes, strict=True):
         row, column = np.nonzero(change.touched(plane.shape[:2]))

@@ -8,12 +8,13 @@ copied as they are, so that those with offsets into the file lose them; lossy co
 
 import io
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from cleanplate.io.cmyk import ink_to_rgb
 from cleanplate.io.metadata import (
     Directory,
     Entry,
@@ -80,11 +81,12 @@ _PILLOW_COMPRESSION = {
     34925: "lzma",
     50000: "zstd",
 }
-_LOSSY_COMPRESSION = {6: "old JPEG", 7: "JPEG", 50001: "WebP"}
+_WEBP = 50001
+_LOSSY_COMPRESSION = {6: "old JPEG", 7: "JPEG", _WEBP: "WebP"}
 _COMPRESSION_16BIT = (1, 5, _DEFLATE, 32773)  # what OpenCV writes for 16 bits
+_SEPARATED = 5  # into inks
 _UNSUPPORTED_COLOURS = {
     4: "transparency masks",
-    5: "CMYK",
     8: "Lab",
     9: "Lab",
     10: "Lab",
@@ -93,8 +95,10 @@ _UNSUPPORTED_COLOURS = {
     32845: "LogLuv",
     34892: "raw sensor data",
 }
-_COLOUR_CHANNELS = {0: 1, 1: 1, 2: 3, 3: 1, 6: 3}
+_COLOUR_CHANNELS = {0: 1, 1: 1, 2: 3, 3: 1, _SEPARATED: 4, 6: 3}
+_INK_SET = 332
 _ASSOCIATED_ALPHA = 1
+_REDUCED, _MASK = 1, 4  # subfile types; 2 is a page of several
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,7 @@ class _Layout:
     compression: int
     channels: int
     extra: int | None  # meaning of the channel after the colours: 0 unknown, 1 or 2 alpha
+    is_bands: bool  # three or four channels declared as grey and extra ones, as GDAL writes them
 
     @property
     def is_gray(self) -> bool:
@@ -131,15 +136,16 @@ class TiffFormat(ImageFormat):
         """Return the upright image of a TIFF file.
 
         Raises:
-            UnsupportedImageError: damaged, truncated, several pages, CMYK, Lab, floating point,
-                more than 16 bits, or too many pixels.
+            UnsupportedImageError: damaged, truncated, several pages, Lab, floating point, more
+                than 16 bits, or too many pixels.
         """
         file = parse_tiff(data)
         page = file.pages[0]
         layout = _layout_of(page)
         check_pixel_count(layout.size_hw, max_pixels)
-        reduced = sum(bool(_number(p, _SUBFILE, 0) & 1) for p in file.pages[1:])
-        check_one_frame(len(file.pages) - reduced, "pages (TIFF)")
+        reduced = sum(bool(_number(p, _SUBFILE, 0) & _REDUCED) for p in file.pages[1:])
+        masks = [p for p in file.pages[1:] if _number(p, _SUBFILE, 0) & ~2 == _MASK]
+        check_one_frame(len(file.pages) - reduced - len(masks), "pages (TIFF)")
         _check_supported(page, layout, max_pixels)
         orientation = _number(page, _ORIENTATION, 1)
         with translate_decoder_errors("TIFF"):
@@ -147,6 +153,7 @@ class TiffFormat(ImageFormat):
         upright = np.ascontiguousarray(apply_orientation(stored, orientation))
         upright.flags.writeable = False
         metadata = clean_directory(page, _IMAGE_TAGS, orientation, layout.size_hw)
+        further = [(file.strips(mask), mask) for mask in masks if orientation == 1]
         container = TiffContainer(
             order=file.order if layout.bits < 16 else "<",
             compression=layout.compression,
@@ -154,8 +161,12 @@ class TiffFormat(ImageFormat):
             extra=layout.extra,
             colour_map=page.get(_COLOUR_MAP),
             metadata=metadata.directory,
+            bands={tag: page[tag] for tag in (_PHOTOMETRIC, _EXTRA) if layout.is_bands},
+            masks=tuple((mask, strips, tag == 324) for (tag, _, strips), mask in further),
         )
         notes = list(metadata.notes)
+        if len(masks) > len(further):
+            notes.append("its mask is not carried over")
         if reduced:
             notes.append("its reduced-resolution images are removed")
         if file.damaged:
@@ -180,6 +191,8 @@ class TiffContainer:
     extra: int | None
     colour_map: Entry | None
     metadata: Directory
+    bands: Directory = field(default_factory=dict)  # tags of RGB that is declared as grey and more
+    masks: tuple[tuple[Directory, list[bytes], bool], ...] = ()  # pages: where data are missing
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
         """Return the edited TIFF."""
@@ -202,13 +215,16 @@ class TiffContainer:
         if _XMP in metadata:
             packet = drop_regions(metadata[_XMP].data, mask)
             metadata[_XMP] = replace(metadata[_XMP], count=len(packet), data=packet)
-        return serialize_tiff(metadata | page_tags, strips, order=self.order)
+        tags = metadata | page_tags | self.bands
+        return serialize_tiff(tags, strips, order=self.order, further=self.masks)
 
     def _encode(self, raster: Plane, samples: Samples) -> bytes:
         """Return a TIFF of 1 or 8 bits without metadata."""
         from PIL import Image
 
         image = Image.fromarray(raster > 127 if samples.bits == 1 else raster)
+        if samples.ink is not None:
+            image = Image.fromarray(raster, "CMYK")
         if samples.kind == "palette":
             image = Image.fromarray(raster, "P")
             image.putpalette(bytes(768))
@@ -260,6 +276,9 @@ def _layout_of(page: Directory) -> _Layout:
             "a TIFF with unequal bits per channel is not supported", "convert it to 8 or 16 bits"
         )
     photometric, channels = _number(page, _PHOTOMETRIC, -1), _number(page, _CHANNELS, 1)
+    is_bands = photometric == 1 and channels in (3, 4) and extra == (0,) * (channels - 1)
+    if is_bands:
+        photometric, extra = 2, extra[2:]
     colours = _COLOUR_CHANNELS.get(photometric, 0)
     return _Layout(
         (_number(page, _LENGTH, 0), _number(page, _WIDTH, 0)),
@@ -268,27 +287,35 @@ def _layout_of(page: Directory) -> _Layout:
         _number(page, _COMPRESSION, 1),
         channels,
         int(extra[0]) if extra else (0 if channels == colours + 1 else None),
+        is_bands,
     )
 
 
 def _check_supported(page: Directory, layout: _Layout, max_pixels: int) -> None:
     """Raise for kinds of TIFF that could not be brought back as they came."""
-    if _number(page, _SUBFILE, 0) & 1:
+    if _number(page, _SUBFILE, 0) & _REDUCED:
         raise UnsupportedImageError(
-            "its first image is only a preview (a raw file?)", "develop it first"
+            "its first image is only a preview (a raw file?)",
+            "export it as TIFF or JPEG with the program of its camera or scanner",
         )
     if _number(page, 322, 1) * _number(page, 323, 1) > max(max_pixels, 1 << 20):
         raise UnsupportedImageError("damaged TIFF: impossibly large tiles", DAMAGED_ADVICE)
-    _check_colours(layout)
     advice = "convert it to 8- or 16-bit RGB first"
     sample_format = _number(page, _SAMPLE_FORMAT, 1)
-    problem = None
     if sample_format not in (1, 4):  # unsigned, undefined
         names = {2: "signed integer", 3: "floating-point"}
         kind = names.get(sample_format, f"format {sample_format}")
-        problem = f"a TIFF of {layout.bits}-bit {kind} samples is not supported"
-    elif layout.bits not in (1, 2, 4, 8, 16):
+        raise UnsupportedImageError(
+            f"a TIFF of {layout.bits}-bit {kind} samples is not supported", advice
+        )
+    _check_colours(layout)
+    problem = None
+    if layout.bits not in (1, 2, 4, 8, 16):
         problem = f"a TIFF of {layout.bits} bits per sample is not supported"
+    elif layout.photometric == _SEPARATED and (
+        layout.channels > 4 or layout.bits != 8 or _number(page, _INK_SET, 1) != 1
+    ):
+        problem = "a TIFF of inks other than 8-bit CMYK is not supported"
     elif layout.compression not in (*_PILLOW_COMPRESSION, *_LOSSY_COMPRESSION):
         problem = f"a TIFF of compression method {layout.compression} is not supported"
         advice = "save it with LZW, deflate or no compression"
@@ -337,8 +364,12 @@ def _decode(file: TiffFile, page: Directory, layout: _Layout) -> Raster:
     page_tags = {tag: entry for tag, entry in page.items() if tag in _IMAGE_TAGS}
     for tag in _SINGLE_NUMBERS & page_tags.keys():  # Pillow warns of more than one
         page_tags[tag] = longs([_number(page, tag, 1)])
+    page_tags[_PHOTOMETRIC] = shorts(layout.photometric)
+    page_tags.pop(_EXTRA, None)
     if layout.extra is not None:
         page_tags[_EXTRA] = shorts(2)  # Pillow drops what is no alpha, and divides by associated
+    if layout.compression == _WEBP:
+        return _decode_webp(page, layout, strips)
     bare = serialize_tiff(page_tags, strips, order=file.order, is_tiled=offsets_tag == 324)
     del strips  # one copy of the file less while it is decoded
     if layout.bits == 16:
@@ -354,7 +385,7 @@ def _decode(file: TiffFile, page: Directory, layout: _Layout) -> Raster:
 
     with UncheckedTiff(io.BytesIO(bare)) as image:
         image.load()
-        expected = {0: ("1", "L", "LA"), 1: ("1", "L", "LA"), 3: ("P",)}
+        expected = {0: ("1", "L", "LA"), 1: ("1", "L", "LA"), 3: ("P",), _SEPARATED: ("CMYK",)}
         if image.mode not in expected.get(layout.photometric, ("RGB", "RGBA", "RGBX")):
             raise UnsupportedImageError(
                 f"a TIFF of Pillow mode {image.mode} is not supported", "convert it to RGB first"
@@ -363,6 +394,24 @@ def _decode(file: TiffFile, page: Directory, layout: _Layout) -> Raster:
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
     return array
+
+
+def _decode_webp(page: Directory, layout: _Layout, strips: list[bytes]) -> Plane:
+    """Return the image of strips or tiles that are WebP files, which not every libtiff decodes."""
+    from PIL.WebPImagePlugin import WebPImageFile
+
+    height, width = layout.size_hw
+    tile_wh = _number(page, 322, width), _number(page, 323, _number(page, 278, height))
+    out = np.zeros((height, width, layout.channels), np.uint8)
+    places = [(y, x) for y in range(0, height, tile_wh[1]) for x in range(0, width, tile_wh[0])]
+    if layout.channels not in (3, 4) or layout.bits != 8 or len(places) != len(strips):
+        raise ValueError("its WebP compression cannot be decoded")
+    for (y, x), strip in zip(places, strips, strict=True):
+        with WebPImageFile(io.BytesIO(strip)) as image:
+            tile = np.asarray(image.convert("RGBA"))[..., : layout.channels]
+        here = out[y : y + tile.shape[0], x : x + tile.shape[1]]
+        here[:] = tile[: here.shape[0], : here.shape[1]]
+    return out
 
 
 def _decode_16bit(bare: bytes, layout: _Layout) -> Samples16:
@@ -390,9 +439,16 @@ def _split(raster: Raster, layout: _Layout, container: TiffContainer) -> tuple[R
         colours = samples16[..., :3]
         if is_premultiplied:
             colours = unpremultiply(colours, samples16[..., 3])
-        samples = Samples(bits=16, samples16=samples16, is_premultiplied=is_premultiplied)
+        samples = Samples(
+            bits=16,
+            samples16=samples16,
+            is_premultiplied=is_premultiplied,
+            alpha_is_opacity=layout.extra != 0,
+        )
         return to_8bit(colours), samples
     samples8 = cast("Plane", raster)
+    if layout.photometric == _SEPARATED:
+        return ink_to_rgb(samples8), Samples(ink=samples8)
     if layout.photometric == 3:
         if container.colour_map is None:
             raise UnsupportedImageError("damaged TIFF: it has no palette", DAMAGED_ADVICE)

@@ -115,30 +115,42 @@ def parse_tiff(data: bytes) -> TiffFile:
 
 
 def serialize_tiff(
-    directory: Directory, strips: Sequence[bytes], *, order: str, is_tiled: bool = False
+    directory: Directory,
+    strips: Sequence[bytes],
+    *,
+    order: str,
+    is_tiled: bool = False,
+    further: Sequence[tuple[Directory, Sequence[bytes], bool]] = (),
 ) -> bytes:
-    """Return a file of one page.
+    """Return a file of one page or more.
 
     Args:
         directory: all tags but the offsets and lengths of the strips.
         strips: coded samples, in `order` where they are wider than a byte.
         order: "<" or ">".
         is_tiled: whether `strips` are tiles.
+        further: the same of further pages.
     """
-    parts = [b"II*\x00" if order == "<" else b"MM\x00*", b""]
-    offsets: list[int] = []
+    link = bytearray(4)
+    parts: list[bytes | bytearray] = [b"II*\x00" if order == "<" else b"MM\x00*", link]
     position = 8
-    for strip in strips:
-        offsets.append(position)
-        padding = bytes(len(strip) % 2)
-        parts += [strip, padding]
-        position += len(strip) + len(padding)
-    if position >= 1 << 32:
-        raise UnsupportedImageError("the TIFF would be above 4 GiB", "scale or split the photo")
-    tags = (324, 325) if is_tiled else (273, 279)
-    whole = directory | {tags[0]: longs(offsets), tags[1]: longs([len(s) for s in strips])}
-    parts[1] = struct.pack(order + "I", position)
-    parts.append(_directory_bytes(whole, position, order))
+    for tags, pieces, tiled in ((directory, strips, is_tiled), *further):
+        offsets: list[int] = []
+        for piece in pieces:
+            offsets.append(position)
+            padding = bytes(len(piece) % 2)
+            parts += [piece, padding]
+            position += len(piece) + len(padding)
+        if position >= 1 << 32:
+            raise UnsupportedImageError("the TIFF would be above 4 GiB", "scale or split the photo")
+        places = (324, 325) if tiled else (273, 279)
+        whole = tags | {places[0]: longs(offsets), places[1]: longs([len(s) for s in pieces])}
+        link[:] = struct.pack(order + "I", position)
+        entries = _directory_bytes(whole, position, order)
+        end = 2 + 12 * len(whole)
+        link = bytearray(4)
+        parts += [entries[:end], link, entries[end + 4 :]]
+        position += len(entries)
     return b"".join(parts)
 
 

@@ -63,6 +63,7 @@ class Stream:
     segments: tuple[Segment, ...]  # between SOI and the first SOS
     frame: Frame
     scans: bytes  # from the first SOS to EOI, both included
+    has_end: bool  # whether the file has that EOI
     trailer: bytes  # what follows EOI
     end: int  # offset of that in the file
     mpf_at: int | None = None  # offset of the TIFF header in the index of further pictures
@@ -169,7 +170,9 @@ def parse_segments(data: bytes) -> Stream:
         raise UnsupportedImageError("damaged JPEG: the file is truncated", DAMAGED_ADVICE)
     if frame is None or scans_at + 5 > len(data):
         raise UnsupportedImageError("damaged JPEG: it holds no frame header", DAMAGED_ADVICE)
-    return Stream(tuple(segments), frame, data[scans_at:stop], data[stop:], stop, mpf_at)
+    has_end = data[stop - 2 : stop] == b"\xff\xd9"
+    scans = data[scans_at:stop] + (b"" if has_end else b"\xff\xd9")
+    return Stream(tuple(segments), frame, scans, has_end, data[stop:], stop, mpf_at)
 
 
 def serialize_segments(segments: tuple[Segment, ...], scans: bytes) -> bytes:
