@@ -20,7 +20,7 @@ LAYERS = (
     ("plan", "remover"),
     ("api",),
     ("batch",),
-    ("distributed", "video", "evaluation", "server"),
+    ("distributed", "video", "evaluation", "server", "datasets"),
     ("cli", "__main__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

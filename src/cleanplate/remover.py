@@ -280,7 +280,27 @@ class Remover:
             )
             options = replace(options, classes=labels)
         selection = refine_outlines(image, selection)
-        found_at = time.perf_counter()
+        return self._plan_selection(opened, selection, options, time.perf_counter() - start)
+
+    def plan_selection(
+        self, photo: AnyPhoto, selection: Selection, options: RemovalOptions
+    ) -> RemovalPlan:
+        """Return a plan to remove objects that are already outlined, for `fill` to do it.
+
+        Args:
+            photo: as for a call.
+            selection: what goes and what stays.
+            options: `dilation`, `effects` and `verify` count; its classes are canonical labels.
+
+        Raises:
+            InputError, PhotoError: as a call.
+        """
+        return self._plan_selection(open_photo(photo), selection, options, 0.0)
+
+    def _plan_selection(
+        self, opened: OpenedPhoto, selection: Selection, options: RemovalOptions, found_in_s: float
+    ) -> RemovalPlan:
+        start, image = time.perf_counter(), opened.pixels
         casts: tuple[Instance, ...] = ()
         if options.effects != "off":
             casts = self._casts(image, selection.chosen, selection.kept, options)
@@ -293,7 +313,7 @@ class Remover:
             kept=selection.kept,
             protected=selection.protected,
             options=options,
-            timings_s={"find": found_at - start, "mask": time.perf_counter() - found_at},
+            timings_s={"find": found_in_s, "mask": time.perf_counter() - start},
             wraps=opened.wraps,
             transparent=opened.transparent,
         )

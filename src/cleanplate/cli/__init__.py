@@ -13,6 +13,7 @@ import typer
 
 from cleanplate import __version__
 from cleanplate.cli.commands import (
+    dataset_command,
     doctor_command,
     edit_command,
     evaluate_command,
@@ -57,6 +58,7 @@ app.command("edit")(edit_command)
 app.command("plan")(plan_command)
 app.command("fill")(fill_command)
 app.command("redo")(redo_command)
+app.command("dataset")(dataset_command)
 app.command("video")(video_command)
 app.command("ray")(ray_command)
 app.command("serve")(serve_command)

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -137,6 +137,7 @@ def run_job(
     resources: "Resources",
     journal_in: Path | None,
     later: "Iterator[RunPlan] | None" = None,
+    on_result: "Callable[[PhotoResult], object]" = lambda _: None,
 ) -> None:
     """Execute a planned run, show its progress, and write its report.
 
@@ -149,6 +150,7 @@ def run_job(
         resources: from `ResourceOptions.resources`.
         journal_in: folder of the results, where the journal is; None: no journal.
         later: plans to execute instead of `plan`, as they come; None: only `plan`.
+        on_result: called with each result.
     """
     from cleanplate import batch
 
@@ -180,6 +182,7 @@ def run_job(
                 journal.remove_leftovers(part, job.masks)
             for result in engine.run(part):
                 report_files.write(result)
+                on_result(result)
                 reporter.finish_photo(result)
                 if masks is not None and result.skipped is not None:
                     mask = masks / batch.mask_name(planned[result.source])
@@ -230,12 +233,17 @@ class ReportFiles:
         """Close the files."""
         self._stack.close()
 
-    def write(self, result: "PhotoResult") -> None:
-        """Write the result of one photo; a full disk does not stop the run."""
+    def write(self, result: "PhotoResult", more: "Mapping[str, object] | None" = None) -> None:
+        """Write the result of one photo; a full disk does not stop the run.
+
+        Args:
+            result: what became of it.
+            more: fields of its line in the report beside those of every photo.
+        """
         if self._lines is None:
             return
         try:
-            line = self._lines.write(result)
+            line = self._lines.write(result, more)
             if self._page is not None:
                 self._page.write(result, line)
         except PhotoError as error:

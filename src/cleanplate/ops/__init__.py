@@ -36,7 +36,7 @@ from cleanplate.ops.masks import (
     subtract,
     union,
 )
-from cleanplate.ops.rle import decode_rle, encode_rle
+from cleanplate.ops.rle import decode_rle, encode_rle, pack_counts, unpack_counts
 from cleanplate.ops.tiling import (
     Window,
     box_area,
@@ -73,6 +73,7 @@ __all__ = [
     "fold_columns",
     "invert",
     "is_plausible",
+    "pack_counts",
     "parallel_map",
     "paste",
     "plan_windows",
@@ -88,5 +89,6 @@ __all__ = [
     "transform_points",
     "translation",
     "union",
+    "unpack_counts",
     "warp",
 ]

@@ -61,3 +61,48 @@ def decode_rle(counts: Sequence[int], size_hw: tuple[int, int]) -> tuple[Box, Ma
     rows = np.flatnonzero(near.any(axis=1))
     top, bottom = int(rows[0]), int(rows[-1]) + 1
     return (left, top, right, bottom), np.ascontiguousarray(near[top:bottom])
+
+
+_ZERO, _MORE, _SIGN = 48, 0x20, 0x10  # first character; flags of five bits
+
+
+def pack_counts(counts: Sequence[int]) -> str:
+    """Return run lengths as the text that COCO's tools write.
+
+    From the fourth on, each is stored as the difference to the one two before; in groups of five
+    bits, the lowest first, one printable character each.
+    """
+    characters = []
+    for index, count in enumerate(counts):
+        value = count - counts[index - 2] if index > 2 else count
+        while True:
+            group, value = value & 0x1F, value >> 5
+            is_last = value == (-1 if group & _SIGN else 0)
+            characters.append(chr(_ZERO + group + (0 if is_last else _MORE)))
+            if is_last:
+                break
+    return "".join(characters)
+
+
+def unpack_counts(text: str) -> list[int]:
+    """Return the run lengths that `pack_counts` wrote.
+
+    Raises:
+        InputError: it is no such text.
+    """
+    counts: list[int] = []
+    value = shift = 0
+    for character in text:
+        group = ord(character) - _ZERO
+        if not 0 <= group < 2 * _MORE:
+            raise InputError(f"{character!r} is no part of run lengths")
+        value |= (group & 0x1F) << shift
+        shift += 5
+        if not group & _MORE:
+            if group & _SIGN:
+                value -= 1 << shift
+            counts.append(value + counts[-2] if len(counts) > 2 else value)
+            value = shift = 0
+    if shift:
+        raise InputError("the run lengths end in the middle of one")
+    return counts

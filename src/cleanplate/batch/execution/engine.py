@@ -260,8 +260,10 @@ class Engine:
         if decision == "done":
             return self._journal.former_result(photo)
         result = skipped_result(photo, decision)
+        if decision == "edited" and photo.request is not None:  # its labels follow what was filled
+            result = replace(self._journal.former_result(photo), skipped=decision)
         if decision == "other settings":
-            return replace(result, notes=(self._journal.difference(photo),))
+            result = replace(result, notes=(self._journal.difference(photo),))
         return result
 
     def _begin(self, photo: PlannedPhoto) -> None:

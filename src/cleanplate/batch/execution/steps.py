@@ -29,7 +29,7 @@ from cleanplate.batch.records import (
     Untouched,
     failed_result,
     make_thumbnails,
-    own_masks_of,
+    mask_state_of,
     skipped_result,
     state_of,
 )
@@ -78,7 +78,7 @@ def process_photo(
         job = replace(job, overwrite=True)
     source = mask = output = None
     if traced:  # before it is read: whoever changes it meanwhile makes it another one next time
-        source, mask = state_of(photo.source), state_of(*own_masks_of(photo, job))
+        source, mask = state_of(photo.source), mask_state_of(photo, job)
     clock = _Clock()
     try:
         if _find_result(photo) is not None and not job.overwrite:
@@ -89,7 +89,10 @@ def process_photo(
             result = _plan(photo, image, remover, job, clock)
         else:
             if job.step == "remove":
-                plan = remover.plan(image, options=job.options)
+                if photo.request is None:
+                    plan = remover.plan(image, options=job.options)
+                else:
+                    plan = photo.request.plan(image, remover)
                 clock.add(plan.timings_s)
                 removal = remover.fill(image.pixels, plan)
             else:
@@ -215,9 +218,9 @@ def _own_mask(photo: PlannedPhoto, image: Photo, job: Job) -> tuple[Mask, tuple[
 def _save(photo: PlannedPhoto, image: Photo, removal: Removal, job: Job) -> tuple[str, ...]:
     """Write mask and photo, in this order, as only the photo marks the work as done."""
     notes: tuple[str, ...] = ()
-    if job.masks is not None:
+    if job.masks is not None and (removal.changed or photo.request is None):
         path = job.masks / mask_name(photo)
-        if path.exists() and not job.overwrite:
+        if path.exists() and not job.overwrite and photo.request is None:
             notes = (f"mask {path} exists and was not replaced",)
         else:
             write_mask(path, removal.mask, removal.effects)

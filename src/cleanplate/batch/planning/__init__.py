@@ -13,9 +13,11 @@ from cleanplate.batch.planning.example_files import (
 from cleanplate.batch.planning.mask_folder import MaskFiles
 from cleanplate.batch.planning.photo_list import (
     PlannedPhoto,
+    Request,
     RunPlan,
     UnreadableFolder,
     check_report,
+    check_writes,
     mask_name,
     plan_photos,
     report_files,

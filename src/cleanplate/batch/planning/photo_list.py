@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from cleanplate.batch.planning.discovery import (
     Parts,
@@ -19,10 +20,35 @@ from cleanplate.batch.planning.discovery import (
     walk_pattern,
 )
 from cleanplate.errors import InputError
-from cleanplate.io import RawOutput, is_photo_name, result_name
+from cleanplate.io import Photo, RawOutput, is_photo_name, result_name
+
+if TYPE_CHECKING:
+    from cleanplate.plan import RemovalPlan
+    from cleanplate.remover import Remover
 
 _EVERYTHING = PhotoFilter()
 _SHOWN_COLLISIONS = 3
+
+
+class Request(Protocol):
+    """What is removed from one photo, where that differs from photo to photo; it can be pickled."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Text that changes with what is asked for; a journal compares it."""
+        ...
+
+    def plan(self, photo: Photo, remover: "Remover") -> "RemovalPlan":
+        """Return what to fill.
+
+        Args:
+            photo: as it was read.
+            remover: does it.
+
+        Raises:
+            CleanplateError: the photo fails.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +60,7 @@ class PlannedPhoto:
     relative: Path  # path below the output folder, and of its mask below the folder of masks
     shares_stem: bool = False  # another photo of the run differs only in its suffix
     copy: Path | None = None  # where it is copied to if nothing is removed; None: to `target`
+    request: Request | None = None  # what is removed from it; None: what the job says
 
     @property
     def targets(self) -> tuple[Path, ...]:

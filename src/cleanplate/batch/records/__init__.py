@@ -8,6 +8,7 @@ from cleanplate.batch.records.decide import (
     decide_photo,
     expected_place,
     is_same,
+    mask_state_of,
     state_of,
 )
 from cleanplate.batch.records.html_page import PageWriter, make_thumbnails

@@ -10,9 +10,10 @@ from os import stat_result
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from cleanplate.batch.records.results import FileState, SkipReason
-from cleanplate.batch.records.settings import Untouched
-from cleanplate.io import hash_files
+from cleanplate.batch.planning import PlannedPhoto
+from cleanplate.batch.records.results import FileState, SkipReason, own_masks_of
+from cleanplate.batch.records.settings import Job, Untouched
+from cleanplate.io import hash_bytes, hash_files
 
 Decision = SkipReason | Literal["new", "changed"]
 """Skip a photo, process it, or process it again because it or its mask has changed."""
@@ -127,6 +128,14 @@ def state_of(*paths: Path) -> FileState | None:
     except (OSError, ValueError):
         return None
     return FileState(*size_and_time(stats), sha256)
+
+
+def mask_state_of(photo: PlannedPhoto, job: Job) -> FileState | None:
+    """Return the state of what says what is removed: the user's mask or plan, or the request."""
+    if photo.request is None:
+        return state_of(*own_masks_of(photo, job))
+    fingerprint = photo.request.fingerprint.encode()
+    return FileState(len(fingerprint), 0, hash_bytes(fingerprint))
 
 
 def size_and_time(stats: Iterable[stat_result]) -> tuple[int, int]:

@@ -25,6 +25,7 @@ from cleanplate.batch.records.decide import (
     decide_photo,
     expected_place,
     is_same,
+    mask_state_of,
     size_and_time,
     state_of,
 )
@@ -72,6 +73,7 @@ CREATE TABLE IF NOT EXISTS started ( -- photos being processed; those of a kille
     started REAL NOT NULL
 ) WITHOUT ROWID;
 """
+_REQUESTED = "requested"  # instead of masks: the photo had a request of its own
 _LEFTOVERS_AGE_S = 60.0  # in folders of masks, which runs on other outputs may be writing to
 
 _STATE_NAMES = ("size", "mtime_ns", "sha256")
@@ -203,13 +205,14 @@ class Journal:
         relative, now = os.fsencode(photo.relative), time.time()
         self._started[relative] = now
         masks = own_masks_of(photo, job)
+        named = [os.fsdecode(_absolute(mask)) for mask in masks]
         self._execute(
             "INSERT OR REPLACE INTO started VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 relative,
                 _absolute(photo.source),
                 *(_size_and_time(_stats((photo.source,))) or (None, None)),
-                json.dumps([os.fsdecode(_absolute(mask)) for mask in masks]),
+                json.dumps(_REQUESTED if photo.request else named),
                 *(_size_and_time(_stats(masks)) or (None, None)),
                 json.dumps(
                     {os.path.relpath(place, self._output): _mark(place) for place in photo.targets}
@@ -248,6 +251,10 @@ class Journal:
         """Return whether a photo, and its mask if it has one now and had one then, are the same."""
         masks, sources = own_masks_of(photo, job), (photo.source,)
         mask_state = _state(row, "mask")
+        if photo.request is not None:
+            return mask_state == mask_state_of(photo, job) and _is_unchanged(
+                sources, _stats(sources), _state(row, "source")
+            )
         uses_masks = job.own_masks is not None or job.own_plans is not None
         return _is_unchanged(sources, _stats(sources), _state(row, "source")) and (
             not (uses_masks and mask_state is not None)
@@ -264,7 +271,11 @@ class Journal:
             self._execute("BEGIN")
             if output is not None:
                 source = _state_since(row, "source", [os.fsdecode(row["source"])])
-                mask = _state_since(row, "mask", json.loads(row["masks"]))
+                masks = json.loads(row["masks"])
+                if masks == _REQUESTED:  # what was found is lost, and labels need it: do it again
+                    mask: FileState | None = FileState(0, 0, "")
+                else:
+                    mask = _state_since(row, "mask", masks)
                 is_copy = source is not None and source.sha256 == output.sha256
                 self._execute(
                     f"INSERT OR REPLACE INTO photos VALUES ({', '.join('?' * 17)})",

@@ -333,14 +333,20 @@ class ReportWriter:
         with suppress(OSError):  # `write` has said it; closing only tries the same bytes again
             self._file.close()
 
-    def write(self, result: PhotoResult) -> Mapping[str, object]:
+    def write(
+        self, result: PhotoResult, more: Mapping[str, object] | None = None
+    ) -> Mapping[str, object]:
         """Append the line of one photo, and return what stands in it.
+
+        Args:
+            result: what became of it.
+            more: fields beside those of every photo.
 
         Raises:
             PhotoError: it cannot be written, for example because the disk is full.
         """
         described = describe_result(result, self._models, self._known)
-        line = {**described, "settings": self._settings}
+        line = {**described, **(more or {}), "settings": self._settings}
         try:
             self._file.write(json.dumps(line) + "\n")
             self._file.flush()

@@ -1,5 +1,6 @@
 """The commands, one file each."""
 
+from cleanplate.cli.commands.dataset import dataset_command
 from cleanplate.cli.commands.doctor import doctor_command
 from cleanplate.cli.commands.edit import edit_command
 from cleanplate.cli.commands.evaluate import evaluate_command
@@ -16,6 +17,7 @@ from cleanplate.cli.commands.serve import serve_command
 from cleanplate.cli.commands.video import video_command
 
 __all__ = [
+    "dataset_command",
     "doctor_command",
     "edit_command",
     "evaluate_command",

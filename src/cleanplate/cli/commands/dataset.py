@@ -1,0 +1,326 @@
+"""`cleanplate dataset`: a dataset in, the same without some of its objects out, labels and all."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast, get_args
+
+import typer
+
+from cleanplate.cli.console import ProgressReporter, print_line, print_note
+from cleanplate.cli.execution import (
+    NOTHING_TO_REMOVE,
+    ReportFiles,
+    check_models,
+    check_name,
+    handle_interrupts,
+    load_remover,
+    run_job,
+    wants_page,
+)
+from cleanplate.cli.messages import count_of
+from cleanplate.cli.options import (
+    HOW,
+    PHOTOS,
+    RESULTS,
+    WHAT,
+    WORK,
+    ModelOptions,
+    OutputOptions,
+    RemovalArguments,
+    RunOptions,
+    expand_options,
+    flag,
+    option,
+)
+from cleanplate.errors import InputError
+
+if TYPE_CHECKING:
+    from cleanplate.batch import Job, ModelNames, PhotoResult
+    from cleanplate.datasets import DatasetEditing, Editor
+
+_UNUSED = (
+    "like", "like_mask", "point", "box", "min_area", "max_area", "keep", "background_people",
+    "protect", "only", "region", "shadows", "raw_output", "preserve_times",
+)  # fmt: skip
+_SHOWN_PROBLEMS = 20
+
+
+@expand_options(omit=_UNUSED)
+def dataset_command(
+    *,
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN",
+            help="The dataset: a folder with images and annotations, or its main file. The format "
+            "is detected.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path,
+        option("--output", "-o", metavar="DIR", panel=RESULTS, help="Folder for the new dataset."),
+    ],
+    removal: RemovalArguments,
+    mask_from: Annotated[
+        str,
+        option(
+            metavar="annotations|detect|both",
+            panel=WHAT,
+            help="Masks from the annotations (in boxes without outline, the segmenter looks for "
+            "the object), from what the segmenter finds and annotations confirm, or both together.",
+            show_default=True,
+        ),
+    ] = "annotations",
+    unannotated: Annotated[
+        str,
+        option(
+            metavar="keep|fill",
+            panel=WHAT,
+            help="What to do with objects that the segmenter finds and no annotation shows.",
+            show_default=True,
+        ),
+    ] = "keep",
+    neighbours: Annotated[
+        str,
+        option(
+            metavar="protect|clip|skip",
+            panel=HOW,
+            help="Annotated objects that stay, where the mask meets them: cut the mask at their "
+            "outline, clip their labels to what is visible, or leave the image as it is.",
+            show_default=True,
+        ),
+    ] = "protect",
+    crowds: Annotated[
+        str,
+        option(
+            metavar="skip|fill",
+            panel=HOW,
+            help="Images with a crowd of what is removed: leave them as they are, or fill it.",
+            show_default=True,
+        ),
+    ] = "skip",
+    min_removed: Annotated[
+        float,
+        option(
+            metavar="0..1",
+            panel=HOW,
+            help="Drop the label of an object if this share of it was filled.",
+            show_default=True,
+        ),
+    ] = 0.95,
+    min_whole: Annotated[
+        float,
+        option(
+            metavar="0..1",
+            panel=HOW,
+            help="Leave the label of a neighbour if this share of it is visible.",
+            show_default=True,
+        ),
+    ] = 0.75,
+    min_visible: Annotated[
+        float,
+        option(
+            metavar="0..1",
+            panel=HOW,
+            help="Drop the label of a neighbour if less than this share of it is visible.",
+            show_default=True,
+        ),
+    ] = 0.25,
+    only_train: Annotated[
+        bool,
+        option(
+            "--only-train/--all-splits",
+            metavar="",
+            panel=PHOTOS,
+            help="Change only images of the training split, where there are splits; or all.",
+            show_default="--only-train",
+        ),
+    ] = True,
+    allow_no_derivatives: Annotated[
+        bool,
+        flag(
+            "--allow-no-derivatives",
+            panel=PHOTOS,
+            help="Change images, too, whose licence in the dataset forbids changed copies.",
+        ),
+    ] = False,
+    drop_empty: Annotated[
+        bool,
+        flag(
+            "--drop-empty",
+            panel=RESULTS,
+            help="Leave images out that show nothing but what is removed.",
+        ),
+    ] = False,
+    models: ModelOptions,
+    outputs: OutputOptions,
+    dry_run: Annotated[
+        bool,
+        flag("--dry-run", panel=WORK, help="Print what would be done as a table; write nothing."),
+    ] = False,
+    run: RunOptions,
+) -> None:
+    """Remove objects from a dataset's images, and edit its annotations in step.
+
+    Labels are edited in the format's own text: records that nothing happened to stay as they are,
+    byte for byte, and so do ids, classes and the order. The dataset itself is only read. The same
+    command continues where a run was stopped.
+
+    Exit codes are those of 'run'.
+    """
+    reporter = ProgressReporter(run)
+    if not removal.remove:
+        raise InputError(NOTHING_TO_REMOVE)
+    with handle_interrupts(reporter):
+        from cleanplate import batch, datasets
+        from cleanplate.datasets.rules import Crowds, Neighbours, Source
+        from cleanplate.labels import resolve_labels
+        from cleanplate.options import DEFAULT_MIN_SCORE, RemovalOptions
+
+        check_name("kind of --untouched", outputs.untouched, ("copy", "link"))
+        for name, value, known in (
+            ("value of --mask-from", mask_from, get_args(Source)),
+            ("value of --unannotated", unannotated, ("keep", "fill")),
+            ("value of --neighbours", neighbours, get_args(Neighbours)),
+            ("value of --crowds", crowds, get_args(Crowds)),
+        ):
+            check_name(name, value, known)
+        editor = datasets.open_dataset(source)
+        options = datasets.DatasetOptions(
+            classes=resolve_labels(removal.remove, editor.classes),
+            source=cast("Source", mask_from),
+            neighbours=cast("Neighbours", neighbours),
+            crowds=cast("Crowds", crowds),
+            fill_unannotated=unannotated == "fill",
+            min_removed=min_removed,
+            min_whole=min_whole,
+            min_visible=min_visible,
+        )
+        work = datasets.DatasetEditing(
+            editor,
+            output,
+            options,
+            RemovalOptions(
+                min_score=DEFAULT_MIN_SCORE if removal.min_score is None else removal.min_score,
+                dilation=removal.dilate,
+                effects=removal.effects_wanted() or "auto",
+                verify=removal.verify is not False,
+            ),
+            only_train=only_train and editor.has_splits,
+            drop_empty=drop_empty,
+            allow_no_derivatives=allow_no_derivatives,
+            overwrite=outputs.overwrite,
+        )
+        if not run.quiet:
+            print_note(f"{editor.format} dataset, {count_of(len(editor.images), 'image')}")
+        _print_problems(editor, run)
+        plan = work.plan(outputs.report)
+        if dry_run:
+            _print_table(work, reporter)
+            return
+        models = check_models(models)
+        remover = load_remover(models, run.threads)
+        job = batch.Job(
+            masks=work.masks,
+            untouched=cast("batch.Untouched", outputs.untouched),
+            overwrite=outputs.overwrite,
+            fail_fast=run.fail_fast,
+        )
+        results: dict[Path, PhotoResult] = {}
+        run_job(
+            plan,
+            remover,
+            job,
+            reporter,
+            None,
+            resources=run.resources(len(plan.photos), remover),
+            journal_in=output,
+            on_result=lambda result: results.update({result.source: result}),
+        )
+        if not (run.fail_fast and reporter.failed):
+            models_used = batch.describe_models(remover, job)
+            _edit_labels(
+                work, results, reporter, report=outputs.report, job=job, models=models_used
+            )
+
+
+def _edit_labels(
+    work: "DatasetEditing",
+    results: Mapping[Path, "PhotoResult"],
+    reporter: ProgressReporter,
+    *,
+    report: Path | None,
+    job: "Job",
+    models: "ModelNames",
+) -> None:
+    """Write the labels and the report, and print what became of the annotations."""
+    from collections import Counter
+
+    edits = {edit.image.relative: edit for edit in work.left_out()}
+    outcomes: Counter[str] = Counter()
+    with ExitStack() as stack:
+        files = stack.enter_context(ReportFiles(report, models, job, reporter, ()))
+        for image in work.editor.images:
+            result = results.get(image.source)
+            if result is None:
+                continue
+            settled = work.settle(result, image)
+            if settled.error is not None:
+                reporter.fail(settled.error)
+                print_note(settled.error)
+            if settled.edit.is_lost or settled.edit.changes:
+                edits[image.relative] = settled.edit
+            outcomes.update(it.outcome for it in settled.decisions)
+            if report is not None:
+                if wants_page(report):
+                    result = work.draw(settled, result)
+                result = replace(result, notes=(*result.notes, *settled.notes))
+                files.write(result, work.describe(settled, result))
+    for failure in work.write_labels(edits):
+        reporter.fail(failure)
+        print_note(failure)
+    if not reporter.quiet:
+        told = ", ".join(f"{outcomes[name]} {name}" for name in _OUTCOMES if outcomes[name])
+        lost = sum(edit.is_lost for edit in edits.values())
+        print_line(
+            f"annotations: {told or 'none touched'}"
+            + (f"; {count_of(lost, 'image')} left out of the labels" if lost else "")
+        )
+
+
+_OUTCOMES = ("removed", "clipped", "covered", "partial", "missed", "kept")
+
+
+def _print_problems(editor: "Editor", run: RunOptions) -> None:
+    if run.quiet:
+        return
+    for problem in editor.problems[:_SHOWN_PROBLEMS]:
+        print_note(problem)
+    more = len(editor.problems) - _SHOWN_PROBLEMS
+    if more > 0:
+        print_note(f"and {more} more such records")
+
+
+def _print_table(work: "DatasetEditing", reporter: ProgressReporter) -> None:
+    """Print what would be done with each split."""
+    splits, problems = work.count()
+    classes = work.options.classes
+    rows = [("split", "images", "to change", *(f"{name} labels" for name in classes))]
+    for split, count in splits.items():
+        numbers = (count.images, count.changed, *(count.removed[name] for name in classes))
+        rows.append((split, *map(str, numbers)))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        print_line("  ".join(cells).rstrip())
+    for split, count in splits.items():
+        for reason, number in count.stay.most_common():
+            print_line(f"{split}: {count_of(number, 'image')} as they are: {reason}")
+    for problem in problems:
+        reporter.fail(problem)
+    for problem in problems[:_SHOWN_PROBLEMS]:
+        print_note(problem)

@@ -1,0 +1,27 @@
+"""Datasets without some of their objects: images filled, annotations edited in their own text."""
+
+from cleanplate.datasets.annotations import Annotation, DatasetImage, Decision, ImageEdit
+from cleanplate.datasets.detection import FORMATS, open_dataset
+from cleanplate.datasets.editing import DatasetEditing, Settled, SplitCount, draw_annotations
+from cleanplate.datasets.editor import Editor, is_training
+from cleanplate.datasets.requests import AnnotatedPhoto, labels_of
+from cleanplate.datasets.rules import DatasetOptions, decide
+
+__all__ = [
+    "FORMATS",
+    "AnnotatedPhoto",
+    "Annotation",
+    "DatasetEditing",
+    "DatasetImage",
+    "DatasetOptions",
+    "Decision",
+    "Editor",
+    "ImageEdit",
+    "Settled",
+    "SplitCount",
+    "decide",
+    "draw_annotations",
+    "is_training",
+    "labels_of",
+    "open_dataset",
+]

@@ -1,0 +1,401 @@
+"""COCO: JSON files with the annotations of many images.
+
+Instances, keypoints and captions of the same images are edited together. Records are cut from the
+text, or values in them replaced.
+
+Reference:
+    Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014; cocodataset.org, data format.
+"""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+from cleanplate.datasets.annotations import (
+    Annotation,
+    DatasetImage,
+    Decision,
+    ImageEdit,
+    Rle,
+    box_of,
+    polygons_of,
+)
+from cleanplate.datasets.editor import Editor, Edits
+from cleanplate.datasets.text import (
+    Span,
+    change_records,
+    change_values,
+    read_text,
+    scan_json,
+    splice,
+)
+from cleanplate.errors import InputError, PhotoError
+from cleanplate.labels import aliases_of
+from cleanplate.ops import encode_rle, pack_counts, unpack_counts
+
+Kind = Literal["instances", "captions", "stuff"]
+
+_KIND_AND_SPLIT = re.compile(r"(instances|person_keypoints|captions|stuff|image_info)_(.+)")
+_NO_DERIVATIVES = re.compile(r"-nd\b|no.?deriv", re.IGNORECASE)
+_ADVICE = "correct it, or remove the record"
+
+
+@dataclass(slots=True)
+class _File:
+    """One JSON file, and where its records stand."""
+
+    path: Path
+    text: str
+    kind: Kind = "instances"
+    split: str | None = None
+    folder: Path = Path()  # of its images
+    categories: dict[object, str] = field(default_factory=dict)
+    images: list[Span] = field(default_factory=list)
+    annotations: list[Span] = field(default_factory=list)
+    names: dict[object, str] = field(default_factory=dict)  # image id -> file name
+    image_index: dict[object, int] = field(default_factory=dict)  # image id -> index in `images`
+    of_image: dict[object, list[int]] = field(default_factory=lambda: defaultdict(list))
+    doubled: set[object] = field(default_factory=set)  # image ids that stand for several images
+    problems: list[str] = field(default_factory=list)
+    _licences: dict[object, str] = field(default_factory=dict)  # those that forbid changes, by id
+    _licence_ids: dict[object, object] = field(default_factory=dict)  # image id -> licence id
+    _seen: set[object] = field(default_factory=set)  # ids of annotations
+
+    def record(self, index: int) -> dict[str, Any]:
+        """Return an annotation's record."""
+        start, end = self.annotations[index]
+        return dict(json.loads(self.text[start:end]))
+
+    def forbidding_licence(self, image_id: object) -> str | None:
+        """Return the licence of an image if it forbids changed copies."""
+        return self._licences.get(self._licence_ids.get(image_id))
+
+    def take_licence(self, record: Mapping[str, Any], span: Span) -> None:
+        """Note a licence that forbids changed copies."""
+        told = f"{record.get('url')} {record.get('name')}"
+        if _NO_DERIVATIVES.search(told):
+            self._licences[record.get("id")] = str(record.get("name") or record.get("url"))
+
+    def take_category(self, record: Mapping[str, Any], span: Span) -> None:
+        """Note a category."""
+        self.categories[record.get("id")] = str(record.get("name"))
+
+    def take_image(self, record: Mapping[str, Any], span: Span) -> None:
+        """Note an image; raise PhotoError if it has no name."""
+        image_id, name = record.get("id"), record.get("file_name")
+        if not isinstance(image_id, int | str) or not isinstance(name, str):
+            cause = f"image {len(self.images) + 1} has no id or no file_name"
+            raise PhotoError(self.path, cause, _ADVICE)
+        if image_id in self.names:
+            self.doubled.add(image_id)
+            self.problems.append(f"{self.path}: image id {image_id} is used twice")
+        self.names[image_id] = name
+        self._licence_ids[image_id] = record.get("license")
+        self.image_index[image_id] = len(self.images)
+        self.images.append(span)
+
+    def take_annotation(self, record: Mapping[str, Any], span: Span) -> None:
+        """Note an annotation; raise PhotoError if it is of no image."""
+        number, image_id = record.get("id"), record.get("image_id")
+        if not isinstance(image_id, int | str):
+            cause = f"annotation {number}: its image_id is {image_id!r}"
+            raise PhotoError(self.path, cause, _ADVICE)
+        if "caption" in record:
+            self.kind = "captions"
+        if number in self._seen:
+            self.problems.append(f"{self.path}: annotation id {number} is used twice")
+        self._seen.add(number)
+        self.of_image[image_id].append(len(self.annotations))
+        self.annotations.append(span)
+
+
+class CocoEditor(Editor):
+    """A folder with COCO's JSON files, or one such file."""
+
+    format: ClassVar[str] = "COCO"
+
+    def __init__(self, root: Path, files: list[_File]) -> None:
+        self.root, self._files = root, files
+        self._ids: dict[Path, list[tuple[_File, Any]]] = defaultdict(list)
+        images: dict[Path, DatasetImage] = {}
+        problems: list[str] = []
+        for file in files:
+            for image_id, name in file.names.items():
+                source = file.folder / name
+                try:
+                    relative = source.relative_to(root)
+                except ValueError:
+                    relative = Path("..")
+                if ".." in relative.parts:
+                    problems.append(f"{file.path}: image {image_id}: {name!r} lies outside {root}")
+                    continue
+                found = DatasetImage(
+                    source, relative, file.split, file.forbidding_licence(image_id)
+                )
+                image = images.setdefault(relative, found)
+                if file.split != image.split and file.split is not None:
+                    images[relative] = replace(image, split=f"{image.split}, {file.split}")
+                self._ids[relative].append((file, image_id))
+            unknown = [image_id for image_id in file.of_image if image_id not in file.names]
+            problems += [
+                f"{file.path}: annotations of image {it}, which is not listed" for it in unknown
+            ]
+            problems += file.problems
+        self.images = tuple(images.values())
+        self.problems = tuple(problems)
+        self.classes = tuple(
+            dict.fromkeys(
+                name
+                for file in files
+                if file.kind == "instances"
+                for name in file.categories.values()
+            )
+        )
+
+    @classmethod
+    def detect(cls, path: Path) -> Self | None:
+        """Return the dataset at a path; see `Editor.detect`."""
+        if path.is_file():
+            candidates, root = [path] if path.suffix == ".json" else [], path.parent
+            if root.name == "annotations":
+                root = root.parent
+        else:
+            root = path
+            candidates = [
+                *sorted(path.glob("*.json")),
+                *sorted(path.glob("annotations/*.json")),
+                *sorted(path.glob("*/_annotations.coco.json")),
+            ]
+        files = [file for it in candidates if _looks_like_coco(it) and (file := _load(it, root))]
+        return cls(root, files) if files else None
+
+    def read(self, image: DatasetImage) -> list[Annotation]:
+        """Return the annotations of an image; see `Editor.read`."""
+        found: dict[str, Annotation] = {}
+        for file, image_id in self._ids[image.relative]:
+            if image_id in file.doubled:
+                cause = f"image id {image_id} is used twice"
+                raise PhotoError(file.path, cause, "give each image an id of its own")
+            if file.kind != "instances":
+                continue
+            for index in file.of_image.get(image_id, ()):
+                annotation = _parse(file, file.record(index))
+                known = found.get(annotation.key)
+                if known is None:
+                    found[annotation.key] = annotation
+                else:  # keypoints of the same object
+                    found[annotation.key] = replace(
+                        known,
+                        outline=known.outline or annotation.outline,
+                        keypoints=known.keypoints or annotation.keypoints,
+                    )
+        return list(found.values())
+
+    def label_files(self) -> frozenset[Path]:
+        """Return the JSON files."""
+        return frozenset(file.path.relative_to(self.root) for file in self._files)
+
+    def edited(self, edits: Edits) -> Iterator[tuple[Path, bytes]]:
+        """Yield the JSON files with their new content; see `Editor.edited`."""
+        for file in self._files:
+            images: dict[int, str | None] = {}
+            annotations: dict[int, str | None] = {}
+            for edit in edits.values():
+                for its_file, image_id in self._ids[edit.image.relative]:
+                    if its_file is not file:
+                        continue
+                    if edit.is_lost:
+                        images[file.image_index[image_id]] = None
+                        annotations.update(dict.fromkeys(file.of_image.get(image_id, ())))
+                    elif edit.changes:
+                        annotations.update(_changed(file, image_id, edit))
+            changes = [
+                *change_records(file.text, file.images, images),
+                *change_records(file.text, file.annotations, annotations),
+            ]
+            yield file.path.relative_to(self.root), splice(file.text, changes).encode("utf-8")
+
+
+def _looks_like_coco(path: Path) -> bool:
+    """Return whether the start of a file has what the others have not, without parsing it."""
+    if path.name == "_annotations.coco.json" or _KIND_AND_SPLIT.fullmatch(path.stem):
+        return True
+    text = read_text(path)
+    return '"images"' in text and '"annotations"' in text
+
+
+def _load(path: Path, root: Path) -> _File | None:
+    """Return a file with its records indexed; None if it is no COCO file."""
+    file = _File(path, read_text(path))
+    take = {"licenses": file.take_licence, "categories": file.take_category}
+    take |= {"images": file.take_image, "annotations": file.take_annotation}
+    for member in scan_json(path, file.text):
+        if not member.is_record or member.key not in take:
+            continue
+        if not isinstance(member.value, dict):
+            cause = f"{member.key}: {json.dumps(member.value)[:40]} is no record"
+            raise PhotoError(path, cause, _ADVICE)
+        if "segments_info" in member.value:
+            return None
+        take[member.key](member.value, member.span)
+    if not file.images:
+        return None
+    named = _KIND_AND_SPLIT.fullmatch(path.stem)
+    if named:
+        file.split = named[2]
+        if named[1] == "stuff":
+            file.kind = "stuff"
+    elif path.name == "_annotations.coco.json":
+        file.split = path.parent.name if path.parent != root else None
+    elif re.search(r"train|val|test", path.stem):
+        file.split = path.stem
+    file.folder = _folder_of_images(file, root)
+    return file
+
+
+def _folder_of_images(file: _File, root: Path) -> Path:
+    """Return the folder below which the names in a file are found.
+
+    Raises:
+        PhotoError: none of them is anywhere.
+    """
+    split = file.split or ""
+    places = [
+        file.path.parent, root, root / "images", root / "images" / split, root / split,
+        root / split / "images", root / "data", root / "JPEGImages",
+    ]  # fmt: skip
+    names = list(file.names.values())[:100]  # the first ones may be missing
+    for place in places:
+        if any((place / name).is_file() for name in names):
+            return place
+    tried = ", ".join(sorted({str(place) for place in places}))
+    cause = f"none of its images, such as {names[0]}, is in {tried}"
+    raise PhotoError(file.path, cause, "put them into one of these folders")
+
+
+def _parse(file: _File, record: Mapping[str, Any]) -> Annotation:
+    """Return an annotation.
+
+    Raises:
+        PhotoError: it cannot be understood.
+    """
+    key = f"annotation {record.get('id')}"
+    try:
+        x, y, width, height = (float(value) for value in record["bbox"])
+        return Annotation(
+            key=key,
+            label=_category(file, record["category_id"]),
+            box=(x, y, x + width, y + height),
+            outline=_outline(record.get("segmentation")),
+            is_crowd=bool(record.get("iscrowd", 0)),
+            keypoints=_keypoints(record.get("keypoints") or ()),
+        )
+    except KeyError as error:
+        raise PhotoError(file.path, f"{key} has no {error}", _ADVICE) from error
+    except (InputError, TypeError, ValueError) as error:
+        raise PhotoError(file.path, f"{key}: {error}", _ADVICE) from error
+
+
+def _category(file: _File, number: object) -> str:
+    if number not in file.categories:
+        raise InputError(f"there is no category {number}")
+    return file.categories[number]
+
+
+def _keypoints(values: Sequence[float]) -> tuple[tuple[float, float, int], ...]:
+    if len(values) % 3:
+        raise InputError(f"{len(values)} numbers are no keypoints of x, y, visibility")
+    return tuple(
+        (float(values[i]), float(values[i + 1]), int(values[i + 2]))
+        for i in range(0, len(values), 3)
+    )
+
+
+def _outline(segmentation: object) -> "tuple[tuple[float, ...], ...] | Rle | None":
+    if not segmentation:
+        return None
+    if isinstance(segmentation, dict):
+        height, width = segmentation["size"]
+        counts = segmentation["counts"]
+        lengths = unpack_counts(counts) if isinstance(counts, str) else [int(it) for it in counts]
+        if sum(lengths) != height * width or min(lengths, default=0) < 0:
+            raise InputError(f"its run lengths do not add up to {width} x {height} px")
+        return Rle(tuple(lengths), (height, width))
+    polygons = []
+    for polygon in segmentation if isinstance(segmentation, list) else [None]:
+        if not isinstance(polygon, list):
+            raise InputError("its segmentation is neither polygons nor run lengths")
+        corners = tuple(float(value) for value in polygon)
+        if len(corners) % 2 or len(corners) < 6:
+            raise InputError(f"a polygon of {len(corners)} numbers; it takes 3 corners or more")
+        polygons.append(corners)
+    return tuple(polygons)
+
+
+def _changed(file: _File, image_id: Any, edit: ImageEdit) -> Iterator[tuple[int, str | None]]:
+    """Yield the records of an image that change: index and new text, None to remove it."""
+    for index in file.of_image.get(image_id, ()):
+        start, end = file.annotations[index]
+        record = file.record(index)
+        if file.kind == "captions":
+            if _names_any(str(record.get("caption", "")), edit):
+                yield index, None
+            continue
+        decision = edit.changes.get(f"annotation {record.get('id')}")
+        if decision is None or file.kind != "instances":
+            continue
+        if decision.is_dropped:
+            yield index, None
+        else:
+            yield index, change_values(file.text[start:end], _values(record, decision))
+
+
+def _values(record: Mapping[str, Any], decision: Decision) -> dict[str, str]:
+    """Return the values of a record that change, as JSON."""
+    values: dict[str, Any] = {}
+    if decision.hidden and "keypoints" in record:
+        points = list(record["keypoints"])
+        for index in decision.hidden:
+            points[3 * index + 2] = 1
+        values["keypoints"] = points
+    if decision.visible is not None:
+        left, top, right, bottom = box_of(decision.visible)
+        values["bbox"] = [left, top, right - left, bottom - top]
+        values["area"] = float(decision.visible[1].sum())
+        old = record.get("segmentation")
+        if isinstance(old, dict):
+            height, width = old["size"]
+            counts: Any = encode_rle(*decision.visible, (height, width))
+            if isinstance(old["counts"], str):
+                counts = pack_counts(counts)
+            values["segmentation"] = {**old, "counts": counts}
+        else:
+            values["segmentation"] = polygons_of(decision.visible)
+    return {key: json.dumps(value) for key, value in values.items()}
+
+
+def _names_any(caption: str, edit: ImageEdit) -> bool:
+    """Return whether a caption names a class that is no longer in the image."""
+    words = set(re.findall(r"[a-z]+", caption.lower()))
+    for label in set(edit.removed_labels) - set(edit.classes_left):
+        names = {label, *aliases_of(label, (label,)), *_EVERYDAY.get(label, ())}
+        if any(
+            set(re.findall(r"[a-z]+", f"{name}{end}".lower())) <= words
+            for name in names
+            for end in ("", "s", "es")
+        ):
+            return True
+    return False
+
+
+_EVERYDAY = {
+    "person": (
+        "man", "men", "woman", "women", "boy", "girl", "child", "children", "kid", "people", "guy",
+        "lady", "player", "skier", "surfer", "rider", "someone", "crowd",
+    ),
+}  # fmt: skip
+"""Words of captions for a class, beside those that name it on the command line."""

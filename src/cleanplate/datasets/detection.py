@@ -1,0 +1,30 @@
+"""Which format a dataset has."""
+
+from pathlib import Path
+
+from cleanplate.datasets.coco import CocoEditor
+from cleanplate.datasets.editor import Editor
+from cleanplate.errors import InputError
+
+FORMATS: tuple[type[Editor], ...] = (CocoEditor,)
+"""In the order in which they are tried."""
+
+
+def open_dataset(path: Path) -> Editor:
+    """Return the dataset at a path.
+
+    Raises:
+        InputError: there is nothing, or nothing of a known format.
+        PhotoError: a file that all images need cannot be read.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder; check its spelling")
+    for kind in FORMATS:
+        found = kind.detect(path)
+        if found is not None:
+            return found
+    known = ", ".join(kind.format for kind in FORMATS)
+    raise InputError(
+        f"{path}: no dataset of a known format ({known}); name the folder that holds images and "
+        "annotations"
+    )

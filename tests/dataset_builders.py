@@ -1,0 +1,101 @@
+"""Small datasets in every format: red people, green dogs and blue cars on grey gradients."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+COLOURS = {"person": (220, 20, 20), "dog": (20, 220, 20), "car": (20, 20, 220)}
+CATEGORY_IDS = {"person": 1, "car": 3, "dog": 18}  # COCO's own, with gaps
+SIZE_WH = (96, 64)
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A rectangle of one class: left, top, right, bottom in px."""
+
+    label: str
+    box: tuple[int, int, int, int]
+    annotated: bool = True
+
+    @property
+    def polygon(self):
+        left, top, right, bottom = self.box
+        return [left, top, right, top, right, bottom, left, bottom]
+
+
+SCENES = {
+    "a": [Thing("person", (10, 10, 30, 50)), Thing("car", (60, 30, 85, 50))],
+    "b": [Thing("dog", (20, 20, 44, 40))],
+    "c": [Thing("person", (40, 8, 54, 56)), Thing("dog", (54, 30, 84, 50))],
+    "d": [Thing("person", (30, 12, 52, 50))],
+    "e": [],
+}
+"""Image -> its things; a later one is drawn over an earlier one."""
+
+
+def draw(things, seed=0):
+    """Return (H, W, 3) uint8."""
+    width, height = SIZE_WH
+    rng = np.random.default_rng(seed)
+    image = np.linspace(90, 160, width)[None, :, None] + rng.normal(0, 3, (height, width, 1))
+    image = np.repeat(image, 3, axis=2).clip(0, 255).astype(np.uint8)
+    for thing in things:
+        left, top, right, bottom = thing.box
+        image[top:bottom, left:right] = COLOURS[thing.label]
+    return image
+
+
+def save_images(folder, scenes=SCENES, suffix=".png"):
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed, (name, things) in enumerate(scenes.items()):
+        Image.fromarray(draw(things, seed)).save(folder / (name + suffix))
+
+
+def coco_content(scenes=SCENES, *, suffix=".png", first_id=100):
+    """Return the content of a COCO file, keys in an order of their own."""
+    annotations = []
+    for image_id, things in enumerate(scenes.values(), start=1):
+        for thing in things:
+            if not thing.annotated:
+                continue
+            left, top, right, bottom = thing.box
+            annotations.append(
+                {
+                    "id": first_id + len(annotations),
+                    "bbox": [left, top, right - left, bottom - top],
+                    "category_id": CATEGORY_IDS[thing.label],
+                    "image_id": image_id,
+                    "iscrowd": 0,
+                    "segmentation": [[float(value) for value in thing.polygon]],
+                    "area": float((right - left) * (bottom - top)),
+                    "note": "unknown key \u00e4 \\/",
+                }
+            )
+    return {
+        "info": {"year": 2026, "url": "http:\\/\\/example.org"},
+        "licenses": [{"id": 1, "name": "Attribution", "url": "cc/by/4.0"}],
+        "images": [
+            {
+                "file_name": name + suffix,
+                "width": SIZE_WH[0],
+                "height": SIZE_WH[1],
+                "id": image_id,
+                "license": 1,
+            }
+            for image_id, name in enumerate(scenes, start=1)
+        ],
+        "annotations": annotations,
+        "categories": [{"name": name, "id": number} for name, number in CATEGORY_IDS.items()],
+        "extra": {"kept": True},
+    }
+
+
+def save_coco(root: Path, content=None, *, split="train2017", indent=1, scenes=SCENES):
+    save_images(root / split, scenes)
+    path = root / "annotations" / f"instances_{split}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content or coco_content(scenes), indent=indent), encoding="utf-8")
+    return path
