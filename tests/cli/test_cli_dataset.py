@@ -42,7 +42,8 @@ def coco(tmp_path):
 @pytest.fixture
 def run(cli, coco):
     def call(*options, out="out", remove="person"):
-        return cli("dataset", coco / "in", "-o", coco / out, "--remove", remove, *options)
+        words = ["dataset", coco / "in", "-o", coco / out, "--remove", remove, "--workers", "1"]
+        return cli(*words, *options)
 
     return call
 

@@ -5,19 +5,22 @@ from cleanplate.datasets.detection import FORMATS, open_dataset
 from cleanplate.datasets.editing import DatasetEditing, Settled, SplitCount, draw_annotations
 from cleanplate.datasets.editor import Editor, is_training
 from cleanplate.datasets.requests import AnnotatedPhoto, labels_of
-from cleanplate.datasets.rules import DatasetOptions, decide
+from cleanplate.datasets.rules import Crowds, DatasetOptions, Neighbours, Source, decide
 
 __all__ = [
     "FORMATS",
     "AnnotatedPhoto",
     "Annotation",
+    "Crowds",
     "DatasetEditing",
     "DatasetImage",
     "DatasetOptions",
     "Decision",
     "Editor",
     "ImageEdit",
+    "Neighbours",
     "Settled",
+    "Source",
     "SplitCount",
     "decide",
     "draw_annotations",

@@ -176,24 +176,23 @@ def dataset_command(
         raise InputError(NOTHING_TO_REMOVE)
     with handle_interrupts(reporter):
         from cleanplate import batch, datasets
-        from cleanplate.datasets.rules import Crowds, Neighbours, Source
         from cleanplate.labels import resolve_labels
         from cleanplate.options import DEFAULT_MIN_SCORE, RemovalOptions
 
         check_name("kind of --untouched", outputs.untouched, ("copy", "link"))
         for name, value, known in (
-            ("value of --mask-from", mask_from, get_args(Source)),
+            ("value of --mask-from", mask_from, get_args(datasets.Source)),
             ("value of --unannotated", unannotated, ("keep", "fill")),
-            ("value of --neighbours", neighbours, get_args(Neighbours)),
-            ("value of --crowds", crowds, get_args(Crowds)),
+            ("value of --neighbours", neighbours, get_args(datasets.Neighbours)),
+            ("value of --crowds", crowds, get_args(datasets.Crowds)),
         ):
             check_name(name, value, known)
         editor = datasets.open_dataset(source)
         options = datasets.DatasetOptions(
             classes=resolve_labels(removal.remove, editor.classes),
-            source=cast("Source", mask_from),
-            neighbours=cast("Neighbours", neighbours),
-            crowds=cast("Crowds", crowds),
+            source=cast("datasets.Source", mask_from),
+            neighbours=cast("datasets.Neighbours", neighbours),
+            crowds=cast("datasets.Crowds", crowds),
             fill_unannotated=unannotated == "fill",
             min_removed=min_removed,
             min_whole=min_whole,
