@@ -69,14 +69,14 @@ def edited_plan(
     if not all(edits.effects.values()):
         casts = tuple(cast for cast in plan.casts if edits.effects.get(cast.id, True))
         selection = Selection(plan.instances, plan.kept, plan.protected)
-        mask, effects = plan_masks(image.shape, selection, casts, plan.options)
+        mask, effects = plan_masks(image.shape, selection, casts, plan.options, wraps=plan.wraps)
         plan = replace(plan, mask=mask, effects=effects)
     mask = plan.mask.copy()
     if edits.grow > 0:
-        mask = dilate(mask, edits.grow)
+        mask = dilate(mask, edits.grow, wraps=plan.wraps)
         mask &= ~rasterize((it for it in plan.kept if it.id in plan.protected), mask.shape)
     elif edits.grow < 0:
-        mask = ~dilate(~mask, -edits.grow)
+        mask = ~dilate(~mask, -edits.grow, wraps=plan.wraps)
     drawn = mask.view(np.uint8)
     for stroke in edits.strokes:
         _draw(drawn, stroke)

@@ -21,7 +21,7 @@ from cleanplate.errors import CleanplateError, InputError
 from cleanplate.inpainting import create_inpainter
 from cleanplate.io import Photo, encode_photo, read_photo, result_name, write_mask
 from cleanplate.labels import ALL
-from cleanplate.options import RemovalOptions, Rules
+from cleanplate.options import RemovalOptions
 from cleanplate.plan import RemovalPlan
 from cleanplate.remover import Remover
 from cleanplate.segmentation import PERSON, instance_of
@@ -336,9 +336,14 @@ class Session:
     def _planned(self, photo: Photo) -> RemovalPlan:
         """Return the plan, or one of nothing where nothing was searched for."""
         if self.plan is None:
-            empty = np.zeros(photo.size_hw, np.bool_)
-            options = RemovalOptions(rules=Rules())
-            return RemovalPlan(mask=empty, instances=(), kept=(), options=options)
+            return RemovalPlan(
+                mask=np.zeros(photo.size_hw, np.bool_),
+                instances=(),
+                kept=(),
+                options=RemovalOptions(),
+                wraps=photo.wraps,
+                transparent=photo.transparent,
+            )
         return self.plan
 
 
