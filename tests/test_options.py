@@ -33,6 +33,7 @@ OPTIONS = st.builds(
     dilation=st.none() | st.floats(0, 500),
     effects=st.sampled_from(["auto", "off", "strong"]),
     verify=st.booleans(),
+    texture=st.booleans(),
     rules=RULES,
     points=st.lists(st.tuples(PX, PX)),
     boxes=st.lists(st.tuples(PX, PX, st.floats(1, 99), st.integers(1, 99))),

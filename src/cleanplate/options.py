@@ -107,6 +107,9 @@ class RemovalOptions:
     verify: bool = True
     """Recheck the filled holes, and fill again what is still detected there, at most twice."""
 
+    texture: bool = True
+    """Give smooth fills the photo's own texture; False leaves them as the network draws them."""
+
     rules: Rules = field(default_factory=Rules)
     """Which objects of these classes stay."""
 
@@ -131,6 +134,7 @@ class RemovalOptions:
             known = ", ".join(get_args(Effects))
             raise InputError(f"effects must be one of {known}, got {self.effects!r}")
         _check_bool("verify", self.verify)
+        _check_bool("texture", self.texture)
         if not isinstance(self.rules, Rules):
             raise InputError(f"rules must be Rules(...), got {type(self.rules).__name__}")
         points = _numbers("points", self.points, 2, "(x, y) in px, such as [(120, 80)]")

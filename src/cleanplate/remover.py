@@ -196,7 +196,7 @@ class Remover:
             points: (x, y) in px; remove only the objects at these points.
             boxes: (left, top, width, height) in px; remove only the objects in these boxes.
             mask: (H, W), bool or uint8 of 0 and 255: remove what it shows, and its effects; detect
-                no objects. Of the options, only `effects` counts.
+                no objects. Of the options, only `effects` and `texture` count.
 
         Returns:
             What was removed; its `image` is of the kind that was given (see
@@ -323,9 +323,9 @@ class Remover:
     ) -> RemovalPlan:
         """Return a plan to fill a mask of the user's, and what the objects in it cast."""
         start, image = time.perf_counter(), opened.pixels
-        if options != RemovalOptions(effects=options.effects):
+        if options != RemovalOptions(effects=options.effects, texture=options.texture):
             raise InputError(
-                "a mask says what is removed; of the options, give only effects with it"
+                "a mask says what is removed; of the options, give only effects and texture with it"
             )
         check_image_and_mask(image, mask)
         effects: Mask | None = None
@@ -468,7 +468,13 @@ class Remover:
         if plan.transparent is not None:
             kept, hidden = kept | plan.transparent, hidden | plan.transparent
         filled = inpaint_holes(
-            image, mask, self.inpainter, kept=kept, hidden=hidden, wraps=plan.wraps
+            image,
+            mask,
+            self.inpainter,
+            kept=kept,
+            hidden=hidden,
+            wraps=plan.wraps,
+            texture=plan.options.texture,
         )
         return Removal(image=filled, mask=mask.copy(), notes=notes, effects=effects)
 

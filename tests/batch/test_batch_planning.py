@@ -33,6 +33,16 @@ def test_a_named_file_is_tried_whatever_its_suffix(touch):
     assert pairs(plan("in/a.dat", "in/b")) == [("in/a.dat", "out/a.dat"), ("in/b", "out/b")]
 
 
+def test_a_list_gives_the_files_and_folders_that_it_names(touch):
+    touch("in/a.jpg", "in/b.jpg", "more/c.jpg", "@d.jpg")
+    Path("list.txt").write_text("in/b.jpg\n\nmore\n@d.jpg\n")
+    expected = [("in/b.jpg", "out/b.jpg"), ("more/c.jpg", "out/c.jpg"), ("@d.jpg", "out/@d.jpg")]
+    assert pairs(plan("@list.txt")) == expected
+    assert pairs(plan("@d.jpg")) == expected[2:]
+    with pytest.raises(InputError, match=r"none\.txt: no such list"):
+        plan("@none.txt")
+
+
 def test_a_folder_gives_its_direct_photos_in_order_and_counts_the_rest(touch):
     touch("in/b.JPG", "in/a.png", "in/notes.txt", "in/.hidden.jpg", "in/sub/c.jpg")
     found = plan("in")

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from cleanplate.batch import Job
+from cleanplate.batch.planning.discovery import read_list
 from cleanplate.batch.planning.mask_folder import MaskFiles
-from cleanplate.batch.planning.redo import plan_redo, read_list, read_report
+from cleanplate.batch.planning.redo import plan_redo, read_report
 from cleanplate.batch.records.settings import describe_settings, job_of
 from cleanplate.errors import InputError, PhotoError
 from cleanplate.options import RemovalOptions, Rules
@@ -87,7 +88,7 @@ def test_a_list_may_begin_with_a_byte_order_mark():
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "list.txt: lists no photo; save the list from the report's page"),
+        ("", "list.txt: lists no photo; write one path a line"),
         ("# only this\n\n", "list.txt: lists no photo"),
         ('a.jpg\n"b', r"list.txt, line 2: is not a JSON string \("),
     ],

@@ -140,3 +140,13 @@ def test_a_panorama_may_begin_anywhere(round_scene):
         np.roll(photo, 37, axis=1), np.roll(mask, 37, axis=1), inpainter, wraps=True
     )
     np.testing.assert_array_equal(np.roll(turned, -37, axis=1), expected)
+
+
+@pytest.mark.parametrize("wraps", [False, True])
+def test_without_texture_the_fill_stays_as_it_was_drawn(scene, monkeypatch, wraps):
+    photo, mask = scene
+    inpainter = Counting(1, working_size=64)
+    monkeypatch.setattr(filling, "transfer_texture", None)  # not called
+    filled = inpaint_holes(photo, mask, inpainter, wraps=wraps, texture=False)
+    np.testing.assert_array_equal(filled[~mask], photo[~mask])
+    assert filled[mask].std() < photo[~mask].std() / 2

@@ -111,7 +111,11 @@ def removal_options(
     from cleanplate.segmentation import requested_labels
 
     if masked:
-        return RemovalOptions(dilation=removal.dilate, effects=removal.effects_wanted() or "auto")
+        return RemovalOptions(
+            dilation=removal.dilate,
+            effects=removal.effects_wanted() or "auto",
+            texture=removal.texture is not False,
+        )
     rules, points, boxes = removal.rules(), removal.points(), removal.boxes()
     has_names = bool(removal.names or rules.background_people or not (points or boxes))
     return RemovalOptions(
@@ -124,6 +128,7 @@ def removal_options(
         dilation=removal.dilate,
         effects=removal.effects_wanted() or "auto",
         verify=removal.verify is not False,
+        texture=removal.texture is not False,
     )
 
 
@@ -332,7 +337,9 @@ def check_remove_or_mask(
             "removed; give one of them"
         )
     given = [*(["--segmenter"] if models.segmenter else []), *removal.given()]
-    used = ("--dilate", "--effects", "--shadows", "--no-shadows")
+    used = (
+        "--dilate", "--effects", "--shadows", "--no-shadows", "--texture", "--no-texture",
+    )  # fmt: skip
     given = [name for name in given if name not in used]
     if given:
         raise InputError(

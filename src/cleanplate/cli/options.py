@@ -237,6 +237,18 @@ class RemovalArguments:
         ),
     ] = None
 
+    texture: Annotated[
+        bool | None,
+        option(
+            "--texture/--no-texture",
+            metavar="",
+            panel=HOW,
+            help="Give smooth fills the photo's own texture, or leave them as the network draws "
+            "them.",
+            show_default="--texture",
+        ),
+    ] = None
+
     @property
     def names(self) -> list[str]:
         """What to remove: of the examples all that they show."""
@@ -649,7 +661,8 @@ Inputs = Annotated[
     list[Path],
     typer.Argument(
         metavar="IN...",
-        help="Photos, folders, or quoted patterns such as 'photos/**/*.jpg'.",
+        help="Photos, folders, or quoted patterns such as 'photos/**/*.jpg'; @FILE for a list of "
+        "them, one a line.",
         show_default=False,
     ),
 ]

@@ -39,6 +39,7 @@ def inpaint_holes(
     kept: Mask | None = None,
     hidden: Mask | None = None,
     wraps: bool = False,
+    texture: bool = True,
 ) -> RGBImage:
     """Return a photo with its holes filled at its own resolution.
 
@@ -50,15 +51,16 @@ def inpaint_holes(
         hidden: (H, W) bool, what is hidden from the inpainter as well, which would otherwise
             continue it into the hole.
         wraps: whether the left and right border meet, as in a panorama.
+        texture: give smooth fills the photo's own texture; False leaves them as drawn.
 
     Returns:
         (H, W, 3) uint8, RGB. Equal to `image` wherever `mask` is False.
     """
     if wraps and mask.any():
-        return _inpaint_around(image, mask, inpainter, kept, hidden)
+        return _inpaint_around(image, mask, inpainter, kept, hidden, texture=texture)
     least_px = inpainter.working_size or _NATIVE_LEAST_PX
     windows = plan_windows(mask, context=_CONTEXT, min_size=least_px, join=_JOIN)
-    canvas = _Canvas(image, mask, inpainter, kept, hidden)
+    canvas = _Canvas(image, mask, inpainter, kept, hidden, texture=texture)
     for together in disjoint_rounds(windows):
         for _ in parallel_map(canvas.fill, together, max_concurrency(inpainter)):
             pass
@@ -66,7 +68,13 @@ def inpaint_holes(
 
 
 def _inpaint_around(
-    image: RGBImage, mask: Mask, inpainter: Inpainter, kept: Mask | None, hidden: Mask | None
+    image: RGBImage,
+    mask: Mask,
+    inpainter: Inpainter,
+    kept: Mask | None,
+    hidden: Mask | None,
+    *,
+    texture: bool,
 ) -> RGBImage:
     """Fill the holes of a photo that goes all the way round; see `inpaint_holes`.
 
@@ -84,7 +92,9 @@ def _inpaint_around(
     def filled(start: RGBImage, hole: Mask, by: int) -> RGBImage:
         left_out = [None if it is None else np.roll(it, -by, axis=1) for it in (kept, hidden)]
         turned = np.roll(start, -by, axis=1), np.roll(hole, -by, axis=1)
-        result = inpaint_holes(*turned, inpainter, kept=left_out[0], hidden=left_out[1])
+        result = inpaint_holes(
+            *turned, inpainter, kept=left_out[0], hidden=left_out[1], texture=texture
+        )
         return np.roll(result, by, axis=1)
 
     result = filled(image, mask, cut)
@@ -109,12 +119,15 @@ class _Canvas:
         inpainter: Inpainter,
         kept: Mask | None,
         hidden: Mask | None,
+        *,
+        texture: bool,
     ) -> None:
         self.result = image.copy()
         self._inpainter = inpainter
         self._sources = ~mask  # allowed sources of texture
         self._waiting = mask.copy()  # holes not yet filled: no window may copy from them
         self._hidden = hidden
+        self._texture = texture
         if kept is not None:
             self._sources &= ~kept
 
@@ -131,7 +144,8 @@ class _Canvas:
         # Objects of other windows, not yet removed, must not bleed in.
         known = np.where(unseen[..., None], filled, part)
         enlarged = scale_for(unseen, long_side) < 1
-        if size is not None and (enlarged or not is_sharp(inpainter)):
+        smooth = size is not None and (enlarged or not is_sharp(inpainter))
+        if smooth and self._texture:
             # A network's fill is smooth at the photo's resolution.
             continued = continue_surroundings(part, filled, unseen)
             if continued is not None:

@@ -40,8 +40,8 @@ def resolve_labels(names: Iterable[str], known: Collection[str] = VOC_LABELS) ->
 
     Args:
         names: label names, plurals, everyday words, published ids ("15"; see `label_ids`), or
-            "all". One string may hold several, separated by commas; case, spaces, hyphens and
-            underscores do not matter.
+            "all". One string may hold several, separated by commas; case, spaces, hyphens,
+            slashes and underscores do not matter.
         known: canonical labels that may be chosen. None at all: the segmenter takes any words, and
             each of `names` is one of its labels.
 
@@ -133,7 +133,7 @@ def _find(plain: str, known: Collection[str]) -> str | None:
 
 
 def _normalise(word: str) -> str:
-    return "".join(character for character in word.casefold() if character not in " -_\t")
+    return "".join(character for character in word.casefold() if character not in " -_/\t")
 
 
 def _singulars(word: str) -> tuple[str, ...]:

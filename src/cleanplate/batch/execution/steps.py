@@ -152,7 +152,7 @@ def _fill(photo: PlannedPhoto, image: Photo, remover: "Remover", job: Job) -> Re
     mask, notes = _own_mask(photo, image, job)
     if notes:
         return Removal(image.pixels, mask, notes=notes)
-    options = RemovalOptions(effects=job.options.effects)
+    options = RemovalOptions(effects=job.options.effects, texture=job.options.texture)
     return remover.fill(image.pixels, remover.plan(image, options=options, mask=mask))
 
 

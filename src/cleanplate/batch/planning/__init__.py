@@ -1,6 +1,6 @@
 """What a run reads and writes, planned before anything starts."""
 
-from cleanplate.batch.planning.discovery import PhotoFilter, Walk, walk_folder
+from cleanplate.batch.planning.discovery import PhotoFilter, Walk, read_list, walk_folder
 from cleanplate.batch.planning.example_files import (
     Example,
     Provenance,
@@ -28,5 +28,5 @@ from cleanplate.batch.planning.plan_files import (
     read_plan,
     write_plan,
 )
-from cleanplate.batch.planning.redo import ReportLine, plan_redo, read_list, read_report
+from cleanplate.batch.planning.redo import ReportLine, plan_redo, read_report
 from cleanplate.batch.planning.watching import watch_photos

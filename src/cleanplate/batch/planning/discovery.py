@@ -1,5 +1,6 @@
 """Find the photos in folders and by patterns, in an order that never changes; filter them."""
 
+import json
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from cleanplate.errors import InputError
-from cleanplate.io import is_photo_name, read_size
+from cleanplate.io import is_photo_name, read_error, read_size
 
 Parts = tuple[str, ...]
 """A path below the walked folder, name by name."""
@@ -154,6 +155,36 @@ def _may_match_below(parts: Parts, pattern: Parts) -> bool:
     if not parts or pattern[0] == "**":
         return True
     return fnmatch(parts[0], pattern[0]) and _may_match_below(parts[1:], pattern[1:])
+
+
+def read_list(path: Path) -> list[str]:
+    """Return the photos that a list names, each once.
+
+    One name per line. Empty lines and those that begin with # are ignored; a line that begins
+    with a quotation mark is a JSON string, for names that contain line breaks or the like.
+
+    Raises:
+        PhotoError: the file cannot be read.
+        InputError: there is no name in it, or a line is not a JSON string.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    except OSError as error:
+        raise read_error(path, error) from error
+    names = []
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        if not line.startswith('"'):
+            names.append(line)
+            continue
+        try:
+            names.append(str(json.loads(line)))
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}: is not a JSON string ({error})") from error
+    if not names:
+        raise InputError(f"{path}: lists no photo; write one path a line")
+    return list(dict.fromkeys(names))
 
 
 def no_photos_message(inputs: Sequence[Path], walk: Walk, *, recursive: bool) -> str:

@@ -16,6 +16,7 @@ from cleanplate.batch.planning.discovery import (
     has_wildcard,
     no_photos_message,
     notes_of,
+    read_list,
     walk_folder,
     walk_pattern,
 )
@@ -113,7 +114,7 @@ def plan_photos(
 
     Args:
         inputs: files, which are tried whatever their suffix; folders; patterns such as
-            `photos/**/*.jpg`.
+            `photos/**/*.jpg`; `@list.txt` for the inputs that a text file lists, see `read_list`.
         output: folder of the results; need not exist.
         recursive: whether sub-folders are included.
         masks: folder that masks will be saved to.
@@ -127,7 +128,7 @@ def plan_photos(
         InputError: an input does not exist, there is no photo at all, or the run would write over
             an input or write one file twice.
     """
-    sources = tuple(inputs)
+    sources = tuple(_with_lists(inputs))
     used = {"--output": output, "--masks": masks, "--mask": own_masks}
     _check_folders(sources, used)
     excluded = {os.path.realpath(path) for path in used.values() if path is not None}
@@ -175,6 +176,18 @@ def report_files(report: Path) -> tuple[Path, ...]:
     if report.suffix.lower() in (".html", ".htm"):
         return report, report.with_suffix(".jsonl")
     return (report,)
+
+
+def _with_lists(inputs: Iterable[Path]) -> Iterator[Path]:
+    """Yield the inputs, and for each list (`@list.txt`) the inputs that it names."""
+    for given in inputs:
+        if str(given).startswith("@") and _mode(given) is None:
+            listed = Path(str(given)[1:])
+            if _mode(listed) is None:
+                raise InputError(f"{listed}: no such list; check its spelling")
+            yield from map(Path, read_list(listed))
+        else:
+            yield given
 
 
 def _expand(

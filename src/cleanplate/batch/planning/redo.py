@@ -16,36 +16,6 @@ ReportLine = Mapping[str, Any]
 _DONE = ("removed", "untouched", "skipped", "failed")  # the others are of runs that wrote no photo
 
 
-def read_list(path: Path) -> list[str]:
-    """Return the photos that a list names, each once, as the report names them.
-
-    One name per line. Empty lines and those that begin with # are ignored; a line that begins
-    with a quotation mark is a JSON string, for names that contain line breaks or the like.
-
-    Raises:
-        PhotoError: the file cannot be read.
-        InputError: there is no name in it, or a line is not a JSON string.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-    except OSError as error:
-        raise read_error(path, error) from error
-    names = []
-    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        if not line.startswith('"'):
-            names.append(line)
-            continue
-        try:
-            names.append(str(json.loads(line)))
-        except ValueError as error:
-            raise InputError(f"{path}, line {number}: is not a JSON string ({error})") from error
-    if not names:
-        raise InputError(f"{path}: lists no photo; save the list from the report's page")
-    return list(dict.fromkeys(names))
-
-
 def read_report(path: Path) -> dict[str, ReportLine]:
     """Return the lines of a report by photo, of each the last.
 

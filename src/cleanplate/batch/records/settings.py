@@ -117,7 +117,7 @@ def job_of(settings: Mapping[str, Any]) -> Job:
         InputError: it cannot be understood.
     """
     try:
-        options = {name: settings[name] for name in OPTION_NAMES}
+        options = {name: settings[name] for name in OPTION_NAMES if name in settings}
         mask, plans = settings["mask"], settings["plans"]
         return Job(
             options=RemovalOptions.from_json(options),

@@ -125,6 +125,7 @@ def _changed_settings(removal: RemovalArguments) -> dict[str, Any]:
         "dilation": removal.dilate,
         "effects": removal.effects_wanted(),
         "verify": removal.verify,
+        "texture": removal.texture,
     }
     return {name: value for name, value in changes.items() if value is not None}
 

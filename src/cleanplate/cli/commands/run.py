@@ -55,8 +55,8 @@ def run_command(
         list[Path],
         typer.Argument(
             metavar="IN...",
-            help="Photos, folders, or quoted patterns such as 'photos/**/*.jpg'; - for one from "
-            "standard input.",
+            help="Photos, folders, or quoted patterns such as 'photos/**/*.jpg'; @FILE for a "
+            "list of them, one a line; - for one from standard input.",
             show_default=False,
         ),
     ],

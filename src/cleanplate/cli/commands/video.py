@@ -36,7 +36,9 @@ _MIN_SHARE = 0.005  # of the holes; less is not printed
 _STAGES = {"detect": "finding", "fill": "filling"}
 
 
-@expand_options(omit=("point", "box", "only", "verify", "workers", "max_memory", "fail_fast"))
+@expand_options(
+    omit=("point", "box", "only", "verify", "texture", "workers", "max_memory", "fail_fast")
+)
 def video_command(
     *,
     source: Annotated[
