@@ -17,7 +17,7 @@ import httpx
 import uvicorn
 
 from cleanplate.remover import Remover
-from cleanplate.server import App, ServerConfig, create_app
+from cleanplate.server import COMPAT, App, ServerConfig, create_app
 from cleanplate.types import Mask, RGBImage
 
 RED, GREY = (220, 20, 20), (90, 120, 100)
@@ -54,7 +54,13 @@ class Running:
 def serving(segmenter, root: Path | None = None) -> Iterator[Running]:
     """Run a server in a thread."""
     inpainter = SlowInpainter()
-    config = ServerConfig(max_body=4 << 20, queue_size=3, max_memory=4 << 30, root=root)
+    config = ServerConfig(
+        max_body=4 << 20,
+        queue_size=3,
+        max_memory=4 << 30,
+        root=root,
+        compat=frozenset(COMPAT),
+    )
     app = create_app(Remover(segmenter=segmenter, inpainter=inpainter), config)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="on"))
     thread = threading.Thread(target=server.run, daemon=True)

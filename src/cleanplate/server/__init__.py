@@ -1,7 +1,8 @@
 """The HTTP API and the page: `cleanplate serve`. It needs the extra `serve`."""
 
 from cleanplate.server.app import create_app
+from cleanplate.server.compat import COMPAT
 from cleanplate.server.serving import serve, server_file
 from cleanplate.server.state import App, ServerConfig
 
-__all__ = ["App", "ServerConfig", "create_app", "serve", "server_file"]
+__all__ = ["COMPAT", "App", "ServerConfig", "create_app", "serve", "server_file"]

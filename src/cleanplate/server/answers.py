@@ -1,6 +1,7 @@
 """How errors become answers (RFC 9457)."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -23,6 +24,19 @@ from cleanplate.server.jobs import ForbiddenPathError
 from cleanplate.server.sessions import MissingSessionError
 from cleanplate.server.work import BusyError, CancelledError
 
+MEDIA_TYPES = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "TIFF": "image/tiff",
+    "WebP": "image/webp",
+    "GIF": "image/gif",
+    "BMP": "image/bmp",
+    "HEIC": "image/heic",
+    "AVIF": "image/avif",
+    "RAW": "image/tiff",
+}
+"""Format of a photo -> media type of its results."""
+
 _CLOSED = 499  # nobody reads the answer: the client has gone
 
 # The first that fits counts.
@@ -42,48 +56,59 @@ _STATUS: tuple[tuple[type[CleanplateError], int], ...] = (
 )
 
 
-def add_error_answers(app: FastAPI) -> None:
-    """Answer every error with a problem in JSON."""
-    app.add_exception_handler(CleanplateError, _answer_error)
-    app.add_exception_handler(RequestValidationError, _answer_invalid)
-    app.add_exception_handler(HTTPException, _answer_http)
+def add_error_answers(app: FastAPI, shape: Callable[[str], dict[str, Any]] = lambda _: {}) -> None:
+    """Answer every error with a problem in JSON.
 
+    Args:
+        app: the application.
+        shape: members that clients of another service expect besides, from the error's text.
+    """
 
-async def _answer_error(_: Request, error: Exception) -> JSONResponse:
-    status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
-    cause, advice = str(error), ""
-    if isinstance(error, PhotoError):
-        cause, advice = error.cause, error.advice
-    headers = {}
-    if isinstance(error, BusyError):
-        headers["Retry-After"] = str(math.ceil(error.retry_after_s))
-    return problem(status, cause, advice, headers)
+    async def answer_error(_: Request, error: Exception) -> JSONResponse:
+        status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
+        cause, advice = str(error), ""
+        if isinstance(error, PhotoError):
+            cause, advice = error.cause, error.advice
+        headers = {}
+        if isinstance(error, BusyError):
+            headers["Retry-After"] = str(math.ceil(error.retry_after_s))
+        return problem(status, cause, advice, headers, shape=shape)
 
+    async def answer_invalid(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        faults = [
+            f"{'.'.join(str(part) for part in fault['loc'][1:])}: {fault['msg']}"
+            for fault in error.errors()
+        ]
+        cause = "; ".join(faults) or "the request is not valid"
+        return problem(422, cause, "see /openapi.json", shape=shape)
 
-async def _answer_invalid(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    faults = [
-        f"{'.'.join(str(part) for part in fault['loc'][1:])}: {fault['msg']}"
-        for fault in error.errors()
-    ]
-    return problem(422, "; ".join(faults) or "the request is not valid", "see /openapi.json")
+    async def answer_http(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        headers = dict(error.headers or {})
+        return problem(error.status_code, str(error.detail), headers=headers, shape=shape)
 
-
-async def _answer_http(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
-    headers = dict(error.headers or {})
-    return problem(error.status_code, str(error.detail), headers=headers)
+    app.add_exception_handler(CleanplateError, answer_error)
+    app.add_exception_handler(RequestValidationError, answer_invalid)
+    app.add_exception_handler(HTTPException, answer_http)
 
 
 def problem(
-    status: int, cause: str, advice: str = "", headers: dict[str, str] | None = None
+    status: int,
+    cause: str,
+    advice: str = "",
+    headers: dict[str, str] | None = None,
+    *,
+    shape: Callable[[str], dict[str, Any]] = lambda _: {},
 ) -> JSONResponse:
     """Return an error as RFC 9457 describes it, with what to do next as `advice`."""
+    detail = f"{cause}; {advice}" if advice else cause
     content: dict[str, Any] = {
         "type": "about:blank",
         "title": cause,
         "status": status,
-        "detail": f"{cause}; {advice}" if advice else cause,
+        "detail": detail,
         "advice": advice,
+        **shape(detail),
     }
     return JSONResponse(content, status, headers=headers, media_type="application/problem+json")

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from cleanplate import __version__
 from cleanplate.remover import Remover
 from cleanplate.server.answers import add_error_answers
+from cleanplate.server.compat import add_compat
 from cleanplate.server.routes import add_routes
 from cleanplate.server.security import Guard
 from cleanplate.server.sessions import SessionStore
@@ -58,6 +59,7 @@ def create_app(remover: Remover, config: ServerConfig | None = None) -> FastAPI:
     app.state.app = shared
     add_error_answers(app)
     add_routes(app)
+    add_compat(app, config.compat)
     page: ASGIApp = StaticFiles(directory=str(files("cleanplate.server") / "page"), html=True)
     app.mount("/", page)
     return app

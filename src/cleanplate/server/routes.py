@@ -19,7 +19,7 @@ from cleanplate.hub import is_available, list_models
 from cleanplate.io import encode_photo, read_mask, read_photo
 from cleanplate.labels import aliases_of
 from cleanplate.options import RemovalOptions
-from cleanplate.server.answers import problem
+from cleanplate.server.answers import MEDIA_TYPES, problem
 from cleanplate.server.edits import Edits
 from cleanplate.server.job_routes import jobs
 from cleanplate.server.sessions import (
@@ -32,18 +32,6 @@ from cleanplate.server.sessions import (
 from cleanplate.server.state import App, app_of
 from cleanplate.server.work import Ticket
 from cleanplate.types import Removal, RGBImage
-
-_TYPES = {
-    "JPEG": "image/jpeg",
-    "PNG": "image/png",
-    "TIFF": "image/tiff",
-    "WebP": "image/webp",
-    "GIF": "image/gif",
-    "BMP": "image/bmp",
-    "HEIC": "image/heic",
-    "AVIF": "image/avif",
-    "RAW": "image/tiff",
-}
 
 
 def session_of(request: Request, id: str) -> Session:
@@ -418,7 +406,7 @@ async def read_result(session: Opened, n: int, kind: str = "photo") -> FileRespo
         raise InputError(f"kind must be photo or mask, got {kind!r}")
     path, name = session.result(n, kind)
     known = json.loads((session.folder / "about.json").read_text("utf-8"))
-    type_ = "image/png" if kind == "mask" else _TYPES[known["format"]]
+    type_ = "image/png" if kind == "mask" else MEDIA_TYPES[known["format"]]
     return FileResponse(path, media_type=type_, headers=_attachment(name))
 
 
@@ -461,7 +449,7 @@ def _file(content: bytes, name: str, format: str) -> Response:
     path = PurePath(name)
     suffix = ".tif" if format == "RAW" else path.suffix
     headers = _attachment(f"{path.stem}-clean{suffix}")
-    return Response(content, media_type=_TYPES[format], headers=headers)
+    return Response(content, media_type=MEDIA_TYPES[format], headers=headers)
 
 
 def _attachment(name: str) -> dict[str, str]:

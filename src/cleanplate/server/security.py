@@ -6,10 +6,14 @@ which browsers do not send along from other sites.
 """
 
 import asyncio
+import base64
+import binascii
 import hmac
 import json
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
@@ -61,9 +65,9 @@ class Access:
 
     def allows(self, headers: Headers, port: int) -> bool:
         """Return whether a request has the token or the cookie."""
-        kind, _, token = headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer" and hmac.compare_digest(token.encode(), self.token.encode()):
-            return True
+        for token in _tokens(headers):
+            if hmac.compare_digest(token.encode(), self.token.encode()):
+                return True
         try:
             found = SimpleCookie(headers.get("cookie", "")).get(f"{COOKIE}-{port}")
         except CookieError:
@@ -159,6 +163,17 @@ class _LimitedBody:
         if self._left < 0:
             raise HTTPException(413, "the request is larger than --max-upload allows")
         return message
+
+
+def _tokens(headers: Headers) -> Iterator[str]:
+    """Give what may be the token: a Bearer token, a password in the address, an API key."""
+    kind, _, value = headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        yield value
+    elif kind.lower() == "basic":
+        with suppress(binascii.Error):
+            yield base64.b64decode(value).decode("utf-8", "replace").partition(":")[2]
+    yield headers.get("x-api-key", "")
 
 
 def _port(scope: Scope) -> int:

@@ -27,6 +27,7 @@ class ServerConfig:
     max_body: int = 256 << 20  # bytes of a request
     max_memory: int | None = None  # bytes; None: three quarters of what is free
     queue_size: int = 32  # requests that wait for the networks
+    compat: frozenset[str] = frozenset()  # other services whose addresses are answered too
     hosts: frozenset[str] = field(default_factory=frozenset)  # other names it may be reached by
 
 

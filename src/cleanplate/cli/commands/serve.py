@@ -8,7 +8,7 @@ import typer
 from cleanplate.cli.console import print_line
 from cleanplate.cli.execution import check_models, load_remover
 from cleanplate.cli.options import ModelOptions, expand_options, flag, option
-from cleanplate.errors import InputError, MissingExtraError
+from cleanplate.errors import InputError, MissingExtraError, UnknownNameError
 
 
 @expand_options()
@@ -36,6 +36,13 @@ def serve_command(
         str,
         option(metavar="SIZE", help="Largest request, such as 500M.", show_default=True),
     ] = "256M",
+    compat: Annotated[
+        str,
+        option(
+            metavar="NAMES",
+            help="Answer at the addresses of these services too: iopaint, clipdrop, cog.",
+        ),
+    ] = "",
     idle_exit: Annotated[
         float | None,
         option(metavar="MINUTES", min=0, help="End after so long without a request."),
@@ -58,12 +65,16 @@ def serve_command(
 
     if root is not None and not root.is_dir():
         raise InputError(f"{root}: no such folder; --root takes a folder of photos")
+    services = frozenset(name.strip() for name in compat.split(",") if name.strip())
+    if unknown := sorted(services - set(server.COMPAT)):
+        raise UnknownNameError("service", unknown[0], server.COMPAT)
     remover = load_remover(check_models(models), None)
     server.serve(
         remover,
         server.ServerConfig(
             host=host,
             root=None if root is None else root.resolve(),
+            compat=services,
             max_body=parse_size(max_upload),
         ),
         port=port,
