@@ -54,7 +54,7 @@ export function openPhoto(file, signal) {
   return request("POST", "/v1/sessions", { form, signal });
 }
 
-export const openJobPhoto = (job, photo) => post("/v1/sessions", { job, photo });
+export const openJobPhoto = (job, photo) => post("/v1/sessions/from-job", { job, photo });
 export const readSession = (id) => get(session(id));
 export const closeSession = (id) => request("DELETE", session(id));
 export const findObjects = (id, signal) => post(`${session(id)}/find`, {}, signal);

@@ -91,7 +91,6 @@ async function start() {
       ...(review ? [[t("keysFolder"), review.keys]] : [])]);
   byId("help").addEventListener("click", showAllKeys);
   listenToKeys(currentKeys);
-  byId("views").hidden = !info.jobs;
   byId("view-photo").addEventListener("click", guarded(() => showPhoto()));
   byId("view-folder").addEventListener("click", guarded(showFolder));
   document.documentElement.dataset.ready = "yes";

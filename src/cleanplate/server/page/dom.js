@@ -38,8 +38,8 @@ let hiding = 0;
 export function say(words, { stays = false } = {}) {
   const status = byId("status");
   clearTimeout(hiding);
-  status.textContent = words;
   status.classList.toggle("shown", words !== "");
+  if (words) status.textContent = words;
   if (words && !stays) hiding = setTimeout(() => status.classList.remove("shown"), 2500);
 }
 

@@ -42,6 +42,7 @@ export function drawMarks(context, scale, { objects, strokes, grow }) {
   context.lineJoin = "round";
   for (const object of effects) outline(context, object.effectsPath, EFFECT, 1.5 / scale, scale);
   for (const object of objects) {
+    if (object.isDoubtful && !object.isOn && !object.isHovered) continue;
     context.setLineDash(object.isOn ? [] : [5 / scale, 4 / scale]);
     const width = (object.isHovered ? 3.5 : object.isOn ? 2 : 1.5) / scale;
     outline(context, object.path, object.isOn ? OBJECT : "#fff", width, scale);

@@ -16,12 +16,15 @@ export class Objects {
     this.hovered = null;
     this.all = [];
     for (const object of objects) this.add(object);
-    this.all.sort((a, b) => b.selected - a.selected || b.area_px - a.area_px);
+    const order = ({ selected, isDoubtful }) => selected - isDoubtful;
+    this.all.sort((a, b) => order(b) - order(a) || b.area_px - a.area_px);
   }
 
   add(object) {
     const path = pathOf(object.outline);
-    this.all.push({ ...object, path, effectsPath: object.effects?.length ? pathOf(object.effects) : null });
+    const effectsPath = object.effects?.length ? pathOf(object.effects) : null;
+    const isDoubtful = object.reason.startsWith("score below");
+    this.all.push({ ...object, path, effectsPath, isDoubtful });
   }
 
   isOn({ id, selected }) {
@@ -54,6 +57,7 @@ export class Objects {
       isOn: this.isOn(object),
       areEffectsOn: this.areEffectsOn(object),
       isHovered: object.id === this.hovered,
+      isDoubtful: object.isDoubtful,
     }));
   }
 }
@@ -75,7 +79,8 @@ export function objectRows(objects, edits, redraw) {
       onfocus: hover(id),
       onblur: hover(null),
     });
-    const row = el("li", { onpointerenter: hover(id), onpointerleave: hover(null) },
+    const row = el("li",
+      { onpointerenter: hover(id), onpointerleave: hover(null), class: object.isDoubtful ? "doubtful" : null },
       el("label", {}, main, el("span", {}, label, el("small", {}, facts))));
     let effects = null;
     if (object.effectsPath) {

@@ -351,7 +351,7 @@ export class PhotoEditor {
   #updateActions() {
     const isWorking = this.task !== null;
     const isResult = this.shown > 0;
-    const mustAccept = Boolean(this.session?.edit || this.job);
+    const mustAccept = Boolean(this.session?.accepts);
     const shown = {
       "progress-field": isWorking,
       remove: !isWorking && !isResult,
@@ -377,7 +377,7 @@ export class PhotoEditor {
   }
 
   async #dismiss() {
-    if (this.session.edit) await api.dismiss(this.session.id);
+    if (!this.job) await api.dismiss(this.session.id);
     this.#end("dismissed", null);
   }
 
@@ -386,7 +386,7 @@ export class PhotoEditor {
       if (jobKey) say(t(jobKey));
       this.leave();
     } else {
-      byId("actions").replaceChildren(el("p", { role: "status" }, t(editKey)));
+      document.body.replaceChildren(el("main", { class: "ended" }, el("p", { role: "status" }, t(editKey))));
     }
   }
 
