@@ -322,9 +322,9 @@ def _merge_palette(
     return out
 
 
-MAX_PIXELS: int = 178_956_970
-"""2 x 89,478,485: the size at which Pillow itself refuses a file as a decompression bomb
-(`PIL.Image.MAX_IMAGE_PIXELS`, a quarter of a GiB of RGB, doubled)."""
+MAX_PIXELS: int = 1 << 28
+"""268,435,456: more than the 200 megapixels of phones and the largest WebP. A run lets photos wait
+until their memory is free, so that the limit only stops what no camera makes."""
 
 RawOutput = Literal["tiff", "jpeg"]
 """What a developed RAW is written as."""
@@ -430,8 +430,25 @@ class ImageFormat(ABC):
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # too many pixels are refused later, not here
-            with Image.open(path) as image:
-                return image.height, image.width
+            try:
+                with Image.open(path) as image:
+                    return image.height, image.width
+            except Image.DecompressionBombError:
+                return _size_by_plugin(path)
+
+
+def _size_by_plugin(path: Path) -> tuple[int, int]:
+    """Return height and width of an image that `PIL.Image.open` takes for a decompression bomb."""
+    from PIL import Image
+
+    with path.open("rb") as file:
+        head = file.read(16)
+        for plugin, accepts in Image.OPEN.values():
+            if accepts is not None and accepts(head) is True:
+                file.seek(0)
+                with plugin(file, path.name) as image:
+                    return image.height, image.width
+    raise OSError("no plugin reads it")
 
 
 def check_edit(photo: Photo, filled: RGBImage, mask: Mask) -> None:

@@ -76,7 +76,7 @@ class JpegFormat(ImageFormat):
     """JPEG of 8 bits: grey, YCbCr, RGB or CMYK."""
 
     name = "JPEG"
-    suffixes = (".jpg", ".jpeg", ".jpe", ".jfif")
+    suffixes = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".insp")
     signatures = (b"\xff\xd8\xff",)
 
     @classmethod
