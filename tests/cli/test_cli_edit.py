@@ -1,13 +1,18 @@
 """`cleanplate edit`: one photo, in place or to another file."""
 
 import stat
+import sys
+import threading
+import time
 from pathlib import Path
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
+from cleanplate.cli import edit_main
 from tiff_builders import dng
 
 pytestmark = pytest.mark.usefixtures("without_networks")
@@ -139,3 +144,114 @@ def test_an_untouched_raw_is_written_as_its_name_says(cli):
     assert cli("edit", "a.dng", "--beside", *PERSON).code == 0
     assert pixels("a-clean.tif").shape == (64, 96, 3)
     assert Path("copy.dng").read_bytes() == Path("a.dng").read_bytes()
+
+
+class Person:
+    """Does on the page what a person would; `announce` calls it."""
+
+    def __init__(self, *steps):
+        self.steps, self.thread, self.session = steps, None, None
+
+    def __call__(self, address):
+        self.thread = threading.Thread(target=self._edit, args=(address,))
+        self.thread.start()
+
+    def _edit(self, address):
+        place, _, hash = address.partition("#session=")
+        origin = place.partition("/?")[0]
+        with httpx.Client(base_url=origin, timeout=20, trust_env=False) as page:
+            while True:  # until it answers
+                try:
+                    page.get(place)
+                    break
+                except httpx.ConnectError:
+                    time.sleep(0.02)
+            session = f"/v1/sessions/{hash}"
+            self.session = page.get(session).json()
+            for step in self.steps:
+                step(page, session)
+
+
+def find_and_fill(page, session):
+    page.post(f"{session}/find", json={"labels": ["person"]})
+    assert page.post(f"{session}/fill", json={}).json()["n"] == 1
+
+
+def accept(page, session):
+    assert page.post(f"{session}/accept", json={"n": 1}).status_code == 200
+
+
+def cancel(page, session):
+    assert page.post(f"{session}/cancel").status_code == 204
+
+
+def close(page, session):
+    with page.stream("GET", f"{session}/events"):
+        time.sleep(0.3)
+
+
+@pytest.fixture
+def on_page(monkeypatch):
+    """Return a function that lets a person do steps on the page instead of opening a browser."""
+    server = pytest.importorskip("cleanplate.server")
+    real = server.edit_photo
+
+    def make(*steps):
+        person = Person(*steps)
+
+        def edit_photo(*args, announce):
+            options = {"browser": False, "closed_after_s": 0.4}
+            try:
+                return real(*args, announce=person, **options)
+            finally:
+                person.thread.join(20)
+
+        monkeypatch.setattr(server, "edit_photo", edit_photo)
+        return person
+
+    return make
+
+
+@pytest.mark.slow
+class TestOnThePage:
+    def test_accepted(self, cli, make_photo, on_page):
+        person = on_page(find_and_fill, accept)
+        make_photo("a.jpg", "person").chmod(0o640)
+        before = pixels("a.jpg")
+        called = cli("edit", "a.jpg", "--in-place", "--gui")
+        assert called.code == 0, called.err
+        assert person.session["edit"]
+        changed = (pixels("a.jpg") != before).any(axis=2)
+        assert changed[25:35, 15:25].all()
+        assert not changed[:, 70:].any()
+        assert stat.S_IMODE(Path("a.jpg").stat().st_mode) == 0o640
+
+    def test_a_program_for_editors_that_pass_only_files(self, make_photo, on_page, monkeypatch):
+        on_page(find_and_fill, accept)
+        before = [make_photo(name, "person").read_bytes() for name in ("a.png", "-b.png")]
+        monkeypatch.setattr(sys, "argv", ["cleanplate-edit", "a.png", "-b.png"])
+        assert edit_main() == 0
+        assert Path("a.png").read_bytes() == Path("-b.png").read_bytes() != before[0]
+        monkeypatch.setattr(sys, "argv", ["cleanplate-edit"])
+        assert edit_main() == 2
+
+    @pytest.mark.parametrize("last", [cancel, close])
+    def test_cancelled_or_closed(self, cli, make_photo, on_page, last):
+        on_page(find_and_fill, last)
+        before = make_photo("a.png", "person").read_bytes()
+        called = cli("edit", "a.png", "-o", "b.png", "--gui")
+        assert called.code == 130
+        assert "cancelled" in called.err
+        assert not Path("b.png").exists()
+        assert Path("a.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "more", [PERSON[:2], ["--mask", "a.png"], ["--keep", "largest"], ["--effects", "off"]]
+)
+def test_the_page_says_what_goes(cli, make_photo, more):
+    make_photo("a.png")
+    called = cli("edit", "a.png", "--beside", "--gui", *more)
+    assert called.code == 2
+    assert "--gui" in called.err
+    assert more[0] in called.err

@@ -42,16 +42,22 @@ def program(tmp_path):
     return [str(path), "edit", "--remove", "person"]
 
 
+def text_of(entry):
+    return "".join(path.read_text() for path in [entry, *entry.rglob("*")] if path.is_file())
+
+
 @pytest.mark.parametrize("manager", PLACES)
 def test_writes_and_removes_an_entry(cli, monkeypatch, manager):
     platform, place = PLACES[manager]
     monkeypatch.setattr(sys, "platform", platform)
     assert cli("integrate", manager, "--remove", "person,car").code == 0
-    text = "".join(
-        path.read_text() for path in [Path(place), *Path(place).rglob("*")] if path.is_file()
-    )
+    text = text_of(Path(place))
     assert sys.executable in text
     assert "person,car" in text
+    assert cli("integrate", manager).code == 0  # replaces it
+    text = text_of(Path(place))
+    assert "--gui" in text
+    assert "--remove" not in text
     assert cli("integrate", manager, "--undo").code == 0
     assert not Path(place).exists()
     assert cli("integrate", manager, "--undo").code == 2
@@ -99,7 +105,6 @@ def test_windows_quotes_and_shows_errors(program):
     ("words", "named"),
     [
         (["konqueror", "--remove", "person"], "nautilus"),
-        (["nautilus"], "--remove"),
         (["nautilus", "--remove", "persn"], "person"),
         (["finder", "--remove", "person"], "system"),
     ],

@@ -119,6 +119,15 @@ def main(args: Sequence[str] | None = None) -> int:
     return status if isinstance(status, int) else DONE
 
 
+def edit_main() -> int:
+    """Edit photos on the page, in place: the program for editors that pass nothing but files."""
+    files = sys.argv[1:]
+    if not files:
+        print_error("name the photos to edit")
+        return WRONG_USE
+    return max(main(["edit", "--gui", "--in-place", "--", file]) for file in files)
+
+
 def _report_internal_error(error: BaseException) -> int:
     if isinstance(error, typer.Abort):  # Typer's for KeyboardInterrupt, and PyAV's EOFError too
         error = error.__cause__ or KeyboardInterrupt()

@@ -15,7 +15,7 @@ from cleanplate.cli.console import ProgressReporter, print_note
 from cleanplate.cli.installing import ask_to_pull
 from cleanplate.cli.messages import count_of
 from cleanplate.cli.options import ModelOptions, RemovalArguments
-from cleanplate.errors import InputError, PhotoError, UnknownNameError
+from cleanplate.errors import InputError, MissingExtraError, PhotoError, UnknownNameError
 from cleanplate.labels import ALL, resolve_labels
 
 if TYPE_CHECKING:
@@ -346,6 +346,20 @@ def check_remove_or_mask(
             f"{', '.join(given)} and --mask exclude each other: your masks say what is removed; "
             f"omit {'it' if len(given) == 1 else 'them'}"
         )
+
+
+def check_server_installed() -> None:
+    """Raise unless the server can be imported.
+
+    Raises:
+        MissingExtraError: a package is missing; the message says how to install it.
+    """
+    try:
+        import cleanplate.server  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(
+            f"the page needs {error.name or error}; run: pip install 'cleanplate[serve]'"
+        ) from error
 
 
 def check_inputs_are_no_labels(inputs: Sequence[Path], remove: Sequence[str]) -> None:

@@ -18,6 +18,11 @@ class Broadcast:
     def __init__(self) -> None:
         self._listeners: set[Callable[[str], None]] = set()
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._listeners)
+
     def tell(self, event: str, content: dict[str, Any]) -> None:
         """Send an event; from any thread."""
         text = f"event: {event}\ndata: {json.dumps(content)}\n\n"

@@ -286,6 +286,14 @@ async def accept_fill(session: Opened, wanted: AcceptRequest) -> dict[str, Any]:
     return await asyncio.to_thread(session.accept, content)
 
 
+@sessions.post("/{id}/cancel", status_code=204)
+async def cancel_edit(session: Opened) -> None:
+    """End the command that opened the photo, without a result."""
+    if session.cancel is None:
+        raise InputError("no command waits for this photo; close the page")
+    session.cancel()
+
+
 @sessions.get("/{id}")
 async def read_session(session: Opened) -> dict[str, Any]:
     """Return a session."""

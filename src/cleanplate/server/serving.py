@@ -8,19 +8,21 @@ import time
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cleanplate import __version__
 from cleanplate.errors import InputError
 from cleanplate.hub import home
 from cleanplate.io import temporary_path
 from cleanplate.server.app import create_app
+from cleanplate.server.sessions import Session
 from cleanplate.server.state import App, ServerConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import uvicorn
+    from fastapi import FastAPI
 
     from cleanplate.remover import Remover
 
@@ -54,23 +56,10 @@ def serve(
     Raises:
         InputError: the address cannot be used.
     """
-    import uvicorn
-
     app = create_app(remover, config)
     shared: App = app.state.app
-    listener = _listen(config.host, port)
+    server, listener, address = _prepare(app, config.host, port, log=log)
     port = listener.getsockname()[1]
-    host = "127.0.0.1" if config.host in ("0.0.0.0", "::") else config.host
-    name = f"[{host}]" if ":" in host else host
-    address = f"http://{name}:{port}/?token={shared.access.new_ticket()}"
-    settings = uvicorn.Config(
-        app,
-        log_level="info" if log else "warning",
-        access_log=log,
-        timeout_graceful_shutdown=3,
-        lifespan="on",
-    )
-    server = uvicorn.Server(settings)
     known = {"port": port, "token": shared.access.token, "pid": os.getpid(), "version": __version__}
     path = server_file()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,6 +77,96 @@ def serve(
         with suppress(OSError, ValueError):
             if json.loads(path.read_text("utf-8"))["pid"] == os.getpid():
                 path.unlink()
+
+
+def edit_photo(
+    remover: "Remover",
+    name: str,
+    content: bytes,
+    *,
+    announce: "Callable[[str], None]",
+    browser: bool = True,
+    closed_after_s: float = 30.0,
+) -> bytes | None:
+    """Show one photo on the page until a result is accepted, and return its file.
+
+    Args:
+        remover: finds and fills.
+        name: of the photo's file, without folders.
+        content: of that file.
+        announce: called with the address, which can be opened once.
+        browser: open the page.
+        closed_after_s: a page that is closed for so long counts as cancelled.
+
+    Returns:
+        None if it was cancelled or closed.
+
+    Raises:
+        PhotoError: the photo cannot be read.
+    """
+    config = ServerConfig()
+    app = create_app(remover, config)
+    shared: App = app.state.app
+    try:
+        session = shared.sessions.create(name, content)
+    except BaseException:
+        shared.close()
+        raise
+    server, listener, address = _prepare(app, config.host, 0)
+    accepted: list[bytes] = []
+
+    def end() -> None:
+        server.should_exit = True
+
+    def accept(result: bytes) -> dict[str, Any]:
+        accepted.append(result)
+        end()
+        return {}
+
+    session.accept, session.cancel = accept, end
+    address += f"#session={session.id}"
+    announce(address)
+    if browser:
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+    watch = threading.Thread(
+        target=_end_when_closed, args=(server, session, closed_after_s), daemon=True
+    )
+    watch.start()
+    server.run(sockets=[listener])
+    return accepted[0] if accepted else None
+
+
+def _prepare(
+    app: "FastAPI", host: str, port: int, *, log: bool = False
+) -> "tuple[uvicorn.Server, socket.socket, str]":
+    """Return a server, its bound socket, and its address, which can be opened once."""
+    import uvicorn
+
+    listener = _listen(host, port)
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+    name = f"[{shown}]" if ":" in shown else shown
+    ticket = app.state.app.access.new_ticket()
+    settings = uvicorn.Config(
+        app,
+        log_level="info" if log else "warning",
+        access_log=log,
+        timeout_graceful_shutdown=3,
+        lifespan="on",
+    )
+    address = f"http://{name}:{listener.getsockname()[1]}/?token={ticket}"
+    return uvicorn.Server(settings), listener, address
+
+
+def _end_when_closed(server: "uvicorn.Server", session: Session, after_s: float) -> None:
+    """End the server when the page, once it was open, is closed for so long."""
+    seen: float | None = None
+    while not server.should_exit:
+        now = time.monotonic()
+        if session.events.is_heard:
+            seen = now
+        elif seen is not None and now - seen > after_s:
+            server.should_exit = True
+        time.sleep(min(1.0, after_s / 4))
 
 
 def _end_when_idle(server: "uvicorn.Server", shared: App, idle_s: float) -> None:

@@ -85,6 +85,7 @@ class Session:
         self.ticket: Ticket | None = None  # of the fill in work
         # Takes the file of an accepted fill; None: the photo was uploaded, and is downloaded.
         self.accept: Callable[[bytes], dict[str, Any]] | None = None
+        self.cancel: Callable[[], None] | None = None  # ends a command that waits for `accept`
         self._suggested: frozenset[int] = frozenset()
         self._outlined: set[int] = set()
         self._remover = remover
@@ -327,6 +328,7 @@ class Session:
             "objects": self.objects(),
             "fills": [fill.describe() for fill in self.fills],
             "accepts": self.accept is not None,
+            "edit": self.cancel is not None,
         }
 
     def tell(self, stage: str, message: str, **more: Any) -> None:

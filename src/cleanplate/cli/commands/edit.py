@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cleanplate.cli.console import ProgressReporter
+from cleanplate.cli.console import ProgressReporter, print_line, print_note
 from cleanplate.cli.execution import (
     check_models,
     check_remove_or_mask,
+    check_server_installed,
     handle_interrupts,
     load_remover,
     removal_options,
@@ -18,6 +19,7 @@ from cleanplate.cli.execution import (
 )
 from cleanplate.cli.options import (
     RESULTS,
+    WHAT,
     MaskArguments,
     ModelOptions,
     OutputOptions,
@@ -62,6 +64,15 @@ def edit_command(
             help="Write NAME-clean beside the photo, or NAME-clean-2 and so on if that exists.",
         ),
     ] = False,
+    gui: Annotated[
+        bool,
+        flag(
+            "--gui",
+            panel=WHAT,
+            help="Instead of --remove: open the photo in the browser, and wait until a result is "
+            "accepted or the page is closed.",
+        ),
+    ] = False,
     removal: RemovalArguments,
     masking: MaskArguments,
     models: ModelOptions,
@@ -73,11 +84,20 @@ def edit_command(
     The result is written completely or not at all. Where nothing is found, the photo stays as it
     is, and --output becomes a copy of it.
 
-    Exit code 0: done, also if nothing was found. 1: failed. 2: wrong use. 130: stopped by Ctrl-C
-    (143: by SIGTERM). With any code but 0, neither the photo nor --output was touched.
+    Exit code 0: done, also if nothing was found. 1: failed. 2: wrong use. 130: cancelled on the
+    page, or stopped by Ctrl-C (143: by SIGTERM). With any code but 0, neither the photo nor
+    --output was touched.
     """
     reporter = ProgressReporter(run)
     mask = masking.mask
+    if gui:
+        _check_gui(removal, masking)
+        with handle_interrupts(reporter):
+            photo, raw_output = _plan(
+                file, output, in_place=in_place, beside=beside, overwrite=outputs.overwrite
+            )
+            _edit_on_page(photo, raw_output, check_models(models), outputs, run)
+            return
     others = {"--mask": mask, "--segmenter": models.segmenter}
     removal.check_examples(excluded=others, report=None)
     check_remove_or_mask(removal, mask, models)
@@ -109,7 +129,7 @@ def edit_command(
             preserve_times=outputs.preserve_times,
             overwrite=True,
         )
-        mode = stat.S_IMODE(file.stat().st_mode)
+        mode = _mode_of(photo)
         run_job(
             plan,
             remover,
@@ -119,8 +139,69 @@ def edit_command(
             resources=run.resources(1, remover),
             journal_in=None,
         )
-        if in_place:
+        if mode is not None:
             photo.target.chmod(mode)
+
+
+def _check_gui(removal: RemovalArguments, masking: MaskArguments) -> None:
+    """Refuse options that the page replaces.
+
+    Raises:
+        InputError: one is given.
+    """
+    given = removal.given() | {
+        "--remove": removal.remove, "--like": removal.like, "--mask": masking.mask
+    }  # fmt: skip
+    names = [name for name, value in given.items() if value]
+    if names:
+        raise InputError(
+            f"{', '.join(names)} and --gui exclude each other: what goes is chosen on the page"
+        )
+
+
+def _edit_on_page(
+    photo: "PlannedPhoto",
+    raw_output: "RawOutput",
+    models: ModelOptions,
+    outputs: OutputOptions,
+    run: RunOptions,
+) -> None:
+    """Let a person edit the photo on the page, and write what is accepted.
+
+    Raises:
+        InputError: a camera RAW is to become a JPEG.
+        PhotoError: the photo cannot be read, or the result not written.
+        typer.Exit: it was cancelled.
+    """
+    check_server_installed()
+    from cleanplate.io import copy_times, write_bytes_atomic
+    from cleanplate.server import edit_photo
+
+    if raw_output == "jpeg":
+        raise InputError(f"{photo.target}: --gui writes a camera RAW as .tif; name it so")
+    result = edit_photo(
+        load_remover(models, run.threads),
+        photo.source.name,
+        photo.source.read_bytes(),
+        announce=lambda address: print_note(f"{photo.source} is open at {address}"),
+    )
+    if result is None:
+        print_note("cancelled; nothing was written")
+        raise typer.Exit(130)
+    mode = _mode_of(photo)
+    write_bytes_atomic(photo.target, result)
+    if outputs.preserve_times:
+        copy_times(photo.source, photo.target)
+    if mode is not None:
+        photo.target.chmod(mode)
+    if not run.quiet:
+        print_line(f"wrote {photo.target}")
+
+
+def _mode_of(photo: "PlannedPhoto") -> int | None:
+    """Return the permissions that a photo keeps when it is replaced; None for another file."""
+    is_replaced = photo.target == photo.source.resolve()
+    return stat.S_IMODE(photo.source.stat().st_mode) if is_replaced else None
 
 
 def _plan(
@@ -154,7 +235,8 @@ def _plan(
     if in_place and photo_format == "RAW":
         raise InputError(f"{file}: a camera RAW is not replaced; give --output NAME.tif")
     raw_output = check_result_name(target, file, photo_format)
-    return PlannedPhoto(file, target, Path(file.name)), raw_output
+    photo = PlannedPhoto(file, target, Path(file.name))
+    return photo, raw_output if photo_format == "RAW" else "tiff"
 
 
 def _free_name(photo: Path) -> Path:

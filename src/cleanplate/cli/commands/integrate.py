@@ -44,11 +44,15 @@ def integrate_command(
     ],
     remove: Annotated[
         str | None,
-        option(metavar="NAMES", panel=WHAT, help="What the entry removes, such as person,car."),
+        option(
+            metavar="NAMES",
+            panel=WHAT,
+            help="What the entry removes, such as person,car. Without it, the page opens.",
+        ),
     ] = None,
     undo: Annotated[bool, flag("--undo", help="Remove the entry.")] = False,
 ) -> None:
-    """Add an entry to the menus of a file manager that removes objects from the chosen photos.
+    """Add an entry to the menus of a file manager, for removing objects from the chosen photos.
 
     The results are written beside the photos, as by 'edit --beside'. The same command with another
     --remove replaces the entry.
@@ -64,13 +68,15 @@ def integrate_command(
         shutil.rmtree(place) if place.is_dir() else place.unlink()
         print_line(f"removed {place}")
         return
-    if remove is None:
-        raise InputError("nothing to remove; give --remove, such as --remove person,car")
     from cleanplate.io import write_bytes_atomic
     from cleanplate.labels import resolve_labels
 
-    resolve_labels([remove])
-    command = [sys.executable, "-m", "cleanplate", "edit", "--beside", "--remove", remove]
+    command = [sys.executable, "-m", "cleanplate", "edit", "--beside"]
+    if remove is None:
+        command.append("--gui")
+    else:
+        resolve_labels([remove])
+        command += ["--remove", remove]
     for name, content in chosen.files(command).items():
         path = place / name
         write_bytes_atomic(path, content)

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from cleanplate.cli.console import print_line
-from cleanplate.cli.execution import check_models, load_remover
+from cleanplate.cli.execution import check_models, check_server_installed, load_remover
 from cleanplate.cli.options import ModelOptions, expand_options, flag, option
-from cleanplate.errors import InputError, MissingExtraError, UnknownNameError
+from cleanplate.errors import InputError, UnknownNameError
 
 
 @expand_options()
@@ -55,12 +55,8 @@ def serve_command(
     The printed address works once. Programs find port and token in the file server.json in
     cleanplate's folder, which only its user can read.
     """
-    try:
-        from cleanplate import server
-    except ImportError as error:
-        raise MissingExtraError(
-            f"serve needs {error.name or error}; run: pip install 'cleanplate[serve]'"
-        ) from error
+    check_server_installed()
+    from cleanplate import server
     from cleanplate.batch import parse_size
 
     if root is not None and not root.is_dir():
