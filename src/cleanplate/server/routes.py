@@ -19,6 +19,7 @@ from cleanplate.hub import is_available, list_models
 from cleanplate.io import encode_photo, read_mask, read_photo
 from cleanplate.labels import aliases_of
 from cleanplate.options import RemovalOptions
+from cleanplate.segmentation import installed_prompter
 from cleanplate.server.answers import MEDIA_TYPES, problem
 from cleanplate.server.edits import Edits
 from cleanplate.server.job_routes import jobs
@@ -70,19 +71,14 @@ async def read_health() -> dict[str, str]:
 
 @server.get("/v1/info")
 async def read_info(app: Shared) -> dict[str, Any]:
-    """Tell which models run, and what is allowed."""
-    return await asyncio.to_thread(_info, app)
-
-
-def _info(app: App) -> dict[str, Any]:
-    remover = app.remover
-    prompter = remover.prompter
+    """Tell which models run, and what is allowed; loads none."""
+    segmenter, inpainter, device = app.remover.config
     return {
         "version": __version__,
-        "segmenter": remover.segmenter.name,
-        "inpainter": remover.inpainter.name,
-        "prompter": None if prompter is None else prompter.name,
-        "device": remover.config[2],
+        "segmenter": segmenter if isinstance(segmenter, str) else segmenter.name,
+        "inpainter": inpainter if isinstance(inpainter, str) else inpainter.name,
+        "prompter": installed_prompter(),
+        "device": device,
         "root": app.config.root is not None,
         "jobs": app.config.root is not None,
         "limits": {"body_bytes": app.config.max_body, "pixels": app.max_pixels},
