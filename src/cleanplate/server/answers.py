@@ -37,6 +37,27 @@ MEDIA_TYPES = {
 }
 """Format of a photo -> media type of its results."""
 
+PROBLEM: dict[int | str, dict[str, Any]] = {
+    "4XX": {
+        "description": "A problem (RFC 9457); advice says what to do next.",
+        "content": {
+            "application/problem+json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "type": {"type": "string"},
+                        "title": {"type": "string"},
+                        "status": {"type": "integer"},
+                        "detail": {"type": "string"},
+                        "advice": {"type": "string"},
+                    },
+                }
+            }
+        },
+    }
+}
+"""How OpenAPI describes what `add_error_answers` does."""
+
 _CLOSED = 499  # nobody reads the answer: the client has gone
 
 # The first that fits counts.

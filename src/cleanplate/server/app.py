@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from cleanplate import __version__
 from cleanplate.remover import Remover
-from cleanplate.server.answers import add_error_answers
+from cleanplate.server.answers import PROBLEM, add_error_answers
 from cleanplate.server.compat import add_compat
 from cleanplate.server.routes import add_routes
 from cleanplate.server.security import Guard
@@ -53,6 +53,7 @@ def create_app(remover: Remover, config: ServerConfig | None = None) -> FastAPI:
         description="Removes named objects from photos.",
         lifespan=lifespan,
         middleware=[guard],
+        responses=PROBLEM,
         docs_url=None,  # these load scripts from another site
         redoc_url=None,
     )
