@@ -2,13 +2,16 @@
 
 import socket
 import time
+from io import BytesIO
 
 import httpx
 import pytest
 from PIL import Image
 
+from cleanplate.errors import InputError
 from cleanplate.remover import Remover
 from cleanplate.server import App, ServerConfig
+from cleanplate.server.security import Access
 
 
 def raw(running, text, timeout=20):
@@ -99,12 +102,48 @@ def test_a_body_that_does_not_arrive_is_given_up(running, monkeypatch):
     assert time.monotonic() - start < 15
 
 
-def test_a_decompression_bomb_is_refused_before_it_is_decoded(running, tmp_path):
-    bomb = tmp_path / "bomb.png"
-    Image.new("1", (16000, 16000)).save(bomb)  # 256 megapixels in 32 kB
+def test_a_body_that_drips_for_ever_is_given_up(running, monkeypatch):
+    monkeypatch.setattr("cleanplate.server.security._BODY_S", 0.3)
+    head = (
+        f"POST /v1/remove HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Authorization: Bearer {running.app.access.token}\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 100000\r\n\r\n--b\r\n"
+    ).encode()
+    with socket.create_connection(("127.0.0.1", running.port), timeout=10) as connection:
+        connection.sendall(head)
+        connection.settimeout(0.1)
+        for _ in range(100):
+            try:
+                connection.sendall(b"x")
+                answer = connection.recv(100)
+                break
+            except TimeoutError:
+                continue
+    assert b" 408 " in answer
+
+
+@pytest.fixture(scope="module")
+def bomb():
+    """Return a PNG of 256 megapixels in 32 kB."""
+    stream = BytesIO()
+    Image.new("1", (16000, 16000)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [("/v1/fill", ("image", "mask")), ("/cleanup/v1", ("image_file", "mask_file"))],
+)
+def test_a_mask_may_be_no_bomb_either(running, photo, bomb, path, names):
+    answer = running.client.post(path, files=dict(zip(names, (photo, bomb), strict=True)))
+    assert answer.status_code == 415
+    assert "pixels" in answer.json()["detail"]
+
+
+def test_a_decompression_bomb_is_refused_before_it_is_decoded(running, bomb):
     start = time.monotonic()
     answer = running.client.post(
-        "/v1/remove", files={"image": ("a.png", bomb.read_bytes())}, data={"labels": "person"}
+        "/v1/remove", files={"image": ("a.png", bomb)}, data={"labels": "person"}
     )
     assert answer.status_code == 415
     assert "pixels" in answer.json()["detail"]
@@ -122,6 +161,58 @@ def test_names_of_uploads_are_never_paths(running, photo, name):
     assert "\\" not in told
     folder = running.app.sessions.get(answer.json()["id"]).folder
     assert {path.name for path in folder.iterdir()} == {"original", "0.npy", "about.json"}
+
+
+def test_a_picture_is_never_saved_as_a_page(running, photo):
+    files = {"image": ("<img src=x onerror=alert(1)>.html", photo)}
+    session = running.client.post("/v1/sessions", files=files)
+    assert session.headers["content-type"] == "application/json"
+    edits = {"strokes": [{"tool": "brush", "size": 9, "points": [[5, 5]]}]}
+    address = f"/v1/sessions/{session.json()['id']}"
+    fill = running.client.post(f"{address}/fill", json={"edits": edits})
+    answers = [
+        running.client.get(f"{address}/result/{fill.json()['n']}"),
+        running.client.post("/v1/remove", files=files, data={"labels": "person"}),
+    ]
+    for answer in answers:
+        assert answer.headers["content-type"] == "image/png"
+        assert answer.headers["content-disposition"].startswith("attachment")
+        assert "html" not in answer.headers["content-disposition"]
+
+
+def test_sessions_may_not_fill_the_disk(photo, monkeypatch):
+    app = App(Remover(), ServerConfig())
+    first = app.sessions.create("a.png", photo)
+    second = app.sessions.create("b.png", photo)
+    monkeypatch.setattr("cleanplate.server.sessions._MAX_BYTES", 60_000)
+    app.sessions.remove_idle()
+    assert not first.folder.exists()
+    assert second.original.exists()
+    app.close()
+
+
+def test_the_page_about_the_api_needs_the_token_and_no_other_site(running):
+    for path in ("/docs", "/docs/", "/docs/docs.js", "/openapi.json"):
+        assert ask(running, path).status_code == 401
+    page = running.client.get("/docs", follow_redirects=True)
+    assert "docs.js" in page.text
+    assert "//" not in page.text.replace("<!doctype", "")
+    described = running.client.get("/openapi.json").json()
+    answers = described["paths"]["/v1/remove"]["post"]["responses"]
+    assert "application/problem+json" in answers["4XX"]["content"]
+
+
+def test_a_program_may_let_a_browser_in_once(running):
+    path = running.client.post("/v1/tickets").json()["path"]
+    assert ask(running, "/v1/tickets", "POST").status_code == 401
+    assert ask(running, path).status_code == 303
+    assert ask(running, path).status_code == 401
+
+
+def test_a_given_token_must_be_long():
+    assert Access("x" * 40).token == "x" * 40
+    with pytest.raises(InputError, match="20"):
+        Access("short")
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from cleanplate.server.sessions import (
     Fill,
     Session,
     describe_instance,
+    download_name,
     preview_size,
     stoppable,
 )
@@ -85,6 +86,12 @@ async def read_info(app: Shared) -> dict[str, Any]:
     }
 
 
+@server.post("/v1/tickets", status_code=201)
+async def make_ticket(app: Shared) -> dict[str, str]:
+    """Return the path under which a browser can be let in, once."""
+    return {"path": f"/?token={app.access.new_ticket()}"}
+
+
 @server.get("/v1/labels")
 async def read_labels(app: Shared) -> dict[str, Any]:
     """List what can be found, with everyday words for it."""
@@ -124,14 +131,13 @@ async def remove(
     format: str = "file",
 ) -> Response:
     """Remove objects from a photo; the answer is the photo's file, or JSON with ?format=json."""
-    content = await image.read()
     wanted = _options(labels, options)
-    drawn = None if mask is None else await mask.read()
 
     def work(ticket: Ticket) -> Response:
+        content = image.file.read()
         photo = replace(read_photo(content, max_pixels=app.max_pixels), path=_name_of(image))
         ticket.check()
-        own = None if drawn is None else read_mask(drawn, photo.size_hw)
+        own = None if mask is None else read_mask(mask.file.read(), photo.size_hw)
         remover = stoppable(app.remover, ticket)
         removal = remover(photo, options=wanted, mask=own)
         ticket.check()
@@ -151,11 +157,11 @@ async def fill(
     mask: Annotated[UploadFile, File()],
 ) -> Response:
     """Fill exactly the white pixels of a mask."""
-    content, drawn = await image.read(), await mask.read()
 
     def work(ticket: Ticket) -> Response:
+        content = image.file.read()
         photo = replace(read_photo(content, max_pixels=app.max_pixels), path=_name_of(image))
-        own = read_mask(drawn, photo.size_hw)
+        own = read_mask(mask.file.read(), photo.size_hw)
         removal: Removal[RGBImage] = stoppable(app.remover, ticket).fill(photo, own)
         ticket.check()
         result = encode_photo(photo, removal.image, removal.mask) if own.any() else content
@@ -173,11 +179,12 @@ async def find(
     options: OptionsText = "{}",
 ) -> dict[str, Any]:
     """Find objects, with their outlines, shadows and reflections; change nothing."""
-    content = await image.read()
     wanted = _options(labels or ["all"], options)
 
     def work(ticket: Ticket) -> dict[str, Any]:
-        photo = replace(read_photo(content, max_pixels=app.max_pixels), path=_name_of(image))
+        photo = replace(
+            read_photo(image.file.read(), max_pixels=app.max_pixels), path=_name_of(image)
+        )
         ticket.check()
         plan = app.remover.plan(photo, options=wanted)
         casts = {cast.id: cast for cast in plan.casts}
@@ -238,8 +245,12 @@ async def open_session(
     request: Request, app: Shared, image: Annotated[UploadFile, File()]
 ) -> dict[str, Any]:
     """Upload a photo once, to edit it."""
-    content, name = await image.read(), _name_of(image)
-    session = await asyncio.to_thread(app.sessions.create, name, content)
+
+    def create() -> Session:
+        return app.sessions.create(_name_of(image), image.file.read())
+
+    async with app.opening:
+        session = await asyncio.to_thread(create)
     return session.describe()
 
 
@@ -262,7 +273,8 @@ async def open_from_job(app: Shared, wanted: FromJob) -> dict[str, Any]:
         session.accept = lambda content: job.replace_result(wanted.photo, content)
         return session
 
-    return (await asyncio.to_thread(create)).describe()
+    async with app.opening:
+        return (await asyncio.to_thread(create)).describe()
 
 
 class AcceptRequest(BaseModel):
@@ -409,8 +421,7 @@ async def read_result(session: Opened, n: int, kind: str = "photo") -> FileRespo
     if kind not in ("photo", "mask"):
         raise InputError(f"kind must be photo or mask, got {kind!r}")
     path, name = session.result(n, kind)
-    known = json.loads((session.folder / "about.json").read_text("utf-8"))
-    type_ = "image/png" if kind == "mask" else MEDIA_TYPES[known["format"]]
+    type_ = "image/png" if kind == "mask" else MEDIA_TYPES[session.about["format"]]
     return FileResponse(path, media_type=type_, headers=_attachment(name))
 
 
@@ -450,9 +461,7 @@ def _describe(removal: Removal[RGBImage]) -> dict[str, Any]:
 
 
 def _file(content: bytes, name: str, format: str) -> Response:
-    path = PurePath(name)
-    suffix = ".tif" if format == "RAW" else path.suffix
-    headers = _attachment(f"{path.stem}-clean{suffix}")
+    headers = _attachment(download_name(name, format))
     return Response(content, media_type=MEDIA_TYPES[format], headers=headers)
 
 

@@ -21,12 +21,16 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cleanplate.errors import InputError
+
 COOKIE = "cleanplate"
 """Name of the cookie, before a hyphen and the port."""
 
 _OPEN_PATHS = ("/healthz",)
 _UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
+_MIN_TOKEN = 20  # characters
 _IDLE_S = 30.0  # a body that brings nothing for so long is given up
+_BODY_S = 15 * 60.0  # and so is one that takes longer in all
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -41,10 +45,22 @@ _HEADERS = {
 
 
 class Access:
-    """The server's secrets: one for programs, one for the browser's cookie, and one-time ones."""
+    """The server's secrets: one for programs, one for the browser's cookie, and one-time ones.
 
-    def __init__(self) -> None:
-        self.token = secrets.token_urlsafe(32)
+    Args:
+        token: for programs; None makes one.
+
+    Raises:
+        InputError: it is short enough to be guessed.
+    """
+
+    def __init__(self, token: str | None = None) -> None:
+        if token is not None and len(token) < _MIN_TOKEN:
+            raise InputError(
+                f"the token has {len(token)} characters; it needs at least {_MIN_TOKEN}, such as "
+                "'openssl rand -hex 32' prints"
+            )
+        self.token = token or secrets.token_urlsafe(32)
         self._cookie = secrets.token_urlsafe(32)
         self._tickets: set[str] = set()
         self.last_request = time.monotonic()
@@ -149,13 +165,15 @@ class _LimitedBody:
 
     def __init__(self, receive: Receive, most: int) -> None:
         self._receive, self._left = receive, most
+        self._end = time.monotonic() + _BODY_S
         self._is_complete = False
 
     async def __call__(self) -> Message:
         if self._is_complete:  # from now on: wait for the client to go
             return await self._receive()
         try:
-            message = await asyncio.wait_for(self._receive(), _IDLE_S)
+            left_s = min(_IDLE_S, self._end - time.monotonic())
+            message = await asyncio.wait_for(self._receive(), max(0.0, left_s))
         except TimeoutError:
             raise HTTPException(408, "the request did not arrive; send it again") from None
         self._is_complete = not message.get("more_body", False)

@@ -19,7 +19,15 @@ import numpy.typing as npt
 
 from cleanplate.errors import CleanplateError, InputError
 from cleanplate.inpainting import create_inpainter
-from cleanplate.io import Photo, encode_photo, read_photo, result_name, write_mask
+from cleanplate.io import (
+    RESULT_SUFFIXES,
+    SUFFIXES_BY_FORMAT,
+    Photo,
+    encode_photo,
+    read_photo,
+    result_name,
+    write_mask,
+)
 from cleanplate.labels import ALL
 from cleanplate.options import RemovalOptions
 from cleanplate.plan import RemovalPlan
@@ -34,6 +42,7 @@ TILE_PX = 512
 PREVIEW_PX = 2048  # long side
 _MAX_SESSIONS = 64
 _IDLE_S = 2 * 3600.0  # a session that nobody used for so long is deleted
+_MAX_BYTES = 16 << 30  # of all sessions' files
 _MAX_FILLS = 20  # of one session
 _QUALITY = 90  # of previews and tiles
 
@@ -111,6 +120,12 @@ class Session:
         if not pixels.exists():
             np.save(pixels, photo.pixels)
         return photo
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Format, bits, has_alpha and notes of the photo."""
+        known: dict[str, Any] = json.loads((self.folder / "about.json").read_text("utf-8"))
+        return known
 
     def pixels(self, n: int) -> npt.NDArray[np.uint8]:
         """Return (H, W, 3) uint8 of the photo (0) or a fill, mapped from its file.
@@ -301,27 +316,24 @@ class Session:
         Raises:
             MissingSessionError: there is no such fill.
         """
-        name = Path(self.name)
         if not 1 <= n <= len(self.fills):
             raise MissingSessionError(f"there is no fill {n}")
         if kind == "mask":
-            return self.folder / f"{n}.mask.png", f"{name.stem}-mask.png"
-        suffix = Path(result_name(self.name, "tiff")).suffix
-        return self.folder / f"{n}.result", f"{name.stem}-clean{suffix}"
+            return self.folder / f"{n}.mask.png", f"{Path(self.name).stem}-mask.png"
+        return self.folder / f"{n}.result", download_name(self.name, self.about["format"])
 
     # --- what the page is told
 
     def describe(self) -> dict[str, Any]:
         """Return the session as JSON can hold it."""
         photo_hw = self.pixels(0).shape[:2]
-        known = json.loads((self.folder / "about.json").read_text("utf-8"))
         width, height = preview_size(photo_hw)
         return {
             "id": self.id,
             "name": self.name,
             "width": photo_hw[1],
             "height": photo_hw[0],
-            **known,
+            **self.about,
             "preview": {"width": width, "height": height},
             "tile": TILE_PX,
             "levels": [_level(photo_hw, level) for level in range(levels_of(photo_hw))],
@@ -418,14 +430,20 @@ class SessionStore:
     def remove_idle(self) -> None:
         """Delete sessions that were not used for long, and the oldest ones of too many."""
         now = time.monotonic()
+        sizes = {id: _size_bytes(it.folder) for id, it in list(self._sessions.items())}
         for id, session in list(self._sessions.items()):
-            too_many = len(self._sessions) >= _MAX_SESSIONS
+            known = [sizes.get(it, 0) for it in self._sessions]
+            too_many = len(known) >= _MAX_SESSIONS or sum(known) > _MAX_BYTES
             if too_many or now - session.used > _IDLE_S:
                 self.delete(id)
 
     def close(self) -> None:
         """Delete everything."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _size_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
 
 
 class _Stoppable:
@@ -483,6 +501,19 @@ def describe_instance(
         "effects_share": cast.area_px / photo_px if cast is not None and photo_px else 0,
         "source": source,
     }
+
+
+def download_name(name: str, format: str) -> str:
+    """Return the name of a result: never one that opens as something else than a picture.
+
+    Args:
+        name: of the photo, as the client gave it.
+        format: of the photo.
+    """
+    path = Path(result_name(name, "tiff"))
+    suffixes = SUFFIXES_BY_FORMAT[format] if format != "RAW" else tuple(RESULT_SUFFIXES.values())
+    suffix = path.suffix if path.suffix.lower() in suffixes else suffixes[0]
+    return f"{path.stem}-clean{suffix}"
 
 
 def preview_size(size_hw: tuple[int, ...]) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """What the routes share: models, sessions, the queue, the server's secrets."""
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,7 +29,8 @@ class ServerConfig:
     max_memory: int | None = None  # bytes; None: three quarters of what is free
     queue_size: int = 32  # requests that wait for the networks
     compat: frozenset[str] = frozenset()  # other services whose addresses are answered too
-    hosts: frozenset[str] = field(default_factory=frozenset)  # other names it may be reached by
+    hosts: frozenset[str] = frozenset()  # other names it may be reached by
+    token: str | None = None  # for programs; None makes one
 
 
 class App:
@@ -41,9 +43,10 @@ class App:
 
     def __init__(self, remover: Remover, config: ServerConfig) -> None:
         self.remover, self.config = remover, config
-        self.access = Access()
+        self.access = Access(config.token)
         self.max_pixels = min(MAX_PIXELS, photo_pixels(config.max_memory))
         self.sessions = SessionStore(remover, self.max_pixels)
+        self.opening = asyncio.Semaphore(1)  # photos are decoded one at a time, for their memory
         self.queue = WorkQueue(config.queue_size)
         self.jobs = JobStore(remover, self.queue, config.root)
 

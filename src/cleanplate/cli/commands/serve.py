@@ -1,5 +1,6 @@
 """`cleanplate serve`: the page in the browser, and the HTTP API."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +37,13 @@ def serve_command(
         str,
         option(metavar="SIZE", help="Largest request, such as 500M.", show_default=True),
     ] = "256M",
+    allow_host: Annotated[
+        list[str] | None,
+        option(
+            metavar="NAME",
+            help="Another name under which browsers reach this server. Repeatable.",
+        ),
+    ] = None,
     compat: Annotated[
         str,
         option(
@@ -53,7 +61,7 @@ def serve_command(
     """Serve a page to remove objects in the browser, and an HTTP API, from this computer.
 
     The printed address works once. Programs find port and token in the file server.json in
-    cleanplate's folder, which only its user can read.
+    cleanplate's folder, which only its user can read; CLEANPLATE_TOKEN sets another token.
     """
     check_server_installed()
     from cleanplate import server
@@ -70,6 +78,8 @@ def serve_command(
         server.ServerConfig(
             host=host,
             root=None if root is None else root.resolve(),
+            hosts=frozenset(name.lower() for name in allow_host or ()),
+            token=os.environ.get("CLEANPLATE_TOKEN") or None,
             compat=services,
             max_body=parse_size(max_upload),
         ),

@@ -36,10 +36,9 @@ def add_clipdrop(app: FastAPI) -> None:
         mask_file: Annotated[UploadFile, File()],
         mode: Annotated[str, Form()] = "fast",
     ) -> Response:
-        content, drawn = await image_file.read(), await mask_file.read()
-
         def work(ticket: Ticket) -> Response:
-            photo, removal = fill_light(shared, content, drawn, ticket)
+            content = image_file.file.read()
+            photo, removal = fill_light(shared, content, mask_file.file.read(), ticket)
             return Response(_as_png(content, photo, removal), media_type="image/png")
 
         return await shared.work(work, request)
