@@ -21,6 +21,7 @@ from cleanplate.segmentation import (
     Selection,
     effects_mask,
     find_effects,
+    refine_each,
     refine_outline,
 )
 from cleanplate.types import Instance, Mask, RGBImage
@@ -67,14 +68,13 @@ def refine_outlines(image: RGBImage, selection: Selection) -> Selection:
         return selection
     if protected:
         removed = rasterize(chosen, image.shape)
-        kept = tuple(
-            subtract(refine_outline(image, instance), removed)
-            if instance.id in protected
-            else instance
-            for instance in kept
-        )
+        staying = [instance for instance in kept if instance.id in protected]
+        refined = {
+            instance.id: subtract(instance, removed) for instance in refine_each(image, staying)
+        }
+        kept = tuple(refined.get(instance.id, instance) for instance in kept)
     kept_mask = rasterize(kept, image.shape)
-    chosen = tuple(subtract(refine_outline(image, instance), kept_mask) for instance in chosen)
+    chosen = tuple(subtract(instance, kept_mask) for instance in refine_each(image, chosen))
     return Selection(chosen, kept, protected)
 
 

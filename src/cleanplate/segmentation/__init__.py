@@ -23,7 +23,7 @@ from cleanplate.segmentation.interactive import (
     prompter_names,
 )
 from cleanplate.segmentation.picking import outline_objects, pick_instances
-from cleanplate.segmentation.refinement import refine_outline
+from cleanplate.segmentation.refinement import refine_each, refine_outline
 from cleanplate.segmentation.selection import (
     PERSON,
     SCORE_BELOW,
@@ -56,6 +56,7 @@ __all__ = [
     "outline_objects",
     "pick_instances",
     "prompter_names",
+    "refine_each",
     "refine_outline",
     "requested_labels",
     "segmenter_names",

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from cleanplate.ops import resample
 from cleanplate.segmentation.multiscale import Probabilities
+from cleanplate.segmentation.touching import COUNTED, PERSON, separate_touching
 from cleanplate.types import Box, Instance, Mask
 
 # Hysteresis: a cell belongs to an object where the probability is above `_LIKELY`, and an object
@@ -37,7 +38,7 @@ def find_instances(
 ) -> list[Instance]:
     """Return the connected components of each class as objects, by falling area.
 
-    Touching objects of one class are one component: a semantic network does not separate them.
+    A component of a class of `COUNTED` is divided where it seems to be several touching objects.
 
     Args:
         probabilities: (C, h, w) float32 in [0, 1], one plane for each of `labels`; one more, if
@@ -58,13 +59,17 @@ def find_instances(
             near = plane[y : y + h, x : x + w]
             if cells < _MIN_CELLS or near[inside].max() < _SURE:
                 continue
-            box, mask = _at_full_size(np.where(inside, near, 0), (x, y), plane.shape, size_hw)
-            region = taken[box[1] : box[3], box[0] : box[2]]
-            mask &= ~region
-            if not mask.any():
-                continue
-            region |= mask
-            found.append((label, float(near[inside].mean()), *_tightened(box, mask)))
+            wholes = [inside]
+            if label in COUNTED:
+                wholes = separate_touching(inside, upright=label == PERSON)
+            for whole in wholes:
+                box, mask = _at_full_size(np.where(whole, near, 0), (x, y), plane.shape, size_hw)
+                region = taken[box[1] : box[3], box[0] : box[2]]
+                mask &= ~region
+                if not mask.any():
+                    continue
+                region |= mask
+                found.append((label, float(near[whole].mean()), *_tightened(box, mask)))
     return _numbered(found)
 
 

@@ -17,6 +17,7 @@ References:
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -34,7 +35,9 @@ from cleanplate.ops import (
     coverage,
     drop_specks,
     expand_box,
+    rasterize,
 )
+from cleanplate.segmentation.touching import nearest_number
 from cleanplate.types import Box, Instance, Mask, RGBImage, check_image
 
 Labels = npt.NDArray[np.int64]
@@ -108,6 +111,64 @@ def refine_outline(image: RGBImage, instance: Instance) -> Instance:
         box_xyxy=(x + left, y + top, x + right, y + bottom),
         mask=mask[top:bottom, left:right].copy(),
     )
+
+
+def refine_each(image: RGBImage, instances: Sequence[Instance]) -> list[Instance]:
+    """Return objects with their masks refined; see `refine_outline`.
+
+    Touching objects of a label are followed as one: to each, the others would be background of its
+    own colours. The new mask is divided among them by nearness.
+    """
+    refined = list(instances)
+    for group in _touching(instances, (image.shape[0], image.shape[1])):
+        members = [instances[place] for place in group]
+        if len(members) == 1:
+            refined[group[0]] = refine_outline(image, members[0])
+            continue
+        whole = refine_outline(image, _merged(members))
+        left, top, right, bottom = whole.box_xyxy
+        numbers = np.zeros(image.shape[:2], np.int32)
+        for number, member in enumerate(members, start=1):
+            x0, y0, x1, y1 = member.box_xyxy
+            numbers[y0:y1, x0:x1][member.mask] = number
+        nearest = nearest_number(numbers[top:bottom, left:right])
+        for number, (place, member) in enumerate(zip(group, members, strict=True), start=1):
+            own = whole.mask & (nearest == number)
+            if own.any():
+                x0, y0, x1, y1 = bounding_box(own)
+                box = (left + x0, top + y0, left + x1, top + y1)
+                refined[place] = replace(member, box_xyxy=box, mask=own[y0:y1, x0:x1].copy())
+    return refined
+
+
+def _touching(instances: Sequence[Instance], size_hw: tuple[int, int]) -> list[list[int]]:
+    """Return the places of the instances, in groups of one label that touch."""
+    groups = []
+    for label in dict.fromkeys(instance.label for instance in instances):
+        places = [place for place, it in enumerate(instances) if it.label == label]
+        if len(places) == 1:
+            groups.append(places)
+            continue
+        drawn = rasterize([instances[place] for place in places], size_hw).astype(np.uint8)
+        _, parts = cv2.connectedComponents(drawn, connectivity=8)
+        by_part: dict[int, list[int]] = {}
+        for place in places:
+            x0, y0, x1, y1 = instances[place].box_xyxy
+            part = int(parts[y0:y1, x0:x1][instances[place].mask][0])
+            by_part.setdefault(part, []).append(place)
+        groups += by_part.values()
+    return groups
+
+
+def _merged(members: Sequence[Instance]) -> Instance:
+    boxes = np.array([member.box_xyxy for member in members])
+    left, top = (int(edge) for edge in boxes[:, :2].min(axis=0))
+    right, bottom = (int(edge) for edge in boxes[:, 2:].max(axis=0))
+    mask = np.zeros((bottom - top, right - left), np.bool_)
+    for member in members:
+        x, y = member.box_xyxy[0] - left, member.box_xyxy[1] - top
+        mask[y : y + member.mask.shape[0], x : x + member.mask.shape[1]] |= member.mask
+    return replace(members[0], box_xyxy=(left, top, right, bottom), mask=mask)
 
 
 def _check_inside(image: RGBImage, instance: Instance) -> None:
