@@ -34,6 +34,11 @@ class SlowInpainter:
         self.released.set()
         self.begun = threading.Semaphore(0)
 
+    def hold(self) -> None:
+        """Wait from now on; `begun` counts the calls."""
+        self.begun = threading.Semaphore(0)
+        self.released.clear()
+
     def inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
         self.begun.release()
         self.released.wait(20)

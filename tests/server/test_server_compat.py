@@ -218,7 +218,7 @@ def test_cog_predictions_can_be_cancelled(running, photo):
     wanted = {"input": {"image_path": data_uri(photo), "objects_to_remove": "person"}}
     while running.inpainter.begun.acquire(blocking=False):
         pass  # of earlier tests
-    running.inpainter.released.clear()
+    running.inpainter.hold()
     answers = []
     caller = threading.Thread(
         target=lambda: answers.append(running.client.put("/predictions/mine", json=wanted))

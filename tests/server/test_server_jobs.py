@@ -163,7 +163,7 @@ def test_another_server_goes_on_where_the_first_ended(fake_segmenter_class, root
 
 
 def test_a_job_is_cancelled_and_resumed(server):
-    server.inpainter.released.clear()
+    server.inpainter.hold()
     job = start(server)
     assert server.inpainter.begun.acquire(timeout=20)
     server.client.post(f"/v1/jobs/{job['id']}/cancel")
@@ -220,7 +220,7 @@ def test_wrong_use_is_a_problem(server):
 
 
 def test_progress_and_rows_are_streamed(server):
-    server.inpainter.released.clear()
+    server.inpainter.hold()
     job = start(server)
     with server.client.stream("GET", f"/v1/jobs/{job['id']}/events") as stream:
         lines = stream.iter_lines()

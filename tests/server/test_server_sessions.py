@@ -183,7 +183,7 @@ def test_an_empty_selection_and_unknown_objects_are_refused(running, session):
 
 
 def test_a_full_queue_is_429_and_a_client_that_goes_is_cancelled(running, photo):
-    running.inpainter.released.clear()
+    running.inpainter.hold()
     sent = {"files": {"image": ("a.png", photo)}, "data": {"labels": "person"}}
     answers = []
 
@@ -212,7 +212,7 @@ def test_a_full_queue_is_429_and_a_client_that_goes_is_cancelled(running, photo)
 
 def test_a_fill_can_be_cancelled(running, session):
     found(running, session, labels=["person"])
-    running.inpainter.released.clear()
+    running.inpainter.hold()
     answers = []
     thread = threading.Thread(
         target=lambda: answers.append(
