@@ -99,3 +99,87 @@ def save_coco(root: Path, content=None, *, split="train2017", indent=1, scenes=S
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content or coco_content(scenes), indent=indent), encoding="utf-8")
     return path
+
+
+def voc_xml(name, things):
+    """Return the text of an annotation, with a comment and a part that must survive."""
+    objects = "".join(
+        f"""
+\t<object>
+\t\t<name>{thing.label}</name>
+\t\t<pose>Left</pose><truncated>0</truncated>
+\t\t<difficult>0</difficult>
+\t\t<bndbox>
+\t\t\t<xmin>{thing.box[0] + 1}</xmin>
+\t\t\t<ymin>{thing.box[1] + 1}</ymin>
+\t\t\t<xmax>{thing.box[2]}</xmax>
+\t\t\t<ymax>{thing.box[3]}</ymax>
+\t\t</bndbox>
+\t\t<part><name>head</name><bndbox><xmin>1</xmin></bndbox></part>
+\t</object>"""
+        for thing in things
+    )
+    return (
+        f"<annotation>\n\t<!-- by hand: a > b -->\n\t<filename>{name}.png</filename>\n"
+        f"\t<size><width>{SIZE_WH[0]}</width><height>{SIZE_WH[1]}</height></size>{objects}\n"
+        "</annotation>\n"
+    )
+
+
+def voc_masks(things):
+    """Return the masks of classes and of objects, with a border of void."""
+    height, width = SIZE_WH[1], SIZE_WH[0]
+    classes, objects = np.zeros((2, height, width), np.uint8)
+    for index, thing in enumerate(things, start=1):
+        left, top, right, bottom = thing.box
+        for mask, value in ((classes, CATEGORY_IDS[thing.label]), (objects, index)):
+            mask[top - 2 : bottom + 2, left - 2 : right + 2] = 255
+            mask[top:bottom, left:right] = value
+    return classes, objects
+
+
+def save_voc(root: Path, scenes=SCENES, *, segmented=True):
+    save_images(root / "JPEGImages", scenes)
+    folders = ["Annotations", "ImageSets/Main", "SegmentationClass", "SegmentationObject"]
+    for folder in folders:
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    for name, things in scenes.items():
+        (root / "Annotations" / f"{name}.xml").write_text(voc_xml(name, things))
+        if not segmented:
+            continue
+        for folder, mask in zip(folders[2:], voc_masks(things), strict=True):
+            image = Image.fromarray(mask).convert("P")
+            image.putdata(mask.ravel().tolist())
+            image.putpalette([(37 * value) % 256 for value in range(768)])
+            image.save(root / folder / f"{name}.png")
+    *train, last = scenes
+    lists = root / "ImageSets/Main"
+    (lists / "train.txt").write_text("".join(f"{name}\n" for name in train))
+    (lists / "val.txt").write_text(f"{last}\n")
+    for label in COLOURS:
+        lines = [
+            f"{name} {' 1' if any(it.label == label for it in scenes[name]) else '-1'}\n"
+            for name in train
+        ]
+        (lists / f"{label}_train.txt").write_text("".join(lines))
+
+
+def save_yolo(root: Path, scenes=SCENES, *, polygons=True, split="train"):
+    save_images(root / "images" / split, scenes)
+    folder = root / "labels" / split
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = sorted(COLOURS)
+    for name, things in scenes.items():
+        lines = []
+        for thing in things:
+            left, top, right, bottom = thing.box
+            values = [it / SIZE_WH[index % 2] for index, it in enumerate(thing.polygon)]
+            if not polygons:
+                values = [
+                    (left + right) / 2 / SIZE_WH[0], (top + bottom) / 2 / SIZE_WH[1],
+                    (right - left) / SIZE_WH[0], (bottom - top) / SIZE_WH[1],
+                ]  # fmt: skip
+            lines.append(" ".join([str(labels.index(thing.label)), *map(str, values)]) + "\r\n")
+        (folder / f"{name}.txt").write_bytes("".join(lines).encode())
+    (root / "labels" / f"{split}.cache").write_bytes(b"old")
+    (root / "data.yaml").write_text(f"path: .\ntrain: images/train\nnc: 3\nnames: {labels}\n")

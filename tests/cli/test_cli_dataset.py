@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataset_builders import Thing, coco_content, save_coco
+from dataset_builders import Thing, coco_content, save_coco, save_voc, save_yolo
 
 pytestmark = pytest.mark.usefixtures("without_networks")
 
@@ -215,6 +215,34 @@ def test_a_dry_run_prints_a_table_and_writes_nothing(coco, run):
     ]
     assert done.out.splitlines()[1].split() == ["train2017", "5", "4", "3", "2"]
     assert not (coco / "out").exists()
+
+
+def test_voc_images_xml_masks_and_lists_change_together(tmp_path, cli):
+    save_voc(tmp_path / "in")
+    done = cli("dataset", tmp_path / "in", "-o", tmp_path / "out", "--remove", "people")
+    assert done.code == 0, done.err
+    before, after = files_of(tmp_path / "in"), files_of(tmp_path / "out")
+    assert after.keys() == before.keys()
+    changed = {name for name in before if before[name] != after[name]}
+    folders = ("Annotations/{}.xml", "JPEGImages/{}.png", "SegmentationClass/{}.png")
+    wanted = {name.format(it) for name in (*folders, "SegmentationObject/{}.png") for it in "acd"}
+    assert changed == {*wanted, "ImageSets/Main/person_train.txt"}
+    assert b"person" not in after["Annotations/a.xml"]
+
+
+@pytest.mark.parametrize("polygons", [True, False])
+def test_yolo_images_and_lines_change_together(tmp_path, cli, polygons):
+    save_yolo(tmp_path / "in", polygons=polygons)
+    done = cli("dataset", tmp_path / "in", "-o", tmp_path / "out", "--remove", "person")
+    assert done.code == 0, done.err
+    assert "3 removed" in done.out
+    before, after = files_of(tmp_path / "in"), files_of(tmp_path / "out")
+    assert before.keys() - after.keys() == {"labels/train.cache"}
+    assert after["labels/train/d.txt"] == b""
+    assert after["data.yaml"] == before["data.yaml"]
+    again = cli("dataset", tmp_path / "in", "-o", tmp_path / "out", "--remove", "person")
+    assert "5 skipped (done before)" in again.out
+    assert files_of(tmp_path / "out") == after
 
 
 @pytest.mark.parametrize(

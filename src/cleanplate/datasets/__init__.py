@@ -1,6 +1,6 @@
 """Datasets without some of their objects: images filled, annotations edited in their own text."""
 
-from cleanplate.datasets.annotations import Annotation, DatasetImage, Decision, ImageEdit
+from cleanplate.datasets.annotations import Annotation, DatasetImage, Decision, ImageEdit, Placed
 from cleanplate.datasets.detection import FORMATS, open_dataset
 from cleanplate.datasets.editing import DatasetEditing, Settled, SplitCount, draw_annotations
 from cleanplate.datasets.editor import Editor, is_training
@@ -19,6 +19,7 @@ __all__ = [
     "Editor",
     "ImageEdit",
     "Neighbours",
+    "Placed",
     "Settled",
     "Source",
     "SplitCount",

@@ -4,9 +4,11 @@ from pathlib import Path
 
 from cleanplate.datasets.coco import CocoEditor
 from cleanplate.datasets.editor import Editor
+from cleanplate.datasets.voc import VocEditor
+from cleanplate.datasets.yolo import YoloEditor
 from cleanplate.errors import InputError
 
-FORMATS: tuple[type[Editor], ...] = (CocoEditor,)
+FORMATS: tuple[type[Editor], ...] = (VocEditor, YoloEditor, CocoEditor)
 """In the order in which they are tried."""
 
 

@@ -67,5 +67,5 @@ class Editor(ABC):
 
 
 def is_training(split: str | None) -> bool:
-    """Return whether a split is for training; an image without one may be used for it."""
-    return split is None or "train" in split.lower()
+    """Return whether a split is for training alone; an image without one may be used for it."""
+    return split is None or all("train" in name for name in split.lower().split(", "))

@@ -1,0 +1,342 @@
+"""PASCAL VOC: one XML file for each image, lists of images, and masks of classes and objects.
+
+Reference:
+    Everingham et al., The PASCAL Visual Object Classes Challenge 2012, Development Kit.
+"""
+
+import io
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from cleanplate.datasets.annotations import (
+    Annotation,
+    BoxXYXY,
+    DatasetImage,
+    Decision,
+    ImageEdit,
+    Placed,
+    tight,
+)
+from cleanplate.datasets.editor import Editor, Edits
+from cleanplate.datasets.text import (
+    Element,
+    Span,
+    change_text,
+    cut,
+    parse_xml,
+    read_bytes,
+    splice_bytes,
+)
+from cleanplate.errors import PhotoError
+
+_ADVICE = "correct it, or remove the object"
+_VOID = 255  # between objects, in the masks
+_VOID_PX = 6  # how wide it may be
+_MIN_IOU = 0.5  # of an object's box and that of its mask
+_CLIPPED_EDGES = ("xmin", "ymin", "xmax", "ymax")
+
+
+class VocEditor(Editor):
+    """A folder with Annotations, JPEGImages, ImageSets and masks."""
+
+    format: ClassVar[str] = "PASCAL VOC"
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._lists = sorted((root / "ImageSets").rglob("*.txt"))
+        splits: dict[str, set[str]] = defaultdict(set)
+        for path in self._lists:
+            if path.stem in ("train", "val", "test", "trainval"):
+                for name in _names(path):
+                    splits[name].add(path.stem)
+        by_stem = {path.stem: path for path in sorted((root / "JPEGImages").iterdir())}
+        images = []
+        problems = []
+        self._files: dict[Path, Path] = {}  # image -> its XML
+        classes: set[str] = set()
+        for path in sorted((root / "Annotations").glob("*.xml")):
+            source = by_stem.get(path.stem, root / "JPEGImages" / f"{path.stem}.jpg")
+            relative = source.relative_to(root)
+            found = splits.get(path.stem, set())
+            split = ", ".join(sorted(found - {"trainval"} or found)) or None
+            if split is None and splits:
+                split = "unlisted"
+            images.append(DatasetImage(source, relative, split))
+            self._files[relative] = path
+            try:
+                tree = parse_xml(path, read_bytes(path))
+            except PhotoError:  # reading the image will report it
+                continue
+            classes.update(it.value("name") for it in tree.children if it.name == "object")
+        listed = {name for path in self._lists for name in _names(path)}
+        known = {path.stem for path in self._files.values()}
+        problems += [
+            f"{root / 'ImageSets'}: {it} has no annotations" for it in sorted(listed - known)
+        ]
+        self.images, self.problems = tuple(images), tuple(problems)
+        self.classes = tuple(sorted(classes - {""}))
+
+    @classmethod
+    def detect(cls, path: Path) -> Self | None:
+        """Return the dataset at a path; see `Editor.detect`."""
+        for root in (path, *sorted(path.glob("VOC*")), *sorted(path.glob("VOCdevkit/VOC*"))):
+            if (root / "Annotations").is_dir() and (root / "JPEGImages").is_dir():
+                return cls(root)
+        return None
+
+    def read(self, image: DatasetImage) -> list[Annotation]:
+        """Return the annotations of an image; see `Editor.read`."""
+        path = self._files[image.relative]
+        objects = _objects(parse_xml(path, read_bytes(path)))
+        boxes = [_box(path, number, it) for number, it in enumerate(objects, start=1)]
+        outlines = self._outlines(path.stem, boxes)
+        annotations = []
+        for number, (element, box) in enumerate(zip(objects, boxes, strict=True), start=1):
+            label = element.value("name")
+            if not label:
+                raise PhotoError(path, f"object {number} has no name", _ADVICE)
+            outline = outlines.get(number)
+            placed = None if outline is None else outline[1]
+            annotations.append(
+                Annotation(key=f"object {number}", label=label, box=box, outline=placed)
+            )
+        return annotations
+
+    def label_files(self) -> frozenset[Path]:
+        """Return the XML files, lists and masks."""
+        folders = ("Annotations", "ImageSets", "SegmentationClass", "SegmentationObject")
+        return frozenset(
+            path.relative_to(self.root)
+            for folder in folders
+            for path in (self.root / folder).rglob("*")
+            if path.is_file()
+        )
+
+    def edited(self, edits: Edits) -> Iterator[tuple[Path, bytes]]:
+        """Yield XML files, masks and lists with their new content; see `Editor.edited`."""
+        present: dict[str, set[str]] = {}  # image -> classes that are left, where that changed
+        lost = set()
+        for image in self.images:
+            path = self._files[image.relative]
+            edit = edits.get(image.relative)
+            if edit is not None and edit.is_lost:
+                lost.add(path.stem)
+                continue
+            content = read_bytes(path)
+            if edit is not None and edit.changes:
+                present[path.stem] = set(edit.classes_left)
+                yield path.relative_to(self.root), self._edited_xml(path, content, edit)
+            else:
+                yield path.relative_to(self.root), content
+            yield from self._masks(path.stem, edit)
+        for path in self._lists:
+            yield path.relative_to(self.root), _edited_list(path, present, lost)
+
+    def _edited_xml(self, path: Path, content: bytes, edit: ImageEdit) -> bytes:
+        changes: list[tuple[Span, bytes]] = []
+        for number, element in enumerate(_objects(parse_xml(path, content)), start=1):
+            decision = edit.changes.get(f"object {number}")
+            if decision is not None and decision.is_dropped:
+                changes.append(cut(content, element))
+            elif decision is not None and decision.visible is not None:
+                changes += _clipped(element, decision)
+        return splice_bytes(content, changes)
+
+    def _outlines(self, stem: str, boxes: list[BoxXYXY]) -> dict[int, tuple[int, Placed]]:
+        """Return number of an object -> its index in the mask of objects, and its pixels."""
+        path = self.root / "SegmentationObject" / f"{stem}.png"
+        if not path.is_file():
+            return {}
+        indices = _read_indices(path)
+        found: dict[int, tuple[int, Placed]] = {}
+        taken: set[int] = set()
+        height, width = indices.shape
+        for index in np.unique(indices).tolist():
+            if index in (0, _VOID):
+                continue
+            region = tight((0, 0, width, height), indices == index)
+            scores = {
+                number: _iou(region[0], box)
+                for number, box in enumerate(boxes, start=1)
+                if number not in taken
+            }
+            number = max(scores, key=lambda it: scores[it], default=0)
+            if number and scores[number] >= _MIN_IOU:
+                taken.add(number)
+                found[number] = index, Placed(*region)
+        return found
+
+    def _masks(self, stem: str, edit: ImageEdit | None) -> Iterator[tuple[Path, bytes]]:
+        paths = [
+            self.root / folder / f"{stem}.png"
+            for folder in ("SegmentationClass", "SegmentationObject")
+        ]
+        if not any(path.is_file() for path in paths):
+            return
+        clear: npt.NDArray[np.bool_] | None = None
+        if edit is not None and edit.changes:
+            xml = self._files[edit.image.relative]
+            objects = _objects(parse_xml(xml, read_bytes(xml)))
+            boxes = [_box(xml, number, it) for number, it in enumerate(objects, start=1)]
+            clear = self._cleared(stem, edit, boxes)
+        for path in paths:
+            if path.is_file():
+                content = read_bytes(path)
+                if clear is not None and clear.any():
+                    content = _set_background(path, content, clear)
+                yield path.relative_to(self.root), content
+
+    def _cleared(
+        self, stem: str, edit: ImageEdit, boxes: list[BoxXYXY]
+    ) -> "npt.NDArray[np.bool_] | None":
+        """Return the pixels that become background: of dropped objects, and hidden ones."""
+        path = self.root / "SegmentationObject" / f"{stem}.png"
+        if not path.is_file():
+            return None
+        indices = _read_indices(path)
+        clear = np.zeros(indices.shape, np.bool_)
+        for number, (index, _) in self._outlines(stem, boxes).items():
+            decision = edit.changes.get(f"object {number}")
+            if decision is None:
+                continue
+            own = indices == index
+            if decision.visible is not None:
+                (left, top, right, bottom), rest = decision.visible
+                own[top:bottom, left:right] &= ~rest
+            elif not decision.is_dropped:
+                continue
+            clear |= own
+        return clear | _void_of(indices, clear)
+
+
+def _names(path: Path) -> list[str]:
+    lines = path.read_text("utf-8", errors="replace").splitlines()
+    return [line.split()[0] for line in lines if line.strip()]
+
+
+def _objects(tree: Element) -> list[Element]:
+    return [it for it in tree.children if it.name == "object"]
+
+
+def _box(path: Path, number: int, element: Element) -> BoxXYXY:
+    """Return an object's box in px, from 1-based and inclusive edges.
+
+    Raises:
+        PhotoError: an edge is missing, no number, or in the wrong order.
+    """
+    box = element.find("bndbox")
+    if box is None:
+        raise PhotoError(path, f"object {number} has no bndbox", _ADVICE)
+    try:
+        left, top, right, bottom = (float(box.value(edge)) for edge in _CLIPPED_EDGES)
+    except ValueError as error:
+        raise PhotoError(path, f"object {number}: {error}", _ADVICE) from error
+    if right < left or bottom < top:
+        edges = f"{left:g} {top:g} {right:g} {bottom:g}"
+        cause = f"object {number}: its box ends before it starts ({edges})"
+        raise PhotoError(path, cause, _ADVICE)
+    # Some tools write 0-based boxes; only an edge of 0 shows it.
+    return max(0.0, left - 1), max(0.0, top - 1), right, bottom
+
+
+def _iou(first: tuple[float, ...], second: tuple[float, ...]) -> float:
+    across = min(first[2], second[2]) - max(first[0], second[0])
+    down = min(first[3], second[3]) - max(first[1], second[1])
+    if across <= 0 or down <= 0:
+        return 0.0
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second))
+    return across * down / (areas - across * down)
+
+
+def _clipped(element: Element, decision: Decision) -> list[tuple[Span, bytes]]:
+    """Return the changes that clip an object's box and mark it as truncated and occluded."""
+    assert decision.visible is not None
+    left, top, right, bottom = decision.visible[0]
+    changes = []
+    box = element.find("bndbox")
+    for name, value in zip(_CLIPPED_EDGES, (left + 1, top + 1, right, bottom), strict=True):
+        child = None if box is None else box.find(name)
+        if child is not None:
+            changes.append(change_text(child, str(value)))
+    for name in ("truncated", "occluded"):
+        child = element.find(name)
+        if child is not None:
+            changes.append(change_text(child, "1"))
+    return changes
+
+
+def _edited_list(path: Path, present: Mapping[str, set[str]], lost: set[str]) -> bytes:
+    """Return a list without lost images; in one of a class, 1 becomes -1 once none is left."""
+    content = read_bytes(path)
+    label = path.stem.rpartition("_")[0]
+    lines = []
+    for line in content.splitlines(keepends=True):
+        words = line.split()
+        stem = words[0].decode("utf-8", "replace") if words else ""
+        if stem in lost:
+            continue
+        if len(words) == 2 and words[1] == b"1" and stem in present and label not in present[stem]:
+            start, _, end = line.rpartition(b"1")
+            aligned = start.removesuffix(b" ") if start.endswith(b"  ") else start
+            lines.append(aligned + b"-1" + end)
+        else:
+            lines.append(line)
+    return b"".join(lines)
+
+
+def _read_indices(path: Path) -> npt.NDArray[np.uint8]:
+    """Return (H, W) palette indices.
+
+    Raises:
+        PhotoError: the file is no palette or grey PNG.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            if image.mode not in ("P", "L"):
+                cause = f"its mode is {image.mode}, not a palette"
+                raise PhotoError(path, cause, "export the masks again")
+            return np.asarray(image, np.uint8)
+    except (OSError, ValueError) as error:
+        if isinstance(error, PhotoError):
+            raise
+        raise PhotoError(path, f"it cannot be read ({error})", "export the masks again") from error
+
+
+def _void_of(indices: npt.NDArray[np.uint8], clear: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return the void that borders on what is cleared, and on no object that stays."""
+    void = indices == _VOID
+    stays = (indices != 0) & ~void & ~clear
+    kernel = np.ones((3, 3), np.uint8)
+    # The void between objects is some 5 px wide: each of its pixels belongs to what is nearest.
+    near, far = clear.astype(np.uint8), stays.astype(np.uint8)
+    mine = np.zeros(void.shape, np.bool_)
+    for _ in range(_VOID_PX):
+        near = np.asarray(cv2.dilate(near, kernel), np.uint8)
+        far = np.asarray(cv2.dilate(far, kernel), np.uint8)
+        mine |= void & (near > 0) & (far == 0)
+    return mine
+
+
+def _set_background(path: Path, content: bytes, clear: npt.NDArray[np.bool_]) -> bytes:
+    """Return a palette PNG with some pixels set to 0; palette and mode stay."""
+    from PIL import Image
+
+    image: Any = Image.open(io.BytesIO(content))
+    pixels = np.array(image)
+    if pixels.shape != clear.shape:
+        cause = f"its size {pixels.shape[::-1]} is not that of the mask of objects"
+        raise PhotoError(path, cause, "export the masks again")
+    pixels[clear] = 0
+    edited = image.copy()  # with its palette
+    edited.frombytes(pixels.tobytes())
+    stream = io.BytesIO()
+    edited.save(stream, format="PNG")
+    return stream.getvalue()

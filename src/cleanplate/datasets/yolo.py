@@ -1,0 +1,217 @@
+"""YOLO: one text file for each image, a line for each object, as boxes or polygons.
+
+Reference:
+    docs.ultralytics.com/datasets: `class cx cy w h`, or `class x1 y1 x2 y2 ...`, as shares of the
+    image's sides.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from cleanplate.datasets.annotations import (
+    Annotation,
+    DatasetImage,
+    Decision,
+    box_of,
+    joined,
+    polygons_of,
+)
+from cleanplate.datasets.editor import Editor, Edits
+from cleanplate.datasets.text import read_bytes, read_text
+from cleanplate.errors import MissingExtraError, PhotoError
+from cleanplate.io import PHOTO_SUFFIXES, read_size
+
+_ADVICE = "correct or remove the line"
+_SPLITS = ("train", "val", "test")
+_DIGITS = 6
+
+
+class YoloEditor(Editor):
+    """A folder with data.yaml, images and labels."""
+
+    format: ClassVar[str] = "YOLO"
+
+    def __init__(self, root: Path, config: Path, content: dict[str, Any]) -> None:
+        self.root, self._config = root, config
+        names = content["names"]
+        numbered = names.items() if isinstance(names, dict) else enumerate(names)
+        self._names = {int(number): str(name) for number, name in numbered}
+        self.classes = tuple(self._names.values())
+        images: dict[Path, DatasetImage] = {}
+        problems = []
+        count = content.get("nc")
+        if count is not None and count != len(self._names):
+            problems.append(f"{config}: nc is {count}, but there are {len(self._names)} names")
+        for split in _SPLITS:
+            given = content.get(split)
+            for entry in given if isinstance(given, list) else [given] * bool(given):
+                for source in self._images_of(str(entry)):
+                    relative = source.relative_to(root)
+                    images.setdefault(relative, DatasetImage(source, relative, split))
+        self.images, self.problems = tuple(images.values()), tuple(problems)
+
+    @classmethod
+    def detect(cls, path: Path) -> Self | None:
+        """Return the dataset at a path; see `Editor.detect`."""
+        candidates = (
+            [path] if path.is_file() else sorted((*path.glob("*.yaml"), *path.glob("*.yml")))
+        )
+        for config in candidates:
+            if config.suffix.lower() not in (".yaml", ".yml"):
+                continue
+            text = read_text(config)
+            if "names:" not in text or "train:" not in text:
+                continue
+            content = _parse_yaml(config, text)
+            root = config.parent
+            given = Path(str(content.get("path") or "."))
+            for base in (given, config.parent / given, config.parent):
+                if base.is_dir() and any((base / str(content.get(it))).exists() for it in _SPLITS):
+                    root = base
+                    break
+            return cls(root, config, content)
+        return None
+
+    def read(self, image: DatasetImage) -> list[Annotation]:
+        """Return the annotations of an image; see `Editor.read`."""
+        path = self._labels_of(image)
+        if not path.is_file():
+            return []
+        size_hw = read_size(image.source)
+        if size_hw is None:
+            cause = "its size cannot be read, which its labels need"
+            raise PhotoError(image.source, cause, "check the file")
+        annotations = []
+        for number, line in enumerate(read_text(path).splitlines(), start=1):
+            if line.strip():
+                annotations.append(self._parse(path, number, line, size_hw))
+        return annotations
+
+    def label_files(self) -> frozenset[Path]:
+        """Return the text files, and the caches that training programs keep beside them."""
+        labels = {self._labels_of(image) for image in self.images}
+        caches = {
+            path
+            for folder in {it.parent.parent for it in labels}
+            for path in folder.glob("*.cache")
+        }
+        return frozenset(path.relative_to(self.root) for path in (*labels, *caches))
+
+    def edited(self, edits: Edits) -> Iterator[tuple[Path, bytes]]:
+        """Yield the text files with their new content; see `Editor.edited`."""
+        for image in self.images:
+            path = self._labels_of(image)
+            edit = edits.get(image.relative)
+            if not path.is_file() or (edit is not None and edit.is_lost):
+                continue
+            content = read_bytes(path)
+            if edit is not None and edit.changes:
+                size_hw = read_size(image.source)
+                lines = []
+                for number, line in enumerate(content.splitlines(keepends=True), start=1):
+                    decision = edit.changes.get(f"line {number}")
+                    if decision is None:
+                        lines.append(line)
+                    elif not decision.is_dropped:
+                        lines.append(_clipped(line, decision, size_hw))
+                content = b"".join(lines)
+            yield path.relative_to(self.root), content
+
+    def _images_of(self, entry: str) -> Iterator[Path]:
+        """Yield the images of an entry of data.yaml: a folder, or a list of files.
+
+        Raises:
+            PhotoError: it is neither, or an image lies elsewhere.
+        """
+        place = Path(entry)
+        # Exports of one well-known tool write ../train/images for what lies beside data.yaml.
+        candidates = [place, self.root / place, self.root / entry.removeprefix("../")]
+        found = next((it for it in candidates if it.exists()), None)
+        if found is None:
+            raise PhotoError(self._config, f"there is no {entry}", "correct its path and splits")
+        if found.is_file():
+            names = [line.strip() for line in read_text(found).splitlines() if line.strip()]
+            paths = [it if it.is_absolute() else self.root / it for it in map(Path, names)]
+        else:
+            paths = sorted(it for it in found.rglob("*") if it.suffix.lower() in PHOTO_SUFFIXES)
+        for path in paths:
+            try:
+                yield self.root / path.resolve().relative_to(self.root.resolve())
+            except ValueError:
+                cause = f"{path} lies outside {self.root}"
+                raise PhotoError(self._config, cause, "name a folder that holds all") from None
+
+    def _labels_of(self, image: DatasetImage) -> Path:
+        """Return an image's text file: in place of the last folder called images, labels."""
+        parts = list(image.relative.parts)
+        for index in range(len(parts) - 2, -1, -1):
+            if parts[index] == "images":
+                parts[index] = "labels"
+                break
+        return self.root.joinpath(*parts).with_suffix(".txt")
+
+    def _parse(self, path: Path, number: int, line: str, size_hw: tuple[int, int]) -> Annotation:
+        key = f"line {number}"
+        words = line.split()
+        try:
+            label = self._names.get(int(words[0]))
+            values = [float(word) for word in words[1:]]
+        except ValueError as error:
+            raise PhotoError(path, f"{key}: {error}", _ADVICE) from error
+        if label is None:
+            cause = f"{key}: there is no class {words[0]}, there are {len(self._names)}"
+            raise PhotoError(path, cause, _ADVICE)
+        height, width = size_hw
+        if len(values) == 4:
+            cx, cy, across, down = values
+            left, top = (cx - across / 2) * width, (cy - down / 2) * height
+            box = (left, top, left + across * width, top + down * height)
+            return Annotation(key=key, label=label, box=box)
+        if len(values) < 6 or len(values) % 2:
+            cause = f"{key}: {len(values)} numbers are neither a box nor a polygon"
+            raise PhotoError(path, cause, _ADVICE)
+        polygon = tuple(
+            value * (width if index % 2 == 0 else height) for index, value in enumerate(values)
+        )
+        x, y = polygon[::2], polygon[1::2]
+        return Annotation(
+            key=key, label=label, box=(min(x), min(y), max(x), max(y)), outline=(polygon,)
+        )
+
+
+def _parse_yaml(path: Path, text: str) -> dict[str, Any]:
+    try:
+        import yaml
+    except ImportError as error:
+        raise MissingExtraError(
+            "YOLO's data.yaml needs PyYAML; install it with pip install 'cleanplate[yolo]'"
+        ) from error
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        cause = f"it is not valid YAML ({' '.join(str(error).split())})"
+        raise PhotoError(path, cause, "correct it") from error
+    if not isinstance(content, dict) or not isinstance(content.get("names"), dict | list):
+        raise PhotoError(path, "it has no list of names", "add names: [...]")
+    return content
+
+
+def _clipped(line: bytes, decision: Decision, size_hw: tuple[int, int] | None) -> bytes:
+    """Return a line with the outline of what is visible, in the same notation."""
+    if decision.visible is None or size_hw is None:
+        return line
+    height, width = size_hw
+    words = line.split()
+    if len(words) == 5:
+        left, top, right, bottom = box_of(decision.visible)
+        values = [
+            (left + right) / 2 / width, (top + bottom) / 2 / height,
+            (right - left) / width, (bottom - top) / height,
+        ]  # fmt: skip
+    else:
+        corners = joined(polygons_of(decision.visible))
+        values = [it / (width if index % 2 == 0 else height) for index, it in enumerate(corners)]
+    end = line[len(line.rstrip(b"\r\n")) :]
+    new = b" ".join([words[0], *(f"{value:.{_DIGITS}f}".encode() for value in values)])
+    return new + end

@@ -1,0 +1,106 @@
+"""YOLO's text files lose lines, or get new outlines."""
+
+import numpy as np
+import pytest
+
+from cleanplate.datasets import Decision, ImageEdit, open_dataset
+from cleanplate.errors import PhotoError
+from dataset_builders import save_yolo
+
+
+@pytest.fixture
+def yolo(tmp_path):
+    save_yolo(tmp_path)
+    return open_dataset(tmp_path)
+
+
+def image_of(editor, name):
+    return next(it for it in editor.images if it.relative.stem == name)
+
+
+def edited(editor, name, outcomes):
+    image = image_of(editor, name)
+    annotations = {it.key: it for it in editor.read(image)}
+    changes = {
+        key: Decision(annotation=annotations[key], outcome=outcome, **extra)
+        for key, (outcome, extra) in outcomes.items()
+    }
+    edits = {image.relative: ImageEdit(image=image, changes=changes)}
+    return {path.as_posix(): content for path, content in editor.edited(edits)}
+
+
+def test_polygons_and_boxes_are_read_in_px(yolo, tmp_path):
+    person, car = yolo.read(image_of(yolo, "a"))
+    assert (person.label, car.label) == ("person", "car")
+    assert person.box == pytest.approx((10, 10, 30, 50))
+    assert np.reshape(person.outline[0], (-1, 2))[2] == pytest.approx((30, 50))
+    save_yolo(tmp_path / "boxes", polygons=False)
+    boxes = open_dataset(tmp_path / "boxes" / "data.yaml")
+    annotation = boxes.read(image_of(boxes, "a"))[0]
+    assert annotation.box == pytest.approx((10, 10, 30, 50))
+    assert annotation.outline is None
+
+
+def test_a_line_is_cut_and_the_others_stay_byte_for_byte(yolo):
+    before = (yolo.root / "labels/train/a.txt").read_bytes()
+    files = edited(yolo, "a", {"line 1": ("removed", {})})
+    assert files["labels/train/a.txt"] == before.splitlines(keepends=True)[1]
+    for name in "bcd":
+        path = f"labels/train/{name}.txt"
+        assert files[path] == (yolo.root / path).read_bytes()
+
+
+def test_an_image_without_objects_keeps_an_empty_file(yolo):
+    assert edited(yolo, "d", {"line 1": ("removed", {})})["labels/train/d.txt"] == b""
+
+
+def test_caches_are_not_carried_over(yolo):
+    assert "labels/train.cache" in {it.as_posix() for it in yolo.label_files()}
+    assert not [it for it, _ in yolo.edited({}) if it.suffix == ".cache"]
+
+
+def test_a_clipped_line_has_a_new_outline_and_its_own_line_end(yolo):
+    visible = ((20, 20, 30, 40), np.ones((20, 10), np.bool_))
+    files = edited(yolo, "b", {"line 1": ("clipped", {"visible": visible})})
+    line = files["labels/train/b.txt"]
+    assert line.endswith(b"\r\n")
+    values = np.array([float(it) for it in line.split()[1:]]).reshape(-1, 2) * (96, 64)
+    assert values.min(axis=0) == pytest.approx((20, 20), abs=0.6)
+    assert values.max(axis=0) == pytest.approx((30, 40), abs=0.6)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [("9 0.1 0.1 0.1 0.1", "line 1.*9"), ("0 0.1 0.1", "line 1.*2"), ("0 a b c d", "line 1")],
+)
+def test_bad_lines_are_named(yolo, line, said):
+    path = yolo.root / "labels/train/a.txt"
+    path.write_text(line)
+    with pytest.raises(PhotoError, match=said) as raised:
+        yolo.read(image_of(yolo, "a"))
+    assert raised.value.path == str(path)
+
+
+def test_a_wrong_count_of_classes_is_told(tmp_path):
+    save_yolo(tmp_path)
+    config = tmp_path / "data.yaml"
+    config.write_text(config.read_text().replace("nc: 3", "nc: 4"))
+    assert "nc is 4" in open_dataset(tmp_path).problems[0]
+
+
+def test_splits_that_are_nowhere_are_named(tmp_path):
+    save_yolo(tmp_path)
+    config = tmp_path / "data.yaml"
+    config.write_text(config.read_text() + "val: images/lost\n")
+    with pytest.raises(PhotoError, match="images/lost"):
+        open_dataset(tmp_path)
+
+
+def test_an_export_with_folders_beside_the_split_is_found(tmp_path):
+    save_yolo(tmp_path / "x")
+    for kind in ("images", "labels"):
+        (tmp_path / "train").mkdir(exist_ok=True)
+        (tmp_path / "x" / kind / "train").rename(tmp_path / "train" / kind)
+    (tmp_path / "data.yaml").write_text("train: ../train/images\nnames: [car, dog, person]\n")
+    editor = open_dataset(tmp_path)
+    assert len(editor.read(image_of(editor, "a"))) == 2
