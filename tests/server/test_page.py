@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import PERSON
+from conftest import PERSON, serving
 
 pytestmark = pytest.mark.slow
 
@@ -36,15 +36,19 @@ def opened(browser, running):
     """Return a function that opens the page; afterwards nothing may have gone wrong in it."""
     contexts, faults = [], []
 
-    def open_page(**settings):
+    def note(told):
+        if told.type == "error" and "Failed to load resource" not in told.text:
+            faults.append(told.text)
+
+    def open_page(server=running, **settings):
         context = browser.new_context(**{"viewport": WIDE, **settings})
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(20_000)
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda told: told.type == "error" and faults.append(told.text))
-        ticket = running.app.access.new_ticket()
-        page.goto(f"http://127.0.0.1:{running.port}/?token={ticket}")
+        page.on("console", note)
+        ticket = server.app.access.new_ticket()
+        page.goto(f"http://127.0.0.1:{server.port}/?token={ticket}")
         page.wait_for_selector("html[data-ready]")
         return page
 
@@ -111,3 +115,140 @@ def test_a_photo_from_upload_to_download(opened, photo, pixels):
     assert (result[~mask] == pixels[~mask]).all()
     assert (result[PERSON] != pixels[PERSON]).any()
     assert Image.open(BytesIO(content)).text == {"Author": "Ann"}
+
+
+def test_everything_works_by_keyboard(opened, photo):
+    page = opened()
+    give(page, photo)
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.dataset.object"):
+            break
+    page.keyboard.press("Space")
+    assert page.locator("[data-object]").is_checked()
+    assert "person" in page.locator("#objects").inner_text()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#result-panel:not([hidden])")
+    page.keyboard.press("c")
+    page.locator("#border").focus()
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("#border").input_value() == "499"
+    page.keyboard.press("?")
+    assert "Ctrl+Z" in page.locator("#keys-dialog").inner_text()
+    page.keyboard.press("Escape")
+    assert not page.locator("#keys-dialog").is_visible()
+    with page.expect_download():
+        page.keyboard.press("Control+s")
+
+
+def test_a_reloaded_page_goes_on(opened, photo):
+    page = opened()
+    give(page, photo)
+    page.locator("[data-object]").check()
+    page.reload()
+    page.wait_for_selector("#objects li")
+    assert page.locator("[data-object]").is_checked()
+
+
+def test_a_fill_can_be_cancelled(opened, photo, running):
+    page = opened()
+    give(page, photo)
+    page.locator("[data-object]").check()
+    running.inpainter.released.clear()
+    page.locator("#remove").click()
+    running.inpainter.begun.acquire(timeout=20)
+    page.locator("#cancel").click()
+    page.wait_for_selector("#remove:not([hidden])")
+    running.inpainter.released.set()
+    assert page.locator("#results").is_hidden()
+    page.locator("#remove").click()
+    page.wait_for_selector("#result-panel:not([hidden])")
+
+
+def test_names_stay_text(opened, photo):
+    page = opened()
+    name = "<img src=x onerror=document.title='gone'>.png"
+    give(page, photo, name)
+    assert page.locator("#name").inner_text() == name
+    assert page.title() != "gone"
+    assert page.locator("img[src=x]").count() == 0
+
+
+def test_errors_say_what_to_do(opened):
+    page = opened()
+    page.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": b"no photo"})
+    page.wait_for_selector("#error:not([hidden])")
+    assert "a.png" in page.locator("#error-text").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_scrolls_in_one_direction_and_axe_finds_nothing(opened, photo, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not here").Axe
+    page = opened(viewport=PHONE, has_touch=True, is_mobile=True, color_scheme=scheme)
+
+    def check(state):
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 360, state
+        found = axe().run(page)
+        assert found.violations_count == 0, (state, found.generate_report())
+
+    check("empty")
+    give(page, photo)
+    page.locator("[data-object]").check()
+    page.locator("[data-tool=brush]").tap()
+    check("brush")
+    page.locator("#remove").click()
+    page.wait_for_selector("#result-panel:not([hidden])")
+    page.locator("#compare").click()
+    check("result")
+    page.locator("#help").click()
+    check("keys")
+
+
+@pytest.fixture
+def folder(tmp_path, photo) -> Path:
+    (tmp_path / "in").mkdir()
+    for number in range(5000):
+        (tmp_path / f"in/{number:04}.png").write_bytes(photo)
+    return tmp_path
+
+
+FRAMES = """async (box) => {
+  const times = [];
+  let last = performance.now(), most = 0;
+  for (let step = 0; step < 60; step += 1) {
+    box.scrollTop += 6000;
+    await new Promise(requestAnimationFrame);
+    times.push(performance.now() - last);
+    last = performance.now();
+    most = Math.max(most, box.querySelectorAll('.list-row').length);
+  }
+  return [Math.max(...times), most];
+}"""
+
+
+def test_a_folder_of_5000_is_reviewed(opened, folder, fake_segmenter_class):
+    with serving(fake_segmenter_class(), root=folder) as running:
+        page = opened(running)
+        page.locator("#view-folder").click()
+        page.locator("#folders button").click()
+        page.locator("#labels").fill("person")
+        page.locator("#start .primary").click()
+        page.locator("#run-stop").click()
+        page.wait_for_selector("#run-resume:not([hidden])")
+        page.wait_for_selector(".list-row")
+        assert "5000" in page.locator("#list-count").inner_text().replace(",", "")
+
+        slowest_ms, most_rows = page.locator("#list").evaluate(FRAMES)
+        print(f"review of 5000: slowest frame {slowest_ms:.0f} ms, {most_rows} rows at once")
+        assert most_rows < 40
+        page.locator("#list").evaluate("box => box.scrollTop = 0")
+        page.locator("#list").focus()
+        page.locator("[data-index='0']", has_text="0000.png").click()
+        page.keyboard.press("a")
+        page.keyboard.press("r")
+        page.locator("[data-index='2'][aria-selected=true]").wait_for()
+        page.locator("#filter-show").select_option("review=rejected")
+        page.get_by_text("1 photos").wait_for()
+        assert "0001.png" in page.locator(".list-row").inner_text()
+        page.keyboard.press("Control+z")

@@ -76,10 +76,11 @@ export const readJob = (id) => get(job(id));
 export const startJob = (folder, labels) => post("/v1/jobs", { folder, labels });
 export const stopJob = (id) => post(`${job(id)}/cancel`);
 export const resumeJob = (id) => post(`${job(id)}/resume`);
-export const exportJob = (id) => post(`${job(id)}/export`);
+export const exportJob = (id, rejected) => post(`${job(id)}/export`, { rejected });
 export const listenToJob = (id, callbacks) => listen(`${job(id)}/events`, callbacks);
 export const readPhotos = (id, query, signal) =>
   get(`${job(id)}/photos?${new URLSearchParams(query)}`, signal);
 export const judgePhoto = (id, n, verdict) => post(`${job(id)}/photos/${n}/${verdict}`);
-export const jobPictureUrl = (id, n, kind, side, etag) =>
+export const readRow = (id, n) => get(`${job(id)}/photos/${n}`);
+export const jobPictureUrl = (id, { n, etag }, kind, side) =>
   `${job(id)}/photos/${n}/${kind}?${new URLSearchParams({ side, v: etag ?? "" })}`;

@@ -4,6 +4,8 @@ import * as api from "./api.js";
 import { byId, clearError, el, fillWords, guarded } from "./dom.js";
 import { listenToKeys, showKeys } from "./keys.js";
 import { PhotoEditor } from "./photo.js";
+import { reviewKeys } from "./review.js";
+import { Runs } from "./runs.js";
 import { t } from "./strings.js";
 
 const common = [
@@ -12,7 +14,7 @@ const common = [
   { keys: ["?"], shown: "?", words: "keyHelp", run: () => showAllKeys() },
 ];
 let editor = null;
-let review = null; // the folder's view, loaded when it is needed
+let runs = null; // the folder's view, made when it is needed
 let showAllKeys = () => {};
 
 function openFiles(files) {
@@ -25,16 +27,13 @@ async function showPhoto(open = () => {}) {
 }
 
 async function showFolder() {
-  if (!review) {
-    const { Review } = await import("./review.js");
-    review = new Review(byId("folder-view"), (job, n) =>
-      showPhoto(async () => {
-        const { id } = await api.openJobPhoto(job, n);
-        await editor.openSession(id, { id: job, n });
-      }));
-  }
+  runs ??= new Runs((job, n) =>
+    showPhoto(async () => {
+      const { id } = await api.openJobPhoto(job.id, n);
+      await editor.openSession(id, job);
+    }));
   showView("folder");
-  await review.show();
+  await runs.show();
 }
 
 function showView(name) {
@@ -85,12 +84,13 @@ async function start() {
   const info = await api.readInfo();
   editor = new PhotoEditor(info, guarded(showFolder));
   const isFolder = () => !byId("folder-view").hidden;
-  const currentKeys = () => [...(isFolder() ? review.keys : editor.keys), ...common];
+  const currentKeys = () => [...(isFolder() ? runs.keys : editor.keys), ...common];
   showAllKeys = () =>
     showKeys([[t("keysPhoto"), [...editor.keys, ...common]],
-      ...(review ? [[t("keysFolder"), review.keys]] : [])]);
+      ...(info.jobs ? [[t("keysFolder"), reviewKeys()]] : [])]);
   byId("help").addEventListener("click", showAllKeys);
   listenToKeys(currentKeys);
+  byId("views").hidden = !info.jobs;
   byId("view-photo").addEventListener("click", guarded(() => showPhoto()));
   byId("view-folder").addEventListener("click", guarded(showFolder));
   document.documentElement.dataset.ready = "yes";

@@ -45,7 +45,7 @@ export function say(words, { stays = false } = {}) {
 
 /** Show an error until it is closed or something succeeds. */
 export function sayError(error) {
-  console.error(error);
+  if (error.status === undefined) console.error(error); // not an answer of the server
   byId("error-text").textContent = error.message;
   byId("error").hidden = false;
 }

@@ -21,7 +21,7 @@ export class PhotoEditor {
     this.edits = new Edits();
     this.objects = new Objects();
     this.shown = 0; // 0: what goes is chosen; n: a result
-    this.job = null; // {id, n} of a photo of a run
+    this.job = null; // the run that the photo is from
     this.task = null; // an AbortController while the server works
     this.isHeld = false; // Space
     this.stopListening = () => {};
@@ -47,16 +47,22 @@ export class PhotoEditor {
     clearError();
     say(t("loading", { name: file.name }), { stays: true });
     const old = this.session;
-    this.#open(await api.openPhoto(file));
+    this.#open(await api.openPhoto(file).catch((error) => {
+      say("");
+      error.message = `${file.name}: ${error.message}`;
+      throw error;
+    }));
     if (old) api.closeSession(old.id).catch(() => {}); // it may have expired
     await this.find();
   }
 
-  /** Open a session that exists; job: {id, n} if it is a photo of a run. */
+  /** Open a session that exists; job: the run that its photo is from. */
   async openSession(id, job = null) {
     this.#stop();
     this.#open(await api.readSession(id), job);
-    if (this.session.objects === null) await this.find();
+    if (this.session.objects !== null) return;
+    await this.find();
+    if (job) this.#choose(({ label }) => job.labels.includes(label) || job.labels.includes("all"));
   }
 
   #open(session, job = null) {
@@ -78,6 +84,7 @@ export class PhotoEditor {
       tileUrl: (n, ...place) => api.tileUrl(id, n, ...place),
     });
     byId("photo-view").classList.remove("empty");
+    byId("photo-view").style.setProperty("--aspect", session.height / session.width);
     byId("name").textContent = session.name;
     document.title = `${session.name} – ${t("title")}`;
     byId("marks").setAttribute("aria-label", t("canvas", session));
@@ -93,8 +100,9 @@ export class PhotoEditor {
       const { objects } = await api.findObjects(this.session.id, signal);
       this.session.objects = objects;
       this.#takeObjects(objects);
-      const { all, chosen } = this.objects;
-      say(all.length ? t("found", { n: all.length, selected: chosen.length }) : t("objectsNone"));
+      const n = this.objects.all.filter(({ isDoubtful }) => !isDoubtful).length;
+      const selected = this.objects.chosen.length;
+      say(n ? t(selected ? "foundSuggested" : "found", { n, selected }) : t("objectsNone"));
     });
   }
 
@@ -217,7 +225,7 @@ export class PhotoEditor {
   chooseTool(name) {
     if (name !== "select") this.#toOriginal();
     this.viewer.tool = this.tools[name];
-    for (const button of document.querySelectorAll("[data-tool]")) {
+    for (const button of document.querySelectorAll("button[data-tool]")) {
       button.setAttribute("aria-pressed", button.dataset.tool === name);
     }
     byId("size-field").hidden = !["brush", "eraser"].includes(name);
@@ -401,7 +409,7 @@ export class PhotoEditor {
 
   #listen() {
     const on = (id, task, event = "click") => byId(id).addEventListener(event, guarded(task));
-    for (const button of document.querySelectorAll("[data-tool]")) {
+    for (const button of document.querySelectorAll("button[data-tool]")) {
       button.addEventListener("click", () => this.chooseTool(button.dataset.tool));
     }
     on("undo", () => this.undo());
@@ -411,8 +419,8 @@ export class PhotoEditor {
     on("fit", () => this.viewer.fit());
     on("full", () => this.viewer.showFull());
     on("size", () => this.changeSize(0), "input");
-    on("all", () => this.#setAll(true));
-    on("none", () => this.#setAll(false));
+    on("all", () => this.#choose(({ isDoubtful }) => !isDoubtful));
+    on("none", () => this.#choose(() => false));
     on("grow", () => this.edits.setGrow(byId("grow").valueAsNumber), "change");
     on("remove", () => this.fill());
     on("cancel", () => this.cancel());
@@ -428,8 +436,9 @@ export class PhotoEditor {
     on("dismiss", () => this.#dismiss());
   }
 
-  #setAll(isOn) {
-    this.edits.setObjects(Object.fromEntries(this.objects.all.map(({ id }) => [id, isOn])));
+  #choose(isOn) {
+    const { all } = this.objects;
+    this.edits.setObjects(Object.fromEntries(all.map((object) => [object.id, isOn(object)])));
   }
 
   /** The keys of this view. */

@@ -173,6 +173,9 @@ export class Viewer {
       context.shadowBlur = 4 * devicePixelRatio;
       const line = 2 / this.#scale;
       context.fillRect(x - line / 2, 0, line, height);
+      context.beginPath();
+      context.arc(x, height / 2, 7 * line, 0, 2 * Math.PI);
+      context.fill();
       context.shadowBlur = 0;
     }
   }
