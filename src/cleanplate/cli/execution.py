@@ -285,7 +285,9 @@ def check_name(kind: str, name: str, known: Collection[str]) -> None:
         raise UnknownNameError(kind, name, known)
 
 
-def check_models(models: ModelOptions, needed: "Collection[ModelKind]" = KINDS) -> ModelOptions:
+def check_models(
+    models: ModelOptions, needed: "Collection[ModelKind]" = KINDS, *, published: bool = False
+) -> ModelOptions:
     """Return the models by their full names, those of a preset among them, all of which exist.
 
     On a terminal, offers to pull what a preset lacks.
@@ -293,9 +295,11 @@ def check_models(models: ModelOptions, needed: "Collection[ModelKind]" = KINDS) 
     Args:
         models: as given.
         needed: the kinds that the run uses; only these are taken from a preset.
+        published: whether the command offers the preset "published".
 
     Raises:
         UnknownNameError: a name is unknown; the message lists the known ones.
+        InputError: the preset "published", or a model that is none of it.
         WeightsError: a model of the preset is not installed; the message says how to install it.
     """
     from cleanplate import inpainting
@@ -309,6 +313,8 @@ def check_models(models: ModelOptions, needed: "Collection[ModelKind]" = KINDS) 
     if models.inpainter is not None:
         model = inpainting.find_inpainter(models.inpainter)
         names["inpainter"] = models.inpainter if model is None else model.name
+    if models.preset == "published":
+        _check_published(names, offered=published)
     if models.preset is not None:
         kinds = [kind for kind in needed if kind not in names]
         chosen = {kind: preset_model(models.preset, kind) for kind in kinds}
@@ -317,6 +323,24 @@ def check_models(models: ModelOptions, needed: "Collection[ModelKind]" = KINDS) 
             ask_to_pull(missing, why=f"preset {models.preset!r}")
         names |= {kind: model.name for kind, model in chosen.items()}
     return replace(models, **names)
+
+
+def _check_published(names: Mapping[str, str], *, offered: bool) -> None:
+    from cleanplate.hub import get_model
+
+    if not offered:
+        raise InputError("--preset published belongs to 'cleanplate run'; give another")
+    segmenter, inpainter = names.get("segmenter"), names.get("inpainter")
+    if segmenter is not None and get_model(segmenter).converter != "torchvision_semantic":
+        raise InputError(
+            f"--preset published finds with FCN or DeepLabV3 as torchvision publishes them, not "
+            f"{segmenter}; give --segmenter deeplabv3_resnet101 or fcn_resnet101"
+        )
+    if inpainter is not None and not inpainter.startswith("edgeconnect."):
+        raise InputError(
+            f"--preset published fills with EdgeConnect, not {inpainter}; give --inpainter "
+            "edgeconnect.places2, edgeconnect.celeba or edgeconnect.psv"
+        )
 
 
 def check_remove_or_mask(

@@ -32,7 +32,8 @@ def ask_to_pull(models: "Sequence[Model]", *, why: str) -> None:
     listed = " and ".join(
         f"{model.name} ({_size_of(model)}, {_terms_of(model)})" for model in models
     )
-    if is_terminal(sys.stdin) and can_move_cursor():
+    can_ask = is_terminal(sys.stdin) and can_move_cursor()
+    if can_ask and all(model.can_be_pulled for model in models):
         for model in models:
             if model.checkpoints:
                 check_can_convert(model)

@@ -13,7 +13,7 @@ from cleanplate.errors import InputError
 from cleanplate.labels import ALL
 
 if TYPE_CHECKING:
-    from cleanplate.batch import Example, MaskFiles, PhotoFilter, Resources, RunPlan
+    from cleanplate.batch import Example, MaskFiles, PhotoFilter, Published, Resources, RunPlan
     from cleanplate.options import Effects, Point, PointBox, Region, Rules
     from cleanplate.remover import Remover
 
@@ -498,10 +498,11 @@ class ModelOptions:
     preset: Annotated[
         str | None,
         option(
-            metavar="fast|best",
+            metavar="fast|best|published",
             panel=HOW,
-            help="Segmenter and inpainter, unless given: fast, the built-in ones; or best, "
-            "RF-DETR-Seg and LaMa. What is not installed is offered for download.",
+            help="Segmenter and inpainter, unless given: fast, the built-in ones; best, "
+            "RF-DETR-Seg and LaMa; published (only 'run'), all steps as in "
+            "Automated-Objects-Removal-Inpainter. What is not installed is offered for download.",
         ),
     ] = None
     segmenter: Annotated[
@@ -532,6 +533,82 @@ class ModelOptions:
             show_default=True,
         ),
     ] = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedArguments:
+    """Options of `--preset published`, as given on the command line."""
+
+    as_published_size: Annotated[
+        bool,
+        flag(
+            "--as-published-size",
+            panel=RESULTS,
+            help="With --preset published: write squares of 256 x 256 px, whatever the photo's "
+            "size, instead of the photos.",
+        ),
+    ] = False
+    edges: Annotated[
+        Path | None,
+        option(
+            metavar="DIR",
+            panel=HOW,
+            help="With --preset published: fill along these edges, white on black, a.png for "
+            "a.jpg, instead of the predicted ones.",
+        ),
+    ] = None
+    canny_sigma: Annotated[
+        float | None,
+        option(
+            metavar="PX",
+            min=0.1,
+            max=50.0,
+            panel=HOW,
+            help="With --preset published: blur before edges are found around the hole.",
+            show_default="2",
+        ),
+    ] = None
+    save_intermediate: Annotated[
+        Path | None,
+        option(
+            metavar="DIR",
+            panel=RESULTS,
+            help="With --preset published: save what the networks are given there, as "
+            "a_masked.png and a_edges.png.",
+        ),
+    ] = None
+
+    def settings(self, preset: str | None, excluded: Mapping[str, object]) -> "Published | None":
+        """Return how `--preset published` fills; None without it.
+
+        Args:
+            preset: value of `--preset`.
+            excluded: values of the options that do not go with it.
+
+        Raises:
+            InputError: one of them was given, or an option without the preset.
+        """
+        from cleanplate.batch import MaskFiles, Published
+
+        own = {f"--{f.name.replace('_', '-')}": getattr(self, f.name) for f in fields(self)}
+        if preset != "published":
+            unused = next((name for name, value in own.items() if value), None)
+            if unused is not None:
+                raise InputError(f"{unused} belongs to --preset published; give both")
+            return None
+        given = [name for name, value in excluded.items() if value]
+        if given:
+            raise InputError(
+                f"{', '.join(given)} and --preset published exclude each other; omit one of them"
+            )
+        if self.edges is not None and not self.edges.is_dir():
+            raise InputError(f"{self.edges}: no such folder; --edges takes a folder")
+        return Published(
+            as_published_size=self.as_published_size,
+            canny_sigma=2.0 if self.canny_sigma is None else self.canny_sigma,
+            edges=None if self.edges is None else MaskFiles(self.edges),
+            save_intermediate=self.save_intermediate,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

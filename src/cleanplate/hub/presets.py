@@ -11,6 +11,10 @@ _RFDETR = tuple(f"rfdetr_seg_{size}.coco" for size in ("large", "medium", "small
 _PRESETS: Mapping[str, Mapping[ModelKind, tuple[str, ...]]] = MappingProxyType(
     {
         "fast": {"segmenter": ("deeplabv3plus_lite2.voc",), "inpainter": ("edgeconnect.photos",)},
+        "published": {
+            "segmenter": ("deeplabv3_resnet101.coco_voc", "fcn_resnet101.coco_voc"),
+            "inpainter": ("edgeconnect.places2",),
+        },
         "best": {"segmenter": _RFDETR, "inpainter": ("lama.places", "big_lama.places")},
     }
 )
@@ -24,7 +28,8 @@ def preset_model(preset: str, kind: ModelKind) -> Model:
     """Return the best model of a preset that is installed; if none is, the one to install.
 
     Args:
-        preset: "fast", the built-in models, or "best", RF-DETR-Seg and LaMa.
+        preset: "fast", the built-in models; "best", RF-DETR-Seg and LaMa; or "published", DeepLabV3
+            or FCN, and EdgeConnect with the weights of its authors.
         kind: "segmenter" or "inpainter".
 
     Raises:

@@ -9,12 +9,15 @@ from cleanplate.inpainting.base import (
     inpainter_names,
 )
 from cleanplate.inpainting.fill import inpaint_holes
+from cleanplate.inpainting.models import Square, fill_as_published
 
 __all__ = [
     "DEFAULT_INPAINTER",
     "METHODS",
     "Inpainter",
+    "Square",
     "create_inpainter",
+    "fill_as_published",
     "find_inpainter",
     "inpaint_holes",
     "inpainter_names",

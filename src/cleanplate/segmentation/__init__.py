@@ -22,6 +22,7 @@ from cleanplate.segmentation.interactive import (
     instance_of,
     prompter_names,
 )
+from cleanplate.segmentation.models import find_as_published
 from cleanplate.segmentation.picking import outline_objects, pick_instances
 from cleanplate.segmentation.refinement import refine_each, refine_outline
 from cleanplate.segmentation.selection import (
@@ -49,6 +50,7 @@ __all__ = [
     "create_segmenter",
     "detect_remaining",
     "effects_mask",
+    "find_as_published",
     "find_effects",
     "installed_prompter",
     "instance_of",

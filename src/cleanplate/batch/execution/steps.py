@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cleanplate.batch.execution.published import (
+    remove_as_published,
+    save_intermediate,
+    write_square,
+)
 from cleanplate.batch.planning import (
     PlannedPhoto,
     Provenance,
@@ -34,6 +39,7 @@ from cleanplate.batch.records import (
     state_of,
 )
 from cleanplate.errors import PhotoError
+from cleanplate.inpainting import Square
 from cleanplate.io import (
     COPIED_NOTE,
     Photo,
@@ -88,7 +94,10 @@ def process_photo(
         if job.dry_run or job.step == "plan":
             result = _plan(photo, image, remover, job, clock)
         else:
-            if job.step == "remove":
+            square = None
+            if job.published is not None:
+                removal, square = remove_as_published(photo, image, remover, job, job.published)
+            elif job.step == "remove":
                 if photo.request is None:
                     plan = remover.plan(image, options=job.options)
                 else:
@@ -98,7 +107,7 @@ def process_photo(
             else:
                 removal = _fill(photo, image, remover, job)
             clock.add(removal.timings_s)
-            result = _write(photo, image, removal, job, clock)
+            result = _write(photo, image, removal, job, clock, square=square)
     except Exception as error:
         result = failed_result(photo, error, clock.read())
     written = result.status in ("removed", "untouched") and result.kept_by != "skip"
@@ -108,11 +117,17 @@ def process_photo(
 
 
 def _write(
-    photo: PlannedPhoto, image: Photo, removal: Removal, job: Job, clock: "_Clock"
+    photo: PlannedPhoto,
+    image: Photo,
+    removal: Removal,
+    job: Job,
+    clock: "_Clock",
+    *,
+    square: Square | None,
 ) -> PhotoResult:
     """Write a removal, and return what to report of it."""
     with clock.stage("write"):
-        notes = _save(photo, image, removal, job)
+        notes = _save(photo, image, removal, job, square)
     thumbnails = make_thumbnails(image.pixels, removal) if job.thumbnails else None
     result = _result(
         "removed" if removal.changed else "untouched",
@@ -215,7 +230,9 @@ def _own_mask(photo: PlannedPhoto, image: Photo, job: Job) -> tuple[Mask, tuple[
     return mask, () if mask.any() else (EMPTY_MASK,)
 
 
-def _save(photo: PlannedPhoto, image: Photo, removal: Removal, job: Job) -> tuple[str, ...]:
+def _save(
+    photo: PlannedPhoto, image: Photo, removal: Removal, job: Job, square: Square | None
+) -> tuple[str, ...]:
     """Write mask and photo, in this order, as only the photo marks the work as done."""
     notes: tuple[str, ...] = ()
     if job.masks is not None and (removal.changed or photo.request is None):
@@ -224,7 +241,12 @@ def _save(photo: PlannedPhoto, image: Photo, removal: Removal, job: Job) -> tupl
             notes = (f"mask {path} exists and was not replaced",)
         else:
             write_mask(path, removal.mask, removal.effects)
-    if removal.changed or must_convert(image, photo.copy_target):
+    how = job.published
+    if square is not None and how is not None and how.save_intermediate is not None:
+        save_intermediate(photo, square, how.save_intermediate)
+    if square is not None and how is not None and how.as_published_size:
+        write_square(photo.target if removal.changed else photo.copy_target, square.result)
+    elif removal.changed or must_convert(image, photo.copy_target):
         write_photo(photo.target, image, removal.image, removal.mask)
         if job.preserve_times:
             notes += copy_times(photo.source, photo.target)

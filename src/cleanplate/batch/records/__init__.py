@@ -33,6 +33,7 @@ from cleanplate.batch.records.results import (
 from cleanplate.batch.records.settings import (
     Job,
     ModelNames,
+    Published,
     Untouched,
     describe_models,
     describe_settings,

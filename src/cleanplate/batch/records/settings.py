@@ -32,11 +32,22 @@ fill    fill masks or edited plans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """How `--preset published` fills: by an older tool's steps instead of this project's."""
+
+    as_published_size: bool = False  # write the filled square, 256 x 256 px, instead of the photo
+    canny_sigma: float = 2.0  # px, of the blur before edges are found
+    edges: MaskFiles | None = None  # edges that the user drew, instead of the network's
+    save_intermediate: Path | None = None  # folder for the square with its hole, and its edges
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """What to do with every photo of a run."""
 
     options: RemovalOptions = field(default_factory=RemovalOptions)  # classes are canonical labels
     raw_output: RawOutput = "tiff"  # what camera RAW files are written as
+    published: Published | None = None  # None: this project's pipeline
     own_masks: MaskFiles | None = None  # the user's masks instead of the segmenter's
     masks: Path | None = None  # folder to save masks to
     untouched: Untouched = "copy"  # what to do with a photo that has nothing to remove
@@ -84,7 +95,7 @@ _OPTIONS = {
 }
 """Settings that are called otherwise on the command line."""
 
-_WITHOUT_EFFECT = ("untouched", "preserve_times", "like", "like_mask")
+_WITHOUT_EFFECT = ("untouched", "preserve_times", "like", "like_mask", "save_intermediate")
 """Settings that change neither what is filled nor how; of examples, the contents do."""
 
 _ALWAYS_TOLD = ("min_score",)
@@ -104,6 +115,7 @@ def describe_settings(job: Job) -> dict[str, object]:
         "preserve_times": job.preserve_times,
         "mask": None if job.own_masks is None else str(job.own_masks.path),
         **_describe_reading(job.own_masks),
+        "published": _describe_published(job.published),
         "plans": None if job.own_plans is None else str(job.own_plans.path),
     }
 
@@ -126,6 +138,7 @@ def job_of(settings: Mapping[str, Any]) -> Job:
             preserve_times=settings.get("preserve_times", False),
             own_masks=None if mask is None else _mask_files(Path(mask), settings),
             own_plans=None if plans is None else MaskFiles(Path(plans)),
+            published=_published(settings.get("published")),
             overwrite=True,
         )
     except (InputError, KeyError, TypeError, ValueError) as error:
@@ -143,6 +156,32 @@ def _describe_reading(masks: MaskFiles | None) -> dict[str, object]:
         "mask_alpha": reading.alpha,
         "invert_mask": reading.invert,
     }
+
+
+def _describe_published(published: Published | None) -> dict[str, object] | None:
+    if published is None:
+        return None
+    return {
+        "preset": "published",
+        "as_published_size": published.as_published_size,
+        "canny_sigma": published.canny_sigma,
+        "edges": None if published.edges is None else str(published.edges.path),
+        "save_intermediate": None
+        if published.save_intermediate is None
+        else str(published.save_intermediate),
+    }
+
+
+def _published(settings: Mapping[str, Any] | None) -> Published | None:
+    if settings is None:
+        return None
+    edges, folder = settings["edges"], settings["save_intermediate"]
+    return Published(
+        as_published_size=settings["as_published_size"],
+        canny_sigma=settings["canny_sigma"],
+        edges=None if edges is None else MaskFiles(Path(edges)),
+        save_intermediate=None if folder is None else Path(folder),
+    )
 
 
 def _mask_files(path: Path, settings: Mapping[str, Any]) -> MaskFiles:
@@ -167,7 +206,7 @@ def settings_in_words(job: Job, models: ModelNames) -> Mapping[str, str]:
     words = {
         _OPTIONS.get(name, "--" + name.replace("_", "-")): _in_words(name, value)
         for name, value in flat_settings(describe_settings(job)).items()
-        if name not in _WITHOUT_EFFECT and (value != default[name] or name in _ALWAYS_TOLD)
+        if name not in _WITHOUT_EFFECT and (value != default.get(name) or name in _ALWAYS_TOLD)
     }
     if job.examples:
         words["--like"] = ", ".join(

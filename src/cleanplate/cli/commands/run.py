@@ -29,6 +29,7 @@ from cleanplate.cli.options import (
     MaskArguments,
     ModelOptions,
     OutputOptions,
+    PublishedArguments,
     RemovalArguments,
     RunOptions,
     SelectionOptions,
@@ -79,6 +80,7 @@ def run_command(
         flag("--watch", panel=PHOTOS, help="Wait for new and changed photos until Ctrl-C."),
     ] = False,
     models: ModelOptions,
+    publishing: PublishedArguments,
     masks: Annotated[
         Path | None,
         option(metavar="DIR", panel=RESULTS, help="Save masks there as PNG, white = removed."),
@@ -118,6 +120,16 @@ def run_command(
     removal.check_examples(excluded=others, report=outputs.report)
     check_remove_or_mask(removal, mask, models)
     check_inputs_are_no_labels(inputs, removal.remove or [])
+    published = publishing.settings(
+        models.preset,
+        {
+            **removal.given(),
+            "--like": removal.like,
+            "--mask": mask,
+            "--dry-run": dry_run,
+            "- (standard input)": piped,
+        },
+    )
     with handle_interrupts(reporter, watching=watch):
         from cleanplate import batch
         from cleanplate.io import RESULT_SUFFIXES, RawOutput
@@ -126,7 +138,8 @@ def run_command(
             "segmenter": not (mask or removal.like),
             "inpainter": not dry_run,
         }
-        models = check_models(models, [kind for kind, used in needed.items() if used])
+        kinds = [kind for kind, used in needed.items() if used]
+        models = check_models(models, kinds, published=published is not None)
         check_name("raw output", outputs.raw_output, RESULT_SUFFIXES)
         check_name("kind of --untouched", outputs.untouched, get_args(batch.Untouched))
         raw_output = cast("RawOutput", outputs.raw_output)
@@ -156,6 +169,7 @@ def run_command(
         remover = load_remover(models, run.threads, examples)
         job = batch.Job(
             options=removal_options(removal, remover.segmenter.labels, masked=mask is not None),
+            published=published,
             own_masks=own_masks,
             masks=masks,
             examples=examples,

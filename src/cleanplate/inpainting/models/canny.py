@@ -2,7 +2,7 @@
 
 References:
     Canny, A Computational Approach to Edge Detection, PAMI 1986. What is matched is
-    `skimage.feature.canny(grey, sigma=2, mask=known)` of scikit-image 0.26: its masked
+    `skimage.feature.canny(grey, sigma, mask=known)` of scikit-image 0.26: its masked
     smoothing, its thresholds, its interpolated non-maximum suppression. Sums are made in the order
     of scipy.ndimage, so that not even ties fall differently.
 """
@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from cleanplate.types import Mask, RGBImage
 
-_SIGMA_PX = 2.0
-_RADIUS_PX = 8  # four sigmas, scikit-image's default
+SIGMA_PX = 2.0
+_RADIUS_SIGMAS = 4  # scikit-image's default
 _LOW = float(np.float32(0.1))  # scikit-image keeps this one in single precision
 _HIGH = 0.2
 _GREY = np.array([0.2125, 0.7154, 0.0721])  # of R, G, B, in `skimage.color.rgb2gray`
@@ -28,19 +28,20 @@ def grey_of(image: RGBImage) -> Grey:
     return np.asarray((image * (1 / 255)) @ _GREY, np.float64)
 
 
-def canny_edges(grey: Grey, known: Mask) -> Mask:
+def canny_edges(grey: Grey, known: Mask, sigma_px: float = SIGMA_PX) -> Mask:
     """Return the Canny edges of the known part of an image.
 
     Args:
         grey: (H, W) float64 in [0, 1].
         known: (H, W) bool; what is False has no influence, and no edge touches it.
+        sigma_px: of the Gaussian blur before.
 
     Returns:
         (H, W) bool; False along the array's border.
     """
     inside = known.astype(np.float64)
-    smooth = _smoothed(np.where(known, grey, 0.0))
-    smooth /= _smoothed(inside) + np.finfo(np.float64).eps
+    smooth = _smoothed(np.where(known, grey, 0.0), sigma_px)
+    smooth /= _smoothed(inside, sigma_px) + np.finfo(np.float64).eps
     down, across = _slope(smooth), np.ascontiguousarray(_slope(smooth.T).T)
     strength = np.sqrt(down * down + across * across)
     interior = cv2.erode(
@@ -54,18 +55,18 @@ def canny_edges(grey: Grey, known: Mask) -> Mask:
     return np.asarray(strong[parts])
 
 
-def _smoothed(field: Grey) -> Grey:
+def _smoothed(field: Grey, sigma_px: float) -> Grey:
     """Blur by a Gaussian; beyond the array's border all is 0."""
-    distance = np.arange(_RADIUS_PX + 1)
-    weights = np.exp(-0.5 / _SIGMA_PX**2 * distance**2)
-    weights /= np.exp(-0.5 / _SIGMA_PX**2 * np.arange(-_RADIUS_PX, _RADIUS_PX + 1) ** 2).sum()
+    radius = int(_RADIUS_SIGMAS * sigma_px + 0.5)
+    weights = np.exp(-0.5 / sigma_px**2 * np.arange(radius + 1) ** 2)
+    weights /= np.exp(-0.5 / sigma_px**2 * np.arange(-radius, radius + 1) ** 2).sum()
     for _ in range(2):  # down the columns, then along the rows
         length = len(field)
-        padded = np.pad(field, ((_RADIUS_PX, _RADIUS_PX), (0, 0)))
+        padded = np.pad(field, ((radius, radius), (0, 0)))
         total = field * weights[0]
-        for step in range(_RADIUS_PX, 0, -1):
-            above = padded[_RADIUS_PX - step :][:length]
-            below = padded[_RADIUS_PX + step :][:length]
+        for step in range(radius, 0, -1):
+            above = padded[radius - step :][:length]
+            below = padded[radius + step :][:length]
             total += (above + below) * weights[step]
         field = total.T
     return field

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.inpainting.base import NetworkInpainter, composite, pad_to, planes_of
-from cleanplate.inpainting.models.canny import canny_edges, grey_of
+from cleanplate.inpainting.models.canny import SIGMA_PX, canny_edges, grey_of
 from cleanplate.ops import pull_push
 from cleanplate.types import Mask, RGBImage
 
@@ -124,11 +124,32 @@ class PublishedEdgeConnectInpainter(_EdgeConnect):
     """The two generators as published: no colours are matched, that is left to the pipeline."""
 
     def _generate(self, image: RGBImage, hole: Mask) -> FloatImage:
-        grey = grey_of(image)
-        edge_map = self._generate_edges(grey, canny_edges(grey, ~hole), hole)
+        return self.draw(image, hole)[0]
+
+    def draw(
+        self,
+        image: RGBImage,
+        hole: Mask,
+        *,
+        sigma_px: float = SIGMA_PX,
+        edges: Plane | None = None,
+    ) -> tuple[FloatImage, Plane]:
+        """Return the colours that the networks draw, in the hole and beside it, and the edges.
+
+        Args:
+            image: (H, W, 3) uint8, H and W multiples of 4; its hole does not matter.
+            hole: (H, W) bool.
+            sigma_px: of the blur before the Canny edges are found.
+            edges: (H, W) in [0, 1], 1 on edges: taken instead of those that the first network
+                draws.
+        """
+        if edges is None:
+            grey = grey_of(image)
+            edges = self._generate_edges(grey, canny_edges(grey, ~hole, sigma_px), hole)
         # Neither thresholded nor replaced by the Canny edges outside the hole: the second generator
         # was trained on what the first one draws everywhere.
-        return self._generate_colours(image.astype(np.float32) / np.float32(255), edge_map, hole)
+        rgb = image.astype(np.float32) / np.float32(255)
+        return self._generate_colours(rgb, edges, hole), edges
 
 
 def find_edges(grey: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -1,1 +1,5 @@
 """Segmentation networks, one file per family."""
+
+from cleanplate.segmentation.models.published import find_as_published
+
+__all__ = ["find_as_published"]

@@ -61,6 +61,23 @@ class SemanticSegmenter(NetworkSegmenter):
             for instance in find_instances(probabilities, asked, image.shape[:2])
         ]
 
+    def at_short_side(
+        self, image: RGBImage, short_side_px: int, asked: tuple[str, ...]
+    ) -> tuple[Probabilities, list[int]]:
+        """Return the probabilities of all channels in one pass, and the channels of some labels.
+
+        Args:
+            image: (h, w, 3) uint8, RGB, the complete photo.
+            short_side_px: to which it is resized.
+            asked: labels.
+
+        Returns:
+            (C, h', w') float32 in [0, 1], and a channel for each label.
+        """
+        given = replace(self._model.preprocessing, short_side_px=short_side_px)
+        size_hw = published_size(given, (image.shape[0], image.shape[1]))
+        return self.probabilities(image, size_hw), self._channels(asked)
+
     def probabilities(
         self,
         part: RGBImage,
