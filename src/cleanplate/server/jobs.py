@@ -145,7 +145,7 @@ class FolderJob:
 
     async def run(self, queue: WorkQueue) -> None:
         """Process the photos, each a task of the queue, until all are done or it is cancelled."""
-        self.state, self._cancelled = "running", False
+        self.state = "running"
         self._changed()
         steps = self._steps()
         try:
@@ -183,6 +183,12 @@ class FolderJob:
             )
             journal.remove_leftovers(self._plan, None)
             yield from engine.run(self._plan)
+
+    def wait_for_turn(self) -> None:
+        """Become ready to run, also where cancelling has not ended yet."""
+        self._cancelled = False
+        if self.state != "running":
+            self.state = "queued"
 
     def cancel(self) -> None:
         """End after the photo in work."""
@@ -402,6 +408,7 @@ class JobStore:
 
     def start(self, job: FolderJob) -> None:
         """Start or resume a job."""
+        job.wait_for_turn()
         task = self._tasks.get(job.id)
         if task is None or task.done():
             self._tasks[job.id] = asyncio.create_task(job.run(self._queue))
