@@ -62,6 +62,8 @@ def show_licence(model: "Model") -> None:
     """Print the licence of a model and its source."""
     print_note(f"{model.name}: {_terms_of(model)}")
     print_note(f"  {model.licence.note}")
+    if model.licence.restrictions:
+        print_note(f"  it may not be used {model.licence.restrictions}")
     print_note(f"  {model.source}")
 
 

@@ -37,7 +37,7 @@ def pull_model(
     Args:
         name: of a model that is not built in.
         accept_licence: the user has read the licence and keeps to it; needed where it forbids
-            commercial use.
+            commercial or other use.
         mirror: a folder, or the address of one, to take the files from; see `fetch_file`.
         progress: called with the progress of each download.
 
@@ -81,8 +81,8 @@ def import_model(
 
     Args:
         name: of a model that is not built in.
-        paths: its files as its publisher offers them, in any order and under any names. They are
-            not modified.
+        paths: its files as its publisher offers them, in any order and under any names; or one
+            folder that has them under their publisher's names. They are not modified.
         accept_licence: as for `pull_model`.
         own_weights: accept files that are not the registered ones but of the same architecture,
             such as the user's own training.
@@ -97,8 +97,10 @@ def import_model(
     """
     model = _downloadable(name)
     wanted = model.checkpoints or model.files
+    if len(paths) == 1 and paths[0].is_dir():
+        paths = _files_in(paths[0], model)
     if len(paths) != len(wanted):
-        names = ", ".join(file.filename for file in wanted)
+        names = ", ".join(_published(file) for file in wanted)
         raise InputError(f"{name} consists of {len(wanted)} files ({names}), got {len(paths)}")
     if not own_weights:
         _check_licence(model, accepted=accept_licence)
@@ -114,6 +116,39 @@ def import_model(
         return install(model, dict(zip(roles, ordered, strict=True)), origin=origin)
 
 
+def _published(file: Checkpoint | ModelFile) -> str:
+    return file.published_name if isinstance(file, Checkpoint) else file.filename
+
+
+def _files_in(folder: Path, model: Model) -> list[Path]:
+    """Return a model's files in a folder, in the order of the registry.
+
+    Of weights in single and half precision (`.fp16.safetensors`), either will do.
+
+    Raises:
+        WeightsError: some are missing; the message names them.
+    """
+    found, missing = [], []
+    wanted = [_published(file) for file in model.checkpoints or model.files]
+    bare = [Path(name).name for name in wanted]
+    for name in wanted:
+        single = name.replace(".fp16.", ".")
+        half = single.replace(".safetensors", ".fp16.safetensors")
+        places = [folder / it for it in (name, single, half)]
+        if bare.count(Path(name).name) == 1:
+            places.append(folder / Path(name).name)
+        path = next((place for place in places if place.is_file()), None)
+        if path is None:
+            missing.append(name)
+        else:
+            found.append(path)
+    if missing:
+        raise WeightsError(
+            f"{folder}: lacks {', '.join(missing)} of {model.name}; get them from {model.page}"
+        )
+    return found
+
+
 def _downloadable(name: str) -> Model:
     model = get_model(name)
     if model.is_built_in:
@@ -122,7 +157,14 @@ def _downloadable(name: str) -> Model:
 
 
 def _check_licence(model: Model, *, accepted: bool) -> None:
-    if model.licence.commercial == "no" and not accepted:
+    if accepted:
+        return
+    if model.licence.restrictions:
+        raise LicenceError(
+            f"{model.name} may not be used {model.licence.restrictions} ({model.licence.spdx}); "
+            "if you comply, give --accept-licence"
+        )
+    if model.licence.commercial == "no":
         raise LicenceError(
             f"{model.name} is not for commercial use ({model.licence.spdx}: {model.licence.note}); "
             "if you comply, give --accept-licence"

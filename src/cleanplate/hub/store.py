@@ -142,26 +142,31 @@ def read_file(model: Model, role: str) -> bytes:
         raise WeightsError(
             f"{path}: cannot be read ({error.strerror}); check its permissions"
         ) from None
-    if len(content) != known.size_bytes:
-        raise ChecksumError(
-            f"{path}: {len(content):,} bytes, expected are {known.size_bytes:,}; the file is "
-            f"incomplete or was changed, {_again(model)}"
-        )
     from cleanplate.io import hash_bytes  # loads NumPy, which listing models need not
 
-    found = hash_bytes(content)
+    _check(model, path, known, len(content), hash_bytes(content))
+    return content
+
+
+def _check(model: Model, path: Path, known: StoredFile, size_bytes: int, found: str) -> None:
+    if size_bytes != known.size_bytes:
+        raise ChecksumError(
+            f"{path}: {size_bytes:,} bytes, expected are {known.size_bytes:,}; the file is "
+            f"incomplete or was changed, {_again(model)}"
+        )
     if found != known.sha256:
         raise ChecksumError(
             f"{path}: SHA-256 {found}, expected is {known.sha256}; the file was changed, "
             f"{_again(model)}"
         )
-    return content
 
 
 def verify_file(model: Model, role: str) -> Path:
     """Return the path of a file after verifying size and SHA-256; raises as `read_file`."""
-    read_file(model, role)
-    return find_file(model, role)
+    path, known = _locate(model, role)
+    found = describe_file(path)  # in pieces: it may be larger than the memory
+    _check(model, path, known, found.size_bytes, found.sha256)
+    return path
 
 
 def install(
@@ -194,9 +199,9 @@ def install(
     stored = {}
     for role, path in files.items():
         facts = describe_file(path)
-        name = f"{path.stem}-{facts.sha256[:8]}{path.suffix}"
+        name = stored_name(path, facts)
         stored[role] = StoredFile(filename=name, sha256=facts.sha256, size_bytes=facts.size_bytes)
-        _write(folder / name, path.read_bytes())
+        _copy(path, folder / name)
     manifest = Manifest(
         files=stored,
         made_from=made_from,
@@ -212,6 +217,12 @@ def install(
         if file.filename not in kept:
             (folder / file.filename).unlink(missing_ok=True)
     return manifest
+
+
+def stored_name(path: Path, facts: StoredFile) -> str:
+    """Return the name under which a file is installed: with the first digits of its hash."""
+    digits = f"-{facts.sha256[:8]}"
+    return f"{path.stem.removesuffix(digits)}{digits}{path.suffix}"
 
 
 def remove_model(model: Model) -> bool:
@@ -255,7 +266,13 @@ def install_hint(model: Model) -> str:
         file.published_name if isinstance(file, Checkpoint) else file.filename
         for file in model.checkpoints or model.files
     )
-    accept = " --accept-licence" if model.licence.commercial == "no" else ""
+    must = model.licence.commercial == "no" or model.licence.restrictions
+    accept = " --accept-licence" if must else ""
+    if "/" in files:  # of several folders: their common one is given
+        return (
+            f"get its files from {model.page} into one folder (see 'Which fill?' in the "
+            f"documentation) and run 'cleanplate models import {model.name} FOLDER{accept}'"
+        )
     command = f"cleanplate models import {model.name} {files}{accept}"
     return f"get {files} from {model.page} and run '{command}'"
 
@@ -286,6 +303,15 @@ def _registered(model: Model, role: str) -> StoredFile:
     if file.sha256 is None or file.size_bytes is None:
         raise WeightsError(f"{model.name}: the registry has no file for {role}")
     return StoredFile(filename=file.filename, sha256=file.sha256, size_bytes=file.size_bytes)
+
+
+def _copy(source: Path, target: Path) -> None:
+    from cleanplate.io import copy_photo
+
+    try:
+        copy_photo(source, target)
+    except PhotoError as error:
+        raise WeightsError(str(error)) from error
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -3,6 +3,7 @@
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.errors import UnknownNameError
-from cleanplate.hub import Model, get_model, model_names, read_file
+from cleanplate.hub import Model, get_model, model_names, read_file, verify_file
 from cleanplate.ops import coverage
 from cleanplate.runtime import Session
 from cleanplate.types import Mask, RGBImage, check_image_and_mask
@@ -29,6 +30,7 @@ _FAMILIES = MappingProxyType(
         "lama": ("lama", "LamaInpainter"),
         "lama_onnx": ("lama", "FixedLamaInpainter"),
         "migan": ("migan", "MIGANInpainter"),
+        "osor": ("osor", "OSORInpainter"),
         "method": ("opencv", "DiffusionInpainter"),
     }
 )
@@ -123,10 +125,19 @@ class NetworkInpainter(ABC):
         self._name, self._given = model.name, model.preprocessing
         self._networks = {
             file.role: Session(
-                read_file(model, file.role), name=name, device=device, threads=threads
+                self._content(model, file.role), name=name, device=device, threads=threads
             )
             for file in model.files
+            if file.role != "weights"
         }
+
+    @staticmethod
+    def _content(model: Model, role: str) -> bytes | Path:
+        """Return a verified file, as `Session` takes it."""
+        if role == "fill" and any(file.role == "weights" for file in model.files):
+            verify_file(model, "weights")
+            return verify_file(model, role)
+        return read_file(model, role)
 
     @property
     def name(self) -> str:

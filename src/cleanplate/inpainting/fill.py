@@ -166,9 +166,12 @@ def _working_size(window: Window, inpainter: Inpainter) -> int | None:
     for inpainters whose `reach_px` is None it is the working size.
     """
     size, reach_px = inpainter.working_size, reach_of(inpainter)
+    long_side = int(max(window.mask.shape))
+    fits_short_side: bool = getattr(inpainter, "fits_short_side", False)
+    if size is not None and fits_short_side:
+        return max(size, round(size * long_side / int(min(window.mask.shape))))
     if size is None or reach_px is None:
         return size
-    long_side = int(max(window.mask.shape))
     left, top, right, bottom = bounding_box(window.mask)
     inside = np.pad(window.mask[top:bottom, left:right], 1).astype(np.uint8)
     depth_px = float(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())

@@ -1,6 +1,7 @@
 """Running networks: devices, ONNX Runtime sessions, batching."""
 
-from cleanplate.runtime.devices import DEVICES, is_shared, usable_cores
+from cleanplate.runtime.devices import DEVICES, is_shared, resolve_device, usable_cores
+from cleanplate.runtime.memory import free_memory
 from cleanplate.runtime.preprocessing import (
     resize,
     sigmoid,
@@ -21,10 +22,12 @@ __all__ = [
     "Address",
     "Server",
     "Session",
+    "free_memory",
     "interface_of",
     "is_shared",
     "load_network",
     "resize",
+    "resolve_device",
     "sigmoid",
     "softmax",
     "to_tensor",

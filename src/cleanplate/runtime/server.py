@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection as connections
 from multiprocessing.connection import Connection, Listener
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,10 @@ import numpy as np
 from cleanplate.errors import CleanplateError, DeviceError
 from cleanplate.runtime.network import Network, Tensor
 
-Load = Callable[[bytes, str, str, int | None], Network]
+Content = bytes | Path
+"""Of an ONNX file; or its path, if its weights are in another file beside it."""
+
+Load = Callable[[Content, str, str, int | None], Network]
 """Loads a network: content, name, device, threads; see `cleanplate.runtime.load_network`."""
 
 _SECRET_BYTES = 32
@@ -106,7 +110,7 @@ class Server:
             network = self._networks.get(key)
             if network is None:
                 connection.send("content")
-                content = connection.recv_bytes()
+                content = connection.recv()
                 try:
                     network = self._load(content, name, device, threads)
                 except Exception as error:
@@ -138,18 +142,19 @@ class Client:
         self._address = address
         self._idle: list[Connection] = []  # connections not in use by a thread
 
-    def load(self, content: bytes, name: str, device: str, threads: int | None) -> Network:
+    def load(self, content: Content, name: str, device: str, threads: int | None) -> Network:
         """Return a network that runs on the server; arguments and errors are those of `Load`.
 
         Raises:
             DeviceError: the server does not respond.
         """
-        key = f"{hashlib.sha256(content).hexdigest()} {device} {threads}"
+        unique = hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else content
+        key = f"{unique} {device} {threads}"
         with self._connection(device) as connection:
             connection.send(("load", key, name, device, threads))
             answer = connection.recv()
             if answer == "content":
-                connection.send_bytes(content)
+                connection.send(content)
                 answer = connection.recv()
         if isinstance(answer, Exception):
             raise answer

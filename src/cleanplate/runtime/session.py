@@ -24,7 +24,7 @@ from cleanplate.runtime.devices import (
 )
 from cleanplate.runtime.half import in_half_precision
 from cleanplate.runtime.network import Network, Run, Tensor
-from cleanplate.runtime.server import Address, Client, Load
+from cleanplate.runtime.server import Address, Client, Content, Load
 
 Value = tuple[str, tuple[int | str | None, ...]]
 """An input or output of a file: dtype, and shape: a name or None where a size is not fixed."""
@@ -51,7 +51,8 @@ class Session:
     In a worker process whose run shares a GPU, the process that owns the GPU runs it.
 
     Args:
-        content: bytes of an ONNX file.
+        content: bytes of an ONNX file; or its path, if its weights are in another file beside it,
+            as they must be beyond 2 GB.
         name: for messages.
         device: one of `cleanplate.runtime.DEVICES`.
         threads: threads of one run on the CPU; None uses every available core.
@@ -66,7 +67,7 @@ class Session:
 
     def __init__(
         self,
-        content: bytes,
+        content: Content,
         *,
         name: str,
         device: str = "auto",
@@ -75,7 +76,8 @@ class Session:
     ) -> None:
         if threads is not None and threads < 1:
             raise InputError(f"threads must be at least 1, got {threads}")
-        content += b"".join(_extra_output(value) for value in inner)
+        if isinstance(content, bytes):
+            content += b"".join(_extra_output(value) for value in inner)
         self._network = _loader(content, name, device, threads)
 
     @property
@@ -122,7 +124,7 @@ def use_server(address: Address | None) -> None:
     _loader = load_network if address is None else Client(address).load
 
 
-def load_network(content: bytes, name: str, device: str, threads: int | None) -> Network:
+def load_network(content: Content, name: str, device: str, threads: int | None) -> Network:
     """Load a network into this process; arguments and errors are those of `Session`."""
     chosen = resolve_device(device)
     try:
@@ -137,12 +139,14 @@ def load_network(content: bytes, name: str, device: str, threads: int | None) ->
 _loader: Load = load_network  # of this process
 
 
-def _load(content: bytes, name: str, device: str, threads: int | None) -> Network:
+def _load(content: Content, name: str, device: str, threads: int | None) -> Network:
     runtime = import_runtime()
     provider = provider_of(device)
     try:
         session = _without_fallback(runtime.InferenceSession)(
-            in_half_precision(content, device=device) if device == _HALF else content,
+            in_half_precision(content, device=device)
+            if device == _HALF and isinstance(content, bytes)
+            else content,
             _session_options(runtime, threads),
             providers=providers_for(device, threads or usable_cores()),
         )
@@ -188,7 +192,7 @@ def _without_fallback(session_type: Any) -> Any:
     return type(session_type.__name__, (session_type,), {"_enable_fallback": never})
 
 
-def _loads_on_the_cpu(runtime: ModuleType, content: bytes) -> bool:
+def _loads_on_the_cpu(runtime: ModuleType, content: Content) -> bool:
     try:
         session_type = _without_fallback(runtime.InferenceSession)
         session_type(content, _session_options(runtime, 1), providers=[CPU])

@@ -1,6 +1,5 @@
 """Many photos at once on one machine, within its cores and memory."""
 
-import os
 import pickle
 import queue
 import re
@@ -26,7 +25,7 @@ from cleanplate.batch.records import (
 )
 from cleanplate.errors import InputError
 from cleanplate.io import read_size
-from cleanplate.runtime import Server, is_shared, load_network, usable_cores
+from cleanplate.runtime import Server, free_memory, is_shared, load_network, usable_cores
 
 if TYPE_CHECKING:
     from cleanplate.remover import Remover
@@ -358,7 +357,7 @@ def format_size(size_bytes: float) -> str:
 
 def default_max_memory() -> int:
     """Return the default memory limit in bytes: three quarters of the free memory."""
-    free = _free_bytes()
+    free = free_memory()
     return _DEFAULT_BYTES if free is None else int(_DEFAULT_SHARE * free)
 
 
@@ -386,33 +385,3 @@ def worker_count(*, photos: int, cores: int, max_memory: int) -> int:
     """Return how many workers to start on this machine: 1 for a few photos."""
     by_memory = max_memory // (WORKER_BYTES + _USUAL_PIXELS * BYTES_PER_PIXEL)
     return max(1, min(cores, photos // 4, by_memory))
-
-
-def _free_bytes() -> int | None:
-    """Return the memory in bytes that can be used without swapping; None if unknown."""
-    known = [free for free in (_machine_free_bytes(), _cgroup_free_bytes()) if free is not None]
-    return min(known, default=None)
-
-
-def _machine_free_bytes() -> int | None:
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) << 10
-    except (OSError, ValueError, IndexError):
-        pass
-    try:  # macOS: half of the total
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (AttributeError, OSError, ValueError):
-        return None
-
-
-def _cgroup_free_bytes() -> int | None:
-    """Return the free memory of a container in bytes (Linux, control groups version 2)."""
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit = (group / "memory.max").read_text(encoding="ascii").strip()
-        used = (group / "memory.current").read_text(encoding="ascii").strip()
-        return None if limit == "max" else max(0, int(limit) - int(used))
-    except (OSError, ValueError):
-        return None

@@ -26,7 +26,7 @@ _AcceptOption = Annotated[
     bool,
     flag(
         "--accept-licence",
-        help="Accept the licence. Needed where it forbids commercial use.",
+        help="Accept the licence. Needed where it forbids commercial or other use.",
     ),
 ]
 
@@ -123,8 +123,8 @@ def import_command(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE...",
-            help="Its published files, in any order.",
+            metavar="FILE...|FOLDER",
+            help="Its published files, in any order, or one folder that has them.",
             show_default=False,
         ),
     ],
@@ -239,6 +239,8 @@ def _describe(model: "Model") -> Iterator[str]:
     yield f"  size      {size} in {count_of(len(files), 'file')}{converted}"
     yield f"  licence   {model.licence.spdx}, commercial use: {model.licence.commercial}"
     yield f"            {model.licence.note}"
+    if model.licence.restrictions:
+        yield f"  forbidden {model.licence.restrictions}"
     yield f"  source    {model.source}"
     yield f"  trained   {model.recipe}"
     yield f"  photos    {model.training_photos}"
@@ -315,6 +317,7 @@ def _as_json(model: "Model") -> dict[str, object]:
             "spdx": model.licence.spdx,
             "commercial": model.licence.commercial,
             "note": model.licence.note,
+            "restrictions": model.licence.restrictions,
         },
         "source": model.source,
         "page": model.page,

@@ -1,9 +1,9 @@
 """Checkpoints of training frameworks made into ONNX files, each compared with the original.
 
 One module a family of checkpoints, named in the registry as a model's `converter`; each has a
-function `convert` like `Converter`. PyTorch, torchvision and transformers are imported in this
-package and nowhere else; they come with the extra `convert`, and nothing here is needed to run what
-was converted.
+function `convert` like `Converter`. PyTorch and its libraries are imported in this package, and for
+pipelines of diffusers in `inpainting`; they come with the extra `convert`, and nothing here is
+needed to run what was converted.
 """
 
 import importlib
@@ -12,12 +12,14 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from cleanplate.errors import MissingExtraError
 from cleanplate.hub.registry import Model
 
 _NEEDED = ("torch", "torchvision", "transformers", "onnx", "onnxscript", "safetensors")
+_NEEDED_BESIDES = MappingProxyType({"osor": ("diffusers",)})  # by converter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,8 @@ def check_can_convert(model: Model) -> None:
     Raises:
         MissingExtraError: a package is missing.
     """
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    needed = (*_NEEDED, *_NEEDED_BESIDES.get(model.converter or "", ()))
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingExtraError(
             f"{model.name} has to be converted once, which needs {', '.join(missing)}; run "

@@ -71,14 +71,22 @@ def load_state(path: Path, *, inside: str | None = None) -> State:
     return content
 
 
-def fill_network(network: torch.nn.Module, state: State, path: Path) -> None:
+def fill_network(
+    network: torch.nn.Module, state: State, path: Path, *, assign: bool = False
+) -> None:
     """Load parameters into a network; names and shapes must match exactly.
+
+    Args:
+        network: is changed.
+        state: the parameters.
+        path: where they are from, for messages.
+        assign: make them the network's own instead of copying them.
 
     Raises:
         WeightsError: one is missing, left over or of another shape; the message names the first.
     """
     try:
-        found = network.load_state_dict(state, strict=False)
+        found = network.load_state_dict(state, strict=False, assign=assign)
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise WeightsError(f"{path}: is not of this architecture ({reason})") from None

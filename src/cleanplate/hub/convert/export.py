@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 
 from cleanplate.errors import WeightsError
+from cleanplate.hub.store import describe_file, stored_name
 from cleanplate.runtime import Session
 
 OPSET = 18
@@ -32,6 +34,7 @@ def export_network(
     original: Callable[..., torch.Tensor | Sequence[torch.Tensor]] | None = None,
     traced: bool = False,
     tolerance: float = TOLERANCE,
+    weights: Path | None = None,
 ) -> float:
     """Write `network` to `path` and return its largest difference from the original.
 
@@ -48,6 +51,8 @@ def export_network(
         traced: use the older exporter, which follows one run of the network; for networks that the
             newer one cannot follow.
         tolerance: see `TOLERANCE`.
+        weights: a file to write in the folder of `path` for the parameters, which beyond 2 GB an
+            ONNX file cannot have itself. It gets the name under which it is to be installed.
 
     Raises:
         WeightsError: the ONNX file computes something else.
@@ -62,6 +67,8 @@ def export_network(
             _export(network, path, inputs, outputs, dynamic, traced=traced)
         finally:
             noisy.setLevel(level)
+    if weights is not None:
+        _move_weights(path, weights)
     compared = original or network
     return largest_difference(compared, path, [inputs, *trials], tolerance=tolerance)
 
@@ -78,7 +85,7 @@ def largest_difference(
     Raises:
         WeightsError: it is further off than `tolerance`.
     """
-    session = Session(path.read_bytes(), name=path.name, device="cpu")
+    session = Session(path, name=path.name, device="cpu")
     largest = 0.0
     for trial in trials:
         difference, scale = _compare(session, original, trial)
@@ -130,6 +137,25 @@ def _export(
         external_data=False,
         verbose=False,
     )
+
+
+def _move_weights(path: Path, weights: Path) -> None:
+    """Move the parameters of an ONNX file to another file; see `export_network`."""
+    model = onnx.load(path)
+    for part in path.parent.iterdir():  # beyond 2 GB the exporter writes a file each
+        part.unlink()
+    onnx.save_model(
+        model, path, save_as_external_data=True, location=weights.name, size_threshold=1024
+    )
+    del model
+    final = weights.with_name(stored_name(weights, describe_file(weights)))
+    weights.rename(final)
+    model = onnx.load(path, load_external_data=False)
+    for tensor in model.graph.initializer:
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = final.name
+    onnx.save_model(model, path)
 
 
 def _compare(

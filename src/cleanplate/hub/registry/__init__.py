@@ -10,6 +10,7 @@ from cleanplate.hub.registry import (
     clipseg,
     inpainting,
     interactive,
+    osor,
     own,
     rfdetr,
     torchvision,
@@ -34,6 +35,7 @@ _GROUPS = (
     ade20k.ENTRIES,
     clipseg.ENTRIES,
     inpainting.ENTRIES,
+    osor.ENTRIES,
     interactive.ENTRIES,
     own.ENTRIES,
 )

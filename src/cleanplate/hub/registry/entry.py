@@ -25,6 +25,8 @@ class Licence:
     spdx: str  # id of the weights' licence; "NOASSERTION" if their publisher states none
     commercial: Commercial
     note: str  # the same in plain words, with who said so; no full stop at the end
+    # What it forbids to do with the weights; such a licence is accepted before installing.
+    restrictions: str = ""
 
 
 Value = tuple[str, tuple[int | str | tuple[int, ...] | None, ...]]
@@ -33,7 +35,7 @@ Value = tuple[str, tuple[int | str | tuple[int, ...] | None, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
-    """One ONNX file that runs."""
+    """One ONNX file that runs, or (role "weights") the weights of the file "fill"."""
 
     role: str  # what the file does in its model: "segment", "edges", "fill"
     filename: str
