@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -12,6 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
+from cleanplate.cli import main
 
 CLIENT = Path(__file__).parents[2] / "plugins/common/cleanplate_client.py"
 TOKEN = "secret"
@@ -185,3 +189,35 @@ def test_masks_are_written_as_png(load):
     values = np.arange(35, dtype=np.uint8).reshape(5, 7)
     png = np.frombuffer(load().grey_png(7, 5, values.tobytes()), np.uint8)
     np.testing.assert_array_equal(cv2.imdecode(png, cv2.IMREAD_UNCHANGED), values)
+
+
+@pytest.mark.slow  # starts the real server
+def test_an_installed_plugin_starts_the_server_and_another_finds_it(load, tmp_path, monkeypatch):
+    pytest.importorskip("fastapi")
+    monkeypatch.setenv("CLEANPLATE_HOME", str(tmp_path / "state"))
+    assert main(["plugins", "install", "gimp", "--into", str(tmp_path)]) == 0
+    settings = json.loads((tmp_path / "cleanplate/install.json").read_text())
+    module = load(settings["command"], settings["version"])
+    photo = np.full((64, 96, 3), 200, np.uint8)
+    photo[20:40, 10:30] = 30
+    values = np.zeros((64, 96), np.uint8)
+    values[15:45, 5:35] = 255
+    sent = cv2.imencode(".png", photo)[1].tobytes()
+    mask = module.grey_png(96, 64, values.tobytes())
+
+    first = module.Client()
+    filled = first.fill(sent, mask)
+    second = module.Client()
+    assert second.remove(sent, "person") is None
+    with pytest.raises(module.CleanplateError, match="unknown label 'persn'"):
+        second.remove(sent, "persn")
+    with pytest.raises(module.CleanplateError, match="text file"):
+        second.fill(b"no photo at all", mask)
+
+    result = cv2.imdecode(np.frombuffer(filled, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert (result[values == 0] == photo[values == 0]).all()
+    assert (result[25:35, 15:25] > 100).all()
+    state = tmp_path / "state/server.json"
+    if sys.platform != "win32":
+        assert state.stat().st_mode & 0o077 == 0
+    os.kill(json.loads(state.read_text())["pid"], signal.SIGTERM)
