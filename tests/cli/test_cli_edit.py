@@ -181,6 +181,15 @@ def accept(page, session):
     assert page.post(f"{session}/accept", json={"n": 1}).status_code == 200
 
 
+def accept_while_listening(page, session):
+    with page.stream("GET", f"{session}/events") as events:
+        accept(page, session)
+        start = time.monotonic()
+        for _ in events.iter_raw():
+            pass
+    assert time.monotonic() - start < 2  # uvicorn would cancel what goes on for 3 s
+
+
 def cancel(page, session):
     assert page.post(f"{session}/cancel").status_code == 204
 
@@ -205,6 +214,7 @@ def on_page(monkeypatch):
                 return real(*args, announce=person, **options)
             finally:
                 person.thread.join(20)
+                assert not person.thread.is_alive()
 
         monkeypatch.setattr(server, "edit_photo", edit_photo)
         return person
@@ -215,7 +225,7 @@ def on_page(monkeypatch):
 @pytest.mark.slow
 class TestOnThePage:
     def test_accepted(self, cli, make_photo, on_page):
-        person = on_page(find_and_fill, accept)
+        person = on_page(find_and_fill, accept_while_listening)
         make_photo("a.jpg", "person").chmod(0o640)
         before = pixels("a.jpg")
         called = cli("edit", "a.jpg", "--in-place", "--gui")

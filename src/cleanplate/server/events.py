@@ -16,7 +16,7 @@ class Broadcast:
     """Hands messages from any thread to all who listen."""
 
     def __init__(self) -> None:
-        self._listeners: set[Callable[[str], None]] = set()
+        self._listeners: set[Callable[[str | None], None]] = set()
 
     @property
     def is_heard(self) -> bool:
@@ -29,6 +29,11 @@ class Broadcast:
         for listener in tuple(self._listeners):
             listener(text)
 
+    def end(self) -> None:
+        """End all streams; from any thread."""
+        for listener in tuple(self._listeners):
+            listener(None)
+
     def stream(self, request: Request) -> StreamingResponse:
         """Return a response that goes on until the client goes."""
 
@@ -37,17 +42,20 @@ class Broadcast:
                 yield ": open\n\n"
                 while not await request.is_disconnected():
                     try:
-                        yield await asyncio.wait_for(messages.get(), _KEEP_ALIVE_S)
+                        text = await asyncio.wait_for(messages.get(), _KEEP_ALIVE_S)
                     except TimeoutError:
-                        yield ": still here\n\n"
+                        text = ": still here\n\n"
+                    if text is None:
+                        return
+                    yield text
 
         return StreamingResponse(events(), media_type="text/event-stream")
 
     @contextmanager
-    def _listen(self) -> "Iterator[asyncio.Queue[str]]":
-        loop, messages = asyncio.get_running_loop(), asyncio.Queue[str]()
+    def _listen(self) -> "Iterator[asyncio.Queue[str | None]]":
+        loop, messages = asyncio.get_running_loop(), asyncio.Queue[str | None]()
 
-        def hand_over(text: str) -> None:
+        def hand_over(text: str | None) -> None:
             with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(messages.put_nowait, text)
 

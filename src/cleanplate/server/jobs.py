@@ -433,6 +433,11 @@ class JobStore:
         self.get(id).cancel()
         del self._jobs[id]
 
+    def end_streams(self) -> None:
+        """End all streams of events."""
+        for job in tuple(self._jobs.values()):
+            job.events.end()
+
     def close(self) -> None:
         """Cancel all jobs."""
         for job in self._jobs.values():

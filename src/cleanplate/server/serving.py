@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import uvicorn
+
 from cleanplate import __version__
 from cleanplate.errors import InputError
 from cleanplate.hub import home
@@ -21,7 +23,6 @@ from cleanplate.server.state import App, ServerConfig
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import uvicorn
     from fastapi import FastAPI
 
     from cleanplate.remover import Remover
@@ -136,12 +137,24 @@ def edit_photo(
     return accepted[0] if accepted else None
 
 
+class _Server(uvicorn.Server):
+    """Ends streams of events first, which would otherwise keep it from ending."""
+
+    def __init__(self, config: uvicorn.Config, shared: App) -> None:
+        super().__init__(config)
+        self._shared = shared
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End, after the requests in work."""
+        self._shared.sessions.end_streams()
+        self._shared.jobs.end_streams()
+        await super().shutdown(sockets)
+
+
 def _prepare(
     app: "FastAPI", host: str, port: int, *, log: bool = False
-) -> "tuple[uvicorn.Server, socket.socket, str]":
+) -> tuple[uvicorn.Server, socket.socket, str]:
     """Return a server, its bound socket, and its address, which can be opened once."""
-    import uvicorn
-
     listener = _listen(host, port)
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
     name = f"[{shown}]" if ":" in shown else shown
@@ -154,10 +167,10 @@ def _prepare(
         lifespan="on",
     )
     address = f"http://{name}:{listener.getsockname()[1]}/?token={ticket}"
-    return uvicorn.Server(settings), listener, address
+    return _Server(settings, app.state.app), listener, address
 
 
-def _end_when_closed(server: "uvicorn.Server", session: Session, after_s: float) -> None:
+def _end_when_closed(server: uvicorn.Server, session: Session, after_s: float) -> None:
     """End the server when the page, once it was open, is closed for so long."""
     seen: float | None = None
     while not server.should_exit:
@@ -169,7 +182,7 @@ def _end_when_closed(server: "uvicorn.Server", session: Session, after_s: float)
         time.sleep(min(1.0, after_s / 4))
 
 
-def _end_when_idle(server: "uvicorn.Server", shared: App, idle_s: float) -> None:
+def _end_when_idle(server: uvicorn.Server, shared: App, idle_s: float) -> None:
     while time.monotonic() - shared.access.last_request < idle_s or shared.queue.is_busy:
         time.sleep(min(1.0, idle_s))
     server.should_exit = True

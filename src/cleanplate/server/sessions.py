@@ -437,6 +437,11 @@ class SessionStore:
             if too_many or now - session.used > _IDLE_S:
                 self.delete(id)
 
+    def end_streams(self) -> None:
+        """End all streams of events."""
+        for session in tuple(self._sessions.values()):
+            session.events.end()
+
     def close(self) -> None:
         """Delete everything."""
         shutil.rmtree(self.folder, ignore_errors=True)
