@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from io import BytesIO
 
 import httpx
@@ -247,3 +248,26 @@ def test_progress_is_streamed(running, session):
     found(running, session)
     thread.join(20)
     assert stages == ["queued", "find", "done"]
+
+
+def test_clients_that_go_free_their_places_at_once(running, photo):
+    running.inpainter.hold()
+    sent = {"files": {"image": ("a.png", photo)}, "data": {"labels": "person"}}
+    headers = dict(running.client.headers)
+    url = f"http://127.0.0.1:{running.port}/v1/remove"
+    answers = []
+    stays = threading.Thread(
+        target=lambda: answers.append(httpx.post(url, headers=headers, timeout=30, **sent))
+    )
+    stays.start()
+    assert running.inpainter.begun.acquire(timeout=20)
+    for _ in range(6):  # more than the queue has places
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(url, headers=headers, timeout=httpx.Timeout(5, read=0.05), **sent)
+        deadline = time.monotonic() + 10
+        while len(running.app.queue) > 1 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert len(running.app.queue) == 1
+    running.inpainter.released.set()
+    stays.join(20)
+    assert answers[0].status_code == 200

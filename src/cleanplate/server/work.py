@@ -12,6 +12,7 @@ from cleanplate.errors import CleanplateError
 Result = TypeVar("Result")
 
 _POLL_S = 0.2  # how often a waiting request is asked whether its client is still there
+_MOST_WAIT_S = 60  # that a client is told to wait
 _FIRST_GUESS_S = 5.0  # of the time that one task takes
 
 
@@ -37,13 +38,18 @@ class Ticket:
         """Ask the task to end at its next check."""
         self._cancelled.set()
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self._cancelled.is_set()
+
     def check(self) -> None:
         """Do nothing, unless the task was cancelled.
 
         Raises:
             CancelledError: it was.
         """
-        if self._cancelled.is_set():
+        if self.is_cancelled:
             raise CancelledError("cancelled")
 
 
@@ -82,19 +88,26 @@ class WorkQueue:
         """
         before = len(self._tickets)
         if before >= self._capacity:
-            raise BusyError(max(1, round(self._mean_s * before)))
+            raise BusyError(min(_MOST_WAIT_S, max(1, round(self._mean_s * before))))
         ticket = ticket or Ticket()
         self._tickets.append(ticket)
         on_wait(before)
-        future = asyncio.get_running_loop().run_in_executor(self._pool, self._timed, task, ticket)
+        running = self._pool.submit(self._timed, task, ticket)
+        future = asyncio.wrap_future(running)
         try:
             while not (await asyncio.wait({future}, timeout=_POLL_S))[0]:
                 if await is_gone():
                     ticket.cancel()
+                if ticket.is_cancelled and running.cancel():  # it had not begun: its place is free
+                    ticket.check()
             return future.result()
         finally:
             ticket.cancel()
             self._tickets.remove(ticket)
+
+    def __len__(self) -> int:
+        """Return how many tasks wait or run."""
+        return len(self._tickets)
 
     @property
     def is_busy(self) -> bool:
