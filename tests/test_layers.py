@@ -21,6 +21,7 @@ LAYERS = (
     ("api",),
     ("batch",),
     ("distributed", "video", "evaluation", "server", "datasets"),
+    ("integrations",),
     ("cli", "__main__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
@@ -29,8 +30,10 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 FRAMEWORKS = {
     "onnxruntime": ("runtime.devices", "runtime.half", "hub.convert"),
     "onnx": ("runtime.half", "hub.convert"),
-    "torch": ("hub.convert",),
-    "torchvision": ("hub.convert",),
+    "torch": ("hub.convert", "integrations.torchvision"),
+    "torchvision": ("hub.convert", "integrations.torchvision"),
+    "albumentations": ("integrations.albumentations",),
+    "supervision": (),
     "transformers": ("hub.convert",),
     "safetensors": ("hub.convert",),
     "tensorflow": (),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cleanplate.integrations import PlateCache
 from dataset_builders import Thing, coco_content, save_coco, save_voc, save_yolo
 
 pytestmark = pytest.mark.usefixtures("without_networks")
@@ -215,6 +216,23 @@ def test_a_dry_run_prints_a_table_and_writes_nothing(coco, run):
     ]
     assert done.out.splitlines()[1].split() == ["train2017", "5", "4", "3", "2"]
     assert not (coco / "out").exists()
+
+
+def test_a_cache_has_plates_masks_and_what_is_gone_and_nothing_else(coco, run):
+    done = run("--cache")
+    assert done.code == 0, done.err
+    names = files_of(coco / "out").keys()
+    images = {f"train2017/{name}.png" for name in "acd"}
+    assert names == {*images, *(f"masks/{name}.png" for name in images), "plates.json"}
+    plates = PlateCache(coco / "out")
+    plate = plates.find("a.png")
+    assert plate.dropped.tolist() == [[10, 10, 30, 50]]
+    assert plate.mask[10:50, 10:30].all()
+    np.testing.assert_array_equal(plate.image, pixels(coco / "out/train2017/a.png"))
+    assert plates.find(2) is None
+    first = files_of(coco / "out")
+    assert "5 skipped" in run("--cache").out
+    assert files_of(coco / "out") == first
 
 
 def test_voc_images_xml_masks_and_lists_change_together(tmp_path, cli):

@@ -2,13 +2,20 @@
 
 from cleanplate.datasets.annotations import Annotation, DatasetImage, Decision, ImageEdit, Placed
 from cleanplate.datasets.detection import FORMATS, open_dataset
-from cleanplate.datasets.editing import DatasetEditing, Settled, SplitCount, draw_annotations
+from cleanplate.datasets.editing import (
+    PLATES_FILE,
+    DatasetEditing,
+    Settled,
+    SplitCount,
+    draw_annotations,
+)
 from cleanplate.datasets.editor import Editor, is_training
 from cleanplate.datasets.requests import AnnotatedPhoto, labels_of
 from cleanplate.datasets.rules import Crowds, DatasetOptions, Neighbours, Source, decide
 
 __all__ = [
     "FORMATS",
+    "PLATES_FILE",
     "AnnotatedPhoto",
     "Annotation",
     "Crowds",

@@ -59,6 +59,7 @@ class DatasetImage:
     relative: Path  # below the dataset's folder, and of its result below the output folder
     split: str | None = None  # such as "train"; None: the dataset has no splits
     licence: str | None = None  # one that forbids changed copies
+    number: str | None = None  # its id in the dataset
 
 
 Outcome = Literal["kept", "removed", "partial", "missed", "covered", "clipped"]

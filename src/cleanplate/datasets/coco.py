@@ -134,7 +134,7 @@ class CocoEditor(Editor):
                     problems.append(f"{file.path}: image {image_id}: {name!r} lies outside {root}")
                     continue
                 found = DatasetImage(
-                    source, relative, file.split, file.forbidding_licence(image_id)
+                    source, relative, file.split, file.forbidding_licence(image_id), str(image_id)
                 )
                 image = images.setdefault(relative, found)
                 if file.split != image.split and file.split is not None:

@@ -7,7 +7,7 @@ both at the end. A run that was killed at any moment is continued by the same co
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -47,6 +47,9 @@ from cleanplate.options import RemovalOptions
 from cleanplate.types import Mask, Removal, RGBImage
 
 _CARRIED = (".md", ".txt", ".yaml", ".yml", ".names", "")  # README, LICENSE, data.yaml ...
+PLATES_FILE = "plates.json"
+"""List of the plates in a cache."""
+
 _SHOWN = 3  # annotations in a note
 
 COLOURS: Mapping[Outcome, tuple[int, int, int]] = {
@@ -92,6 +95,7 @@ class DatasetEditing:
         drop_empty: whether images are left out that show nothing but what is removed.
         allow_no_derivatives: change images, too, whose licence forbids changed copies.
         overwrite: whether label files of the output may be replaced that no run wrote.
+        is_cache: write only the plates, their masks and a list of them, for augmentation.
 
     Raises:
         InputError: the output would be written into the dataset, or over it; or no image is for
@@ -109,6 +113,7 @@ class DatasetEditing:
         drop_empty: bool = False,
         allow_no_derivatives: bool = False,
         overwrite: bool = False,
+        is_cache: bool = False,
     ) -> None:
         self.editor, self.output, self.options, self.removal = editor, output, options, removal
         self._only_train, self._drop_empty = only_train, drop_empty
@@ -121,7 +126,7 @@ class DatasetEditing:
         if only_train and editor.images and not any(is_training(it.split) for it in editor.images):
             splits = ", ".join(sorted({str(it.split) for it in editor.images}))
             raise InputError(f"no image is for training, there is {splits}; give --all-splits")
-        self.masks = output / JOURNAL_FOLDER / "masks"
+        self.masks = output / "masks" if is_cache else output / JOURNAL_FOLDER / "masks"
         self._manifest = output / JOURNAL_FOLDER / "labels.json"
 
     def plan(self, report: Path | None = None) -> RunPlan:
@@ -209,6 +214,24 @@ class DatasetEditing:
         """Return edits that take the images out of the labels that show nothing else."""
         images = (image for image in self.editor.images if self._is_left_out(image))
         return [ImageEdit(image=image, is_lost=True) for image in images]
+
+    def write_plates(self, settled: Sequence[Settled]) -> None:
+        """Write the list of plates that `cleanplate.integrations` reads.
+
+        Args:
+            settled: of all images that have not failed.
+        """
+        images = {
+            it.edit.image.relative.as_posix(): {
+                "id": it.edit.image.number,
+                "has_plate": it.edit.mask is not None,
+                "dropped": [list(one.annotation.box) for one in it.decisions if one.is_dropped],
+            }
+            for it in settled
+            if not it.edit.is_lost
+        }
+        content = {"classes": list(self.options.classes), "images": images}
+        write_bytes_atomic(self.output / PLATES_FILE, json.dumps(content, indent=0).encode())
 
     def write_labels(self, edits: Mapping[Path, ImageEdit]) -> list[str]:
         """Write the edited files, and copy the dataset's descriptions; return what went wrong."""

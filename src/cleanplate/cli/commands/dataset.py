@@ -38,7 +38,7 @@ from cleanplate.errors import InputError
 
 if TYPE_CHECKING:
     from cleanplate.batch import Job, ModelNames, PhotoResult
-    from cleanplate.datasets import DatasetEditing, Editor
+    from cleanplate.datasets import DatasetEditing, Editor, Settled
 
 _UNUSED = (
     "like", "like_mask", "point", "box", "min_area", "max_area", "keep", "background_people",
@@ -155,6 +155,15 @@ def dataset_command(
             help="Leave images out that show nothing but what is removed.",
         ),
     ] = False,
+    cache: Annotated[
+        bool,
+        flag(
+            "--cache",
+            panel=RESULTS,
+            help="Write only the changed images, their masks and a list of them: a cache of clean "
+            "plates for augmentation.",
+        ),
+    ] = False,
     models: ModelOptions,
     outputs: OutputOptions,
     dry_run: Annotated[
@@ -212,6 +221,7 @@ def dataset_command(
             drop_empty=drop_empty,
             allow_no_derivatives=allow_no_derivatives,
             overwrite=outputs.overwrite,
+            is_cache=cache,
         )
         if not run.quiet:
             print_note(f"{editor.format} dataset, {count_of(len(editor.images), 'image')}")
@@ -220,11 +230,12 @@ def dataset_command(
         if dry_run:
             _print_table(work, reporter)
             return
+        untouched = cast("batch.Untouched", "skip" if cache else outputs.untouched)
         models = check_models(models)
         remover = load_remover(models, run.threads)
         job = batch.Job(
             masks=work.masks,
-            untouched=cast("batch.Untouched", outputs.untouched),
+            untouched=untouched,
             overwrite=outputs.overwrite,
             fail_fast=run.fail_fast,
         )
@@ -242,7 +253,13 @@ def dataset_command(
         if not (run.fail_fast and reporter.failed):
             models_used = batch.describe_models(remover, job)
             _edit_labels(
-                work, results, reporter, report=outputs.report, job=job, models=models_used
+                work,
+                results,
+                reporter,
+                report=outputs.report,
+                job=job,
+                models=models_used,
+                is_cache=cache,
             )
 
 
@@ -254,12 +271,14 @@ def _edit_labels(
     report: Path | None,
     job: "Job",
     models: "ModelNames",
+    is_cache: bool,
 ) -> None:
-    """Write the labels and the report, and print what became of the annotations."""
+    """Write labels, or the list of plates, and the report; print what became of annotations."""
     from collections import Counter
 
     edits = {edit.image.relative: edit for edit in work.left_out()}
     outcomes: Counter[str] = Counter()
+    plates: list[Settled] = []
     with ExitStack() as stack:
         files = stack.enter_context(ReportFiles(report, models, job, reporter, ()))
         for image in work.editor.images:
@@ -272,13 +291,17 @@ def _edit_labels(
                 print_note(settled.error)
             if settled.edit.is_lost or settled.edit.changes:
                 edits[image.relative] = settled.edit
+            if is_cache:
+                plates.append(settled)
             outcomes.update(it.outcome for it in settled.decisions)
             if report is not None:
                 if wants_page(report):
                     result = work.draw(settled, result)
                 result = replace(result, notes=(*result.notes, *settled.notes))
                 files.write(result, work.describe(settled, result))
-    for failure in work.write_labels(edits):
+    if is_cache:
+        work.write_plates(plates)
+    for failure in () if is_cache else work.write_labels(edits):
         reporter.fail(failure)
         print_note(failure)
     if not reporter.quiet:
