@@ -145,8 +145,16 @@ class FolderJob:
 
     async def run(self, queue: WorkQueue) -> None:
         """Process the photos, each a task of the queue, until all are done or it is cancelled."""
-        self.state = "running"
+        ended = ""
+        while not ended or (ended == "cancelled" and not self._cancelled):  # resumed meanwhile
+            self.state = "running"
+            self._changed()
+            ended = await self._run_once(queue)
+        self.state = ended
         self._changed()
+
+    async def _run_once(self, queue: WorkQueue) -> str:
+        """Return the state in which a run of the engine has ended."""
         steps = self._steps()
         try:
             while not self._cancelled:
@@ -157,19 +165,20 @@ class FolderJob:
                     await asyncio.sleep(_BUSY_WAIT_S)
                     continue
                 if result is None:
-                    break
+                    return "done"
                 self._spent_s += time.perf_counter() - start
                 n = self._numbers.get(result.source)
                 if n is not None:
                     self._results[n] = result
                     self.events.tell("photo", self.row(n))
                 self._changed()
-            self.state = "cancelled" if self._cancelled else "done"
         except CleanplateError as error:
-            self.state, self.error = "failed", str(error)
+            self.error = str(error)
+            return "failed"
         finally:
-            await asyncio.shield(queue.run(lambda _: steps.close(), _nobody_goes))
-            self._changed()
+            closing = queue.run(lambda _: steps.close(), _nobody_goes, must_run=True)
+            await asyncio.shield(closing)
+        return "cancelled"
 
     def _steps(self) -> Generator[PhotoResult, None, None]:
         """Yield the result of each photo; used from the queue's thread alone."""

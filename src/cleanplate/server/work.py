@@ -73,6 +73,7 @@ class WorkQueue:
         *,
         ticket: Ticket | None = None,
         on_wait: Callable[[int], None] = lambda _: None,
+        must_run: bool = False,
     ) -> Result:
         """Return what a task returns, when it is its turn.
 
@@ -81,13 +82,14 @@ class WorkQueue:
             is_gone: tells whether nobody waits for the result any more.
             ticket: by which others can cancel it; None makes one.
             on_wait: called with the number of tasks before this one, once.
+            must_run: wait also where too many are waiting.
 
         Raises:
             BusyError: too many are waiting.
             CancelledError: it was cancelled.
         """
         before = len(self._tickets)
-        if before >= self._capacity:
+        if before >= self._capacity and not must_run:
             raise BusyError(min(_MOST_WAIT_S, max(1, round(self._mean_s * before))))
         ticket = ticket or Ticket()
         self._tickets.append(ticket)
