@@ -30,6 +30,11 @@ measured in turn on {threads} CPU cores with a photo of {size}: a segmenter find
 it, an inpainter fills {hole}. `python benchmarks/models.py` measures
 your machine.
 
+*Checked against* is what gave the same outputs with the same random weights: a package, in this
+project's tests and on the user's machine at each conversion; or the authors' program, once, by
+hand, and its formulas in the tests. "runs as published": the publisher's own ONNX file, of which
+nothing was converted.
+
 *Commercial use* is what the publisher of the **weights** (not of the code) grants. "unclear":
 nothing is stated for the weights, or it contradicts the terms of the training photos.
 `cleanplate models list --commercial-only` excludes those. This is not legal advice: read the
@@ -38,9 +43,17 @@ licence.
 """
 
 ROW_HEAD = """\
-| Name | Task | Classes | Commercial use | MB | Time | When to choose it |
-|---|---|---|---|---|---|---|
+| Name | Task | Classes | Commercial use | MB | Time | Checked against | When to choose it |
+|---|---|---|---|---|---|---|---|
 """
+
+# By converter.
+CHECKED = {
+    "torchvision_semantic": "torchvision",
+    **dict.fromkeys(("ade20k", "clipseg", "rfdetr", "sam2"), "transformers"),
+    "osor": "diffusers",
+    **dict.fromkeys(("edgeconnect", "lama", "mobilesam"), "the authors' program"),
+}
 
 
 def render() -> str:
@@ -65,7 +78,10 @@ def _row(model: Model) -> str:
     linked = model.page is not None and model.page.startswith("https://")
     name = f"[`{model.name}`]({model.page})" if linked else f"`{model.name}`"
     classes = str(len(model.labels) or ("any words" if model.kind == "segmenter" else ""))
-    cells = (name, model.kind, classes, licence, size, _time(model.name), model.advice)
+    checked = CHECKED[model.converter] if model.converter else "runs as published"
+    if model.is_built_in or not (model.converter or model.size_bytes):
+        checked = "trained here" if model.is_built_in else "your own"
+    cells = (name, model.kind, classes, licence, size, _time(model.name), checked, model.advice)
     return f"| {' | '.join(cells)} |\n"
 
 

@@ -24,6 +24,21 @@ def test_linear_scaling_skips_what_it_shrinks():
     assert resize(image, (8, 8), antialias=True).max() > 0
 
 
+@pytest.mark.parametrize("size_hw", [(1, 1), (7, 5), (3, 40), (90, 61)])
+def test_linear_scaling_is_not_rounded(rng, size_hw):
+    image = rng.integers(0, 256, (30, 21, 3), np.uint8)
+    expected = image.astype(float)
+    for axis, wanted in enumerate(size_hw):
+        length = image.shape[axis]
+        places = (np.arange(wanted) + 0.5) * length / wanted - 0.5
+        expected = np.apply_along_axis(
+            lambda line, at=places: np.interp(at, np.arange(len(line)), line), axis, expected
+        )
+    resized = resize(image, size_hw, antialias=False)
+    assert resized.dtype == np.float32
+    np.testing.assert_allclose(resized, expected, atol=1e-3)
+
+
 def test_channels_are_rgb_and_normalised():
     image = np.full((30, 50, 3), (255, 102, 0), np.uint8)
     prepared = prepare(image, (16, 32))
