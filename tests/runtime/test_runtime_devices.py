@@ -2,6 +2,8 @@
 
 import ctypes
 import logging
+import os
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -177,3 +179,18 @@ def test_a_containers_share_of_the_cores_counts(tmp_path, monkeypatch, told, mos
     path.write_text(told)
     monkeypatch.setattr(devices, "_CGROUP_CPU_MAX", path)
     assert usable_cores() == min(cores, most or cores)
+
+
+def test_onnx_runtime_reports_nothing(tmp_path):
+    environment = {key: it for key, it in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    # Its telemetry leaves an identifier of the device in the user's folder before it reports.
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from cleanplate.runtime.devices import import_runtime; import_runtime()",
+        ],
+        env={**environment, "HOME": str(tmp_path)},
+        check=True,
+    )
+    assert list(tmp_path.iterdir()) == []

@@ -67,11 +67,14 @@ _CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")  # quota and period in microsec
 
 
 def import_runtime() -> ModuleType:
-    """Return the module `onnxruntime`.
+    """Return the module `onnxruntime`, which from 1.32 on would report its use to Microsoft.
+
+    Whoever wants that sets ORT_DISABLE_TELEMETRY=0.
 
     Raises:
         MissingRuntimeError: it is not installed, or incomplete.
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:
