@@ -164,6 +164,50 @@ def save_voc(root: Path, scenes=SCENES, *, segmented=True):
         (lists / f"{label}_train.txt").write_text("".join(lines))
 
 
+def save_labelme(root: Path, scenes=SCENES):
+    save_images(root, scenes)
+    for name, things in scenes.items():
+        content = {
+            "version": "5.5.0",
+            "flags": {"checked": True},
+            "shapes": [
+                {
+                    "label": thing.label,
+                    "points": np.reshape(thing.polygon, (-1, 2)).tolist(),
+                    "group_id": None,
+                    "shape_type": "polygon",
+                }
+                for thing in things
+            ],
+            "imagePath": f"{name}.png",
+            "imageData": "b2xk",
+            "imageHeight": SIZE_WH[1],
+            "imageWidth": SIZE_WH[0],
+        }
+        (root / f"{name}.json").write_text(json.dumps(content, indent=2))
+
+
+def save_cvat(root: Path, scenes=SCENES):
+    save_images(root / "images", scenes)
+    images = []
+    for number, (name, things) in enumerate(scenes.items()):
+        shapes = []
+        for thing in things:
+            points = ";".join(f"{x:.2f},{y:.2f}" for x, y in np.reshape(thing.polygon, (-1, 2)))
+            shapes.append(
+                f'\n    <polygon label="{thing.label}" source="a > b" occluded="0" '
+                f'points="{points}" z_order="0">\n      <attribute name="n">1</attribute>'
+                "\n    </polygon>"
+            )
+        images.append(
+            f'\n  <image id="{number}" name="{name}.png" width="96" height="64">'
+            + "".join(shapes)
+            + "\n  </image>"
+        )
+    text = "<annotations>\n  <version>1.1</version>" + "".join(images) + "\n</annotations>\n"
+    (root / "annotations.xml").write_text(text)
+
+
 def save_yolo(root: Path, scenes=SCENES, *, polygons=True, split="train"):
     save_images(root / "images" / split, scenes)
     folder = root / "labels" / split

@@ -13,7 +13,15 @@ import pytest
 from PIL import Image
 
 from cleanplate.integrations import PlateCache
-from dataset_builders import Thing, coco_content, save_coco, save_voc, save_yolo
+from dataset_builders import (
+    Thing,
+    coco_content,
+    save_coco,
+    save_cvat,
+    save_labelme,
+    save_voc,
+    save_yolo,
+)
 
 pytestmark = pytest.mark.usefixtures("without_networks")
 
@@ -246,6 +254,21 @@ def test_voc_images_xml_masks_and_lists_change_together(tmp_path, cli):
     wanted = {name.format(it) for name in (*folders, "SegmentationObject/{}.png") for it in "acd"}
     assert changed == {*wanted, "ImageSets/Main/person_train.txt"}
     assert b"person" not in after["Annotations/a.xml"]
+
+
+@pytest.mark.parametrize(("save", "word"), [(save_labelme, b"person"), (save_cvat, b"person")])
+def test_labelme_and_cvat_lose_images_and_shapes_together(tmp_path, cli, save, word):
+    save(tmp_path / "in")
+    words = ["dataset", tmp_path / "in", "-o", tmp_path / "out", "--remove", "person"]
+    done = cli(*words)
+    assert done.code == 0, done.err
+    assert "3 removed" in done.out
+    before, after = files_of(tmp_path / "in"), files_of(tmp_path / "out")
+    assert after.keys() == before.keys()
+    assert not [name for name, content in after.items() if word in content]
+    assert sum(before[name] != after[name] for name in before if name.endswith(".png")) == 3
+    assert "5 skipped" in cli(*words).out
+    assert files_of(tmp_path / "out") == after
 
 
 @pytest.mark.parametrize("polygons", [True, False])

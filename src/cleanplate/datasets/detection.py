@@ -3,12 +3,20 @@
 from pathlib import Path
 
 from cleanplate.datasets.coco import CocoEditor
+from cleanplate.datasets.cvat import CvatEditor
 from cleanplate.datasets.editor import Editor
+from cleanplate.datasets.labelme import LabelMeEditor
 from cleanplate.datasets.voc import VocEditor
 from cleanplate.datasets.yolo import YoloEditor
 from cleanplate.errors import InputError
 
-FORMATS: tuple[type[Editor], ...] = (VocEditor, YoloEditor, CocoEditor)
+FORMATS: tuple[type[Editor], ...] = (
+    VocEditor,
+    YoloEditor,
+    CvatEditor,
+    CocoEditor,
+    LabelMeEditor,
+)
 """In the order in which they are tried."""
 
 

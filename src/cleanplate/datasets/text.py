@@ -251,10 +251,29 @@ def splice_bytes(content: bytes, changes: Iterable[tuple[Span, bytes]]) -> bytes
 
 def cut(content: bytes, element: Element) -> tuple[Span, bytes]:
     """Return the change that removes an element, and the space before it."""
-    start = len(content[: element.start].rstrip())
+    start = element.start
+    while content[start - 1 : start].isspace():
+        start -= 1
     return (start, element.end), b""
 
 
 def change_text(element: Element, text: str) -> tuple[Span, bytes]:
     """Return the change that gives an element without children another text."""
     return (element.opened, element.closing), text.encode("ascii")
+
+
+def change_attributes(
+    content: bytes, element: Element, values: Mapping[str, str]
+) -> tuple[Span, bytes]:
+    """Return the change that gives attributes of an element other values.
+
+    Args:
+        content: the file.
+        element: of it.
+        values: name -> ASCII text without quotes; names that the element lacks are ignored.
+    """
+    tag = content[element.start : element.opened]
+    for name, value in values.items():
+        pattern = rb"(\s%s\s*=\s*)(\"[^\"]*\"|'[^']*')" % re.escape(name.encode("ascii"))
+        tag = re.sub(pattern, rb'\g<1>"%s"' % value.encode("ascii"), tag, count=1)
+    return (element.start, element.opened), tag

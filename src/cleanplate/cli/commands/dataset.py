@@ -289,7 +289,7 @@ def _edit_labels(
             if settled.error is not None:
                 reporter.fail(settled.error)
                 print_note(settled.error)
-            if settled.edit.is_lost or settled.edit.changes:
+            if settled.edit.is_lost or settled.edit.changes or settled.edit.mask:
                 edits[image.relative] = settled.edit
             if is_cache:
                 plates.append(settled)
