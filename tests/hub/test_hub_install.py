@@ -57,7 +57,7 @@ def converter(monkeypatch) -> list[tuple[Path, ...]]:
 
     monkeypatch.setattr(obtain, "convert", join)
     monkeypatch.setattr(obtain, "check_can_convert", lambda _: None)
-    monkeypatch.setattr(obtain, "converter_versions", lambda: {"torch": "0.0"})
+    monkeypatch.setattr(obtain, "converter_versions", lambda _: {"torch": "0.0"})
     return given
 
 
@@ -152,6 +152,15 @@ def test_nothing_is_fetched_before_it_can_be_converted(to_convert, mirror, monke
         pull_model("abc.test", mirror=str(mirror))
     with pytest.raises(MissingExtraError, match=match):
         import_model("abc.test", [mirror / "abc.pth", mirror / "more.pth"])
+
+
+def test_only_what_a_conversion_uses_is_needed(monkeypatch):
+    monkeypatch.setattr(
+        convert.importlib.util, "find_spec", lambda name: None if name == "transformers" else name
+    )
+    convert.check_can_convert(get_model("edgeconnect.places2"))
+    with pytest.raises(MissingExtraError, match="which needs transformers; run"):
+        convert.check_can_convert(get_model("rfdetr_seg_nano.coco"))
 
 
 def test_a_conversion_that_fails_installs_nothing(to_convert, mirror, converter, monkeypatch):

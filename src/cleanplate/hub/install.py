@@ -276,5 +276,5 @@ def _convert(model: Model, paths: Sequence[Path], folder: Path, origin: Origin) 
         origin=origin,
         made_from=made_from,
         largest_difference=converted.largest_difference,
-        versions=converter_versions(),
+        versions=converter_versions(model),
     )

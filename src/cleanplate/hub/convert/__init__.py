@@ -18,8 +18,15 @@ from typing import Protocol
 from cleanplate.errors import MissingExtraError
 from cleanplate.hub.registry import Model
 
-_NEEDED = ("torch", "torchvision", "transformers", "onnx", "onnxscript", "safetensors")
-_NEEDED_BESIDES = MappingProxyType({"osor": ("diffusers",)})  # by converter
+_NEEDED = ("torch", "onnx", "onnxscript")
+_TRANSFORMERS = ("torchvision", "transformers", "safetensors")
+_NEEDED_BESIDES = MappingProxyType(  # by converter
+    {
+        **dict.fromkeys(("ade20k", "clipseg", "mobilesam", "rfdetr", "sam2"), _TRANSFORMERS),
+        "torchvision_semantic": ("torchvision",),
+        "osor": (*_TRANSFORMERS, "diffusers"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +82,7 @@ def check_can_convert(model: Model) -> None:
     Raises:
         MissingExtraError: a package is missing.
     """
-    needed = (*_NEEDED, *_NEEDED_BESIDES.get(model.converter or "", ()))
-    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    missing = [name for name in _needed(model) if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingExtraError(
             f"{model.name} has to be converted once, which needs {', '.join(missing)}; run "
@@ -85,6 +91,10 @@ def check_can_convert(model: Model) -> None:
         )
 
 
-def converter_versions() -> Mapping[str, str]:
-    """Return the versions of the packages that convert."""
-    return {name: importlib.metadata.version(name) for name in _NEEDED}
+def converter_versions(model: Model) -> Mapping[str, str]:
+    """Return the versions of the packages that convert a model."""
+    return {name: importlib.metadata.version(name) for name in _needed(model)}
+
+
+def _needed(model: Model) -> tuple[str, ...]:
+    return (*_NEEDED, *_NEEDED_BESIDES.get(model.converter or "", ()))
