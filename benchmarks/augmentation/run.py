@@ -77,7 +77,8 @@ def groups_in(masks: Path, limit: int | None) -> dict[str, Group]:
     names = {"both": True, "horse": False, "animal": False, "people": True}
     groups = {}
     for name, is_person in names.items():
-        files = rng.permutation(found[name])[: limit or (OTHERS if name == "animal" else None)]
+        most = {"both": limit, "animal": OTHERS}.get(name)
+        files = rng.permutation(found[name])[:most]
         groups[name] = Group(name, tuple(map(str, files)), is_person)
     return groups
 
@@ -242,7 +243,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--masks", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--limit", type=int, help="photos of each group, for a trial")
+    parser.add_argument("--limit", type=int, help="photos of a horse and a person")
     given = parser.parse_args()
     cv2.setNumThreads(1)
     groups = groups_in(given.masks, given.limit)

@@ -1,5 +1,6 @@
 """COCO files are edited in their own text."""
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -8,10 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from cleanplate.datasets import Decision, ImageEdit, open_dataset
 from cleanplate.datasets.text import change_records, change_values, scan_json, splice
 from cleanplate.errors import InputError, PhotoError
+from cleanplate.io import write_mask
 from cleanplate.ops import decode_rle, pack_counts, unpack_counts
 from dataset_builders import coco_content, save_coco, save_images
 
@@ -269,3 +272,59 @@ def test_changed_values_leave_order_and_others(record, data):
     keys = data.draw(st.sets(st.sampled_from(sorted(record)))) if record else set()
     after = json.loads(change_values(json.dumps(record, indent=1), dict.fromkeys(keys, "[7]")))
     assert list(after.items()) == [(k, [7] if k in keys else v) for k, v in record.items()]
+
+
+def save_panoptic(root, split="train2017"):
+    """Write panoptic annotations of image a: a person, a car and a lawn around them."""
+    numbers = np.full((64, 96), 70000)
+    numbers[10:50, 10:30], numbers[30:50, 60:85] = 300, 5
+    pixels = np.stack([numbers >> shift & 255 for shift in (0, 8, 16)], axis=2).astype(np.uint8)
+    folder = root / "annotations" / f"panoptic_{split}"
+    folder.mkdir(parents=True)
+    Image.fromarray(pixels).save(folder / "a.png")
+    segments = [
+        {"id": number, "category_id": category, "area": 1, "iscrowd": 0}
+        for number, category in ((300, 1), (5, 3), (70000, 200))
+    ]
+    content = coco_content()
+    content["annotations"] = [{"segments_info": segments, "file_name": "a.png", "image_id": 1}]
+    content["categories"] = [
+        *({**it, "isthing": 1} for it in content["categories"]),
+        {"id": 200, "name": "lawn", "isthing": 0},
+    ]
+    path = root / "annotations" / f"panoptic_{split}.json"
+    path.write_text(json.dumps(content, indent=1))
+    return numbers, content
+
+
+@pytest.mark.parametrize("with_instances", [True, False])
+def test_a_removed_segment_becomes_void_and_stuff_stays(tmp_path, with_instances):
+    if with_instances:
+        save_coco(tmp_path)
+    else:
+        save_images(tmp_path / "train2017")
+    numbers, content = save_panoptic(tmp_path)
+    editor = open_dataset(tmp_path)
+    image = editor.images[0]
+    found = editor.read(image)
+    assert [it.label for it in found] == ["person", "car"]
+    mask = np.zeros((64, 96), np.bool_)
+    mask[8:52, 8:32] = True
+    write_mask(tmp_path / "mask.png", mask)
+    edit = ImageEdit(
+        image=image,
+        changes={found[0].key: Decision(annotation=found[0], outcome="removed")},
+        removed_labels={"person"},
+        classes_left={"car"},
+        mask=tmp_path / "mask.png",
+    )
+    files = {path.name: after for path, after in editor.edited({image.relative: edit})}
+    wanted = json.loads(json.dumps(content))
+    del wanted["annotations"][0]["segments_info"][0]
+    assert files["panoptic_train2017.json"].decode() == json.dumps(wanted, indent=1)
+    after = np.asarray(Image.open(io.BytesIO(files["a.png"])), np.int64) @ (1, 256, 65536)
+    np.testing.assert_array_equal(after, np.where(numbers == 300, 0, numbers))
+    assert editor.label_files() >= {Path("annotations/panoptic_train2017/a.png")}
+    if not with_instances:
+        [_, car] = found
+        assert car.outline.box == (60, 30, 85, 50)

@@ -1,12 +1,13 @@
 """COCO: JSON files with the annotations of many images.
 
-Instances, keypoints and captions of the same images are edited together. Records are cut from the
-text, or values in them replaced.
+Instances, keypoints, panoptic segments and captions of the same images are edited together.
+Records are cut from the text, or values in them replaced.
 
 Reference:
     Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014; cocodataset.org, data format.
 """
 
+import io
 import json
 import re
 from collections import defaultdict
@@ -15,31 +16,40 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
+import numpy.typing as npt
+
 from cleanplate.datasets.annotations import (
     Annotation,
     DatasetImage,
     Decision,
     ImageEdit,
+    Placed,
     Rle,
     box_of,
     polygons_of,
+    tight,
 )
 from cleanplate.datasets.editor import Editor, Edits
 from cleanplate.datasets.text import (
     Span,
     change_records,
     change_values,
+    read_bytes,
     read_text,
     scan_json,
     splice,
 )
 from cleanplate.errors import InputError, PhotoError
+from cleanplate.io import read_mask
 from cleanplate.labels import aliases_of
 from cleanplate.ops import encode_rle, pack_counts, unpack_counts
 
-Kind = Literal["instances", "captions", "stuff"]
+Kind = Literal["instances", "captions", "stuff", "panoptic"]
 
-_KIND_AND_SPLIT = re.compile(r"(instances|person_keypoints|captions|stuff|image_info)_(.+)")
+_KIND_AND_SPLIT = re.compile(
+    r"(instances|person_keypoints|captions|stuff|panoptic|image_info)_(.+)"
+)
 _NO_DERIVATIVES = re.compile(r"-nd\b|no.?deriv", re.IGNORECASE)
 _ADVICE = "correct it, or remove the record"
 
@@ -54,6 +64,7 @@ class _File:
     split: str | None = None
     folder: Path = Path()  # of its images
     categories: dict[object, str] = field(default_factory=dict)
+    stuff: set[object] = field(default_factory=set)  # ids of categories that are no things
     images: list[Span] = field(default_factory=list)
     annotations: list[Span] = field(default_factory=list)
     names: dict[object, str] = field(default_factory=dict)  # image id -> file name
@@ -83,6 +94,8 @@ class _File:
     def take_category(self, record: Mapping[str, Any], span: Span) -> None:
         """Note a category."""
         self.categories[record.get("id")] = str(record.get("name"))
+        if not record.get("isthing", 1):
+            self.stuff.add(record.get("id"))
 
     def take_image(self, record: Mapping[str, Any], span: Span) -> None:
         """Note an image; raise PhotoError if it has no name."""
@@ -106,6 +119,8 @@ class _File:
             raise PhotoError(self.path, cause, _ADVICE)
         if "caption" in record:
             self.kind = "captions"
+        elif "segments_info" in record:
+            self.kind = "panoptic"
         if number in self._seen:
             self.problems.append(f"{self.path}: annotation id {number} is used twice")
         self._seen.add(number)
@@ -147,14 +162,14 @@ class CocoEditor(Editor):
             problems += file.problems
         self.images = tuple(images.values())
         self.problems = tuple(problems)
-        self.classes = tuple(
-            dict.fromkeys(
-                name
-                for file in files
-                if file.kind == "instances"
-                for name in file.categories.values()
-            )
-        )
+        labelled = [file for file in files if file.kind == "instances"]
+        things = {
+            name: None
+            for file in labelled or files
+            for number, name in file.categories.items()
+            if number not in file.stuff
+        }
+        self.classes = tuple(things)
 
     @classmethod
     def detect(cls, path: Path) -> Self | None:
@@ -183,7 +198,10 @@ class CocoEditor(Editor):
             if file.kind != "instances":
                 continue
             for index in file.of_image.get(image_id, ()):
-                annotation = _parse(file, file.record(index))
+                record = file.record(index)
+                if record.get("category_id") in file.stuff:
+                    continue
+                annotation = _parse(file, record)
                 known = found.get(annotation.key)
                 if known is None:
                     found[annotation.key] = annotation
@@ -193,21 +211,34 @@ class CocoEditor(Editor):
                         outline=known.outline or annotation.outline,
                         keypoints=known.keypoints or annotation.keypoints,
                     )
+        if not any(file.kind == "instances" for file, _ in self._ids[image.relative]):
+            return [
+                it for file, number in self._ids[image.relative] for it in _segments(file, number)
+            ]
         return list(found.values())
 
     def label_files(self) -> frozenset[Path]:
-        """Return the JSON files."""
-        return frozenset(file.path.relative_to(self.root) for file in self._files)
+        """Return the JSON files, and the PNG files of panoptic ones."""
+        paths = {file.path for file in self._files}
+        for file in self._files:
+            if file.kind == "panoptic" and (folder := _folder_of_segments(file)).is_dir():
+                paths.update(folder.glob("*.png"))
+        return frozenset(path.relative_to(self.root) for path in paths)
 
     def edited(self, edits: Edits) -> Iterator[tuple[Path, bytes]]:
         """Yield the JSON files with their new content; see `Editor.edited`."""
         for file in self._files:
             images: dict[int, str | None] = {}
             annotations: dict[int, str | None] = {}
+            drawn: dict[Path, bytes | None] = {}  # PNG of segments -> its content, None: lost
             for edit in edits.values():
                 for its_file, image_id in self._ids[edit.image.relative]:
                     if its_file is not file:
                         continue
+                    if file.kind == "panoptic" and (edit.is_lost or edit.mask is not None):
+                        records, pictures = _edited_segments(file, image_id, edit)
+                        annotations |= records
+                        drawn |= pictures
                     if edit.is_lost:
                         images[file.image_index[image_id]] = None
                         annotations.update(dict.fromkeys(file.of_image.get(image_id, ())))
@@ -217,7 +248,18 @@ class CocoEditor(Editor):
                 *change_records(file.text, file.images, images),
                 *change_records(file.text, file.annotations, annotations),
             ]
+            if file.kind == "panoptic":
+                yield from self._drawn(file, drawn)
             yield file.path.relative_to(self.root), splice(file.text, changes).encode("utf-8")
+
+    def _drawn(
+        self, file: _File, changed: Mapping[Path, bytes | None]
+    ) -> Iterator[tuple[Path, bytes]]:
+        """Yield the PNG files of a panoptic file."""
+        for path in sorted(_folder_of_segments(file).glob("*.png")):
+            content = changed[path] if path in changed else read_bytes(path)
+            if content is not None:
+                yield path.relative_to(self.root), content
 
 
 def _looks_like_coco(path: Path) -> bool:
@@ -239,8 +281,6 @@ def _load(path: Path, root: Path) -> _File | None:
         if not isinstance(member.value, dict):
             cause = f"{member.key}: {json.dumps(member.value)[:40]} is no record"
             raise PhotoError(path, cause, _ADVICE)
-        if "segments_info" in member.value:
-            return None
         take[member.key](member.value, member.span)
     if not file.images:
         return None
@@ -376,6 +416,96 @@ def _values(record: Mapping[str, Any], decision: Decision) -> dict[str, str]:
         else:
             values["segmentation"] = polygons_of(decision.visible)
     return {key: json.dumps(value) for key, value in values.items()}
+
+
+def _folder_of_segments(file: _File) -> Path:
+    """Return the folder of a panoptic file's PNG files, which is called like it."""
+    beside = file.path.with_suffix("")
+    above = file.path.parent.parent / file.path.stem
+    return above if above.is_dir() and not beside.is_dir() else beside
+
+
+def _read_segments(path: Path) -> npt.NDArray[np.int64]:
+    """Return (H, W) ids of segments; 0 is void.
+
+    Raises:
+        PhotoError: the file cannot be read.
+    """
+    from PIL import Image
+
+    try:
+        pixels = np.asarray(Image.open(path).convert("RGB"), np.int64)
+    except (OSError, ValueError) as error:
+        raise PhotoError(path, f"it cannot be read ({error})", "export it again") from error
+    return np.asarray(pixels @ np.array((1, 1 << 8, 1 << 16), np.int64))
+
+
+def _segments(file: _File, image_id: object) -> list[Annotation]:
+    """Return the things of a panoptic annotation."""
+    found = []
+    for index in file.of_image.get(image_id, ()) if file.kind == "panoptic" else ():
+        record = file.record(index)
+        numbers = _read_segments(_folder_of_segments(file) / str(record.get("file_name")))
+        for segment in record["segments_info"]:
+            key = f"segment {segment.get('id')}"
+            mask = numbers == segment.get("id")
+            if segment.get("category_id") in file.stuff:
+                continue
+            if segment.get("category_id") not in file.categories or not mask.any():
+                cause = f"{key}: it has no pixel or no category"
+                raise PhotoError(file.path, cause, _ADVICE)
+            placed = Placed(*tight((0, 0, mask.shape[1], mask.shape[0]), mask))
+            left, top, right, bottom = box_of((placed.box, placed.mask))
+            found.append(
+                Annotation(
+                    key=key,
+                    label=file.categories[segment["category_id"]],
+                    box=(left, top, right, bottom),
+                    outline=placed,
+                    is_crowd=bool(segment.get("iscrowd", 0)),
+                )
+            )
+    return found
+
+
+_GONE = 0.95  # share of a segment that was filled, as `DatasetOptions.min_removed`
+
+
+def _edited_segments(
+    file: _File, image_id: object, edit: ImageEdit
+) -> tuple[dict[int, str | None], dict[Path, bytes | None]]:
+    """Return the changed records and PNG files of an image: removed segments become void."""
+    from PIL import Image
+
+    records: dict[int, str | None] = {}
+    pictures: dict[Path, bytes | None] = {}
+    for index in file.of_image.get(image_id, ()):
+        record = file.record(index)
+        path = _folder_of_segments(file) / str(record.get("file_name"))
+        if edit.is_lost or edit.mask is None:
+            records[index], pictures[path] = None, None
+            continue
+        numbers = _read_segments(path)
+        mask = read_mask(edit.mask, (numbers.shape[0], numbers.shape[1]))
+        start, end = file.annotations[index]
+        text = file.text[start:end]
+        members = [it for it in scan_json(file.path, text) if it.key == "segments_info"]
+        gone: dict[int, str | None] = {}
+        for place, member in enumerate(members):
+            own = numbers == member.value.get("id")
+            label = file.categories.get(member.value.get("category_id"))
+            share = float((own & mask).sum()) / max(1, int(own.sum()))
+            if label in edit.removed_labels and share >= _GONE:
+                gone[place] = None
+                numbers[own] = 0
+        if gone:
+            spans = [member.span for member in members]
+            records[index] = splice(text, change_records(text, spans, gone))
+            pixels = np.stack([numbers >> shift & 0xFF for shift in (0, 8, 16)], axis=2)
+            stream = io.BytesIO()
+            Image.fromarray(pixels.astype(np.uint8)).save(stream, format="PNG")
+            pictures[path] = stream.getvalue()
+    return records, pictures
 
 
 def _names_any(caption: str, edit: ImageEdit) -> bool:
