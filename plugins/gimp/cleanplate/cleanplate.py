@@ -47,7 +47,7 @@ class Cleanplate(Gimp.PlugIn):
         choice.add(_OBJECTS, 0, "Objects by name", "")
         choice.add(_SELECTION, 1, "The selection", "")
         both = GObject.ParamFlags.READWRITE
-        procedure.add_choice_argument("what", "_Remove", "What is removed", choice, _OBJECTS, both)
+        procedure.add_choice_argument("what", "Re_move", "What is removed", choice, _OBJECTS, both)
         procedure.add_string_argument(
             "names", "_Names", "Objects, such as person,car", "person", both
         )
