@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,7 +17,9 @@ import pytest
 from cleanplate.errors import ChecksumError, WeightsError
 from cleanplate.hub import download
 from cleanplate.hub.download import check_file, fetch_file
+from cleanplate.hub.install import pull_model
 from cleanplate.hub.registry.entry import ModelFile
+from cleanplate.hub.store import read_file
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB: several pieces
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -38,6 +42,13 @@ class Handler(BaseHTTPRequestHandler):
             case "cut-once":
                 first = self.server.asked.count(self.path) == 1
                 self.answer(CONTENT[:1000] if first else CONTENT, told=len(CONTENT))
+            case "cut-and-resumed":
+                self.answer_range(self.headers.get("Range"))
+            case "slow":
+                self.answer(CONTENT[: len(CONTENT) // 2], told=len(CONTENT))
+                self.wfile.flush()
+                time.sleep(0.2)
+                self.wfile.write(CONTENT[len(CONTENT) // 2 :])
             case "moved":
                 self.send_response(302)
                 self.send_header("Location", "/good/abc.onnx")
@@ -51,8 +62,17 @@ class Handler(BaseHTTPRequestHandler):
             case _:
                 self.send_error(404, "Not Found")
 
-    def answer(self, content: bytes, *, told: int | None = None) -> None:
-        self.send_response(200)
+    def answer_range(self, asked: str | None) -> None:
+        """Cut the connection after a half, or go on where asked to."""
+        if asked is None:
+            self.answer(CONTENT[: len(CONTENT) // 2], told=len(CONTENT))
+        else:
+            begin = int(asked.removeprefix("bytes=").removesuffix("-"))
+            self.answer(CONTENT[begin:], status=206)
+
+    def answer(self, content: bytes, *, told: int | None = None, status: int = 200) -> None:
+        self.server.sent += len(content)
+        self.send_response(status)
         self.send_header("Content-Length", str(told or len(content)))
         self.end_headers()
         self.wfile.write(content)
@@ -64,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def server() -> Iterator[ThreadingHTTPServer]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        running.asked = []
+        running.asked, running.sent = [], 0
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
         yield running
@@ -75,6 +95,7 @@ def server() -> Iterator[ThreadingHTTPServer]:
 @pytest.fixture
 def address(server, home) -> str:
     server.asked.clear()
+    server.sent = 0
     return f"http://127.0.0.1:{server.server_port}"
 
 
@@ -91,11 +112,31 @@ def file_at(url: str) -> ModelFile:
     )
 
 
-@pytest.mark.parametrize("way", ["good", "moved", "silent", "cut-once"])
+@pytest.mark.parametrize("way", ["good", "moved", "silent", "slow", "cut-once"])
 def test_what_comes_is_the_file(address, folder, way):
     path = fetch_file(file_at(f"{address}/{way}/abc.onnx"), folder)
     assert path == folder / "abc.onnx"
     assert path.read_bytes() == CONTENT
+
+
+def test_what_was_cut_is_resumed_where_it_ended(server, address, folder):
+    told: list[int] = []
+    file = file_at(f"{address}/cut-and-resumed/abc.onnx")
+    fetch_file(file, folder, progress=lambda _, size, total: told.append((size, total)))
+    assert (folder / "abc.onnx").read_bytes() == CONTENT
+    assert server.asked == ["/cut-and-resumed/abc.onnx"] * 2
+    assert server.sent == len(CONTENT), "a byte was sent twice"
+    assert told == sorted(told)
+    assert told[-1] == (len(CONTENT), len(CONTENT))
+
+
+def test_two_that_pull_at_once_both_get_it(address, make_model, registered):
+    file = file_at(f"{address}/slow/abc.onnx")
+    model = registered(make_model(files=(file,)))
+    with ThreadPoolExecutor(2) as pool:
+        for manifest in pool.map(pull_model, ["abc.test"] * 2):
+            assert manifest.files["fill"].sha256 == SHA256
+    assert read_file(model, "fill") == CONTENT
 
 
 def test_progress_is_reported_up_to_the_end(address, folder):
@@ -248,12 +289,10 @@ def test_a_full_disk_is_reported_and_left_as_it_was(address, small_disk):
 
 
 def test_a_disk_that_refuses_is_reported(address, folder, monkeypatch):
-    import pooch
-
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(pooch, "retrieve", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(WeightsError, match=r"cannot be written \(Permission denied\)"):
         fetch_file(file_at(f"{address}/good/abc.onnx"), folder)
 

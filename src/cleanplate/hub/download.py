@@ -1,7 +1,6 @@
-"""Fetching a registered file: by Pooch over HTTP, or from a folder; checked, and never half."""
+"""Fetching a registered file: over HTTP, or from a folder; checked, and never half."""
 
 import errno
-import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -122,50 +121,49 @@ def checksum_of(file: Checkpoint | ModelFile) -> str | None:
     return None if file.sha256 is None else f"sha256:{file.sha256}"
 
 
-class _Bar:
-    """Adapter that Pooch calls in place of its progress bar."""
-
-    total = 0
-
-    def __init__(self, name: str, progress: Progress) -> None:
-        self._name, self._progress, self._received = name, progress, 0
-
-    def update(self, size_bytes: int) -> None:
-        self._received = min(self._received + size_bytes, self.total or self._received + size_bytes)
-        self._progress(self._name, self._received, self.total)
-
-    def reset(self) -> None:
-        self._received = 0
-
-    def close(self) -> None:
-        pass
-
-
 def _download(url: str, target: Path, progress: Progress) -> None:
-    import pooch
+    """Download a file, going on where a connection was cut; leave nothing if that fails."""
     import requests
 
-    pooch.get_logger().setLevel(logging.WARNING)  # it announces what we announce
-    for attempt in range(_RETRIES + 1):
-        downloader = pooch.HTTPDownloader(
-            progressbar=_Bar(target.name, progress), chunk_size=_CHUNK_BYTES, timeout=_TIMEOUT_S
-        )
-        try:
-            # The checksum is checked by the caller: some publishers state only a part of one.
-            pooch.retrieve(url, None, target.name, target.parent, downloader=downloader)
-            break
-        except requests.RequestException as error:
-            answered = error.response is not None
-            if answered or attempt == _RETRIES:
-                raise WeightsError(f"{url}: {_reason(error)}") from error
-        except OSError as error:
-            cause = {
-                errno.ENOSPC: "the disk is full; free some space",
-                errno.EDQUOT: "the disk quota is used up; free some space",
-            }.get(error.errno or 0, f"cannot be written ({error.strerror}); check the permissions")
-            raise WeightsError(
-                f"{target}: {cause} or set CLEANPLATE_HOME to another disk"
-            ) from error
+    try:
+        for attempt in range(_RETRIES + 1):
+            try:
+                return _receive(url, target, progress)
+            except requests.RequestException as error:
+                answered = error.response is not None
+                if answered or attempt == _RETRIES:
+                    raise WeightsError(f"{url}: {_reason(error)}") from error
+    except WeightsError:
+        target.unlink(missing_ok=True)
+        raise
+    except OSError as error:
+        target.unlink(missing_ok=True)
+        cause = {
+            errno.ENOSPC: "the disk is full; free some space",
+            errno.EDQUOT: "the disk quota is used up; free some space",
+        }.get(error.errno or 0, f"cannot be written ({error.strerror}); check the permissions")
+        raise WeightsError(f"{target}: {cause} or set CLEANPLATE_HOME to another disk") from error
+
+
+def _receive(url: str, target: Path, progress: Progress) -> None:
+    """Write what is missing of a file to `target`, which may hold its beginning."""
+    import requests
+
+    received = target.stat().st_size if target.exists() else 0
+    headers = {"Accept-Encoding": "identity"}  # or the bytes could not be counted
+    if received:
+        headers["Range"] = f"bytes={received}-"
+    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S) as answer:
+        answer.raise_for_status()
+        if answer.status_code != requests.codes.partial_content:
+            received = 0  # the server sends all of it again
+        length = answer.headers.get("Content-Length")
+        total = 0 if length is None else received + int(length)
+        with target.open("ab" if received else "wb") as stream:
+            for piece in answer.iter_content(_CHUNK_BYTES):
+                stream.write(piece)
+                received += len(piece)
+                progress(target.name, received, total)
 
 
 def _reason(error: "RequestException") -> str:

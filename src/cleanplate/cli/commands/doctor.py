@@ -19,7 +19,7 @@ from cleanplate.errors import CleanplateError, MissingRuntimeError, WeightsError
 
 _PACKAGES = (
     "numpy", "opencv-python-headless", "pillow", "onnxruntime", "onnxruntime-gpu",
-    "onnxruntime-openvino", "onnxruntime-directml", "typer", "rich", "pooch",
+    "onnxruntime-openvino", "onnxruntime-directml", "typer", "rich", "requests",
 )  # fmt: skip
 _EXTRAS: Mapping[str, tuple[str, ...]] = {
     "convert": ("torch", "torchvision", "transformers", "onnx", "onnxscript", "safetensors"),
