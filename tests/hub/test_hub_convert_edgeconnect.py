@@ -176,6 +176,16 @@ def test_from_the_authors_files_to_the_authors_picture(states, home, astronaut):
 # --- what is refused
 
 
+def test_files_in_the_folder_of_other_weights_are_refused(states, home):
+    folder = home / "psv"
+    folder.mkdir()
+    files = [save(states[role], folder / f"{role}.pth") for role in states]
+    with pytest.raises(
+        WeightsError, match=r"edges\.pth: .*edgeconnect\.psv; .*edgeconnect\.celeba"
+    ):
+        import_model("edgeconnect.celeba", files, accept_licence=True)
+
+
 def test_the_licence_is_to_be_accepted(home):
     with pytest.raises(LicenceError, match=r"CC-BY-NC-4\.0: .*--accept-licence"):
         import_model(NAME, [home / "a.pth", home / "b.pth"])

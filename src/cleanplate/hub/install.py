@@ -8,7 +8,7 @@ from pathlib import Path
 from cleanplate.errors import ChecksumError, InputError, LicenceError, WeightsError
 from cleanplate.hub.convert import check_can_convert, convert, converter_versions
 from cleanplate.hub.download import Progress, check_file, checksum_of, fetch_file
-from cleanplate.hub.registry import Checkpoint, Model, ModelFile, Value, get_model
+from cleanplate.hub.registry import MODELS, Checkpoint, Model, ModelFile, Value, get_model
 from cleanplate.hub.store import (
     HOME_VARIABLE,
     Manifest,
@@ -107,6 +107,8 @@ def import_model(
     if model.checkpoints:
         check_can_convert(model)
     origin, ordered = _identify(model, paths, own_weights=own_weights)
+    if origin == "unstated":
+        _check_folders(model, ordered)
     with _own_folder() as folder:
         if model.checkpoints:
             return _convert(model, ordered, folder, origin)
@@ -114,6 +116,22 @@ def import_model(
             return install(model, _fit_roles(model, ordered), origin=origin)
         roles = [file.role for file in model.files]
         return install(model, dict(zip(roles, ordered, strict=True)), origin=origin)
+
+
+def _check_folders(model: Model, paths: Sequence[Path]) -> None:
+    """Refuse files without checksums in a folder named after other training photos."""
+    others = {
+        other.name.partition(".")[2]: other.name
+        for other in MODELS.values()
+        if other.converter == model.converter and other is not model
+    }
+    for path in paths:
+        other = others.get(path.resolve().parent.name.lower())
+        if other is not None:
+            raise WeightsError(
+                f"{path}: lies in a folder of {other}; import it as that, or move it if it is "
+                f"{model.name}"
+            )
 
 
 def _published(file: Checkpoint | ModelFile) -> str:
