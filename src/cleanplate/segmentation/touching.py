@@ -75,8 +75,9 @@ def _between_heads(mask: Mask) -> list[Mask]:
     depth = np.minimum(left, right) - tops
     if depth.max() < _VALLEY * height:
         return [mask]
-    deepest = np.flatnonzero(depth == depth.max())
-    column = int(deepest[len(deepest) // 2])
+    start = int(depth.argmax())
+    rises = np.flatnonzero(depth[start:] < depth.max())
+    column = start + int(rises[0]) // 2  # the middle of the first of the deepest valleys
     above = min(left[column], right[column]) - _VALLEY * height / 2
     sides = [(tops[:column], mask.copy()), (tops[column:], mask.copy())]
     sides[0][1][:, column:], sides[1][1][:, :column] = False, False
