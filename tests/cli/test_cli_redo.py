@@ -93,6 +93,21 @@ def test_what_was_filled_from_masks_is_filled_from_them_again(cli):
     assert "--remove, --min-score: the photos were filled from masks, which are used" in ran.err
 
 
+def test_what_was_made_as_published_takes_no_other_rules(cli):
+    report = Path("out/report.jsonl")
+    lines = [json.loads(line) for line in report.read_text().splitlines()]
+    for line in lines:
+        line["settings"]["published"] = {
+            "preset": "published", "as_published_size": True, "canny_sigma": 2.0, "edges": None,
+            "save_intermediate": None,
+        }  # fmt: skip
+    report.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    ran = cli(*REDO, "--dilate", 3)
+    assert ran.code == 2
+    assert "--dilate" in ran.err
+    assert "--preset published" in ran.err
+
+
 @pytest.mark.parametrize(
     ("args", "told"),
     [

@@ -162,7 +162,13 @@ def _former_examples(line: "ReportLine", segmenter: str | None) -> "tuple[Exampl
 
 
 def _check_not_from_masks(job: "Job", given: list[str]) -> None:
-    """Refuse options about finding objects for photos that were filled from masks."""
+    """Refuse options about finding objects for photos that were found or filled without them."""
+    how = [name for name in given if name not in ("--remove", "--segmenter")]
+    if how and job.published is not None:
+        raise InputError(
+            f"{', '.join(how)}: the photos were made with --preset published, which excludes "
+            "this; use 'run' without it"
+        )
     if given and (job.own_masks is not None or job.own_plans is not None):
         raise InputError(
             f"{', '.join(given)}: the photos were filled from masks, which are used again as they "
