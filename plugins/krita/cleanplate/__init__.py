@@ -101,11 +101,11 @@ def _insert(document, layer, pixels, shown):
     """Insert the result above `layer`."""
     area = (0, 0, document.width(), document.height())
     node = document.createNode("Objects removed", "paintlayer")
-    layer.parentNode().addChildNode(node, layer)
     node.setPixelData(pixels, *area)
     mask = document.createTransparencyMask("Hole")
     node.addChildNode(mask, None)
     mask.setPixelData(QByteArray(shown), *area)
+    layer.parentNode().addChildNode(node, layer)  # last, so that one step of undo takes it away
     document.refreshProjection()
     document.waitForDone()
     return node
