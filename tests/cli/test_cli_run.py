@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from cleanplate import remover as pipeline
 from cleanplate.errors import MissingRuntimeError
@@ -125,6 +125,26 @@ def test_changed_photos_keep_their_time_when_asked(cli, make_photo):
     assert cli("run", "in", "-o", "then", "--remove", "person", "--preserve-times").code == 0
     assert Path("then/a.png").stat().st_mtime == 1e9
     assert Path("then/a.png").read_bytes() == Path("now/a.png").read_bytes()
+
+
+@pytest.mark.parametrize("orientation", ["upright", "stored"])
+def test_saved_masks_are_turned_as_asked(cli, make_photo, orientation):
+    path = make_photo("in/a.jpg", "person")
+    image = Image.open(path)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.rotate(90, expand=True).save(path, quality=95, exif=exif)
+    run = ("run", "in", "-o", "out", "--masks", "masks", "--mask-orientation", orientation)
+    assert cli(*run, "--remove", "person").code == 0
+    with Image.open("masks/a.png") as mask, Image.open(path) as photo:
+        assert mask.size == (photo.size if orientation == "stored" else photo.size[::-1])
+        assert mask.getexif().get(0x0112, 1) == (6 if orientation == "stored" else 1)
+        upright = ImageOps.exif_transpose(mask)
+    left, top, right, bottom = upright.getbbox()
+    assert left < 20 < right
+    assert top < 30 < bottom
+    assert cli("run", "in", "-o", "again", "--mask", "masks").code == 0
+    assert cli(*run[:-4], "--mask-orientation", "stored").code == 2
 
 
 def test_a_dry_run_tells_and_writes_only_the_report(cli, make_photo):

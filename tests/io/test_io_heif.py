@@ -341,3 +341,15 @@ def test_the_format_is_detected_by_brands(tmp_path):
     assert read_photo(path).notes[0] == (
         "it is named .heic but is a AVIF file, and is written as one"
     )
+
+
+def test_an_avif_with_a_gain_map_is_read_without_it():
+    gain_map = with_items(avif(ARRAY), Item(b"tmap", b"x"), reference=b"dimg")
+    file = parse_heif(gain_map)
+    before = serialize_heif(replace(file, compatible=(*file.compatible, b"tmap")))
+    photo = read_photo(before)
+    assert photo.size_hw == ARRAY.shape[:2]
+    assert "its HDR gain map is not carried over" in photo.notes
+    after, _ = edited(before)
+    assert b"tmap" not in after[:64]
+    assert decoded(after).shape == ARRAY.shape

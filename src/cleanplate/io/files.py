@@ -146,6 +146,7 @@ def read_photo(
         pixels=decoded.pixels,
         format=image_format.name,
         notes=misnamed_note(name, image_format) + decoded.notes,
+        orientation=decoded.orientation,
         wraps=is_full_panorama(data, decoded.pixels.shape),
         samples=decoded.samples,
         container=decoded.container,

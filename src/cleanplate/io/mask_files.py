@@ -10,13 +10,14 @@ import numpy.typing as npt
 
 from cleanplate.errors import PhotoError
 from cleanplate.io.files import read_photo
-from cleanplate.io.photo import Photo, to_gray
+from cleanplate.io.photo import Photo, to_gray, undo_orientation
 from cleanplate.io.storage import write_bytes_atomic
 from cleanplate.types import Mask
 
 EFFECTS_VALUE = 240
 """Of shadows and reflections in masks that are written; white enough to be read as such."""
 
+_ORIENTATION = 0x0112
 _THRESHOLD = 127  # of 255, the middle: what a soft brush paints half counts as painted
 _LOSSY_FORMATS = ("JPEG", "HEIC", "AVIF")  # besides lossy WebP
 _GREY_SPREAD = {False: 8, True: 48}  # lossy -> most that R, G and B of a grey pixel differ by
@@ -158,7 +159,9 @@ def _is_lossy(photo: Photo) -> bool:
     return photo.format in _LOSSY_FORMATS or not lossless
 
 
-def write_mask(path: Path, mask: Mask, effects: Mask | None = None) -> None:
+def write_mask(
+    path: Path, mask: Mask, effects: Mask | None = None, *, orientation: int = 1
+) -> None:
     """Write a mask as 8-bit grey PNG, 255 = removed, 0 = kept, atomically.
 
     Args:
@@ -166,6 +169,8 @@ def write_mask(path: Path, mask: Mask, effects: Mask | None = None) -> None:
         mask: (H, W) bool, True = removed.
         effects: (H, W) bool, what of it is shadow or reflection: 240, which `read_mask` takes
             for white.
+        orientation: Exif's, of the photo's stored pixels; the mask is written as they are, and
+            states it. 1 writes it upright.
 
     Raises:
         PhotoError: as `write_bytes_atomic`.
@@ -176,5 +181,8 @@ def write_mask(path: Path, mask: Mask, effects: Mask | None = None) -> None:
     grey = mask.astype(np.uint8) * np.uint8(255)
     if effects is not None:
         grey[mask & effects] = EFFECTS_VALUE
-    Image.fromarray(grey).save(stream, format="PNG")
+    exif = Image.Exif()
+    if orientation != 1:
+        exif[_ORIENTATION] = orientation
+    Image.fromarray(undo_orientation(grey, orientation)).save(stream, format="PNG", exif=exif)
     write_bytes_atomic(path, stream.getvalue())

@@ -349,6 +349,7 @@ class Photo:
     format: str  # by content: an `ImageFormat.name`
     notes: tuple[str, ...] = ()  # plain statements, e.g. what is not carried over
     wraps: bool = False  # a full panorama: its left and right border meet
+    orientation: int = 1  # Exif's, of the stored pixels
     samples: Samples = field(default_factory=Samples, repr=False)  # for this package only
     container: Container | None = field(default=None, repr=False)  # for this package only
 
@@ -392,6 +393,7 @@ class Decoded:
     samples: Samples
     container: Container
     notes: tuple[str, ...] = ()
+    orientation: int = 1  # Exif's, by which it was turned
 
 
 class ImageFormat(ABC):

@@ -240,7 +240,8 @@ def _save(
         if path.exists() and not job.overwrite and photo.request is None:
             notes = (f"mask {path} exists and was not replaced",)
         else:
-            write_mask(path, removal.mask, removal.effects)
+            orientation = image.orientation if job.mask_orientation == "stored" else 1
+            write_mask(path, removal.mask, removal.effects, orientation=orientation)
     how = job.published
     if square is not None and how is not None and how.save_intermediate is not None:
         save_intermediate(photo, square, how.save_intermediate)

@@ -32,6 +32,7 @@ from cleanplate.batch.records.results import (
 )
 from cleanplate.batch.records.settings import (
     Job,
+    MaskOrientation,
     ModelNames,
     Published,
     Untouched,

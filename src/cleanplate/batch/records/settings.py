@@ -22,6 +22,9 @@ link  a copy that shares its blocks where the disk can, else a hard link: one fi
 skip  nothing is written
 """
 
+MaskOrientation = Literal["upright", "stored"]
+"""How masks are saved: as the photo is shown, or as its pixels are stored."""
+
 Step = Literal["remove", "plan", "fill"]
 """What is done with a photo:
 
@@ -50,6 +53,7 @@ class Job:
     published: Published | None = None  # None: this project's pipeline
     own_masks: MaskFiles | None = None  # the user's masks instead of the segmenter's
     masks: Path | None = None  # folder to save masks to
+    mask_orientation: MaskOrientation = "upright"  # of these
     untouched: Untouched = "copy"  # what to do with a photo that has nothing to remove
     preserve_times: bool = False  # whether changed photos get their original's mtime
     plan_only: bool = False  # the first stage: write plans to the targets, no photo

@@ -85,6 +85,17 @@ def run_command(
         Path | None,
         option(metavar="DIR", panel=RESULTS, help="Save masks there as PNG, white = removed."),
     ] = None,
+    mask_orientation: Annotated[
+        str,
+        option(
+            metavar="upright|stored",
+            panel=RESULTS,
+            help="How --masks are turned: upright, as photos are shown; or stored, as the pixels "
+            "of a turned photo are, for programs that ignore its Exif orientation. The mask states "
+            "it too, so that --mask reads it right.",
+            show_default=True,
+        ),
+    ] = "upright",
     outputs: OutputOptions,
     dry_run: Annotated[
         bool,
@@ -115,6 +126,8 @@ def run_command(
     elif output in (None, _STDIO):
         raise InputError("no folder for the results; give --output DIR")
     folder = output or Path()
+    if mask_orientation != "upright" and masks is None:
+        raise InputError("--mask-orientation is about the masks that are saved; give --masks DIR")
     rules = removal.rules()
     others = {"--mask": mask, "--segmenter": models.segmenter}
     removal.check_examples(excluded=others, report=outputs.report)
@@ -141,6 +154,7 @@ def run_command(
         kinds = [kind for kind, used in needed.items() if used]
         models = check_models(models, kinds, published=published is not None)
         check_name("raw output", outputs.raw_output, RESULT_SUFFIXES)
+        check_name("mask orientation", mask_orientation, get_args(batch.MaskOrientation))
         check_name("kind of --untouched", outputs.untouched, get_args(batch.Untouched))
         raw_output = cast("RawOutput", outputs.raw_output)
         own_masks = masking.files()
@@ -172,6 +186,7 @@ def run_command(
             published=published,
             own_masks=own_masks,
             masks=masks,
+            mask_orientation=cast("batch.MaskOrientation", mask_orientation),
             examples=examples,
             raw_output=raw_output,
             untouched=cast("batch.Untouched", outputs.untouched),

@@ -375,7 +375,9 @@ def _image_only(file: HeifFile, alpha: Collection[int]) -> bytes:
         if number in kept
     }
     references = tuple(r for r in file.references if r.type in (b"dimg", b"auxl"))
-    return serialize_heif(replace(file, items=items, references=references))
+    # Decoders refuse a file of the brand `tmap` without such an item.
+    compatible = tuple(brand for brand in file.compatible if brand != b"tmap")
+    return serialize_heif(replace(file, compatible=compatible, items=items, references=references))
 
 
 def _apply_transforms(

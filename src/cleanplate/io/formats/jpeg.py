@@ -135,7 +135,7 @@ class JpegFormat(ImageFormat):
             notes += (
                 f"its arithmetic coding is written as Huffman coding, encoded again{unusual}",
             )
-        return Decoded(pixels, samples, container, notes)
+        return Decoded(pixels, samples, container, notes, orientation)
 
 
 @dataclass(frozen=True, slots=True)

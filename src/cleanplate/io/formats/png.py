@@ -140,7 +140,7 @@ class PngFormat(ImageFormat):
             )
         upright = np.ascontiguousarray(apply_orientation(stored, carried.orientation))
         pixels, samples = _split(cast("Raster", upright), header, container)
-        return Decoded(pixels, samples, container, notes)
+        return Decoded(pixels, samples, container, notes, carried.orientation)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

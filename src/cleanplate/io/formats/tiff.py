@@ -178,7 +178,7 @@ class TiffFormat(ImageFormat):
         if layout.bits in (2, 4) and layout.photometric != 3:
             notes.append(f"its {layout.bits} bits per sample are written as 8")
         pixels, samples = _split(upright, layout, container)
-        return Decoded(pixels, samples, container, tuple(notes))
+        return Decoded(pixels, samples, container, tuple(notes), orientation)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

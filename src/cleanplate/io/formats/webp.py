@@ -84,7 +84,7 @@ class WebPFormat(ImageFormat):
         if not container.is_lossless:
             notes += (f"it is a lossy WebP, and is encoded again at quality {LOSSY_QUALITY}",)
         pixels = np.ascontiguousarray(stored[..., :3])
-        return Decoded(pixels, Samples(alpha=alpha), container, notes)
+        return Decoded(pixels, Samples(alpha=alpha), container, notes, orientation)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

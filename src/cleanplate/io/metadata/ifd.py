@@ -105,7 +105,7 @@ def parse_tiff(data: bytes) -> TiffFile:
             seen.add(offset)
             directory, offset = reader.directory(offset, damaged if not pages else None)
             pages.append(directory)
-    except struct.error as error:
+    except (struct.error, OverflowError) as error:  # an offset of 64 bits may be any number
         raise UnsupportedImageError(
             "damaged TIFF: the file is truncated", DAMAGED_ADVICE
         ) from error
