@@ -122,7 +122,7 @@ def read_photo(
 
     Raises:
         PhotoError: unreadable, damaged, or of a kind that is not supported: more than one frame,
-            CMYK, Lab, floating point; or the extra for its format is not installed.
+            Lab, floating point; or the extra for its format is not installed.
     """
     name, data = load_bytes(source)
     try:
