@@ -30,7 +30,8 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 FRAMEWORKS = {
     "onnxruntime": ("runtime.devices", "runtime.half", "hub.convert"),
     "onnx": ("runtime.half", "hub.convert"),
-    "torch": ("hub.convert", "integrations.torchvision"),
+    "torch": ("hub.convert", "inpainting.models.pipeline", "integrations.torchvision"),
+    "diffusers": ("hub.convert", "inpainting.models.pipeline"),
     "torchvision": ("hub.convert", "integrations.torchvision"),
     "albumentations": ("integrations.albumentations",),
     "supervision": (),

@@ -8,7 +8,14 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, overload
 
 from cleanplate.errors import InputError
-from cleanplate.inpainting import DEFAULT_INPAINTER, Inpainter, create_inpainter, inpaint_holes
+from cleanplate.inpainting import (
+    DEFAULT_INPAINTER,
+    Inpainter,
+    create_inpainter,
+    effects_beside,
+    finds_effects,
+    inpaint_holes,
+)
 from cleanplate.io import AnyPhoto, OpenedPhoto, Photo, PhotoT, open_photo
 from cleanplate.labels import ALL
 from cleanplate.ops import components_touching, rasterize
@@ -305,6 +312,7 @@ class Remover:
         if options.effects != "off":
             casts = self._casts(image, selection.chosen, selection.kept, options)
         mask, effects = plan_masks(image.shape, selection, casts, options, wraps=opened.wraps)
+        mask, effects = self._with_alpha(opened, mask, effects, selection.kept, options)
         return RemovalPlan(
             mask=mask,
             effects=effects,
@@ -333,6 +341,7 @@ class Remover:
             parts = objects_in(mask)
             casts = self._casts(image, parts, (), options)
             mask, effects = add_effects(mask, casts, parts, ())
+            mask, effects = self._with_alpha(opened, mask, effects, (), options)
         return RemovalPlan(
             mask=mask,
             effects=effects,
@@ -343,6 +352,25 @@ class Remover:
             wraps=opened.wraps,
             transparent=opened.transparent,
         )
+
+    def _with_alpha(
+        self,
+        opened: OpenedPhoto,
+        mask: Mask,
+        effects: Mask | None,
+        kept: Collection[Instance],
+        options: RemovalOptions,
+    ) -> tuple[Mask, Mask | None]:
+        """Return a mask and its effects with those that the inpainter finds, if it does."""
+        wanted = options.effects != "off" and mask.any()
+        if not wanted or not finds_effects(self._models["inpainter"]):
+            return mask, effects
+        stays = rasterize(kept, mask.shape)
+        if opened.transparent is not None:
+            stays |= opened.transparent
+        strong = options.effects == "strong"
+        more = effects_beside(opened.pixels, mask, self.inpainter, stays=stays, strong=strong)
+        return mask | more, more if effects is None else effects | more
 
     def _casts(
         self,

@@ -12,8 +12,7 @@ from tiny_sdxl import STEP, make_base, make_checkpoint  # noqa: E402
 from cleanplate.errors import LicenceError, WeightsError  # noqa: E402
 from cleanplate.hub import import_model, read_manifest  # noqa: E402
 from cleanplate.hub.registry import get_model  # noqa: E402
-from cleanplate.inpainting import create_inpainter  # noqa: E402
-from cleanplate.inpainting.models import osor  # noqa: E402
+from cleanplate.inpainting import base, create_inpainter  # noqa: E402
 
 CHECKPOINT = "osor-sdxlinpainting/weights/sdxlinpainting_phase2.pth"
 
@@ -168,7 +167,7 @@ def test_the_licence_is_accepted_first(published):
 
 
 def test_too_little_memory_is_told_before_anything_is_loaded(manifest, monkeypatch):
-    monkeypatch.setattr(osor, "free_memory", lambda: 1 << 30)
+    monkeypatch.setattr(base, "free_memory", lambda: 1 << 30)
     with pytest.raises(WeightsError, match=r"2\.\d GB of memory.*1\.1 GB are free.*cuda"):
         create_inpainter("osor.sdxl", device="cpu")
 

@@ -14,7 +14,6 @@ def make_base(folder: Path) -> None:
     """Write the base: U-Net, autoencoder, text encoders, tokenizers and scheduler."""
     import torch
     from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     torch.manual_seed(1)
     unet = UNet2DConditionModel(
@@ -32,27 +31,61 @@ def make_base(folder: Path) -> None:
         down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
         latent_channels=4, scaling_factor=0.13025,
     ).save_pretrained(folder / "vae")  # fmt: skip
-    words = ["<|startoftext|>", "<|endoftext|>", "!", *map(chr, range(97, 123))]
-    words += [f"{letter}</w>" for letter in map(chr, range(97, 123))]
-    for end, width, architecture in (
-        ("", 24, CLIPTextModel),
-        ("_2", 16, CLIPTextModelWithProjection),
-    ):
-        config = CLIPTextConfig(
-            vocab_size=len(words), hidden_size=width, intermediate_size=32, num_hidden_layers=3,
-            num_attention_heads=2, max_position_embeddings=77, projection_dim=16,
-            bos_token_id=0, eos_token_id=1,
-        )  # fmt: skip
-        architecture(config).save_pretrained(folder / f"text_encoder{end}")
-        tokenizer = folder / f"tokenizer{end}"
-        tokenizer.mkdir()
-        (tokenizer / "vocab.json").write_text(json.dumps({w: i for i, w in enumerate(words)}))
-        (tokenizer / "merges.txt").write_text("#version: 0.2\n")
-        settings = {"pad_token": "!" if end else "<|endoftext|>", "model_max_length": 77}
-        (tokenizer / "tokenizer_config.json").write_text(json.dumps(settings))
+    for end, width in (("", 24), ("_2", 16)):
+        _make_text_encoder(folder, end, width)
     DDPMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False
     ).save_pretrained(folder / "scheduler")
+
+
+def make_pipeline(folder: Path) -> None:
+    """Write a complete inpainting pipeline, like that of Stable Diffusion 1.5."""
+    import torch
+    from diffusers import (
+        AutoencoderKL,
+        DDIMScheduler,
+        StableDiffusionInpaintPipeline,
+        UNet2DConditionModel,
+    )
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    torch.manual_seed(3)
+    _make_text_encoder(folder, "", 24)
+    StableDiffusionInpaintPipeline(
+        vae=AutoencoderKL(
+            block_out_channels=(8, 16), norm_num_groups=4, sample_size=32,
+            down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+        ),
+        text_encoder=CLIPTextModel.from_pretrained(folder / "text_encoder"),
+        tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
+        unet=UNet2DConditionModel(
+            sample_size=32, in_channels=9, layers_per_block=1, block_out_channels=(16, 32),
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), norm_num_groups=8,
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), cross_attention_dim=24,
+        ),
+        scheduler=DDIMScheduler(clip_sample=False, steps_offset=1),
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    ).save_pretrained(folder)  # fmt: skip
+
+
+def _make_text_encoder(folder: Path, end: str, width: int) -> None:
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    words = ["<|startoftext|>", "<|endoftext|>", "!", *map(chr, range(97, 123))]
+    words += [f"{letter}</w>" for letter in map(chr, range(97, 123))]
+    config = CLIPTextConfig(
+        vocab_size=len(words), hidden_size=width, intermediate_size=32, num_hidden_layers=3,
+        num_attention_heads=2, max_position_embeddings=77, projection_dim=16,
+        bos_token_id=0, eos_token_id=1,
+    )  # fmt: skip
+    architecture = CLIPTextModelWithProjection if end else CLIPTextModel
+    architecture(config).save_pretrained(folder / f"text_encoder{end}")
+    tokenizer = folder / f"tokenizer{end}"
+    tokenizer.mkdir()
+    (tokenizer / "vocab.json").write_text(json.dumps({w: i for i, w in enumerate(words)}))
+    (tokenizer / "merges.txt").write_text("#version: 0.2\n")
+    settings = {"pad_token": "!" if end else "<|endoftext|>", "model_max_length": 77}
+    (tokenizer / "tokenizer_config.json").write_text(json.dumps(settings))
 
 
 def make_checkpoint(folder: Path) -> Path:

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import typer
 
@@ -307,12 +307,22 @@ def check_models(
     from cleanplate.runtime import DEVICES
 
     check_name("device", models.device, DEVICES)
-    names: dict[str, str] = {}
+    names: dict[str, Any] = {}
     if models.segmenter is not None:
         names["segmenter"] = get_model(models.segmenter, "segmenter").name
     if models.inpainter is not None:
         model = inpainting.find_inpainter(models.inpainter)
         names["inpainter"] = models.inpainter if model is None else model.name
+    safely, trusting = inpainting.PIPELINES
+    chosen_name = names.get("inpainter", "")
+    if models.trust_pickle:
+        if not chosen_name.startswith(safely):
+            raise InputError(
+                "--trust-pickle is for --inpainter diffusers:FOLDER only; leave it out"
+            )
+        names["inpainter"] = chosen_name.replace(safely, trusting, 1)
+    if chosen_name.startswith(inpainting.PIPELINES):
+        print_note(f"{chosen_name}: licence {inpainting.pipeline_licence(chosen_name)}")
     if models.preset == "published":
         _check_published(names, offered=published)
     if models.preset is not None:

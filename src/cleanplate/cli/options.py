@@ -519,11 +519,19 @@ class ModelOptions:
         option(
             metavar="NAME",
             panel=HOW,
-            help="What fills the holes: telea, navier-stokes, or a model; 'cleanplate models list' "
-            "lists them.",
+            help="What fills the holes: telea, navier-stokes, a model ('cleanplate models list' "
+            "lists them), or diffusers:FOLDER, a pipeline of diffusers.",
             show_default="edgeconnect.photos",
         ),
     ] = None
+    trust_pickle: Annotated[
+        bool,
+        flag(
+            "--trust-pickle",
+            panel=HOW,
+            help="Read the pickled weights of diffusers:FOLDER too; they may run code.",
+        ),
+    ] = False
     device: Annotated[
         str,
         option(
@@ -699,14 +707,19 @@ class ResourceOptions:
         Raises:
             InputError: the options ask for more than there is, or less than is needed.
         """
-        from cleanplate import batch
+        from cleanplate import batch, inpainting
 
+        # Two copies of a network of gigabytes would not fit.
+        name = remover.config[1]
+        is_large = inpainting.finds_effects(name) or (
+            isinstance(name, str) and name.startswith(inpainting.PIPELINES)
+        )
         return batch.Resources.for_run(
             photos,
             workers=self.workers,
             threads=self.threads,
             max_memory=None if self.max_memory is None else batch.parse_size(self.max_memory),
-            portable=batch.is_portable(remover),
+            portable=batch.is_portable(remover) and not is_large,
         )
 
 

@@ -15,7 +15,10 @@ _PRESETS: Mapping[str, Mapping[ModelKind, tuple[str, ...]]] = MappingProxyType(
             "segmenter": ("deeplabv3_resnet101.coco_voc", "fcn_resnet101.coco_voc"),
             "inpainter": ("edgeconnect.places2",),
         },
-        "best": {"segmenter": _RFDETR, "inpainter": ("lama.places", "big_lama.places")},
+        "best": {
+            "segmenter": _RFDETR,
+            "inpainter": ("osor.sdxl", "lama.places", "big_lama.places"),
+        },
     }
 )
 """Preset -> kind -> its models, the best first."""
@@ -38,4 +41,5 @@ def preset_model(preset: str, kind: ModelKind) -> Model:
     if preset not in _PRESETS:
         raise UnknownNameError("preset", preset, PRESETS)
     models = [get_model(name) for name in _PRESETS[preset][kind]]
-    return next((model for model in models if is_available(model)), models[0])
+    to_install = next(model for model in models if model.is_built_in or model.can_be_pulled)
+    return next((model for model in models if is_available(model)), to_install)

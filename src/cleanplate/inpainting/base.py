@@ -11,14 +11,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.errors import UnknownNameError
+from cleanplate.errors import UnknownNameError, WeightsError
 from cleanplate.hub import Model, get_model, model_names, read_file, verify_file
 from cleanplate.ops import coverage
-from cleanplate.runtime import Session
+from cleanplate.runtime import Session, free_memory
 from cleanplate.types import Mask, RGBImage, check_image_and_mask
 
 METHODS = ("telea", "navier-stokes")
 """Inpainters that need no model."""
+
+PIPELINES = ("diffusers:", "diffusers-pickle:")
+"""Before the folder of a pipeline of diffusers; the second trusts its pickled weights."""
 
 DEFAULT_INPAINTER = "edgeconnect.photos"
 
@@ -32,6 +35,7 @@ _FAMILIES = MappingProxyType(
         "migan": ("migan", "MIGANInpainter"),
         "osor": ("osor", "OSORInpainter"),
         "method": ("opencv", "DiffusionInpainter"),
+        "pipeline": ("pipeline", "PipelineInpainter"),
     }
 )
 """Family of models -> module and class in `models`; imported when one is created."""
@@ -47,7 +51,8 @@ class Inpainter(Protocol):
     An implementation owns its network's padding, normalisation and mask polarity: callers only ever
     see RGB uint8 and True = remove. `inpaint` is thread-safe.
 
-    Optional properties: `reach_px`, `is_sharp`, `max_concurrency`; see the functions below.
+    Optional properties: `reach_px`, `is_sharp`, `max_concurrency`; see the functions below. One
+    that finds shadows and reflections itself has a method `alpha`, see `finds_effects`.
     """
 
     @property
@@ -109,6 +114,32 @@ def max_concurrency(inpainter: Inpainter) -> int:
     """
     limit: int = getattr(inpainter, "max_concurrency", 1)
     return limit
+
+
+def finds_effects(inpainter: Inpainter | str) -> bool:
+    """Return whether an inpainter, or one of this name, says which pixels go with an object.
+
+    Its method `alpha` takes what `inpaint` takes, and returns (H, W) float32 in [0, 1]: how much of
+    each pixel it would change, in the mask and beside it.
+    """
+    if not isinstance(inpainter, str):
+        return hasattr(inpainter, "alpha")
+    model = find_inpainter(inpainter)
+    return model is not None and model.family == "osor"
+
+
+def check_memory(name: str, needed_bytes: float) -> None:
+    """Raise unless so much memory is free.
+
+    Raises:
+        WeightsError: it is not; the message states how much is needed, and what is free.
+    """
+    free = free_memory()
+    if free is not None and free < needed_bytes:
+        raise WeightsError(
+            f"{name} needs {needed_bytes / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free; "
+            "close other programs, compute on a GPU (--device cuda), or choose another inpainter"
+        )
 
 
 class NetworkInpainter(ABC):
@@ -252,17 +283,39 @@ def inpainter_names() -> tuple[str, ...]:
 
 
 def find_inpainter(name: str) -> Model | None:
-    """Return the registered model called `name`, which may be a short name; None for a method.
+    """Return the registered model called `name`, which may be a short name.
+
+    None for a method, and for a pipeline of diffusers: "diffusers:" and its folder.
 
     Raises:
         UnknownNameError: no such inpainter; the message lists the known names.
     """
-    if name in METHODS:
+    if name in METHODS or name.startswith(PIPELINES):
         return None
     try:
         return get_model(name, "inpainter")
     except UnknownNameError:
         raise UnknownNameError("inpainter", name, inpainter_names()) from None
+
+
+def pipeline_folder(name: str) -> Path:
+    """Return the folder of "diffusers:FOLDER"."""
+    return Path(name.partition(":")[2]).expanduser()
+
+
+def pipeline_licence(name: str) -> str:
+    """Return what the folder of "diffusers:FOLDER" says about its licence, in one line."""
+    folder = pipeline_folder(name)
+    for path in (folder / "README.md", *sorted(folder.glob("LICEN[CS]E*"))):
+        try:
+            lines = [line.strip() for line in path.read_text("utf-8", "replace").splitlines()]
+        except OSError:
+            continue
+        if path.name == "README.md":
+            lines = [line for line in lines if line.startswith(("license:", "license_name:"))]
+        if said := next(filter(None, lines), ""):
+            return f"{said[:100]} ({path.name})"
+    return "not stated in its folder"
 
 
 def create_inpainter(
@@ -271,7 +324,7 @@ def create_inpainter(
     """Return the inpainter called `name`, with its networks loaded.
 
     Args:
-        name: one of `inpainter_names()`.
+        name: one of `inpainter_names()`, or "diffusers:" and the folder of a pipeline.
         device: one of `cleanplate.runtime.DEVICES`; the methods without a model run on the
             CPU whatever it is.
         threads: CPU threads of one run; None uses every available core.
@@ -282,9 +335,10 @@ def create_inpainter(
         DeviceError, MissingRuntimeError: see `cleanplate.runtime.session.Session`.
     """
     model = find_inpainter(name)
-    module, adapter = _FAMILIES["method" if model is None else model.family]
+    other = "pipeline" if name.startswith(PIPELINES) else "method"
+    module, adapter = _FAMILIES[other if model is None else model.family]
     create: Any = getattr(importlib.import_module(f"{_MODELS}.{module}"), adapter)
     inpainter: Inpainter = (
-        create(name) if model is None else create(name, device=device, threads=threads)
+        create(name) if name in METHODS else create(name, device=device, threads=threads)
     )
     return inpainter

@@ -1,5 +1,7 @@
 """Inpainting of a photo's holes, window by window, at full resolution."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -13,13 +15,27 @@ from cleanplate.inpainting.base import (
 )
 from cleanplate.inpainting.continuation import continue_surroundings
 from cleanplate.inpainting.texture_transfer import transfer_texture
-from cleanplate.ops import Window, bounding_box, disjoint_rounds, parallel_map, paste, plan_windows
+from cleanplate.ops import (
+    Window,
+    bounding_box,
+    coverage,
+    disjoint_rounds,
+    parallel_map,
+    paste,
+    plan_windows,
+)
 from cleanplate.types import Mask, RGBImage
 
 _CONTEXT = 0.7  # the hole's mean side, on every side of it
 _JOIN = 0.15  # holes nearer than this share of the larger one's side may share a window
 _SEAM_SHARE = 16  # of a panorama's width, to be filled again where a hole goes all the way round
 _NATIVE_LEAST_PX = 64  # context for methods that work at the photo's own resolution
+
+# Of what goes with an object. These could not be judged on pictures: no weights were at hand.
+_EFFECTS_CONTEXT = 1.5  # a low sun's shadow is longer than its object is high
+_CERTAIN_ALPHA, _POSSIBLE_ALPHA = 0.5, 0.25
+_EFFECTS_MARGIN_PX = 4  # at the working size: alpha has a value for 8 x 8 px
+_EFFECTS_SHARE = 3  # of the object's area, as for the effects that the segmentation finds
 
 # Limits of the size at which a window is inpainted; chosen, like the reach, on contact sheets.
 _COARSEST = 0.5  # of the inpainter's working size
@@ -65,6 +81,41 @@ def inpaint_holes(
         for _ in parallel_map(canvas.fill, together, max_concurrency(inpainter)):
             pass
     return canvas.result
+
+
+def effects_beside(
+    image: RGBImage, mask: Mask, inpainter: Any, *, stays: Mask, strong: bool = False
+) -> Mask:
+    """Return what goes with the objects in a mask, as an inpainter's `alpha` says.
+
+    Args:
+        image: (H, W, 3) uint8, RGB. Not modified.
+        mask: (H, W) bool, True = removed.
+        inpainter: for which `finds_effects` is true.
+        stays: (H, W) bool, what is never part of it.
+        strong: also what is uncertain, and more than three times the objects' area.
+
+    Returns:
+        (H, W) bool, nothing of `mask`.
+    """
+    effects = np.zeros_like(mask)
+    least = _POSSIBLE_ALPHA if strong else _CERTAIN_ALPHA
+    size = inpainter.working_size or _NATIVE_LEAST_PX
+    for window in plan_windows(mask, context=_EFFECTS_CONTEXT, min_size=size, join=_JOIN):
+        part, hole = image[window.slices], mask[window.slices]
+        height, width = hole.shape
+        scale = scale_for(hole, _working_size(window, inpainter))
+        size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = np.asarray(cv2.resize(part, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+        alpha = inpainter.alpha(small, coverage(hole, size_wh) > 0)
+        found = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_LINEAR) >= least
+        across = 2 * round(_EFFECTS_MARGIN_PX / scale) + 1
+        brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (across, across))
+        grown = np.asarray(cv2.dilate(found.astype(np.uint8), brush)).astype(np.bool_)
+        grown &= ~hole & ~stays[window.slices]
+        if strong or np.count_nonzero(grown) <= _EFFECTS_SHARE * np.count_nonzero(hole):
+            effects[window.slices] |= grown
+    return effects
 
 
 def _inpaint_around(

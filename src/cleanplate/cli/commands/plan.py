@@ -29,7 +29,7 @@ from cleanplate.cli.options import (
 from cleanplate.errors import InputError
 
 
-@expand_options(omit=("inpainter", "raw_output", "untouched", "preserve_times"))
+@expand_options(omit=("inpainter", "trust_pickle", "raw_output", "untouched", "preserve_times"))
 def plan_command(
     *,
     inputs: Inputs,

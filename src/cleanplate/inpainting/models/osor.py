@@ -10,10 +10,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.errors import WeightsError
 from cleanplate.hub import get_model, read_manifest
-from cleanplate.inpainting.base import NetworkInpainter, composite, pad_to, planes_of
-from cleanplate.runtime import free_memory, resolve_device
+from cleanplate.inpainting.base import (
+    NetworkInpainter,
+    check_memory,
+    composite,
+    pad_to,
+    planes_of,
+)
+from cleanplate.runtime import resolve_device
 from cleanplate.types import Mask, RGBImage, check_image_and_mask
 
 Floats = npt.NDArray[np.float32]
@@ -23,7 +28,7 @@ _CHANNELS = 4
 _SEED = 0
 # On the CPU the weights, in half precision on the disk, are computed with in single; the rest is
 # what one window of 512 px takes, and the autoencoder.
-_CPU_SHARE, _CPU_BYTES = 2.2, 2 << 30
+_CPU_SHARE, _CPU_BYTES = 2.4, 2 << 30
 
 
 class OSORInpainter(NetworkInpainter):
@@ -34,7 +39,8 @@ class OSORInpainter(NetworkInpainter):
 
     def __init__(self, name: str, *, device: str = "auto", threads: int | None = None) -> None:
         if resolve_device(device) == "cpu":
-            _check_memory(name)
+            weights = read_manifest(get_model(name)).files["weights"].size_bytes
+            check_memory(name, _CPU_SHARE * weights + _CPU_BYTES)
         super().__init__(name, device=device, threads=threads)
 
     @property
@@ -84,19 +90,3 @@ class OSORInpainter(NetworkInpainter):
         cells = np.asarray(hole.reshape(1, 1, height, _CELL, width, _CELL).any(axis=(3, 5)))
         result, alpha = self._networks["fill"].run_all(latent, cells.astype(np.float32), noise)
         return result, alpha
-
-
-def _check_memory(name: str) -> None:
-    """Raise unless the memory that is free will do.
-
-    Raises:
-        WeightsError: it will not; the message states how much is needed. Or it is not installed.
-    """
-    weights = read_manifest(get_model(name)).files["weights"].size_bytes
-    needed, free = _CPU_SHARE * weights + _CPU_BYTES, free_memory()
-    if free is not None and free < needed:
-        raise WeightsError(
-            f"{name} needs {needed / 1e9:.1f} GB of memory on the CPU, {free / 1e9:.1f} GB are "
-            "free; close other programs, compute on a GPU (--device cuda), or choose another "
-            "inpainter"
-        )
