@@ -1,5 +1,6 @@
 """Attacks on the server, each of which it must refuse."""
 
+import os
 import socket
 import time
 from io import BytesIO
@@ -12,6 +13,7 @@ from cleanplate.errors import InputError
 from cleanplate.remover import Remover
 from cleanplate.server import App, ServerConfig
 from cleanplate.server.security import Access
+from cleanplate.server.serving import _write_private
 
 
 def raw(running, text, timeout=20):
@@ -242,3 +244,12 @@ def test_sessions_lie_in_a_folder_of_their_own_and_go_at_the_end(photo):
     assert session.original.read_bytes() == photo
     app.close()
     assert not app.sessions.folder.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps other users out by the folder")
+def test_only_its_user_can_read_the_token(tmp_path):
+    path = tmp_path / "server.json"
+    path.write_text("old, and readable by all")
+    _write_private(path, "secret")
+    assert path.read_text() == "secret"
+    assert path.stat().st_mode & 0o777 == 0o600
