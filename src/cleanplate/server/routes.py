@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cleanplate import __version__
 from cleanplate.errors import InputError
 from cleanplate.hub import is_available, list_models
+from cleanplate.inpainting import METHODS
 from cleanplate.io import encode_photo, read_mask, read_photo
 from cleanplate.labels import aliases_of
 from cleanplate.options import RemovalOptions
@@ -111,6 +112,16 @@ async def read_models() -> dict[str, Any]:
                 "licence": model.licence.spdx,
                 "commercial": model.licence.commercial,
                 "advice": model.advice,
+            }
+        )
+    for method in METHODS:  # of OpenCV
+        groups["inpainters"].append(
+            {
+                "name": method,
+                "installed": True,
+                "licence": "Apache-2.0",
+                "commercial": True,
+                "advice": "thin holes",
             }
         )
     return groups

@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,10 @@ from cleanplate.io import (
     write_mask,
 )
 from cleanplate.labels import ALL
-from cleanplate.options import RemovalOptions
+from cleanplate.options import RemovalOptions, Rules
 from cleanplate.plan import RemovalPlan
 from cleanplate.remover import Remover
-from cleanplate.segmentation import PERSON, instance_of
+from cleanplate.segmentation import PERSON, instance_of, select
 from cleanplate.server.edits import Edits, edited_plan, outlines_of
 from cleanplate.server.events import Broadcast
 from cleanplate.server.work import Ticket
@@ -176,17 +176,14 @@ class Session:
         self.tell("find", "Looking for objects")
         photo = self.open()
         ticket.check()
-        if not labels and not options.classes:
-            rules = replace(
-                options.rules, background_people=PERSON in self._remover.segmenter.labels
-            )
-            options = replace(options, classes=(ALL,), rules=rules)
-        elif labels:
-            options = replace(options, classes=labels)
+        if labels or not options.classes:
+            options = replace(options, classes=labels or (ALL,))
         plan = self._remover.plan(photo, options=options)
-        chosen = plan.instances
-        if ALL in options.classes:
-            chosen = tuple(it for it in chosen if it.label == PERSON)
+        chosen: Sequence[Instance] = plan.instances
+        if ALL in options.classes:  # the plan has all, so that the shadows of all are known
+            people = [it for it in chosen if it.label == PERSON]
+            rules = Rules(background_people=True)
+            chosen = select(photo.pixels, people, min_score=0, min_area=0, rules=rules).chosen
         with self._lock:
             self.plan, self._suggested = plan, frozenset(it.id for it in chosen)
             self._outlined.clear()
