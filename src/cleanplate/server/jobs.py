@@ -268,6 +268,9 @@ class FolderJob:
 
     def rows(self, offset: int, limit: int, **wanted: Any) -> dict[str, Any]:
         """Return some rows, and how many there are; see `_matches`."""
+        if not any(wanted.values()):  # fast for thousands: a row looks at its files
+            shown = range(len(self.photos))[offset : offset + limit]
+            return {"total": len(self.photos), "rows": [self.row(n) for n in shown]}
         rows = (self.row(n) for n in range(len(self.photos)))
         found = [row for row in rows if _matches(row, **wanted)]
         return {"total": len(found), "rows": found[offset : offset + limit]}

@@ -1,8 +1,9 @@
 // A list of thousands of rows of which only the visible ones are in the document.
 
-import { el } from "./dom.js";
+import { delayed, el } from "./dom.js";
 
 const PAGE = 100; // rows of a request
+const REST_MS = 80; // rows are asked for once the list has stopped moving
 const BEYOND = 6; // rows above and below that are there too
 const MOST_PAGES = 30; // that are kept
 
@@ -132,9 +133,13 @@ export class VirtualList {
       this.#shown.set(index, element);
       this.#redraw(index);
       this.space.append(element);
-      this.#fetch(Math.floor(index / PAGE)).catch(() => {});
     }
+    this.#fetchShown();
   }
+
+  #fetchShown = delayed(() => {
+    for (const index of this.#shown.keys()) this.#fetch(Math.floor(index / PAGE)).catch(() => {});
+  }, REST_MS);
 
   #redraw(index) {
     const element = this.#shown.get(index);
