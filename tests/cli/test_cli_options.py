@@ -2,11 +2,13 @@
 
 import inspect
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, get_args
 
 import pytest
 import typer
 
+from cleanplate.batch import FoundObject, PhotoResult
 from cleanplate.cli import app
 from cleanplate.cli.console import ProgressReporter
 from cleanplate.cli.options import RunOptions, expand_options, option
@@ -93,6 +95,25 @@ def test_a_clip_notes_its_frames_where_there_is_no_terminal(capsys):
         reporter.advance("finding", 3, 10)
         reporter.advance("filling", 4, None)
     assert capsys.readouterr().err == "finding: 3 of 10 frames\nfilling: 4 frames\n"
+
+
+@pytest.mark.parametrize(("fill_s", "told"), [(80.0, 1), (2.0, 0)])
+def test_the_cost_of_an_object_is_told_once_after_the_first_photo(capsys, fill_s, told):
+    found = [FoundObject(n, "cat", 0.9, (0, 0, 2, 2), 4, chosen=n < 3) for n in (1, 2, 3)]
+    reporter = ProgressReporter(RunOptions())
+    reporter.expect(3)
+    for name in ("a.png", "b.png", "c.png"):
+        reporter.finish_photo(
+            PhotoResult(
+                status="removed", source=Path(name), target=Path(name), size_hw=(9, 9),
+                found=tuple(found), mask_area_px=8, timings_s={"fill": fill_s, "total": fill_s},
+            )
+        )  # fmt: skip
+    captured = capsys.readouterr()
+    lines = (captured.out + captured.err).splitlines()
+    costs = [line for line in lines if "an object takes" in line]
+    assert len(costs) == told
+    assert all("40 s" in line and line.endswith("left: 2") for line in costs)
 
 
 def test_quiet_and_verbose_exclude_each_other():

@@ -115,6 +115,9 @@ _SKIPPED = ("done", "exists", "other settings", "edited")
 _MAX_NAMES = 5  # of photos in the summary that may need a look; the report lists all of them
 
 
+_LONG_S = 10.0  # an object whose cost is told before a long run goes on
+
+
 class ProgressReporter:
     """Show the progress of a run over photos, a clip or a cluster, and count its photos.
 
@@ -146,6 +149,7 @@ class ProgressReporter:
         self._losses: Counter[str] = Counter()  # what was lost -> photos
         self._removed: Counter[str] = Counter()  # objects by label
         self._kept: Counter[str] = Counter()
+        self._cost_told = False
         self._remaining: list[str] = []  # photos in which something is still detected in a hole
         self._differences: Counter[str] = Counter()  # settings, then and now -> photos
         self._failures: list[str] = []
@@ -212,7 +216,21 @@ class ProgressReporter:
             lines = [describe_photo(result)]
             if self.verbose:
                 lines.extend(describe_details(result))
+            lines.extend(self._cost(result))
             self._print_lines(lines)
+
+    def _cost(self, result: "PhotoResult") -> list[str]:
+        """Return, once and if it is long, what an object costs: timed on the first photo."""
+        objects = sum(instance.chosen for instance in result.found)
+        left = self.total - self.done
+        spent_s = result.timings_s.get("mask", 0) + result.timings_s.get("fill", 0)
+        if self._cost_told or result.skipped is not None or not objects or left < 1:
+            return []
+        self._cost_told = True
+        seconds = spent_s / objects
+        if seconds < _LONG_S:
+            return []
+        return [f"an object takes about {seconds:.0f} s on this machine; photos left: {left}"]
 
     def finish_record(self, record: Mapping[str, Any]) -> None:
         """Count a photo that another machine processed, by its line in the report."""
