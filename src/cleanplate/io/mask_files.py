@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from cleanplate.errors import PhotoError
 from cleanplate.io.files import read_photo
-from cleanplate.io.photo import Photo, to_gray, undo_orientation
+from cleanplate.io.photo import MAX_PIXELS, Photo, to_gray, undo_orientation
 from cleanplate.io.storage import write_bytes_atomic
 from cleanplate.types import Mask
 
@@ -35,7 +35,11 @@ class MaskReading:
 
 
 def read_mask(
-    source: Path | bytes, size_hw: tuple[int, int], reading: MaskReading | None = None
+    source: Path | bytes,
+    size_hw: tuple[int, int],
+    reading: MaskReading | None = None,
+    *,
+    max_pixels: int = MAX_PIXELS,
 ) -> Mask:
     """Return the mask in an image of any supported format and mode; Exif's orientation is applied.
 
@@ -47,6 +51,7 @@ def read_mask(
         source: the image's path or content.
         size_hw: height and width of the upright photo that it belongs to.
         reading: how to read other images.
+        max_pixels: masks of more pixels are refused before they are decoded.
 
     Returns:
         (H, W) bool, True = remove.
@@ -56,7 +61,7 @@ def read_mask(
             the option that helps.
     """
     reading = reading or MaskReading()
-    photo = read_photo(source)
+    photo = read_photo(source, max_pixels=max_pixels)
     if photo.size_hw != size_hw:
         (height, width), (photo_height, photo_width) = photo.size_hw, size_hw
         raise PhotoError(

@@ -148,7 +148,11 @@ async def remove(
         content = image.file.read()
         photo = replace(read_photo(content, max_pixels=app.max_pixels), path=_name_of(image))
         ticket.check()
-        own = None if mask is None else read_mask(mask.file.read(), photo.size_hw)
+        own = (
+            None
+            if mask is None
+            else read_mask(mask.file.read(), photo.size_hw, max_pixels=app.max_pixels)
+        )
         remover = stoppable(app.remover, ticket)
         removal = remover(photo, options=wanted, mask=own)
         ticket.check()
@@ -172,7 +176,7 @@ async def fill(
     def work(ticket: Ticket) -> Response:
         content = image.file.read()
         photo = replace(read_photo(content, max_pixels=app.max_pixels), path=_name_of(image))
-        own = read_mask(mask.file.read(), photo.size_hw)
+        own = read_mask(mask.file.read(), photo.size_hw, max_pixels=app.max_pixels)
         removal: Removal[RGBImage] = stoppable(app.remover, ticket).fill(photo, own)
         ticket.check()
         result = encode_photo(photo, removal.image, removal.mask) if own.any() else content
