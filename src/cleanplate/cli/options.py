@@ -501,8 +501,9 @@ class ModelOptions:
             metavar="fast|best|published",
             panel=HOW,
             help="Segmenter and inpainter, unless given: fast, the built-in ones; best, "
-            "RF-DETR-Seg and LaMa; published (only 'run'), all steps as in "
-            "Automated-Objects-Removal-Inpainter. What is not installed is offered for download.",
+            "RF-DETR-Seg, and OSOR if installed, else LaMa; published (only 'run'), all steps as "
+            "in Automated-Objects-Removal-Inpainter. "
+            "What is not installed is offered for download.",
         ),
     ] = None
     segmenter: Annotated[
