@@ -152,3 +152,11 @@ def test_the_next_run_knows_what_was_done_again(cli):
     ran = cli(*run)
     assert "1 skipped (done before), 1 skipped (made with other settings)" in ran.out
     assert "1 photo skipped, made with other settings: --min-score 0.0, now 0.5" in ran.out
+
+
+def test_a_report_does_not_make_pickles_trusted():
+    from cleanplate.cli.commands.redo import _without_pickles
+
+    assert _without_pickles("diffusers-pickle:a/b") == "diffusers:a/b"
+    for name in ("diffusers:a", "telea", "edgeconnect.photos"):
+        assert _without_pickles(name) == name

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-
-from conftest import PERSON, serving
+from server_standins import PERSON, serving
 
 pytestmark = pytest.mark.slow
 

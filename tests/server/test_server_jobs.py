@@ -8,8 +8,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 from PIL import Image
-
-from conftest import PERSON, serving
+from server_standins import PERSON, serving
 
 NAMES = ("a.png", "b.png", "sub/c.png", "empty.png", "broken.png")
 

@@ -253,3 +253,14 @@ def test_only_its_user_can_read_the_token(tmp_path):
     _write_private(path, "secret")
     assert path.read_text() == "secret"
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["diffusers-pickle:/tmp/x", "diffusers:/tmp/x"])
+def test_a_client_names_no_folder_whose_weights_are_loaded(running, photo, name):
+    id = running.client.post("/v1/sessions", files={"image": ("a.png", photo)}).json()["id"]
+    edits = {"strokes": [{"tool": "brush", "size": 9, "points": [[5, 5]]}]}
+    answer = running.client.post(
+        f"/v1/sessions/{id}/fill", json={"edits": edits, "inpainter": name}
+    )
+    assert answer.status_code == 422
+    assert "diffusers" in answer.json()["detail"]

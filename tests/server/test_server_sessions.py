@@ -9,8 +9,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
-
-from conftest import PERSON
+from server_standins import PERSON
 
 FAR = np.s_[0:12, 0:30]  # nothing is here
 

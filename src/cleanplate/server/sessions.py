@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.errors import CleanplateError, InputError
-from cleanplate.inpainting import create_inpainter
+from cleanplate.inpainting import PIPELINES, find_inpainter
 from cleanplate.io import (
     RESULT_SUFFIXES,
     SUFFIXES_BY_FORMAT,
@@ -100,6 +100,7 @@ class Session:
         self._remover = remover
         self._prepared: Any = None  # a prompter's embeddings
         self.events = Broadcast()
+        self._other: Remover | None = None  # with the last inpainter that is not the server's
         self._lock = threading.Lock()
 
     # --- the photo
@@ -277,10 +278,9 @@ class Session:
         ticket.check()
         remover = self._remover
         if inpainter is not None and inpainter != remover.inpainter.name:
-            remover = Remover(
-                segmenter=remover.segmenter,
-                inpainter=create_inpainter(inpainter, device=remover.config[2]),
-            )
+            if inpainter.startswith(PIPELINES):  # a folder of this computer, named by a client
+                raise InputError("give a pipeline of diffusers to cleanplate serve --inpainter")
+            remover = self._remover_with(inpainter)
         self.tell("fill", "Filling")
         removal: Removal[RGBImage] = stoppable(remover, ticket).fill(photo, plan)
         ticket.check()
@@ -306,6 +306,14 @@ class Session:
         )
         write_mask(self.folder / f"{fill.n}.mask.png", removal.mask, removal.effects)
         self.fills.append(fill)
+
+    def _remover_with(self, inpainter: str) -> Remover:
+        """Return a remover with another inpainter; the last one stays loaded."""
+        if self._other is None or self._other.config[1] != inpainter:
+            find_inpainter(inpainter)
+            segmenter, _, device = self._remover.config
+            self._other = Remover(segmenter=segmenter, inpainter=inpainter, device=device)
+        return self._other
 
     def result(self, n: int, kind: str) -> tuple[Path, str]:
         """Return the file of a fill, or of its mask, and the name to save it under.

@@ -90,7 +90,7 @@ def redo_command(
         models = replace(
             models,
             segmenter=models.segmenter or (None if _used_examples(line) else former["segmenter"]),
-            inpainter=models.inpainter or former["inpainter"],
+            inpainter=models.inpainter or _without_pickles(former["inpainter"]),
         )
         remover = load_remover(models, run.threads, examples)
         job = replace(
@@ -144,6 +144,16 @@ def _check_masks_stay(job: "Job", plan: "RunPlan", report: Path | None) -> None:
     files = job.own_plans or job.own_masks
     if files is not None:
         files.check_stay(plan, report=report, are_plans=job.own_plans is not None)
+
+
+def _without_pickles(inpainter: str) -> str:
+    """Return a report's inpainter, but never one that reads pickles: these may run code."""
+    from cleanplate.inpainting import PIPELINES
+
+    safely, trusting = PIPELINES
+    return (
+        safely + inpainter.removeprefix(trusting) if inpainter.startswith(trusting) else inpainter
+    )
 
 
 def _used_examples(line: "ReportLine") -> bool:

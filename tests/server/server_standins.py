@@ -1,0 +1,85 @@
+"""A real server on 127.0.0.1, with models that know colours instead of networks."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("fastapi")
+import httpx
+import uvicorn
+
+from cleanplate.remover import Remover
+from cleanplate.server import COMPAT, App, ServerConfig, create_app
+from cleanplate.types import Mask, RGBImage
+
+RED, GREY = (220, 20, 20), (90, 120, 100)
+PERSON = np.s_[30:70, 40:60]  # rows and columns of the red object
+
+
+class SlowInpainter:
+    """Fills with grey, after waiting for `released`."""
+
+    name, provider, working_size = "slow", "NumPy", None
+
+    def __init__(self) -> None:
+        self.released = threading.Event()
+        self.released.set()
+        self.begun = threading.Semaphore(0)
+
+    def hold(self) -> None:
+        """Wait from now on; `begun` counts the calls."""
+        self.begun = threading.Semaphore(0)
+        self.released.clear()
+
+    def inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
+        self.begun.release()
+        self.released.wait(20)
+        return np.where(mask[..., None], np.uint8(GREY), image)
+
+
+@dataclass
+class Running:
+    """A server and a client that has its token."""
+
+    client: httpx.Client
+    app: App
+    inpainter: SlowInpainter
+    port: int
+
+
+@contextmanager
+def serving(segmenter, root: Path | None = None) -> Iterator[Running]:
+    """Run a server in a thread."""
+    inpainter = SlowInpainter()
+    config = ServerConfig(
+        max_body=4 << 20,
+        queue_size=3,
+        max_memory=4 << 30,
+        root=root,
+        compat=frozenset(COMPAT),
+    )
+    app = create_app(Remover(segmenter=segmenter, inpainter=inpainter), config)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="on"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started and time.monotonic() < deadline:
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    token = app.state.app.access.token
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{port}",
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=30,
+        trust_env=False,
+    ) as client:
+        yield Running(client, app.state.app, inpainter, port)
+    inpainter.released.set()
+    server.should_exit = True
+    thread.join(20)
