@@ -36,6 +36,8 @@ from cleanplate.server.state import App, app_of
 from cleanplate.server.work import Ticket
 from cleanplate.types import Removal, RGBImage
 
+_CANCELLING_POLL_S = 0.1  # until what was cancelled has ended
+
 
 def session_of(request: Request, id: str) -> Session:
     """Return the session that an address names.
@@ -251,7 +253,6 @@ class FillRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
     edits: Edits = Edits()
     inpainter: str | None = None
-    seed: int = Field(default=0, ge=0, lt=2**31)
     verify: bool | None = None
 
 
@@ -379,12 +380,14 @@ async def fill_session(
     request: Request, app: Shared, session: Opened, wanted: FillRequest
 ) -> dict[str, Any]:
     """Fill what the edits ask for; closing the request cancels it."""
-    if session.ticket is not None:
-        raise InputError("this photo is being filled already; wait, or cancel it")
+    while session.ticket is not None:
+        if not session.ticket.is_cancelled:
+            raise InputError("this photo is being filled already; wait, or cancel it")
+        await asyncio.sleep(_CANCELLING_POLL_S)
     session.ticket = ticket = Ticket()
 
     def work(ticket: Ticket) -> Fill:
-        return session.fill(wanted.edits, wanted.inpainter, wanted.seed, wanted.verify, ticket)
+        return session.fill(wanted.edits, wanted.inpainter, wanted.verify, ticket)
 
     def waiting(before: int) -> None:
         session.tell("queued", "Waiting for other photos", position=before)

@@ -57,7 +57,6 @@ class Fill:
 
     n: int  # 1, 2, ...
     inpainter: str
-    seed: int
     changed_px: int
     remaining: tuple[Instance, ...]
     notes: tuple[str, ...]
@@ -68,7 +67,6 @@ class Fill:
         return {
             "n": self.n,
             "inpainter": self.inpainter,
-            "seed": self.seed,
             "changed_px": self.changed_px,
             "remaining": [describe_instance(it, selected=False) for it in self.remaining],
             "notes": list(self.notes),
@@ -257,7 +255,7 @@ class Session:
         return edited_plan(photo.pixels, plan, edits, lambda: self._remover.effects_detector)
 
     def fill(
-        self, edits: Edits, inpainter: str | None, seed: int, verify: bool | None, ticket: Ticket
+        self, edits: Edits, inpainter: str | None, verify: bool | None, ticket: Ticket
     ) -> Fill:
         """Fill what the edits ask for.
 
@@ -288,7 +286,6 @@ class Session:
         fill = Fill(
             n=len(self.fills) + 1,
             inpainter=remover.inpainter.name,
-            seed=seed,
             changed_px=int(np.count_nonzero(removal.mask)),
             remaining=removal.remaining,
             notes=removal.notes,
