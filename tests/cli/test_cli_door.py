@@ -173,7 +173,7 @@ def test_interrupted_while_writing_it_leaves_no_temporary_file(start, slow, phot
 
 
 def test_a_reader_that_leaves_early_brings_no_traceback(start, slow, photos):
-    process = start(*slow(photo_s=0), *RUN)
+    process = start(*slow(photo_s=0.1), *RUN)
     process.stdout.readline()
     process.stdout.close()
     err = process.stderr.read()

@@ -10,7 +10,7 @@ import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
@@ -245,6 +245,10 @@ class FolderJob:
 
     def row(self, n: int) -> dict[str, Any]:
         """Return what a list shows of a photo."""
+        return {**self._facts(n), "etag": self.etag(n, "after")}
+
+    def _facts(self, n: int) -> dict[str, Any]:
+        """Return what is known of a photo without a look at its files."""
         photo = self.photo(n)
         result = self._results.get(n)
         chosen = [] if result is None else [it for it in result.found if it.chosen]
@@ -263,17 +267,14 @@ class FolderJob:
             "remaining": 0 if result is None else len(result.remaining),
             "review": self._reviews.get(photo.relative.as_posix(), "none"),
             "edited": n in self._edited,
-            "etag": self.etag(n, "after"),
         }
 
     def rows(self, offset: int, limit: int, **wanted: Any) -> dict[str, Any]:
         """Return some rows, and how many there are; see `_matches`."""
-        if not any(wanted.values()):  # fast for thousands: a row looks at its files
-            shown = range(len(self.photos))[offset : offset + limit]
-            return {"total": len(self.photos), "rows": [self.row(n) for n in shown]}
-        rows = (self.row(n) for n in range(len(self.photos)))
-        found = [row for row in rows if _matches(row, **wanted)]
-        return {"total": len(found), "rows": found[offset : offset + limit]}
+        found: Sequence[int] = range(len(self.photos))
+        if any(wanted.values()):
+            found = [n for n in found if _matches(self._facts(n), **wanted)]
+        return {"total": len(found), "rows": [self.row(n) for n in found[offset : offset + limit]]}
 
     def photo(self, n: int) -> PlannedPhoto:
         """Return a photo by its number.
