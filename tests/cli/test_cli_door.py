@@ -31,7 +31,7 @@ SLOW = """
         def __init__(self, **_):
             self.segmenter = self.inpainter = self
             self.name, self.provider, self.labels = "slow", "here", ("person",)
-            self.config = lambda: None  # nothing that another process could have
+            self.config = self, lambda: None, "cpu"  # nothing that another process could have
 
         def plan(self, photo, options):
             time.sleep({photo_s})
