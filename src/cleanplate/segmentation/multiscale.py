@@ -7,7 +7,7 @@ its own size, and at larger scales on candidate regions only.
 The first pass sees objects whole, and decides: later ones are averaged into it at and near what it
 saw, as long as that fits into their view. What only a later pass saw is mostly a part of something
 else: on 148 photos of VOC2012 val, none of 90 such detections was right. It counts if it is small,
-such that the first pass could not see it, certain, and apart from what the first pass saw.
+such that the first pass could not see it, and the more certain the larger it is.
 
 A costly network makes the first pass itself. Then only candidate regions of large photos are
 processed again, within a budget, and nothing is enlarged.
@@ -69,10 +69,15 @@ _SEEN = 0.3  # probability
 _NEAR_SHARE = 0.02  # of the photo's long side
 _WEIGHT = 0.5
 _FITS_PX = 640  # long side of an object at the pass's scale
-# What only later passes saw.
-_CERTAIN = 0.85  # probability of its most certain cell
-_LARGEST_SHARE = 0.005  # of the photo's area
-_MOST_NEAR = 0.3  # share of it that may be near what the first pass saw
+# What only later passes saw counts if the logit of its most certain cell's probability, plus
+# `_PER_LOG_SHARE` times the logarithm of its share of the photo's area, reaches `_EVIDENCE`: a
+# probability of 0.90 at 0.05 % of the photo, 0.96 at 0.5 %. A logistic regression, cut at 0.4 and
+# fitted on 160 small objects of VOC2012 train pasted into 10 photos without any of the classes, on
+# these photos, on 110 others without any, and on 300 photos of VOC2012 train.
+_PER_LOG_SHARE = -0.41
+_EVIDENCE = 5.31
+_LARGEST_SHARE = 0.01  # of the photo's area
+_MOST_CERTAIN = 0.9999  # beyond, a probability says no more
 
 # Candidate passes cost at most this share of the scanned area, the most probable regions first, so
 # that a photo full of doubtful leaves takes no longer than another.
@@ -122,6 +127,7 @@ def predict_multiscale(
     closest = np.zeros_like(merged)  # by the pass of the largest scale so far
     latest = merged[:-1].max(axis=0)  # of any class, likewise, or by the first pass
     sides = _sides_of_objects(merged)
+    seen = merged[:-1] > _SEEN
     scanned_px = sum(math.prod(level.size_hw) for level in levels if level.scan)
     budget_px = max(_LEAST_BUDGET_PX, _BUDGET_SHARE * scanned_px)
     for level in levels[1:]:
@@ -138,7 +144,7 @@ def predict_multiscale(
                 merged[:, *place] += np.where(fits, _WEIGHT * (found - merged[:, *place]), 0)
                 closest[:, *place] = found
                 latest[place] = found[:-1].max(axis=0)
-    _add_small(merged, closest, near=sides > 0)
+    _add_small(merged, closest, seen)
     return merged
 
 
@@ -168,19 +174,24 @@ def _sides_of_objects(first: Probabilities) -> npt.NDArray[np.float32]:
     return np.asarray(cv2.dilate(sides, np.ones((reach, reach), np.uint8)), np.float32)
 
 
-def _add_small(
-    merged: Probabilities, closest: Probabilities, *, near: npt.NDArray[np.bool_]
-) -> None:
-    """Add the objects that only later passes saw to `merged`."""
+def _add_small(merged: Probabilities, closest: Probabilities, seen: npt.NDArray[np.bool_]) -> None:
+    """Add the objects that only later passes saw to `merged`.
+
+    Args:
+        merged: (C, h, w), changed in place.
+        closest: (C, h, w), of the pass of the largest scale.
+        seen: (C - 1, h, w), where the first pass saw each class.
+    """
     for index, parts, stats in _components(closest):
         for part, (x, y, w, h, area) in enumerate(stats.tolist()):
-            if part == 0 or area > _LARGEST_SHARE * parts.size:
+            share = area / parts.size
+            if part == 0 or share > _LARGEST_SHARE:
                 continue
             place = (slice(y, y + h), slice(x, x + w))
             inside = parts[place] == part
-            if closest[index, *place][inside].max() < _CERTAIN:
-                continue
-            if np.count_nonzero(near[place] & inside) <= _MOST_NEAR * area:
+            most = min(float(closest[index, *place][inside].max()), _MOST_CERTAIN)
+            evidence = math.log(most / (1 - most)) + _PER_LOG_SHARE * math.log(share)
+            if evidence >= _EVIDENCE and not seen[index, *place][inside].any():
                 merged[:, *place][:, inside] = closest[:, *place][:, inside]
 
 
