@@ -1,12 +1,12 @@
 """Makes photos of small objects whose truth is known: cut out of labelled photos, put into others.
 
-    python benchmarks/segmentation/small_objects.py --photos DIR --masks DIR --scenes DIR --output DIR
+    small_objects.py --photos DIR --masks DIR --scenes DIR --output DIR
 
 PHOTOS and MASKS are as `run.py` takes them; SCENES are photos without any of the classes, of which
 those of 1,000 px or more are used. OUTPUT receives images/ and masks/, for `run.py --small`.
 
-An object is taken if it is whole: in one piece, off the photo's edges, apart from other objects, and
-of a class that stands free. Its outline is feathered by scaling it down.
+An object is taken if it is whole: in one piece, off the photo's edges, apart from other objects,
+and of a class that stands free. Its outline is feathered by scaling it down.
 """
 
 import argparse
@@ -24,7 +24,20 @@ from cleanplate.labels import VOC_LABELS
 from cleanplate.types import Mask, RGBImage
 
 _FLYING = ("aeroplane", "bird")
-_STANDING = ("bicycle boat bus car cat cow dog horse motorbike person sheep train").split()
+_STANDING = [
+    "bicycle",
+    "boat",
+    "bus",
+    "car",
+    "cat",
+    "cow",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "sheep",
+    "train",
+]
 _SIDE_PX = (45, 80)  # long side of a pasted object
 _LEAST_SHARE = 0.02  # of its photo: smaller ones are blurred
 _APART_PX = 15  # of a square around a pixel in which no other object may be
