@@ -215,7 +215,7 @@ class Remover:
             PhotoError: the file or Pillow image cannot be read.
         """
         opened = open_photo(photo)
-        plan = self._plan(opened, _merged(classes, options, points, boxes), mask)
+        plan = self.plan(opened, classes, options, points=points, boxes=boxes, mask=mask)
         removal = self._fill_plan(opened.pixels, plan)
         spent = {stage: s for stage, s in removal.timings_s.items() if stage != "total"}
         timings_s = {**plan.timings_s, **spent}
@@ -242,7 +242,7 @@ class Remover:
 
     def plan(
         self,
-        photo: AnyPhoto,
+        photo: AnyPhoto | OpenedPhoto,
         classes: Collection[str] | str | None = None,
         options: RemovalOptions | None = None,
         *,
@@ -251,10 +251,8 @@ class Remover:
         mask: Mask | None = None,
     ) -> RemovalPlan:
         """Return what a call would fill, for `fill` to do it; arguments and errors are the same."""
-        return self._plan(open_photo(photo), _merged(classes, options, points, boxes), mask)
-
-    def _plan(self, opened: OpenedPhoto, options: RemovalOptions, mask: Mask | None) -> RemovalPlan:
         start = time.perf_counter()
+        opened, options = open_photo(photo), _merged(classes, options, points, boxes)
         image = opened.pixels
         if mask is not None:
             return self._plan_of_mask(opened, as_mask(mask), options)

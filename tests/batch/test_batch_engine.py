@@ -23,7 +23,7 @@ from cleanplate.batch.planning.mask_folder import MaskFiles
 from cleanplate.batch.planning.photo_list import plan_photos
 from cleanplate.errors import InputError
 from cleanplate.remover import Remover
-from cleanplate.runtime import memory
+from cleanplate.runtime import devices
 from cleanplate.runtime.session import load_network
 
 AT_REST = engine.RUN_BYTES + 2 * engine.WORKER_BYTES
@@ -197,7 +197,7 @@ class TestMemory:
 
     @pytest.mark.skipif(not hasattr(os, "sysconf"), reason="needs sysconf")
     def test_a_container_has_less_than_its_machine(self, monkeypatch):
-        monkeypatch.setattr(memory, "_cgroup_free_bytes", lambda: 1 << 20)
+        monkeypatch.setattr(devices, "_cgroup_free_bytes", lambda: 1 << 20)
         assert engine.default_max_memory() == 3 << 18
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cleanplate.segmentation import refine_each
-from cleanplate.segmentation.touching import separate_touching
+from cleanplate.segmentation.instances import separate_touching
 from cleanplate.types import Instance
 
 

@@ -147,7 +147,7 @@ def read_photo(
         format=image_format.name,
         notes=misnamed_note(name, image_format) + decoded.notes,
         orientation=decoded.orientation,
-        wraps=is_full_panorama(data, decoded.pixels.shape),
+        wraps=b"GPano:" in data and is_full_panorama(data, decoded.pixels.shape),
         samples=decoded.samples,
         container=decoded.container,
     )
@@ -308,9 +308,6 @@ def _describe_unknown(head: bytes, start: bytes) -> tuple[str, str]:
     return f"unknown format (it starts with {start[:4].hex(' ')})", _CONVERT
 
 
-AnyPhoto = Union[bytes, str, PathLike[str], npt.NDArray[np.uint8], "Image.Image", Photo]
-"""A photo's content, path, pixels or Pillow image, or what `read_photo` gave; see `open_photo`."""
-
 PhotoT = TypeVar("PhotoT", bytes, npt.NDArray[np.uint8], "Image.Image")
 """What comes back as the kind it was given as."""
 
@@ -327,13 +324,17 @@ class OpenedPhoto:
     transparent: Mask | None = None
 
 
-def open_photo(photo: AnyPhoto) -> OpenedPhoto:
+AnyPhoto = Union[bytes, str, PathLike[str], npt.NDArray[np.uint8], "Image.Image", Photo]
+"""A photo's content, path, pixels or Pillow image, or what `read_photo` gave; see `open_photo`."""
+
+
+def open_photo(photo: AnyPhoto | OpenedPhoto) -> OpenedPhoto:
     """Return the pixels of a photo of any kind.
 
     Args:
         photo: the content of a photo's file; a Pillow image; the path of a photo; or a uint8 array:
             (H, W, 3) RGB, (H, W, 4) RGB and alpha, or (H, W) grey. Not modified. Or what
-            `read_photo` gave; then the filled image comes back.
+            `read_photo` gave; then the filled image comes back. What is opened stays as it is.
 
     Returns:
         Its `close` gives bytes for bytes, in the same format and with the same metadata; the very
@@ -346,6 +347,8 @@ def open_photo(photo: AnyPhoto) -> OpenedPhoto:
         InputError: another type, or an array of another shape or dtype; the message names it.
         PhotoError: the file or Pillow image cannot be read.
     """
+    if isinstance(photo, OpenedPhoto):
+        return photo
     if isinstance(photo, np.ndarray):
         return _open_array(photo)
     if isinstance(photo, bytes):

@@ -1,7 +1,6 @@
 """Running networks: devices, ONNX Runtime sessions, batching."""
 
-from cleanplate.runtime.devices import DEVICES, is_shared, resolve_device, usable_cores
-from cleanplate.runtime.memory import free_memory
+from cleanplate.runtime.devices import DEVICES, free_memory, is_shared, resolve_device, usable_cores
 from cleanplate.runtime.preprocessing import (
     resize,
     sigmoid,

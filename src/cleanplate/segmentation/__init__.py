@@ -14,6 +14,7 @@ from cleanplate.segmentation.effects import (
     find_effects,
     objects_in,
 )
+from cleanplate.segmentation.instances import PERSON
 from cleanplate.segmentation.interactive import (
     DEFAULT_PROMPTER,
     InteractiveSegmenter,
@@ -26,7 +27,6 @@ from cleanplate.segmentation.models import find_as_published
 from cleanplate.segmentation.picking import outline_objects, pick_instances
 from cleanplate.segmentation.refinement import refine_each, refine_outline
 from cleanplate.segmentation.selection import (
-    PERSON,
     SCORE_BELOW,
     Selection,
     detect_remaining,

@@ -37,7 +37,7 @@ from cleanplate.ops import (
     expand_box,
     rasterize,
 )
-from cleanplate.segmentation.touching import nearest_number
+from cleanplate.segmentation.instances import nearest_number
 from cleanplate.types import Box, Instance, Mask, RGBImage, check_image
 
 Labels = npt.NDArray[np.int64]

@@ -26,11 +26,9 @@ from cleanplate.ops import (
 )
 from cleanplate.options import Area, Rules, area_px, region_box
 from cleanplate.segmentation.base import Segmenter
+from cleanplate.segmentation.instances import PERSON
 from cleanplate.segmentation.main_subject import find_subjects
 from cleanplate.types import Box, Instance, Mask, RGBImage
-
-PERSON = "person"
-"""The label that `Rules.background_people` is about."""
 
 NO_MAIN_SUBJECT = "kept: no main subject"
 """Reason of kept people where `Rules.background_people` finds no main subject, or only such."""
