@@ -208,7 +208,7 @@ def test_verbose_shows_where_an_internal_error_happened(cli, make_photo, monkeyp
         def __init__(self, **_):
             self.segmenter = self.inpainter = type("Model", (), {"name": "x", "provider": "y"})
             self.segmenter.labels = ("person",)
-            self.config = "x", "y", "cpu"
+            self.config = self.segmenter, self.inpainter, "cpu"
 
         def plan(self, *_, **__):
             raise KeyError("deep inside")
