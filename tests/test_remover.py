@@ -595,6 +595,7 @@ def built_in(deeplab, edgeconnect):
         pytest.param("coffee", (150, 60), marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_a_cat_in_another_photo_is_removed(request, built_in, cat, name, at_xy):
     truth = request.getfixturevalue(name)
     photo, true = pasted(cat, built_in.segmenter, truth, 0.35, at_xy)
@@ -634,6 +635,7 @@ def test_four_threads_on_one_remover_give_what_one_gives(built_in, cat):
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 50), (3, 2), (33, 31), (600, 5)])
+@pytest.mark.slow
 def test_the_built_in_models_take_any_size(built_in, size_hw, rng):
     image = rng.integers(0, 256, (*size_hw, 3)).astype(np.uint8)
     assert built_in(image, "all").image.shape == image.shape

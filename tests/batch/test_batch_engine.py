@@ -106,6 +106,7 @@ def test_photos_in_work_never_need_more_than_there_is(photos, monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+@pytest.mark.slow
 def test_a_worker_that_dies_is_a_failure_of_its_photo_only(photos, monkeypatch):
     class Dying(engine.Worker):
         def start(self, task):

@@ -134,6 +134,7 @@ def read_until(stream, word):
         pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_interrupted_it_leaves_whole_files_and_says_how_many(start, slow, photos, number, code):
     process = start(*slow(), *RUN, "--report", "report.jsonl")
     read_until(process.stdout, b"03.png: filled")

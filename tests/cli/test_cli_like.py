@@ -92,6 +92,7 @@ def results(folder):
     return {path.name: path.read_bytes() for path in Path(folder).iterdir() if path.is_file()}
 
 
+@pytest.mark.slow
 def test_mask_and_fill_give_exactly_what_run_gives(cli, files):
     assert cli(*RUN).code == 0
     masked = cli("plan", "in", "-o", "masks", *LIKE)
@@ -219,6 +220,7 @@ BLANK_AT = (slice(20, 90), slice(20, 90))
         (["--like", "blank.png", "--like-mask", "blot.png"], "blot.png: .*too little texture to"),
     ],
 )
+@pytest.mark.slow
 def test_wrong_use_is_one_line_and_does_nothing(cli, files, args, told, coffee):
     blank, blot = coffee.copy(), np.zeros(coffee.shape[:2], np.uint8)
     blank[:110, :110], blot[BLANK_AT] = 128, 255

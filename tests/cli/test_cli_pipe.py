@@ -49,6 +49,7 @@ def piped(monkeypatch, capsysbinary):
     return run
 
 
+@pytest.mark.slow
 def test_the_photo_comes_back_as_a_run_would_write_it():
     assert call("in", "-o", "out", *TELEA)[0] == 0
     code, out, err = call("-", *TELEA, given=Path("in/a.png").read_bytes())
@@ -131,6 +132,7 @@ def call_closing(streams, *words):
 
 @needs_sh
 @pytest.mark.parametrize(("closed", "name"), [("<&-", "input"), (">&-", "output")])
+@pytest.mark.slow
 def test_a_closed_pipe_is_named(closed, name):
     code, err = call_closing(closed, "-", *TELEA)
     assert (code, err) == (

@@ -70,6 +70,7 @@ def listed_store(monkeypatch):
     server.server_close()
 
 
+@pytest.mark.slow
 def test_pages_are_asked_for_as_they_are_needed(listed_store):
     listing = Location(listed_store(2500)).list()
     first = next(listing)

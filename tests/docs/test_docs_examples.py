@@ -56,6 +56,7 @@ def figure(astronaut) -> Image.Image:
     ],
 )
 @pytest.mark.usefixtures("marked", "beach")
+@pytest.mark.slow
 def test_python_examples_run(page, figure, tmp_path, monkeypatch):
     check_extra(page)
     monkeypatch.chdir(tmp_path)

@@ -116,6 +116,7 @@ def test_what_is_still_there_is_found_again(folders, features, hole, fake_segmen
         (lambda folder: (folder / "results/sub/bad.png").write_bytes(b"x"), "bad.png"),
     ],
 )
+@pytest.mark.slow
 def test_one_that_cannot_be_measured_is_reported_and_the_others_are(
     folders, features, break_it, match
 ):

@@ -64,6 +64,7 @@ def test_keeps_size_dtype_inputs_and_unmasked_pixels(inpainter, data, size_hw):
 
 @settings(max_examples=8)
 @given(size_hw=SIZES_HW, seed=st.integers(0, 999), share=st.floats(0.05, 0.95))
+@pytest.mark.slow
 def test_what_is_in_the_hole_has_no_influence(inpainter, size_hw, seed, share):
     rng = np.random.default_rng(seed)
     image, other = rng.integers(0, 256, (2, *size_hw, 3)).astype(np.uint8)

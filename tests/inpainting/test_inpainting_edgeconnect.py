@@ -161,6 +161,7 @@ def test_an_empty_mask_runs_no_network(recorded, astronaut):
         slow("rocket", np.s_[150:406, 200:456], ((120, 130), (35, 55))),  # over the tower
     ],
 )
+@pytest.mark.slow
 def test_real_photos_are_filled_better_than_by_the_mean_colour_and_by_white(
     request, edgeconnect, name, place, hole
 ):
@@ -176,6 +177,7 @@ def test_real_photos_are_filled_better_than_by_the_mean_colour_and_by_white(
 
 
 @pytest.mark.parametrize("level", [60, slow(150), slow(235)])
+@pytest.mark.slow
 def test_a_noisy_sky_is_filled_with_its_own_colour(edgeconnect, level, rng):
     sky = np.clip(rng.normal((level - 40, level, level + 15), 2, (256, 256, 3)), 0, 255)
     truth = np.rint(sky).astype(np.uint8)
@@ -207,6 +209,7 @@ def test_a_remnant_of_the_object_does_not_tint_the_sky(edgeconnect, rng):
 
 
 @pytest.mark.parametrize("width_px", [1, slow(2), slow(3)])
+@pytest.mark.slow
 def test_thin_scratches_are_not_left_white(edgeconnect, astronaut, width_px):
     truth = astronaut[:256, :256]
     lines = np.zeros((256, 256), np.uint8)

@@ -85,6 +85,7 @@ def test_the_windows_of_a_photo_meet_on_the_gpu(rng, pretended_cuda):
 
 @pytest.mark.usefixtures("plain")
 @pytest.mark.parametrize(("max_concurrency", "step"), [(1, 1), (8, 32)])
+@pytest.mark.slow
 def test_windows_that_are_filled_together_have_few_sizes(max_concurrency, step):
     asked = []
 

@@ -241,6 +241,7 @@ def test_fills_count_as_smooth_unless_an_inpainter_says_otherwise(standin, fake_
 
 
 @pytest.mark.parametrize(("reach_px", "expected"), [(32.0, 128), (None, 256), (100.0, 375)])
+@pytest.mark.slow
 def test_deep_holes_are_given_smaller_only_where_that_helps(
     fake_inpainter_class, gravel, monkeypatch, reach_px, expected
 ):

@@ -113,6 +113,7 @@ def test_on_flat_ground_nothing_gets_noise():
 
 
 @pytest.mark.parametrize("size_hw", [(480, 640), (1200, 1600)])
+@pytest.mark.slow
 def test_works_at_any_scale(size_hw):
     photo = rough_ground(*size_hw, seed=1)
     hole = np.zeros(size_hw, np.bool_)

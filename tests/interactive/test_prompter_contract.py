@@ -56,6 +56,7 @@ def test_holds_for_small_and_odd_sizes(prompter, cat, data, seed):
 @pytest.mark.parametrize(
     "size_hw", [(1, 1), (1, 2), (3, 1), (1, 1500), (1500, 1), (1030, 1024), (33, 31), (301, 97)]
 )
+@pytest.mark.slow
 def test_holds_for_extreme_sizes(prompter, cat, size_hw):
     image = cv2.resize(cat, size_hw[::-1], interpolation=cv2.INTER_AREA)
     height, width = size_hw

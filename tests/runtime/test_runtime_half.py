@@ -45,6 +45,7 @@ def test_takes_and_gives_what_the_whole_one_does(name, role):
 
 
 @pytest.mark.parametrize(("name", "role"), BUILT_IN)
+@pytest.mark.slow
 def test_computes_nearly_the_same(name, role, pretended_cuda):
     content = read_file(MODELS[name], role)
     planes = onnx.load_model_from_string(content).graph.input[0].type.tensor_type.shape.dim[1]

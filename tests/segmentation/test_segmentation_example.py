@@ -62,6 +62,7 @@ ASKEW = placed((320, 210), 0.9) @ np.array([[1, 0.05, 0], [-0.05, 1, 0], [4e-4, 
     ],
     ids=["smaller", "larger", "turned", "askew", "darker", "blurred"],
 )
+@pytest.mark.slow
 def test_it_is_found_in_another_photo(segmenter, cup, rocket, onto, change):
     photo, truth = put(rocket, cup, onto, change)
     (found,) = segmenter.segment(photo, ["example"])

@@ -87,6 +87,7 @@ def test_what_is_there_is_found_where_it_is(by_colour):
     "size_hw",
     [(1, 1), (1, 2), (3, 1), (8, 600), (600, 8), (1, 700), (33, 31), (301, 97), (64, 1804)],
 )
+@pytest.mark.slow
 def test_the_contract_is_kept_at_any_size(by_colour, astronaut, size_hw):
     check(by_colour, np.array(Image.fromarray(astronaut).resize(size_hw[::-1])), VOC_LABELS)
     check(by_colour, np.zeros((*size_hw, 3), np.uint8), VOC_LABELS[3:7])

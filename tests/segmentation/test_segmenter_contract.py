@@ -65,6 +65,7 @@ def test_holds_for_small_and_odd_sizes(segmenter, material, data, seed):
 @pytest.mark.parametrize(
     "size_hw", [(1, 1), (1, 2), (3, 1), (8, 600), (600, 8), (1, 700), (33, 31), (301, 97)]
 )
+@pytest.mark.slow
 def test_holds_for_extreme_sizes(segmenter, cat, size_hw):
     for image in (
         cv2.resize(cat, size_hw[::-1], interpolation=cv2.INTER_AREA),

@@ -249,6 +249,7 @@ def test_progress_is_streamed(running, session):
     assert stages == ["queued", "find", "done"]
 
 
+@pytest.mark.slow
 def test_clients_that_go_free_their_places_at_once(running, photo):
     running.inpainter.hold()
     sent = {"files": {"image": ("a.png", photo)}, "data": {"labels": "person"}}

@@ -164,6 +164,7 @@ def test_a_portrait_clip_is_seen_upright_and_stays_turned(tmp_path, red_segmente
         (".mp4", "libsvtav1", "yuv420p", "aac"),
     ],
 )
+@pytest.mark.slow
 def test_codec_pixels_and_colour_tags_stay(tmp_path, remover, rng, kind):
     suffix, codec, pixel_format, sound = kind
     shown, _ = panned(rng, frames=12, step_px=10)
@@ -262,6 +263,7 @@ def test_a_clip_that_is_cut_off_is_reported(tmp_path, remover, rng):
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 @pytest.mark.parametrize("start", [4500, 90000])
+@pytest.mark.slow
 def test_pictures_that_begin_after_the_sound_still_do(tmp_path, remover, rng, suffix, start):
     times = [start + 3000 * number for number in range(4)]
     shown, _ = panned(rng, frames=4, step_px=20)
