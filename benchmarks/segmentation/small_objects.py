@@ -1,9 +1,10 @@
 """Makes photos of small objects whose truth is known: cut out of labelled photos, put into others.
 
-    small_objects.py --photos DIR --masks DIR --scenes DIR --output DIR
+    cd benchmarks/segmentation
+    python small_objects.py --photos DIR --masks DIR --scenes DIR --output DIR
 
 PHOTOS and MASKS are as `run.py` takes them; SCENES are photos without any of the classes, of which
-those of 1,000 px or more are used. OUTPUT receives images/ and masks/, for `run.py --small`.
+those of 1,000 px or more are used. OUTPUT receives images/ and masks/, in the same form.
 
 An object is taken if it is whole: in one piece, off the photo's edges, apart from other objects,
 and of a class that stands free. Its outline is feathered by scaling it down.
