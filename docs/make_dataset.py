@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import skimage
 import sklearn.datasets
-from make_picture import FIGURE_ROWS, SCENE_ROWS, cut_out
-from make_rules_picture import lay_out, paste
+from make_picture import SCENE_ROWS
+from make_rules_picture import cut_person_and_cat, lay_out, paste
 from PIL import Image
 
 from cleanplate import Mask, Remover, RGBImage
@@ -129,13 +128,7 @@ def compose(scene: Scene, remover: Remover) -> tuple[RGBImage, list[tuple[str, M
     """Return a photo, and what of each thing is visible in it."""
     photo = np.asarray(sklearn.datasets.load_sample_image("china.jpg"))[SCENE_ROWS]
     canvas = photo.astype(np.float32)
-    portrait, cat = skimage.data.astronaut(), skimage.data.chelsea()
-    figure = cut_out(portrait, remover)
-    figure[FIGURE_ROWS.stop :] = False
-    animal = np.zeros(cat.shape[:2], np.bool_)
-    for instance in remover.find(cat, ["cat"])[0]:
-        instance.paint_on(animal)
-    parts = {"person": (portrait, figure), "cat": (cat, animal)}
+    parts = dict(zip(("person", "cat"), cut_person_and_cat(remover), strict=True))
     outlines: list[tuple[str, Mask]] = []
     for label, scale, left in scene.things:
         source, part = parts[label]

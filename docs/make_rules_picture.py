@@ -51,15 +51,21 @@ def main() -> None:
     print(f"{TARGET.name}: {TARGET.stat().st_size:,} bytes")
 
 
-def compose(remover: Remover) -> RGBImage:
-    """Return the tower with three people and a cat before it."""
-    scene = np.asarray(sklearn.datasets.load_sample_image("china.jpg"))[SCENE_ROWS]
+def cut_person_and_cat(remover: Remover) -> tuple[tuple[RGBImage, Mask], tuple[RGBImage, Mask]]:
+    """Return the photos of a person and of a cat, each with what is the one or the other."""
     portrait, cat = skimage.data.astronaut(), skimage.data.chelsea()
     figure = cut_out(portrait, remover)
     figure[FIGURE_ROWS.stop :] = False
     animal = np.zeros(cat.shape[:2], np.bool_)
     for instance in remover.find(cat, ["cat"])[0]:
         instance.paint_on(animal)
+    return (portrait, figure), (cat, animal)
+
+
+def compose(remover: Remover) -> RGBImage:
+    """Return the tower with three people and a cat before it."""
+    scene = np.asarray(sklearn.datasets.load_sample_image("china.jpg"))[SCENE_ROWS]
+    (portrait, figure), (cat, animal) = cut_person_and_cat(remover)
     photo = scene.astype(np.float32)
     paste(photo, portrait[:, ::-1], figure[:, ::-1], scale=0.20, left=36, blur_px=1.2)
     paste(photo, portrait, figure, scale=0.46, left=210)

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from cleanplate.datasets import Decision, ImageEdit
+
 COLOURS = {"person": (220, 20, 20), "dog": (20, 220, 20), "car": (20, 20, 220)}
 CATEGORY_IDS = {"person": 1, "car": 3, "dog": 18}  # COCO's own, with gaps
 SIZE_WH = (96, 64)
@@ -227,3 +229,20 @@ def save_yolo(root: Path, scenes=SCENES, *, polygons=True, split="train"):
         (folder / f"{name}.txt").write_bytes("".join(lines).encode())
     (root / "labels" / f"{split}.cache").write_bytes(b"old")
     (root / "data.yaml").write_text(f"path: .\ntrain: images/train\nnc: 3\nnames: {labels}\n")
+
+
+def image_of(editor, name):
+    return next(it for it in editor.images if it.relative.stem == name)
+
+
+def edited(editor, name, outcomes, **more):
+    """Return path -> content after annotations of one image were changed."""
+    image = image_of(editor, name)
+    annotations = {it.key: it for it in editor.read(image)}
+    changes = {
+        key: Decision(annotation=annotations[key], outcome=outcome, **extra)
+        for key, (outcome, extra) in outcomes.items()
+    }
+    left = [it.label for key, it in annotations.items() if key not in changes]
+    edit = ImageEdit(image=image, changes=changes, classes_left=left, **more)
+    return {path.as_posix(): content for path, content in editor.edited({image.relative: edit})}

@@ -686,3 +686,15 @@ def test_what_is_transparent_is_no_context(kind):
     assert opaque.min() > 190
     if kind == "array":
         np.testing.assert_array_equal(filled[..., 3], cutout[..., 3])
+
+
+def test_with_another_inpainter_all_else_is_shared(fake_segmenter, fake_inpainter_class):
+    first = Remover(segmenter=fake_segmenter, inpainter="telea")
+    inpainter = fake_inpainter_class()
+    other = first.with_inpainter(inpainter)
+    assert (first.inpainter.name, other.inpainter) == ("telea", inpainter)
+    assert other.segmenter is first.segmenter
+    assert other.effects_detector is first.effects_detector  # loaded once, by whichever needs it
+    assert first.with_inpainter("navier-stokes").inpainter.name == "navier-stokes"
+    with pytest.raises(UnknownNameError, match="telae"):
+        first.with_inpainter("telae")

@@ -17,14 +17,14 @@ import hashlib
 import itertools
 import os
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
-from outlines import PHOTO_SUFFIXES, WITHIN_PX, boundary_f
-from PIL import Image
+from outlines import WITHIN_PX, boundary_f
+from samples import IGNORED, Sample, photos_in, read_samples
+from small_objects import SIDE_PX, cut_outs, paste
 
 from cleanplate import Remover
 from cleanplate.io.files import read_photo
@@ -34,22 +34,12 @@ from cleanplate.segmentation.models.semantic import SemanticSegmenter
 from cleanplate.segmentation.multiscale import FIRST_PASS_SIDE, SIDE_MULTIPLE
 from cleanplate.types import Instance, Mask, RGBImage
 
-IGNORED = 255
 _MIN_SHARE = 0.005  # of the photo, of an object that counts
 _FOUND = 0.3  # share of an object that is found, for it not to be missed
 _RIGHT = 0.5  # share of a detection that is its class
 _MIN_PHOTOS = 3  # in which a class must be, to count in the mean
 _FOLLOWED = 0.6  # intersection over union above which the outline is measured
-_SMALL_PX = (45, 80)  # long side of small objects
 _BINS = np.linspace(0, 1, 11)  # of scores
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A photo and the true class of each pixel."""
-
-    photo: RGBImage  # (H, W, 3) uint8
-    classes: np.ndarray  # (H, W) uint8, 0 = background
 
 
 @dataclass
@@ -117,30 +107,12 @@ def main() -> None:
             f"\n{sum(alarms)} false alarms in {np.count_nonzero(alarms)} of {len(scenes)} scenes "
             "without any of the classes"
         )
-        small = list(
-            paste_small(read_samples(arguments.photos, arguments.masks, 1), scenes, arguments.small)
-        )
+        samples = read_samples(arguments.photos, arguments.masks, 1)
+        cuts = [cut for sample in samples for cut in cut_outs(sample)]
+        small = list(paste(cuts, scenes, arguments.small)) if cuts else []
         found = sum(is_found(sample, remover) for sample in small)
-        low, high = _SMALL_PX
+        low, high = SIDE_PX
         print(f"{found} of {len(small)} small objects ({low} to {high} px) found")
-
-
-def photos_in(folder: Path) -> list[Path]:
-    """Return a folder's photos by name."""
-    return [p for p in sorted(folder.iterdir()) if p.suffix.lower() in PHOTO_SUFFIXES]
-
-
-def read_samples(photos: Path, masks: Path, every: int) -> Iterator[Sample]:
-    """Yield every n-th photo that has a mask."""
-    pairs = [(path, masks / f"{path.stem}.png") for path in photos_in(photos)]
-    for path, known in [pair for pair in pairs if pair[1].exists()][::every]:
-        photo = read_photo(path).pixels
-        with Image.open(known) as opened:
-            classes = np.asarray(opened)
-        if classes.shape != photo.shape[:2]:
-            print(f"left out: {known}: {classes.shape}, not {photo.shape[:2]}")
-            continue
-        yield Sample(photo, classes)
 
 
 def measure(sample: Sample, remover: Remover, figures: Figures) -> None:
@@ -230,48 +202,6 @@ def measure_outline(
         np.count_nonzero(known & ~filled) / area,
         np.count_nonzero(filled & ~known & counted) / area,
     )
-
-
-def paste_small(
-    samples: Iterator[Sample], scenes: Sequence[RGBImage], count: int
-) -> Iterator[Sample]:
-    """Yield scenes with one object each, cut out of a labelled photo and scaled down."""
-    rng = np.random.default_rng(1)
-    cut_outs = [cut for sample in samples if (cut := cut_out(sample)) is not None]
-    for number, index in enumerate(rng.permutation(len(cut_outs))[:count]):
-        pixels, mask, label = cut_outs[index]
-        scene = scenes[number % len(scenes)].copy()
-        scale = rng.integers(*_SMALL_PX, endpoint=True) / max(mask.shape)
-        size_wh = [max(8, round(side * scale)) for side in mask.shape[::-1]]
-        small = cv2.resize(pixels, size_wh, interpolation=cv2.INTER_AREA)
-        cover = cv2.resize(mask.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA)
-        top = int(rng.integers(scene.shape[0] // 3, scene.shape[0] - size_wh[1]))
-        left = int(rng.integers(0, scene.shape[1] - size_wh[0]))
-        place = (slice(top, top + size_wh[1]), slice(left, left + size_wh[0]))
-        scene[place] = (
-            scene[place] * (1 - cover[..., None]) + small * cover[..., None] + 0.5
-        ).astype(np.uint8)
-        classes = np.zeros(scene.shape[:2], np.uint8)
-        classes[place][cover > 0.5] = label
-        yield Sample(scene, classes)
-
-
-def cut_out(sample: Sample) -> tuple[RGBImage, Mask, int] | None:
-    """Return a photo's largest object if it is whole: alone, large, off the photo's edges."""
-    present = [c for c in np.unique(sample.classes) if 0 < c < IGNORED]
-    if len(present) != 1:
-        return None
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(
-        (sample.classes == present[0]).astype(np.uint8)
-    )
-    height, width = sample.classes.shape
-    if count != 2:
-        return None
-    x, y, w, h, area = stats[1].tolist()
-    if area < 0.03 * height * width or x < 3 or y < 3 or x + w > width - 3 or y + h > height - 3:
-        return None
-    rows, columns = slice(y, y + h), slice(x, x + w)
-    return sample.photo[rows, columns], parts[rows, columns] == 1, int(present[0])
 
 
 def is_found(sample: Sample, remover: Remover) -> bool:

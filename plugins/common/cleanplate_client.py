@@ -9,6 +9,7 @@ import json
 import os
 import struct
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -178,6 +179,40 @@ class Client:
         except OSError as error:
             raise CleanplateError(f"cleanplate does not answer: {error}.") from error
         return json.loads(content) if is_json and content else content
+
+
+class Background:
+    """Calls `work(tell)` in a thread of its own, so that the host can go on drawing.
+
+    Args:
+        work: its argument takes a word on what is done now.
+    """
+
+    def __init__(self, work):
+        self.said = "Starting"
+        self._work, self._result, self._error = work, None, None
+        self._thread = threading.Thread(target=self._call, daemon=True)
+        self._thread.start()
+
+    def is_running(self, within_s=0.0):
+        """Return whether it still runs after so long."""
+        self._thread.join(within_s)
+        return self._thread.is_alive()
+
+    def result(self):
+        """Return what the work returned, or raise what it raised."""
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    def _tell(self, text):
+        self.said = text
+
+    def _call(self):
+        try:
+            self._result = self._work(self._tell)
+        except BaseException as error:  # raised by result
+            self._error = error
 
 
 def grey_png(width, height, values):

@@ -1,5 +1,6 @@
 """One photo's pipeline: detect, select, build the mask, inpaint, recheck."""
 
+import copy
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -88,7 +89,7 @@ class Remover:
             "prompter": prompter,
             "effects": DEFAULT_EFFECTS_MODEL,
         }
-        self._models = self._given.copy()  # names are replaced by what they name, when needed
+        self._loaded: dict[str, Any] = {}  # by role, of those given by name or not at all
         self._device, self._threads = device, threads
         self._loading = threading.Lock()
 
@@ -119,14 +120,16 @@ class Remover:
         return prompter
 
     def _load(self, role: str, create: Callable[..., Any]) -> Any:
+        given = self._given[role]
+        if given is not None and not isinstance(given, str):
+            return given
         with self._loading:
-            model = self._models[role]
-            if model is None:  # only the prompter may be
-                model = installed_prompter()
-            if isinstance(model, str):
-                model = create(model, device=self._device, threads=self._threads)
-                self._models[role] = model
-            return model
+            if role not in self._loaded:
+                name = installed_prompter() if given is None else given  # only the prompter may be
+                if name is None:
+                    return None
+                self._loaded[role] = create(name, device=self._device, threads=self._threads)
+            return self._loaded[role]
 
     @property
     def effects_detector(self) -> EffectsDetector:
@@ -148,7 +151,22 @@ class Remover:
     def release(self) -> None:
         """Unload the models that were given by name; they are loaded again when needed."""
         with self._loading:
-            self._models = self._given.copy()
+            self._loaded = {}
+
+    def with_inpainter(self, inpainter: Inpainter | str) -> "Remover":
+        """Return a remover that fills with another inpainter, and shares all else with this one.
+
+        Args:
+            inpainter: an instance; or a name, of what is loaded now.
+
+        Raises:
+            UnknownNameError, WeightsError, DeviceError: as `create_inpainter`.
+        """
+        if isinstance(inpainter, str):
+            inpainter = create_inpainter(inpainter, device=self._device, threads=self._threads)
+        other = copy.copy(self)
+        other._given = {**self._given, "inpainter": inpainter}
+        return other
 
     @overload
     def __call__(
@@ -361,7 +379,7 @@ class Remover:
     ) -> tuple[Mask, Mask | None]:
         """Return a mask and its effects with those that the inpainter finds, if it does."""
         wanted = options.effects != "off" and mask.any()
-        if not wanted or not finds_effects(self._models["inpainter"]):
+        if not wanted or not finds_effects(self._given["inpainter"]):
             return mask, effects
         stays = rasterize(kept, mask.shape)
         if opened.transparent is not None:

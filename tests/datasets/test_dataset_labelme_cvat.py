@@ -8,25 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cleanplate.datasets import Decision, ImageEdit, open_dataset
+from cleanplate.datasets import ImageEdit, open_dataset
 from cleanplate.errors import PhotoError
-from dataset_builders import save_cvat, save_labelme
-
-
-def image_of(editor, name):
-    return next(it for it in editor.images if it.relative.stem == name)
-
-
-def edited(editor, name, outcomes, **more):
-    image = image_of(editor, name)
-    annotations = {it.key: it for it in editor.read(image)}
-    changes = {
-        key: Decision(annotation=annotations[key], outcome=outcome, **extra)
-        for key, (outcome, extra) in outcomes.items()
-    }
-    edits = {image.relative: ImageEdit(image=image, changes=changes, **more)}
-    return {path.as_posix(): content for path, content in editor.edited(edits)}
-
+from dataset_builders import edited, image_of, save_cvat, save_labelme
 
 LEFT_HALF = ((20, 20, 32, 40), np.ones((20, 12), np.bool_))
 

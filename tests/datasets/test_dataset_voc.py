@@ -6,32 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cleanplate.datasets import Decision, ImageEdit, open_dataset
+from cleanplate.datasets import ImageEdit, open_dataset
 from cleanplate.errors import PhotoError
-from dataset_builders import SCENES, save_voc, voc_masks, voc_xml
+from dataset_builders import SCENES, edited, image_of, save_voc, voc_masks, voc_xml
 
 
 @pytest.fixture
 def voc(tmp_path):
     save_voc(tmp_path)
     return open_dataset(tmp_path)
-
-
-def image_of(editor, name):
-    return next(it for it in editor.images if it.relative.stem == name)
-
-
-def edited(editor, name, outcomes, **more):
-    """Return path -> content after annotations of one image were changed."""
-    image = image_of(editor, name)
-    annotations = {it.key: it for it in editor.read(image)}
-    changes = {
-        key: Decision(annotation=annotations[key], outcome=outcome, **extra)
-        for key, (outcome, extra) in outcomes.items()
-    }
-    left = [it.label for key, it in annotations.items() if key not in changes]
-    edit = ImageEdit(image=image, changes=changes, classes_left=left, **more)
-    return {path.as_posix(): content for path, content in editor.edited({image.relative: edit})}
 
 
 def test_objects_get_the_outlines_of_their_masks(voc):

@@ -3,30 +3,15 @@
 import numpy as np
 import pytest
 
-from cleanplate.datasets import Decision, ImageEdit, open_dataset
+from cleanplate.datasets import open_dataset
 from cleanplate.errors import PhotoError
-from dataset_builders import save_yolo
+from dataset_builders import edited, image_of, save_yolo
 
 
 @pytest.fixture
 def yolo(tmp_path):
     save_yolo(tmp_path)
     return open_dataset(tmp_path)
-
-
-def image_of(editor, name):
-    return next(it for it in editor.images if it.relative.stem == name)
-
-
-def edited(editor, name, outcomes):
-    image = image_of(editor, name)
-    annotations = {it.key: it for it in editor.read(image)}
-    changes = {
-        key: Decision(annotation=annotations[key], outcome=outcome, **extra)
-        for key, (outcome, extra) in outcomes.items()
-    }
-    edits = {image.relative: ImageEdit(image=image, changes=changes)}
-    return {path.as_posix(): content for path, content in editor.edited(edits)}
 
 
 def test_polygons_and_boxes_are_read_in_px(yolo, tmp_path):

@@ -233,6 +233,6 @@ def test_cog_predictions_can_be_cancelled(running, photo):
     caller.join(20)
     assert answers[0].json()["status"] == "canceled"
     deadline = time.monotonic() + 10
-    while running.app.queue.is_busy and time.monotonic() < deadline:
+    while running.app.queue and time.monotonic() < deadline:
         time.sleep(0.01)
     assert running.client.post("/predictions/mine/cancel").status_code == 404

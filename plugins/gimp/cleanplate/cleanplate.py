@@ -3,7 +3,6 @@
 
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 import gi
@@ -11,7 +10,7 @@ import gi
 gi.require_version("Gimp", "3.0")
 gi.require_version("GimpUi", "3.0")
 gi.require_version("Gegl", "0.4")
-from cleanplate_client import CleanplateError, Client, grey_png  # noqa: E402
+from cleanplate_client import Background, CleanplateError, Client, grey_png  # noqa: E402
 from gi.repository import Gegl, Gimp, GimpUi, Gio, GLib, GObject  # noqa: E402
 
 NAME = "plug-in-cleanplate-remove"
@@ -184,26 +183,13 @@ def insert(image, layer, result, shown):
 
 def in_background(work):
     """Return what `work(tell)` returns, while the progress bar moves."""
-    outcome, said = {}, []
-
-    def call():
-        try:
-            outcome["result"] = work(said.append)
-        except BaseException as error:  # raised below
-            outcome["error"] = error
-
-    thread = threading.Thread(target=call, daemon=True)
-    Gimp.progress_init("Starting")
-    thread.start()
-    while thread.is_alive():
-        thread.join(0.2)
-        if said:
-            Gimp.progress_set_text(said[-1])
+    running = Background(work)
+    Gimp.progress_init(running.said)
+    while running.is_running(within_s=0.2):
+        Gimp.progress_set_text(running.said)
         Gimp.progress_pulse()
     Gimp.progress_end()
-    if "error" in outcome:
-        raise outcome["error"]
-    return outcome["result"]
+    return running.result()
 
 
 Gimp.main(Cleanplate.__gtype__, sys.argv)

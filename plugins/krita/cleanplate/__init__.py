@@ -1,7 +1,6 @@
 """Krita: Tools > Scripts > Remove objects. The result is a new layer with a transparency mask."""
 
 import tempfile
-import threading
 from pathlib import Path
 
 from krita import Extension, InfoObject, Krita
@@ -9,7 +8,7 @@ from PyQt5.QtCore import QByteArray, QCoreApplication, QEventLoop, Qt, QThread
 from PyQt5.QtGui import QImage
 from PyQt5.QtWidgets import QInputDialog, QMessageBox, QProgressDialog
 
-from .cleanplate_client import CleanplateError, Client, grey_png
+from .cleanplate_client import Background, CleanplateError, Client, grey_png
 
 _ANY = bytes([0]) + bytes([255]) * 255  # translates a selection into a mask of all it touches
 _DEPTHS = ("U8", "U16")
@@ -147,30 +146,19 @@ def _show_progress(parent, work):
     Raises:
         CleanplateError: the user has cancelled.
     """
-    outcome, said = {}, ["Starting"]
-
-    def call():
-        try:
-            outcome["result"] = work(said.append)
-        except BaseException as error:  # raised below
-            outcome["error"] = error
-
-    thread = threading.Thread(target=call, daemon=True)
-    dialog = QProgressDialog(said[-1], "Cancel", 0, 0, parent)
+    running = Background(work)
+    dialog = QProgressDialog(running.said, "Cancel", 0, 0, parent)
     dialog.setWindowModality(Qt.ApplicationModal)
     dialog.show()
-    thread.start()
-    while thread.is_alive() and not dialog.wasCanceled():
-        dialog.setLabelText(said[-1])
+    while running.is_running() and not dialog.wasCanceled():
+        dialog.setLabelText(running.said)
         QCoreApplication.processEvents(QEventLoop.AllEvents, 50)
         QThread.msleep(50)
     cancelled = dialog.wasCanceled()
     dialog.close()
     if cancelled:
         raise CleanplateError("Cancelled; nothing was changed.")
-    if "error" in outcome:
-        raise outcome["error"]
-    return outcome["result"]
+    return running.result()
 
 
 Krita.instance().addExtension(Cleanplate(Krita.instance()))

@@ -142,6 +142,23 @@ def check_memory(name: str, needed_bytes: float) -> None:
         )
 
 
+class SharpInpainter:
+    """What inpainters have in common that were trained to fill with detail, at one size.
+
+    The size is the same whatever the hole: a smaller one only loses detail.
+    """
+
+    @property
+    def reach_px(self) -> None:
+        """Deep holes need no smaller size; see `reach_of`."""
+        return
+
+    @property
+    def is_sharp(self) -> bool:
+        """Fills are as sharp as the input, up to the working size."""
+        return True
+
+
 class NetworkInpainter(ABC):
     """An inpainter whose networks are a registered model's files.
 

@@ -1,12 +1,13 @@
 """How errors become answers (RFC 9457)."""
 
+import asyncio
 import math
 from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from cleanplate.errors import (
@@ -133,3 +134,21 @@ def problem(
         **shape(detail),
     }
     return JSONResponse(content, status, headers=headers, media_type="application/problem+json")
+
+
+async def answer_picture(
+    request: Request, tag: str | None, make: Callable[[], bytes], *, cache: str
+) -> Response:
+    """Return a JPEG, or 304 where the client has it.
+
+    Args:
+        request: its If-None-Match counts.
+        tag: what changes whenever the picture does; None: unknown.
+        make: returns the picture; called in another thread, if it is needed.
+        cache: value of Cache-Control.
+    """
+    if tag is not None and request.headers.get("if-none-match") == tag:
+        return Response(status_code=304)
+    content = await asyncio.to_thread(make)
+    headers = {"Cache-Control": cache} | ({} if tag is None else {"ETag": tag})
+    return Response(content, media_type="image/jpeg", headers=headers)

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from cleanplate.errors import InputError
 from cleanplate.options import RemovalOptions
+from cleanplate.server.answers import answer_picture
 from cleanplate.server.jobs import FolderJob, Review, Side, list_folder
-from cleanplate.server.state import App, app_of
+from cleanplate.server.state import Shared, app_of
 
 jobs = APIRouter(tags=["jobs"])
 
@@ -26,7 +27,6 @@ def job_of(request: Request, id: str) -> FolderJob:
     return app_of(request).jobs.get(id)
 
 
-Shared = Annotated[App, Depends(app_of)]
 Found = Annotated[FolderJob, Depends(job_of)]
 
 
@@ -145,12 +145,12 @@ async def read_picture(
     side: Side = "after",
 ) -> Response:
     """Return a JPEG of a photo or its result."""
-    tag = job.etag(n, side)
-    if tag is not None and request.headers.get("if-none-match") == tag:
-        return Response(status_code=304)
-    content = await asyncio.to_thread(job.picture, n, side, thumbnail=kind == "thumbnail")
-    headers = {"Cache-Control": "private, no-cache"} | ({} if tag is None else {"ETag": tag})
-    return Response(content, media_type="image/jpeg", headers=headers)
+    return await answer_picture(
+        request,
+        job.etag(n, side),
+        lambda: job.picture(n, side, thumbnail=kind == "thumbnail"),
+        cache="private, no-cache",
+    )
 
 
 @jobs.post("/v1/jobs/{id}/photos/{n}/{decision}")

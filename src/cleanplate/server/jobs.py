@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -38,14 +39,13 @@ from cleanplate.options import RemovalOptions
 from cleanplate.remover import Remover
 from cleanplate.segmentation import requested_labels
 from cleanplate.server.events import Broadcast
-from cleanplate.server.sessions import MissingSessionError
+from cleanplate.server.sessions import PREVIEW_PX, MissingSessionError
 from cleanplate.server.work import BusyError, WorkQueue
 
 Side = Literal["before", "after"]
 Review = Literal["accepted", "rejected"]
 
 _THUMBNAIL_PX = 320
-_PREVIEW_PX = 2048
 _BUSY_WAIT_S = 1.0  # before a photo is tried again when the queue is full
 _STATUS = {"removed": "cleaned", "untouched": "copied"}
 
@@ -314,7 +314,7 @@ class FolderJob:
             MissingSessionError: there is none.
             PhotoError: it cannot be read.
         """
-        return _small(self.file(n, side), _THUMBNAIL_PX if thumbnail else _PREVIEW_PX)
+        return _small(self.file(n, side), _THUMBNAIL_PX if thumbnail else PREVIEW_PX)
 
     # --- the review
 
@@ -401,8 +401,7 @@ class JobStore:
         target = within(root, output) if output else default
         known = self._remover.segmenter.labels
         classes, _ = requested_labels(labels or options.classes, options.rules, known)
-        values = {**options.to_json(), "classes": list(classes)}
-        wanted = Job(options=RemovalOptions.from_json(values))
+        wanted = Job(options=replace(options, classes=classes))
         for job in self._jobs.values():
             if job.output == target and job.state in ("queued", "running"):
                 if job.folder == source and job.job == wanted:

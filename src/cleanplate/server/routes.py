@@ -17,25 +17,28 @@ from cleanplate import __version__
 from cleanplate.errors import InputError
 from cleanplate.hub import is_available, list_models
 from cleanplate.inpainting import METHODS
-from cleanplate.io import encode_photo, read_mask, read_photo
+from cleanplate.io import Photo, read_mask, read_photo
 from cleanplate.labels import aliases_of
 from cleanplate.options import RemovalOptions
 from cleanplate.segmentation import installed_prompter
-from cleanplate.server.answers import MEDIA_TYPES, problem
+from cleanplate.server.answers import MEDIA_TYPES, answer_picture, problem
 from cleanplate.server.edits import Edits
 from cleanplate.server.job_routes import jobs
 from cleanplate.server.sessions import (
     Fill,
     Session,
     describe_instance,
+    describe_plan,
     download_name,
+    encode_result,
     preview_size,
     stoppable,
 )
-from cleanplate.server.state import App, app_of
+from cleanplate.server.state import App, Shared, app_of
 from cleanplate.server.work import Ticket
 from cleanplate.types import Removal, RGBImage
 
+_UNCHANGING = "private, max-age=3600"  # what a browser may do with tiles and previews
 _CANCELLING_POLL_S = 0.1  # until what was cancelled has ended
 
 
@@ -48,7 +51,6 @@ def session_of(request: Request, id: str) -> Session:
     return app_of(request).sessions.get(id)
 
 
-Shared = Annotated[App, Depends(app_of)]
 Opened = Annotated[Session, Depends(session_of)]
 Labels = Annotated[list[str], Form(description="Class names; commas separate several.")]
 OptionsText = Annotated[str, Form(description="RemovalOptions as JSON.")]
@@ -148,7 +150,7 @@ async def remove(
 
     def work(ticket: Ticket) -> Response:
         content = image.file.read()
-        photo = replace(read_photo(content, max_pixels=app.max_pixels), path=_name_of(image))
+        photo = _opened(content, image, app)
         ticket.check()
         own = (
             None
@@ -160,8 +162,7 @@ async def remove(
         ticket.check()
         if format == "json":
             return JSONResponse(_describe(removal))
-        result = encode_photo(photo, removal.image, removal.mask) if removal.changed else content
-        return _file(result, _name_of(image), photo.format)
+        return _file(encode_result(content, photo, removal), photo)
 
     return await app.work(work, request)
 
@@ -177,12 +178,11 @@ async def fill(
 
     def work(ticket: Ticket) -> Response:
         content = image.file.read()
-        photo = replace(read_photo(content, max_pixels=app.max_pixels), path=_name_of(image))
+        photo = _opened(content, image, app)
         own = read_mask(mask.file.read(), photo.size_hw, max_pixels=app.max_pixels)
         removal: Removal[RGBImage] = stoppable(app.remover, ticket).fill(photo, own)
         ticket.check()
-        result = encode_photo(photo, removal.image, removal.mask) if own.any() else content
-        return _file(result, _name_of(image), photo.format)
+        return _file(encode_result(content, photo, removal), photo)
 
     return await app.work(work, request)
 
@@ -199,23 +199,13 @@ async def find(
     wanted = _options(labels or ["all"], options)
 
     def work(ticket: Ticket) -> dict[str, Any]:
-        photo = replace(
-            read_photo(image.file.read(), max_pixels=app.max_pixels), path=_name_of(image)
-        )
+        photo = _opened(image.file.read(), image, app)
         ticket.check()
         plan = app.remover.plan(photo, options=wanted)
-        casts = {cast.id: cast for cast in plan.casts}
-        chosen = {it.id for it in plan.instances}
-        found = sorted((*plan.instances, *plan.kept), key=lambda it: it.id)
         return {
             "width": photo.size_hw[1],
             "height": photo.size_hw[0],
-            "objects": [
-                describe_instance(
-                    it, selected=it.id in chosen, cast=casts.get(it.id), size_hw=photo.size_hw
-                )
-                for it in found
-            ],
+            "objects": describe_plan(plan, [it.id for it in plan.instances]),
         }
 
     return await app.work(work, request)
@@ -338,10 +328,11 @@ async def find_in_session(
     options = RemovalOptions.from_json(wanted.options)
     labels = tuple(wanted.labels)
 
-    def waiting(before: int) -> None:
-        session.tell("queued", "Waiting for other photos", position=before)
-
-    await app.work(lambda ticket: session.find(labels, options, ticket), request, on_wait=waiting)
+    await app.work(
+        lambda ticket: session.find(labels, options, ticket),
+        request,
+        on_wait=session.tell_waiting,
+    )
     return {"objects": await asyncio.to_thread(session.objects)}
 
 
@@ -389,11 +380,8 @@ async def fill_session(
     def work(ticket: Ticket) -> Fill:
         return session.fill(wanted.edits, wanted.inpainter, wanted.verify, ticket)
 
-    def waiting(before: int) -> None:
-        session.tell("queued", "Waiting for other photos", position=before)
-
     try:
-        done = await app.work(work, request, ticket=ticket, on_wait=waiting)
+        done = await app.work(work, request, ticket=ticket, on_wait=session.tell_waiting)
     finally:
         session.ticket = None
     return done.describe()
@@ -418,19 +406,16 @@ async def read_tile(
 ) -> Response:
     """Return a JPEG of at most 512 x 512 px of the photo (n = 0) or of a fill."""
     tag = f'"{session.id}-{n}-{level}-{column}-{row}"'
-    if request.headers.get("if-none-match") == tag:
-        return Response(status_code=304)
-    tile = await asyncio.to_thread(session.tile, n, level, column, row)
-    return _picture(tile, tag)
+    return await answer_picture(
+        request, tag, lambda: session.tile(n, level, column, row), cache=_UNCHANGING
+    )
 
 
 @sessions.get("/{id}/preview/{n}")
 async def read_preview(request: Request, session: Opened, n: int) -> Response:
     """Return a JPEG of the whole photo (n = 0) or fill, at most 2,048 px long."""
     tag = f'"{session.id}-{n}"'
-    if request.headers.get("if-none-match") == tag:
-        return Response(status_code=304)
-    return _picture(await asyncio.to_thread(session.preview, n), tag)
+    return await answer_picture(request, tag, lambda: session.preview(n), cache=_UNCHANGING)
 
 
 @sessions.get("/{id}/result/{n}")
@@ -462,6 +447,11 @@ def _name_of(upload: UploadFile) -> str:
     return "".join(letter for letter in name if letter.isprintable()) or "photo"
 
 
+def _opened(content: bytes, upload: UploadFile, app: App) -> Photo:
+    """Return an uploaded photo, called as its file."""
+    return replace(read_photo(content, max_pixels=app.max_pixels), path=_name_of(upload))
+
+
 def _describe(removal: Removal[RGBImage]) -> dict[str, Any]:
     size_hw = removal.mask.shape
     return {
@@ -478,9 +468,9 @@ def _describe(removal: Removal[RGBImage]) -> dict[str, Any]:
     }
 
 
-def _file(content: bytes, name: str, format: str) -> Response:
-    headers = _attachment(download_name(name, format))
-    return Response(content, media_type=MEDIA_TYPES[format], headers=headers)
+def _file(content: bytes, photo: Photo) -> Response:
+    headers = _attachment(download_name(photo.path, photo.format))
+    return Response(content, media_type=MEDIA_TYPES[photo.format], headers=headers)
 
 
 def _attachment(name: str) -> dict[str, str]:
@@ -488,8 +478,3 @@ def _attachment(name: str) -> dict[str, str]:
     plain = "".join(it if it.isascii() and it not in '"\\' else "_" for it in name)
     encoded = quote(name, safe="")
     return {"Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}"}
-
-
-def _picture(content: bytes, tag: str) -> Response:
-    headers = {"ETag": tag, "Cache-Control": "private, max-age=3600"}
-    return Response(content, media_type="image/jpeg", headers=headers)

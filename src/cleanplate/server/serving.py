@@ -65,9 +65,7 @@ def serve(
     path = server_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     _write_private(path, json.dumps(known))
-    announce(address)
-    if browser:
-        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+    _show(address, announce, browser=browser)
     if idle_exit_s is not None:
         threading.Thread(
             target=_end_when_idle, args=(server, shared, idle_exit_s), daemon=True
@@ -126,9 +124,7 @@ def edit_photo(
 
     session.accept, session.cancel = accept, end
     address += f"#session={session.id}"
-    announce(address)
-    if browser:
-        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+    _show(address, announce, browser=browser)
     watch = threading.Thread(
         target=_end_when_closed, args=(server, session, closed_after_s), daemon=True
     )
@@ -170,6 +166,12 @@ def _prepare(
     return _Server(settings, app.state.app), listener, address
 
 
+def _show(address: str, announce: "Callable[[str], None]", *, browser: bool) -> None:
+    announce(address)
+    if browser:
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+
+
 def _end_when_closed(server: uvicorn.Server, session: Session, after_s: float) -> None:
     """End the server when the page, once it was open, is closed for so long."""
     seen: float | None = None
@@ -183,7 +185,7 @@ def _end_when_closed(server: uvicorn.Server, session: Session, after_s: float) -
 
 
 def _end_when_idle(server: uvicorn.Server, shared: App, idle_s: float) -> None:
-    while time.monotonic() - shared.access.last_request < idle_s or shared.queue.is_busy:
+    while time.monotonic() - shared.access.last_request < idle_s or shared.queue:
         time.sleep(min(1.0, idle_s))
     server.should_exit = True
 

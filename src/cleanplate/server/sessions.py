@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.errors import CleanplateError, InputError
-from cleanplate.inpainting import PIPELINES, find_inpainter
+from cleanplate.inpainting import PIPELINES
 from cleanplate.io import (
     RESULT_SUFFIXES,
     SUFFIXES_BY_FORMAT,
@@ -98,7 +98,7 @@ class Session:
         self._remover = remover
         self._prepared: Any = None  # a prompter's embeddings
         self.events = Broadcast()
-        self._other: Remover | None = None  # with the last inpainter that is not the server's
+        self._other: dict[str, Remover] = {}  # with the last inpainter that is not the server's
         self._lock = threading.Lock()
 
     # --- the photo
@@ -114,11 +114,7 @@ class Session:
         Raises:
             PhotoError: it cannot be read.
         """
-        photo = replace(read_photo(self.original), path=self.name)
-        pixels = self.folder / "0.npy"
-        if not pixels.exists():
-            np.save(pixels, photo.pixels)
-        return photo
+        return replace(read_photo(self.original), path=self.name)
 
     @property
     def about(self) -> dict[str, Any]:
@@ -226,18 +222,7 @@ class Session:
         plan = self.plan
         if plan is None:
             return None
-        casts = {cast.id: cast for cast in plan.casts}
-        found = sorted((*plan.instances, *plan.kept), key=lambda it: it.id)
-        return [
-            describe_instance(
-                it,
-                selected=it.id in self._suggested,
-                cast=casts.get(it.id),
-                size_hw=plan.mask.shape,
-                source="outlined" if it.id in self._outlined else "found",
-            )
-            for it in found
-        ]
+        return describe_plan(plan, self._suggested, self._outlined)
 
     # --- filling
 
@@ -306,11 +291,9 @@ class Session:
 
     def _remover_with(self, inpainter: str) -> Remover:
         """Return a remover with another inpainter; the last one stays loaded."""
-        if self._other is None or self._other.config[1] != inpainter:
-            find_inpainter(inpainter)
-            segmenter, _, device = self._remover.config
-            self._other = Remover(segmenter=segmenter, inpainter=inpainter, device=device)
-        return self._other
+        if inpainter not in self._other:
+            self._other = {inpainter: self._remover.with_inpainter(inpainter)}
+        return self._other[inpainter]
 
     def result(self, n: int, kind: str) -> tuple[Path, str]:
         """Return the file of a fill, or of its mask, and the name to save it under.
@@ -348,6 +331,10 @@ class Session:
     def tell(self, stage: str, message: str, **more: Any) -> None:
         """Send progress to whoever listens; from any thread."""
         self.events.tell("progress", {"stage": stage, "message": message, **more})
+
+    def tell_waiting(self, before: int) -> None:
+        """Say how many photos come before this one."""
+        self.tell("queued", "Waiting for other photos", position=before)
 
     def _planned(self, photo: Photo) -> RemovalPlan:
         """Return the plan, or one of nothing where nothing was searched for."""
@@ -472,7 +459,30 @@ class _Stoppable:
 def stoppable(remover: Remover, ticket: Ticket) -> Remover:
     """Return a remover of the same models that raises `CancelledError` before the next window."""
     inpainter: Any = _Stoppable(remover.inpainter, ticket)
-    return Remover(segmenter=remover.segmenter, inpainter=inpainter, device=remover.config[2])
+    return remover.with_inpainter(inpainter)
+
+
+def describe_plan(
+    plan: RemovalPlan, selected: Collection[int], outlined: Collection[int] = ()
+) -> list[dict[str, Any]]:
+    """Return the objects of a plan, with their effects, as JSON can hold them.
+
+    Args:
+        plan: what was found.
+        selected: ids of those that are suggested for removal.
+        outlined: ids of those that a person has pointed at.
+    """
+    casts = {cast.id: cast for cast in plan.casts}
+    return [
+        describe_instance(
+            it,
+            selected=it.id in selected,
+            cast=casts.get(it.id),
+            size_hw=plan.mask.shape,
+            source="outlined" if it.id in outlined else "found",
+        )
+        for it in sorted((*plan.instances, *plan.kept), key=lambda it: it.id)
+    ]
 
 
 def describe_instance(
@@ -508,6 +518,13 @@ def describe_instance(
         "effects_share": cast.area_px / photo_px if cast is not None and photo_px else 0,
         "source": source,
     }
+
+
+def encode_result(content: bytes, photo: Photo, removal: Removal[RGBImage]) -> bytes:
+    """Return the file of a result, in the photo's format; the photo's own file if nothing went."""
+    if not removal.mask.any():
+        return content
+    return encode_photo(photo, removal.image, removal.mask)
 
 
 def download_name(name: str, format: str) -> str:

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from fastapi import Request
+from fastapi import Depends, Request
 
 from cleanplate.batch import photo_pixels
 from cleanplate.io import MAX_PIXELS
@@ -76,3 +76,7 @@ def app_of(request: Request) -> App:
     """Return what the routes share."""
     app: App = request.app.state.app
     return app
+
+
+Shared = Annotated[App, Depends(app_of)]
+"""How a route asks for the `App`."""

@@ -111,11 +111,6 @@ class WorkQueue:
         """Return how many tasks wait or run."""
         return len(self._tickets)
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether anything waits or runs."""
-        return bool(self._tickets)
-
     def _timed(self, task: Callable[[Ticket], Result], ticket: Ticket) -> Result:
         ticket.check()
         start = time.perf_counter()

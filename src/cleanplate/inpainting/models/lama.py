@@ -12,6 +12,7 @@ import numpy as np
 from cleanplate.errors import WeightsError
 from cleanplate.inpainting.base import (
     NetworkInpainter,
+    SharpInpainter,
     composite,
     inpaint_scaled,
     pad_to,
@@ -20,20 +21,10 @@ from cleanplate.inpainting.base import (
 from cleanplate.types import Mask, RGBImage
 
 
-class LamaInpainter(NetworkInpainter):
+class LamaInpainter(SharpInpainter, NetworkInpainter):
     """LaMa for images of any size whose sides are multiples of 8."""
 
     _level = np.float32(255)  # of full brightness, times what the network returns for it
-
-    @property
-    def reach_px(self) -> None:
-        """The receptive field is the entire image: deep holes need no smaller size."""
-        return
-
-    @property
-    def is_sharp(self) -> bool:
-        """It was trained to fill with detail, at the very size that it is given."""
-        return True
 
     def _inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
         return self._run(image, mask, self._padded_hw(mask))

@@ -9,25 +9,21 @@ Reference:
 import cv2
 import numpy as np
 
-from cleanplate.inpainting.base import NetworkInpainter, composite, pad_to, planes_of
+from cleanplate.inpainting.base import (
+    NetworkInpainter,
+    SharpInpainter,
+    composite,
+    pad_to,
+    planes_of,
+)
 from cleanplate.ops import pull_push
 from cleanplate.types import Mask, RGBImage
 
 _KNOWN, _HOLE = np.uint8(255), np.uint8(0)  # inverse of masks elsewhere
 
 
-class MIGANInpainter(NetworkInpainter):
+class MIGANInpainter(SharpInpainter, NetworkInpainter):
     """MI-GAN's published pipeline, its soft edge kept to the hole."""
-
-    @property
-    def reach_px(self) -> None:
-        """The file works at 512 px whatever it is given: a smaller size only loses detail."""
-        return
-
-    @property
-    def is_sharp(self) -> bool:
-        """It fills with detail, up to 512 px."""
-        return True
 
     def _inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
         # The file blends what it is given into the hole's first few px, where the object would

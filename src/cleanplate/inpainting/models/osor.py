@@ -13,6 +13,7 @@ import numpy.typing as npt
 from cleanplate.hub import get_model, read_manifest
 from cleanplate.inpainting.base import (
     NetworkInpainter,
+    SharpInpainter,
     check_memory,
     composite,
     pad_to,
@@ -31,7 +32,7 @@ _SEED = 0
 _CPU_SHARE, _CPU_BYTES = 2.4, 2 << 30
 
 
-class OSORInpainter(NetworkInpainter):
+class OSORInpainter(SharpInpainter, NetworkInpainter):
     """OSOR for SDXL. Unlike other inpainters, it sees what is to be removed.
 
     Args: see `NetworkInpainter`.
@@ -42,16 +43,6 @@ class OSORInpainter(NetworkInpainter):
             weights = read_manifest(get_model(name)).files["weights"].size_bytes
             check_memory(name, _CPU_SHARE * weights + _CPU_BYTES)
         super().__init__(name, device=device, threads=threads)
-
-    @property
-    def reach_px(self) -> None:
-        """It was trained at one size, whatever the hole."""
-        return
-
-    @property
-    def is_sharp(self) -> bool:
-        """It fills with detail, up to 512 px."""
-        return True
 
     @property
     def fits_short_side(self) -> bool:

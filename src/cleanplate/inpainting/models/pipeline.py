@@ -21,6 +21,7 @@ import numpy as np
 from cleanplate.errors import DeviceError, InputError, MissingExtraError, WeightsError
 from cleanplate.inpainting.base import (
     PIPELINES,
+    SharpInpainter,
     check_memory,
     composite,
     pad_to,
@@ -49,7 +50,7 @@ _USUAL_SIZE = 1024  # px, for pipelines that do not state it
 _ROOM_BYTES = 2 << 30  # besides the weights
 
 
-class PipelineInpainter:
+class PipelineInpainter(SharpInpainter):
     """A pipeline of diffusers.
 
     Args:
@@ -109,16 +110,6 @@ class PipelineInpainter:
     def working_size(self) -> int:
         """Long side in px of its training."""
         return self._size
-
-    @property
-    def reach_px(self) -> None:
-        """It was trained at one size, whatever the hole."""
-        return
-
-    @property
-    def is_sharp(self) -> bool:
-        """It fills with detail, up to its working size."""
-        return True
 
     def inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
         """Return `image` with the hole filled; see `Inpainter.inpaint`."""

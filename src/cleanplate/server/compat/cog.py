@@ -19,8 +19,8 @@ from cleanplate.errors import InputError
 from cleanplate.io import read_photo
 from cleanplate.options import RemovalOptions
 from cleanplate.server.answers import MEDIA_TYPES, problem
-from cleanplate.server.compat.filling import decode_base64, encode_result
-from cleanplate.server.sessions import stoppable
+from cleanplate.server.compat.filling import decode_base64
+from cleanplate.server.sessions import encode_result, stoppable
 from cleanplate.server.state import App
 from cleanplate.server.work import CancelledError, Ticket
 from cleanplate.types import Removal, RGBImage
@@ -46,7 +46,7 @@ def add_cog(app: FastAPI) -> None:
 
     @router.get("/health-check")
     async def read_health() -> dict[str, Any]:
-        status = "BUSY" if shared.queue.is_busy else "READY"
+        status = "BUSY" if shared.queue else "READY"
         return {"status": status, "setup": {"status": "succeeded", "logs": ""}}
 
     @router.post("/predictions")

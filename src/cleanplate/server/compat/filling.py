@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from cleanplate.errors import InputError
-from cleanplate.io import Photo, encode_photo, read_photo
+from cleanplate.io import Photo, read_photo
 from cleanplate.server.sessions import stoppable
 from cleanplate.server.state import App
 from cleanplate.server.work import Ticket
@@ -63,10 +63,3 @@ def fill_light(
     removal: Removal[RGBImage] = stoppable(app.remover, ticket).fill(photo, mask)
     ticket.check()
     return photo, removal
-
-
-def encode_result(content: bytes, photo: Photo, removal: Removal[RGBImage]) -> bytes:
-    """Return the file of a result, in the photo's format; the photo's own file if nothing went."""
-    if not removal.mask.any():
-        return content
-    return encode_photo(photo, removal.image, removal.mask)

@@ -22,10 +22,10 @@ from cleanplate.server.answers import MEDIA_TYPES, add_error_answers
 from cleanplate.server.compat.filling import (
     UnequalSizesError,
     decode_base64,
-    encode_result,
     fill_light,
     read_light,
 )
+from cleanplate.server.sessions import encode_result
 from cleanplate.server.state import App
 from cleanplate.server.work import Ticket
 from cleanplate.types import Mask
