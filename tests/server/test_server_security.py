@@ -1,5 +1,6 @@
 """Attacks on the server, each of which it must refuse."""
 
+import json
 import os
 import socket
 import time
@@ -90,6 +91,28 @@ def test_bodies_are_limited_whatever_their_header_says(running):
     part += b"x" * (0x10000 - len(part) + 7) + b"\r\n"
     sent = head + b"Transfer-Encoding: chunked\r\n\r\n" + part + 9 * chunk
     assert b" 413 " in raw(running, sent)
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", ""])
+def test_what_is_parsed_at_once_is_short_and_photos_are_not(running, photo, monkeypatch, kind):
+    monkeypatch.setattr("cleanplate.server.security._MAX_JSON", 2 << 10)
+    session = running.client.post("/v1/sessions", files={"image": ("a.png", photo)}).json()
+    path = f"/v1/sessions/{session['id']}/mask"
+    stroke = {"tool": "brush", "size": 3, "points": [[1, 2]]}
+    headers = {"Content-Type": kind}
+
+    def post(path, strokes, *, stream=False, **more):
+        content = json.dumps({"edits": {"strokes": [stroke] * strokes}, **more}).encode()
+        sent = iter([content]) if stream else content  # a stream has no Content-Length
+        return running.client.post(path, content=sent, headers=headers)
+
+    assert post(path, 10).status_code == (200 if kind == "application/json" else 422)
+    for stream in (False, True):
+        long = post(path, 100, stream=stream)
+        assert long.status_code == 413
+        assert long.headers["content-type"] == "application/problem+json"
+        assert "multipart" in long.json()["detail"]
+    assert post("/api/v1/inpaint", 100).status_code == 422  # photos come as JSON there
 
 
 def test_a_body_that_does_not_arrive_is_given_up(running, monkeypatch):

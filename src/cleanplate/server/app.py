@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from cleanplate import __version__
 from cleanplate.remover import Remover
 from cleanplate.server.answers import PROBLEM, add_error_answers
-from cleanplate.server.compat import add_compat
+from cleanplate.server.compat import JSON_PHOTOS, add_compat
 from cleanplate.server.routes import add_routes
 from cleanplate.server.security import Guard
 from cleanplate.server.sessions import SessionStore
@@ -46,6 +46,7 @@ def create_app(remover: Remover, config: ServerConfig | None = None) -> FastAPI:
         access=shared.access,
         hosts=LOCAL_HOSTS | {config.host.lower()} | config.hosts,
         max_body=config.max_body,
+        json_photos=JSON_PHOTOS if config.compat else (),
     )
     app = FastAPI(
         title="cleanplate",

@@ -9,7 +9,6 @@ import asyncio
 import base64
 import binascii
 import hmac
-import json
 import secrets
 import time
 from collections.abc import Iterator
@@ -19,9 +18,11 @@ from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cleanplate.errors import InputError
+from cleanplate.server.answers import problem
 
 COOKIE = "cleanplate"
 """Name of the cookie, before a hyphen and the port."""
@@ -29,6 +30,7 @@ COOKIE = "cleanplate"
 _OPEN_PATHS = ("/healthz",)
 _UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
 _MIN_TOKEN = 20  # characters
+_MAX_JSON = 4 << 20  # bytes of a body without files: it is parsed at once, and all others wait
 _IDLE_S = 30.0  # a body that brings nothing for so long is given up
 _BODY_S = 15 * 60.0  # and so is one that takes longer in all
 
@@ -101,12 +103,20 @@ class Guard:
         access: the server's secrets.
         hosts: names under which the server may be reached, without the port.
         max_body: bytes of a request.
+        json_photos: beginnings of paths whose JSON holds photos.
     """
 
     def __init__(
-        self, app: ASGIApp, *, access: Access, hosts: frozenset[str], max_body: int
+        self,
+        app: ASGIApp,
+        *,
+        access: Access,
+        hosts: frozenset[str],
+        max_body: int,
+        json_photos: tuple[str, ...] = (),
     ) -> None:
-        self._app, self._access, self._hosts, self._max_body = app, access, hosts, max_body
+        self._app, self._access, self._hosts = app, access, hosts
+        self._max_body, self._json_photos = max_body, json_photos
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -119,24 +129,27 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
         if (refusal := self._refusal(scope, headers)) is not None:
-            await _respond(send, *refusal)
+            await problem(*refusal)(scope, receive, send)
             return
         cookie = self._cookie_for(scope)
         if cookie is not None:
-            moved = {"location": "/", "set-cookie": cookie, "cache-control": "no-store"}
-            await _send(send, 303, moved, b"")
+            moved = Response(status_code=303, headers={"Location": "/", "Set-Cookie": cookie})
+            await moved(scope, receive, send)
             return
         if scope["path"] not in _OPEN_PATHS and not self._access.allows(headers, _port(scope)):
-            await _respond(
-                send,
-                401,
-                "not signed in",
-                "open the address that cleanplate serve printed, or send the token as "
-                "'Authorization: Bearer'",
-            )
+            advice = "open the address that cleanplate serve printed, or send the token as "
+            advice += "'Authorization: Bearer'"
+            await problem(401, "not signed in", advice)(scope, receive, send)
             return
         self._access.last_request = time.monotonic()
-        await self._app(scope, _LimitedBody(receive, self._max_body), send)
+        await self._app(scope, _LimitedBody(receive, *self._limit(scope, headers)), send)
+
+    def _limit(self, scope: Scope, headers: Headers) -> tuple[int, str]:
+        """Return how many bytes a body may have, and what to do about more."""
+        has_files = headers.get("content-type", "").lower().startswith("multipart/form-data")
+        if has_files or scope["path"].startswith(self._json_photos):
+            return self._max_body, "raise --max-upload, or send less"
+        return min(_MAX_JSON, self._max_body), "send files as multipart/form-data, the rest shorter"
 
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str, str] | None:
         """Return status, cause and advice if a request may not be answered at all."""
@@ -147,9 +160,10 @@ class Guard:
         foreign = origin is not None and urlsplit(origin).netloc != host
         if foreign or headers.get("sec-fetch-site") == "cross-site":
             return 403, "a page of another site sent this", "use the server's own page"
-        length = headers.get("content-length")
-        if length is not None and length.isdigit() and int(length) > self._max_body:
-            return 413, f"more than {self._max_body >> 20} MiB", "raise --max-upload, or send less"
+        length = headers.get("content-length", "")
+        most, advice = self._limit(scope, headers)
+        if length.isdigit() and int(length) > most:
+            return 413, f"more than {most >> 20} MiB", advice
         return None
 
     def _cookie_for(self, scope: Scope) -> str | None:
@@ -163,8 +177,9 @@ class Guard:
 class _LimitedBody:
     """Counts a body's bytes while they arrive, whatever its header says."""
 
-    def __init__(self, receive: Receive, most: int) -> None:
+    def __init__(self, receive: Receive, most: int, advice: str) -> None:
         self._receive, self._left = receive, most
+        self._refusal = f"more than {most >> 20} MiB; {advice}"
         self._end = time.monotonic() + _BODY_S
         self._is_complete = False
 
@@ -179,7 +194,7 @@ class _LimitedBody:
         self._is_complete = not message.get("more_body", False)
         self._left -= len(message.get("body", b""))
         if self._left < 0:
-            raise HTTPException(413, "the request is larger than --max-upload allows")
+            raise HTTPException(413, self._refusal)
         return message
 
 
@@ -215,16 +230,3 @@ def _with_headers(send: Send) -> Send:
         await send(message)
 
     return send_with
-
-
-async def _respond(send: Send, status: int, cause: str, advice: str) -> None:
-    problem = {"type": "about:blank", "title": cause, "status": status, "detail": advice}
-    headers = {"content-type": "application/problem+json"}
-    await _send(send, status, headers, json.dumps(problem).encode())
-
-
-async def _send(send: Send, status: int, headers: dict[str, str], body: bytes) -> None:
-    headers["content-length"] = str(len(body))
-    encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": status, "headers": encoded})
-    await send({"type": "http.response.body", "body": body})

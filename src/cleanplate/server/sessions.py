@@ -325,7 +325,7 @@ class Session:
             "objects": self.objects(),
             "fills": [fill.describe() for fill in self.fills],
             "accepts": self.accept is not None,
-            "edit": self.cancel is not None,
+            "cancels": self.cancel is not None,
         }
 
     def tell(self, stage: str, message: str, **more: Any) -> None:

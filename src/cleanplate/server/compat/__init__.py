@@ -22,6 +22,9 @@ _ADD: Final[dict[str, Callable[[FastAPI], None]]] = {
 COMPAT: Final = tuple(_ADD)
 """Names of the services."""
 
+JSON_PHOTOS: Final = ("/api/v1/", "/predictions")
+"""Beginnings of addresses that take photos in JSON."""
+
 
 def add_compat(app: FastAPI, names: frozenset[str]) -> None:
     """Add the addresses of some services to the application."""
