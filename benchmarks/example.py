@@ -1,4 +1,4 @@
-"""Marks things in photos, puts them into other photos, and counts how often they are found there.
+"""Marks objects in photos, puts them into other photos, and counts how often they are found there.
 
     python benchmarks/example.py --photos DIR [--sheets DIR]
 
@@ -123,7 +123,7 @@ def read_photos(folder: Path) -> dict[str, RGBImage]:
             try:
                 photos[path.stem] = read_photo(path).pixels
             except CleanplateError as error:
-                print(f"left out: {error}")
+                print(f"skipped: {error}")
     return photos
 
 
@@ -258,7 +258,7 @@ def row(name: str, results: Sequence[Result]) -> str:
 
 
 def measure_drawn(photos: dict[str, RGBImage], places: Sequence[str], sheets: Path | None) -> None:
-    """Print how often plain things are found: at the same place, elsewhere, and where none is."""
+    """Print how often plain objects are found: at the same place, elsewhere, and where none is."""
     print("\n| | at the same place | elsewhere, 0.6 to 1.6 times | false |\n|---|---|---|---|")
     for kind in DRAWN:
         rng = np.random.default_rng(5)

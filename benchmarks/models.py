@@ -4,9 +4,9 @@
     python benchmarks/models.py NAME...             these; the others stay as they are there
 
 The photo is generated and shows nothing that has a name; the hole is at a fixed place. Models that
-are not on this machine are made anew with random weights, of their exact architecture, by the
+are not on this machine are made with random weights, of their exact architecture, by the
 package's own converters (which needs the extra `convert`); --home DIR keeps them for the next time.
-Those that are published as ONNX only cannot be made, and are left out.
+Those that are published as ONNX only cannot be made, and are skipped.
 
 A segmenter's time is that of finding people, or what a phrase describes; an inpainter's that of
 `Remover.fill`; a prompter's that of preparing the photo and one outline. Before each run of a model

@@ -234,10 +234,10 @@ def _print_differences(inputs: dict[str, list[np.ndarray]]) -> None:
         )
 
 
-def _thinned(things: list[Any], most: int) -> list[Any]:
-    if len(things) <= most:
-        return things
-    return [things[index * len(things) // most] for index in range(most)]
+def _thinned(items: list[Any], most: int) -> list[Any]:
+    if len(items) <= most:
+        return items
+    return [items[index * len(items) // most] for index in range(most)]
 
 
 def _mask(remover: Remover, photo: RGBImage) -> np.ndarray:

@@ -32,19 +32,19 @@ FLAGS = (
 )  # fmt: skip
 PROBE = """<script>
 addEventListener("load", () => {
-  const told = { rows: rows.length, open_ms: performance.now() };
+  const figures = { rows: rows.length, open_ms: performance.now() };
   const timed = (name, act) => {
-    const start = performance.now(); act(); told[name] = performance.now() - start;
+    const start = performance.now(); act(); figures[name] = performance.now() - start;
   };
   const set = (id, value) => { by(id).value = value; by(id).dispatchEvent(new Event("input")); };
   timed("sort_by_area_ms", () => set("sort", "area"));
   timed("sort_by_name_ms", () => set("sort", "name"));
   timed("search_ms", () => set("search", "img_012"));
-  told.found = shown.length;
+  figures.found = shown.length;
   timed("filter_ms", () => { set("search", ""); set("label", "dog"); });
   timed("page_ms", () => { set("label", ""); by("next").click(); });
-  told.heap_mb = Math.round(performance.memory.usedJSHeapSize / 1e6);
-  document.title = JSON.stringify(told);
+  figures.heap_mb = Math.round(performance.memory.usedJSHeapSize / 1e6);
+  document.title = JSON.stringify(figures);
 });
 </script>
 """

@@ -1,4 +1,4 @@
-"""Asks `cleanplate serve` many things at once, and watches its rate, latency and memory.
+"""Sends many requests at once to `cleanplate serve`, and watches its rate, latency and memory.
 
     python benchmarks/server.py                           50 clients, 200 photos, EdgeConnect
     python benchmarks/server.py --inpainter telea         the machinery without networks

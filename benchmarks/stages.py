@@ -6,7 +6,7 @@ Each photo is read, its objects removed, and the result encoded, as `cleanplate 
 time is its own: what another stage does inside it counts there. For networks, the multiplications
 and additions of their graphs at the sizes that were met are set against the rate that a large
 product of matrices reaches on the same threads, just before and just after. On a machine that does
-other things besides, compare the CPU seconds. Needs the package onnx.
+other work besides, compare the CPU seconds. Needs the package onnx.
 `--operators` lists where the networks' time goes.
 """
 
@@ -58,7 +58,7 @@ class Stopwatch:
     _inside_s: list[tuple[float, float]] = field(default_factory=list)
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Start again from zero."""
         self.spent_s.clear()
         self.cpu_s.clear()
 
@@ -168,7 +168,7 @@ def main() -> None:
         megapixels += size / 1e6
         changed += is_changed
     rates.append(best_rate(options.threads))
-    told = {
+    figures = {
         "photos": len(paths),
         "changed": changed,
         "megapixels": round(megapixels, 2),
@@ -178,12 +178,12 @@ def main() -> None:
         "best_gflops_per_s": [round(rate / 1e9, 1) for rate in rates],
         "stages": table(spent, cpu, networks.runs, max(rates)),
     }
-    show(told)
+    show(figures)
     if options.operators:
         for role, runs in networks.runs.items():
             show_operators(role, runs.most_common(1)[0][0], options.threads)
     if options.json:
-        options.json.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 def one_photo(
@@ -239,16 +239,16 @@ def table(
     return [*rows, {**whole, "cpu_seconds": round(sum(cpu.values()), 3)}]
 
 
-def show(told: dict[str, Any]) -> None:
-    first, last = told["best_gflops_per_s"]
+def show(figures: dict[str, Any]) -> None:
+    first, last = figures["best_gflops_per_s"]
     print(
-        f"{told['photos']} photos, {told['megapixels']} megapixels in all, {told['changed']} "
-        f"changed; {told['segmenter']}, {told['inpainter']}, {told['threads']} threads\n"
+        f"{figures['photos']} photos, {figures['megapixels']} megapixels in all, "
+        f"{figures['changed']} changed; {figures['segmenter']}, {figures['inpainter']}, {figures['threads']} threads\n"
         f"best rate of a matrix product: {first:.0f} GFLOP/s before, {last:.0f} after\n"
     )
     print("| Stage | Time, s | Share | CPU, s | GFLOP | GFLOP/s | Of the best rate |")
     print("|---|---|---|---|---|---|---|")
-    for row in told["stages"]:
+    for row in figures["stages"]:
         cells = [row["stage"], f"{row['seconds']:.2f}", f"{row['share']:.1%}"]
         cells.append(f"{row['cpu_seconds']:.2f}")
         if "gflop" in row:

@@ -22,7 +22,7 @@ def write_card(
         path: the card.
         name: of the network.
         files: the exported ONNX files.
-        config: as a run was told.
+        config: of the run.
         facts: what it did.
         metrics: what was measured; None: nothing was.
     """

@@ -1,4 +1,4 @@
-"""What a training run is told: frozen dataclasses, read strictly from TOML."""
+"""The configuration of a training run: frozen dataclasses, read strictly from TOML."""
 
 import dataclasses
 import difflib

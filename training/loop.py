@@ -70,13 +70,13 @@ def train(
         for step, batch in enumerate(batches_from(batches, start, run.workers), start):
             if stop is not None and step >= stop:
                 break
-            told = trainer.step(batch.to(trainer.device), step)
+            values = trainer.step(batch.to(trainer.device), step)
             last = step + 1
             if last % run.log_every == 0 or last == run.steps:
-                for name, value in told.items():
+                for name, value in values.items():
                     log.add_scalar(name, value, last)
                 speed = (last - start) * run.batch / (time.perf_counter() - begun)
-                shown = " ".join(f"{name} {value:.4f}" for name, value in told.items())
+                shown = " ".join(f"{name} {value:.4f}" for name, value in values.items())
                 print(f"step {last}, {speed:.0f} crops/s: {shown}", flush=True)
             if show is not None and (last % run.sample_every == 0 or last == run.steps):
                 show(output / f"sample_{last:06d}.jpg")

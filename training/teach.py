@@ -78,7 +78,7 @@ def teach(sources: list[Path], output: Path, segmenter: Segmenter) -> int:
             try:
                 photo = read_photo(path).pixels
             except CleanplateError as error:
-                print(f"left out: {error}")
+                print(f"skipped: {error}")
                 continue
             classes = label_photo(photo, segmenter, labels)
             if not ((classes > 0) & (classes != IGNORED)).any():

@@ -59,14 +59,14 @@ class Case:
 
 
 def read_folder(folder: Path) -> Iterator[tuple[str, RGBImage]]:
-    """Yield name and (H, W, 3) of every photo in a folder, by name; what cannot be read is said."""
+    """Yield name and (H, W, 3) of every photo in a folder, by name; report unreadable ones."""
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in PHOTO_SUFFIXES:
             continue
         try:
             yield path.stem, read_photo(path).pixels
         except CleanplateError as error:
-            print(f"left out: {error}")
+            print(f"skipped: {error}")
 
 
 def cut_silhouettes(folder: Path, remover: Remover) -> list[Mask]:

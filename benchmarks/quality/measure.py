@@ -43,15 +43,15 @@ class Scorer:
 
     def score(self, fill: RGBImage) -> Score:
         """Return what a fill, (H, W, 3) uint8 and equal to the truth outside the hole, measures."""
-        truth, look = self._scorer.against_truth(fill), self._scorer.without_truth(fill)
+        truth, no_reference = self._scorer.against_truth(fill), self._scorer.without_truth(fill)
         assert truth is not None  # a case has its truth
         return Score(
             perceptual=truth.perceptual,
             psnr_db=truth.psnr_db,
             ssim=truth.ssim,
-            similarity=look.similarity,
-            sharpness=look.sharpness,
-            seam=look.seam,
+            similarity=no_reference.similarity,
+            sharpness=no_reference.sharpness,
+            seam=no_reference.seam,
             crops=self._summaries(fill),
         )
 

@@ -76,7 +76,7 @@ _FOREIGN: Mapping[str, tuple[str, str]] = {
         "PatchMatch (Barnes et al. 2009), coarse to fine, patch_size 3",
     ),
 }
-# Tried on a photo of 1024x768 with a hole of 8 % and left out:
+# Tried on a photo of 1024x768 with a hole of 8 % and excluded:
 # advanced-object-remove-cpu 0.2.0  395 s, and leaves a grey silhouette with black specks
 # image-inpainting 0.0.1            an empty package
 # inpyinting 1.1                    Criminisi's method in Python loops over pixels: hours
@@ -145,7 +145,7 @@ def find_peers(
 
 
 def install() -> None:
-    """Make the peers' environment anew."""
+    """Make the peers' environment from scratch."""
     venv.create(_ENVIRONMENT, clear=True, with_pip=True)
     # Without dependencies: one of them names the OpenCV that lacks the contributed modules.
     pip = [str(_python()), "-m", "pip", "install", "--no-deps", "-r", str(_PINS)]

@@ -5,7 +5,7 @@
 SCENES are photos with nothing to remove; OBJECTS are photos whose objects give the holes' shapes.
 OUTPUT gets a table (table.md), all figures (results.json), every fill (fills/) and a sheet of every
 case (sheets/). Fills of the very same holes that are there already are not made again: delete the
-folder of a method to have it anew. Peers that are not installed are named and left out: see
+folder of a method to make them again. Peers that are not installed are named and skipped: see
 peers.py.
 """
 
@@ -65,7 +65,7 @@ def main() -> None:
     print(f"{len(cases)} cases from {len(photos)} photos and {len(shapes)} silhouettes")
     peers, missing = find_peers(arguments.peers)
     for name, why in missing.items():
-        print(f"left out: {name}: {why}")
+        print(f"skipped: {name}: {why}")
     methods: dict[str, Fill] = {step: _ours(remover, off) for step, off in STEPS.items()}
     methods |= {peer.name: peer.fill for peer in peers}
     results = {}

@@ -93,7 +93,7 @@ def read_samples(photos: Path, masks: Path) -> Iterator[Sample]:
         with Image.open(known) as opened:
             classes = np.asarray(opened)
         if classes.shape != photo.shape[:2]:
-            print(f"left out: {known}: {classes.shape}, not {photo.shape[:2]}")
+            print(f"skipped: {known}: {classes.shape}, not {photo.shape[:2]}")
             continue
         for found in segmenter.segment(photo, resolve_labels(["all"], segmenter.labels)):
             own = rasterize([found], classes.shape)

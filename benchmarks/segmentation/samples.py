@@ -35,6 +35,6 @@ def read_samples(photos: Path, masks: Path, every: int) -> Iterator[Sample]:
         with Image.open(known) as opened:
             classes = np.asarray(opened)
         if classes.shape != photo.shape[:2]:
-            print(f"left out: {known}: {classes.shape}, not {photo.shape[:2]}")
+            print(f"skipped: {known}: {classes.shape}, not {photo.shape[:2]}")
             continue
         yield Sample(photo, classes)

@@ -80,7 +80,7 @@ def test_without_masks_what_changed_is_the_hole(folders, features, hole):
     assert found["good"].mask_share == pytest.approx(hole.mean(), rel=0.15)
     assert found["same"].mask_share == 0
     assert found["good"].truth is None
-    assert found["good"].look is not None
+    assert found["good"].no_reference is not None
 
 
 def test_a_result_encoded_again_is_unchanged(folders, features):

@@ -209,7 +209,7 @@ def test_the_whole_way_is_what_transformers_computes(at_home, astronaut):
         )
     embeddings = np.concatenate([segmenter._embedding(phrase) for phrase in phrases])
     np.testing.assert_allclose(embeddings, expected.conditional_embeddings.numpy(), atol=1e-4)
-    found = segmenter.look(image, embeddings)
+    found = segmenter.probabilities(image, embeddings)
     # The processor rounds the scaled photo otherwise; one grey level here and there.
     np.testing.assert_allclose(found, expected.logits.sigmoid().numpy(), atol=0.02)
     assert found.std() > 0.01, "the network answers the same everywhere: nothing was compared"

@@ -35,7 +35,7 @@ class Evaluation:
     name: str  # relative path
     mask_share: float  # filled share of the photo; 0: unchanged, no other metric
     truth: TruthScore | None = None
-    look: NoReferenceScore | None = None
+    no_reference: NoReferenceScore | None = None
     # Share of the hole in which the segmenter still detects what was to be removed.
     remaining_share: float | None = None
     remaining: tuple[str, ...] = ()  # labels
@@ -155,7 +155,7 @@ def _evaluate(name: str, images: EvaluatedImages, features: FeatureExtractor) ->
         name=name,
         mask_share=float(mask.mean()),
         truth=scorer.against_truth(images.result),
-        look=scorer.without_truth(images.result),
+        no_reference=scorer.without_truth(images.result),
     )
 
 

@@ -51,7 +51,7 @@ class FillScorer:
     Args:
         mask: (H, W) bool, not empty.
         features: what computes features.
-        truth: (H, W, 3) uint8, what is really behind the object; None if nobody knows.
+        truth: (H, W, 3) uint8, what is really behind the object; None if unknown.
     """
 
     def __init__(

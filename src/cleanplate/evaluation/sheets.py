@@ -21,7 +21,7 @@ def tiles_of(
     Args:
         images: title -> (H, W, 3) uint8, RGB.
         mask: (H, W) bool; if it is empty, the whole images are shown.
-        tile_px: longer side of a image in its tile.
+        tile_px: longer side of an image in its tile.
 
     Returns:
         (h, w, 3) uint8, RGB each, all of one size.
@@ -52,5 +52,5 @@ def sheet_of(rows: Sequence[Sequence[RGBImage]]) -> RGBImage:
 
 
 def with_hole(image: RGBImage, mask: Mask) -> RGBImage:
-    """Return a copy of a image with the hole in white."""
+    """Return a copy of an image with the hole in white."""
     return np.where(mask[..., None], np.uint8(255), image)

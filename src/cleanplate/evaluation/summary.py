@@ -26,7 +26,7 @@ FIGURES: Mapping[str, tuple[str, str]] = {
 def figures_of(evaluation: Evaluation) -> dict[str, float]:
     """Return the figures of one result that are known, without NaN."""
     known: dict[str, float] = {}
-    for part in (evaluation.truth, evaluation.look):
+    for part in (evaluation.truth, evaluation.no_reference):
         if part is not None:
             known |= {name: getattr(part, name) for name in type(part).__dataclass_fields__}
     if evaluation.remaining_share is not None:

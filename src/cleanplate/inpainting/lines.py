@@ -2,7 +2,7 @@
 
 Each edge that runs into the hole is a ray: where it enters, where it leads, and the colours on
 both of its sides. Two rays that face each other on nearly one line, with the same colours, are
-joined; any other ray is left out.
+joined; any other ray is ignored.
 
 Reference:
     Sun et al., Image Completion with Structure Propagation, SIGGRAPH 2005: lines first.

@@ -77,7 +77,7 @@ class Plate:
         size_hw: H and W of the frames.
         transforms: of the frames that have a hole: from their px to the key frame's.
         boxes: of these holes.
-        unit: levels of a image to one of 8 bits.
+        unit: levels of an image to one of 8 bits.
     """
 
     def __init__(

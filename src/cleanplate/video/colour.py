@@ -88,7 +88,7 @@ class SampleFormat:
         return image.astype(self.dtype)
 
     def write_hole(self, planes: Planes, image: RGBFrame, mask: Mask) -> Planes:
-        """Return planes with the colours of a image where a mask is True.
+        """Return planes with the colours of an image where a mask is True.
 
         A sample of chroma that covers several pixels is written if any of them is in the mask.
 

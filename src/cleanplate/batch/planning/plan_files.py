@@ -165,11 +165,11 @@ def read_plan(
         cause = f"not a file of 'cleanplate plan' ({type(error).__name__}: {error})"
         raise PhotoError(described, cause, f"correct it, or {_REMAKE}") from error
     if plan.options.verify and found_by != again:
-        made, looks = found_by.segmenter, again.segmenter
+        made, rechecks = found_by.segmenter, again.segmenter
         raise PhotoError(
             photo.source,
-            f"its mask was made with the segmenter {made}, and this run rechecks with {looks}"
-            if made != looks
+            f"its mask was made with the segmenter {made}, and this run rechecks with {rechecks}"
+            if made != rechecks
             else "its mask was made with other examples than this run rechecks with",
             "fill these masks in a separate run",
         )

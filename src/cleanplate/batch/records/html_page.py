@@ -137,7 +137,7 @@ def _data_urls(thumbnails: Thumbnails) -> list[str | None]:
 
 SIDE_PX = 160  # long side
 _OBJECTS_RGB, _EFFECTS_RGB = (255, 255, 255), (255, 160, 0)
-_QUALITY = 60  # of WebP: at 160 px it takes 2 to 4 kB a image
+_QUALITY = 60  # of WebP: at 160 px it takes 2 to 4 kB an image
 
 
 def make_thumbnails(image: RGBImage, removal: Removal | None = None) -> Thumbnails:

@@ -128,7 +128,7 @@ def _rank(one: "Evaluation") -> float:
     """Return the sort key of a sheet: larger is worse; objects still detected count first."""
     if one.truth is not None:
         return (one.remaining_share or 0) * 1000 + one.truth.perceptual
-    similarity = one.look.similarity if one.look is not None else 1
+    similarity = one.no_reference.similarity if one.no_reference is not None else 1
     return (one.remaining_share or 0) * 1000 + (1 - similarity)
 
 

@@ -131,7 +131,7 @@ def _applied_size(packet: bytes) -> tuple[float, float]:
 
 
 def _regions(packet: bytes) -> list[_Region]:
-    """Return the regions in the order in which they stand; what is damaged is left out."""
+    """Return the regions in the order in which they stand; damaged ones are ignored."""
     if b"stArea:x" not in packet and b"MPReg:Rectangle" not in packet:
         return []
     items: list[tuple[int, int]] = []
