@@ -243,7 +243,8 @@ def show(figures: dict[str, Any]) -> None:
     first, last = figures["best_gflops_per_s"]
     print(
         f"{figures['photos']} photos, {figures['megapixels']} megapixels in all, "
-        f"{figures['changed']} changed; {figures['segmenter']}, {figures['inpainter']}, {figures['threads']} threads\n"
+        f"{figures['changed']} changed; "
+        f"{figures['segmenter']}, {figures['inpainter']}, {figures['threads']} threads\n"
         f"best rate of a matrix product: {first:.0f} GFLOP/s before, {last:.0f} after\n"
     )
     print("| Stage | Time, s | Share | CPU, s | GFLOP | GFLOP/s | Of the best rate |")
