@@ -13,6 +13,7 @@ from cleanplate.errors import LicenceError, WeightsError  # noqa: E402
 from cleanplate.hub import import_model, read_manifest  # noqa: E402
 from cleanplate.hub.registry import get_model  # noqa: E402
 from cleanplate.inpainting import base, create_inpainter  # noqa: E402
+from cleanplate.runtime import interruptible, session  # noqa: E402
 
 CHECKPOINT = "osor-sdxlinpainting/weights/sdxlinpainting_phase2.pth"
 
@@ -27,14 +28,17 @@ def published(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory, published):
-    """Return a folder for models in which it is installed."""
-    folder = tmp_path_factory.mktemp("installed")
+def installed(folder, published):
+    """Import it into a folder for models, and return that."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLEANPLATE_HOME", str(folder))
         import_model("osor.sdxl", [published], accept_licence=True)
     return folder
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory, published):
+    return installed(tmp_path_factory.mktemp("installed"), published)
 
 
 @pytest.fixture
@@ -43,11 +47,15 @@ def manifest(home, monkeypatch):
     return read_manifest(get_model("osor.sdxl"))
 
 
-@pytest.fixture(scope="module")
-def inpainter(home):
+def inpainter_in(home):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLEANPLATE_HOME", str(home))
         return create_inpainter("osor.sdxl", device="cpu", threads=1)
+
+
+@pytest.fixture(scope="module")
+def inpainter(home):
+    return inpainter_in(home)
 
 
 def test_the_manifest_lists_four_files_and_is_not_registered(manifest):
@@ -145,6 +153,35 @@ def test_it_computes_what_the_published_formulas_do(inpainter, published, cat, s
     np.testing.assert_allclose(filled[mask].astype(float), rgb[mask], atol=2)
     np.testing.assert_array_equal(filled[~mask], image[~mask])
     assert np.abs(filled[mask].astype(int) - image[mask]).max() > 20
+
+
+def test_in_single_precision_latents_agree_to_a_thousandth(published, tmp_path, cat, monkeypatch):
+    monkeypatch.setattr(torch.nn.Module, "half", torch.nn.Module.float)
+    monkeypatch.setattr(torch.Tensor, "half", torch.Tensor.float)
+    inpainter = inpainter_in(installed(tmp_path, published))
+    image, mask = np.ascontiguousarray(cat[:96, :128]), np.zeros((96, 128), np.bool_)
+    mask[30:61, 40:75] = True
+    with torch.no_grad():
+        alpha, latent, _ = by_the_formulas(published, image, mask)
+    ours, our_alpha = inpainter._remove(image, mask)
+    assert np.abs(latent).max() > 3
+    np.testing.assert_allclose(our_alpha, alpha, atol=1e-3)
+    np.testing.assert_allclose(ours, latent, atol=1e-4)
+
+
+def test_it_is_cancelled_in_the_middle_and_then_as_before(inpainter, cat, monkeypatch):
+    monkeypatch.setattr(session, "_POLL_S", 0.0)
+    image, mask = cat[:192, :192].copy(), np.zeros((192, 192), np.bool_)
+    mask[60:120, 60:120] = True
+    before = inpainter.inpaint(image, mask)
+    for compute in (inpainter.inpaint, inpainter.alpha):
+
+        def stop():
+            raise ConnectionError("cancelled")
+
+        with interruptible(stop), pytest.raises(ConnectionError, match="cancelled"):
+            compute(image, mask)
+    np.testing.assert_array_equal(inpainter.inpaint(image, mask), before)
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (31, 33), (4, 257), (257, 30)])

@@ -9,6 +9,7 @@ import pytest
 from cleanplate.errors import DeviceError, InputError, WeightsError
 from cleanplate.inpainting import base, create_inpainter, find_inpainter, pipeline_licence
 from cleanplate.inpainting.base import finds_effects
+from cleanplate.runtime import interruptible
 
 INDEX = {"_class_name": "StableDiffusionInpaintPipeline", "unet": ["diffusers", "UNet"]}
 
@@ -89,6 +90,13 @@ def test_a_pipeline_keeps_the_contract(pipeline, rng):
     filled = inpainter.inpaint(image, mask)
     np.testing.assert_array_equal(filled[~mask], image[~mask])
     assert (filled[mask] != image[mask]).mean() > 0.9
+    np.testing.assert_array_equal(inpainter.inpaint(image, mask), filled)
+
+    def stop():
+        raise ConnectionError("cancelled")
+
+    with interruptible(stop), pytest.raises(ConnectionError, match="cancelled"):
+        inpainter.inpaint(image, mask)
     np.testing.assert_array_equal(inpainter.inpaint(image, mask), filled)
 
 

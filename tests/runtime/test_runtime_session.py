@@ -1,5 +1,6 @@
 """Sessions: what runs them, and what is said when something is not there."""
 
+import _thread
 import builtins
 import logging
 import sys
@@ -15,6 +16,7 @@ from cleanplate.hub.registry import MODELS
 from cleanplate.hub.store import read_file
 from cleanplate.inpainting import create_inpainter
 from cleanplate.runtime.devices import available_providers, usable_cores
+from cleanplate.runtime.interrupts import interruptible
 from cleanplate.runtime.session import Session, _share_arena
 from cleanplate.segmentation import create_segmenter
 from cleanplate.segmentation.effects import EffectsDetector
@@ -65,6 +67,57 @@ def test_a_broken_file_names_model_and_cause(content):
     match = r"edges: ONNX Runtime [\d.]+ cannot load it \(.+\); run 'cleanplate models verify'"
     with pytest.raises(WeightsError, match=match):
         Session(content, name="edges", device="cpu")
+
+
+@pytest.fixture
+def endless(tmp_path):
+    """Return the session of a network, large by its file, that computes for hours."""
+    onnx = pytest.importorskip("onnx")
+    helper, FLOAT = onnx.helper, onnx.TensorProto.FLOAT
+    step = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Sin", ["x"], ["y"])],
+        "step",
+        [
+            helper.make_tensor_value_info("n", onnx.TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", onnx.TensorProto.BOOL, []),
+            helper.make_tensor_value_info("x", FLOAT, [1000]),
+        ],
+        [
+            helper.make_tensor_value_info("on", onnx.TensorProto.BOOL, []),
+            helper.make_tensor_value_info("y", FLOAT, [1000]),
+        ],
+    )
+    graph = helper.make_graph(
+        [helper.make_node("Loop", ["times", "", "in"], ["out"], body=step)],
+        "endless",
+        [helper.make_tensor_value_info("in", FLOAT, [1000])],
+        [helper.make_tensor_value_info("out", FLOAT, [1000])],
+        [helper.make_tensor("times", onnx.TensorProto.INT64, [], [1 << 40])],
+    )
+    path = tmp_path / "endless.onnx"
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, path)
+    return Session(path, name="endless", device="cpu", threads=1)
+
+
+def test_a_large_network_ends_in_the_middle_when_it_is_cancelled(endless):
+    calls = []
+
+    def check():
+        calls.append(None)
+        if len(calls) == 2:
+            raise ConnectionError("cancelled")
+
+    with interruptible(check), pytest.raises(ConnectionError, match="cancelled"):
+        endless.run(np.zeros(1000, np.float32))
+    assert len(calls) == 2
+
+
+def test_ctrl_c_ends_a_large_network(endless):
+    timer = threading.Timer(0.15, _thread.interrupt_main)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        endless.run(np.zeros(1000, np.float32))
 
 
 # --- devices

@@ -222,15 +222,16 @@ class ProgressReporter:
     def _cost(self, result: "PhotoResult") -> list[str]:
         """Return, once and if it is long, what an object costs: timed on the first photo."""
         objects = sum(instance.chosen for instance in result.found)
+        what = "an object takes about" if objects else "the mask of a photo takes about"
         left = self.total - self.done
         spent_s = result.timings_s.get("mask", 0) + result.timings_s.get("fill", 0)
-        if self._cost_told or result.skipped is not None or not objects or left < 1:
+        if self._cost_told or result.skipped is not None or not result.mask_area_px or left < 1:
             return []
         self._cost_told = True
-        seconds = spent_s / objects
+        seconds = spent_s / max(1, objects)
         if seconds < _LONG_S:
             return []
-        return [f"an object takes about {seconds:.0f} s on this machine; photos left: {left}"]
+        return [f"{what} {seconds:.0f} s on this machine; photos left: {left}"]
 
     def finish_record(self, record: Mapping[str, Any]) -> None:
         """Count a photo that another machine processed, by its line in the report."""

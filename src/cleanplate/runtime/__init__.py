@@ -1,6 +1,7 @@
 """Running networks: devices, ONNX Runtime sessions, batching."""
 
 from cleanplate.runtime.devices import DEVICES, free_memory, is_shared, resolve_device, usable_cores
+from cleanplate.runtime.interrupts import check_interrupted, interruptible
 from cleanplate.runtime.preprocessing import (
     resize,
     sigmoid,
@@ -21,8 +22,10 @@ __all__ = [
     "Address",
     "Server",
     "Session",
+    "check_interrupted",
     "free_memory",
     "interface_of",
+    "interruptible",
     "is_shared",
     "load_network",
     "resize",

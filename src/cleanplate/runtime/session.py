@@ -4,6 +4,7 @@ import functools
 import logging
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from types import ModuleType
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ from cleanplate.runtime.devices import (
     usable_cores,
 )
 from cleanplate.runtime.half import in_half_precision
+from cleanplate.runtime.interrupts import check_interrupted
 from cleanplate.runtime.network import Network, Run, Tensor
 from cleanplate.runtime.server import Address, Client, Content, Load
 
@@ -39,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 _HALF = "cuda-fp16"
 _MAX_CONCURRENCY = 8  # of a photo's tiles or windows, on a device that takes batches
+_POLL_S = 0.1  # while a large network runs
 _OUT_OF_MEMORY = ("out of memory", "failed to allocate", "bad_alloc", "alloc_failed")  # lower case
 
 # Such as "CUDA failure 35: driver is too old", amid the names of source files and C++ types.
@@ -167,9 +170,13 @@ def _load(content: Content, name: str, device: str, threads: int | None) -> Netw
         raise DeviceError(device, f"{cause}; it {INSTALL[device]}")
     inputs, outputs = session.get_inputs(), session.get_outputs()
     names = tuple(node.name for node in inputs)
-    compute = (
-        _Binding(runtime, session, names, "cuda") if provider == CUDA else _plain(session, names)
-    )
+    compute: Run
+    if provider == CUDA:
+        compute = _Binding(runtime, session, names, "cuda")
+    elif isinstance(content, bytes):
+        compute = _plain(session, names)
+    else:
+        compute = _interruptible(runtime, session, names)
     run = _translate_errors(compute, device, name)
     one_user = device in ACCELERATORS  # DirectML's sessions must not run twice at once
     batched = one_user and _takes_batches([*inputs, *outputs])
@@ -211,6 +218,24 @@ def _plain(session: Any, names: Sequence[str]) -> Run:
     def run(tensors: Sequence[Tensor]) -> list[Tensor]:
         feeds = dict(zip(names, tensors, strict=True))
         return cast("list[Tensor]", session.run(None, feeds))
+
+    return run
+
+
+def _interruptible(runtime: ModuleType, session: Any, names: Sequence[str]) -> Run:
+    """Return a run that `interruptible` and Ctrl-C end between two operators of the graph."""
+
+    def run(tensors: Sequence[Tensor]) -> list[Tensor]:
+        feeds, options = dict(zip(names, tensors, strict=True)), runtime.RunOptions()
+        with ThreadPoolExecutor(1) as pool:  # Python handles Ctrl-C only between its own steps
+            running = pool.submit(session.run, None, feeds, options)
+            try:
+                while not wait([running], _POLL_S).done:
+                    check_interrupted()
+            except BaseException:
+                options.terminate = True
+                raise
+        return cast("list[Tensor]", running.result())
 
     return run
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from cleanplate.errors import CleanplateError
+from cleanplate.runtime import interruptible
 
 Result = TypeVar("Result")
 
@@ -114,7 +115,8 @@ class WorkQueue:
     def _timed(self, task: Callable[[Ticket], Result], ticket: Ticket) -> Result:
         ticket.check()
         start = time.perf_counter()
-        result = task(ticket)
+        with interruptible(ticket.check):
+            result = task(ticket)
         self._mean_s += 0.2 * (time.perf_counter() - start - self._mean_s)
         return result
 

@@ -105,7 +105,7 @@ def process_photo(
                 clock.add(plan.timings_s)
                 removal = remover.fill(image.pixels, plan)
             else:
-                removal = _fill(photo, image, remover, job)
+                removal = _fill(photo, image, remover, job, clock)
             clock.add(removal.timings_s)
             result = _write(photo, image, removal, job, clock, square=square)
     except Exception as error:
@@ -156,7 +156,9 @@ def _find_result(photo: PlannedPhoto) -> Path | None:
     return None
 
 
-def _fill(photo: PlannedPhoto, image: Photo, remover: "Remover", job: Job) -> Removal:
+def _fill(
+    photo: PlannedPhoto, image: Photo, remover: "Remover", job: Job, clock: "_Clock"
+) -> Removal:
     """Fill what a plan or a mask of the user's says."""
     if job.own_plans is not None:
         again = Provenance(remover.segmenter.name, job.examples)
@@ -168,7 +170,9 @@ def _fill(photo: PlannedPhoto, image: Photo, remover: "Remover", job: Job) -> Re
     if notes:
         return Removal(image.pixels, mask, notes=notes)
     options = RemovalOptions(effects=job.options.effects, texture=job.options.texture)
-    return remover.fill(image.pixels, remover.plan(image, options=options, mask=mask))
+    plan = remover.plan(image, options=options, mask=mask)
+    clock.add(plan.timings_s)
+    return remover.fill(image.pixels, plan)
 
 
 def _plan(

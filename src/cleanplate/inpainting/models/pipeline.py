@@ -27,6 +27,7 @@ from cleanplate.inpainting.base import (
     pad_to,
     pipeline_folder,
 )
+from cleanplate.runtime import check_interrupted
 from cleanplate.types import Mask, RGBImage, check_image_and_mask
 
 CONFIG = "cleanplate.toml"
@@ -87,8 +88,10 @@ class PipelineInpainter(SharpInpainter):
         for option in given:
             if _ARGUMENTS[option][0] not in known:
                 raise InputError(f"{folder / CONFIG}: {type(pipeline).__name__} has no {option}")
-        self._arguments = {"prompt": _PROMPT}
+        self._arguments: dict[str, Any] = {"prompt": _PROMPT}
         self._arguments |= {_ARGUMENTS[option][0]: value for option, value in given.items()}
+        if "callback_on_step_end" in known:
+            self._arguments["callback_on_step_end"] = _check_step
         self._name, self._pipeline, self._place = name, pipeline, place
         network = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
         values = getattr(getattr(network, "config", None), "sample_size", None)
@@ -132,6 +135,12 @@ class PipelineInpainter(SharpInpainter):
                 **self._arguments,
             ).images
         return composite(image, mask, filled.astype(np.float32) * np.float32(255))
+
+
+def _check_step(pipeline: Any, step: int, time: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """End the pipeline after a step if it is to be interrupted; diffusers calls it."""
+    check_interrupted()
+    return values
 
 
 def _load(name: str, folder: Path, place: str, dtype: Any) -> Any:
