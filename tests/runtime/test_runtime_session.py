@@ -73,25 +73,25 @@ def test_a_broken_file_names_model_and_cause(content):
 def endless(tmp_path):
     """Return the session of a network, large by its file, that computes for hours."""
     onnx = pytest.importorskip("onnx")
-    helper, FLOAT = onnx.helper, onnx.TensorProto.FLOAT
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
     step = helper.make_graph(
         [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Sin", ["x"], ["y"])],
         "step",
         [
             helper.make_tensor_value_info("n", onnx.TensorProto.INT64, []),
             helper.make_tensor_value_info("go", onnx.TensorProto.BOOL, []),
-            helper.make_tensor_value_info("x", FLOAT, [1000]),
+            helper.make_tensor_value_info("x", kind, [1000]),
         ],
         [
             helper.make_tensor_value_info("on", onnx.TensorProto.BOOL, []),
-            helper.make_tensor_value_info("y", FLOAT, [1000]),
+            helper.make_tensor_value_info("y", kind, [1000]),
         ],
     )
     graph = helper.make_graph(
         [helper.make_node("Loop", ["times", "", "in"], ["out"], body=step)],
         "endless",
-        [helper.make_tensor_value_info("in", FLOAT, [1000])],
-        [helper.make_tensor_value_info("out", FLOAT, [1000])],
+        [helper.make_tensor_value_info("in", kind, [1000])],
+        [helper.make_tensor_value_info("out", kind, [1000])],
         [helper.make_tensor("times", onnx.TensorProto.INT64, [], [1 << 40])],
     )
     path = tmp_path / "endless.onnx"
