@@ -35,6 +35,8 @@ project's tests and on the user's machine at each conversion; or the authors' pr
 hand, and its formulas in the tests. "runs as published": the publisher's own ONNX file, of which
 nothing was converted.
 
+*MB* are downloaded; with ~, no size is published, and this is that of the parameters.
+
 *Commercial use* is what the publisher of the **weights** (not of the code) grants. "unclear":
 nothing is stated for the weights, or it contradicts the terms of the training photos.
 `cleanplate models list --commercial-only` excludes those. This is not legal advice: read the
@@ -73,10 +75,11 @@ def render() -> str:
 def _row(model: Model) -> str:
     size = "built in" if model.is_built_in else ""
     if not size and model.size_bytes is not None:
-        size = f"{model.size_bytes / 1e6:.0f}"
+        size = f"{'~' * model.is_size_estimated}{model.size_bytes / 1e6:.0f}"
     licence = f"{model.licence.commercial} ({model.licence.spdx})"
-    linked = model.page is not None and model.page.startswith("https://")
-    name = f"[`{model.name}`]({model.page})" if linked else f"`{model.name}`"
+    links = [page for page in model.pages if page.startswith("https://")]
+    name = f"[`{model.name}`]({links[0]})" if links else f"`{model.name}`"
+    name += "".join(f" [({number})]({link})" for number, link in enumerate(links[1:], start=2))
     classes = str(len(model.labels) or ("any words" if model.kind == "segmenter" else ""))
     checked = CHECKED[model.converter] if model.converter else "runs as published"
     if model.is_built_in or not (model.converter or model.size_bytes):

@@ -64,7 +64,7 @@ def small(monkeypatch, tmp_path):
         is_built_in=False,
         files=(file,),
         licence=Licence(spdx="CC-BY-NC-4.0", commercial="no", note="for research only"),
-        page="https://example.invalid/",
+        pages=("https://example.invalid/",),
     )
     models = {**MODELS, model.name: model}
     monkeypatch.setattr("cleanplate.hub.registry.MODELS", models)

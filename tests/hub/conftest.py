@@ -43,7 +43,7 @@ def make_model() -> Callable[..., Model]:
                 ),
             ),
             "licence": Licence(spdx="MIT", commercial="yes", note="the publisher says so"),
-            "page": "https://example.invalid/abc",
+            "pages": ("https://example.invalid/abc",),
             "source": "arXiv:0000.00000",
             "recipe": "",
             "training_photos": "",

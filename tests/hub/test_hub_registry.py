@@ -111,7 +111,7 @@ def test_built_in_weights_are_the_projects_own(model):
     assert (model.licence.spdx, model.licence.commercial) == ("Apache-2.0", "yes")
     assert "trained by this project" in model.recipe
     assert model.metrics
-    assert (model.converter, model.page) == (None, None)
+    assert (model.converter, model.pages) == (None, ())
 
 
 @each_built_in
@@ -185,7 +185,7 @@ def test_a_model_is_published_as_onnx_or_converted(model):
         assert model.converter is None
         own = model.name.endswith(".own")  # trained by the user
         assert all(own != bool(file.url and file.sha256) for file in model.files)
-    assert model.can_be_pulled or model.page, "where does a user find it?"
+    assert model.can_be_pulled or model.pages, "where does a user find it?"
 
 
 @each_foreign

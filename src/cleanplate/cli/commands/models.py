@@ -232,6 +232,8 @@ def _table(models: "Iterable[Model]") -> Iterator[str]:
 def _describe(model: "Model") -> Iterator[str]:
     files = model.checkpoints or model.files
     size = "size not stated" if model.size_bytes is None else f"{model.size_bytes:,} bytes"
+    if model.is_size_estimated:
+        size = f"about {size} (of its parameters; no size is published)"
     converted = ", to be converted" if model.checkpoints else ""
     yield model.name
     yield f"  kind      {model.kind}"
@@ -251,8 +253,8 @@ def _describe(model: "Model") -> Iterator[str]:
     if model.labels:
         yield f"  labels    {', '.join(model.labels)}"
     yield f"  contract  {model.contract}"
-    if model.page is not None:
-        yield f"  page      {model.page}"
+    for page in model.pages:
+        yield f"  page      {page}"
     for file in files:
         size = "size not stated" if file.size_bytes is None else f"{file.size_bytes:,} bytes"
         yield f"  file      {file.filename}, {size}{'' if file.url is None else f', {file.url}'}"
@@ -292,7 +294,7 @@ def _as_json(model: "Model") -> dict[str, object]:
         "kind": model.kind,
         "built_in": model.is_built_in,
         "installed": is_available(model),
-        "size_bytes": model.size_bytes,
+        "size_bytes": None if model.is_size_estimated else model.size_bytes,
         "files": [
             {
                 "role": file.role,
@@ -320,7 +322,7 @@ def _as_json(model: "Model") -> dict[str, object]:
             "restrictions": model.licence.restrictions,
         },
         "source": model.source,
-        "page": model.page,
+        "pages": list(model.pages),
         "recipe": model.recipe,
         "training_photos": model.training_photos,
         "contract": model.contract,

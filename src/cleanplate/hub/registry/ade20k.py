@@ -43,7 +43,7 @@ def _segformer(size: str, *, miou: float, choose: str, checkpoint: Checkpoint) -
         files=(ModelFile(role="segment", filename=f"segformer_{size}_ade20k.onnx"),),
         checkpoints=(checkpoint,),
         converter="ade20k",
-        page=f"https://huggingface.co/nvidia/segformer-{size}-finetuned-ade-512-512",
+        pages=(f"https://huggingface.co/nvidia/segformer-{size}-finetuned-ade-512-512",),
         labels=ADE20K_LABELS,
         channels=tuple(range(len(ADE20K_LABELS))),  # no channel is the background
         preprocessing=_PREPROCESSING,
@@ -69,11 +69,12 @@ ENTRIES = (
                 filename="upernet_convnext_tiny_ade20k.safetensors",
                 url="https://huggingface.co/openmmlab/upernet-convnext-tiny/resolve/"
                 "876ffc56b819a829448f7e81e9f8606deef6fb65/model.safetensors",
+                estimated_bytes=241_021_848,
                 checksum="sha256:cd55b1d36c6602d34f8cd300d7f788ea0fa5c3ed928e9ac98f353ecb31c7fa1d",
             ),
         ),
         converter="ade20k",
-        page="https://huggingface.co/openmmlab/upernet-convnext-tiny",
+        pages=("https://huggingface.co/openmmlab/upernet-convnext-tiny",),
         labels=ADE20K_LABELS,
         channels=tuple(range(len(ADE20K_LABELS))),  # no channel is the background
         preprocessing=_PREPROCESSING,

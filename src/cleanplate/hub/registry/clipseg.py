@@ -41,7 +41,7 @@ ENTRIES = (
             ),
         ),
         converter="clipseg",
-        page="https://huggingface.co/CIDAS/clipseg-rd64-refined",
+        pages=("https://huggingface.co/CIDAS/clipseg-rd64-refined",),
         labels=(),
         preprocessing=Preprocessing(size_hw=(352, 352), mean=IMAGENET_MEAN, std=IMAGENET_STD),
         licence=Licence(

@@ -54,6 +54,7 @@ class Checkpoint:
     filename: str  # unique in the registry; the publisher's own name may not be
     url: str | None  # None: its publisher offers no address that a program may fetch
     size_bytes: int | None = None
+    estimated_bytes: int | None = None  # of its parameters, where no size is published
     # What its publisher states: "sha256:<64 hex>" or "md5:<32 hex>".
     # None only where nothing is stated: then the file can be imported, not pulled.
     checksum: str | None = None
@@ -95,7 +96,7 @@ class Model:
     is_built_in: bool = False  # its files are in the package
     checkpoints: tuple[Checkpoint, ...] = ()  # what `files` are made from
     converter: str | None = None  # a module of `models.convert`; set where there are checkpoints
-    page: str | None = None  # where a person finds the files
+    pages: tuple[str, ...] = ()  # where a person finds the files
     labels: tuple[str, ...] = ()  # what a segmenter finds; empty: any words, or no segmenter
     channels: tuple[int, ...] = ()  # of the network's output, one for each label
     preprocessing: Preprocessing = Preprocessing()
@@ -116,10 +117,18 @@ class Model:
 
     @property
     def size_bytes(self) -> int | None:
-        """Bytes to download, or bytes in the package; None if its publisher does not state them."""
-        sizes = [file.size_bytes for file in self.checkpoints or self.files]
+        """Bytes to download, or bytes in the package; None if unknown, see `is_size_estimated`."""
+        sizes = [
+            file.size_bytes or (file.estimated_bytes if isinstance(file, Checkpoint) else None)
+            for file in self.checkpoints or self.files
+        ]
         known = [size for size in sizes if size is not None]
         return sum(known) if len(known) == len(sizes) else None
+
+    @property
+    def is_size_estimated(self) -> bool:
+        """Whether `size_bytes` is that of the parameters, since no size is published."""
+        return any(file.estimated_bytes for file in self.checkpoints)
 
     @property
     def can_be_pulled(self) -> bool:

@@ -34,12 +34,20 @@ def _edgeconnect(
         ),
         # The authors offer them in a folder for browsers and state no checksum.
         checkpoints=tuple(
-            Checkpoint(filename=f"edgeconnect_{data}_{published}", url=None, published_as=published)
-            for published in ("EdgeModel_gen.pth", "InpaintingModel_gen.pth")
+            Checkpoint(
+                filename=f"edgeconnect_{data}_{published}",
+                url=None,
+                published_as=published,
+                estimated_bytes=size_bytes,
+            )
+            for published, size_bytes in (
+                ("EdgeModel_gen.pth", 43_248_208),
+                ("InpaintingModel_gen.pth", 43_098_380),
+            )
         ),
         converter="edgeconnect",
         # Linked in the README of https://github.com/knazeri/edge-connect.
-        page=f"https://drive.google.com/drive/folders/{drive_folder}",
+        pages=(f"https://drive.google.com/drive/folders/{drive_folder}",),
         licence=_EDGECONNECT_LICENCE,
         source="EdgeConnect, Nazeri et al. 2019, arXiv:1901.00212; weights of its authors "
         "(github.com/knazeri/edge-connect), EdgeModel_gen.pth and InpaintingModel_gen.pth",
@@ -135,7 +143,7 @@ _LAMA = (
                 outputs=(("float32", (1, 3, 512, 512)),),
             ),
         ),
-        page="https://huggingface.co/Carve/LaMa-ONNX",
+        pages=("https://huggingface.co/Carve/LaMa-ONNX",),
         licence=_LAMA_LICENCE,
         source=_LAMA_SOURCE + "Carve.Photos as one ONNX file",
         recipe=_LAMA_RECIPE + "; exported by Carve.Photos",
@@ -162,7 +170,7 @@ _LAMA = (
             ),
         ),
         converter="lama",
-        page="https://github.com/advimman/lama",
+        pages=("https://github.com/advimman/lama",),
         licence=_LAMA_LICENCE,
         source=_LAMA_SOURCE + "the author of IOPaint as TorchScript",
         recipe=_LAMA_RECIPE,
@@ -195,7 +203,7 @@ _MIGAN = (
                 outputs=(("uint8", (1, 3, "H", "W")),),
             ),
         ),
-        page="https://github.com/Picsart-AI-Research/MI-GAN",
+        pages=("https://github.com/Picsart-AI-Research/MI-GAN",),
         licence=Licence(
             spdx="MIT",
             commercial="yes",

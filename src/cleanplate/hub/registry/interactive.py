@@ -35,7 +35,7 @@ ENTRIES = (
             ),
         ),
         converter="sam2",
-        page="https://huggingface.co/facebook/sam2.1-hiera-tiny",
+        pages=("https://huggingface.co/facebook/sam2.1-hiera-tiny",),
         licence=Licence(
             spdx="Apache-2.0",
             commercial="yes",
@@ -83,7 +83,7 @@ ENTRIES = (
             ),
         ),
         converter="mobilesam",
-        page="https://github.com/ChaoningZhang/MobileSAM",
+        pages=("https://github.com/ChaoningZhang/MobileSAM",),
         licence=Licence(
             spdx="Apache-2.0",
             commercial="yes",

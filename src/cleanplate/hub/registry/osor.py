@@ -47,7 +47,7 @@ ENTRIES = (
             for name in _PUBLISHED
         ),
         converter="osor",
-        page=f"{_BASE} and https://huggingface.co/QinmingZhou/OSOR",
+        pages=("https://huggingface.co/QinmingZhou/OSOR", _BASE),
         licence=Licence(
             spdx="LicenseRef-CreativeML-OpenRAIL++-M",
             commercial="yes",

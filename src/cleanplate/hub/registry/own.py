@@ -26,7 +26,7 @@ ENTRIES = (
                 outputs=(("float32", (1, 1 + len(VOC_LABELS), "H", "W")),),
             ),
         ),
-        page=_PAGE,
+        pages=(_PAGE,),
         labels=VOC_LABELS,
         channels=tuple(range(1, len(VOC_LABELS) + 1)),  # channel 0: background
         preprocessing=Preprocessing(multiple_px=32),
@@ -56,7 +56,7 @@ ENTRIES = (
                 outputs=(("float32", (1, 3, "H", "W")),),
             ),
         ),
-        page=_PAGE,
+        pages=(_PAGE,),
         licence=_LICENCE,
         source="EdgeConnect, Nazeri et al. 2019, arXiv:1901.00212",
         recipe=_RECIPE,

@@ -39,7 +39,7 @@ def _size(
             ),
         ),
         converter="rfdetr",
-        page="https://github.com/roboflow/rf-detr",
+        pages=("https://github.com/roboflow/rf-detr",),
         labels=COCO_LABELS,
         channels=tuple(COCO_IDS[label] for label in COCO_LABELS),
         preprocessing=Preprocessing(

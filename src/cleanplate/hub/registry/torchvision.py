@@ -59,7 +59,7 @@ def _semantic(
             ),
         ),
         converter="torchvision_semantic",
-        page=_PAGE,
+        pages=(_PAGE,),
         labels=VOC_LABELS,
         channels=tuple(range(1, len(VOC_LABELS) + 1)),  # channel 0: background
         preprocessing=Preprocessing(short_side_px=520),
