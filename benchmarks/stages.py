@@ -110,7 +110,7 @@ def watch_stages(watch: Stopwatch) -> None:
     """Put the stopwatch around the functions that do one stage each."""
     for module, name, stage in (
         (cleanplate.plan, "refine_outline", "outlines"),
-        (cleanplate.remover, "plan_mask", "mask"),
+        (cleanplate.remover, "plan_masks", "mask"),
         (cleanplate.inpainting.fill, "plan_windows", "windows"),
         (cleanplate.inpainting.fill, "inpaint_scaled", "fill: rest"),
         (cleanplate.inpainting.texture_transfer, "synthesise", "texture: matching"),
