@@ -25,7 +25,7 @@ from cleanplate.hub import Preprocessing
 from cleanplate.runtime import softmax
 from cleanplate.segmentation.base import NetworkSegmenter
 from cleanplate.segmentation.instances import find_instances
-from cleanplate.segmentation.multiscale import FIRST_PASS_SIDE, Probabilities, predict_multiscale
+from cleanplate.segmentation.multiscale import FIRST_PASS_SIDE, Probabilities, add_small, run_passes
 from cleanplate.types import Instance, RGBImage
 
 # Ours, for photos narrower than 1:4, whose memory would be unbounded.
@@ -46,7 +46,7 @@ class SemanticSegmenter(NetworkSegmenter):
         channels = self._channels(asked)
 
         published = published_size(self._model.preprocessing, (image.shape[0], image.shape[1]))
-        probabilities = predict_multiscale(
+        passes = run_passes(
             image,
             functools.partial(self.probabilities, channels=channels),
             first_pass=None
@@ -55,6 +55,7 @@ class SemanticSegmenter(NetworkSegmenter):
             first_pass_side=FIRST_PASS_SIDE if published is None else max(published),
             max_concurrency=self._networks["segment"].max_concurrency,
         )
+        probabilities = add_small(passes, self._model.small_objects)
         slope, offset = self._model.calibration
         return [
             replace(instance, score=calibrated(instance.score, slope, offset))
