@@ -1,12 +1,12 @@
 """Measures a segmenter, and the objects that the product finds with it, on photos with true labels.
 
-    python benchmarks/segmentation/run.py --photos DIR --masks DIR [--scenes DIR] [--cache DIR]
+    python benchmarks/segmentation/run.py --photos DIR --masks DIR [--scenes DIR] [--small DIR]
 
 MASKS holds a PNG of the photo's name and size for each photo: 0 is background, 1 to 20 the VOC
 classes, 255 is not counted. PASCAL VOC's SegmentationClass is such a folder. SCENES are photos
-without any of the classes: what is found there is false, and small objects cut out of the labelled
-photos are pasted into them. With a CACHE, a network runs once for each input: rules that decide on
-its outputs are then measured in seconds.
+without any of the classes: what is found there is false. SMALL is what small_objects.py made: one
+object in each photo. With a CACHE, a network runs once for each input: rules that decide on its
+outputs are then measured in seconds.
 
 An object is a connected region of a class, of at least 0.5 % of the photo. It is missed where less
 than 30 % of it is found as its class. A detection is right where half of it or more is its class.
@@ -24,7 +24,6 @@ import cv2
 import numpy as np
 from outlines import WITHIN_PX, boundary_f
 from samples import IGNORED, Sample, photos_in, read_samples
-from small_objects import SIDE_PX, cut_outs, paste
 
 from cleanplate import Remover
 from cleanplate.io.files import read_photo
@@ -86,7 +85,7 @@ def main() -> None:
     parser.add_argument("--segmenter", default="deeplabv3plus_lite2.voc", help="default: built in")
     parser.add_argument("--cache", type=Path, help="folder for the network's outputs")
     parser.add_argument("--every", type=int, default=1, help="take every n-th photo only")
-    parser.add_argument("--small", type=int, default=32, help="small objects to paste")
+    parser.add_argument("--small", type=Path, help="images/ and masks/ of one object each")
     parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()
     remover = Remover(segmenter=arguments.segmenter, threads=arguments.threads)
@@ -107,12 +106,10 @@ def main() -> None:
             f"\n{sum(alarms)} false alarms in {np.count_nonzero(alarms)} of {len(scenes)} scenes "
             "without any of the classes"
         )
-        samples = read_samples(arguments.photos, arguments.masks, 1)
-        cuts = [cut for sample in samples for cut in cut_outs(sample)]
-        small = list(paste(cuts, scenes, arguments.small)) if cuts else []
-        found = sum(is_found(sample, remover) for sample in small)
-        low, high = SIDE_PX
-        print(f"{found} of {len(small)} small objects ({low} to {high} px) found")
+    if arguments.small:
+        folders = (arguments.small / "images", arguments.small / "masks")
+        found = [is_found(sample, remover) for sample in read_samples(*folders, 1)]
+        print(f"{sum(found)} of {len(found)} small objects found")
 
 
 def measure(sample: Sample, remover: Remover, figures: Figures) -> None:

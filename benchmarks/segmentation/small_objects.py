@@ -3,9 +3,9 @@
     cd benchmarks/segmentation
     python small_objects.py --photos DIR --masks DIR --scenes DIR --output DIR
 
-`run.py` pastes and measures such objects without writing them. PHOTOS and MASKS are as it takes
-them; SCENES are photos without any of the classes, of which those of 1,000 px or more are used.
-OUTPUT receives images/ and masks/, in the same form.
+PHOTOS and MASKS are as `run.py` takes them; SCENES are photos without any of the classes, of which
+those of 1,000 px or more are used. OUTPUT receives images/ and masks/, which `run.py --small`
+measures, and `training/calibration.py --pasted` learns from.
 
 An object is taken if it is whole: in one piece, off the photo's edges, apart from other objects,
 and of a class that stands free. Its outline is feathered by scaling it down.
@@ -40,7 +40,7 @@ _STANDING = [
     "sheep",
     "train",
 ]
-SIDE_PX = (45, 80)  # long side of a pasted object
+_SIDE_PX = (45, 80)  # long side of a pasted object
 _LEAST_SHARE = 0.02  # of its photo: smaller ones are blurred
 _APART_PX = 15  # of a square around a pixel in which no other object may be
 _LEAST_SCENE_PX = 1000  # long side
@@ -106,7 +106,7 @@ def paste(cuts: list[CutOut], scenes: list[RGBImage], count: int) -> Iterator[Sa
     for turn, index in enumerate(order):
         cut = cuts[index]
         scene = scenes[turn % len(scenes)].copy()
-        scale = rng.integers(*SIDE_PX, endpoint=True) / max(cut.mask.shape)
+        scale = rng.integers(*_SIDE_PX, endpoint=True) / max(cut.mask.shape)
         size_wh = [max(8, round(side * scale)) for side in cut.mask.shape[::-1]]
         small = cv2.resize(cut.pixels, size_wh, interpolation=cv2.INTER_AREA)
         cover = cv2.resize(cut.mask.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA)
