@@ -46,7 +46,7 @@ def samples(photo):
     return np.asarray(Image.open(photo) if hasattr(photo, "read_bytes") else photo)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     kind=st.sampled_from(KINDS),
     call=st.sampled_from(sorted(CALLS)),

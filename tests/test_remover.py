@@ -253,11 +253,11 @@ class Knowing:
         return np.where(mask[..., None], there, image)
 
 
-@pytest.mark.parametrize(("is_sharp", "side_px"), [(True, 256), (False, 256), (True, 300)])
+@pytest.mark.parametrize(("is_sharp", "side_px"), [(True, 256), (False, 256), (True, 280)])
 def test_texture_is_carried_into_smooth_and_enlarged_fills_only(gravel, is_sharp, side_px):
     truth = np.ascontiguousarray(gravel[:side_px, :side_px])  # in one window
     mask = np.zeros(truth.shape[:2], np.bool_)
-    mask[60:190, 60:190] = True
+    mask[80:160, 80:160] = True
     photo = np.where(mask[..., None], np.uint8(0), truth)
     filled = Remover(inpainter=Knowing(truth, is_sharp=is_sharp)).fill(photo, mask).image
     assert np.array_equal(filled, truth) == (is_sharp and side_px == 256)
@@ -440,8 +440,8 @@ def test_a_hole_that_is_not_yet_filled_is_no_context_for_its_neighbour(
     assert (removal.image == SKY).all()
 
 
-@settings(max_examples=25)
-@given(data=st.data(), size_hw=st.tuples(st.integers(1, 80), st.integers(1, 80)))
+@settings(max_examples=12)
+@given(data=st.data(), size_hw=st.tuples(st.integers(1, 70), st.integers(1, 70)))
 def test_outside_the_mask_every_photo_stays_identical(fake_inpainter_class, data, size_hw):
     image = data.draw(hnp.arrays(np.uint8, (*size_hw, 3)))
     mask = data.draw(hnp.arrays(np.bool_, size_hw))
@@ -458,7 +458,7 @@ def test_outside_the_mask_every_photo_stays_identical(fake_inpainter_class, data
 # --- scaling
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(
     size_hw=st.tuples(st.integers(1, 120), st.integers(1, 120)),
     working_size=st.sampled_from([None, 7, 16, 33, 64]),

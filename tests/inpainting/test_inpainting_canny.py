@@ -34,7 +34,7 @@ def test_grey_and_edges_of_photos_are_those_of_skimage(request, name, rng):
         np.testing.assert_array_equal(edges, canny(grey, sigma=2, mask=known))
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     size_hw=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     levels=st.integers(2, 200),

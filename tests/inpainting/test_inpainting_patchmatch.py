@@ -30,7 +30,7 @@ def boarded():
     return image, hole, np.where(hole[..., None], faint, image).astype(np.float32)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(data=st.data(), hw=SIZES_HW)
 def test_keeps_known_pixels_and_takes_only_from_usable_ones(data, hw):
     unit = st.floats(0, 1, width=32)

@@ -40,7 +40,7 @@ def gravel():
     return photo, hole, np.where(hole[..., None], smooth, photo)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(data=st.data(), hw=SIZES_HW)
 def test_keeps_shape_inputs_and_all_beyond_the_rim(data, hw):
     image = data.draw(hnp.arrays(np.uint8, (*hw, 3)))

@@ -71,7 +71,7 @@ def filled(photo, mask):
 def test_blocks_beyond_the_hole_are_identical(photo_image, subsampling, progressive, restart):
     for quality, optimize in ((40, True), (90, False), (100, True)):
         before = saved(
-            photo_image.crop((100, 70, 249, 187)),
+            photo_image.crop((100, 70, 213, 159)),
             "JPEG",
             quality=quality,
             subsampling=subsampling,
@@ -220,8 +220,10 @@ def test_rgb_coded_files_stay_rgb_coded(photo_image):
     assert drift(data, after, ~mask).mean() < 0.1
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("subsampling", SUBSAMPLINGS)
+@pytest.mark.parametrize(
+    ("orientation", "subsampling"),
+    [(turn, SUBSAMPLINGS[turn % len(SUBSAMPLINGS)]) for turn in range(1, 9)],
+)
 def test_exif_orientation_is_applied_once(photo_image, orientation, subsampling):
     from PIL import ImageOps
 

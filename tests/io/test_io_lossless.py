@@ -42,7 +42,7 @@ def save_options(fmt, draw):
 
 
 @pytest.mark.parametrize(("fmt", "mode"), CASES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(data=st.data(), hw=SIZES_HW)
 def test_everything_outside_the_mask_comes_back(fmt, mode, data, hw):
     array = data.draw(hnp.arrays(np.uint8, (*hw, *CHANNELS[mode])))

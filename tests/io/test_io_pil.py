@@ -27,7 +27,7 @@ def make_image(mode, array):
 
 
 @pytest.mark.parametrize("mode", SHAPES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(data=st.data(), hw=SIZES_HW)
 def test_same_mode_size_and_samples_outside_the_mask(mode, data, hw):
     dtype = np.uint16 if mode == "I;16" else np.uint8

@@ -84,7 +84,7 @@ def test_the_users_limits_hold(fake_segmenter, limits):
     assert look(fake_segmenter, image, mask, **limits) == []
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     scale=st.integers(1, 6),
     corner_xy=st.tuples(st.integers(90, 150), st.integers(70, 110)),

@@ -50,7 +50,7 @@ def check(segmenter, image, labels):
     return found
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(data=st.data(), seed=st.integers(0, 999))
 def test_holds_for_small_and_odd_sizes(segmenter, material, data, seed):
     rng = np.random.default_rng(seed)
