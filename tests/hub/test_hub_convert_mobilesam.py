@@ -5,7 +5,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
-pytestmark = pytest.mark.slow  # loads PyTorch
+# Loads PyTorch; one process makes the networks, for all tests.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mobilesam")]
 
 from benchmarks.sam_names import metas_name  # noqa: E402
 from transformers import SamImageProcessor  # noqa: E402
