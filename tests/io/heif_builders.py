@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cleanplate.io.formats.heif_coding import coding_of
 from cleanplate.io.metadata.isobmff import (
     HeifFile,
     Item,
@@ -33,17 +34,35 @@ def avif(array, *, quality=60, **options):
     return stream.getvalue()
 
 
+def deep_avif(array, bits, chroma, *, level=80, **options):
+    """Return an (H, W) or (H, W, C) array of so many bits as AVIF; skip it without the extra."""
+    imagecodecs = pytest.importorskip("imagecodecs", reason="the extra `avif` is not installed")
+    return imagecodecs.avif_encode(
+        array, level=level, bitspersample=bits, pixelformat=f"yuv{chroma}", **options
+    )
+
+
 def bare_heic():
     """Return a HEIC that states all it must, around a coded picture that is none."""
     set_up = bytes(16) + b"\xfd\xf8\xf8" + bytes(4)  # 4:2:0, 8 bits
-    size = bytes(4) + struct.pack(">II", 16, 8)
-    properties = (Property(b"hvcC", set_up, is_essential=True), Property(b"ispe", size))
-    item = Item(b"hvc1", bytes(20), properties)
-    return serialize_heif(HeifFile(b"heic", (b"mif1",), 1, {1: item}, ()))
+    return _bare(b"heic", b"hvc1", Property(b"hvcC", set_up, is_essential=True))
+
+
+def bare_avif():
+    """Return an AVIF of 10 bits, likewise."""
+    return _bare(b"avif", b"av01", Property(b"av1C", b"\x81\x00\x4c\x00", is_essential=True))
+
+
+def _bare(brand, kind, set_up):
+    size = Property(b"ispe", bytes(4) + struct.pack(">II", 16, 8))
+    item = Item(kind, bytes(20), (set_up, size))
+    return serialize_heif(HeifFile(brand, (b"mif1",), 1, {1: item}, ()))
 
 
 def decoded(data):
     """Return what another reader, libheif or libavif, makes of a file."""
+    if data[8:12] == b"avif" and coding_of(parse_heif(data)).bits > 8:
+        return np.asarray(pytest.importorskip("imagecodecs").avif_decode(data))
     if data[8:12] == b"avif":
         with Image.open(io.BytesIO(data)) as image:
             return np.asarray(image)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from heif_builders import bare_heic
+from heif_builders import bare_avif, bare_heic
 from images_builders import box_mask, opened, png_chunk, saved, small_jpeg
 from PIL import Image
 
@@ -125,6 +125,11 @@ def test_other_files_are_refused_in_one_line(tmp_path, content, message):
             "pillow_heif",
             bare_heic(),
             'HEIC needs the package pillow-heif; run pip install "cleanplate[heif]"',
+        ),
+        (
+            "imagecodecs",
+            bare_avif(),
+            'a 10-bit AVIF needs the package imagecodecs; run pip install "cleanplate[avif]"',
         ),
         (
             "rawpy",

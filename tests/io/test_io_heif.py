@@ -9,6 +9,7 @@ import pytest
 from heif_builders import (
     avif,
     decoded,
+    deep_avif,
     exif_item,
     heic,
     metadata_of,
@@ -27,7 +28,7 @@ from skimage import data as photos
 
 from cleanplate.errors import PhotoError
 from cleanplate.io.files import encode_photo, read_photo
-from cleanplate.io.formats.heif import expand_to_16bit, reduce_from_16bit
+from cleanplate.io.formats.heif_coding import expand_to_16bit, reduce_from_16bit
 from cleanplate.io.metadata.isobmff import (
     Item,
     Property,
@@ -92,23 +93,47 @@ def test_comes_back_in_its_format_size_and_sampling_with_little_drift(make, fmt,
     assert np.abs(middle - 200).max() < 12
 
 
+def ramp(bits, channels):
+    """Return 64 x 80 px of all values of so many bits, the same in all channels."""
+    values = np.linspace(0, 2**bits - 1, 64 * 80).astype(np.uint16).reshape(64, 80, 1)
+    return np.ascontiguousarray(np.repeat(values, channels, axis=2).squeeze())
+
+
 @pytest.mark.parametrize("bits", [10, 12])
-@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
-def test_deep_heic_keeps_its_bits(bits, mode):
-    channels = {"RGB": 3, "L": 1, "RGBA": 4}[mode]
-    ramp = np.linspace(0, 2**bits - 1, 64 * 80).astype(np.uint16).reshape(64, 80, 1)
-    array = np.ascontiguousarray(np.repeat(ramp, channels, axis=2).squeeze())
-    before = heic(array, f"{mode};{bits}", bit_depth=bits)
+@pytest.mark.parametrize(
+    ("make", "channels"),
+    [
+        (lambda array, bits: heic(array, f"RGB;{bits}", bit_depth=bits), 3),
+        (lambda array, bits: heic(array, f"L;{bits}", bit_depth=bits), 1),
+        (lambda array, bits: heic(array, f"RGBA;{bits}", bit_depth=bits), 4),
+        (lambda array, bits: deep_avif(array, bits, 420), 3),
+        (lambda array, bits: deep_avif(array, bits, 422), 3),
+        (lambda array, bits: deep_avif(array, bits, 444), 3),
+        (lambda array, bits: deep_avif(array, bits, 400), 1),
+        (lambda array, bits: deep_avif(array, bits, 400), 2),
+        (lambda array, bits: deep_avif(array, bits, 420), 4),
+    ],
+)
+def test_deep_images_keep_their_bits(bits, make, channels):
+    before = make(ramp(bits, channels), bits)
     photo = read_photo(before)
     assert photo.samples.bits == 16
     after, mask = edited(before)
-    assert read_photo(after).container.coding.bits == bits
+    coding, again = photo.container.coding, read_photo(after).container.coding
+    assert (again.codec, again.bits, again.chroma) == (coding.codec, bits, coding.chroma)
     old, new = decoded(before), decoded(after)
     assert new.dtype == np.uint16
+    assert new.shape == old.shape
     assert len(np.unique(new)) > 2 ** (bits - 2)  # more than 8 bits hold
     assert np.abs(new.astype(int) - old)[~mask].mean() < 2 ** (bits - 8)
-    if mode == "RGBA":
-        np.testing.assert_array_equal(new[..., 3], old[..., 3])
+    if channels in (2, 4):
+        np.testing.assert_array_equal(new[..., -1], old[..., -1])
+
+
+def test_an_avif_in_high_dynamic_range_keeps_its_colours():
+    before = deep_avif(ramp(10, 3), 10, 420, primaries=9, transfer=16, matrix=9)  # BT.2100 PQ
+    after, _ = edited(before)
+    assert (b"colr", b"nclx" + struct.pack(">HHHB", 9, 16, 9, 0x80)) in properties_of(after)
 
 
 def test_samples_of_ten_bits_survive_the_wayto_sixteen_and_back():
@@ -116,14 +141,6 @@ def test_samples_of_ten_bits_survive_the_wayto_sixteen_and_back():
         every = np.arange(2**bits, dtype=np.uint16)
         np.testing.assert_array_equal(reduce_from_16bit(expand_to_16bit(every, bits), bits), every)
         assert expand_to_16bit(every, bits)[-1] == 65535
-
-
-def test_a_deep_avif_is_refused_and_not_made_shallow():
-    data = bytearray(avif(ARRAY))
-    at = data.index(b"av1C") + 6
-    data[at] |= 0x40  # high_bitdepth
-    with pytest.raises(PhotoError, match="a 10-bit AVIF is not supported: it would come back with"):
-        read_photo(bytes(data))
 
 
 @pytest.mark.parametrize("make", [lambda a: heic(a, "RGBA"), avif], ids=["heic", "avif"])

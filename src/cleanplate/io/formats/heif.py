@@ -4,28 +4,35 @@ Both are lossy: an image is decoded, and encoded again at a high fixed quality w
 chroma subsampling and colour description it had. Alpha is an image of its own in these files and is
 copied bit for bit. So are rotation and mirroring (which are properties here, not pixels) and every
 other property. Exif orientation has no meaning in these formats and is kept. Images are decoded as
-they are stored, before any rotation: HEVC by pillow-heif with 8, 10 or 12 bits, AV1 by Pillow,
-which gives 8 bits only, whatever the AVIF holds.
+they are stored, before any rotation, with 8, 10 or 12 bits.
 
 Not carried over, and said so: thumbnails, depth maps, HDR gain maps and other auxiliary images,
 which show what was removed; videos appended to the file.
 
 References:
-    ISO/IEC 23008-12 (HEIF), 6.5 and 6.6; ISO/IEC 14496-15, 8.3.3.1 (hvcC); AV1 Codec ISO Media File
-    Format Binding 1.2, 2.3 (av1C).
+    ISO/IEC 23008-12 (HEIF), 6.5 and 6.6.
 """
 
-import io
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
-from typing import Any, ClassVar, Literal, cast
+from typing import ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from cleanplate.io.formats.heif_coding import (
+    CODED_TYPES,
+    CONVERT,
+    QUALITY,
+    Coding,
+    check_coding,
+    coding_of,
+    decode_image,
+    encode_image,
+    expand_to_16bit,
+    reduce_from_16bit,
+)
 from cleanplate.io.metadata import (
     HeifFile,
     Item,
@@ -57,32 +64,11 @@ from cleanplate.io.photo import (
 )
 from cleanplate.types import Mask, RGBImage
 
-Codec = Literal["HEVC", "AV1"]
-
-QUALITY: dict[Codec, int] = {"HEVC": 85, "AV1": 90}
-"""Of 100. docs/formats.md states their effect; neither format records the encoder's settings."""
-
-_PRESET = "ultrafast"  # of x265: a seventh of the time of its default, for files a seventh larger
-
-_TILE_PX = 512  # of the grids that phones write
-_MAX_TILES = 900  # decoders stop at 1000 items
-_WRITABLE_MATRICES = (1, 5, 6, 9)  # of ITU-T H.273, those that libheif converts to
-_SUBSAMPLING = {400: "4:0:0", 420: "4:2:0", 422: "4:2:2", 444: "4:4:4"}
-_CODECS: dict[bytes, Codec] = {b"hvc1": "HEVC", b"hev1": "HEVC", b"av01": "AV1"}
 _BRANDS = {
     "AVIF": (b"avif", b"avis"),
     "HEIC": (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"),
 }
 _BRANDS_OF_ANY_CODEC = (b"mif1", b"msf1")
-_OTHER_CODECS = {
-    b"avc1": "H.264",
-    b"jpeg": "JPEG",
-    b"j2k1": "JPEG 2000",
-    b"unci": "uncompressed samples",
-    b"vvc1": "VVC",
-    b"evc1": "EVC",
-    b"mski": "a mask",
-}
 _DERIVED = (b"grid", b"iden", b"iovl", b"tmap")
 _ALPHA_NAMES = (b"urn:mpeg:hevc:2015:auxid:1", b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha")
 _AUXILIARY_NAMES = (
@@ -97,18 +83,6 @@ _OF_TILES = frozenset(
     (b"colr", b"pasp", b"clli", b"mdcv", b"cclv", b"amve")
 )  # true of the image too
 _MIN_HIDDEN_PX = 16  # less is the padding of an encoder that codes whole blocks only
-_CONVERT = "convert it to JPEG or 16-bit TIFF first"
-
-
-@dataclass(frozen=True, slots=True)
-class Coding:
-    """How an image is stored."""
-
-    codec: Codec
-    bits: int
-    chroma: int  # 400, 420, 422 or 444
-    is_grid: bool
-    colour: tuple[int, int, int, int] | None  # primaries, transfer, matrix (H.273), full range
 
 
 class HeicFormat(ImageFormat):
@@ -128,8 +102,8 @@ class HeicFormat(ImageFormat):
 
         Raises:
             UnsupportedImageError: damaged, truncated, several images or a sequence, a codec other
-                than HEVC and AV1, AVIF of more than 8 bits, premultiplied alpha, or too many
-                pixels; or the extra `heif` is not installed.
+                than HEVC and AV1, premultiplied alpha, or too many pixels; or a package is not
+                installed.
         """
         file = parse_heif(data)
         if b"moov" in file.other_boxes:
@@ -143,11 +117,14 @@ class HeicFormat(ImageFormat):
         primary = file.items[file.primary]
         height, width = _stored_size(primary)
         check_pixel_count((height, width), max_pixels)
-        coding = _coding_of(file)
+        coding = coding_of(file)
         alpha = _alpha_items(file)
-        _check_supported(primary, coding)
-        _check_codec(coding.codec)
-        stored = _decode(_image_only(file, alpha), coding)
+        if primary.find(b"clap") is not None and coding.codec == "AV1":
+            raise UnsupportedImageError(
+                "an AVIF with a clean aperture (clap) is not supported", CONVERT
+            )
+        check_coding(coding)
+        stored = decode_image(_image_only(file, alpha), coding)
         if stored.shape[:2] != (height, width) and primary.find(b"clap") is None:
             raise UnsupportedImageError(
                 "damaged HEIF or AVIF: its size differs from the stated one", DAMAGED_ADVICE
@@ -168,8 +145,7 @@ class HeicFormat(ImageFormat):
         notes += _dropped_image_notes(file)
         if max(height - stored.shape[0], width - stored.shape[1]) >= _MIN_HIDDEN_PX:
             notes += ("what its clean aperture (clap) hides is not carried over",)
-        kind = "HEIC" if coding.codec == "HEVC" else "AVIF"
-        notes += (f"it is encoded again, as {kind} at quality {QUALITY[coding.codec]}",)
+        notes += (f"it is encoded again, as {coding.kind} at quality {QUALITY[coding.codec]}",)
         return Decoded(pixels, samples, container, notes)
 
     @classmethod
@@ -218,9 +194,8 @@ class HeifContainer:
         if samples.samples16 is not None:
             raster = reduce_from_16bit(cast("Samples16", raster), self.coding.bits)
         stored = np.ascontiguousarray(_undo_transforms(raster, self.transforms))
-        kind = "HEIC" if self.coding.codec == "HEVC" else "AVIF"
-        coded = parse_heif(_encode(cast("Raster", stored), self.coding))
-        with translate_decoder_errors(kind):
+        coded = parse_heif(encode_image(cast("Raster", stored), self.coding))
+        with translate_decoder_errors(self.coding.kind):
             return serialize_heif(self._assemble(coded, mask))
 
     def _assemble(self, coded: HeifFile, mask: Mask) -> HeifFile:
@@ -278,7 +253,7 @@ def _count_pictures(file: HeifFile) -> int:
     belonging = {r.source for r in file.references if r.type in (b"thmb", b"auxl")}
     return 1 + sum(
         number != file.primary
-        and (item.type in _CODECS or item.type in _OTHER_CODECS or item.type in _DERIVED)
+        and item.type in (*CODED_TYPES, *_DERIVED)
         and item.type != b"tmap"  # the same image, with its gain map applied
         and not item.is_hidden
         and number not in parts | belonging
@@ -293,54 +268,15 @@ def _stored_size(item: Item) -> tuple[int, int]:
     return int.from_bytes(extent.data[8:12], "big"), int.from_bytes(extent.data[4:8], "big")
 
 
-def _coding_of(file: HeifFile) -> Coding:
-    """Return how the primary image, or the first of its tiles, is stored."""
-    primary = file.items[file.primary]
-    is_grid = primary.type == b"grid"
-    tiles = [file.items[t] for t in file.targets(b"dimg", file.primary) if t in file.items]
-    first = tiles[0] if is_grid and tiles else primary
-    codec = _CODECS.get(first.type)
-    if codec is None:
-        name = _OTHER_CODECS.get(first.type, first.type.decode("latin-1").strip())
-        raise UnsupportedImageError(f"a HEIF file of {name} is not supported", _CONVERT)
-    if any(_CODECS.get(tile.type) != codec for tile in (tiles if is_grid else [])):
-        raise UnsupportedImageError("a HEIF grid of differing tiles is not supported", _CONVERT)
-    set_up = first.find(b"hvcC", b"av1C")
-    data = set_up.data if set_up is not None else b""
-    if codec == "HEVC" and len(data) > 18:
-        bits = 8 + max(data[17] & 7, data[18] & 7)
-        chroma = (400, 420, 422, 444)[data[16] & 3]
-    elif codec == "AV1" and len(data) > 2:
-        bits = (12 if data[2] & 0x20 else 10) if data[2] & 0x40 else 8
-        chroma = {0: 444, 2: 422, 3: 420}.get(data[2] >> 2 & 3, 420)
-        chroma = 400 if data[2] & 0x10 else chroma
-    else:
-        raise UnsupportedImageError(
-            "damaged HEIF or AVIF: it lacks the decoder configuration", DAMAGED_ADVICE
-        )
-    return Coding(codec, bits, chroma, is_grid, _colour_of(primary) or _colour_of(first))
-
-
-def _colour_of(item: Item) -> tuple[int, int, int, int] | None:
-    """Return primaries, transfer, matrix and range of its `nclx` description."""
-    for p in item.properties:
-        if p.type == b"colr" and p.data[:4] == b"nclx" and len(p.data) >= 11:
-            numbers = [int.from_bytes(p.data[at : at + 2], "big") for at in (4, 6, 8)]
-            return numbers[0], numbers[1], numbers[2], p.data[10] >> 7
-    return None
-
-
 def _alpha_items(file: HeifFile) -> set[int]:
     """Return the items of the alpha image, its tiles included."""
     masters = {number for number in file.sources(b"auxl", file.primary) if _is_alpha(file, number)}
     tiles = file.targets(b"dimg", file.primary)
     if any(_is_alpha(file, n) for tile in tiles for n in file.sources(b"auxl", tile)):
-        raise UnsupportedImageError(
-            "a HEIF file with alpha tile by tile is not supported", _CONVERT
-        )
+        raise UnsupportedImageError("a HEIF file with alpha tile by tile is not supported", CONVERT)
     if any(file.targets(b"prem", number) for number in (*masters, file.primary)):
         raise UnsupportedImageError(
-            "a HEIF file with premultiplied alpha is not supported", _CONVERT
+            "a HEIF file with premultiplied alpha is not supported", CONVERT
         )
     return file.with_tiles(masters)
 
@@ -349,19 +285,6 @@ def _is_alpha(file: HeifFile, number: int) -> bool:
     item = file.items.get(number)
     kind = item.find(b"auxC") if item is not None else None
     return kind is not None and kind.data[4:].split(b"\x00")[0] in _ALPHA_NAMES
-
-
-def _check_supported(primary: Item, coding: Coding) -> None:
-    """Raise for what could not be brought back as it came."""
-    problem = None
-    if coding.codec == "AV1" and coding.bits > 8:
-        problem = f"a {coding.bits}-bit AVIF is not supported: it would come back with 8 bits"
-    elif coding.bits not in (8, 10, 12):
-        problem = f"a HEIC of {coding.bits} bits per sample is not supported"
-    elif primary.find(b"clap") is not None and coding.codec == "AV1":
-        problem = "an AVIF with a clean aperture (clap) is not supported"
-    if problem is not None:
-        raise UnsupportedImageError(problem, _CONVERT)
 
 
 def _image_only(file: HeifFile, alpha: Collection[int]) -> bytes:
@@ -396,7 +319,7 @@ def _apply_transforms(
 def _undo_transforms(
     raster: npt.NDArray[np.generic], transforms: tuple[Property, ...]
 ) -> npt.NDArray[np.generic]:
-    """Undo `_turn`."""
+    """Return the upright image as it is stored; a view."""
     for transform in reversed(transforms):
         if transform.type == b"irot":
             value = transform.data[0] if transform.data else 0
@@ -494,137 +417,3 @@ def _split(raster: Raster, coding: Coding) -> tuple[RGBImage, Samples]:
         alpha.flags.writeable = False
     pixels = gray_to_rgb(samples8[..., 0]) if is_gray else np.ascontiguousarray(samples8[..., :3])
     return pixels, Samples(kind="gray" if is_gray else "rgb", alpha=alpha)
-
-
-def _check_codec(codec: Codec) -> None:
-    """Raise unless this codec is installed.
-
-    Raises:
-        UnsupportedImageError: it is not; the message says how to install it.
-    """
-    if codec == "HEVC":
-        _pillow_heif()
-        return
-    from PIL import features
-
-    if not features.check("avif"):
-        raise UnsupportedImageError(
-            "this Pillow was built without AVIF", "install Pillow's own wheel: pip install pillow"
-        )
-
-
-def _decode(bare: bytes, coding: Coding) -> Raster:
-    """Return (H, W) or (H, W, C), alpha last, of a file that holds the image and nothing else.
-
-    Raises:
-        UnsupportedImageError: damaged, or a mode that cannot be edited.
-    """
-    if coding.codec == "AV1":
-        from PIL.AvifImagePlugin import AvifImageFile
-
-        with _translate_codec_errors("AVIF"), AvifImageFile(io.BytesIO(bare)) as image:
-            image.load()
-            return cast("Raster", np.asarray(image))
-    heif = _pillow_heif()
-    with _translate_codec_errors("HEIC"):
-        opened = heif.open_heif(bare, convert_hdr_to_8bit=False, hdr_to_16bit=False)
-        mode, raster = opened.mode, np.asarray(opened)
-    if mode.split(";")[0] not in ("L", "I", "LA", "RGB", "RGBA"):
-        raise UnsupportedImageError(
-            f"a HEIC of mode {mode} is not supported", "convert it to JPEG first"
-        )
-    return cast("Raster", raster)
-
-
-def _encode(raster: Raster, coding: Coding) -> bytes:
-    """Return a file of the image, without metadata.
-
-    Args:
-        raster: (H, W) grey or (H, W, 3) RGB as stored; uint8, or uint16 of `coding.bits` bits.
-        coding: of the original.
-
-    Raises:
-        UnsupportedImageError: it cannot be encoded.
-    """
-    return _encode_av1(raster, coding) if coding.codec == "AV1" else _encode_hevc(raster, coding)
-
-
-def expand_to_16bit(samples: Samples16, bits: int) -> Samples16:
-    """Return 10- or 12-bit samples spread over [0, 65535]; `reduce_from_16bit` gives them back."""
-    top = 2**bits - 1
-    spread: Samples16 = ((samples.astype(np.uint32) * 65535 + top // 2) // top).astype(np.uint16)
-    return spread
-
-
-def reduce_from_16bit(samples: Samples16, bits: int) -> Samples16:
-    """Return samples of [0, 65535] with `bits` bits, to the nearest."""
-    top = 2**bits - 1
-    stored: Samples16 = ((samples.astype(np.uint32) * top + 32767) // 65535).astype(np.uint16)
-    return stored
-
-
-def _encode_av1(raster: Raster, coding: Coding) -> bytes:
-    from PIL import Image
-
-    is_full = coding.colour is None or bool(coding.colour[3])
-    stream = io.BytesIO()
-    with _translate_codec_errors("AVIF"):
-        Image.fromarray(raster).save(
-            stream,
-            format="AVIF",
-            quality=QUALITY["AV1"],
-            subsampling=_SUBSAMPLING[coding.chroma],
-            range="full" if is_full else "limited",
-        )
-    return stream.getvalue()
-
-
-def _encode_hevc(raster: Raster, coding: Coding) -> bytes:
-    heif = _pillow_heif()
-    primaries, transfer, matrix, full_range = coding.colour or (1, 13, 6, 1)  # sRGB, as libheif has
-    options: dict[str, Any] = {
-        "enc_params": {"preset": _PRESET},
-        "color_primaries": primaries,
-        "transfer_characteristics": transfer,
-        "matrix_coefficients": matrix if matrix in _WRITABLE_MATRICES else 6,
-        "full_range_flag": full_range,
-    }
-    if raster.ndim == 3:
-        options["chroma"] = coding.chroma
-    tiles = -(-raster.shape[0] // _TILE_PX) * -(-raster.shape[1] // _TILE_PX)
-    if coding.is_grid and 1 < tiles <= _MAX_TILES:
-        options["tile_size"] = _TILE_PX
-    mode = ("RGB" if raster.ndim == 3 else "L") + (f";{coding.bits}" if coding.bits > 8 else "")
-    size_wh = (raster.shape[1], raster.shape[0])
-    stream = io.BytesIO()
-    with _translate_codec_errors("HEIC"):
-        heif.encode(
-            mode,
-            size_wh,
-            raster.tobytes(),
-            stream,
-            quality=QUALITY["HEVC"],
-            bit_depth=coding.bits,
-            **options,
-        )
-    return stream.getvalue()
-
-
-@contextmanager
-def _translate_codec_errors(kind: str) -> Iterator[None]:
-    """Turn what libheif, libavif and their bindings raise into `UnsupportedImageError`."""
-    try:
-        with translate_decoder_errors(kind):
-            yield
-    except RuntimeError as error:
-        raise UnsupportedImageError(f"damaged {kind}: {error}", DAMAGED_ADVICE) from error
-
-
-def _pillow_heif() -> ModuleType:
-    try:
-        import pillow_heif
-    except ImportError as error:
-        raise UnsupportedImageError(
-            "HEIC needs the package pillow-heif", 'run pip install "cleanplate[heif]"'
-        ) from error
-    return cast("ModuleType", pillow_heif)
