@@ -17,6 +17,7 @@ from cleanplate.ops import (
 )
 from cleanplate.options import RemovalOptions
 from cleanplate.segmentation import (
+    OUTLINED,
     EffectsDetector,
     Selection,
     effects_mask,
@@ -221,7 +222,7 @@ def edit_plan(
         casts += find_effects(image, new, others, detector=detector(), strong=strong)
     selection = Selection(instances, kept, protected)
     base, effects = plan_masks(image.shape, selection, casts, plan.options, wraps=plan.wraps)
-    more = {instance.label for instance in instances}.difference(plan.options.classes)
+    more = {it.label for it in instances}.difference(plan.options.classes, [OUTLINED])
     return replace(
         plan,
         options=replace(plan.options, classes=(*plan.options.classes, *sorted(more))),

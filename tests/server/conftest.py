@@ -1,14 +1,19 @@
 """A server for the tests, and a photo."""
 
+import shutil
 from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
+from page_steps import WIDE
 from PIL import Image
 from server_standins import GREY, PERSON, RED, Running, serving
 
 from cleanplate.types import RGBImage
+
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +40,43 @@ def photo(pixels) -> bytes:
     stream = BytesIO()
     Image.fromarray(pixels).save(stream, "PNG", pnginfo=info)
     return stream.getvalue()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    api = pytest.importorskip("playwright.sync_api", reason="the page is tested with playwright")
+    found = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    with api.sync_playwright() as playwright:
+        own = Path(playwright.chromium.executable_path)
+        if found is None and not own.exists():
+            pytest.skip("no Chromium: install chromium, or run 'playwright install chromium'")
+        started = playwright.chromium.launch(executable_path=found or own, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def opened(browser, running):
+    """Return a function that opens the page; afterwards nothing may have gone wrong in it."""
+    contexts, faults = [], []
+
+    def note(told):
+        if told.type == "error" and "Failed to load resource" not in told.text:
+            faults.append(told.text)
+
+    def open_page(server=running, **settings):
+        context = browser.new_context(**{"viewport": WIDE, **settings})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", note)
+        ticket = server.app.access.new_ticket()
+        page.goto(f"http://127.0.0.1:{server.port}/?token={ticket}")
+        page.wait_for_selector("html[data-ready]")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert faults == []

@@ -15,6 +15,7 @@ import httpx
 import uvicorn
 
 from cleanplate.remover import Remover
+from cleanplate.segmentation.interactive import Outline
 from cleanplate.server import COMPAT, App, ServerConfig, create_app
 from cleanplate.types import Mask, RGBImage
 
@@ -43,6 +44,21 @@ class SlowInpainter:
         return np.where(mask[..., None], np.uint8(GREY), image)
 
 
+class SquarePrompter:
+    """Outlines a square of 20 px around a point."""
+
+    name, provider = "square", "NumPy"
+
+    def set_image(self, image: RGBImage) -> tuple[int, int]:
+        return image.shape[:2]
+
+    def predict(self, prepared, *, points=(), box_xyxy=None) -> Outline:
+        mask = np.zeros(prepared, np.bool_)
+        x, y, _ = map(round, points[0])
+        mask[y - 10 : y + 10, x - 10 : x + 10] = True
+        return Outline(mask, 0.9)
+
+
 @dataclass
 class Running:
     """A server and a client that has its token."""
@@ -54,7 +70,7 @@ class Running:
 
 
 @contextmanager
-def serving(segmenter, root: Path | None = None) -> Iterator[Running]:
+def serving(segmenter, root: Path | None = None, prompter=None) -> Iterator[Running]:
     """Run a server in a thread."""
     inpainter = SlowInpainter()
     config = ServerConfig(
@@ -64,7 +80,8 @@ def serving(segmenter, root: Path | None = None) -> Iterator[Running]:
         root=root,
         compat=frozenset(COMPAT),
     )
-    app = create_app(Remover(segmenter=segmenter, inpainter=inpainter), config)
+    remover = Remover(segmenter=segmenter, inpainter=inpainter, prompter=prompter)
+    app = create_app(remover, config)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="on"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

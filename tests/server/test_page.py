@@ -1,85 +1,17 @@
 """The page in a real browser, against a real server."""
 
-import shutil
-from collections.abc import Iterator
+import threading
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import pytest
+from page_steps import PHONE, check_accessible, downloaded, give, pixels_of, place
 from PIL import Image
-from server_standins import PERSON, serving
+from server_standins import PERSON, SquarePrompter, serving
 
 pytestmark = pytest.mark.slow
 
-api = pytest.importorskip("playwright.sync_api", reason="the page is tested with playwright")
-
-WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
-CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["api.Browser"]:
-    found = next(filter(None, map(shutil.which, CHROMIUMS)), None)
-    with api.sync_playwright() as playwright:
-        own = Path(playwright.chromium.executable_path)
-        if found is None and not own.exists():
-            pytest.skip("no Chromium: install chromium, or run 'playwright install chromium'")
-        started = playwright.chromium.launch(executable_path=found or own, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def opened(browser, running):
-    """Return a function that opens the page; afterwards nothing may have gone wrong in it."""
-    contexts, faults = [], []
-
-    def note(told):
-        if told.type == "error" and "Failed to load resource" not in told.text:
-            faults.append(told.text)
-
-    def open_page(server=running, **settings):
-        context = browser.new_context(**{"viewport": WIDE, **settings})
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", note)
-        ticket = server.app.access.new_ticket()
-        page.goto(f"http://127.0.0.1:{server.port}/?token={ticket}")
-        page.wait_for_selector("html[data-ready]")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert faults == []
-
-
-def give(page, content: bytes, name: str = "photo.png") -> None:
-    page.set_input_files("#file", {"name": name, "mimeType": "image/png", "buffer": content})
-    page.wait_for_selector("#objects li")
-
-
-def place(page, x: float, y: float) -> tuple[float, float]:
-    """Return where a point of the photo of 120 x 90 px is on the screen when it is fitted."""
-    box = page.locator("#marks").bounding_box()
-    scale = min((box["width"] - 48) / 120, (box["height"] - 48) / 90, 4)
-    return (
-        box["x"] + (box["width"] - 120 * scale) / 2 + x * scale,
-        box["y"] + (box["height"] - 90 * scale) / 2 + y * scale,
-    )
-
-
-def downloaded(page, button: str) -> tuple[str, bytes]:
-    with page.expect_download() as waiting:
-        page.locator(button).click()
-    return waiting.value.suggested_filename, waiting.value.path().read_bytes()
-
-
-def pixels_of(content: bytes) -> np.ndarray:
-    return np.asarray(Image.open(BytesIO(content)))
+TOUCH = {"viewport": PHONE, "has_touch": True, "is_mobile": True}
 
 
 def test_a_photo_from_upload_to_download(opened, photo, pixels):
@@ -182,77 +114,165 @@ def test_errors_say_what_to_do(opened):
     assert "a.png" in page.locator("#error-text").inner_text()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_scrolls_in_one_direction_and_axe_finds_nothing(opened, photo, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not here").Axe
-    page = opened(viewport=PHONE, has_touch=True, is_mobile=True, color_scheme=scheme)
-
-    def check(state):
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= 360, state
-        found = axe().run(page)
-        assert found.violations_count == 0, (state, found.generate_report())
-
-    check("empty")
+@pytest.mark.parametrize(
+    ("screen", "scheme"),
+    [({}, "light"), ({}, "dark"), (TOUCH, "light"), (TOUCH, "dark")],
+    ids=["wide-light", "wide-dark", "phone-light", "phone-dark"],
+)
+def test_axe_finds_nothing_and_a_phone_scrolls_in_one_direction(opened, photo, screen, scheme):
+    page = opened(color_scheme=scheme, **screen)
+    check_accessible(page, "empty")
     give(page, photo)
     page.locator("[data-object]").check()
-    page.locator("[data-tool=brush]").tap()
-    check("brush")
+    page.locator("[data-tool=brush]").click()
+    check_accessible(page, "brush")
     page.locator("#remove").click()
     page.wait_for_selector("#result-panel:not([hidden])")
     page.locator("#compare").click()
-    check("result")
+    check_accessible(page, "result")
     page.locator("#help").click()
-    check("keys")
+    check_accessible(page, "keys")
 
 
-@pytest.fixture
-def folder(tmp_path, photo) -> Path:
-    (tmp_path / "in").mkdir()
-    first = tmp_path / "in/0000.png"
-    first.write_bytes(photo)
-    for number in range(1, 5000):
-        (tmp_path / f"in/{number:04}.png").hardlink_to(first)
-    return tmp_path
+def test_a_click_outlines_what_was_not_found(opened, photo, fake_segmenter_class, monkeypatch):
+    monkeypatch.setattr("cleanplate.server.routes.installed_prompter", lambda: "square")
+    with serving(fake_segmenter_class(), prompter=SquarePrompter()) as running:
+        page = opened(running)
+        give(page, photo)
+        page.mouse.click(*place(page, 20, 60))
+        added = page.locator("#objects li", has_text="object").locator("[data-object]")
+        added.wait_for()
+        assert added.is_checked()
+        page.mouse.click(*place(page, 20, 60))
+        assert not added.is_checked()
+        page.keyboard.press("Control+z")
+        assert added.is_checked()
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#result-panel:not([hidden])")
+        _, content = downloaded(page, "#download-mask")
+    mask = pixels_of(content) > 0
+    assert mask[50:70, 10:30].all()
+    assert not mask[PERSON].any()
 
 
-FRAMES = """async (box) => {
-  const times = [];
-  let last = performance.now(), most = 0;
-  for (let step = 0; step < 60; step += 1) {
-    box.scrollTop += 6000;
-    await new Promise(requestAnimationFrame);
-    times.push(performance.now() - last);
-    last = performance.now();
-    most = Math.max(most, box.querySelectorAll('.list-row').length);
+def test_photos_are_dropped_and_pasted(opened, photo):
+    page = opened()
+    for event, property, names in (
+        ("paste", "clipboardData", ["a.png"]),
+        ("drop", "dataTransfer", ["b.png", "c.png"]),
+    ):
+        page.evaluate(GIVE, [event, property, names, list(photo)])
+        page.wait_for_function("name => document.title.includes(name)", arg=names[0])
+    page.keyboard.press("n")
+    page.wait_for_function("() => document.title.includes('c.png')")
+    assert page.locator("#place").inner_text() == "2 of 2"
+
+
+GIVE = """([event, property, names, bytes]) => {
+  const given = new DataTransfer();
+  for (const name of names) {
+    given.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
   }
-  return [Math.max(...times), most];
+  const told = new Event(event, { bubbles: true });
+  told[property] = given;
+  document.dispatchEvent(told);
 }"""
 
 
-def test_a_folder_of_5000_is_reviewed(opened, folder, fake_segmenter_class):
-    with serving(fake_segmenter_class(), root=folder) as running:
-        page = opened(running)
-        page.locator("#view-folder").click()
-        page.locator("#folders button").click()
-        page.locator("#labels").fill("person")
-        page.locator("#start .primary").click()
-        page.locator("#run-stop").click()
-        page.wait_for_selector("#run-resume:not([hidden])")
-        page.wait_for_selector(".list-row")
-        assert "5000" in page.locator("#list-count").inner_text().replace(",", "")
+class Blind:
+    """Finds nothing."""
 
-        slowest_ms, most_rows = page.locator("#list").evaluate(FRAMES)
-        print(f"review of 5000: slowest frame {slowest_ms:.0f} ms, {most_rows} rows at once")
-        assert most_rows < 40
-        page.locator("#list").evaluate("box => box.scrollTop = 0")
-        page.locator("#list").focus()
-        page.locator("[data-index='0']", has_text="0000.png").click()
-        page.keyboard.press("a")
-        page.keyboard.press("r")
-        page.locator("[data-index='2'][aria-selected=true]").wait_for()
-        page.locator("[data-index='1'] .mark.rejected").wait_for()
-        page.locator("#filter-show").select_option("review=rejected")
-        page.get_by_text("1 photos").wait_for()
-        assert "0001.png" in page.locator(".list-row").inner_text()
-        page.keyboard.press("Control+z")
+    name, provider, labels = "blind", "NumPy", ("person",)
+
+    def segment(self, image, labels):
+        return []
+
+
+CONTRAST = """() => {
+  const canvas = document.getElementById("picture");
+  const { width, height } = canvas;
+  const row = canvas.getContext("2d").getImageData(width / 2 - 20, height / 2, 40, 1).data;
+  const grey = row.filter((_, at) => at % 4 === 0);
+  return Math.max(...grey) - Math.min(...grey);
+}"""
+
+
+def pinch(page, half_from: int, half_to: int) -> None:
+    """Move two fingers apart, in the middle of the photo."""
+    box = page.locator("#marks").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    session = page.context.new_cdp_session(page)
+
+    def touch(kind, *xs):
+        points = [{"x": at, "y": y, "id": finger} for finger, at in enumerate(xs)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", x - half_from)
+    touch("touchStart", x - half_from, x + half_from)
+    for half in range(half_from, half_to + 1, 10):
+        touch("touchMove", x - half, x + half)
+    touch("touchEnd")
+
+
+def test_50_megapixels_are_seen_at_full_size_without_being_loaded(opened):
+    width, height = 8660, 5773
+    stripes = np.tile(np.array([60, 180], np.uint8), width // 2)  # 1 px wide: gone in a preview
+    stream = BytesIO()
+    Image.fromarray(np.tile(stripes, (height, 1))).save(stream, "PNG", compress_level=1)
+    answers, strokes = [], []
+    with serving(Blind()) as running:
+        page = opened(running, has_touch=True)
+        page.on("response", lambda it: answers.append(it))  # noqa: PLW0108
+        give(page, stream.getvalue(), found="Nothing was found")
+        page.wait_for_function(f"() => ({CONTRAST})() < 40")
+
+        page.locator("[data-tool=brush]").click()
+        pinch(page, 40, 120)
+        page.wait_for_timeout(1000)
+        levels = {int(it.url.split("/")[-3]) for it in answers if "/tiles/" in it.url}
+        assert levels
+        assert 0 not in levels
+        assert page.locator("#undo").is_disabled()  # two fingers draw nothing
+
+        page.keyboard.press("1")
+        page.wait_for_function(f"() => ({CONTRAST})() > 80")
+        pictures = [it for it in answers if it.headers.get("content-type") == "image/jpeg"]
+        sizes = [Image.open(BytesIO(it.body())).size for it in pictures]
+        assert max(max(size) for size in sizes) <= 2048
+        assert sum(across * down for across, down in sizes) < width * height / 3
+
+        box = page.locator("#marks").bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x + 100, y)
+        page.mouse.up()
+        page.route("**/fill", lambda it: (strokes.append(it.request.post_data_json), it.abort()))
+        page.locator("#remove").click()
+        page.wait_for_selector("#error:not([hidden])")
+    (stroke,) = strokes[0]["edits"]["strokes"]
+    first, last = np.array(stroke["points"][0]), np.array(stroke["points"][-1])
+    assert abs(first - (width / 2, height / 2)).max() < 20
+    assert abs(last - first - (100, 0)).max() < 1.5  # in px of the photo
+
+
+@pytest.mark.parametrize("button", ["accept", "dismiss"])
+def test_a_command_that_waits_gets_a_result_or_none(opened, photo, running, button):
+    session = running.app.sessions.create("a.png", photo)
+    accepted, ended = [], threading.Event()
+
+    def accept(content):
+        accepted.append(content)
+        return {}
+
+    session.accept, session.cancel = accept, ended.set
+    page = opened()
+    page.goto(f"http://127.0.0.1:{running.port}/#session={session.id}")
+    page.reload()
+    page.locator("[data-object]").check()
+    page.locator("#remove").click()
+    page.wait_for_selector("#result-panel:not([hidden])")
+    assert page.locator("#download").is_hidden()
+    page.locator(f"#{button}").click()
+    page.get_by_text("close this page").wait_for()
+    assert (len(accepted), ended.is_set()) == ((1, False) if button == "accept" else (0, True))

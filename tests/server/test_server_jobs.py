@@ -121,27 +121,60 @@ def test_a_review_changes_nothing_until_it_is_exported(server, root):
     assert (root / "in-clean/a.png").read_bytes() == done
     assert rows(server, job, review="rejected").keys() == {"a.png"}
     told = server.client.post(f"/v1/jobs/{job['id']}/export", json={}).json()
-    assert told == {"rejected": 1, "kept": 4}
+    assert told == {"rejected": 1, "edited": 0, "kept": 4}
     assert (root / "in-clean/a.png").read_bytes() == (root / "in/a.png").read_bytes()
 
 
-def test_a_photo_is_edited_by_hand_and_its_result_replaced(server, root):
-    job = start(server)
-    finished(server, job)
-    n = rows(server, job)["empty.png"]["n"]
+def edited(server, job, name):
+    """Fill a spot of a photo by hand, and accept it; return the row."""
+    n = rows(server, job)[name]["n"]
     answer = server.client.post("/v1/sessions/from-job", json={"job": job["id"], "photo": n})
     session = answer.json()
     assert session["accepts"]
     stroke = {"tool": "brush", "size": 20, "points": [[20, 20]]}
     url = f"/v1/sessions/{session['id']}"
     server.client.post(f"{url}/fill", json={"edits": {"strokes": [stroke]}})
-    row = server.client.post(f"{url}/accept", json={"n": 1}).json()
+    return server.client.post(f"{url}/accept", json={"n": 1}).json()
+
+
+def test_a_photo_is_edited_by_hand_and_replaced_at_the_export(server, root, fake_segmenter_class):
+    job = start(server)
+    finished(server, job)
+    target = root / "in-clean/empty.png"
+    before = target.read_bytes()
+    row = edited(server, job, "empty.png")
     assert (row["review"], row["edited"]) == ("accepted", True)
-    before, after = (
-        np.array(Image.open(root / place / "empty.png")) for place in ("in", "in-clean")
-    )
-    assert (before != after).any()
-    assert (before[40:] == after[40:]).all()
+    assert target.read_bytes() == before
+    with serving(fake_segmenter_class(), root=root) as second:  # edits survive the server
+        job = start(second)
+        finished(second, job)
+        n = row["n"]
+        assert rows(second, job)["empty.png"]["edited"]
+        shown = second.client.get(f"/v1/jobs/{job['id']}/photos/{n}/preview")
+        assert shown.headers["etag"] == rows(second, job)["empty.png"]["etag"] != before
+        told = second.client.post(f"/v1/jobs/{job['id']}/export", json={}).json()
+        assert told == {"rejected": 0, "edited": 1, "kept": 5}
+        assert second.client.get(f"/v1/jobs/{job['id']}").json()["counts"]["edited"] == 0
+    old, new = (np.array(Image.open(BytesIO(it))) for it in (before, target.read_bytes()))
+    assert (old != new).any()
+    assert (old[40:] == new[40:]).all()
+
+
+def test_edits_and_decisions_can_be_undone_until_the_export(server, root):
+    job = start(server)
+    finished(server, job)
+    before = {path: path.read_bytes() for path in root.glob("in-clean/*.png")}
+    n = edited(server, job, "a.png")["n"]
+    row = server.client.post(f"/v1/jobs/{job['id']}/photos/{n}/restore").json()
+    assert (row["review"], row["edited"]) == ("none", False)
+    edited(server, job, "b.png")
+    server.client.post(f"/v1/jobs/{job['id']}/photos/{n}/reject")
+    server.client.post(f"/v1/jobs/{job['id']}/photos/{n}/reset")
+    assert {path: path.read_bytes() for path in before} == before
+    told = server.client.post(f"/v1/jobs/{job['id']}/export", json={}).json()
+    assert told == {"rejected": 0, "edited": 1, "kept": 5}
+    changed = {path.name for path in before if path.read_bytes() != before[path]}
+    assert changed == {"b.png"}
 
 
 def test_another_server_goes_on_where_the_first_ended(fake_segmenter_class, root):

@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from server_standins import PERSON
+from server_standins import PERSON, SquarePrompter, serving
 
 FAR = np.s_[0:12, 0:30]  # nothing is here
 
@@ -271,3 +271,22 @@ def test_clients_that_go_free_their_places_at_once(running, photo):
     running.inpainter.released.set()
     stays.join(20)
     assert answers[0].status_code == 200
+
+
+def test_what_was_pointed_at_is_outlined_and_filled(photo, pixels, fake_segmenter_class):
+    with serving(fake_segmenter_class(), prompter=SquarePrompter()) as running:
+        files = {"image": ("a.png", photo)}
+        session = running.client.post("/v1/sessions", files=files).json()
+        found(running, session)
+        path = f"/v1/sessions/{session['id']}/outline"
+        added = running.client.post(path, json={"points": [[20, 60, 1]]}).json()
+        assert (added["label"], added["source"], added["box"]) == (
+            "object",
+            "outlined",
+            [10, 50, 20, 20],
+        )
+        assert added["share"] == pytest.approx(400 / pixels[..., 0].size)
+        assert not filled(running, session, objects={added["id"]: True})["remaining"]
+        mask = opened(result(running, session, kind="mask").content) > 0
+    assert mask[50:70, 10:30].all()
+    assert not mask[PERSON].any()

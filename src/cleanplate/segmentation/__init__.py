@@ -17,6 +17,7 @@ from cleanplate.segmentation.effects import (
 from cleanplate.segmentation.instances import PERSON
 from cleanplate.segmentation.interactive import (
     DEFAULT_PROMPTER,
+    OUTLINED,
     InteractiveSegmenter,
     create_prompter,
     installed_prompter,
@@ -39,6 +40,7 @@ __all__ = [
     "DEFAULT_EFFECTS_MODEL",
     "DEFAULT_PROMPTER",
     "DEFAULT_SEGMENTER",
+    "OUTLINED",
     "PERSON",
     "SCORE_BELOW",
     "EffectsDetector",

@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
-from cleanplate.errors import InputError
 from cleanplate.options import RemovalOptions
 from cleanplate.server.answers import answer_picture
 from cleanplate.server.jobs import FolderJob, Review, Side, list_folder
@@ -154,19 +153,17 @@ async def read_picture(
 
 
 @jobs.post("/v1/jobs/{id}/photos/{n}/{decision}")
-async def review_photo(job: Found, n: int, decision: str) -> dict[str, Any]:
-    """Note a decision: accept, reject or reset."""
-    decisions: dict[str, Review | None] = {
-        "accept": "accepted",
-        "reject": "rejected",
-        "reset": None,
-    }
-    if decision not in decisions:
-        raise InputError(f"decisions are {', '.join(decisions)}, got {decision!r}")
-    return await asyncio.to_thread(job.review, n, decisions[decision])
+async def review_photo(
+    job: Found, n: int, decision: Literal["accept", "reject", "reset", "restore"]
+) -> dict[str, Any]:
+    """Note a decision, or forget it: reset; restore forgets what was edited by hand as well."""
+    if decision == "restore":
+        return await asyncio.to_thread(job.restore_result, n)
+    decisions: dict[str, Review] = {"accept": "accepted", "reject": "rejected"}
+    return await asyncio.to_thread(job.review, n, decisions.get(decision))
 
 
 @jobs.post("/v1/jobs/{id}/export")
 async def export_job(job: Found, wanted: ExportRequest) -> dict[str, int]:
-    """Carry out the rejections."""
+    """Carry out the review; until now it changed no file."""
     return await asyncio.to_thread(job.export, wanted.rejected)

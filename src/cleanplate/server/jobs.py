@@ -132,7 +132,7 @@ class FolderJob:
         self._plan = RunPlan(tuple(self.photos), plan.unreadable)
         self._numbers = {photo.source: n for n, photo in enumerate(self.photos)}
         self._results: dict[int, PhotoResult] = {}
-        self._edited: set[int] = set()
+        self._edited = {n for n in range(len(self.photos)) if self._edited_file(n).is_file()}
         self._cancelled = False
         self._spent_s = 0.0
         self._reviews: dict[str, Review] = _read_reviews(self._review_file)
@@ -140,6 +140,11 @@ class FolderJob:
     @property
     def _review_file(self) -> Path:
         return self.output / JOURNAL_FOLDER / "review.json"
+
+    def _edited_file(self, n: int) -> Path:
+        """Where a result that a person made waits for the export."""
+        target = self.photo(n).target.relative_to(self.output)
+        return self.output / JOURNAL_FOLDER / "edited" / target
 
     # --- the run
 
@@ -234,6 +239,7 @@ class FolderJob:
                 "failed": statuses["failed"],
                 "accepted": reviews["accepted"],
                 "rejected": reviews["rejected"],
+                "edited": len(self._edited),
             },
         }
 
@@ -293,7 +299,8 @@ class FolderJob:
             MissingSessionError: there is none, or none yet.
         """
         photo = self.photo(n)
-        paths = (photo.source,) if side == "before" else photo.targets
+        results = (self._edited_file(n), *photo.targets)
+        paths = (photo.source,) if side == "before" else results
         found = next((path for path in paths if path.is_file()), None)
         if found is None:
             raise MissingSessionError("it is not done yet" if side == "after" else "it is gone")
@@ -330,32 +337,48 @@ class FolderJob:
         return self.row(n)
 
     def replace_result(self, n: int, content: bytes) -> dict[str, Any]:
-        """Write a result that a person made, and accept it."""
-        photo = self.photo(n)
-        write_bytes_atomic(photo.target, content)
-        if photo.copy is not None:
-            photo.copy.unlink(missing_ok=True)
+        """Take a result that a person made, and accept it."""
+        write_bytes_atomic(self._edited_file(n), content)
         self._edited.add(n)
         return self.review(n, "accepted")
 
+    def restore_result(self, n: int) -> dict[str, Any]:
+        """Forget what a person did to a photo, and return the row."""
+        self._edited_file(n).unlink(missing_ok=True)
+        self._edited.discard(n)
+        return self.review(n, None)
+
     def export(self, mode: Literal["original", "omit"]) -> dict[str, int]:
-        """Carry out the rejections: the original takes the result's place, or nothing does.
+        """Carry out the review: edited results take their place, rejected ones go.
+
+        Args:
+            mode: what takes a rejected result's place, the original or nothing.
 
         Raises:
             InputError: the job is still running.
         """
         if self.state in ("queued", "running"):
             raise InputError("the job is still running; wait, or cancel it")
-        rejected = 0
-        for photo in self.photos:
-            if self._reviews.get(photo.relative.as_posix()) != "rejected":
-                continue
-            for target in photo.targets:
-                target.unlink(missing_ok=True)
-            if mode == "original":
-                copy_photo(photo.source, photo.copy_target)
-            rejected += 1
-        return {"rejected": rejected, "kept": len(self.photos) - rejected}
+        edited = rejected = 0
+        for n, photo in enumerate(self.photos):
+            is_rejected = self._reviews.get(photo.relative.as_posix()) == "rejected"
+            if n in self._edited and not is_rejected:
+                photo.target.parent.mkdir(parents=True, exist_ok=True)
+                self._edited_file(n).replace(photo.target)
+                if photo.copy is not None:
+                    photo.copy.unlink(missing_ok=True)
+                edited += 1
+            elif is_rejected:
+                results = {self._edited_file(n), *photo.targets}
+                if mode == "original":
+                    copy_photo(photo.source, photo.copy_target)
+                    results.remove(photo.copy_target)
+                for result in results:
+                    result.unlink(missing_ok=True)
+                rejected += 1
+        self._edited.clear()
+        self._changed()
+        return {"rejected": rejected, "edited": edited, "kept": len(self.photos) - rejected}
 
 
 class JobStore:

@@ -270,7 +270,7 @@ class FromJob(BaseModel):
 
 @sessions.post("/from-job", status_code=201)
 async def open_from_job(app: Shared, wanted: FromJob) -> dict[str, Any]:
-    """Open a photo of a job, to edit it; accepting a fill then replaces the job's result."""
+    """Open a photo of a job, to edit it; the export takes the fill that is accepted."""
     job = app.jobs.get(wanted.job)
     photo = job.photo(wanted.photo)
 

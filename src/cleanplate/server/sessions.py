@@ -215,7 +215,8 @@ class Session:
             added = replace(instance_of(outline), id=max(ids, default=0) + 1, reason="outlined")
             self.plan = replace(plan, kept=(*plan.kept, added))
             self._outlined.add(added.id)
-        return describe_instance(added, selected=True, source="outlined")
+        size_hw = photo.size_hw
+        return describe_instance(added, selected=True, size_hw=size_hw, source="outlined")
 
     def objects(self) -> list[dict[str, Any]] | None:
         """Return what was found, with its effects; None before the first search."""

@@ -22,6 +22,7 @@ from typing import Any
 
 from cleanplate.hub import get_model, is_available, model_names
 from cleanplate.segmentation.interactive.prompts import (
+    OUTLINED,
     InteractiveSegmenter,
     Outline,
     Point,
@@ -33,6 +34,7 @@ DEFAULT_PROMPTER = "sam21_hiera_tiny.sav"
 
 __all__ = [
     "DEFAULT_PROMPTER",
+    "OUTLINED",
     "InteractiveSegmenter",
     "Outline",
     "Point",

@@ -15,6 +15,10 @@ Point = tuple[float, float, bool]
 the background."""
 
 
+OUTLINED = "object"
+"""Label of what a person has pointed at: no segmenter knows it."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
     """Embeddings of a photo, reusable for any number of predictions."""
@@ -107,7 +111,7 @@ def check_prompts(prepared: Prepared, points: Sequence[Point], box_xyxy: Box | N
         )
 
 
-def instance_of(outline: Outline, *, label: str = "object", id: int = 1) -> Instance:
+def instance_of(outline: Outline, *, label: str = OUTLINED, id: int = 1) -> Instance:
     """Return a predicted mask as an instance.
 
     Args:

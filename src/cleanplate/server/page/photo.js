@@ -344,7 +344,9 @@ export class PhotoEditor {
   get keys() {
     const key = (keys, shown, words, run, more = {}) => ({ keys, shown, words, run, ...more });
     const pan = (dx, dy) => () => this.viewer.pan(dx * PAN_PX, dy * PAN_PX);
-    const keys = [
+    // Elsewhere, arrows scroll the page.
+    const arrow = (name) => (document.activeElement === byId("marks") ? [name] : []);
+    return [
       key(["v"], "V", "keySelect", () => this.toolbox.choose("select")),
       key(["b"], "B", "keyBrush", () => this.toolbox.choose("brush")),
       key(["e"], "E", "keyEraser", () => this.toolbox.choose("eraser")),
@@ -361,17 +363,12 @@ export class PhotoEditor {
       key(["-"], "", "keyZoom", () => this.viewer.zoom(0.8), { repeats: true }),
       key(["0"], "0 1", "keyFit", () => this.viewer.fit()),
       key(["1"], "", "keyFit", () => this.viewer.showFull()),
+      key(arrow("ArrowLeft"), "← → ↑ ↓", "keyPan", pan(1, 0), { repeats: true }),
+      key(arrow("ArrowRight"), "", "keyPan", pan(-1, 0), { repeats: true }),
+      key(arrow("ArrowUp"), "", "keyPan", pan(0, 1), { repeats: true }),
+      key(arrow("ArrowDown"), "", "keyPan", pan(0, -1), { repeats: true }),
       key(["Ctrl+s"], "Ctrl+S", "keySave", () => byId("download").hidden || byId("download").click()),
     ];
-    if (document.activeElement === byId("marks")) {
-      keys.push(
-        key(["ArrowLeft"], "", "", pan(1, 0), { repeats: true }),
-        key(["ArrowRight"], "", "", pan(-1, 0), { repeats: true }),
-        key(["ArrowUp"], "", "", pan(0, 1), { repeats: true }),
-        key(["ArrowDown"], "", "", pan(0, -1), { repeats: true }),
-      );
-    }
-    return keys;
   }
 }
 

@@ -60,7 +60,7 @@ export class Review {
       photo: (row) => this.#take(row),
     });
     await this.list.reload();
-    byId("list").focus();
+    byId("list").focus({ preventScroll: true });
   }
 
   close() {
@@ -70,8 +70,12 @@ export class Review {
   /** Read the run again after something else was shown. */
   async refresh() {
     this.#tellJob(await api.readJob(this.job.id));
-    if (this.row) this.#take(await api.readRow(this.job.id, this.row.n));
-    byId("list").focus();
+    if (this.row) {
+      const row = await api.readRow(this.job.id, this.row.n);
+      if (row.edited && row.etag !== this.row.etag) this.decisions.push(this.row);
+      this.#take(row);
+    }
+    byId("list").focus({ preventScroll: true });
   }
 
   async #load(offset, limit) {
@@ -91,7 +95,7 @@ export class Review {
   #tellJob(job) {
     if (job.id !== this.job.id) return;
     this.job = job;
-    const { done, total, rejected } = job.counts;
+    const { done, total, rejected, edited } = job.counts;
     byId("run-name").textContent = job.folder || t("folderRoot");
     byId("run-facts").textContent = factsOf(job);
     byId("run-progress").max = total;
@@ -100,7 +104,7 @@ export class Review {
     byId("run-progress").hidden = !isRunning;
     byId("run-stop").hidden = !isRunning;
     byId("run-resume").hidden = !["cancelled", "failed"].includes(job.state);
-    byId("export").disabled = isRunning || rejected === 0;
+    byId("export").disabled = isRunning || rejected + edited === 0;
   }
 
   /** Take a row that has changed. */
@@ -165,6 +169,8 @@ export class Review {
   async undo() {
     const before = this.decisions.pop();
     if (!before) return;
+    const now = await api.readRow(this.job.id, before.n);
+    if (now.edited && now.etag !== before.etag) await api.judgePhoto(this.job.id, before.n, "restore");
     const row = await api.judgePhoto(this.job.id, before.n, VERDICTS[before.review]);
     const index = this.list.update(row);
     say(t("undone"));
