@@ -31,7 +31,7 @@ def inside(tmp_path, monkeypatch):
 def program(tmp_path):
     """Return a command that notes its last argument, and fails for bad.jpg."""
     path = tmp_path / "odd $name `x` \"q\" 'a' %d"
-    path.write_text('#!/bin/sh\nfor last; do :; done\necho "$last" >> noted\n'
+    path.write_text('#!/bin/sh\nfor last; do :; done\nprintf "%s\\n" "$last" >> noted\n'
                     'case "$last" in *bad.jpg) echo why; exit 1;; esac\n')  # fmt: skip
     path.chmod(0o755)
     for dialog in ("zenity", "kdialog", "osascript"):
@@ -68,7 +68,7 @@ def script_of(manager, command):
     files = integrate.MANAGERS[manager].files(command)
     if manager == "nautilus":
         Path("entry").write_bytes(files[""])
-        return 'sh entry "$@"'
+        return 'NAUTILUS_SCRIPT_SELECTED_FILE_PATHS=$(printf "%s\\n" "$@") sh entry nonsense'
     if manager == "finder":
         (action,) = plistlib.loads(files["Contents/document.wflow"])["actions"]
         return action["action"]["ActionParameters"]["COMMAND_STRING"]
@@ -87,12 +87,21 @@ def script_of(manager, command):
 def test_an_entry_calls_the_program_for_each_photo_and_shows_why_one_failed(
     tmp_path, program, manager
 ):
-    photos = ["a b.jpg", "$(x).jpg", "bad.jpg", "-c'd\".jpg"]
+    photos = ["a b.jpg", "$(x).jpg", "bad.jpg", "-c'd\".jpg", "5% F.jpg", "* \\n.jpg"]
     script = script_of(manager, program)
     path = f"{tmp_path / 'bin'}:/usr/bin:/bin"
     subprocess.run(["sh", "-c", script, "sh", *photos], check=True, env={"PATH": path})
     assert Path("noted").read_text().splitlines() == photos
     assert Path("shown").read_text().removeprefix("--text=") == "why\n"
+
+
+def test_the_finder_gets_two_property_lists():
+    files = integrate.MANAGERS["finder"].files(["edit"])
+    (service,) = plistlib.loads(files["Contents/Info.plist"])["NSServices"]
+    assert service["NSMenuItem"] == {"default": "Remove objects"}
+    workflow = plistlib.loads(files["Contents/document.wflow"])
+    parameters = workflow["actions"][0]["action"]["ActionParameters"]
+    assert (parameters["shell"], parameters["inputMethod"]) == ("/bin/sh", 1)
 
 
 def test_windows_quotes_and_shows_errors(program):

@@ -20,6 +20,7 @@ from cleanplate.errors import InputError
 
 ENTRY = "Remove objects"
 
+_NAUTILUS_PHOTOS = "NAUTILUS_SCRIPT_SELECTED_FILE_PATHS"  # one a line
 _MIME_TYPES = ("jpeg", "png", "tiff", "webp", "bmp", "gif", "heic", "heif", "avif")
 
 
@@ -97,7 +98,9 @@ def _shell_loop(command: Sequence[str], warn: str) -> str:
 
 def _nautilus(command: Sequence[str]) -> dict[str, bytes]:
     warn = 'zenity --error --no-markup --text="$(echo "$said" | tail -n 1)"'
-    return {"": f"#!/bin/sh\n{_shell_loop(command, warn)}\n".encode()}
+    # Files takes "%" and a letter for a field, and removes them from the arguments.
+    photos = f"IFS='\n'\nset -f\nset -- ${_NAUTILUS_PHOTOS}"
+    return {"": f"#!/bin/sh\n{photos}\n{_shell_loop(command, warn)}\n".encode()}
 
 
 def _dolphin(command: Sequence[str]) -> dict[str, bytes]:
@@ -109,7 +112,8 @@ def _dolphin(command: Sequence[str]) -> dict[str, bytes]:
     quoted = quoted.replace("%", "%%").replace("\\", "\\\\")
     types = "".join(f"image/{name};" for name in _MIME_TYPES)
     lines = (
-        "[Desktop Entry]", "Type=Service", f"MimeType={types}", "Actions=cleanplate;", "",
+        "[Desktop Entry]", "Type=Service", f"Name={ENTRY}", f"MimeType={types}",
+        "Actions=cleanplate;", "",
         "[Desktop Action cleanplate]", f"Name={ENTRY}", "Icon=edit-image",
         f'Exec=sh -c "{quoted}" sh %F', "",
     )  # fmt: skip
