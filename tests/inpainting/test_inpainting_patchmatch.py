@@ -82,7 +82,7 @@ def test_the_guide_chooses_among_textures():
         guide[hole] = np.where(np.nonzero(hole)[1] < border, 0.25, 0.75)[:, None]
         painted = synthesise(guide, hole, ~hole).image
         light = painted[44:86, 72:120].mean(axis=(0, 2)) > 0.5
-        assert abs(int((~light).sum()) - (border - 72)) <= 3
+        assert abs(int((~light).sum()) - (border - 72)) <= 4
 
 
 def test_never_takes_from_what_is_not_usable(boarded):
@@ -126,3 +126,18 @@ def test_a_hole_at_the_pictures_edge_is_painted_from_its_own_surroundings(turns)
     above = np.rot90(painted.image, -turns)[:8, 20:32]
     assert above[..., 0].min() > 0.6
     assert above[..., 2].max() < 0.2
+
+
+def test_rough_surroundings_are_not_matched_with_a_smooth_area_of_the_same_colour():
+    rng = np.random.default_rng(0)
+    image = np.full((96, 128, 3), 0.5, np.float32)
+    image[:, :72] += rng.normal(0, 0.08, (96, 72, 1)).astype(np.float32)
+    hole = np.zeros((96, 128), np.bool_)
+    hole[32:64, 24:56] = True
+    guide = np.where(hole[..., None], np.float32(0.5), image)
+
+    synthesis = synthesise(guide, hole, ~hole)
+
+    inside = hole[synthesis.places_yx[:, 0], synthesis.places_yx[:, 1]]
+    assert (synthesis.sources_yx[inside, 1] < 72).mean() > 0.6  # 0 by colours alone
+    assert synthesis.image[hole].std() > 0.4 * 0.08

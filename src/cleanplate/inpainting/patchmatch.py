@@ -3,13 +3,16 @@
 A first, smooth fill guides the layout. Every patch that reaches into the hole is matched with
 the known patch most like it, every pixel becomes what the matches of the patches around it show
 there, and so on until they agree, from small sizes to larger ones. The first fill's colours take
-part in every comparison, so that the result keeps its structure.
+part in every comparison, so that the result keeps its structure. So does texture, the mean strength
+of gradients: a mean of rough patches is smooth, and would be matched with smooth ones.
 
 References:
     Wexler, Shechtman and Irani, Space-Time Completion of Video, PAMI 2007: patches that vote, from
-    coarse to fine. Barnes et al., PatchMatch, SIGGRAPH 2009: matches found by passing on what suits
-    a neighbour and by trying at random. Rong and Tan, Jump Flooding in GPU with Applications, I3D
-    2006: passing on over halving distances, which suits whole-array operations.
+    coarse to fine. Newson et al., Video Inpainting of Complex Scenes, SIAM J. Imaging Sciences
+    2014: the strength of gradients takes part too, and is voted for. Barnes et al., PatchMatch,
+    SIGGRAPH 2009: matches found by passing on what suits a neighbour and by trying at random. Rong
+    and Tan, Jump Flooding in GPU with Applications, I3D 2006: passing on over halving distances,
+    which suits whole-array operations.
 """
 
 from dataclasses import dataclass
@@ -19,7 +22,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops import coverage
+from cleanplate.ops import coverage, pull_push
 from cleanplate.types import Mask
 
 Scalar = TypeVar("Scalar", np.uint8, np.float32)
@@ -36,6 +39,9 @@ _GUIDE_BLUR_PX = 2.0  # the first fill takes part with its colours around the pa
 _GUIDE_WEIGHT = 7.0  # ... that count as much as this squared number of pixels
 _HEIGHT_WEIGHT = 2.0  # for a shift by the full height: what is like it and as high up is likelier
 _DRAWN = 4  # descriptors besides the components: three colours of the first fill, the height
+_TEXTURE_PX = 2.0  # over which texture is averaged: the mean strength of gradients, across and down
+_TEXTURE_WEIGHT = 30.0  # in comparisons; squared, the number of pixels that it counts as
+_LEAST_KNOWN = 0.05  # of the surroundings of a pixel, to tell its texture
 _ROUNDS = 2  # of passing on and of trying, before each vote
 _STEPS_PX = (8, 4, 2, 1)
 _FRAME_PX = 8  # around the picture, so that no step leaves it: at least the longest, and a patch
@@ -52,11 +58,14 @@ class Synthesis:
 
     Attributes:
         image: (h, w, 3) float32 in [0, 1]; known pixels as they were.
+        texture: (h, w, 2) float32, mean strength of gradients, across and down: of known pixels
+            their own, of the hole that of the patches that it is made of. Their mean is smoother.
         places_yx: (N, 2) int64, the pixels that were matched: those of the hole and close to it.
         sources_yx: (N, 2) int64, for each the middle of the known patch that is most like it.
     """
 
     image: Field
+    texture: Field
     places_yx: npt.NDArray[np.int64]
     sources_yx: npt.NDArray[np.int64]
 
@@ -96,7 +105,8 @@ def synthesise(guide: Field, hole: Mask, usable: Mask) -> Synthesis | None:
             level.vote(matches, sharpness=_LAST_SHARPNESS if last else 1)
     if level is None or level.image.shape[:2] != hole.shape:
         return None
-    return Synthesis(level.image, level.to_yx(level.places), level.to_yx(matches.sources))
+    places_yx, sources_yx = level.to_yx(level.places), level.to_yx(matches.sources)
+    return Synthesis(level.image, level.texture, places_yx, sources_yx)
 
 
 def _sizes(full_hw: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -113,6 +123,7 @@ class _Level:
 
     image: Field  # (h, w, 3), changed by `vote`
     framed: Field  # the same, mirrored at its borders
+    texture: Field  # (h, w, 2), see `Synthesis`; changed by `vote`
     hole: Mask  # (h, w)
     places: Places  # (N,) patches that reach into the hole
     known: Places  # (M,) patches that are entirely known
@@ -152,9 +163,12 @@ class _Level:
         drawn[..., :3] = cv2.GaussianBlur(image, (0, 0), _GUIDE_BLUR_PX) * _GUIDE_WEIGHT
         drawn[..., 3] = np.linspace(0, _HEIGHT_WEIGHT, size_hw[0])[:, None]
         all_drawn = _framed(drawn).reshape(-1, _DRAWN)
-        features = np.zeros((allowed.size, basis.shape[1] + _DRAWN), np.float32)
-        features[:, :-_DRAWN] = _all_projected(framed, basis)
-        features[known, -_DRAWN:] = all_drawn[known]
+        texture = _texture_of(image, ~inside)
+        own_texture = _TEXTURE_WEIGHT * _framed(texture).reshape(-1, 2)
+        features = np.zeros((allowed.size, basis.shape[1] + _DRAWN + 2), np.float32)
+        features[:, : basis.shape[1]] = _all_projected(framed, basis)
+        features[known, basis.shape[1] : -2] = all_drawn[known]
+        features[known, -2:] = own_texture[known]
         depth = cv2.distanceTransform(inside.view(np.uint8), cv2.DIST_L2, 3)
         own = _framed(np.asarray(depth, np.float32)).ravel()[places]
         passes = []
@@ -166,6 +180,7 @@ class _Level:
         return cls(
             image=image,
             framed=framed,
+            texture=texture,
             hole=inside,
             places=places,
             known=known,
@@ -215,8 +230,9 @@ class _Level:
 
     def _wanted(self) -> Field:
         """Return (N, D), the places' descriptors in the picture as it is now."""
+        texture = _TEXTURE_WEIGHT * _framed(self.texture).reshape(-1, 2)[self.places]
         return np.concatenate(
-            [_projected(self.framed, self.places, self.basis), self.drawn], axis=1
+            [_projected(self.framed, self.places, self.basis), self.drawn, texture], axis=1
         )
 
     def _distance(self, sources: Places, wanted: Field) -> Field:
@@ -225,26 +241,28 @@ class _Level:
         return np.asarray(np.einsum("ij,ij->i", difference, difference))
 
     def vote(self, matches: "_Matches", *, sharpness: float) -> None:
-        """Set the hole to the weighted mean of the patches' sources, in place."""
+        """Set the hole, colours and texture, to the weighted mean of the patches' sources."""
         sources, distance = matches.sources, matches.distance
         scale = max(1e-6, float(np.quantile(distance, _LIKELY_QUANTILE)))
         weight = np.exp(-distance * sharpness / (2 * scale)) * self.confidence + 1e-12
-        # A fourth channel of ones sums up the weights; of every framed pixel, so that there is one
+        # A channel of ones sums up the weights; of every framed pixel, so that there is one
         # look-up less: its patch's source and weight.
-        colours = np.ones((self.index.size, 4), np.float32)
-        colours[:, :3] = self.framed.reshape(-1, 3)
+        values = np.ones((self.index.size, 6), np.float32)
+        values[:, :3] = self.framed.reshape(-1, 3)
+        values[:, 3:5] = _framed(self.texture).reshape(-1, 2)
         source_of = np.zeros(self.index.size, np.int64)
         source_of[self.places] = sources
         weight_of = np.zeros((self.index.size, 1), np.float32)
         weight_of[self.places, 0] = weight
         unknown = np.flatnonzero(_framed(self.hole.view(np.uint8)))
-        sums = np.zeros((len(unknown), 4), np.float32)
+        sums = np.zeros((len(unknown), 6), np.float32)
         for move in _moves_of_patch(self.framed.shape[1]):
             middle = unknown - move  # of the patch that has the pixel `move` off it
-            shown = _rows(colours, source_of[middle] + move)
+            shown = _rows(values, source_of[middle] + move)
             shown *= weight_of[middle]
             sums += shown
-        self.image[self.hole] = sums[:, :3] / sums[:, 3:]
+        self.image[self.hole] = sums[:, :3] / sums[:, 5:]
+        self.texture[self.hole] = sums[:, 3:5] / sums[:, 5:]
         self.framed = _mirrored(self.image)
 
     def to_yx(self, pixels: Places) -> npt.NDArray[np.int64]:
@@ -322,6 +340,22 @@ def _rows(table: Field, at: Places, count: int | None = None) -> Field:
     starts = (table.size - count) // depth + 1
     pieces = np.ndarray((starts,), np.dtype((np.void, 4 * count)), table, strides=(4 * depth,))
     return pieces[at].view(np.float32).reshape(-1, count)
+
+
+def _texture_of(image: Field, known: Mask) -> Field:
+    """Return (h, w, 2), see `Synthesis`; continued from what is known.
+
+    Args:
+        image: (h, w, 3) float32 in [0, 1].
+        known: (h, w) bool.
+    """
+    grey = image.mean(axis=2)
+    sure = cv2.erode(known.view(np.uint8), np.ones((3, 3), np.uint8), borderValue=[1]) > 0
+    steep = [np.abs(cv2.Sobel(grey, cv2.CV_32F, *axis)) / 8 for axis in ((1, 0), (0, 1))]
+    total = cv2.GaussianBlur(sure.astype(np.float32), (0, 0), _TEXTURE_PX)
+    sums = cv2.GaussianBlur(np.dstack(steep) * sure[..., None], (0, 0), _TEXTURE_PX)
+    mean = np.asarray(sums / np.maximum(total, 1e-6)[..., None], np.float32)
+    return pull_push(mean, total > _LEAST_KNOWN)
 
 
 def _basis_of(patches: Field) -> Field:

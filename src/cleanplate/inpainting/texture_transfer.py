@@ -29,7 +29,8 @@ Offsets = npt.NDArray[np.int64]
 
 # All px are of the small size, unless they are said to be the window's.
 _SMALL_SIDE = 256  # px
-_BLUR_PX = 0.8  # of what is compared: votes have no finer detail than this
+_BLUR_PX = 0.8  # of the colours that are compared: votes have no finer detail than this ...
+_TEXTURE_WEIGHT = 5.0  # ... so the strength of gradients is compared too, with this weight
 _OFFSET_BIN_PX = 1  # displacements that differ by less count as the same
 _SHORTEST_PX = 8  # shorter displacements repeat the same few pixels side by side
 
@@ -90,7 +91,8 @@ def transfer_texture(image: RGBImage, fill: RGBImage, hole: Mask, sources: Mask)
         return fill.copy()
     anew = small + (synthesis.image - small) * _likeness(small, synthesis.image)[..., None]
     offsets = _frequent_offsets(synthesis)
-    plan = _plan(_blurred(anew, _BLUR_PX), small_hole, usable, offsets)
+    looks = np.dstack([_blurred(anew, _BLUR_PX), _TEXTURE_WEIGHT * synthesis.texture])
+    plan = _plan(looks, small_hole, usable, offsets)
     guide = np.where(filled[..., None], fill, image)
     window = _Window(guide, small, anew, sources & ~filled)
     return _copy(window, filled, plan)
@@ -135,15 +137,22 @@ class _Plan:
     trust: Field  # (h, w) in [0, 1]; 0: keep the network's fill
 
 
-def _plan(smooth: Field, hole: Mask, usable: Mask, offsets: Offsets) -> _Plan:
-    """Choose a displacement for each pixel of the hole such that neighbours move alike."""
+def _plan(looks: Field, hole: Mask, usable: Mask, offsets: Offsets) -> _Plan:
+    """Choose a displacement for each pixel of the hole such that neighbours move alike.
+
+    Args:
+        looks: (h, w, 5) what is compared: colours and texture.
+        hole: (h, w) bool.
+        usable: (h, w) bool, where copying is allowed.
+        offsets: to choose from.
+    """
     left, top, right, bottom = bounding_box(hole, pad_px=2)
     rows, columns = slice(top, bottom), slice(left, right)
-    here = smooth[rows, columns]
+    here = looks[rows, columns]
     costs = np.empty((len(offsets), *here.shape[:2]), np.float32)
     # Framed by what must not be copied, so that every displacement can be looked up.
     frame = int(np.abs(offsets).max())
-    colours = cv2.copyMakeBorder(smooth, *(frame,) * 4, cv2.BORDER_REPLICATE)
+    colours = cv2.copyMakeBorder(looks, *(frame,) * 4, cv2.BORDER_REPLICATE)
     allowed = cv2.copyMakeBorder(usable.view(np.uint8), *(frame,) * 4, cv2.BORDER_CONSTANT) > 0
     for index, (down, across) in enumerate(offsets.tolist()):
         moved = (
