@@ -1,5 +1,7 @@
 """Faces in metadata: turned with the photo; those of who was removed go, with their names."""
 
+import re
+
 import numpy as np
 import pytest
 from images_builders import box_mask, saved
@@ -12,7 +14,7 @@ from cleanplate.io.metadata.regions import turn_regions
 from cleanplate.io.photo import apply_orientation
 
 SIZE_HW = 40, 80
-BOXES = {"Ada": (10, 20, 20, 36), "Bo": (0, 50, 20, 66)}  # top, left, bottom, right
+BOXES = {"Ada": (10, 20, 20, 36), "Bert": (0, 50, 20, 66)}  # top, left, bottom, right
 
 
 def face(name, box, kind, size_hw):
@@ -24,6 +26,8 @@ def face(name, box, kind, size_hw):
             f'<rdf:li><rdf:Description MPReg:PersonDisplayName="{name}" '
             f'MPReg:Rectangle="{left / width}, {top / height}, {w}, {h}"/></rdf:li>'
         )
+    if kind.startswith("IPTC"):
+        return iptc_region(name, (left / width, top / height, w, h), kind, size_hw)
     x, y = left / width + w / 2, top / height + h / 2
     if kind == "elements":
         values = {"x": x, "y": y, "w": w, "h": h}
@@ -43,7 +47,33 @@ def face(name, box, kind, size_hw):
     )
 
 
-KINDS = ("attributes", "elements", "pixels", "Microsoft")
+def iptc_region(name, ltwh, kind, size_hw):
+    left, top, w, h = ltwh
+    points, values, unit = [(left, top)], {"W": w, "H": h}, "relative"
+    if kind == "IPTC pixels":
+        height, width, unit = *size_hw, "pixel"
+        points, values = [(left * width, top * height)], {"W": w * width, "H": h * height}
+    if kind == "IPTC circle":
+        points, values = [(left + w / 2, top + h / 2)], {"Rx": w / 2}
+    if kind == "IPTC polygon":
+        points, values = [(left, top + h / 2), (left + w, top), (left + w / 3, top + h)], {}
+    said = "".join(f"<Iptc4xmpExt:rb{key}>{value}</Iptc4xmpExt:rb{key}>"
+                   for key, value in values.items())  # fmt: skip
+    places = [f"<Iptc4xmpExt:rbX>{x}</Iptc4xmpExt:rbX><Iptc4xmpExt:rbY>{y}</Iptc4xmpExt:rbY>"
+              for x, y in points]  # fmt: skip
+    if kind == "IPTC polygon":
+        vertices = "".join(f'<rdf:li rdf:parseType="Resource">{it}</rdf:li>' for it in places)
+        places = [f"<Iptc4xmpExt:rbVertices><rdf:Seq>{vertices}</rdf:Seq></Iptc4xmpExt:rbVertices>"]
+    return (
+        '<rdf:li rdf:parseType="Resource"><Iptc4xmpExt:RegionBoundary rdf:parseType="Resource">'
+        f"<Iptc4xmpExt:rbUnit>{unit}</Iptc4xmpExt:rbUnit>{''.join(places)}{said}"
+        "</Iptc4xmpExt:RegionBoundary><Iptc4xmpExt:Name><rdf:Alt>"
+        f'<rdf:li xml:lang="x-default">{name}</rdf:li></rdf:Alt></Iptc4xmpExt:Name></rdf:li>'
+    )
+
+
+IPTC_KINDS = ("IPTC rectangle", "IPTC pixels", "IPTC circle", "IPTC polygon")
+KINDS = (*IPTC_KINDS, "attributes", "elements", "pixels", "Microsoft")
 
 
 def packet_of(boxes, kind, size_hw=SIZE_HW):
@@ -65,7 +95,7 @@ def holes(boxes=BOXES):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_region_in_the_hole_goes_with_its_name(kind):
     packet = packet_of(BOXES, kind)
-    for name, other in (("Ada", "Bo"), ("Bo", "Ada")):
+    for name, other in (("Ada", "Bert"), ("Bert", "Ada")):
         left = drop_regions(packet, holes()[name])
         assert left == packet_of({other: BOXES[other]}, kind)
     assert drop_regions(packet, np.zeros(SIZE_HW, bool)) == packet
@@ -74,7 +104,8 @@ def test_the_region_in_the_hole_goes_with_its_name(kind):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_regions_are_turned_as_pixels_are(kind, orientation):
-    upright = turn_regions(packet_of(BOXES, kind), orientation)
+    packet = packet_of(BOXES, kind)
+    upright = turn_regions(packet, orientation, SIZE_HW)
     for name, hole in holes().items():
         turned_hole = apply_orientation(hole, orientation)
         assert name.encode() not in drop_regions(upright, turned_hole)
@@ -83,13 +114,20 @@ def test_regions_are_turned_as_pixels_are(kind, orientation):
         assert all(other.encode() in drop_regions(upright, off) for other in others)
     height, width = SIZE_HW[::-1] if orientation > 4 else SIZE_HW
     assert f'stDim:w="{width}" stDim:h="{height}"'.encode() in upright
+    back = {6: 8, 8: 6}.get(orientation, orientation)
+    again = turn_regions(upright, back, SIZE_HW if orientation < 5 else SIZE_HW[::-1])
+    numbers = [re.findall(rb"(?<=[>\"])[-\d., ]+(?=[<\"])", it) for it in (packet, again)]
+    for old, new in zip(*numbers, strict=True):
+        values = [[float(it) for it in text.split(b",")] for text in (old, new)]
+        np.testing.assert_allclose(*values, atol=2e-5)
 
 
 def test_a_damaged_list_of_regions_is_left_as_it_is():
-    whole = packet_of(BOXES, "elements")
-    for end in range(0, len(whole), 13):
-        drop_regions(whole[:end], np.ones(SIZE_HW, bool))
-        turn_regions(whole[:end], 6)
+    for kind in ("elements", "IPTC polygon"):
+        whole = packet_of(BOXES, kind)
+        for end in range(0, len(whole), 13):
+            drop_regions(whole[:end], np.ones(SIZE_HW, bool))
+            turn_regions(whole[:end], 6, SIZE_HW)
 
 
 @pytest.mark.parametrize("fmt", ["JPEG", "PNG", "WEBP", "TIFF"])
@@ -111,7 +149,7 @@ def test_files_of_every_format_forget_who_was_removed(fmt):
     photo = read_photo(before)
     hole = apply_orientation(holes()["Ada"], 6)
     after = encode_photo(photo, np.full_like(photo.pixels, 30), hole)
-    assert b"Bo" in after
+    assert b"Bert" in after
     assert b"Ada" not in after
     turned = b'stDim:w="40" stDim:h="80"'
     assert (turned in after) == (fmt != "JPEG")

@@ -381,7 +381,7 @@ def select_chunks(chunks: tuple[Chunk, ...], size_hw: tuple[int, int]) -> Select
             (after_data if seen_data else before_data).append(clean)
 
     def turned(packet: bytes) -> bytes:
-        xmp = clean_xmp(packet, turned=orientation)
+        xmp = clean_xmp(packet, turned=orientation, size_hw=size_hw)
         notes.extend(xmp.notes)
         return xmp.data
 

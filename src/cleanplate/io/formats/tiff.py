@@ -504,7 +504,7 @@ def clean_directory(
             if tag == _SUB_IFDS:
                 notes.append("the previews in it (SubIFDs) are removed")
             continue
-        clean, note = _clean_entry(tag, entry, orientation)
+        clean, note = _clean_entry(tag, entry, orientation, size_hw)
         notes += note
         if clean is not None:
             kept[tag] = clean
@@ -520,11 +520,17 @@ def clean_directory(
     return CleanDirectory(kept, tuple(dict.fromkeys(notes)))
 
 
-def _clean_entry(tag: int, entry: Entry, turned: int) -> tuple[Entry | None, tuple[str, ...]]:
+def _clean_entry(
+    tag: int, entry: Entry, turned: int, size_hw: tuple[int, int]
+) -> tuple[Entry | None, tuple[str, ...]]:
     if tag == _LAYERS:
         return None, ("its Photoshop layers are not carried over",)
     if tag in (_XMP, _PHOTOSHOP):
-        clean = clean_xmp(entry.data, turned=turned) if tag == _XMP else clean_resources(entry.data)
+        clean = (
+            clean_xmp(entry.data, turned=turned, size_hw=size_hw)
+            if tag == _XMP
+            else clean_resources(entry.data)
+        )
         if not clean.data:
             return None, clean.notes
         kind = entry.type if entry.type in (1, 7) else 7

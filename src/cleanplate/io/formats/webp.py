@@ -62,7 +62,9 @@ class WebPFormat(ImageFormat):
         by_type = dict(reversed(chunks))  # the first of each kind counts
         exif = clean_exif(by_type[b"EXIF"], size_hw=size_hw) if b"EXIF" in by_type else None
         orientation = exif.orientation if exif else 1
-        xmp = clean_xmp(by_type[b"XMP "], turned=orientation) if b"XMP " in by_type else None
+        xmp = None
+        if b"XMP " in by_type:
+            xmp = clean_xmp(by_type[b"XMP "], turned=orientation, size_hw=size_hw)
         stored = np.ascontiguousarray(apply_orientation(_decode(data), orientation))
         alpha = None
         if stored.shape[2] == 4:

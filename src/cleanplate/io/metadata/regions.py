@@ -1,14 +1,17 @@
 """Regions in XMP, such as faces with their names: turned with the photo, removed with the object.
 
-Two vocabularies are known: the Metadata Working Group's (centre and size) and Microsoft's (left,
-top and size). Both count in shares of the image as it is stored.
+Three vocabularies are known: the Metadata Working Group's (centre and size), Microsoft's (left, top
+and size) and IPTC's (rectangles, circles and polygons). They count in shares of the image as it is
+stored, or in pixels.
 
 References:
     Metadata Working Group, Guidelines for Handling Image Metadata 2.0, section 5.9 (mwg-rs);
-    Microsoft, People Tagging Overview (MPRI, MPReg).
+    Microsoft, People Tagging Overview (MPRI, MPReg);
+    IPTC Photo Metadata Standard 2019.1, Image Region and Region Boundary (Iptc4xmpExt).
 """
 
 import re
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,8 +29,18 @@ _AREA = re.compile(
 _DIMENSION = re.compile(
     rb"(?P<before>stDim:(?P<name>[wh])" + _IS + rb")(?P<value>" + _NUMBER + rb")"
 )
+_BOUNDARY = re.compile(
+    rb"<(Iptc4xmpExt:RegionBoundary)(?:\s[^>]*)?(?:/>|(?<!/)>.*?</\1\s*>)", re.DOTALL
+)
+_BOUND = re.compile(
+    rb"(?P<before>Iptc4xmpExt:(?P<name>rb(?:X|Y|W|H|Rx))" + _IS + rb")(?P<value>" + _NUMBER + rb")"
+)
+_BOUND_IN_PIXELS = re.compile(rb"Iptc4xmpExt:rbUnit" + _IS + rb"pixel")
+_NAMES = re.compile(rb"<(Iptc4xmpExt:(?:Name|PersonInImage))>(.*?)</\1\s*>", re.DOTALL)
+_TEXT = re.compile(rb"<rdf:li\b[^>]*>\s*([^<]*[^<\s])\s*</rdf:li>")
 _NAME = re.compile(rb"(?:mwg-rs:Name|MPReg:PersonDisplayName)" + _IS + rb"""([^"'<]+)""")
 _IN_PIXELS = re.compile(rb"stArea:unit" + _IS + rb"pixel")
+_MARK = re.compile(rb"stArea:x|MPReg:Rectangle|<Iptc4xmpExt:RegionBoundary")
 _INSIDE = 0.5  # share of a region that the hole covers: then it is what was removed
 
 
@@ -38,7 +51,7 @@ class _Region:
     start: int
     end: int
     xywh: tuple[float, float, float, float]
-    name: bytes
+    names: frozenset[bytes]
 
 
 def turn_point(
@@ -61,10 +74,16 @@ def turn_point(
     return x, y
 
 
-def turn_regions(packet: bytes, orientation: int) -> bytes:
-    """Return an XMP packet with its regions where they are in the upright image."""
+def turn_regions(packet: bytes, orientation: int, size_hw: tuple[int, int]) -> bytes:
+    """Return an XMP packet with its regions where they are in the upright image.
+
+    Args:
+        packet: not modified.
+        orientation: see `cleanplate.io.photo.apply_orientation`.
+        size_hw: of the image as it is stored.
+    """
     size_wh, is_turned = _applied_size(packet), orientation in (5, 6, 7, 8)
-    for region in reversed(_regions(packet)):
+    for region in reversed(_regions(packet, size_hw)):
         x, y = turn_point(*region.xywh[:2], orientation, (1.0, 1.0))
         w, h = region.xywh[:1:-1] if is_turned else region.xywh[2:]
         text = packet[region.start : region.end]
@@ -75,6 +94,7 @@ def turn_regions(packet: bytes, orientation: int) -> bytes:
             width, height = height, width
         values = {b"x": x * width, b"y": y * height, b"w": w * width, b"h": h * height}
         text = _put(_AREA, text, {name: _written(value) for name, value in values.items()})
+        text = _BOUNDARY.sub(lambda at: _turn_boundary(at.group(), orientation, size_hw), text)
         packet = packet[: region.start] + text + packet[region.end :]
     if is_turned:
         swapped = {b"w": _written(size_wh[1]), b"h": _written(size_wh[0])}
@@ -92,6 +112,54 @@ def _put(pattern: re.Pattern[bytes], text: bytes, values: dict[bytes, str]) -> b
     return pattern.sub(replaced, text)
 
 
+def _turn_boundary(text: bytes, orientation: int, size_hw: tuple[int, int]) -> bytes:
+    """Return the boundary of one of IPTC's regions where it is in the upright image."""
+    try:
+        said, units = _bounds(text, size_hw)
+    except ValueError:
+        return text
+    farthest = units[::-1] if orientation in (5, 6, 7, 8) else units
+    w, h = (said[it][0] if said[it] else 0.0 for it in (b"rbW", b"rbH"))
+    points = [
+        turn_point(x + w / 2, y + h / 2, orientation, farthest)
+        for x, y in zip(said[b"rbX"], said[b"rbY"], strict=True)
+    ]
+    if orientation in (5, 6, 7, 8):
+        w, h = h, w
+        if units == (1.0, 1.0):  # a radius is a share of the width
+            said[b"rbRx"] = [radius * size_hw[1] / size_hw[0] for radius in said[b"rbRx"]]
+    values = {
+        b"rbX": iter([x - w / 2 for x, _ in points]),
+        b"rbY": iter([y - h / 2 for _, y in points]),
+        b"rbW": iter([w]),
+        b"rbH": iter([h]),
+        b"rbRx": iter(said[b"rbRx"]),
+    }
+
+    def replaced(at: re.Match[bytes]) -> bytes:
+        value = next(values[at["name"]], None)
+        return at.group() if value is None else at["before"] + _written(value).encode()
+
+    return _BOUND.sub(replaced, text)
+
+
+def _bounds(
+    text: bytes, size_hw: tuple[int, int]
+) -> tuple[dict[bytes, list[float]], tuple[float, float]]:
+    """Return the numbers of one of IPTC's boundaries, and the image's width and height in them.
+
+    Raises:
+        ValueError: the points of a polygon are not pairs.
+    """
+    said: dict[bytes, list[float]] = defaultdict(list)
+    for at in _BOUND.finditer(text):
+        said[at["name"]].append(float(at["value"]))
+    if not said[b"rbX"] or len(said[b"rbX"]) != len(said[b"rbY"]):
+        raise ValueError(text)
+    is_pixels = _BOUND_IN_PIXELS.search(text) is not None
+    return said, (float(size_hw[1]), float(size_hw[0])) if is_pixels else (1.0, 1.0)
+
+
 def drop_regions(packet: bytes, hole: npt.NDArray[np.bool_]) -> bytes:
     """Return an XMP packet without the regions that lie in a hole, nor their names elsewhere.
 
@@ -100,8 +168,9 @@ def drop_regions(packet: bytes, hole: npt.NDArray[np.bool_]) -> bytes:
         hole: (H, W), oriented as the packet's coordinates are.
     """
     height, width = hole.shape
-    gone, stay = [], set()
-    for region in _regions(packet):
+    gone: list[_Region] = []
+    stay: set[bytes] = set()
+    for region in _regions(packet, (height, width)):
         x, y, w, h = region.xywh
         columns = slice(max(0, int((x - w / 2) * width)), max(0, int((x + w / 2) * width)) + 1)
         rows = slice(max(0, int((y - h / 2) * height)), max(0, int((y + h / 2) * height)) + 1)
@@ -109,10 +178,10 @@ def drop_regions(packet: bytes, hole: npt.NDArray[np.bool_]) -> bytes:
         if part.size and part.mean() >= _INSIDE:
             gone.append(region)
         else:
-            stay.add(region.name)
+            stay |= region.names
     for region in reversed(gone):
         packet = packet[: region.start] + packet[region.end :]
-    for name in {region.name for region in gone} - stay - {b""}:
+    for name in {name for region in gone for name in region.names} - stay:
         entry = rb"<rdf:li\b[^>]*>\s*" + re.escape(name) + rb"\s*</rdf:li>"
         packet = re.sub(entry, b"", packet)
     return packet
@@ -130,9 +199,10 @@ def _applied_size(packet: bytes) -> tuple[float, float]:
     return said.get(b"w", 1.0) or 1.0, said.get(b"h", 1.0) or 1.0
 
 
-def _regions(packet: bytes) -> list[_Region]:
+def _regions(packet: bytes, size_hw: tuple[int, int]) -> list[_Region]:
     """Return the regions in the order in which they stand; damaged ones are ignored."""
-    if b"stArea:x" not in packet and b"MPReg:Rectangle" not in packet:
+    marks = [at.start() for at in _MARK.finditer(packet)]
+    if not marks:
         return []
     items: list[tuple[int, int]] = []
     open_at: list[int] = []
@@ -142,22 +212,33 @@ def _regions(packet: bytes) -> list[_Region]:
         if (tag["closing"] or tag["empty"]) and open_at:
             items.append((open_at.pop(), tag.end()))
     found: dict[int, _Region] = {}
-    for at in re.finditer(rb"stArea:x|MPReg:Rectangle", packet):
-        around = [span for span in items if span[0] <= at.start() < span[1]]
+    for mark in marks:
+        around = [span for span in items if span[0] <= mark < span[1]]
         if not around:
             continue
         start, end = min(around, key=lambda span: span[1] - span[0])
         text = packet[start:end]
         try:
-            xywh = _place(text, packet)
-        except (KeyError, ValueError):
+            xywh = _place(text, packet, size_hw)
+        except (KeyError, ValueError, ZeroDivisionError):
             continue
-        name = _NAME.search(text)
-        found[start] = _Region(start, end, xywh, name.group(1).strip() if name else b"")
+        names = {at.group(1).strip() for at in _NAME.finditer(text)}
+        names |= {it for at in _NAMES.finditer(text) for it in _TEXT.findall(at.group(2))}
+        found[start] = _Region(start, end, xywh, frozenset(names - {b""}))
     return [found[start] for start in sorted(found)]
 
 
-def _place(text: bytes, packet: bytes) -> tuple[float, float, float, float]:
+def _place(
+    text: bytes, packet: bytes, size_hw: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """Return centre and size of a region in shares of the image.
+
+    Raises:
+        KeyError, ValueError, ZeroDivisionError: it is damaged.
+    """
+    boundary = _BOUNDARY.search(text)
+    if boundary is not None:
+        return _place_of_boundary(boundary.group(), size_hw)
     rectangle = _RECTANGLE.search(text)
     if rectangle is not None:
         left, top, w, h = (float(value) for value in rectangle["value"].split(b","))
@@ -167,6 +248,19 @@ def _place(text: bytes, packet: bytes) -> tuple[float, float, float, float]:
     across = said.get(b"w", said.get(b"d", 0.0))
     down = said.get(b"h", said.get(b"d", 0.0))
     return said[b"x"] / width, said[b"y"] / height, across / width, down / height
+
+
+def _place_of_boundary(text: bytes, size_hw: tuple[int, int]) -> tuple[float, float, float, float]:
+    said, (across, down) = _bounds(text, size_hw)
+    left, right = min(said[b"rbX"]) / across, max(said[b"rbX"]) / across
+    top, bottom = min(said[b"rbY"]) / down, max(said[b"rbY"]) / down
+    if said[b"rbRx"]:
+        radius = said[b"rbRx"][0] / across
+        return left, top, 2 * radius, 2 * radius * size_hw[1] / size_hw[0]
+    if said[b"rbW"]:
+        right += said[b"rbW"][0] / across
+        bottom += said[b"rbH"][0] / down if said[b"rbH"] else 0.0
+    return (left + right) / 2, (top + bottom) / 2, right - left, bottom - top
 
 
 def _written(value: float) -> str:

@@ -46,7 +46,13 @@ class CleanXmp:
     notes: tuple[str, ...] = ()
 
 
-def clean_xmp(data: bytes, *, turned: int = 1, extension: bytes = b"") -> CleanXmp:
+def clean_xmp(
+    data: bytes,
+    *,
+    turned: int = 1,
+    size_hw: tuple[int, int] = (1, 1),
+    extension: bytes = b"",
+) -> CleanXmp:
     """Return the packet with nothing that shows or names another image.
 
     Everything else keeps its bytes. A packet that is not UTF-8, or that still holds an image under
@@ -56,12 +62,13 @@ def clean_xmp(data: bytes, *, turned: int = 1, extension: bytes = b"") -> CleanX
         data: the packet, in UTF-8.
         turned: the Exif orientation by which the image was turned upright; tiff:Orientation becomes
             1 and regions are turned. With 1, for an image that stays as it is stored, both stay.
+        size_hw: of the image as it is stored; used to turn it.
         extension: digest of the extended XMP that is written beside it.
     """
     if b"\x00" in data[:64]:
         return CleanXmp(b"", ("its XMP data (not UTF-8) are not carried over",))
     if turned != 1:
-        data = turn_regions(_ORIENTATION.sub(rb"\g<1>1", data), turned)
+        data = turn_regions(_ORIENTATION.sub(rb"\g<1>1", data), turned, size_hw)
     said = _EXTENSION.sub(rb"\g<1>" + extension, data) if extension else _without(data, _EXTENSIONS)
     cleaned = _without(said, _IMAGES)
     if contains_image(cleaned):
