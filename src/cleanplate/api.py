@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Collection
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -140,7 +141,8 @@ def remove_file(
     used = _remover(remover, device)
     removal = used(photo, classes, options, points=points, boxes=boxes, mask=mask)
     if removal.changed or must_convert(photo, target):
-        write_photo(target, photo, removal.image, removal.mask)
+        notes = write_photo(target, photo, removal.image, removal.mask)
+        removal = replace(removal, notes=(*removal.notes, *notes))
     else:
         copy_photo(source, target)
     return removal

@@ -191,13 +191,17 @@ def encode_photo(photo: Photo, filled: RGBImage, mask: Mask) -> bytes:
         raise PhotoError(photo.path, error.cause, error.advice) from error
 
 
-def write_photo(path: Path, photo: Photo, filled: RGBImage, mask: Mask) -> None:
+def write_photo(path: Path, photo: Photo, filled: RGBImage, mask: Mask) -> tuple[str, ...]:
     """Write `encode_photo`'s bytes atomically; the folder is created if needed.
+
+    Returns:
+        Notes on what only writing showed, like those of `read_photo`.
 
     Raises:
         InputError, ShapeMismatchError, PhotoError: as `encode_photo` and `write_bytes_atomic`.
     """
     write_bytes_atomic(path, encode_photo(photo, filled, mask))
+    return tuple(getattr(photo.container, "notes_on_writing", ()))
 
 
 def read_size(path: Path) -> tuple[int, int] | None:

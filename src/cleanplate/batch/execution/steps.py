@@ -252,7 +252,7 @@ def _save(
     if square is not None and how is not None and how.as_published_size:
         write_square(photo.target if removal.changed else photo.copy_target, square.result)
     elif removal.changed or must_convert(image, photo.copy_target):
-        write_photo(photo.target, image, removal.image, removal.mask)
+        notes += write_photo(photo.target, image, removal.image, removal.mask)
         if job.preserve_times:
             notes += copy_times(photo.source, photo.target)
     elif job.untouched == "copy":

@@ -16,7 +16,7 @@ References:
 """
 
 import io
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -131,9 +131,8 @@ class JpegFormat(ImageFormat):
         if not stream.has_end:
             notes += ("the mark of its end (EOI) is missing, and is added",)
         if frame.marker in _ARITHMETIC:
-            unusual = "" if coding.subsampling is not None else ", with chroma at full resolution"
             notes += (
-                f"its arithmetic coding is written as Huffman coding, encoded again{unusual}",
+                f"its arithmetic coding is written as Huffman coding, encoded again{coding.change}",
             )
         return Decoded(pixels, samples, container, notes, orientation)
 
@@ -151,6 +150,11 @@ class _Coding:
     @property
     def is_gray(self) -> bool:
         return self.mode == "L"
+
+    @property
+    def change(self) -> str:
+        """What encoding again changes besides samples."""
+        return "" if self.subsampling is not None else ", with chroma at full resolution"
 
     @classmethod
     def of(cls, stream: Stream) -> "_Coding":
@@ -200,6 +204,7 @@ class JpegContainer:
     metadata: JpegMetadata
     tables: tuple[tuple[int, ...], ...]  # one per component, row by row
     coding: _Coding
+    notes_on_writing: list[str] = field(default_factory=list)
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
         """Return the edited JPEG; see the module for what stays identical."""
@@ -224,6 +229,11 @@ class JpegContainer:
             raise UnsupportedImageError(
                 "a CMYK JPEG with arithmetic coding or damaged data cannot be edited", _CONVERT
             )
+        if self.stream.frame.marker not in _ARITHMETIC:
+            self.notes_on_writing[:] = [
+                f"its image data are damaged, and encoded again{self.coding.change}: pixels "
+                "outside the hole may differ by a few levels"
+            ]
         return self._encode_again(new, mask)
 
     def _is_unchanged(self, edited: bytes, before: Raster, where: Mask) -> bool:
