@@ -70,8 +70,14 @@ class Running:
 
 
 @contextmanager
-def serving(segmenter, root: Path | None = None, prompter=None) -> Iterator[Running]:
-    """Run a server in a thread."""
+def serving(models, root: Path | None = None, prompter=None) -> Iterator[Running]:
+    """Run a server in a thread.
+
+    Args:
+        models: a segmenter, beside which `SlowInpainter` fills; or a remover.
+        root: of the folders that it may use.
+        prompter: outlines what is clicked.
+    """
     inpainter = SlowInpainter()
     config = ServerConfig(
         max_body=4 << 20,
@@ -80,8 +86,9 @@ def serving(segmenter, root: Path | None = None, prompter=None) -> Iterator[Runn
         root=root,
         compat=frozenset(COMPAT),
     )
-    remover = Remover(segmenter=segmenter, inpainter=inpainter, prompter=prompter)
-    app = create_app(remover, config)
+    if not isinstance(models, Remover):
+        models = Remover(segmenter=models, inpainter=inpainter, prompter=prompter)
+    app = create_app(models, config)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="on"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
