@@ -17,6 +17,7 @@ from cleanplate.errors import InputError, ShapeMismatchError, UnknownNameError
 from cleanplate.inpainting import create_inpainter
 from cleanplate.inpainting import fill as filling
 from cleanplate.inpainting.base import inpaint_scaled
+from cleanplate.io import Photo
 from cleanplate.ops.masks import bounding_box, default_dilation_px, dilate
 from cleanplate.ops.tiling import plan_windows
 from cleanplate.options import RemovalOptions, Rules
@@ -50,6 +51,18 @@ def test_objects_are_chosen_by_score_and_area_and_the_others_are_reported(remove
     chosen, left = remover.find(image, ["person"], RemovalOptions(min_score=0.5, min_area=100))
     assert [x.box_xyxy for x in chosen] == [(20, 20, 60, 60)]
     assert [x.box_xyxy for x in left] == [(100, 20, 120, 40), (200, 20, 205, 25)]
+
+
+def test_an_object_across_a_panoramas_border_is_one(remover):
+    image = photo_with(((0, 20, 30, 60), RED), ((280, 20, 300, 60), RED))
+    assert len(remover.find(image, "person")[0]) == 2
+    panorama = Photo("<image>", image, "PNG", wraps=True)
+    plan = remover.plan(panorama, "person")
+    (whole,) = plan.instances
+    assert (whole.box_xyxy, whole.area_px) == ((0, 20, 300, 60), 50 * 40)
+    margin = int(default_dilation_px(whole))
+    assert plan.mask[40, 30 : 30 + margin].all()
+    assert not plan.mask[40, 40:260].any()
 
 
 def test_the_limits_are_inclusive(remover):

@@ -34,6 +34,7 @@ from cleanplate.segmentation import (
     detect_remaining,
     find_effects,
     installed_prompter,
+    joined_around,
     objects_in,
     outline_objects,
     pick_instances,
@@ -289,6 +290,8 @@ class Remover:
             asked = options.classes or ([ALL] if has_places else ())
             labels, protected = requested_labels(asked, options.rules, self.segmenter.labels)
             found = self.segmenter.segment(image, (*labels, *protected))
+            if opened.wraps:
+                found = joined_around(found, size_hw)
             rules = options.rules
             if has_places:
                 picked = pick_instances(found, options.points, options.boxes, size_hw)

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from cleanplate.segmentation.instances import find_instances
+from cleanplate.ops import rasterize
+from cleanplate.segmentation.instances import find_instances, joined_around
+from cleanplate.types import Instance
 
 
 def evidence_with(size_hw, *planes):
@@ -136,3 +138,32 @@ def test_what_is_not_asked_for_competes_as_a_last_plane():
     (found,) = find_instances(evidence, ("horse",), (60, 80))
     assert found.box_xyxy[0] == 20
     assert found.box_xyxy[2] == pytest.approx(40, abs=2)
+
+
+def part(number, label, score, box):
+    return Instance(
+        number, label, score, box, np.ones((box[3] - box[1], box[2] - box[0]), np.bool_)
+    )
+
+
+def test_what_a_panoramas_border_cuts_in_two_is_one_object():
+    left, right = part(3, "car", 0.6, (0, 10, 4, 20)), part(1, "car", 0.9, (90, 12, 100, 22))
+    others = (
+        part(2, "dog", 0.9, (92, 12, 100, 22)),  # another label
+        part(4, "car", 0.9, (90, 30, 100, 40)),  # other rows
+        part(5, "car", 0.9, (1, 12, 5, 22)),  # ends before the border
+    )
+    found = joined_around([right, others[0], left, *others[1:]], (50, 100))
+    assert [it.id for it in found] == [1, 2, 4, 5]
+    one = found[0]
+    assert (one.label, one.score, one.box_xyxy) == ("car", 0.9, (0, 10, 100, 22))
+    np.testing.assert_array_equal(rasterize([one], (50, 100)), rasterize([left, right], (50, 100)))
+    assert all(it in found for it in others)
+
+
+def test_an_object_of_three_parts_around_a_panorama_is_one():
+    top = part(1, "wall", 0.5, (0, 0, 9, 5)), part(2, "wall", 0.7, (70, 4, 100, 30))
+    found = joined_around([*top, part(3, "wall", 0.6, (0, 20, 9, 30))], (50, 100))
+    assert [(it.id, it.score, it.area_px) for it in found] == [(1, 0.7, 9 * 5 + 30 * 26 + 9 * 10)]
+    ring = part(1, "wall", 0.5, (0, 0, 100, 5))
+    assert joined_around([ring], (50, 100)) == [ring]

@@ -14,7 +14,7 @@ from cleanplate.segmentation.effects import (
     find_effects,
     objects_in,
 )
-from cleanplate.segmentation.instances import PERSON
+from cleanplate.segmentation.instances import PERSON, joined_around
 from cleanplate.segmentation.interactive import (
     DEFAULT_PROMPTER,
     OUTLINED,
@@ -56,6 +56,7 @@ __all__ = [
     "find_effects",
     "installed_prompter",
     "instance_of",
+    "joined_around",
     "objects_in",
     "outline_objects",
     "pick_instances",

@@ -10,13 +10,13 @@ Reference:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops import resample
+from cleanplate.ops import bounding_box, rasterize, resample
 from cleanplate.segmentation.multiscale import Probabilities
 from cleanplate.types import Box, Instance, Mask
 
@@ -255,3 +255,47 @@ def _grown(mask: Mask, cores: npt.NDArray[np.int32], chosen: list[int]) -> list[
     """Return for each chosen core the pixels of `mask` that are nearest to it."""
     nearest = nearest_number(np.where(np.isin(cores, chosen), cores, 0).astype(np.int32))
     return [np.asarray(mask & (nearest == c)) for c in chosen]
+
+
+def joined_around(instances: Sequence[Instance], size_hw: tuple[int, ...]) -> list[Instance]:
+    """Return a panorama's objects, those in one piece that its border cuts in two.
+
+    Parts of a label that touch the left and the right border in the same rows become one object,
+    whose box is as wide as the photo, with the higher score of the two.
+
+    Args:
+        instances: as the segmenter found them.
+        size_hw: H and W of the photo first.
+    """
+    height, width = size_hw[:2]
+    groups = {it.id: [it] for it in instances}
+    right_parts = [(it, _rows_at(it, -1, height)) for it in instances if it.box_xyxy[2] == width]
+    for left in (it for it in instances if it.box_xyxy[0] == 0):
+        rows = _rows_at(left, 0, height)
+        for right, others in right_parts:
+            apart = groups[left.id] is not groups[right.id]
+            if apart and left.label == right.label and (rows & others).any():
+                groups[left.id] += groups[right.id]
+                for part in groups[right.id]:
+                    groups[part.id] = groups[left.id]
+    joined = []
+    for first in instances:
+        parts = groups[first.id]
+        if first.id == min(it.id for it in parts):
+            joined.append(first if len(parts) == 1 else _in_one(parts, (height, width)))
+    return joined
+
+
+def _rows_at(instance: Instance, column: int, height: int) -> Mask:
+    """Return in which of the photo's rows an object has a pixel in a column of its mask."""
+    rows = np.zeros(height, np.bool_)
+    rows[instance.box_xyxy[1] : instance.box_xyxy[3]] = instance.mask[:, column]
+    return rows
+
+
+def _in_one(parts: Sequence[Instance], size_hw: tuple[int, int]) -> Instance:
+    mask = rasterize(parts, size_hw)
+    box = left, top, right, bottom = bounding_box(mask)
+    best = max(parts, key=lambda it: it.score)
+    number = min(it.id for it in parts)
+    return replace(best, id=number, box_xyxy=box, mask=mask[top:bottom, left:right].copy())
