@@ -117,7 +117,7 @@ def voc_xml(name, things):
 \t\t\t<xmax>{thing.box[2]}</xmax>
 \t\t\t<ymax>{thing.box[3]}</ymax>
 \t\t</bndbox>
-\t\t<part><name>head</name><bndbox><xmin>1</xmin></bndbox></part>
+\t\t<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin>\n		<xmax>9</xmax><ymax>9</ymax></bndbox></part>
 \t</object>"""
         for thing in things
     )
@@ -140,6 +140,15 @@ def voc_masks(things):
     return classes, objects
 
 
+def voc_palette():
+    """Return the colours of VOC's masks: bits 0, 3, 6 of an index are the top bits of red."""
+    return [
+        sum((index >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3))
+        for index in range(256)
+        for channel in range(3)
+    ]
+
+
 def save_voc(root: Path, scenes=SCENES, *, segmented=True):
     save_images(root / "JPEGImages", scenes)
     folders = ["Annotations", "ImageSets/Main", "SegmentationClass", "SegmentationObject"]
@@ -152,7 +161,7 @@ def save_voc(root: Path, scenes=SCENES, *, segmented=True):
         for folder, mask in zip(folders[2:], voc_masks(things), strict=True):
             image = Image.fromarray(mask).convert("P")
             image.putdata(mask.ravel().tolist())
-            image.putpalette([(37 * value) % 256 for value in range(768)])
+            image.putpalette(voc_palette())
             image.save(root / folder / f"{name}.png")
     *train, last = scenes
     lists = root / "ImageSets/Main"
@@ -206,7 +215,11 @@ def save_cvat(root: Path, scenes=SCENES):
             + "".join(shapes)
             + "\n  </image>"
         )
-    text = "<annotations>\n  <version>1.1</version>" + "".join(images) + "\n</annotations>\n"
+    labels = "".join(f"<label><name>{label}</name></label>" for label in COLOURS)
+    text = (
+        f"<annotations>\n  <version>1.1</version>\n  <meta><task><labels>{labels}</labels></task>"
+        "</meta>" + "".join(images) + "\n</annotations>\n"
+    )
     (root / "annotations.xml").write_text(text)
 
 

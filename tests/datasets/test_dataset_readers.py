@@ -1,15 +1,26 @@
 """What `dataset` writes is read by those who read such datasets."""
 
 import contextlib
+import gc
 import io
 import json
+import socket
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cleanplate.datasets import Decision, ImageEdit, open_dataset
 from cleanplate.io import write_bytes_atomic
-from dataset_builders import SCENES, coco_content, save_coco, save_voc
+from dataset_builders import (
+    SCENES,
+    coco_content,
+    save_coco,
+    save_cvat,
+    save_labelme,
+    save_voc,
+    save_yolo,
+)
 
 pytestmark = pytest.mark.filterwarnings(  # pycocotools 2.0.11 with NumPy 2
     "ignore:__array__ implementation:DeprecationWarning"
@@ -99,6 +110,91 @@ def test_torchvision_reads_both_and_a_detector_takes_a_step(tmp_path):
     segmented = VOCSegmentation(tmp_path / "voc2", year="2012", image_set="train")
     values = [set(np.unique(np.asarray(mask)).tolist()) for _, mask in segmented]
     assert values == [{0, 3, 255}, {0, 18, 255}]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("save", "name"),
+    [(save_coco, "coco"), (save_voc, "voc"), (save_yolo, "yolo"), (save_cvat, "cvat")],
+)
+def test_datumaro_opens_it(tmp_path, save, name):
+    datumaro = pytest.importorskip("datumaro")
+    root, out = tmp_path / "in", tmp_path / "out"
+    save(root, **({"polygons": False} if name == "yolo" else {}))  # it reads YOLO's boxes only
+    edit_all(root, out)
+    if name == "coco":  # where it looks for images
+        (out / "images").mkdir()
+        (out / "train2017").rename(out / "images/train2017")
+    elif name == "yolo":
+        (out / "data.yaml").write_bytes((root / "data.yaml").read_bytes())
+    opened = datumaro.Dataset.import_from(str(out), name)
+    names = [it.name for it in opened.categories()[datumaro.AnnotationType.label]]
+    kinds = (datumaro.Bbox, datumaro.Polygon)
+    found = {
+        item.id: {names[it.label] for it in item.annotations if isinstance(it, kinds)} - {"head"}
+        for item in opened
+    }
+    assert found == {"a": {"car"}, "b": {"dog"}, "c": {"dog"}, "d": set(), "e": set()}
+    gc.collect()  # it leaves a file open
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("save", [save_coco, save_voc, save_yolo, save_labelme])
+def test_supervision_opens_it(tmp_path, save):
+    supervision = pytest.importorskip("supervision")
+    root, out = tmp_path / "in", tmp_path / "out"
+    save(root)
+    edit_all(root, out)
+    images = {
+        save_coco: ("from_coco", out / "train2017", out / "annotations/instances_train2017.json"),
+        save_voc: ("from_pascal_voc", out / "JPEGImages", out / "Annotations"),
+        save_yolo: (
+            "from_yolo", out / "images/train", out / "labels/train", root / "data.yaml",
+        ),
+        save_labelme: ("from_labelme", out, out),
+    }  # fmt: skip
+    reader, *paths = images[save]
+    opened = getattr(supervision.DetectionDataset, reader)(*map(str, paths))
+    found = {
+        Path(path).stem: {opened.classes[it] for it in detections.class_id}
+        for path, _, detections in opened
+    }
+    assert found == {"a": {"car"}, "b": {"dog"}, "c": {"dog"}, "d": set(), "e": set()}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("polygons", "network"), [(True, "yolo11n-seg.yaml"), (False, "yolo11n.yaml")]
+)
+def test_ultralytics_takes_a_step(tmp_path, monkeypatch, polygons, network):
+    def refuse(*_):
+        raise OSError("no network in tests")
+
+    for variable, value in {
+        "YOLO_OFFLINE": "true",
+        "YOLO_AUTOINSTALL": "false",
+        "YOLO_CONFIG_DIR": str(tmp_path / "settings"),
+    }.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    ultralytics = pytest.importorskip("ultralytics")
+    root, out = tmp_path / "in", tmp_path / "out"
+    save_yolo(root, polygons=polygons)
+    edit_all(root, out, clip="dog")
+    description = (root / "data.yaml").read_text().replace("path: .", f"path: {out}")
+    (out / "data.yaml").write_text(f"{description}val: images/train\n")
+    model = ultralytics.YOLO(network)
+    model.train(
+        data=str(out / "data.yaml"), epochs=1, imgsz=64, batch=4, device="cpu", workers=0,
+        amp=False, plots=False, val=False, pretrained=False, project=str(tmp_path / "runs"),
+    )  # fmt: skip
+    read = model.trainer.train_loader.dataset.labels
+    assert [len(it["cls"]) for it in read] == [1, 1, 1, 0, 0]
+    assert [len(it["segments"]) for it in read] == [int(polygons)] * 3 + [0, 0]
+    assert all(loss.isfinite() for loss in model.trainer.tloss.values())
 
 
 def test_ids_and_order_of_what_stays_are_those_of_before(tmp_path):

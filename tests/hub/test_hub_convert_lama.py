@@ -224,6 +224,25 @@ def test_the_generator_is_the_published_one(state, transforms, size_hw):
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
 
 
+def test_the_generator_is_that_of_the_authors_code(tmp_path):
+    """Compared with a package that has their code, at the published width and depth."""
+    lama = pytest.importorskip("spandrel.architectures.LaMa")
+    torch.manual_seed(0)
+    theirs = lama.LaMa(in_nc=4, out_nc=3).train()
+    image, mask = torch.rand(1, 3, 64, 48), (torch.rand(1, 1, 64, 48) < 0.3).float()
+    with torch.no_grad():
+        theirs(image, mask)  # gives the normalisations statistics
+        expected = theirs.eval()(image, mask)
+    path = save_plain(theirs.state_dict(), tmp_path)
+    state = converter._generator_state(path)
+    ours = converter.LamaGenerator(*converter._architecture(state, path))
+    fill_network(ours, state, path)
+    with torch.no_grad():
+        found = ours.eval()(image, mask)
+    assert expected.std() > 0.05
+    torch.testing.assert_close(mask * found + (1 - mask) * image, expected, atol=1e-4, rtol=0)
+
+
 @pytest.mark.parametrize("size_hw", [(1, 1), (2, 3), (7, 8), (64, 64), (15, 128), (100, 33)])
 def test_the_transforms_are_pytorchs(size_hw):
     image = torch.randn(2, 3, *size_hw)
