@@ -30,6 +30,7 @@ CATEGORIES = {"person": 1, "dog": 18, "car": 3}
 COLOURS = {"person": (200, 60, 60), "dog": (60, 180, 80), "car": (60, 80, 200)}
 SPLIT = "train2017"
 REMOVED = "person"
+MIN_AREA_PX = 50  # what an object in front leaves of another may be smaller
 MACHINERY = ["--inpainter", "telea", "--neighbours", "clip", "--effects", "off", "--no-verify"]
 
 
@@ -87,7 +88,7 @@ def generate(root: Path, count: int) -> Path:
             objects = [(name, other & ~mask) for name, other in objects]
             objects.append((label, mask))
         for label, mask in objects:
-            if mask.any():
+            if mask.sum() > MIN_AREA_PX:
                 annotations.append(describe(mask, len(annotations) + 1, image_id, label))
         name = f"{image_id:012}.png"
         Image.fromarray(photo).save(root / SPLIT / name)

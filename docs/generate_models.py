@@ -33,7 +33,7 @@ your machine.
 *Checked against* is what gave the same outputs with the same random weights: a package, in this
 project's tests and on the user's machine at each conversion; or the authors' program, once, by
 hand, and its formulas in the tests. "runs as published": the publisher's own ONNX file, of which
-nothing was converted.
+nothing was converted; no package has the code that it was made with.
 
 *MB* are downloaded; with ~, no size is published, and this is that of the parameters.
 
@@ -54,7 +54,8 @@ CHECKED = {
     "torchvision_semantic": "torchvision",
     **dict.fromkeys(("ade20k", "clipseg", "rfdetr", "sam2"), "transformers"),
     "osor": "diffusers",
-    **dict.fromkeys(("edgeconnect", "lama", "mobilesam"), "the authors' program"),
+    **dict.fromkeys(("edgeconnect", "mobilesam"), "the authors' program"),
+    "lama": "the authors' program; spandrel",
 }
 
 

@@ -117,7 +117,8 @@ def voc_xml(name, things):
 \t\t\t<xmax>{thing.box[2]}</xmax>
 \t\t\t<ymax>{thing.box[3]}</ymax>
 \t\t</bndbox>
-\t\t<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin>\n		<xmax>9</xmax><ymax>9</ymax></bndbox></part>
+\t\t<part><name>head</name>
+\t\t\t<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></part>
 \t</object>"""
         for thing in things
     )

@@ -185,6 +185,50 @@ def test_bad_input_fails_its_image_alone_and_leaves_no_half(coco, run):
     assert not (coco / "out/train2017/a.png").exists()
 
 
+def change_text(path, old, new):
+    path.write_text(path.read_text().replace(old, new, 1))
+
+
+def shrink(path):
+    with Image.open(path) as mask:
+        mask.resize((90, 60)).save(path)
+
+
+FAULTS = {
+    "the same id twice": (save_coco, "annotations/*.json", '"id": 101', '"id": 100'),
+    "not a number": (save_coco, "annotations/*.json", "10.0", "NaN"),
+    "beyond any photo": (save_coco, "annotations/*.json", "10.0", "1e300"),
+    "edges reversed": (save_voc, "Annotations/a.xml", "<xmax>30<", "<xmax>3<"),
+    "mask of another size": (save_voc, "SegmentationClass/a.png", shrink, ""),
+    "class out of range": (save_yolo, "labels/train/a.txt", "2 ", "9 "),
+    "no number": (save_yolo, "labels/train/a.txt", "2 ", "2 x "),
+    "no corners": (save_labelme, "a.json", '"points"', '"point"'),
+    "cut off": (save_labelme, "a.json", "}", ""),
+    "odd points": (save_cvat, "annotations.xml", '="10.00,', '="'),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_faulty_record_is_named_and_costs_its_image_alone(tmp_path, cli, fault):
+    save, pattern, old, new = FAULTS[fault]
+    save(tmp_path / "in")
+    [path] = (tmp_path / "in").glob(pattern)
+    if callable(old):
+        old(path)
+    else:
+        change_text(path, old, new)
+    before = files_of(tmp_path / "in")
+    done = cli("dataset", tmp_path / "in", "-o", tmp_path / "out", "--remove", "person", "-q")
+    assert done.code == 1
+    assert str(path) in done.err
+    assert "internal error" not in done.err
+    assert files_of(tmp_path / "in") == before
+    after = files_of(tmp_path / "out")
+    assert not [name for name in after if name.endswith(("/a.png", "/a.xml", "/a.txt"))]
+    assert "a.png" not in after
+    assert sum(name.endswith("/c.png") or name == "c.png" for name in after) in (1, 3)
+
+
 def test_labels_that_somebody_else_wrote_are_not_replaced(coco, run):
     foreign = coco / "out/annotations/instances_train2017.json"
     foreign.parent.mkdir(parents=True)
@@ -256,7 +300,9 @@ def test_voc_images_xml_masks_and_lists_change_together(tmp_path, cli):
     assert b"person" not in after["Annotations/a.xml"]
 
 
-@pytest.mark.parametrize(("save", "word"), [(save_labelme, b"person"), (save_cvat, b"person")])
+@pytest.mark.parametrize(
+    ("save", "word"), [(save_labelme, b"person"), (save_cvat, b'label="person"')]
+)
 def test_labelme_and_cvat_lose_images_and_shapes_together(tmp_path, cli, save, word):
     save(tmp_path / "in")
     words = ["dataset", tmp_path / "in", "-o", tmp_path / "out", "--remove", "person"]

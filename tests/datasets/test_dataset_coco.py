@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cleanplate.datasets import Decision, ImageEdit, open_dataset
+from cleanplate.datasets import DatasetOptions, Decision, ImageEdit, open_dataset
 from cleanplate.datasets.text import change_records, change_values, scan_json, splice
 from cleanplate.errors import InputError, PhotoError
 from cleanplate.io import write_mask
@@ -235,7 +235,7 @@ def test_names_that_leave_the_folder_are_refused(tmp_path):
     content["images"][1]["file_name"] = "../../secret.png"
     save_coco(tmp_path, content)
     editor = open_dataset(tmp_path)
-    assert "secret" in "\n".join(editor.problems)
+    assert "secret" in "\n".join(editor.errors)
     assert all(".." not in it.relative.parts for it in editor.images)
 
 
@@ -317,6 +317,7 @@ def test_a_removed_segment_becomes_void_and_stuff_stays(tmp_path, with_instances
         removed_labels={"person"},
         classes_left={"car"},
         mask=tmp_path / "mask.png",
+        options=DatasetOptions(classes=("person",)),
     )
     files = {path.name: after for path, after in editor.edited({image.relative: edit})}
     wanted = json.loads(json.dumps(content))
@@ -328,3 +329,34 @@ def test_a_removed_segment_becomes_void_and_stuff_stays(tmp_path, with_instances
     if not with_instances:
         [_, car] = found
         assert car.outline.box == (60, 30, 85, 50)
+
+
+@pytest.mark.parametrize("with_instances", [True, False])
+def test_segments_follow_the_thresholds(tmp_path, with_instances):
+    if with_instances:
+        save_coco(tmp_path)
+    else:
+        save_images(tmp_path / "train2017")
+    numbers, _ = save_panoptic(tmp_path)
+    editor = open_dataset(tmp_path)
+    mask = np.zeros((64, 96), np.bool_)
+    mask[8:40, 8:32] = True  # three quarters of the person
+    mask[28:52, 60:75] = True  # three fifths of the car
+    write_mask(tmp_path / "mask.png", mask)
+
+    def edited(**thresholds):
+        options = DatasetOptions(classes=("person",), neighbours="clip", **thresholds)
+        image = editor.images[0]
+        edit = ImageEdit(image=image, mask=tmp_path / "mask.png", options=options)
+        files = {path.name: after for path, after in editor.edited({image.relative: edit})}
+        [record] = json.loads(files["panoptic_train2017.json"])["annotations"]
+        pixels = np.asarray(Image.open(io.BytesIO(files["a.png"])), np.int64)
+        return record["segments_info"], pixels @ (1, 256, 65536)
+
+    segments, after = edited()
+    assert [it["id"] for it in segments] == [300, 5, 70000]  # the person is partial
+    assert (segments[1]["area"], segments[0]["area"]) == (10 * 20, 1)
+    assert (after == np.where(mask & (numbers == 5), 0, numbers)).all()
+    segments, after = edited(min_removed=0.7, min_visible=0.5)
+    assert [it["id"] for it in segments] == [70000]
+    assert (after == np.where(np.isin(numbers, (5, 300)), 0, numbers)).all()

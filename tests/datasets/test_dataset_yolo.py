@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cleanplate.datasets import open_dataset
 from cleanplate.errors import PhotoError
@@ -12,6 +13,18 @@ from dataset_builders import edited, image_of, save_yolo
 def yolo(tmp_path):
     save_yolo(tmp_path)
     return open_dataset(tmp_path)
+
+
+def test_labels_of_turned_photos_refer_to_how_they_are_shown(tmp_path):
+    save_yolo(tmp_path)
+    path = tmp_path / "images/train/a.png"
+    with Image.open(path) as photo:
+        exif = photo.getexif()
+        exif[0x0112] = 6
+        photo.save(path, exif=exif)
+    editor = open_dataset(tmp_path)
+    [person, _] = editor.read(image_of(editor, "a"))
+    assert person.box == pytest.approx((10 / 96 * 64, 10 / 64 * 96, 30 / 96 * 64, 50 / 64 * 96))
 
 
 def test_polygons_and_boxes_are_read_in_px(yolo, tmp_path):

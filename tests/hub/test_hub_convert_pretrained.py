@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from cleanplate.errors import WeightsError
+from cleanplate.hub.registry import get_model
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -83,3 +84,18 @@ def test_every_parameter_must_have_its_place_and_fit(network, published, change,
     state = {k: v for k, v in (published | change).items() if v is not None}
     with pytest.raises(WeightsError, match=match):
         fill(network, state)
+
+
+def test_estimated_sizes_are_those_of_the_parameters():
+    from cleanplate.hub.convert.ade20k import _PUBLISHED
+    from cleanplate.hub.convert.edgeconnect import EdgeConnectGenerator
+
+    architecture, configure = _PUBLISHED["upernet_convnext_tiny.ade20k"]
+    with torch.device("meta"):
+        built = {
+            "upernet_convnext_tiny.ade20k": [architecture(configure())],
+            "edgeconnect.psv": [EdgeConnectGenerator(role) for role in ("edges", "fill")],
+        }
+    for name, networks in built.items():
+        sizes = [sum(it.nbytes for it in one.state_dict().values()) for one in networks]
+        assert [file.estimated_bytes for file in get_model(name).checkpoints] == sizes

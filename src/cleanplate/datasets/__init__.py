@@ -1,6 +1,6 @@
 """Datasets without some of their objects: images filled, annotations edited in their own text."""
 
-from cleanplate.datasets.annotations import Annotation, DatasetImage, Decision, ImageEdit, Placed
+from cleanplate.datasets.annotations import Annotation, DatasetImage, Decision, Placed
 from cleanplate.datasets.detection import FORMATS, open_dataset
 from cleanplate.datasets.editing import (
     PLATES_FILE,
@@ -11,7 +11,14 @@ from cleanplate.datasets.editing import (
 )
 from cleanplate.datasets.editor import Editor, is_training
 from cleanplate.datasets.requests import AnnotatedPhoto, labels_of
-from cleanplate.datasets.rules import Crowds, DatasetOptions, Neighbours, Source, decide
+from cleanplate.datasets.rules import (
+    Crowds,
+    DatasetOptions,
+    ImageEdit,
+    Neighbours,
+    Source,
+    decide,
+)
 
 __all__ = [
     "FORMATS",

@@ -1,7 +1,8 @@
 """What every format says of an image: its annotations, and what becomes of them."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -39,9 +40,16 @@ class Placed:
     mask: Mask
 
 
+_MAX_PX = 1e6  # of a coordinate; beyond, a file is wrong
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Annotation:
-    """One labelled object of an image."""
+    """One labelled object of an image.
+
+    Raises:
+        InputError: a coordinate is not a number, or too large to be in a photo.
+    """
 
     key: str  # how messages name it, such as "annotation 12"; unique in the image
     label: str
@@ -49,6 +57,13 @@ class Annotation:
     outline: Polygons | Rle | Placed | None = None  # px; None: only a box is known
     is_crowd: bool = False  # several objects in one
     keypoints: tuple[tuple[float, float, int], ...] = ()  # x, y in px, visibility as in COCO
+
+    def __post_init__(self) -> None:
+        """Check the coordinates."""
+        polygons = self.outline if isinstance(self.outline, tuple) else ()
+        for value in chain(self.box, *polygons, *(point[:2] for point in self.keypoints)):
+            if not abs(value) < _MAX_PX:
+                raise InputError(f"{value:g} px is no place in a photo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +110,6 @@ class Decision:
         return self.outcome in ("removed", "covered", "clipped") or bool(self.hidden)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageEdit:
-    """What becomes of an image's labels.
-
-    `changes` are the decisions that change a record, by the annotation's key.
-    """
-
-    image: DatasetImage
-    changes: "dict[str, Decision]" = field(default_factory=dict)
-    is_lost: bool = False  # no photo was written: its labels go too
-    removed_labels: Collection[str] = ()  # classes of which objects went
-    classes_left: Collection[str] = ()  # of all that stay
-    mask: Path | None = None  # file with what was filled
-
-
 def region_of(annotation: Annotation, size_hw: tuple[int, int]) -> Region | None:
     """Return the pixels of an annotation; None where only its box is known, or no pixel is.
 
@@ -121,6 +121,8 @@ def region_of(annotation: Annotation, size_hw: tuple[int, int]) -> Region | None
         case None:
             return None
         case Placed(box=box, mask=mask):
+            if min(box) < 0 or box[2] > size_hw[1] or box[3] > size_hw[0]:
+                raise InputError(f"{annotation.key}: its mask reaches beyond the photo")
             return (box, mask) if mask.any() else None
         case Rle():
             if outline.size_hw != size_hw:
@@ -129,9 +131,7 @@ def region_of(annotation: Annotation, size_hw: tuple[int, int]) -> Region | None
                     f"{annotation.key}: its outline is of {width} x {height} px, the upright photo "
                     f"is {size_hw[1]} x {size_hw[0]}"
                 )
-            if not any(outline.counts[1::2]):
-                return None
-            return decode_rle(outline.counts, size_hw)
+            return decode_rle(outline.counts, size_hw) if any(outline.counts[1::2]) else None
         case _:
             return fill_polygons(outline, size_hw)
 

@@ -23,7 +23,6 @@ from cleanplate.datasets.annotations import (
     Annotation,
     DatasetImage,
     Decision,
-    ImageEdit,
     Placed,
     Rle,
     box_of,
@@ -31,6 +30,8 @@ from cleanplate.datasets.annotations import (
     tight,
 )
 from cleanplate.datasets.editor import Editor, Edits
+from cleanplate.datasets.rules import ImageEdit, decide
+from cleanplate.datasets.sizes import check_mask_size
 from cleanplate.datasets.text import (
     Span,
     change_records,
@@ -72,6 +73,7 @@ class _File:
     of_image: dict[object, list[int]] = field(default_factory=lambda: defaultdict(list))
     doubled: set[object] = field(default_factory=set)  # image ids that stand for several images
     problems: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     _licences: dict[object, str] = field(default_factory=dict)  # those that forbid changes, by id
     _licence_ids: dict[object, object] = field(default_factory=dict)  # image id -> licence id
     _seen: set[object] = field(default_factory=set)  # ids of annotations
@@ -98,34 +100,34 @@ class _File:
             self.stuff.add(record.get("id"))
 
     def take_image(self, record: Mapping[str, Any], span: Span) -> None:
-        """Note an image; raise PhotoError if it has no name."""
+        """Note an image."""
         image_id, name = record.get("id"), record.get("file_name")
+        self.images.append(span)
         if not isinstance(image_id, int | str) or not isinstance(name, str):
-            cause = f"image {len(self.images) + 1} has no id or no file_name"
-            raise PhotoError(self.path, cause, _ADVICE)
+            self.errors.append(f"{self.path}: image {len(self.images)} has no id or no file_name")
+            return
         if image_id in self.names:
             self.doubled.add(image_id)
             self.problems.append(f"{self.path}: image id {image_id} is used twice")
         self.names[image_id] = name
         self._licence_ids[image_id] = record.get("license")
-        self.image_index[image_id] = len(self.images)
-        self.images.append(span)
+        self.image_index[image_id] = len(self.images) - 1
 
     def take_annotation(self, record: Mapping[str, Any], span: Span) -> None:
-        """Note an annotation; raise PhotoError if it is of no image."""
+        """Note an annotation."""
         number, image_id = record.get("id"), record.get("image_id")
+        self.annotations.append(span)
         if not isinstance(image_id, int | str):
-            cause = f"annotation {number}: its image_id is {image_id!r}"
-            raise PhotoError(self.path, cause, _ADVICE)
+            self.problems.append(f"{self.path}: annotation {number}: its image_id is {image_id!r}")
+            return
         if "caption" in record:
             self.kind = "captions"
         elif "segments_info" in record:
             self.kind = "panoptic"
-        if number in self._seen:
+        if number is not None and number in self._seen:
             self.problems.append(f"{self.path}: annotation id {number} is used twice")
         self._seen.add(number)
-        self.of_image[image_id].append(len(self.annotations))
-        self.annotations.append(span)
+        self.of_image[image_id].append(len(self.annotations) - 1)
 
 
 class CocoEditor(Editor):
@@ -138,6 +140,7 @@ class CocoEditor(Editor):
         self._ids: dict[Path, list[tuple[_File, Any]]] = defaultdict(list)
         images: dict[Path, DatasetImage] = {}
         problems: list[str] = []
+        errors: list[str] = []
         for file in files:
             for image_id, name in file.names.items():
                 source = file.folder / name
@@ -146,7 +149,7 @@ class CocoEditor(Editor):
                 except ValueError:
                     relative = Path("..")
                 if ".." in relative.parts:
-                    problems.append(f"{file.path}: image {image_id}: {name!r} lies outside {root}")
+                    errors.append(f"{file.path}: image {image_id}: {name!r} lies outside {root}")
                     continue
                 found = DatasetImage(
                     source, relative, file.split, file.forbidding_licence(image_id), str(image_id)
@@ -160,8 +163,9 @@ class CocoEditor(Editor):
                 f"{file.path}: annotations of image {it}, which is not listed" for it in unknown
             ]
             problems += file.problems
+            errors += file.errors
         self.images = tuple(images.values())
-        self.problems = tuple(problems)
+        self.problems, self.errors = tuple(problems), tuple(errors)
         labelled = [file for file in files if file.kind == "instances"]
         things = {
             name: None
@@ -191,17 +195,25 @@ class CocoEditor(Editor):
     def read(self, image: DatasetImage) -> list[Annotation]:
         """Return the annotations of an image; see `Editor.read`."""
         found: dict[str, Annotation] = {}
+        segments: list[Annotation] = []
         for file, image_id in self._ids[image.relative]:
             if image_id in file.doubled:
                 cause = f"image id {image_id} is used twice"
                 raise PhotoError(file.path, cause, "give each image an id of its own")
+            if file.kind == "panoptic":
+                segments += _segments(file, image_id, image.source)
             if file.kind != "instances":
                 continue
+            keys = set()
             for index in file.of_image.get(image_id, ()):
                 record = file.record(index)
+                annotation = _parse(file, record)
+                if annotation.key in keys:
+                    cause = f"{annotation.key} is there twice in an image"
+                    raise PhotoError(file.path, cause, "give each record an id of its own")
+                keys.add(annotation.key)
                 if record.get("category_id") in file.stuff:
                     continue
-                annotation = _parse(file, record)
                 known = found.get(annotation.key)
                 if known is None:
                     found[annotation.key] = annotation
@@ -212,9 +224,7 @@ class CocoEditor(Editor):
                         keypoints=known.keypoints or annotation.keypoints,
                     )
         if not any(file.kind == "instances" for file, _ in self._ids[image.relative]):
-            return [
-                it for file, number in self._ids[image.relative] for it in _segments(file, number)
-            ]
+            return segments
         return list(found.values())
 
     def label_files(self) -> frozenset[Path]:
@@ -336,8 +346,10 @@ def _parse(file: _File, record: Mapping[str, Any]) -> Annotation:
         )
     except KeyError as error:
         raise PhotoError(file.path, f"{key} has no {error}", _ADVICE) from error
-    except (InputError, TypeError, ValueError) as error:
+    except InputError as error:
         raise PhotoError(file.path, f"{key}: {error}", _ADVICE) from error
+    except (TypeError, ValueError) as error:
+        raise PhotoError(file.path, f"{key} cannot be understood ({error})", _ADVICE) from error
 
 
 def _category(file: _File, number: object) -> str:
@@ -440,13 +452,23 @@ def _read_segments(path: Path) -> npt.NDArray[np.int64]:
     return np.asarray(pixels @ np.array((1, 1 << 8, 1 << 16), np.int64))
 
 
-def _segments(file: _File, image_id: object) -> list[Annotation]:
-    """Return the things of a panoptic annotation."""
-    found = []
-    for index in file.of_image.get(image_id, ()) if file.kind == "panoptic" else ():
+def _segments(file: _File, image_id: object, photo: Path) -> list[Annotation]:
+    """Return the things of a panoptic annotation.
+
+    Raises:
+        PhotoError: it cannot be understood, or its PNG file has not the photo's size.
+    """
+    found: list[Annotation] = []
+    for index in file.of_image.get(image_id, ()):
         record = file.record(index)
-        numbers = _read_segments(_folder_of_segments(file) / str(record.get("file_name")))
-        for segment in record["segments_info"]:
+        path = _folder_of_segments(file) / str(record.get("file_name"))
+        numbers = _read_segments(path)
+        check_mask_size(path, numbers.shape, photo)
+        segments = record.get("segments_info")
+        if not isinstance(segments, list) or not all(isinstance(it, dict) for it in segments):
+            cause = f"image {image_id}: its segments_info is no list of records"
+            raise PhotoError(file.path, cause, _ADVICE)
+        for segment in segments:
             key = f"segment {segment.get('id')}"
             mask = numbers == segment.get("id")
             if segment.get("category_id") in file.stuff:
@@ -454,27 +476,23 @@ def _segments(file: _File, image_id: object) -> list[Annotation]:
             if segment.get("category_id") not in file.categories or not mask.any():
                 cause = f"{key}: it has no pixel or no category"
                 raise PhotoError(file.path, cause, _ADVICE)
-            placed = Placed(*tight((0, 0, mask.shape[1], mask.shape[0]), mask))
-            left, top, right, bottom = box_of((placed.box, placed.mask))
+            region = tight((0, 0, mask.shape[1], mask.shape[0]), mask)
             found.append(
                 Annotation(
                     key=key,
                     label=file.categories[segment["category_id"]],
-                    box=(left, top, right, bottom),
-                    outline=placed,
+                    box=box_of(region),
+                    outline=Placed(*region),
                     is_crowd=bool(segment.get("iscrowd", 0)),
                 )
             )
     return found
 
 
-_GONE = 0.95  # share of a segment that was filled, as `DatasetOptions.min_removed`
-
-
 def _edited_segments(
     file: _File, image_id: object, edit: ImageEdit
 ) -> tuple[dict[int, str | None], dict[Path, bytes | None]]:
-    """Return the changed records and PNG files of an image: removed segments become void."""
+    """Return the changed records and PNG files of an image: what was filled becomes void."""
     from PIL import Image
 
     records: dict[int, str | None] = {}
@@ -490,17 +508,24 @@ def _edited_segments(
         start, end = file.annotations[index]
         text = file.text[start:end]
         members = [it for it in scan_json(file.path, text) if it.key == "segments_info"]
-        gone: dict[int, str | None] = {}
+        segments = _segments(file, image_id, edit.image.source)
+        decisions = decide(segments, mask, range(len(segments)), edit.options)
+        by_key = {it.annotation.key: it for it in decisions}
+        changes: dict[int, str | None] = {}
         for place, member in enumerate(members):
+            decision = by_key.get(f"segment {member.value.get('id')}")
             own = numbers == member.value.get("id")
-            label = file.categories.get(member.value.get("category_id"))
-            share = float((own & mask).sum()) / max(1, int(own.sum()))
-            if label in edit.removed_labels and share >= _GONE:
-                gone[place] = None
+            if decision is not None and decision.is_dropped:
+                changes[place] = None
                 numbers[own] = 0
-        if gone:
+            elif decision is not None and decision.visible is not None:
+                changes[place] = change_values(
+                    text[slice(*member.span)], _values(member.value, decision)
+                )
+                numbers[own & mask] = 0
+        if changes:
             spans = [member.span for member in members]
-            records[index] = splice(text, change_records(text, spans, gone))
+            records[index] = splice(text, change_records(text, spans, changes))
             pixels = np.stack([numbers >> shift & 0xFF for shift in (0, 8, 16)], axis=2)
             stream = io.BytesIO()
             Image.fromarray(pixels.astype(np.uint8)).save(stream, format="PNG")

@@ -48,7 +48,7 @@ class CvatEditor(Editor):
         tree = parse_xml(path, content)
         self._elements: dict[Path, Element] = {}
         images = []
-        problems = []
+        errors = []
         for element in tree.children:
             if element.name != "image":
                 continue
@@ -59,13 +59,13 @@ class CvatEditor(Editor):
             relative = source.relative_to(self.root) if name and ".." not in name else None
             if relative is None or relative in self._elements:
                 number = element.attributes.get("id")
-                problems.append(f"{path}: image {number}: its name {name!r} is used twice or bad")
+                errors.append(f"{path}: image {number}: its name {name!r} is used twice or bad")
                 continue
             split = subset.lower() if subset and subset != "default" else None
             number = element.attributes.get("id")
             images.append(DatasetImage(source, relative, split, number=number))
             self._elements[relative] = element
-        self.images, self.problems = tuple(images), tuple(problems)
+        self.images, self.errors = tuple(images), tuple(errors)
         labels = (
             it.attributes.get("label") for one in self._elements.values() for it in _shapes(one)
         )
@@ -112,13 +112,13 @@ class CvatEditor(Editor):
         try:
             box, outline = _geometry(shape)
             label = shape.attributes["label"]
+            return Annotation(key=key, label=label, box=box, outline=outline)
         except KeyError as error:
             cause = f"image {image.number}: {key} has no {error}"
             raise PhotoError(self._path, cause, _ADVICE) from error
         except ValueError as error:
-            cause = f"image {image.number}: {key}: {error}"
+            cause = f"image {image.number}: {key} cannot be understood ({error})"
             raise PhotoError(self._path, cause, _ADVICE) from error
-        return Annotation(key=key, label=label, box=box, outline=outline)
 
 
 def _shapes(image: Element) -> list[Element]:

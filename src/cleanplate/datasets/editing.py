@@ -26,14 +26,13 @@ from cleanplate.datasets.annotations import (
     Annotation,
     DatasetImage,
     Decision,
-    ImageEdit,
     Outcome,
     Placed,
     region_of,
 )
 from cleanplate.datasets.editor import Editor, is_training
 from cleanplate.datasets.requests import AnnotatedPhoto, LazyRequest
-from cleanplate.datasets.rules import DatasetOptions, crowds_in, decide
+from cleanplate.datasets.rules import DatasetOptions, ImageEdit, crowds_in, decide
 from cleanplate.errors import CleanplateError, InputError, PhotoError
 from cleanplate.io import (
     copy_photo,
@@ -207,6 +206,7 @@ class DatasetEditing:
             removed_labels=removed,
             classes_left={it.annotation.label for it in decisions if not it.is_dropped},
             mask=path if was_filled else None,
+            options=self.options,
         )
         return Settled(edit=edit, decisions=tuple(decisions), notes=_notes(decisions))
 
@@ -394,11 +394,7 @@ def _notes(decisions: list[Decision]) -> tuple[str, ...]:
         if names:
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
             notes.append(f"{words}: {', '.join(names[:_SHOWN])}{more}")
-    empty = [
-        it.annotation.key
-        for it in decisions
-        if it.annotation.outline is not None and it.share is None
-    ]
+    empty = [it.annotation.key for it in decisions if it.share is None]
     if empty:
         notes.append(f"without a pixel in the image: {', '.join(empty[:_SHOWN])}")
     return tuple(notes)

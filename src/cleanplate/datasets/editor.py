@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Self
 
-from cleanplate.datasets.annotations import Annotation, DatasetImage, ImageEdit
+from cleanplate.datasets.annotations import Annotation, DatasetImage
+from cleanplate.datasets.rules import ImageEdit
 
 Edits = Mapping[Path, ImageEdit]
 """What becomes of images, by their `relative`; images without an edit stay as they are."""
@@ -27,7 +28,10 @@ class Editor(ABC):
     """Names of what is annotated."""
 
     problems: tuple[str, ...] = ()
-    """What is wrong with records that belong to no image; each names file and record."""
+    """What is wrong with records that stay as they are; each names file and record."""
+
+    errors: tuple[str, ...] = ()
+    """What keeps images out of the result; each names file and record."""
 
     @classmethod
     @abstractmethod

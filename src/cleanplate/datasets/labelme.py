@@ -14,13 +14,13 @@ from cleanplate.datasets.annotations import (
     Annotation,
     DatasetImage,
     Decision,
-    ImageEdit,
     Placed,
     Polygons,
     joined,
     polygons_of,
 )
 from cleanplate.datasets.editor import Editor, Edits
+from cleanplate.datasets.rules import ImageEdit
 from cleanplate.datasets.text import (
     Member,
     Span,
@@ -30,7 +30,7 @@ from cleanplate.datasets.text import (
     scan_json,
     splice,
 )
-from cleanplate.errors import PhotoError
+from cleanplate.errors import InputError, PhotoError
 
 _ADVICE = "correct it, or remove the shape"
 _CORNERS = 32  # of a circle
@@ -46,19 +46,19 @@ class LabelMeEditor(Editor):
         self.root = root
         self._files: dict[Path, Path] = {}  # image -> its JSON
         images: list[DatasetImage] = []
-        problems: list[str] = []
+        errors: list[str] = []
         classes: dict[str, None] = {}
         for path in files:
             try:
                 members = list(scan_json(path, read_text(path)))
             except PhotoError as error:
-                problems.append(str(error))
+                errors.append(str(error))
                 continue
             named = next((it.value for it in members if it.key == "imagePath"), None)
             relative = _image_of(path, named).relative_to(root) if _is_inside(named) else None
             if relative is None or relative in self._files:
                 cause = "leads elsewhere" if relative is None else "has two files"
-                problems.append(f"{path}: its imagePath {named!r} {cause}")
+                errors.append(f"{path}: its imagePath {named!r} {cause}")
                 continue
             first = relative.parts[0] if len(relative.parts) > 1 else None
             split = first if first in _SPLITS else None
@@ -66,7 +66,7 @@ class LabelMeEditor(Editor):
             self._files[relative] = path
             shapes = (it.value for it in members if it.key == "shapes" and it.is_record)
             classes.update((str(it.get("label")), None) for it in shapes if isinstance(it, dict))
-        self.images, self.problems, self.classes = tuple(images), tuple(problems), tuple(classes)
+        self.images, self.errors, self.classes = tuple(images), tuple(errors), tuple(classes)
 
     @classmethod
     def detect(cls, path: Path) -> Self | None:
@@ -152,7 +152,7 @@ def _parse(path: Path, number: int, shape: Mapping[str, Any]) -> Annotation:
         outline: Polygons | Placed | None = None
         if kind == "polygon":
             if len(points) < 3:
-                raise ValueError(f"a polygon of {len(points)} corners")  # noqa: TRY301
+                raise InputError(f"a polygon of {len(points)} corners")  # noqa: TRY301
             outline = (tuple(points.ravel().tolist()),)
         elif kind == "circle":
             radius = math.dist(*points[:2].tolist())
@@ -167,8 +167,10 @@ def _parse(path: Path, number: int, shape: Mapping[str, Any]) -> Annotation:
         return Annotation(key=key, label=label, box=box, outline=outline)
     except KeyError as error:
         raise PhotoError(path, f"{key} has no {error}", _ADVICE) from error
-    except (OSError, TypeError, ValueError) as error:
+    except InputError as error:
         raise PhotoError(path, f"{key}: {error}", _ADVICE) from error
+    except (OSError, TypeError, ValueError) as error:
+        raise PhotoError(path, f"{key} cannot be understood ({error})", _ADVICE) from error
 
 
 def _placed(text: str, left: int, top: int) -> Placed:

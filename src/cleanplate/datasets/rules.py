@@ -1,12 +1,20 @@
 """What becomes of each annotation once something was filled: one function without side effects."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from cleanplate.datasets.annotations import Annotation, Decision, Region, region_of, tight
+from cleanplate.datasets.annotations import (
+    Annotation,
+    DatasetImage,
+    Decision,
+    Region,
+    region_of,
+    tight,
+)
 from cleanplate.errors import InputError
 from cleanplate.types import Mask
 
@@ -80,6 +88,22 @@ class DatasetOptions:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageEdit:
+    """What becomes of an image's labels.
+
+    `changes` are the decisions that change a record, by the annotation's key.
+    """
+
+    image: DatasetImage
+    changes: Mapping[str, Decision] = field(default_factory=dict)
+    is_lost: bool = False  # no photo was written: its labels go too
+    removed_labels: Collection[str] = ()  # classes of which objects went
+    classes_left: Collection[str] = ()  # of all that stay
+    mask: Path | None = None  # file with what was filled
+    options: DatasetOptions = DatasetOptions(classes=())
+
+
 def crowds_in(annotations: Sequence[Annotation], options: DatasetOptions) -> list[Annotation]:
     """Return the crowds because of which an image stays as it is."""
     if options.crowds == "fill":
@@ -114,28 +138,21 @@ def decide(
         decision = Decision(annotation=annotation, outcome="kept", share=share)
         if annotation.label in options.classes:
             if index not in planned:
-                decision = Decision(annotation=annotation, outcome="missed", share=share)
+                decision = replace(decision, outcome="missed")
             elif region is None or (share or 0) >= options.min_removed:
-                decision = Decision(annotation=annotation, outcome="removed", share=share)
+                decision = replace(decision, outcome="removed")
             else:
-                decision = Decision(annotation=annotation, outcome="partial", share=share)
+                decision = replace(decision, outcome="partial")
         elif share is not None:
-            decision = _decide_neighbour(annotation, region, share, mask, options)
+            decision = _decide_neighbour(decision, region, share, mask, options)
         if not decision.is_dropped:
-            hidden = _hidden_keypoints(annotation, mask)
-            decision = Decision(
-                annotation=annotation,
-                outcome=decision.outcome,
-                share=decision.share,
-                visible=decision.visible,
-                hidden=hidden,
-            )
+            decision = replace(decision, hidden=_hidden_keypoints(annotation, mask))
         decisions.append(decision)
     return decisions
 
 
 def _decide_neighbour(
-    annotation: Annotation,
+    kept: Decision,
     region: Region | None,
     share: float,
     mask: Mask,
@@ -143,16 +160,14 @@ def _decide_neighbour(
 ) -> Decision:
     visible = 1 - share
     if visible >= options.min_whole and visible > 0:
-        return Decision(annotation=annotation, outcome="kept", share=share)
+        return kept
     if visible < options.min_visible or visible == 0:
-        return Decision(annotation=annotation, outcome="covered", share=share)
+        return replace(kept, outcome="covered")
     if region is None:  # of a box, what is visible is unknown
-        return Decision(annotation=annotation, outcome="kept", share=share)
+        return kept
     (left, top, right, bottom), own = region
     rest = own & ~mask[top:bottom, left:right]
-    return Decision(
-        annotation=annotation, outcome="clipped", share=share, visible=tight(region[0], rest)
-    )
+    return replace(kept, outcome="clipped", visible=tight(region[0], rest))
 
 
 def _share(annotation: Annotation, region: Region | None, mask: Mask) -> float | None:

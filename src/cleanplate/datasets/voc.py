@@ -19,11 +19,12 @@ from cleanplate.datasets.annotations import (
     BoxXYXY,
     DatasetImage,
     Decision,
-    ImageEdit,
     Placed,
     tight,
 )
 from cleanplate.datasets.editor import Editor, Edits
+from cleanplate.datasets.rules import ImageEdit
+from cleanplate.datasets.sizes import check_mask_size
 from cleanplate.datasets.text import (
     Element,
     Span,
@@ -33,9 +34,10 @@ from cleanplate.datasets.text import (
     read_bytes,
     splice_bytes,
 )
-from cleanplate.errors import PhotoError
+from cleanplate.errors import InputError, PhotoError
 
 _ADVICE = "correct it, or remove the object"
+_MASKS = ("SegmentationClass", "SegmentationObject")
 _VOID = 255  # between objects, in the masks
 _VOID_PX = 6  # how wide it may be
 _MIN_IOU = 0.5  # of an object's box and that of its mask
@@ -95,22 +97,28 @@ class VocEditor(Editor):
         path = self._files[image.relative]
         objects = _objects(parse_xml(path, read_bytes(path)))
         boxes = [_box(path, number, it) for number, it in enumerate(objects, start=1)]
+        for folder in _MASKS:
+            mask = self.root / folder / f"{path.stem}.png"
+            if mask.is_file():
+                check_mask_size(mask, _read_indices(mask).shape, image.source)
         outlines = self._outlines(path.stem, boxes)
         annotations = []
         for number, (element, box) in enumerate(zip(objects, boxes, strict=True), start=1):
             label = element.value("name")
             if not label:
                 raise PhotoError(path, f"object {number} has no name", _ADVICE)
-            outline = outlines.get(number)
-            placed = None if outline is None else outline[1]
-            annotations.append(
-                Annotation(key=f"object {number}", label=label, box=box, outline=placed)
-            )
+            _, outline = outlines.get(number, (0, None))
+            try:
+                annotations.append(
+                    Annotation(key=f"object {number}", label=label, box=box, outline=outline)
+                )
+            except InputError as error:
+                raise PhotoError(path, f"object {number}: {error}", _ADVICE) from error
         return annotations
 
     def label_files(self) -> frozenset[Path]:
         """Return the XML files, lists and masks."""
-        folders = ("Annotations", "ImageSets", "SegmentationClass", "SegmentationObject")
+        folders = ("Annotations", "ImageSets", *_MASKS)
         return frozenset(
             path.relative_to(self.root)
             for folder in folders
@@ -173,10 +181,7 @@ class VocEditor(Editor):
         return found
 
     def _masks(self, stem: str, edit: ImageEdit | None) -> Iterator[tuple[Path, bytes]]:
-        paths = [
-            self.root / folder / f"{stem}.png"
-            for folder in ("SegmentationClass", "SegmentationObject")
-        ]
+        paths = [self.root / folder / f"{stem}.png" for folder in _MASKS]
         if not any(path.is_file() for path in paths):
             return
         clear: npt.NDArray[np.bool_] | None = None
@@ -189,7 +194,7 @@ class VocEditor(Editor):
             if path.is_file():
                 content = read_bytes(path)
                 if clear is not None and clear.any():
-                    content = _set_background(path, content, clear)
+                    content = _set_background(content, clear)
                 yield path.relative_to(self.root), content
 
     def _cleared(
@@ -237,7 +242,7 @@ def _box(path: Path, number: int, element: Element) -> BoxXYXY:
         left, top, right, bottom = (float(box.value(edge)) for edge in _CLIPPED_EDGES)
     except ValueError as error:
         raise PhotoError(path, f"object {number}: {error}", _ADVICE) from error
-    if right < left or bottom < top:
+    if not (left <= right and top <= bottom):  # also if one is not a number
         edges = f"{left:g} {top:g} {right:g} {bottom:g}"
         cause = f"object {number}: its box ends before it starts ({edges})"
         raise PhotoError(path, cause, _ADVICE)
@@ -325,15 +330,12 @@ def _void_of(indices: npt.NDArray[np.uint8], clear: npt.NDArray[np.bool_]) -> np
     return mine
 
 
-def _set_background(path: Path, content: bytes, clear: npt.NDArray[np.bool_]) -> bytes:
+def _set_background(content: bytes, clear: npt.NDArray[np.bool_]) -> bytes:
     """Return a palette PNG with some pixels set to 0; palette and mode stay."""
     from PIL import Image
 
     image: Any = Image.open(io.BytesIO(content))
     pixels = np.array(image)
-    if pixels.shape != clear.shape:
-        cause = f"its size {pixels.shape[::-1]} is not that of the mask of objects"
-        raise PhotoError(path, cause, "export the masks again")
     pixels[clear] = 0
     edited = image.copy()  # with its palette
     edited.frombytes(pixels.tobytes())

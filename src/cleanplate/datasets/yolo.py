@@ -18,9 +18,10 @@ from cleanplate.datasets.annotations import (
     polygons_of,
 )
 from cleanplate.datasets.editor import Editor, Edits
+from cleanplate.datasets.sizes import upright_size
 from cleanplate.datasets.text import read_bytes, read_text
-from cleanplate.errors import MissingExtraError, PhotoError
-from cleanplate.io import PHOTO_SUFFIXES, read_size
+from cleanplate.errors import InputError, MissingExtraError, PhotoError
+from cleanplate.io import PHOTO_SUFFIXES
 
 _ADVICE = "correct or remove the line"
 _SPLITS = ("train", "val", "test")
@@ -78,14 +79,18 @@ class YoloEditor(Editor):
         path = self._labels_of(image)
         if not path.is_file():
             return []
-        size_hw = read_size(image.source)
+        size_hw = upright_size(image.source)
         if size_hw is None:
             cause = "its size cannot be read, which its labels need"
             raise PhotoError(image.source, cause, "check the file")
         annotations = []
         for number, line in enumerate(read_text(path).splitlines(), start=1):
-            if line.strip():
-                annotations.append(self._parse(path, number, line, size_hw))
+            if not line.strip():
+                continue
+            try:
+                annotations.append(self._parse(number, line, size_hw))
+            except ValueError as error:
+                raise PhotoError(path, f"line {number}: {error}", _ADVICE) from error
         return annotations
 
     def label_files(self) -> frozenset[Path]:
@@ -107,7 +112,7 @@ class YoloEditor(Editor):
                 continue
             content = read_bytes(path)
             if edit is not None and edit.changes:
-                size_hw = read_size(image.source)
+                size_hw = upright_size(image.source)
                 lines = []
                 for number, line in enumerate(content.splitlines(keepends=True), start=1):
                     decision = edit.changes.get(f"line {number}")
@@ -151,26 +156,22 @@ class YoloEditor(Editor):
                 break
         return self.root.joinpath(*parts).with_suffix(".txt")
 
-    def _parse(self, path: Path, number: int, line: str, size_hw: tuple[int, int]) -> Annotation:
-        key = f"line {number}"
+    def _parse(self, number: int, line: str, size_hw: tuple[int, int]) -> Annotation:
+        """Return the annotation of a line; raise ValueError if it cannot be understood."""
         words = line.split()
-        try:
-            label = self._names.get(int(words[0]))
-            values = [float(word) for word in words[1:]]
-        except ValueError as error:
-            raise PhotoError(path, f"{key}: {error}", _ADVICE) from error
+        label = self._names.get(int(words[0]))
         if label is None:
-            cause = f"{key}: there is no class {words[0]}, there are {len(self._names)}"
-            raise PhotoError(path, cause, _ADVICE)
+            raise InputError(f"there is no class {words[0]}, there are {len(self._names)}")
+        values = [float(word) for word in words[1:]]
         height, width = size_hw
+        key = f"line {number}"
         if len(values) == 4:
             cx, cy, across, down = values
             left, top = (cx - across / 2) * width, (cy - down / 2) * height
             box = (left, top, left + across * width, top + down * height)
             return Annotation(key=key, label=label, box=box)
         if len(values) < 6 or len(values) % 2:
-            cause = f"{key}: {len(values)} numbers are neither a box nor a polygon"
-            raise PhotoError(path, cause, _ADVICE)
+            raise InputError(f"{len(values)} numbers are neither a box nor a polygon")
         polygon = tuple(
             value * (width if index % 2 == 0 else height) for index, value in enumerate(values)
         )

@@ -225,7 +225,7 @@ def dataset_command(
         )
         if not run.quiet:
             print_note(f"{editor.format} dataset, {count_of(len(editor.images), 'image')}")
-        _print_problems(editor, run)
+        _print_problems(editor, reporter)
         plan = work.plan(outputs.report)
         if dry_run:
             _print_table(work, reporter)
@@ -316,14 +316,15 @@ def _edit_labels(
 _OUTCOMES = ("removed", "clipped", "covered", "partial", "missed", "kept")
 
 
-def _print_problems(editor: "Editor", run: RunOptions) -> None:
-    if run.quiet:
-        return
-    for problem in editor.problems[:_SHOWN_PROBLEMS]:
-        print_note(problem)
-    more = len(editor.problems) - _SHOWN_PROBLEMS
-    if more > 0:
-        print_note(f"and {more} more such records")
+def _print_problems(editor: "Editor", reporter: ProgressReporter) -> None:
+    """Print what is wrong with the dataset; what keeps images out of the result is a failure."""
+    for error in editor.errors:
+        reporter.fail(error)
+    for messages in (editor.errors, () if reporter.quiet else editor.problems):
+        for message in messages[:_SHOWN_PROBLEMS]:
+            print_note(message)
+        if len(messages) > _SHOWN_PROBLEMS:
+            print_note(f"and {len(messages) - _SHOWN_PROBLEMS} more such records")
 
 
 def _print_table(work: "DatasetEditing", reporter: ProgressReporter) -> None:
