@@ -44,3 +44,27 @@ def check_accessible(page, state: str) -> None:
     assert width <= page.viewport_size["width"], state
     found = Axe().run(page)
     assert found.violations_count == 0, (state, found.generate_report())
+
+
+CONTROLS = """() => [...document.querySelectorAll("button, a[href], input, select, [tabindex='0']")]
+  .filter((it) => !it.disabled && it.tabIndex >= 0 && it.checkVisibility())
+  .filter((it) => it.type !== "radio" || it.checked)
+  .map((it) => it.outerHTML.slice(0, 80))"""
+
+FOCUSED = """() => {
+  const { activeElement: it } = document;
+  const shown = it.type === "radio" ? it.parentElement : it; // its label is drawn instead
+  return [it.outerHTML.slice(0, 80), getComputedStyle(shown).outlineStyle !== "none"];
+}"""
+
+
+def check_keyboard(page, state: str) -> None:
+    """Check that Tab reaches all that can be pressed, and that each shows that it has the focus."""
+    controls = set(page.evaluate(CONTROLS))
+    reached = set()
+    for _ in range(2 * len(controls) + 4):  # once round, from wherever it starts
+        page.keyboard.press("Tab")
+        control, is_shown = page.evaluate(FOCUSED)
+        assert is_shown or control not in controls, (state, control)
+        reached.add(control)
+    assert controls <= reached, (state, controls - reached)

@@ -5,7 +5,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from page_steps import PHONE, check_accessible, downloaded, give, pixels_of, place
+from page_steps import PHONE, check_accessible, check_keyboard, downloaded, give, pixels_of, place
 from PIL import Image
 from server_standins import PERSON, SquarePrompter, serving
 
@@ -50,7 +50,9 @@ def test_a_photo_from_upload_to_download(opened, photo, pixels):
 
 def test_everything_works_by_keyboard(opened, photo):
     page = opened()
+    check_keyboard(page, "empty")
     give(page, photo)
+    check_keyboard(page, "photo")
     for _ in range(30):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.dataset.object"):
@@ -60,6 +62,7 @@ def test_everything_works_by_keyboard(opened, photo):
     assert "person" in page.locator("#objects").inner_text()
     page.keyboard.press("Enter")
     page.wait_for_selector("#result-panel:not([hidden])")
+    check_keyboard(page, "result")
     page.keyboard.press("c")
     page.locator("#border").focus()
     page.keyboard.press("ArrowLeft")

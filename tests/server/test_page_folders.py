@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from page_steps import PHONE, WIDE, check_accessible
+from page_steps import PHONE, WIDE, check_accessible, check_keyboard
 from server_standins import serving
 
 pytestmark = pytest.mark.slow
@@ -80,12 +80,14 @@ def test_axe_finds_nothing_in_folders(opened, few, fake_segmenter_class, screen,
         page.locator("#view-folder").click()
         page.wait_for_selector("#folders button")
         check_accessible(page, "folders")
+        check_keyboard(page, "folders")
         start(page)
         page.get_by_text("3 of 3 · done").wait_for()
         page.keyboard.press("a")
         page.keyboard.press("r")
         page.locator("[data-index='2'][aria-selected=true]").wait_for()
         check_accessible(page, "review")
+        check_keyboard(page, "review")
         page.locator("#export").click()
         check_accessible(page, "export")
 
@@ -100,6 +102,7 @@ def many(tmp_path, photo) -> Path:
     return tmp_path
 
 
+MOST_FRAME_MS = 100
 FRAMES = """async (box) => {
   const times = [];
   let last = performance.now(), most = 0;
@@ -123,9 +126,13 @@ def test_a_folder_of_5000_is_reviewed(opened, many, fake_segmenter_class):
         page.wait_for_selector(".list-row")
         assert "5000" in page.locator("#list-count").inner_text().replace(",", "")
 
-        slowest_ms, most_rows = page.locator("#list").evaluate(FRAMES)
-        print(f"review of 5000: slowest frame {slowest_ms:.0f} ms, {most_rows} rows at once")
-        assert most_rows < 40
+        for _ in range(5):  # the machine may be busy
+            page.locator("#list").evaluate("box => box.scrollTop = 0")
+            slowest_ms, most_rows = page.locator("#list").evaluate(FRAMES)
+            assert most_rows < 40
+            if slowest_ms < MOST_FRAME_MS:
+                break
+        assert slowest_ms < MOST_FRAME_MS
         page.locator("#list").evaluate("box => box.scrollTop = 0")
         page.locator("#list").focus()
         page.locator("[data-index='0']", has_text="0000.png").click()

@@ -62,6 +62,13 @@ def test_without_the_object_the_very_same_bytes_come_back(running, photo):
         "/v1/remove?format=json", files={"image": ("a.png", photo)}, data={"labels": "car"}
     ).json()
     assert (told["changed"], told["objects"]) == (False, [])
+    accepting = running.client.post(
+        "/v1/remove",
+        files={"image": ("a.png", photo)},
+        data={"labels": "car"},
+        headers={"Accept": "application/json"},
+    )
+    assert accepting.json() == told | {"timings_s": accepting.json()["timings_s"]}
 
 
 def test_fill_fills_exactly_the_mask(running, photo, pixels):

@@ -4,7 +4,7 @@ import asyncio
 import json
 from dataclasses import replace
 from pathlib import PurePath
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import cv2
@@ -17,7 +17,7 @@ from cleanplate import __version__
 from cleanplate.errors import InputError
 from cleanplate.hub import is_available, list_models
 from cleanplate.inpainting import METHODS
-from cleanplate.io import Photo, read_mask, read_photo
+from cleanplate.io import PHOTO_SUFFIXES, Photo, read_mask, read_photo
 from cleanplate.labels import aliases_of
 from cleanplate.options import RemovalOptions
 from cleanplate.segmentation import installed_prompter
@@ -85,8 +85,8 @@ async def read_info(app: Shared) -> dict[str, Any]:
         "inpainter": inpainter if isinstance(inpainter, str) else inpainter.name,
         "prompter": installed_prompter(),
         "device": device,
-        "root": app.config.root is not None,
         "jobs": app.config.root is not None,
+        "suffixes": sorted(PHOTO_SUFFIXES),
         "limits": {"body_bytes": app.config.max_body, "pixels": app.max_pixels},
     }
 
@@ -143,10 +143,15 @@ async def remove(
     labels: Labels = [],  # noqa: B006  # FastAPI copies it
     options: OptionsText = "{}",
     mask: Annotated[UploadFile | None, File(description="Instead of labels.")] = None,
-    format: str = "file",
+    format: Literal["file", "json"] = "file",
 ) -> Response:
-    """Remove objects from a photo; the answer is the photo's file, or JSON with ?format=json."""
+    """Remove objects from a photo; the answer is the photo's file, or JSON with ?format=json.
+
+    `Accept: application/json` asks for JSON too.
+    """
     wanted = _options(labels, options)
+    accepted = request.headers.get("accept", "")
+    as_json = format == "json" or accepted.partition(";")[0].strip() == "application/json"
 
     def work(ticket: Ticket) -> Response:
         content = image.file.read()
@@ -160,7 +165,7 @@ async def remove(
         remover = stoppable(app.remover, ticket)
         removal = remover(photo, options=wanted, mask=own)
         ticket.check()
-        if format == "json":
+        if as_json:
             return JSONResponse(_describe(removal))
         return _file(encode_result(content, photo, removal), photo)
 

@@ -75,6 +75,7 @@ async function start() {
   fillWords();
   byId("error-close").addEventListener("click", clearError);
   byId("help").addEventListener("click", showAllKeys);
+  byId("skip").addEventListener("click", () => byId("panel").focus());
   byId("view-photo").addEventListener("click", guarded(() => showPhoto()));
   byId("view-folder").addEventListener("click", guarded(showFolder));
   listenToKeys(() => [
@@ -82,6 +83,7 @@ async function start() {
   ]);
   const info = await api.readInfo();
   editor.canOutline = info.prompter !== null;
+  byId("file").accept = ["image/*", ...info.suffixes].join();
   byId("views").hidden = !info.jobs;
   document.documentElement.dataset.ready = "yes";
   await openNamed();

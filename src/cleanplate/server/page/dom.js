@@ -32,6 +32,13 @@ export function fillWords(root = document) {
   }
 }
 
+/** Focus `next`, unless what has the focus can still be seen; lost focus is back at the top. */
+export function keepFocus(next) {
+  const now = document.activeElement;
+  if (now && now !== document.body && now.checkVisibility()) return;
+  next?.focus({ preventScroll: true });
+}
+
 let hiding = 0;
 
 /** Say something briefly, also to screen readers; with `stays`, until something else is said. */

@@ -1,7 +1,7 @@
 // One photo: what goes from it, filling, and the results.
 
 import * as api from "./api.js";
-import { byId, clearError, el, guarded, say, sayError } from "./dom.js";
+import { byId, clearError, el, guarded, keepFocus, say, sayError } from "./dom.js";
 import { Edits } from "./edits.js";
 import { drawMarks } from "./marks.js";
 import { Objects, objectRows } from "./objects.js";
@@ -286,6 +286,8 @@ export class PhotoEditor {
       byId("download-mask").href = api.resultUrl(this.session.id, this.results.shown, "mask");
     }
     if (mustAccept) byId("accept").textContent = t(this.job ? "saveToRun" : "accept");
+    const done = mustAccept ? "accept" : "download";
+    if (this.session) keepFocus(byId(isWorking ? "cancel" : isResult ? done : "marks"));
   }
 
   async #accept() {

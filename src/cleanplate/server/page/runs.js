@@ -1,7 +1,7 @@
 // Folders and runs: choose a folder, start, and see what is running.
 
 import * as api from "./api.js";
-import { byId, el, guarded } from "./dom.js";
+import { byId, el, guarded, keepFocus } from "./dom.js";
 import { Review } from "./review.js";
 import { t } from "./strings.js";
 
@@ -52,6 +52,7 @@ export class Runs {
       el("li", {}, el("button",
         { onclick: guarded(() => this.#goTo(folder.path ? `${folder.path}/${name}` : name)) },
         el("span", {}, name), el("small", {}, t("folderPhotos", { n: photos }))))));
+    keepFocus(byId("folders").querySelector("button") ?? byId("labels"));
   }
 
   async #openRun(job) {
