@@ -105,3 +105,39 @@ def test_edges_of_other_colours_or_beside_each_other_are_not_joined(hole, rng):
     photo, _ = two_surfaces(0.0, rng)
     photo[:, 130:] = np.roll(photo[:, 130:], 20, axis=0)
     assert find_lines(np.where(hole[..., None], np.uint8(120), photo), hole) == []
+
+
+def standing_on_a_floor(left, right, rng):
+    """Return a floor, a wall, and something dark between two columns that stands on the floor."""
+    photo, below = two_surfaces(0.0, rng)
+    dark = (left <= ACROSS) & (right > ACROSS) & ~below
+    photo[dark] = with_grain(np.full((*SIZE_HW, 3), (60, 30, 30), np.float32), rng)[dark]
+    return photo, dark
+
+
+def test_a_door_stands_on_the_line_that_goes_on(hole, rng):
+    photo, door = standing_on_a_floor(95, 165, rng)
+    grey = filled_with(photo, hole, 120)
+    result = continue_surroundings(grey, grey, hole).finish(grey)
+    beside_its_edges = hole & (np.minimum(abs(ACROSS - 95), abs(ACROSS - 165)) < 3) & (DOWN < 97)
+    dark = cv2.GaussianBlur(result, (0, 0), 1)[..., 0] < 120
+    assert (dark == door)[beside_its_edges].mean() > 0.9
+    assert len(find_lines(grey, hole)) == 3
+
+
+def test_a_pole_that_may_end_anywhere_is_not_continued(hole, rng):
+    photo, _ = standing_on_a_floor(127, 133, rng)
+    assert len(find_lines(filled_with(photo, hole, 120), hole)) == 1
+
+
+def test_three_edges_of_a_room_meet_in_its_corner(hole, rng):
+    floor = 0.3 * np.abs(ACROSS - 125) < DOWN - 110
+    colours = np.where(ACROSS[..., None] < 125, (120, 110, 90), (90, 120, 190))
+    colours = np.where(floor[..., None], (220, 215, 205), colours).astype(np.float32)
+    grey = filled_with(with_grain(cv2.GaussianBlur(colours, (0, 0), 0.7), rng), hole, 120)
+    lines = find_lines(grey, hole)
+    assert len(lines) == 3
+    for line in lines:
+        np.testing.assert_allclose(line.end, (125, 110), atol=3)
+    result = continue_surroundings(grey, grey, hole).finish(grey)
+    assert (np.abs(result - colours).max(axis=2)[hole] < 40).mean() > 0.9

@@ -209,6 +209,11 @@ def _draw_one(line: Line, image: RGBImage | Field, hole: Mask, scale: float) -> 
     y, x = y[inside], x[inside]
     t, across = line.coordinates(x.astype(np.float32), y.astype(np.float32))
     part = np.clip(t, 0, 1)
+    unsaid = np.zeros(part.shape, np.bool_)
+    for between, side in zip(line.open, (across < 0, across > 0), strict=True):
+        if between is not None:
+            part[side] = t[side] > between[0]
+            unsaid |= side & (t > between[0]) & (t < between[1])
     colours = _along(before, np.asarray(part * line.length, np.float32), across)
     other = _along(beyond, np.asarray((1 - part) * line.length, np.float32), across)
     # One end stands in for the other where that knows nothing.
@@ -219,8 +224,9 @@ def _draw_one(line: Line, image: RGBImage | Field, hole: Mask, scale: float) -> 
     colours += (other - colours) * part[:, None]
     near = np.clip((PROFILE_PX - np.abs(across) / scale) / (PROFILE_PX - _CORE_PX), 0, 1)
     # A hole's border is crossed at a slant: at the ends of a line, its sides reach beyond them.
-    over = reach / line.length
-    used = (t >= -over) & (t <= 1 + over) & (near > 0) & ~np.isnan(colours).any(axis=1)
+    before_px, beyond_px = (reach if seen_px else 0 for seen_px in line.seen_px)
+    used = (t * line.length >= -before_px) & ((t - 1) * line.length <= beyond_px)
+    used &= (near > 0) & ~unsaid & ~np.isnan(colours).any(axis=1)
     return _Pixels(y[used], x[used], colours[used], near[used].astype(np.float32))
 
 

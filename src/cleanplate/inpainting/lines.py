@@ -21,6 +21,8 @@ Field = npt.NDArray[np.float32]
 Point = npt.NDArray[np.float64]
 """(2,) x and y in px."""
 
+Part = tuple[float, float]
+
 PROFILE_PX = 5  # colours are taken so far to each side of an edge
 
 _LEAST_PX = 14.0  # length of an edge
@@ -38,6 +40,19 @@ _COLOUR_LEVELS = 28.0  # mean difference of their colours
 _LONG_PX = 400.0  # a gap of this counts as much as an offset or a colour at its limit
 _CROSSING = 0.35  # radians; joined lines that are more parallel may not cross
 
+# Of lines that end inside the hole, at another one.
+_SEEN_PX = 20.0  # least length of the edge
+_CONTRAST_LEVELS = 10.0  # least mean difference between its sides
+_SAME_LEVELS = 18.0  # mean difference of colours of one surface
+_FARTHEST_PX = 120.0  # from where the edge enters the hole to a line
+_MOST_RAYS = 30  # of which room corners are made
+_MEETING_PX = 5.0  # three rays that come so near to each other meet in a point
+_FARTHEST_CORNER_PX = 260.0  # ... so rarely that they may come from farther
+_WIDEST = 3.6  # radians between two of them
+_SURFACE_LEVELS = 25.0  # mean difference of the colours of one surface at two of them
+_INSIDE_SHARE = 0.95  # of such a line has to lie in the hole
+_SIDE_PX = 2  # a side's colour is taken from here to `PROFILE_PX`
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Line:
@@ -46,13 +61,18 @@ class Line:
     Attributes:
         start, end: (2,) x and y, px.
         slopes: of the line at start and end against the straight connection.
-        seen_px: length of the edge that is seen before the start, and beyond the end.
+        seen_px: length of the edge that is seen before the start, and beyond the end; 0: it ends
+            there, at another line.
+        open: for the left and the right side, the part of it, positions from 0 to 1, on which other
+            lines end: what lies there is not said by this line. Before it the side is as at the
+            start, behind it as at the end.
     """
 
     start: Point
     end: Point
     slopes: tuple[float, float]
     seen_px: tuple[float, float]
+    open: tuple[Part | None, Part | None] = (None, None)
 
     @property
     def length(self) -> float:
@@ -108,6 +128,8 @@ class Line:
             (N, M, 3) float32: outwards from the hole, and from the line's left to its right; NaN
             where nothing is known.
         """
+        if self.seen_px[at_end] == 0:
+            return np.full((1, 2 * max(1, round(PROFILE_PX * scale)) + 1, 3), np.nan, np.float32)
         ahead = self._ahead(at_end=at_end)
         outwards = ahead if at_end else -ahead
         count = int(min(self.seen_px[at_end], _SAMPLED_PX * scale))
@@ -132,6 +154,18 @@ class _Ray:
     length: float  # px of the edge outside
     colours: Field  # (2 * PROFILE_PX + 1, 3) across it, NaN where unknown
 
+    def side(self, *, right: bool) -> Field:
+        """Return the mean colour (3,) to its right or left; NaN where nothing is known."""
+        half = self.colours[PROFILE_PX + _SIDE_PX :] if right else self.colours[: PROFILE_PX - 1]
+        known = half[~np.isnan(half[:, 0])]
+        return np.asarray(known.mean(axis=0) if len(known) else np.full(3, np.nan), np.float32)
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether it is long, and its sides differ."""
+        unlike = _unlike(self.side(right=True), self.side(right=False))
+        return self.length >= _SEEN_PX and _CONTRAST_LEVELS <= unlike < np.inf
+
 
 def find_lines(image: RGBImage, hole: Mask) -> list[Line]:
     """Return the lines that go on through a hole, the likeliest first.
@@ -140,7 +174,11 @@ def find_lines(image: RGBImage, hole: Mask) -> list[Line]:
         image: (H, W, 3) uint8, RGB; a few hundred px. What it holds in the hole does not matter.
         hole: (H, W) bool.
     """
-    return _join(_find_rays(image, hole))
+    rays = _find_rays(image, hole)
+    joints = _join(rays)
+    left_over = [ray for ray in _unused(rays, joints) if ray.is_clear]
+    joints += _corners(left_over, joints, hole)
+    return _ended(left_over, joints, hole)
 
 
 def _find_rays(image: RGBImage, hole: Mask) -> list[_Ray]:
@@ -291,7 +329,25 @@ def median_profile(strip: Field) -> Field:
     return result
 
 
-def _join(rays: list[_Ray]) -> list[Line]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Joint:
+    """Two rays and the line that joins them, or three and those that end in a corner."""
+
+    rays: tuple[_Ray, ...]
+    lines: tuple[Line, ...]
+
+    @classmethod
+    def at(cls, rays: tuple[_Ray, ...], tip: Point) -> "_Joint":
+        """Let rays end at a point."""
+        lines = (Line(ray.entry, tip, (0.0, 0.0), (ray.length, 0.0)) for ray in rays)
+        return cls(rays, tuple(lines))
+
+    def side(self, *, right: bool) -> tuple[Field, Field]:
+        """Return the colours on one side of the way from one to the other, at both ends."""
+        return self.rays[0].side(right=right), self.rays[1].side(right=not right)
+
+
+def _join(rays: list[_Ray]) -> list[_Joint]:
     """Return lines of two rays that face each other, the likeliest first."""
     candidates = []
     for i, one in enumerate(rays):
@@ -300,6 +356,7 @@ def _join(rays: list[_Ray]) -> list[Line]:
             if cost is not None:
                 candidates.append((cost, i, j))
     lines: list[Line] = []
+    joints: list[_Joint] = []
     used: set[int] = set()
     for _, i, j in sorted(candidates):
         if i in used or j in used:
@@ -308,8 +365,155 @@ def _join(rays: list[_Ray]) -> list[Line]:
         if any(_crosses(line, other) for other in lines):
             continue
         lines.append(line)
+        joints.append(_Joint((rays[i], rays[j]), (line,)))
         used |= {i, j}
-    return lines
+    return joints
+
+
+def _unused(rays: list[_Ray], joints: list[_Joint]) -> list[_Ray]:
+    used = {id(ray) for joint in joints for ray in joint.rays}
+    return [ray for ray in rays if id(ray) not in used]
+
+
+def _corners(rays: list[_Ray], joints: list[_Joint], hole: Mask) -> list[_Joint]:
+    """Return corners where three rays meet in a point, the likeliest first.
+
+    Of the three surfaces between them, two have to have the same colours at both of their rays.
+    """
+    rays = sorted(rays, key=lambda ray: -ray.length)[:_MOST_RAYS]
+    meetings: dict[tuple[int, int], Point] = {}
+    for i, one in enumerate(rays):
+        for j in range(i):
+            reach = _meeting(one.entry, one.direction, rays[j].entry, rays[j].direction)
+            if reach is not None and min(reach) > 0 and max(reach) < _FARTHEST_CORNER_PX:
+                meetings[i, j] = one.entry + reach[0] * one.direction
+    candidates = []
+    for (i, j), tip in meetings.items():
+        for k in range(j):
+            if (i, k) not in meetings or (j, k) not in meetings:
+                continue
+            tips = np.stack([tip, meetings[i, k], meetings[j, k]])
+            spread = float(np.hypot(*np.ptp(tips, axis=0)))
+            three = (rays[i], rays[j], rays[k])
+            if spread <= _MEETING_PX and _surround(three):
+                candidates.append((spread, _Joint.at(three, tips.mean(axis=0))))
+    return _chosen(candidates, joints, hole)
+
+
+def _surround(rays: tuple[_Ray, ...]) -> bool:
+    """Return whether three rays that meet bound three surfaces, two of them of one colour each."""
+    outwards = [float(np.arctan2(-ray.direction[1], -ray.direction[0])) for ray in rays]
+    order = np.argsort(outwards)
+    alike = 0
+    for at, beside in zip(order, np.roll(order, -1), strict=True):
+        angle = (outwards[beside] - outwards[at]) % (2 * np.pi)
+        if not _CROSSING < angle < _WIDEST:
+            return False
+        unlike = _unlike(rays[at].side(right=False), rays[beside].side(right=True))
+        alike += unlike <= _SURFACE_LEVELS
+    return alike >= 2
+
+
+def _chosen(
+    candidates: list[tuple[float, _Joint]], joints: list[_Joint], hole: Mask
+) -> list[_Joint]:
+    """Return corners, by their costs, that cross no line and share no ray."""
+    chosen: list[_Joint] = []
+    for _, corner in sorted(candidates, key=lambda candidate: candidate[0]):
+        lines = [line for joint in (*joints, *chosen) for line in joint.lines]
+        if len(_unused(list(corner.rays), chosen)) < len(corner.rays):
+            continue
+        if all(_is_free(line, lines, hole) for line in corner.lines):
+            chosen.append(corner)
+    return chosen
+
+
+def _ended(rays: list[_Ray], joints: list[_Joint], hole: Mask) -> list[Line]:
+    """Return the lines of all joints, and those of rays that end on them."""
+    lines = [line for joint in joints for line in joint.lines]
+    rays = _unused(rays, joints)
+    result: list[Line] = []
+    ends: list[Line] = []
+    for joint in joints:
+        if len(joint.lines) > 1:
+            result += joint.lines
+            continue
+        (line,) = joint.lines
+        along = line.end - line.start
+        opened: list[Part | None] = [None, None]
+        for right in (False, True):
+            hits = []
+            for ray in rays:
+                reach = _meeting(ray.entry, ray.direction, line.start, along)
+                turn = _angle(along, ray.direction)
+                if reach is None or not 0 < reach[0] < _FARTHEST_PX or not 0 < reach[1] < 1:
+                    continue
+                if (turn < 0) != right or not _CROSSING < abs(turn) < np.pi - _CROSSING:
+                    continue
+                tip = ray.entry + reach[0] * ray.direction
+                end = Line(ray.entry, tip, (0.0, 0.0), (ray.length, 0.0))
+                if _is_free(end, [one for one in lines if one is not line] + ends, hole):
+                    hits.append((reach[1], ray, end))
+            hits.sort(key=lambda hit: hit[0])
+            chain = _chain([ray for _, ray, _ in hits], *joint.side(right=right), right=right)
+            if not _stands([hits[index] for index in chain], line.length):
+                continue
+            ends += [hits[index][2] for index in chain]
+            if chain:
+                opened[right] = (hits[chain[0]][0], hits[chain[-1]][0])
+        result.append(replace(line, open=(opened[0], opened[1])))
+    return result + ends
+
+
+def _stands(hits: list[tuple[float, _Ray, Line]], length: float) -> bool:
+    """Return whether what stands on a line, of some length in px, is sure to reach it.
+
+    What is narrow may end anywhere, like the leg of a lamp.
+    """
+    if len(hits) < 2:
+        return all(end.length <= ray.length for _, ray, end in hits)
+    return (hits[-1][0] - hits[0][0]) * length >= max(end.length for _, _, end in hits)
+
+
+def _chain(rays: list[_Ray], first: Field, last: Field, *, right: bool) -> list[int]:
+    """Return which rays, in their order along a line's side, go on from colour to colour.
+
+    Args:
+        rays: that come from this side.
+        first: (3,) the side's colours at the line's start.
+        last: (3,) those at its end.
+        right: the side.
+    """
+    longest: list[list[int]] = []  # that ends with each ray
+    for index, ray in enumerate(rays):
+        # Who comes from the right has the line's start to the left.
+        before = ray.side(right=not right)
+        earlier = [
+            chain
+            for chain in longest
+            if chain and _unlike(rays[chain[-1]].side(right=right), before) <= _SAME_LEVELS
+        ]
+        if _unlike(first, before) <= _SAME_LEVELS:
+            earlier.append([])
+        longest.append([*max(earlier, key=len), index] if earlier else [])
+    complete = [
+        chain
+        for chain in longest
+        if chain and _unlike(rays[chain[-1]].side(right=right), last) <= _SAME_LEVELS
+    ]
+    return max(complete, key=len, default=[])
+
+
+def _is_free(line: Line, others: list[Line], hole: Mask) -> bool:
+    """Return whether a line lies inside the hole and crosses no other."""
+    inside = _looked_up(hole, line.points()[1:-1])
+    if inside.mean() < _INSIDE_SHARE if len(inside) else False:
+        return False
+    for other in others:
+        meeting = _meeting(line.start, line.end - line.start, other.start, other.end - other.start)
+        if meeting is not None and all(0 < part < 1 for part in meeting):
+            return False
+    return True
 
 
 def _joining_cost(one: _Ray, other: _Ray) -> float | None:
@@ -332,7 +536,7 @@ def _joining_cost(one: _Ray, other: _Ray) -> float | None:
 
 
 def _unlike(one: Field, other: Field) -> float:
-    """Return the mean difference of colours, (N, 3) each, where both are known; else infinity."""
+    """Return the mean difference of colours, (..., 3), where both are known; else infinity."""
     difference = np.abs(one - other).mean(axis=-1)
     known = ~np.isnan(difference)
     return float(difference[known].mean()) if known.any() else np.inf
