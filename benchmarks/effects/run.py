@@ -2,12 +2,13 @@
 
     python benchmarks/effects/run.py DIR [--strong] [--sheets DIR]
 
-DIR holds a folder for each kind of photo, and in it photos/, objects/ and effects/ with files of
-the same name: the photo, the object's mask and that of its effects (white; all black where it has
-none). One line a kind: IoU and recall where there are effects, the area found beside them as a
-share of the object's, objects without effects where more than 5 % of their area is found, and ms of
-processor time per object. Bands along the outlines of object and effects are ignored, as these are
-not exact. SHEETS gets a contact sheet of each kind: object green, effects found red, missed blue.
+DIR, which build.py makes from public photos, holds a folder for each kind, and in it photos/,
+objects/ and effects/ with files of the same name: the photo, the object's mask and that of its
+effects (white; all black where it has none). One line a kind: IoU and recall where there are
+effects, the area found beside them as a share of the object's, objects without effects where more
+than 5 % of their area is found, and ms of processor time per object. Bands along the outlines of
+object and effects are ignored, as these are not exact. SHEETS gets a contact sheet of each kind:
+object green, effects found red, missed blue.
 """
 
 import argparse

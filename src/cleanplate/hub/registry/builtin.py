@@ -78,8 +78,8 @@ ENTRIES = (
             ModelFile(
                 role="effects",
                 filename="effects_lite0.onnx",
-                sha256="d90bbcd298182987fc0e18cb61c9d3dd926b79beb74aacd48cde2a884c5db919",
-                size_bytes=7_313_210,
+                sha256="a7aeb0497d480bfb686636127c46f1d4a66283c7c623d37532c99c2fa077e8a3",
+                size_bytes=7_230_182,
             ),
         ),
         preprocessing=Preprocessing(size_hw=(192, 192)),

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.hub import get_model, read_file
-from cleanplate.ops import bounding_box, dilate, rasterize
+from cleanplate.ops import bounding_box, dilate, dilate_instance, rasterize, union
 from cleanplate.runtime import Session
 from cleanplate.types import Box, Instance, Mask, RGBImage, check_image_and_mask
 
@@ -20,6 +20,10 @@ _CONTEXTS = (0.8, 1.1)  # of the object's longer side, on each side of it; both 
 _BEYOND = (127 / 255,) * 3  # RGB beyond the photo's border
 _COVERED = 0.5  # share of a pixel from which on it is the object's
 _THRESHOLD = 0.4
+
+# Of the object's longer side, around what is found: a pixel of the network. It is unsure by about
+# one, and shadows have soft borders.
+_MARGIN = (1 + 2 * _CONTEXTS[-1]) / _SIZE_PX
 
 # What a component of that needs: it is sure on more than half of it, or on a tenth and somewhere
 # certain. Chosen on 48 objects of SOBA and 100 cut out and put into photos without effects (12 of
@@ -70,7 +74,8 @@ class EffectsDetector:
             strong: take uncertain parts too.
 
         Returns:
-            (H, W) bool, True = shadow or reflection of the object; False on the object itself.
+            (H, W) bool, True = shadow or reflection of the object, without a margin; False on the
+            object itself.
         """
         check_image_and_mask(image, mask)
         found = np.zeros_like(mask)
@@ -83,9 +88,7 @@ class EffectsDetector:
             probability = views[-1].within_photo(_average(inner, outer))
             if not strong:
                 probability = _without_uncertain(probability, inputs[-1, 3] > 0)
-            outline = views[-1].at_full_size(probability) > _THRESHOLD
-            # The network is unsure by about one of its own pixels, and shadows have soft borders.
-            found[views[-1].slices] = dilate(outline, max(outline.shape) / _SIZE_PX)
+            found[views[-1].slices] = views[-1].at_full_size(probability) > _THRESHOLD
         return found & ~mask
 
 
@@ -169,16 +172,26 @@ def effects_mask(
 ) -> Mask:
     """Return (H, W), what goes with some objects: nothing that a kept one casts too.
 
+    Both have a margin that grows with the object.
+
     Args:
         effects: from `find_effects`.
         removed: what goes.
         kept: what stays.
         size_hw: H and W of the photo first.
     """
-    going = {instance.id for instance in removed}
-    staying = {instance.id for instance in kept}
-    mask = rasterize((it for it in effects if it.id in going), size_hw)
-    mask &= ~rasterize((it for it in effects if it.id in staying), size_hw)
+    height, width = size_hw[:2]
+
+    def cast_by(objects: Collection[Instance]) -> Mask:
+        margins = {it.id: _MARGIN * _longer_side(it.box_xyxy) for it in objects}
+        shapes = [
+            dilate_instance(it, (height, width), margins[it.id])
+            for it in effects
+            if it.id in margins
+        ]
+        return union(shapes, (height, width))
+
+    mask = cast_by(removed) & ~cast_by(kept)
     return mask & ~rasterize([*removed, *kept], size_hw)
 
 
@@ -200,6 +213,11 @@ def objects_in(mask: Mask) -> tuple[Instance, ...]:
     return tuple(found)
 
 
+def _longer_side(box_xyxy: Box) -> int:
+    left, top, right, bottom = box_xyxy
+    return max(right - left, bottom - top)
+
+
 def _with_mask(instance: Instance, mask: Mask) -> Instance:
     left, top, right, bottom = box = bounding_box(mask)
     return replace(instance, box_xyxy=box, mask=mask[top:bottom, left:right])
@@ -216,7 +234,7 @@ class _View:
 
     def __init__(self, box_xyxy: Box, context: float, size_hw: tuple[int, ...]) -> None:
         left, top, right, bottom = box_xyxy
-        side = max(right - left, bottom - top) * (1 + 2 * context)
+        side = _longer_side(box_xyxy) * (1 + 2 * context)
         spans = [
             _spans((top + bottom - side) / 2, side, size_hw[0]),
             _spans((left + right - side) / 2, side, size_hw[1]),
