@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow  # loads PyTorch
 TINY = EffectsConfig(
     run=Run(steps=60, batch=4, workers=0, precision="fp32"),
     effects=Effects(
-        encoder="mobilenetv3_small_050",
+        encoder="lcnet_035",
         decoder_widths=(16, 16, 8, 8, 8),
         size_px=64,
         decoder_rate=1e-2,
