@@ -31,19 +31,22 @@ import cleanplate.remover
 from cleanplate import Remover
 from cleanplate.hub.registry import MODELS
 from cleanplate.hub.store import read_file
+from cleanplate.inpainting import DEFAULT_INPAINTER
 from cleanplate.io.files import encode_photo, read_photo
 from cleanplate.runtime.devices import usable_cores
 from cleanplate.runtime.session import Session
+from cleanplate.segmentation import DEFAULT_EFFECTS_MODEL, DEFAULT_SEGMENTER
 from flops import best_rate, flops_of, node_events
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
 STAGES = (
-    "decode", "find: network", "find: rest", "outlines", "mask", "windows", "fill: edges network",
-    "fill: completion network", "fill: rest", "texture: matching", "texture: copying", "composite",
-    "recheck: detection", "encode", "rest",
+    "decode", "find: network", "find: rest", "outlines", "effects: network", "effects: rest",
+    "mask", "windows", "fill: edges network", "fill: completion network", "fill: rest",
+    "texture: matching", "texture: copying", "composite", "recheck: detection", "encode", "rest",
 )  # fmt: skip
 _NETWORK_STAGES = {
     "segment": "find: network",
+    "effects": "effects: network",
     "edges": "fill: edges network",
     "fill": "fill: completion network",
 }
@@ -100,16 +103,18 @@ class Networks:
 
         Session.run_all = run_all
 
-    def register(self, model: Any) -> None:
-        """Register a segmenter's or inpainter's networks."""
-        for role, session in model._networks.items():
-            self._roles[id(session)] = role
+    def register(self, remover: Remover) -> None:
+        """Register a remover's networks."""
+        networks = {**remover.segmenter._networks, **remover.inpainter._networks}
+        networks["effects"] = remover.effects_detector._network
+        self._roles = {id(session): role for role, session in networks.items()}
 
 
 def watch_stages(watch: Stopwatch) -> None:
     """Put the stopwatch around the functions that do one stage each."""
     for module, name, stage in (
-        (cleanplate.plan, "refine_outline", "outlines"),
+        (cleanplate.plan, "refine_each", "outlines"),
+        (cleanplate.remover, "find_effects", "effects: rest"),
         (cleanplate.remover, "plan_masks", "mask"),
         (cleanplate.inpainting.fill, "plan_windows", "windows"),
         (cleanplate.inpainting.fill, "inpaint_scaled", "fill: rest"),
@@ -147,8 +152,7 @@ def main() -> None:
     watch_stages(watch)
     rates = [best_rate(options.threads)]
     remover = Remover(device=options.device, threads=options.threads)
-    for model in (remover.segmenter, remover.inpainter):
-        networks.register(model)
+    networks.register(remover)
     segmenter: Any = remover.segmenter
     segmenter.segment = watch.timed("find: rest", segmenter.segment)
     spent: Counter[str] = Counter()
@@ -205,9 +209,9 @@ def table(
 ) -> list[dict[str, Any]]:
     """Return a row for each stage."""
     models = {
-        file.role: (model, file.role)
-        for model in (MODELS["deeplabv3plus_lite2.voc"], MODELS["edgeconnect.photos"])
-        for file in model.files
+        file.role: (MODELS[name], file.role)
+        for name in (DEFAULT_SEGMENTER, DEFAULT_EFFECTS_MODEL, DEFAULT_INPAINTER)
+        for file in MODELS[name].files
     }
     work = {}
     for role, shapes in runs.items():
@@ -265,7 +269,8 @@ def show(figures: dict[str, Any]) -> None:
 
 def show_operators(role: str, shapes: tuple[tuple[int, ...], ...], threads: int) -> None:
     """Print where a network's time goes, at the sizes that were met most often."""
-    model = MODELS["deeplabv3plus_lite2.voc" if role == "segment" else "edgeconnect.photos"]
+    names = {"segment": DEFAULT_SEGMENTER, "effects": DEFAULT_EFFECTS_MODEL}
+    model = MODELS[names.get(role, DEFAULT_INPAINTER)]
     runs = 5
     spent: Counter[str] = Counter()
     for event in node_events(

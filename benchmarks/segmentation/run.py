@@ -76,6 +76,13 @@ class CachedNetwork:
         return [np.load(path).astype(np.float32)]
 
 
+def cache_networks(remover: Remover, folder: Path) -> None:
+    """Keep the outputs of a remover's segmenter in a folder."""
+    networks = remover.segmenter._networks
+    for role, network in networks.items():
+        networks[role] = CachedNetwork(network, folder / remover.segmenter.name / role)
+
+
 def main() -> None:
     """Parse the command line, measure, print tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -90,9 +97,7 @@ def main() -> None:
     arguments = parser.parse_args()
     remover = Remover(segmenter=arguments.segmenter, threads=arguments.threads)
     if arguments.cache:
-        networks = remover.segmenter._networks
-        for role, network in networks.items():
-            networks[role] = CachedNetwork(network, arguments.cache / arguments.segmenter / role)
+        cache_networks(remover, arguments.cache)
     figures = Figures()
     for sample in read_samples(arguments.photos, arguments.masks, arguments.every):
         measure(sample, remover, figures)

@@ -104,6 +104,20 @@ def test_flat_tiles_of_a_large_photo_are_skipped():
     assert half == []
 
 
+def test_a_photo_of_4000_px_is_searched_at_its_own_size_only_where_something_is_suspected():
+    image = np.full((800, 4000, 3), 120, np.uint8)
+    image[::7, ::5] = 60  # detail, or every tile would be skipped
+    image[400:440, 3000:3040] = (255, 0, 0)
+    predict = RecordedPredict(seen_from(36, half=0.2))
+
+    found = predict_multiscale(image, predict)
+
+    rows, columns = found.shape[1:]
+    assert found[0, round(420 / 800 * rows), round(3020 / 4000 * columns)] > 0.5
+    scanned_px = sum(part.shape[0] * part.shape[1] for part in predict.parts)
+    assert scanned_px < 0.6 * 800 * 4000
+
+
 def test_no_part_is_larger_than_a_tile_and_the_grid_is_bounded_for_a_huge_photo():
     predict = RecordedPredict(lambda predict, part: 0.001)
     found = predict_multiscale(np.zeros((5000, 9000, 3), np.uint8), predict)
