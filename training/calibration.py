@@ -3,14 +3,16 @@
     python -m training.calibration --segmenter NAME --labelled VOC --pasted SMALL --empty SCENES
 
 VOC and SMALL hold images/NAME.* and masks/NAME.png with class numbers, 255 = ignore; SMALL is made
-by `benchmarks/segmentation/small_objects.py`. SCENES is a folder of photos without any class. None
-of them should be a photo that the segmenter is measured on. Printed are `calibration` (of scores)
-and `small_objects` (which of what only closer looks saw counts), see `cleanplate.hub.Model`.
+by `benchmarks/segmentation/small_objects.py`. SCENES is a folder of photos without any class, among
+them those that SMALL was made from. None should be a photo that the segmenter is measured on.
+Printed are `calibration` (of scores) and `small_objects` (which of what only closer looks saw
+counts), see `cleanplate.hub.Model`.
 """
 
 import argparse
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,6 +47,8 @@ class Examples:
     """Logit of the mean probability of an object that is found."""
     small: list[tuple[float, float, bool]] = field(default_factory=list)
     """Logit and log_share of a `SmallObject`."""
+    weights: list[float] = field(default_factory=list)
+    """How much each of `small` counts."""
 
 
 def add_examples(
@@ -53,7 +57,7 @@ def add_examples(
     segmenter: SemanticSegmenter,
     examples: Examples,
     *,
-    pasted: bool,
+    again: float = 0.0,
 ) -> None:
     """Add what a segmenter finds in a photo.
 
@@ -62,8 +66,8 @@ def add_examples(
         classes: (H, W), the truth.
         segmenter: with the weights of small objects that its registry entry states.
         examples: added to.
-        pasted: only small objects that overlap a labelled one are examples: the rest of such a
-            photo is an empty scene, in which others are pasted too.
+        again: above 0 for a scene that is used again, with an object pasted into it: only small
+            objects are examples, and those beside the pasted one count this much.
     """
     model = get_model(segmenter.name, "segmenter")
     predict = functools.partial(segmenter.probabilities, channels=list(model.channels))
@@ -73,9 +77,10 @@ def add_examples(
     for item in find_small(passes):
         under = cells[item.place][item.inside]
         right = is_right(under, model.channels[item.index])
-        if right is not None and (not pasted or under.any()):
+        if right is not None:
             examples.small.append((item.logit, item.log_share, right))
-    if pasted:
+            examples.weights.append(again if again and not under.any() else 1.0)
+    if again:
         return
     found = add_small(passes, model.small_objects)
     for instance in find_instances(found, model.labels, photo.shape[:2]):
@@ -96,13 +101,16 @@ def is_right(under: Classes, number: int) -> bool | None:
 
 
 def logistic_regression(
-    features: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]
+    features: npt.NDArray[np.float64],
+    right: npt.NDArray[np.bool_],
+    counts: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float64]:
     """Return the weights of each feature, and the offset, by Newton's method.
 
     Args:
         features: (N, F).
         right: (N,), not all equal.
+        counts: (N,), how much each example counts.
 
     Raises:
         ValueError: all are right, or none is.
@@ -114,8 +122,8 @@ def logistic_regression(
     weights = np.zeros(rows.shape[1])
     for _ in range(_ROUNDS):
         likely = (1 + np.tanh(rows @ weights / 2)) / 2
-        gradient = rows.T @ (likely - right) + penalty @ weights
-        curvature = (rows.T * (likely * (1 - likely))) @ rows + penalty
+        gradient = rows.T @ (counts * (likely - right)) + penalty @ weights
+        curvature = (rows.T * (counts * likely * (1 - likely))) @ rows + penalty
         weights -= np.linalg.solve(curvature, gradient)
     return weights
 
@@ -132,20 +140,33 @@ def main() -> None:
     if not isinstance(segmenter, SemanticSegmenter):
         raise SystemExit(f"{segmenter.name} is no semantic segmenter; its scores are its own")
     examples = Examples()
-    for folders, pasted in ((arguments.labelled, False), (arguments.pasted, True)):
-        for pair in (pair for folder in folders for pair in find_pairs(folder)):
-            add_examples(*pair.read(), segmenter, examples, pasted=pasted)
-    for folder in arguments.empty:
-        for path in sorted(folder.iterdir()):
-            if path.suffix.lower() in PHOTO_SUFFIXES:
-                photo = read_photo(path).pixels
-                nothing = np.zeros(photo.shape[:2], np.uint8)
-                add_examples(photo, nothing, segmenter, examples, pasted=False)
-    for name, rows in (("calibration", examples.scored), ("small_objects", examples.small)):
-        table = np.array(rows, np.float64)
-        weights = logistic_regression(table[:, :-1], table[:, -1] > 0)
-        fitted = ", ".join(f"{weight:.3f}" for weight in weights)
-        print(f"{name}=({fitted}),  # {len(table)} examples, {int(table[:, -1].sum())} right")
+    labelled = [pair for folder in arguments.labelled for pair in find_pairs(folder)]
+    pasted = [pair for folder in arguments.pasted for pair in find_pairs(folder)]
+    empty = [
+        path
+        for folder in arguments.empty
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in PHOTO_SUFFIXES
+    ]
+    for pair in labelled:
+        add_examples(*pair.read(), segmenter, examples)
+    for pair in pasted:
+        add_examples(*pair.read(), segmenter, examples, again=min(1, len(empty) / len(pasted)))
+    for path in empty:
+        photo = read_photo(path).pixels
+        add_examples(photo, np.zeros(photo.shape[:2], np.uint8), segmenter, examples)
+    once = [1.0] * len(examples.scored)
+    print_fit("calibration", examples.scored, once)
+    print_fit("small_objects", examples.small, examples.weights)
+
+
+def print_fit(name: str, rows: Sequence[tuple[float, ...]], counts: Sequence[float]) -> None:
+    """Print a line for the registry: rows are features, and whether they are right."""
+    table = np.array(rows, np.float64)
+    right = table[:, -1] > 0
+    weights = logistic_regression(table[:, :-1], right, np.array(counts))
+    fitted = ", ".join(f"{weight:.3f}" for weight in weights)
+    print(f"{name}=({fitted}),  # {len(table)} examples, {np.count_nonzero(right)} right")
 
 
 if __name__ == "__main__":

@@ -165,7 +165,8 @@ def run_passes(
                 place, found = _placed(cells, tile, level.size_hw, grid_hw)
                 near = sides[place]
                 fits = (near > 0) & (near * max(level.size_hw) <= _FITS_PX)
-                merged[:, *place] += np.where(fits, _WEIGHT * (found - merged[:, *place]), 0)
+                if fits.any():
+                    merged[:, *place] += _WEIGHT * (fits * (found - merged[:, *place]))
                 closest[:, *place] = found
                 latest[place] = found[:-1].max(axis=0)
     return Passes(merged, closest, seen)
