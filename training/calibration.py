@@ -57,7 +57,7 @@ def add_examples(
     segmenter: SemanticSegmenter,
     examples: Examples,
     *,
-    again: float = 0.0,
+    beside: float | None = None,
 ) -> None:
     """Add what a segmenter finds in a photo.
 
@@ -66,8 +66,9 @@ def add_examples(
         classes: (H, W), the truth.
         segmenter: with the weights of small objects that its registry entry states.
         examples: added to.
-        again: above 0 for a scene that is used again, with an object pasted into it: only small
-            objects are examples, and those beside the pasted one count this much.
+        beside: of a scene without any class, in which an object may be pasted: only small objects
+            are examples, since empty scenes are not as frequent among photos as here; those beside
+            the pasted one count this much, less than 1 where a scene is used more than once.
     """
     model = get_model(segmenter.name, "segmenter")
     predict = functools.partial(segmenter.probabilities, channels=list(model.channels))
@@ -79,8 +80,8 @@ def add_examples(
         right = is_right(under, model.channels[item.index])
         if right is not None:
             examples.small.append((item.logit, item.log_share, right))
-            examples.weights.append(again if again and not under.any() else 1.0)
-    if again:
+            examples.weights.append(1.0 if beside is None or under.any() else beside)
+    if beside is not None:
         return
     found = add_small(passes, model.small_objects)
     for instance in find_instances(found, model.labels, photo.shape[:2]):
@@ -151,10 +152,11 @@ def main() -> None:
     for pair in labelled:
         add_examples(*pair.read(), segmenter, examples)
     for pair in pasted:
-        add_examples(*pair.read(), segmenter, examples, again=min(1, len(empty) / len(pasted)))
+        add_examples(*pair.read(), segmenter, examples, beside=min(1, len(empty) / len(pasted)))
     for path in empty:
         photo = read_photo(path).pixels
-        add_examples(photo, np.zeros(photo.shape[:2], np.uint8), segmenter, examples)
+        nothing = np.zeros(photo.shape[:2], np.uint8)
+        add_examples(photo, nothing, segmenter, examples, beside=1)
     once = [1.0] * len(examples.scored)
     print_fit("calibration", examples.scored, once)
     print_fit("small_objects", examples.small, examples.weights)
