@@ -141,6 +141,6 @@ def test_a_folder_of_5000_is_reviewed(opened, many, fake_segmenter_class):
         page.locator("[data-index='2'][aria-selected=true]").wait_for()
         page.locator("[data-index='1'] .mark.rejected").wait_for()
         page.locator("#filter-show").select_option("review=rejected")
-        page.get_by_text("1 photos").wait_for()
+        page.get_by_text("1 photo").wait_for()
         assert "0001.png" in page.locator(".list-row").inner_text()
         page.keyboard.press("Control+z")

@@ -6,6 +6,7 @@ no file.
 """
 
 import asyncio
+import functools
 import itertools
 import json
 import time
@@ -46,6 +47,7 @@ Side = Literal["before", "after"]
 Review = Literal["accepted", "rejected"]
 
 _THUMBNAIL_PX = 320
+_EDITED = "edited"  # beside the journal: results of a person, until the export
 _BUSY_WAIT_S = 1.0  # before a photo is tried again when the queue is full
 _STATUS = {"removed": "cleaned", "untouched": "copied"}
 
@@ -85,7 +87,7 @@ def list_folder(root: Path, path: str) -> dict[str, Any]:
         if entry.is_dir() and not entry.is_symlink() and not entry.name.startswith(".")
     ]
     return {
-        "path": "" if folder == root else folder.relative_to(root).as_posix(),
+        "path": _shown(folder, root),
         "folders": [{"name": entry.name, "photos": _count(entry)} for entry in shown],
         "photos": _count(folder),
     }
@@ -123,16 +125,19 @@ class FolderJob:
         self.error = ""
         self._root, self._remover = root, remover
         plan = plan_photos([folder], output, recursive=True)
+        is_inside = functools.cache(lambda path: path.resolve().is_relative_to(root))
         self.photos = [
             photo
             for photo in plan.photos
-            if photo.source.resolve().is_relative_to(root)
-            and photo.target.parent.resolve().is_relative_to(root)
+            if is_inside(photo.source if photo.source.is_symlink() else photo.source.parent)
+            and is_inside(photo.target.parent)
         ]
         self._plan = RunPlan(tuple(self.photos), plan.unreadable)
         self._numbers = {photo.source: n for n, photo in enumerate(self.photos)}
         self._results: dict[int, PhotoResult] = {}
-        self._edited = {n for n in range(len(self.photos)) if self._edited_file(n).is_file()}
+        self._edited: set[int] = set()
+        if (self.output / JOURNAL_FOLDER / _EDITED).is_dir():
+            self._edited = {n for n in range(len(self.photos)) if self._edited_file(n).is_file()}
         self._cancelled = False
         self._spent_s = 0.0
         self._reviews: dict[str, Review] = _read_reviews(self._review_file)
@@ -144,7 +149,7 @@ class FolderJob:
     def _edited_file(self, n: int) -> Path:
         """Where a result that a person made waits for the export."""
         target = self.photo(n).target.relative_to(self.output)
-        return self.output / JOURNAL_FOLDER / "edited" / target
+        return self.output / JOURNAL_FOLDER / _EDITED / target
 
     # --- the run
 
@@ -468,15 +473,11 @@ class JobStore:
         self.get(id).cancel()
         del self._jobs[id]
 
-    def end_streams(self) -> None:
-        """End all streams of events."""
-        for job in tuple(self._jobs.values()):
-            job.events.end()
-
-    def close(self) -> None:
-        """Cancel all jobs."""
+    def end(self) -> None:
+        """Cancel all jobs, and end their streams of events."""
         for job in self._jobs.values():
             job.cancel()
+            job.events.end()
 
 
 def _matches(
@@ -515,7 +516,7 @@ async def _nobody_goes() -> bool:
 
 
 def _shown(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix()
+    return "" if path == root else path.relative_to(root).as_posix()
 
 
 def _read_reviews(path: Path) -> dict[str, Review]:

@@ -134,16 +134,15 @@ def edit_photo(
 
 
 class _Server(uvicorn.Server):
-    """Ends streams of events first, which would otherwise keep it from ending."""
+    """Ends first what would otherwise keep it from ending."""
 
     def __init__(self, config: uvicorn.Config, shared: App) -> None:
         super().__init__(config)
         self._shared = shared
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End, after the requests in work."""
-        self._shared.sessions.end_streams()
-        self._shared.jobs.end_streams()
+        """End, after the request in work; those that wait are cancelled."""
+        self._shared.end()
         await super().shutdown(sockets)
 
 

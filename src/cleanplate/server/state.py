@@ -65,9 +65,15 @@ class App:
         """
         return await self.queue.run(task, request.is_disconnected, ticket=ticket, on_wait=on_wait)
 
+    def end(self) -> None:
+        """End all streams of events, and cancel what is in work."""
+        self.sessions.end_streams()
+        self.jobs.end()
+        self.queue.cancel_all()
+
     def close(self) -> None:
         """Cancel what is in work, and delete all sessions."""
-        self.jobs.close()
+        self.end()
         self.queue.close()
         self.sessions.close()
 

@@ -104,6 +104,8 @@ class WorkQueue:
                 if ticket.is_cancelled and running.cancel():  # it had not begun: its place is free
                     ticket.check()
             return future.result()
+        except asyncio.CancelledError:  # the server ends
+            raise CancelledError("the server ends") from None
         finally:
             ticket.cancel()
             self._tickets.remove(ticket)
@@ -120,8 +122,11 @@ class WorkQueue:
         self._mean_s += 0.2 * (time.perf_counter() - start - self._mean_s)
         return result
 
-    def close(self) -> None:
-        """Cancel what waits, and end the thread after what runs."""
+    def cancel_all(self) -> None:
+        """Cancel what waits, and what runs at its next check."""
         for ticket in self._tickets:
             ticket.cancel()
+
+    def close(self) -> None:
+        """End the thread after what runs."""
         self._pool.shutdown(wait=False, cancel_futures=True)

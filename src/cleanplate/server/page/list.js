@@ -64,8 +64,9 @@ export class VirtualList {
   }
 
   /** Make a row the current one, and bring it into view. */
-  async choose(index) {
-    if (index < 0 || index >= this.total) return;
+  async choose(wanted) {
+    const index = Math.min(this.total - 1, Math.max(0, wanted));
+    if (index < 0) return;
     const old = this.current;
     this.current = index;
     const top = index * this.rowPx;

@@ -8,6 +8,7 @@ import { number, t } from "./strings.js";
 import { Viewer } from "./viewer.js";
 
 const ROW_PX = 76; // as in style.css
+const REST_MS = 60; // before the pictures of a row are loaded
 const BEFORE = 0; // names of pictures in the viewer
 const AFTER = 1;
 const SHOW = { showAll: "", showNone: "review=none", showAccepted: "review=accepted",
@@ -114,7 +115,7 @@ export class Review {
   }
 
   async #show(row, index) {
-    const isSame = row?.n === this.row?.n && row?.etag === this.row?.etag;
+    const isSame = isSamePicture(row, this.row);
     this.row = row;
     byId("review-facts").textContent = row ? [row.name, factsOfRow(row)].join(" · ") : "";
     byId("review-bar").hidden = row === null;
@@ -127,9 +128,11 @@ export class Review {
       byId("review-side").hidden = true;
       return;
     }
+    await new Promise((done) => setTimeout(done, REST_MS));
+    if (!isSamePicture(row, this.row)) return; // a key is held, and another one is chosen
     const urls = [pictureUrl(this.job.id, row, "before"), pictureUrl(this.job.id, row, "after")];
     const { naturalWidth, naturalHeight } = await load(urls[BEFORE]);
-    if (this.row !== row) return; // another was chosen meanwhile
+    if (!isSamePicture(row, this.row)) return; // another was chosen meanwhile
     this.viewer.open({
       width: row.width ?? naturalWidth,
       height: row.height ?? naturalHeight,
@@ -208,6 +211,10 @@ export function reviewKeys(review = null) {
   return [
     key(["ArrowRight", "ArrowDown", "j"], "→ ↓ J", "keyNext", move(1), true),
     key(["ArrowLeft", "ArrowUp", "k"], "← ↑ K", "keyPrevious", move(-1), true),
+    key(["PageDown"], "PgDn PgUp", "keyPage", move(10), true),
+    key(["PageUp"], "", "keyPage", move(-10), true),
+    key(["Home"], "Home End", "keyEnds", () => review.list.choose(0)),
+    key(["End"], "", "keyEnds", () => review.list.choose(review.list.total - 1)),
     key(["a"], "A", "keyAccept", () => review.judge("accepted")),
     key(["r"], "R", "keyReject", () => review.judge("rejected")),
     key(["u"], "U", "keyReset", () => review.judge("none")),
@@ -228,6 +235,7 @@ function holdBefore({ viewer }, isHeld) {
   viewer.draw();
 }
 
+const isSamePicture = (a, b) => a?.n === b?.n && a?.etag === b?.etag;
 const pictureUrl = (job, row, side) => api.jobPictureUrl(job, row, "preview", side);
 
 async function load(url) {

@@ -43,7 +43,11 @@ export class Runs {
   }
 
   async #goTo(path) {
-    const folder = await api.readFolder(path);
+    const start = byId("start").querySelector("button");
+    start.disabled = true; // also for Enter: the folder is not the one that is shown
+    const folder = await api.readFolder(path).finally(() => {
+      start.disabled = false;
+    });
     this.path = folder.path;
     byId("folder-up").hidden = folder.path === "";
     byId("folder-path").textContent =

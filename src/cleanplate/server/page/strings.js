@@ -83,6 +83,7 @@ const strings = {
 
   folders: "Choose a folder",
   folderPhotos: "{n} photos",
+  folderPhotosOne: "1 photo",
   folderRoot: "All folders",
   up: "Up",
   labels: "Remove",
@@ -118,6 +119,7 @@ const strings = {
   maxScore: "Sure, at most %",
   minArea: "Filled, at least %",
   listCount: "{n} photos",
+  listCountOne: "1 photo",
   rowPending: "waiting",
   rowCopied: "nothing found",
   rowSkipped: "done before",
@@ -163,6 +165,8 @@ const strings = {
   keyEscape: "cancel",
   keyHelp: "these keys",
   keyNext: "next photo",
+  keyPage: "ten photos on, or back",
+  keyEnds: "first and last photo",
   keyPrevious: "previous photo",
   keySpaceReview: "hold: before",
   keyAccept: "accept",
@@ -179,9 +183,10 @@ const strings = {
   errorNotPhoto: "That is not a photo.",
 };
 
-/** Return a text of the page, with {names} replaced by values. */
+/** Return a text of the page, with {names} replaced by values; for n = 1, that of `keyOne` if any. */
 export function t(key, values = {}) {
-  return strings[key].replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
+  const text = (values.n === 1 && strings[`${key}One`]) || strings[key];
+  return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
 }
 
 /** Return a number as people write it, with at most one decimal below 10. */
