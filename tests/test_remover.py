@@ -312,6 +312,23 @@ def test_a_mask_is_used_as_it_is(remover):
     assert removal.instances == ()
 
 
+def test_a_mask_inside_its_objects_edge_is_grown_to_it_and_that_is_said(remover):
+    image = photo_with(((80, 50, 140, 110), RED))
+    mask = np.zeros((200, 300), np.bool_)
+    mask[53:107, 83:137] = True
+    removal = remover(image, options=RemovalOptions(effects="off"), mask=mask)
+    assert removal.mask[50:110, 80:140].mean() > 0.99
+    assert not removal.mask[:44].any()
+    assert removal.mask.sum() < 1.3 * 60 * 60
+    assert any("grown" in note for note in removal.notes)
+    np.testing.assert_array_equal(removal.image[~removal.mask], image[~removal.mask])
+    exact = np.zeros((200, 300), np.bool_)
+    exact[49:111, 79:141] = True
+    removal = remover(image, options=RemovalOptions(effects="off"), mask=exact)
+    np.testing.assert_array_equal(removal.mask, exact)
+    assert removal.notes == ()
+
+
 def test_an_empty_mask_changes_nothing(remover, fake_inpainter):
     removal = remover.fill(photo_with(), np.zeros((200, 300), np.bool_))
     np.testing.assert_array_equal(removal.image, photo_with())

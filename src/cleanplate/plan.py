@@ -9,6 +9,7 @@ import numpy as np
 from cleanplate.errors import InputError, ShapeMismatchError
 from cleanplate.ops import (
     default_dilation_px,
+    dilate,
     dilate_instance,
     fold_columns,
     rasterize,
@@ -22,6 +23,7 @@ from cleanplate.segmentation import (
     Selection,
     effects_mask,
     find_effects,
+    missed_rim_px,
     refine_each,
     refine_outline,
 )
@@ -48,6 +50,7 @@ class RemovalPlan:
     timings_s: Mapping[str, float] = field(default_factory=dict)  # of "find" and "mask"
     wraps: bool = False  # the photo's left and right border meet
     transparent: Mask | None = None  # (H, W), where its colours are unknown
+    notes: tuple[str, ...] = ()  # for the user
 
     def __repr__(self) -> str:
         """Return numbers only, no array."""
@@ -128,6 +131,27 @@ def add_effects(
         return mask, None
     effects = effects_mask(casts, removed, kept, mask.shape) & ~mask
     return mask | effects, effects
+
+
+def grown_to_edges(
+    image: RGBImage, mask: Mask, parts: Collection[Instance]
+) -> tuple[Mask, tuple[str, ...]]:
+    """Return a mask of the user's that reaches its objects' edges, and a note if it did not.
+
+    Args:
+        image: (H, W, 3) uint8, RGB.
+        mask: (H, W) bool.
+        parts: its connected parts.
+    """
+    missed = {part.id: missed_rim_px(image, part) for part in parts}
+    widest = max(missed.values(), default=0)
+    if widest == 0:
+        return mask, ()
+    mask = mask.copy()
+    for part in parts:
+        if missed[part.id] > 0:
+            mask |= dilate(rasterize([part], mask.shape), missed[part.id])
+    return mask, (f"the mask was grown by up to {widest} px, to the edge of what is in it",)
 
 
 def dilated(

@@ -21,7 +21,14 @@ from cleanplate.io import AnyPhoto, OpenedPhoto, Photo, PhotoT, open_photo
 from cleanplate.labels import ALL
 from cleanplate.ops import components_touching, rasterize
 from cleanplate.options import Point, PointBox, RemovalOptions, Rules, area_px
-from cleanplate.plan import RemovalPlan, add_effects, dilated, plan_masks, refine_outlines
+from cleanplate.plan import (
+    RemovalPlan,
+    add_effects,
+    dilated,
+    grown_to_edges,
+    plan_masks,
+    refine_outlines,
+)
 from cleanplate.segmentation import (
     DEFAULT_EFFECTS_MODEL,
     DEFAULT_SEGMENTER,
@@ -348,7 +355,10 @@ class Remover:
     def _plan_of_mask(
         self, opened: OpenedPhoto, mask: Mask, options: RemovalOptions
     ) -> RemovalPlan:
-        """Return a plan to fill a mask of the user's, and what the objects in it cast."""
+        """Return a plan to fill a mask of the user's, and what the objects in it cast.
+
+        A mask inside its object's edge is grown to it, or the rest would stay as a rim.
+        """
         start, image = time.perf_counter(), opened.pixels
         if options != RemovalOptions(effects=options.effects, texture=options.texture):
             raise InputError(
@@ -356,8 +366,11 @@ class Remover:
             )
         check_image_and_mask(image, mask)
         effects: Mask | None = None
+        parts, given = objects_in(mask), mask
+        mask, notes = grown_to_edges(image, mask, parts)
+        if opened.transparent is not None:
+            mask &= given | ~opened.transparent
         if options.effects != "off":
-            parts = objects_in(mask)
             casts = self._casts(image, parts, (), options)
             mask, effects = add_effects(mask, casts, parts, ())
             mask, effects = self._with_alpha(opened, mask, effects, (), options)
@@ -370,6 +383,7 @@ class Remover:
             timings_s={"mask": time.perf_counter() - start},
             wraps=opened.wraps,
             transparent=opened.transparent,
+            notes=notes,
         )
 
     def _with_alpha(
@@ -455,7 +469,7 @@ class Remover:
             filled,
             instances=plan.instances,
             kept=plan.kept,
-            notes=(*filled.notes, *selection_notes(plan.kept)),
+            notes=(*plan.notes, *filled.notes, *selection_notes(plan.kept)),
         )
         timings_s = {"fill": time.perf_counter() - start}
         if plan.options.verify and plan.options.classes and plan.instances:

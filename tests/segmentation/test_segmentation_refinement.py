@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cleanplate.errors import InputError
 from cleanplate.ops.filters import ColourGuide, apply_coefficients, box_mean
 from cleanplate.ops.masks import bounding_box
-from cleanplate.segmentation.refinement import refine_outline
+from cleanplate.segmentation.refinement import missed_rim_px, refine_outline
 from cleanplate.types import Instance
 
 sizes = st.tuples(st.integers(1, 40), st.integers(1, 40))
@@ -200,3 +200,40 @@ def test_without_edges_the_filter_is_a_box_filter_twice():
     smooth = apply_coefficients(guide.fit(target), guide.colour)
     np.testing.assert_allclose(smooth, box_mean(box_mean(target, 3), 3), atol=1e-3)
     assert math.isclose(float(box_mean(np.ones((5, 5), np.float32), 9).mean()), 1.0, rel_tol=1e-5)
+
+
+# --- masks of the user's that are too small
+
+
+@pytest.mark.parametrize("missed_px", [1, 2, 4])
+def test_what_a_mask_missed_of_its_object_all_round_is_measured(missed_px):
+    photo = cv2.GaussianBlur(rasterize(disc((160, 160), 45)), (0, 0), 0.7)
+    tight = instance_of(disc((160, 160), 45 - missed_px))
+    assert missed_px <= missed_rim_px(photo, tight) <= missed_px + 2
+
+
+@pytest.mark.parametrize("beyond_px", [0, 2, 8])
+def test_a_mask_that_holds_its_object_misses_nothing(beyond_px):
+    photo = cv2.GaussianBlur(rasterize(disc((160, 160), 45)), (0, 0), 0.7)
+    assert missed_rim_px(photo, instance_of(disc((160, 160), 45 + beyond_px))) == 0
+
+
+def test_a_mask_somewhere_on_a_texture_misses_nothing():
+    rng = np.random.default_rng(2)
+    blobs = cv2.GaussianBlur(rng.normal(0, 300, (160, 160, 3)).astype(np.float32), (0, 0), 4)
+    photo = np.clip(128 + blobs, 0, 255).astype(np.uint8)
+    assert missed_rim_px(photo, instance_of(disc((160, 160), 45))) == 0
+
+
+def test_an_edge_on_one_side_only_is_no_rim():
+    photo = rasterize(disc((160, 160), 45))
+    photo[:, 78:] = photo[:, :82][:, ::-1]
+    half = disc((160, 160), 45) & (np.arange(160) < 60)
+    assert missed_rim_px(photo, instance_of(half)) == 0
+
+
+@pytest.mark.parametrize("value", [0, 200])
+def test_in_a_uniform_photo_no_rim_is_missed(value):
+    photo = np.full((60, 80, 3), value, np.uint8)
+    assert missed_rim_px(photo, instance_of(disc((60, 80), 20))) == 0
+    assert missed_rim_px(photo, instance_of(np.ones((60, 80), np.bool_))) == 0

@@ -26,7 +26,7 @@ from cleanplate.segmentation.interactive import (
 )
 from cleanplate.segmentation.models import find_as_published
 from cleanplate.segmentation.picking import outline_objects, pick_instances
-from cleanplate.segmentation.refinement import refine_each, refine_outline
+from cleanplate.segmentation.refinement import missed_rim_px, refine_each, refine_outline
 from cleanplate.segmentation.selection import (
     SCORE_BELOW,
     Selection,
@@ -57,6 +57,7 @@ __all__ = [
     "installed_prompter",
     "instance_of",
     "joined_around",
+    "missed_rim_px",
     "objects_in",
     "outline_objects",
     "pick_instances",
