@@ -232,6 +232,8 @@ def test_the_generator_is_that_of_the_authors_code(tmp_path):
     image, mask = torch.rand(1, 3, 64, 48), (torch.rand(1, 1, 64, 48) < 0.3).float()
     with torch.no_grad():
         theirs(image, mask)  # gives the normalisations statistics
+        *_, last = (it for it in theirs.modules() if isinstance(it, nn.Conv2d))
+        last.weight *= 100  # or the output would be grey
         expected = theirs.eval()(image, mask)
     path = save_plain(theirs.state_dict(), tmp_path)
     state = converter._generator_state(path)
@@ -239,7 +241,7 @@ def test_the_generator_is_that_of_the_authors_code(tmp_path):
     fill_network(ours, state, path)
     with torch.no_grad():
         found = ours.eval()(image, mask)
-    assert expected[mask.expand_as(expected) > 0].std() > 0.01
+    assert expected[mask.expand_as(expected) > 0].std() > 0.1
     torch.testing.assert_close(mask * found + (1 - mask) * image, expected, atol=1e-4, rtol=0)
 
 
