@@ -23,7 +23,7 @@ Progress = Callable[[str, int, int], None]
 """Called with a file's name, the bytes that have come, and the bytes in all (0: not known)."""
 
 _TIMEOUT_S = (15, 60)  # to connect; between two pieces
-_RETRIES = 2
+_RETRIES = 2  # in a row that bring nothing new
 _CHUNK_BYTES = 1 << 18
 
 
@@ -72,9 +72,11 @@ def fetch_file(
         _download(url, target, progress or (lambda *_: None))
     try:
         check_file(target, file, shown=source)
-    except WeightsError:
+    except ChecksumError as error:
         target.unlink(missing_ok=True)
-        raise
+        raise ChecksumError(
+            f"{error}; try again, or take it from another source (--from)"
+        ) from None
     return target
 
 
@@ -125,13 +127,16 @@ def _download(url: str, target: Path, progress: Progress) -> None:
     """Download a file, going on where a connection was cut; leave nothing if that fails."""
     import requests
 
+    most_received = failures = 0
     try:
-        for attempt in range(_RETRIES + 1):
+        while True:
             try:
                 return _receive(url, target, progress)
             except requests.RequestException as error:
-                answered = error.response is not None
-                if answered or attempt == _RETRIES:
+                received = target.stat().st_size if target.exists() else 0
+                failures = 1 if received > most_received else failures + 1
+                most_received = max(most_received, received)
+                if error.response is not None or failures > _RETRIES:
                     raise WeightsError(f"{url}: {_reason(error)}") from error
     except WeightsError:
         target.unlink(missing_ok=True)
