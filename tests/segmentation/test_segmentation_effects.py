@@ -46,6 +46,16 @@ def scene(light, size_hw=(420, 640)):
         sheared = np.array([[1, -1.1, 1.1 * foot], [0, 0.35, 0.65 * foot]])
         cast = cv2.warpAffine(figure, sheared, (width, height))
         image *= 1 - 0.5 * cv2.GaussianBlur(cast.astype(float), (0, 0), 1.5)[..., None]
+    elif light == "lamp":  # near and low: the shadow widens
+        ends = np.float32([[-30, 0], [30, 0], [-30, -136], [30, -136]]) + (middle, foot)
+        far = np.float32([[-30, 0], [30, 0], [-230, 50], [-130, 85]]) + (middle, foot)
+        spread = cv2.getPerspectiveTransform(np.float32(ends), np.float32(far))
+        cast = cv2.warpPerspective(figure, spread, (width, height))
+        image *= 1 - 0.5 * cv2.GaussianBlur(cast.astype(float), (0, 0), 3)[..., None]
+    elif light == "wall":  # close behind
+        image = np.array([200, 190, 170]) + random.normal(0, 3, (height, width, 1))
+        cast = np.roll(figure, (14, 46), (0, 1))
+        image = image * (1 - 0.45 * cv2.GaussianBlur(cast.astype(float), (0, 0), 2)[..., None])
     elif light == "water":
         mirrored = np.array([[1, 0, 0], [0, -1, 2.0 * foot]])
         cast = cv2.warpAffine(figure, mirrored, (width, height))
@@ -60,7 +70,7 @@ def overlap(one, other):
     return (one & other).sum() / (one | other).sum()
 
 
-@pytest.mark.parametrize("light", ["sun", "water"])
+@pytest.mark.parametrize("light", ["sun", "lamp", "wall", "water"])
 def test_what_a_figure_casts_is_found(detector, light):
     image, mask, cast = scene(light)
     found = detector.find(image, mask)
@@ -134,6 +144,17 @@ def test_what_a_kept_object_casts_too_stays(detector):
     assert overlap(alone, cast) > 0.5
     assert not goes(image, [person], [instance_of(mask, 2)], detector).any()
     assert not goes(image, [], [person], detector).any()
+
+
+def test_of_two_figures_one_shadow_goes_only_with_both(detector):
+    image, mask, cast = scene("sun")
+    left = mask.copy()
+    left[:, mask.shape[1] // 2 :] = False
+    halves = [instance_of(left, 1), instance_of(mask & ~left, 2)]
+    assert overlap(goes(image, halves, [], detector), cast) > 0.4
+    alone = goes(image, halves[:1], halves[1:], detector)
+    assert not (alone & detector.find(image, mask & ~left)).any()
+    assert not (alone & mask).any()
 
 
 def test_a_kept_object_far_away_is_not_looked_at(detector):
