@@ -47,9 +47,10 @@ def scene(light, size_hw=(420, 640)):
         cast = cv2.warpAffine(figure, sheared, (width, height))
         image *= 1 - 0.5 * cv2.GaussianBlur(cast.astype(float), (0, 0), 1.5)[..., None]
     elif light == "lamp":  # near and low: the shadow widens
-        ends = np.float32([[-30, 0], [30, 0], [-30, -136], [30, -136]]) + (middle, foot)
-        far = np.float32([[-30, 0], [30, 0], [-230, 50], [-130, 85]]) + (middle, foot)
-        spread = cv2.getPerspectiveTransform(np.float32(ends), np.float32(far))
+        where = np.float32([middle, foot])
+        ends = np.float32([[-30, 0], [30, 0], [-30, -136], [30, -136]]) + where
+        far = np.float32([[-30, 0], [30, 0], [-230, 50], [-130, 85]]) + where
+        spread = cv2.getPerspectiveTransform(ends, far)
         cast = cv2.warpPerspective(figure, spread, (width, height))
         image *= 1 - 0.5 * cv2.GaussianBlur(cast.astype(float), (0, 0), 3)[..., None]
     elif light == "wall":  # close behind
