@@ -3,10 +3,10 @@
 A segmenter works on a grid: its outlines are off by a cell or two, and parts thinner than a cell (a
 mast, a leash, claws) are lost. Here every pixel near the outline is classified by three features,
 with weights of a logistic regression: local colour models of the object and of the background, the
-position relative to the outline, and the mask after a guided filter. Farther out only colours
-that are clearly the object's count. Pixels of the object must be connected to its core; a guided
-filter aligns the result with the photo's edges. Where the colours do not separate the two, the
-outline is kept.
+position relative to the outline, and the mask after a guided filter. Parts that leave the object
+are followed if they have its colours and both their sides have not. Pixels of the object must be
+connected to its core; a guided filter aligns the result with the photo's edges. Where the colours
+do not separate the two, the outline is kept.
 
 All of it runs at a bounded size, except for the last step, a matrix product per pixel.
 
@@ -35,6 +35,7 @@ from cleanplate.ops import (
     box_mean,
     components_touching,
     coverage,
+    dilate,
     drop_specks,
     expand_box,
     rasterize,
@@ -67,17 +68,21 @@ _OWN_SHARE = 0.15  # of the band: from so deep on, colours count as the object's
 _OFF_SHARE = 0.7  # ... and from so far out as the background's
 _CORE_SHARE = 0.4  # of the band: what lies deeper inside is certainly object
 
-# The logit of "is the object's", fitted to 176,000 pixels along the outlines of 220 objects of
-# PASCAL VOC train.
+# The logit of "is the object's", fitted to pixels along the outlines of 154 objects of PASCAL VOC
+# train.
 _OF_COLOURS = 0.75  # times their log ratio
 _OF_DISTANCE = 1.0  # times bands inside the outline, at most `_MOST_BANDS`
 _OF_FILTERED = 2.17  # times the filtered mask
 _OFFSET = -1.08
 _MOST_BANDS = 3.0
 _SMOOTH_SHARE = 0.25  # of the band: radius over which the log ratio is averaged
-# A log ratio above which a single pixel outside is the object's: thin parts. At 2.5, two thirds of
-# such pixels are; at 1, a third.
-_CLEARLY_OWN = 2.5
+_CERTAIN = 5.0  # logit
+
+# Of parts that leave the object.
+_PART_LEAST = 1.0  # log ratio of its pixels
+_PART_CONTRAST = 3.0  # of its mean log ratio to its sides'
+_PART_SIDES_PX = 3  # of the small size: how far its sides extend
+_PART_LEAST_SHARE = 8e-4  # of the object's area
 
 # Of the colour models.
 _CUTS = 7  # of the palette, which has 2^7 colours; with 48 dark clothes and dark trees are one
@@ -271,13 +276,46 @@ def _follow(scene: _Scene) -> _Outline | None:
         + _OF_FILTERED * filtered
         + _OFFSET
     )
-    clearly = (inside < 0) & (evidence > _CLEARLY_OWN)
-    logit = np.where(clearly, np.maximum(logit, evidence - _CLEARLY_OWN), logit)
-    logit[~open_] = np.where(scene.core, 9.0, -9.0)[~open_]
+    logit[~open_] = np.where(scene.core, _CERTAIN, -_CERTAIN)[~open_]
+    near = components_touching(logit > 0, scene.core)
+    parts = _parts(evidence, near, open_, _PART_LEAST_SHARE * scene.side**2)
+    logit[parts] = _CERTAIN
     factors = guide.fit(1 / (1 + np.exp(-logit, dtype=np.float32)))
     found = _part_of_object(scene, apply_coefficients(factors, guide.colour) > 0.5, limit)
     telling = _is_telling(evidence, open_ & (inside > -band), band)
     return _Outline(factors, _signed_distance(found), _decided(scene, found, telling))
+
+
+def _parts(evidence: Field, near: Mask, open_: Mask, least_px: float) -> Mask:
+    """Return (h, w), the parts beside `near` that differ from what is on both their sides.
+
+    Args:
+        evidence: (h, w) log ratios.
+        near: (h, w), what is the object's already.
+        open_: (h, w), where parts may be.
+        least_px: area of a part.
+    """
+    candidates = (evidence > _PART_LEAST) & open_ & ~near
+    count, numbers, stats, _ = cv2.connectedComponentsWithStats(
+        candidates.astype(np.uint8), connectivity=8
+    )
+    beside = dilate(near, 1.5)
+    parts = np.zeros_like(near)
+    for number in range(1, count):
+        left, top, width, height, area = stats[number].tolist()
+        if area < least_px:
+            continue
+        place = (
+            slice(max(0, top - _PART_SIDES_PX), top + height + _PART_SIDES_PX),
+            slice(max(0, left - _PART_SIDES_PX), left + width + _PART_SIDES_PX),
+        )
+        part = numbers[place] == number
+        sides = dilate(part, _PART_SIDES_PX) & ~dilate(part, 1.5) & ~near[place]
+        if not sides.any() or not (part & beside[place]).any():
+            continue
+        if evidence[place][part].mean() - evidence[place][sides].mean() > _PART_CONTRAST:
+            parts[place] |= part
+    return parts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
