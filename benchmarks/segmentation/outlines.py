@@ -116,10 +116,10 @@ def read_samples(photos: Path, masks: Path) -> Iterator[Sample]:
             inside = np.bincount(parts[own], minlength=count)
             truth = np.isin(parts, np.flatnonzero(inside[1:] > _TOUCHED * sizes[1:]) + 1)
             if (own & truth).sum() >= _MIN_OVERLAP * (own | truth).sum():
-                yield Sample(photo, found, _to_middle(truth, classes == 255), classes != 255)
+                yield Sample(photo, found, to_middle(truth, classes == 255), classes != 255)
 
 
-def _to_middle(truth: Mask, strip: Mask) -> Mask:
+def to_middle(truth: Mask, strip: Mask) -> Mask:
     """Return `truth` with the pixels of `strip` that are nearer to it than to anything else."""
     rest = ~truth & ~strip
     away, nearest = (

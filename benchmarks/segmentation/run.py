@@ -22,7 +22,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from outlines import WITHIN_PX, boundary_f
+from outlines import WITHIN_PX, boundary_f, to_middle
 from samples import IGNORED, Sample, photos_in, read_samples
 
 from cleanplate import Remover
@@ -200,7 +200,7 @@ def measure_outline(
     filled = union([dilate_instance(instance, size_hw, default_dilation_px(instance))], size_hw)
     area = np.count_nonzero(known)
     return (
-        boundary_f(mask, known),
+        boundary_f(mask, to_middle(known, ~counted)),
         np.count_nonzero(known & ~filled) / area,
         np.count_nonzero(filled & ~known & counted) / area,
     )

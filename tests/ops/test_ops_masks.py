@@ -216,7 +216,7 @@ def test_the_margin_scales_with_the_object_and_has_a_least():
     large = Instance(1, "cat", 1.0, (0, 0, 400, 400), np.ones((400, 400), np.bool_))
     huge = Instance(1, "cat", 1.0, (0, 0, 800, 800), np.ones((800, 800), np.bool_))
     assert 2 <= default_dilation_px(tiny) < 3
-    assert 8 < default_dilation_px(large) < 40
+    assert 6 < default_dilation_px(large) < 30
     assert default_dilation_px(huge) - 2 == pytest.approx(2 * (default_dilation_px(large) - 2))
 
 
