@@ -10,9 +10,8 @@ import numpy as np
 from cleanplate.errors import InputError
 from cleanplate.types import Box, Instance, Mask
 
-# The margin of a found object, whose outline was followed at full resolution. On 253 objects of
-# PASCAL VOC it covers more of them than 3 px + 3.5 % around the segmenter's outline did (1.3 % of
-# their pixels are missed, not 2.0 %) and no more of their surroundings.
+# The margin of a found object, whose outline was refined at full resolution. Of 368 objects of
+# PASCAL VOC val 2.2 % is missed with it and 14 % filled beyond, half of that by the margin alone.
 _MARGIN_SHARE = 0.015
 _MARGIN_MIN_PX = 2.0
 
