@@ -57,6 +57,22 @@ def test_webp_alpha_is_exact(lossless):
         np.testing.assert_array_equal(new[~mask], old[~mask])
 
 
+@pytest.mark.parametrize("lossless", [True, False])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_webp_beyond_pillows_limit_is_decoded_alike(monkeypatch, lossless, channels):
+    image = np.dstack([ARRAY, ARRAY[::-1, ..., :1]])[..., :channels]
+    data = saved(Image.fromarray(image), "WEBP", lossless=lossless, exact=True)
+    before = read_photo(data)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    after = read_photo(data)
+    np.testing.assert_array_equal(after.pixels, before.pixels)
+    if channels == 4:
+        np.testing.assert_array_equal(after.samples.alpha, before.samples.alpha)
+    if lossless:  # the lossy coding has no mark of its end
+        with pytest.raises(PhotoError, match="damaged"):
+            read_photo(data[:60] + bytes(len(data) - 60))
+
+
 def test_webp_metadata_and_orientation():
     block = exif_block(orientation=6, thumbnail=small_jpeg(), size_wh=(71, 61))
     xmp = b'<x tiff:Orientation="6"><xmp:Thumbnails/>kept</x>'

@@ -159,7 +159,13 @@ def _decode(data: bytes) -> npt.NDArray[np.uint8]:
             image.load()
             array: npt.NDArray[np.uint8] = np.asarray(image)
             return array
-    except Image.DecompressionBombError as error:  # WebP's plugin checks this itself
-        raise UnsupportedImageError(
-            "it has more pixels than Pillow decodes", "scale it down"
-        ) from error
+    except Image.DecompressionBombError:  # from 178,956,970 px on; OpenCV, too, has libwebp
+        import cv2
+
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if decoded is None:
+            raise UnsupportedImageError(
+                "damaged WebP: it cannot be decoded", DAMAGED_ADVICE
+            ) from None
+        to_rgb = cv2.COLOR_BGRA2RGBA if decoded.shape[2] == 4 else cv2.COLOR_BGR2RGB
+        return np.asarray(cv2.cvtColor(decoded, to_rgb), np.uint8)
