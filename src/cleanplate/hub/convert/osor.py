@@ -16,6 +16,7 @@ import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from safetensors import safe_open
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers.utils.logging import disable_progress_bar
 
 from cleanplate.errors import WeightsError
 from cleanplate.hub.convert import Conversion
@@ -104,6 +105,7 @@ class _Generator(torch.nn.Module):
 
 def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversion:
     """Make the ONNX files; see `Converter`. The checkpoints lie in the base's folders."""
+    disable_progress_bar()
     paths = {file.role: folder / file.filename for file in model.files}
     checkpoint = next((path for path in checkpoints if path.suffix == ".pth"), None)
     config = next(
