@@ -118,6 +118,15 @@ def test_a_photo_of_4000_px_is_searched_at_its_own_size_only_where_something_is_
     assert scanned_px < 0.6 * 800 * 4000
 
 
+def test_an_object_seen_in_a_photo_of_4000_px_is_looked_at_again_at_its_own_size():
+    image = np.full((800, 4000, 3), 120, np.uint8)
+    image[::7, ::5] = 60
+    image[250:550, 3000:3300] = (255, 0, 0)
+    found = predict_multiscale(image, RecordedPredict(seen_from(250, half=0.5, faint=0.5)))
+    rows, columns = found.shape[1:]
+    assert found[0, rows // 2, round(3150 / 4000 * columns)] == pytest.approx(0.7, abs=0.01)
+
+
 def test_no_part_is_larger_than_a_tile_and_the_grid_is_bounded_for_a_huge_photo():
     predict = RecordedPredict(lambda predict, part: 0.001)
     found = predict_multiscale(np.zeros((5000, 9000, 3), np.uint8), predict)

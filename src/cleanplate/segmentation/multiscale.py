@@ -63,6 +63,9 @@ _CANDIDATE_AGAIN = 0.05
 _LARGEST_REGION_PX = 640  # at levels up to `_EDGES_IMPROVE_UP_TO`
 _LARGEST_SMALL_REGION_PX = 224  # at the others
 _EDGES_IMPROVE_UP_TO = 1024  # px
+# In place of a scan, so are smaller parts of such regions that are more probable, and what was
+# seen: people in a crowd, and the edges of a bird of 600 px.
+_IN_PLACE_OF_SCAN = ((0.03, _LARGEST_SMALL_REGION_PX), (0.3, _LARGEST_REGION_PX))
 _LEAST_DETAIL = 5.0  # grey levels; no block of a tile deviates more: flat sky
 _CONTEXT_PX = 64  # around a candidate region, at the level's scale
 
@@ -94,7 +97,9 @@ class _Level:
     scan: bool  # process all of it, not only candidate regions
     in_place_of_scan: bool  # not larger than the photo, but too large to process all of it
     shrinks: bool  # may be smaller than the photo: resized as one image, by area averaging
-    threshold: float  # probability above which a region is a candidate
+    # A region is a candidate if its probability is above the first, and its long side in px of
+    # this level at most the second, of one of these pairs.
+    candidates: tuple[tuple[float, int], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -276,6 +281,7 @@ def _plan_levels(size_hw: tuple[int, int], whole_side: int, *, costly: bool) -> 
     side = whole_side
     while side == whole_side or side <= largest_scale * largest_scan:
         scale = side / long_side
+        largest_px = _LARGEST_SMALL_REGION_PX if side > _EDGES_IMPROVE_UP_TO else _LARGEST_REGION_PX
         fits = is_large and not costly and side <= _FINEST_SCAN * largest_scan
         scan = side == whole_side or (fits and side <= _LARGEST_SCAN)
         levels.append(
@@ -284,7 +290,10 @@ def _plan_levels(size_hw: tuple[int, int], whole_side: int, *, costly: bool) -> 
                 scan=scan,
                 in_place_of_scan=fits and not scan,
                 shrinks=scan or fits or costly,
-                threshold=_CANDIDATE if costly or is_scanned else _CANDIDATE_AGAIN,
+                candidates=(
+                    (_CANDIDATE if costly or is_scanned else _CANDIDATE_AGAIN, largest_px),
+                    *(_IN_PLACE_OF_SCAN if fits and not scan else ()),
+                ),
             )
         )
         is_scanned = scan
@@ -325,20 +334,16 @@ def _scan_tiles(level: _Level) -> list[Box]:
 
 def _candidate_tiles(level: _Level, latest: npt.NDArray[np.float32], budget_px: float) -> list[Box]:
     """Return tiles around candidate regions, the most probable first, within the budget."""
-    candidates = (latest > level.threshold).astype(np.uint8)
-    count, _, stats, _ = cv2.connectedComponentsWithStats(candidates, connectivity=8)
     height, width = level.size_hw
-    down, across = height / candidates.shape[0], width / candidates.shape[1]
-    parts = [
-        (int(x * across), int(y * down), int((x + w) * across), int((y + h) * down))
-        for x, y, w, h, _ in stats[1:count].tolist()
-    ]
-    largest = (
-        _LARGEST_REGION_PX
-        if max(level.size_hw) <= _EDGES_IMPROVE_UP_TO
-        else _LARGEST_SMALL_REGION_PX
-    )
-    small = [p for p in parts if max(p[2] - p[0], p[3] - p[1]) <= largest]
+    down, across = height / latest.shape[0], width / latest.shape[1]
+    small = []
+    for threshold, largest_px in level.candidates:
+        suspected = (latest > threshold).astype(np.uint8)
+        count, _, stats, _ = cv2.connectedComponentsWithStats(suspected, connectivity=8)
+        for x, y, w, h, _ in stats[1:count].tolist():
+            if max(w * across, h * down) <= largest_px:
+                right, bottom = int((x + w) * across), int((y + h) * down)
+                small.append((int(x * across), int(y * down), right, bottom))
     tiles = cover_boxes(small, level.size_hw, _TILE - 2 * SIDE_MULTIPLE, _CONTEXT_PX)
 
     def strongest(tile: Box) -> float:
