@@ -243,17 +243,22 @@ def test_progress_is_streamed(running, session):
             heard.set()
             for line in stream.iter_lines():
                 if line.startswith("data: "):
-                    stages.append(json.loads(line[6:])["stage"])
-                    if stages[-1] == "done":
+                    told = json.loads(line[6:])
+                    stages.append((told["stage"], told.get("part")))
+                    if stages.count(("done", None)) == 2:
                         return
 
     heard = threading.Event()
     thread = threading.Thread(target=listen)
     thread.start()
     assert heard.wait(20)
-    found(running, session)
+    found(running, session, labels=["person"])
+    filled(running, session)
     thread.join(20)
-    assert stages == ["queued", "find", "done"]
+    names = [stage for stage, _ in stages]
+    assert names[:3] == ["queued", "find", "done"]
+    assert ("fill", 1) in stages
+    assert names[-2:] == ["write", "done"]
 
 
 @pytest.mark.slow

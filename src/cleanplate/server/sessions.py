@@ -265,8 +265,11 @@ class Session:
             if inpainter.startswith(PIPELINES):  # a folder of this computer, named by a client
                 raise InputError("give a pipeline of diffusers to cleanplate serve --inpainter")
             remover = self._remover_with(inpainter)
-        self.tell("fill", "Filling")
-        removal: Removal[RGBImage] = stoppable(remover, ticket).fill(photo, plan)
+
+        def tell_part(part: int) -> None:
+            self.tell("fill", "Filling", part=part)
+
+        removal: Removal[RGBImage] = stoppable(remover, ticket, tell_part).fill(photo, plan)
         ticket.check()
         self.tell("write", "Saving")
         fill = Fill(
@@ -442,10 +445,11 @@ def _size_bytes(folder: Path) -> int:
 
 
 class _Stoppable:
-    """An inpainter that ends where its task was cancelled."""
+    """An inpainter that ends where its task was cancelled, and counts the windows."""
 
-    def __init__(self, inpainter: Any, ticket: Ticket) -> None:
-        self._inpainter, self._ticket = inpainter, ticket
+    def __init__(self, inpainter: Any, ticket: Ticket, on_window: Callable[[int], None]) -> None:
+        self._inpainter, self._ticket, self._on_window = inpainter, ticket, on_window
+        self._begun = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inpainter, name)
@@ -453,13 +457,23 @@ class _Stoppable:
     def inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
         """Fill, unless the task was cancelled."""
         self._ticket.check()
+        self._begun += 1
+        self._on_window(self._begun)
         filled: RGBImage = self._inpainter.inpaint(image, mask)
         return filled
 
 
-def stoppable(remover: Remover, ticket: Ticket) -> Remover:
-    """Return a remover of the same models that raises `CancelledError` before the next window."""
-    inpainter: Any = _Stoppable(remover.inpainter, ticket)
+def stoppable(
+    remover: Remover, ticket: Ticket, on_window: Callable[[int], None] = lambda _: None
+) -> Remover:
+    """Return a remover of the same models that raises `CancelledError` before the next window.
+
+    Args:
+        remover: finds and fills.
+        ticket: of the task.
+        on_window: called before each window is filled, with its number: 1, 2, ...
+    """
+    inpainter: Any = _Stoppable(remover.inpainter, ticket, on_window)
     return remover.with_inpainter(inpainter)
 
 

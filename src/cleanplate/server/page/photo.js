@@ -229,7 +229,7 @@ export class PhotoEditor {
     const controller = new AbortController();
     this.task = controller;
     clearError();
-    this.#showProgress(words);
+    byId("progress-text").textContent = words;
     this.#updateActions();
     try {
       await task(controller.signal);
@@ -242,17 +242,11 @@ export class PhotoEditor {
     }
   }
 
-  #tellProgress({ stage, position, done, total }) {
+  #tellProgress({ stage, position, part }) {
     const key = { find: "stageFind", queued: "stageQueued", mask: "stageMask", fill: "stageFill",
-      verify: "stageVerify", write: "stageWrite" }[stage];
+      write: "stageWrite" }[stage];
     if (!this.task || !key || (stage === "queued" && !position)) return;
-    this.#showProgress(t(key, { n: position }), total ? done / total : null);
-  }
-
-  #showProgress(words, share = null) {
-    byId("progress-text").textContent = words;
-    if (share === null) byId("progress").removeAttribute("value");
-    else byId("progress").value = share;
+    byId("progress-text").textContent = t(key, { n: position ?? part });
   }
 
   // --- results
