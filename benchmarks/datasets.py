@@ -49,8 +49,10 @@ def describe(mask: Mask, number: int, image_id: int, label: str) -> dict[str, ob
     contours, _ = cv2.findContours(
         mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
     )
-    left, top, width, height = cv2.boundingRect(contours[0])
-    segmentation: object = [[float(value) for value in contours[0].ravel()]]
+    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    segmentation: object = [
+        [float(value) for value in contour.ravel()] for contour in contours if len(contour) > 2
+    ]
     if number % 3 == 0:
         box = (left, top, left + width, top + height)
         counts = encode_rle(box, mask[top : top + height, left : left + width], mask.shape)

@@ -36,7 +36,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from cleanplate import Remover
-from cleanplate.datasets import AnnotatedPhoto, Annotation, DatasetOptions, Placed
+from cleanplate.datasets import AnnotatedPhoto, Annotation, CroppedMask, DatasetOptions
 from cleanplate.inpainting import create_inpainter
 from cleanplate.io import read_photo
 from cleanplate.options import RemovalOptions
@@ -126,7 +126,7 @@ def _annotations(numbers: npt.NDArray[np.uint8]) -> list[Annotation]:
     for number, label in NAMES.items():
         mask: Mask = numbers == number
         if mask.any():
-            placed = Placed((0, 0, width, height), mask)
+            placed = CroppedMask((0, 0, width, height), mask)
             box = (0.0, 0.0, float(width), float(height))
             found.append(Annotation(key=str(number), label=label, box=box, outline=placed))
     return found

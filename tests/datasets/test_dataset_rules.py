@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from cleanplate.datasets import Annotation, DatasetOptions, decide
 from cleanplate.datasets.annotations import (
-    Placed,
+    CroppedMask,
     Rle,
     fill_polygons,
-    joined,
+    join_polygons,
     polygons_of,
     region_of,
 )
@@ -156,9 +156,9 @@ def test_text_that_is_no_run_length_is_refused():
 def test_joined_polygons_keep_all_pixels():
     canvas = np.zeros(SIZE_HW, np.bool_)
     canvas[2:6, 3:9] = canvas[10:15, 20:30] = True
-    placed = Placed((0, 0, 40, 20), canvas)
+    placed = CroppedMask((0, 0, 40, 20), canvas)
     region = region_of(Annotation(key="x", label="x", box=(0, 0, 1, 1), outline=placed), SIZE_HW)
-    one = joined(polygons_of(region))
+    one = join_polygons(polygons_of(region))
     (left, top, right, bottom), inside = fill_polygons((tuple(one),), SIZE_HW)
     again = np.zeros(SIZE_HW, np.bool_)
     again[top:bottom, left:right] = inside

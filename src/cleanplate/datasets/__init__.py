@@ -1,11 +1,11 @@
 """Datasets without some of their objects: images filled, annotations edited in their own text."""
 
-from cleanplate.datasets.annotations import Annotation, DatasetImage, Decision, Placed
+from cleanplate.datasets.annotations import Annotation, CroppedMask, DatasetImage, Decision
 from cleanplate.datasets.detection import FORMATS, open_dataset
 from cleanplate.datasets.editing import (
     PLATES_FILE,
     DatasetEditing,
-    Settled,
+    LabelResult,
     SplitCount,
     draw_annotations,
 )
@@ -25,6 +25,7 @@ __all__ = [
     "PLATES_FILE",
     "AnnotatedPhoto",
     "Annotation",
+    "CroppedMask",
     "Crowds",
     "DatasetEditing",
     "DatasetImage",
@@ -32,9 +33,8 @@ __all__ = [
     "Decision",
     "Editor",
     "ImageEdit",
+    "LabelResult",
     "Neighbours",
-    "Placed",
-    "Settled",
     "Source",
     "SplitCount",
     "decide",

@@ -33,8 +33,8 @@ class Rle:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """A mask in a box of the photo."""
+class CroppedMask:
+    """A mask, cropped to a box of the photo."""
 
     box: Box
     mask: Mask
@@ -54,7 +54,7 @@ class Annotation:
     key: str  # how messages name it, such as "annotation 12"; unique in the image
     label: str
     box: BoxXYXY  # px
-    outline: Polygons | Rle | Placed | None = None  # px; None: only a box is known
+    outline: Polygons | Rle | CroppedMask | None = None  # px; None: only a box is known
     is_crowd: bool = False  # several objects in one
     keypoints: tuple[tuple[float, float, int], ...] = ()  # x, y in px, visibility as in COCO
 
@@ -120,7 +120,7 @@ def region_of(annotation: Annotation, size_hw: tuple[int, int]) -> Region | None
     match outline:
         case None:
             return None
-        case Placed(box=box, mask=mask):
+        case CroppedMask(box=box, mask=mask):
             if min(box) < 0 or box[2] > size_hw[1] or box[3] > size_hw[0]:
                 raise InputError(f"{annotation.key}: its mask reaches beyond the photo")
             return (box, mask) if mask.any() else None
@@ -201,7 +201,7 @@ def box_of(region: Region) -> BoxXYXY:
     return float(left), float(top), float(right), float(bottom)
 
 
-def joined(polygons: Sequence[Sequence[float]]) -> list[float]:
+def join_polygons(polygons: Sequence[Sequence[float]]) -> list[float]:
     """Return polygons as one, for formats that have one outline for each object.
 
     They are joined by lines without width between their first corners, there and back.

@@ -21,9 +21,9 @@ import numpy.typing as npt
 
 from cleanplate.datasets.annotations import (
     Annotation,
+    CroppedMask,
     DatasetImage,
     Decision,
-    Placed,
     Rle,
     box_of,
     polygons_of,
@@ -71,7 +71,7 @@ class _File:
     names: dict[object, str] = field(default_factory=dict)  # image id -> file name
     image_index: dict[object, int] = field(default_factory=dict)  # image id -> index in `images`
     of_image: dict[object, list[int]] = field(default_factory=lambda: defaultdict(list))
-    doubled: set[object] = field(default_factory=set)  # image ids that stand for several images
+    duplicate_image_ids: set[object] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     _licences: dict[object, str] = field(default_factory=dict)  # those that forbid changes, by id
@@ -89,8 +89,7 @@ class _File:
 
     def take_licence(self, record: Mapping[str, Any], span: Span) -> None:
         """Note a licence that forbids changed copies."""
-        told = f"{record.get('url')} {record.get('name')}"
-        if _NO_DERIVATIVES.search(told):
+        if _NO_DERIVATIVES.search(f"{record.get('url')} {record.get('name')}"):
             self._licences[record.get("id")] = str(record.get("name") or record.get("url"))
 
     def take_category(self, record: Mapping[str, Any], span: Span) -> None:
@@ -107,7 +106,7 @@ class _File:
             self.errors.append(f"{self.path}: image {len(self.images)} has no id or no file_name")
             return
         if image_id in self.names:
-            self.doubled.add(image_id)
+            self.duplicate_image_ids.add(image_id)
             self.problems.append(f"{self.path}: image id {image_id} is used twice")
         self.names[image_id] = name
         self._licence_ids[image_id] = record.get("license")
@@ -197,7 +196,7 @@ class CocoEditor(Editor):
         found: dict[str, Annotation] = {}
         segments: list[Annotation] = []
         for file, image_id in self._ids[image.relative]:
-            if image_id in file.doubled:
+            if image_id in file.duplicate_image_ids:
                 cause = f"image id {image_id} is used twice"
                 raise PhotoError(file.path, cause, "give each image an id of its own")
             if file.kind == "panoptic":
@@ -482,7 +481,7 @@ def _segments(file: _File, image_id: object, photo: Path) -> list[Annotation]:
                     key=key,
                     label=file.categories[segment["category_id"]],
                     box=box_of(region),
-                    outline=Placed(*region),
+                    outline=CroppedMask(*region),
                     is_crowd=bool(segment.get("iscrowd", 0)),
                 )
             )

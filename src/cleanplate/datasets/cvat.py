@@ -14,12 +14,12 @@ import numpy as np
 from cleanplate.datasets.annotations import (
     Annotation,
     BoxXYXY,
+    CroppedMask,
     DatasetImage,
     Decision,
-    Placed,
     Polygons,
     box_of,
-    joined,
+    join_polygons,
     polygons_of,
 )
 from cleanplate.datasets.editor import Editor, Edits
@@ -27,9 +27,9 @@ from cleanplate.datasets.text import (
     Element,
     Span,
     change_attributes,
-    cut,
     parse_xml,
     read_bytes,
+    remove_element,
     splice_bytes,
 )
 from cleanplate.errors import PhotoError
@@ -96,12 +96,12 @@ class CvatEditor(Editor):
         for relative, edit in edits.items():
             element = self._elements[relative]
             if edit.is_lost:
-                changes.append(cut(self._content, element))
+                changes.append(remove_element(self._content, element))
                 continue
             for number, shape in enumerate(_shapes(element), start=1):
                 decision = edit.changes.get(f"shape {number}")
                 if decision is not None and decision.is_dropped:
-                    changes.append(cut(self._content, shape))
+                    changes.append(remove_element(self._content, shape))
                 elif decision is not None and decision.visible is not None:
                     values = _values(shape, decision)
                     changes.append(change_attributes(self._content, shape, values))
@@ -125,7 +125,7 @@ def _shapes(image: Element) -> list[Element]:
     return [it for it in image.children if it.name in _SHAPES]
 
 
-def _geometry(shape: Element) -> tuple[BoxXYXY, Polygons | Placed | None]:
+def _geometry(shape: Element) -> tuple[BoxXYXY, Polygons | CroppedMask | None]:
     """Return a shape's box, and its outline if it has one.
 
     Raises:
@@ -140,7 +140,7 @@ def _geometry(shape: Element) -> tuple[BoxXYXY, Polygons | Placed | None]:
         left, top, width, height = (int(given[it]) for it in ("left", "top", "width", "height"))
         counts = [int(it) for it in given["rle"].split(",")]
         values = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
-        placed = Placed((left, top, left + width, top + height), values.reshape(height, width))
+        placed = CroppedMask((left, top, left + width, top + height), values.reshape(height, width))
         return (left, top, left + width, top + height), placed
     if shape.name == "ellipse":
         cx, cy, rx, ry = (float(given[it]) for it in ("cx", "cy", "rx", "ry"))
@@ -175,6 +175,6 @@ def _values(shape: Element, decision: Decision) -> Mapping[str, str]:
         placed = {name: str(int(it)) for name, it in zip(names, numbers, strict=True)}
         return {"rle": ", ".join(map(str, counts)), **placed, "occluded": "1"}
     if shape.name == "polygon":
-        corners = np.reshape(joined(polygons_of(decision.visible)), (-1, 2))
+        corners = np.reshape(join_polygons(polygons_of(decision.visible)), (-1, 2))
         return {"points": ";".join(f"{x:.2f},{y:.2f}" for x, y in corners), "occluded": "1"}
     return {"occluded": "1"}

@@ -24,15 +24,15 @@ from cleanplate.batch import (
 )
 from cleanplate.datasets.annotations import (
     Annotation,
+    CroppedMask,
     DatasetImage,
     Decision,
     Outcome,
-    Placed,
     region_of,
 )
 from cleanplate.datasets.editor import Editor, is_training
 from cleanplate.datasets.requests import AnnotatedPhoto, LazyRequest
-from cleanplate.datasets.rules import DatasetOptions, ImageEdit, crowds_in, decide
+from cleanplate.datasets.rules import DatasetOptions, ImageEdit, blocking_crowds, decide
 from cleanplate.errors import CleanplateError, InputError, PhotoError
 from cleanplate.io import (
     copy_photo,
@@ -63,7 +63,7 @@ COLOURS: Mapping[Outcome, tuple[int, int, int]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class LabelResult:
     """What became of an image and its labels."""
 
     edit: ImageEdit
@@ -79,7 +79,7 @@ class SplitCount:
     images: int = 0
     changed: int = 0
     removed: Counter[str] = field(default_factory=Counter)  # annotations, by class
-    stay: Counter[str] = field(default_factory=Counter)  # images that stay as they are, by reason
+    unchanged: Counter[str] = field(default_factory=Counter)  # images, by reason
 
 
 class DatasetEditing:
@@ -143,7 +143,7 @@ class DatasetEditing:
                 request=LazyRequest(self._request, image),
             )
             for image in self.editor.images
-            if not self._is_left_out(image)
+            if not self._is_dropped(image)
         )
         check_writes(photos, masks=self.masks, report=report)
         return RunPlan(photos)
@@ -159,32 +159,32 @@ class DatasetEditing:
                 annotations = self.editor.read(image)
             except CleanplateError as error:
                 problems.append(str(error))
-                count.stay["cannot be read"] += 1
+                count.unchanged["cannot be read"] += 1
                 continue
             if not image.source.is_file():
                 problems.append(f"{image.source}: no such file")
-                count.stay["cannot be read"] += 1
+                count.unchanged["cannot be read"] += 1
                 continue
             asked = [it.label for it in annotations if it.label in self.options.classes]
-            reason = self._reason_to_stay(image, annotations)
+            reason = self._reason_unchanged(image, annotations)
             if reason is not None:
-                count.stay[reason] += 1
+                count.unchanged[reason] += 1
             elif asked or self.options.fill_unannotated:
                 count.changed += 1
                 count.removed.update(asked)
         return splits, problems
 
-    def settle(self, result: PhotoResult, image: DatasetImage) -> Settled:
+    def decide_labels(self, result: PhotoResult, image: DatasetImage) -> LabelResult:
         """Return what becomes of an image's labels, from what was filled in it."""
         lost = ImageEdit(image=image, is_lost=True)
         if result.status == "failed":
-            return Settled(edit=lost)
+            return LabelResult(edit=lost)
         try:
             annotations = self.editor.read(image)
-            reason = self._reason_to_stay(image, annotations)
+            reason = self._reason_unchanged(image, annotations)
             if result.size_hw is None:
                 if reason is not None:
-                    return Settled(edit=ImageEdit(image=image))
+                    return LabelResult(edit=ImageEdit(image=image))
                 cause = "its output is not known to be made by a run"
                 raise PhotoError(image.source, cause, "give --overwrite to make it again")
             path = self.masks / (str(image.relative) + ".png")
@@ -195,10 +195,10 @@ class DatasetEditing:
             planned = {it.id - 1 for it in result.found if it.chosen}
             decisions = decide(annotations, mask, planned, self.options)
         except CleanplateError as error:
-            return Settled(edit=lost, error=str(error))
+            return LabelResult(edit=lost, error=str(error))
         if reason is not None:
             notes = () if reason == _OTHER_SPLIT else (f"not changed: {reason}",)
-            return Settled(edit=ImageEdit(image=image), notes=notes)
+            return LabelResult(edit=ImageEdit(image=image), notes=notes)
         removed = {it.annotation.label for it in decisions if it.outcome == "removed"}
         edit = ImageEdit(
             image=image,
@@ -208,18 +208,18 @@ class DatasetEditing:
             mask=path if was_filled else None,
             options=self.options,
         )
-        return Settled(edit=edit, decisions=tuple(decisions), notes=_notes(decisions))
+        return LabelResult(edit=edit, decisions=tuple(decisions), notes=_notes(decisions))
 
-    def left_out(self) -> list[ImageEdit]:
+    def dropped_images(self) -> list[ImageEdit]:
         """Return edits that take the images out of the labels that show nothing else."""
-        images = (image for image in self.editor.images if self._is_left_out(image))
+        images = (image for image in self.editor.images if self._is_dropped(image))
         return [ImageEdit(image=image, is_lost=True) for image in images]
 
-    def write_plates(self, settled: Sequence[Settled]) -> None:
+    def write_plates(self, results: Sequence[LabelResult]) -> None:
         """Write the list of plates that `cleanplate.integrations` reads.
 
         Args:
-            settled: of all images that have not failed.
+            results: of all images that have not failed.
         """
         images = {
             it.edit.image.relative.as_posix(): {
@@ -227,7 +227,7 @@ class DatasetEditing:
                 "has_plate": it.edit.mask is not None,
                 "dropped": [list(one.annotation.box) for one in it.decisions if one.is_dropped],
             }
-            for it in settled
+            for it in results
             if not it.edit.is_lost
         }
         content = {"classes": list(self.options.classes), "images": images}
@@ -263,7 +263,7 @@ class DatasetEditing:
                 copy_photo(source, target)
         return failures
 
-    def describe(self, settled: Settled, result: PhotoResult) -> dict[str, object]:
+    def describe(self, labels: LabelResult, result: PhotoResult) -> dict[str, object]:
         """Return what the report says about an image's labels, ready for JSON.
 
         - split: of the image; null without splits.
@@ -273,9 +273,11 @@ class DatasetEditing:
         - sha256_before, sha256_after: of the image's files; null where there is none.
         - dataset_options: the rules.
         """
-        told = [it for it in settled.decisions if it.is_change or it.outcome != "kept" or it.share]
+        reported = [
+            it for it in labels.decisions if it.is_change or it.outcome != "kept" or it.share
+        ]
         return {
-            "split": settled.edit.image.split,
+            "split": labels.edit.image.split,
             "annotations": [
                 {
                     "annotation": it.annotation.key,
@@ -283,25 +285,25 @@ class DatasetEditing:
                     "outcome": it.outcome,
                     "filled_share": None if it.share is None else round(it.share, 4),
                 }
-                for it in told
+                for it in reported
             ],
             "annotations_kept": sum(
-                it.outcome == "kept" and not it.hidden for it in settled.decisions
+                it.outcome == "kept" and not it.hidden for it in labels.decisions
             ),
             "sha256_before": _hash(result.source),
-            "sha256_after": None if settled.edit.is_lost else _hash(result.target),
+            "sha256_after": None if labels.edit.is_lost else _hash(result.target),
             "dataset_options": self.options.to_json(),
         }
 
-    def draw(self, settled: Settled, result: PhotoResult) -> PhotoResult:
+    def draw(self, labels: LabelResult, result: PhotoResult) -> PhotoResult:
         """Return a result with thumbnails in which the annotations are drawn, before and after."""
-        if result.status != "removed" or result.target is None or settled.edit.mask is None:
+        if result.status != "removed" or result.target is None or labels.edit.mask is None:
             return result
         before = read_photo(result.source).pixels
         after = read_photo(result.target).pixels
-        mask = read_mask(settled.edit.mask, (before.shape[0], before.shape[1]))
-        drawn = Removal(draw_annotations(after, settled.decisions, after=True), mask)
-        thumbnails = make_thumbnails(draw_annotations(before, settled.decisions), drawn)
+        mask = read_mask(labels.edit.mask, (before.shape[0], before.shape[1]))
+        drawn = Removal(draw_annotations(after, labels.decisions, after=True), mask)
+        thumbnails = make_thumbnails(draw_annotations(before, labels.decisions), drawn)
         return replace(result, thumbnails=thumbnails)
 
     def _request(self, image: DatasetImage) -> AnnotatedPhoto:
@@ -316,22 +318,22 @@ class DatasetEditing:
             annotations=tuple(annotations),
             options=self.options,
             removal=self.removal,
-            is_edited=self._reason_to_stay(image, annotations) is None,
+            is_edited=self._reason_unchanged(image, annotations) is None,
             error=error,
         )
 
-    def _reason_to_stay(self, image: DatasetImage, annotations: list[Annotation]) -> str | None:
+    def _reason_unchanged(self, image: DatasetImage, annotations: list[Annotation]) -> str | None:
         """Return why an image stays as it is, whatever it shows; None if it does not."""
         if self._only_train and not is_training(image.split):
             return _OTHER_SPLIT
         if image.licence is not None and not self._allow_no_derivatives:
             asked = any(it.label in self.options.classes for it in annotations)
             return f"its licence forbids changed copies ({image.licence})" if asked else None
-        if crowds_in(annotations, self.options):
+        if blocking_crowds(annotations, self.options):
             return "it shows a crowd of what is removed"
         return None
 
-    def _is_left_out(self, image: DatasetImage) -> bool:
+    def _is_dropped(self, image: DatasetImage) -> bool:
         if not self._drop_empty or (self._only_train and not is_training(image.split)):
             return False
         try:
@@ -362,7 +364,7 @@ def draw_annotations(
             continue
         colour = COLOURS[decision.outcome]
         if after and decision.visible is not None:
-            annotation = replace(annotation, outline=Placed(*decision.visible))
+            annotation = replace(annotation, outline=CroppedMask(*decision.visible))
         region = region_of(annotation, (image.shape[0], image.shape[1]))
         if region is None:
             left, top, right, bottom = (round(edge) for edge in annotation.box)

@@ -12,11 +12,11 @@ import numpy as np
 
 from cleanplate.datasets.annotations import (
     Annotation,
+    CroppedMask,
     DatasetImage,
     Decision,
-    Placed,
     Polygons,
-    joined,
+    join_polygons,
     polygons_of,
 )
 from cleanplate.datasets.editor import Editor, Edits
@@ -149,7 +149,7 @@ def _parse(path: Path, number: int, shape: Mapping[str, Any]) -> Annotation:
         kind = shape.get("shape_type") or "polygon"
         left, top = points.min(axis=0)
         right, bottom = points.max(axis=0)
-        outline: Polygons | Placed | None = None
+        outline: Polygons | CroppedMask | None = None
         if kind == "polygon":
             if len(points) < 3:
                 raise InputError(f"a polygon of {len(points)} corners")  # noqa: TRY301
@@ -173,11 +173,11 @@ def _parse(path: Path, number: int, shape: Mapping[str, Any]) -> Annotation:
         raise PhotoError(path, f"{key} cannot be understood ({error})", _ADVICE) from error
 
 
-def _placed(text: str, left: int, top: int) -> Placed:
+def _placed(text: str, left: int, top: int) -> CroppedMask:
     from PIL import Image
 
     mask = np.asarray(Image.open(io.BytesIO(base64.b64decode(text)))).astype(np.bool_)
-    return Placed((left, top, left + mask.shape[1], top + mask.shape[0]), mask)
+    return CroppedMask((left, top, left + mask.shape[1], top + mask.shape[0]), mask)
 
 
 def _values(shape: Mapping[str, Any], decision: Decision) -> dict[str, str]:
@@ -194,5 +194,7 @@ def _values(shape: Mapping[str, Any], decision: Decision) -> dict[str, str]:
         points = [[left, top], [right - 1, bottom - 1]]
         values = {"mask": text, "points": points}
     else:
-        values["points"] = np.reshape(joined(polygons_of(decision.visible)), (-1, 2)).tolist()
+        values["points"] = np.reshape(
+            join_polygons(polygons_of(decision.visible)), (-1, 2)
+        ).tolist()
     return {name: json.dumps(value) for name, value in values.items()}

@@ -10,13 +10,13 @@ import numpy as np
 
 from cleanplate.datasets.annotations import (
     Annotation,
+    CroppedMask,
     DatasetImage,
-    Placed,
     Region,
     region_of,
     tight,
 )
-from cleanplate.datasets.rules import DatasetOptions, crowds_in, decide
+from cleanplate.datasets.rules import DatasetOptions, blocking_crowds, decide
 from cleanplate.errors import CleanplateError, InputError
 from cleanplate.io import Photo
 from cleanplate.labels import resolve_labels
@@ -69,7 +69,11 @@ class AnnotatedPhoto:
         regions = [region_of(it, size_hw) for it in self.annotations]
         asked = [i for i, it in enumerate(self.annotations) if it.label in options.classes]
         is_searched = options.fill_unannotated or (asked and options.source != "annotations")
-        if not self.is_edited or not (asked or is_searched) or crowds_in(self.annotations, options):
+        if (
+            not self.is_edited
+            or not (asked or is_searched)
+            or blocking_crowds(self.annotations, options)
+        ):
             return nothing
         start = time.perf_counter()
         labels = labels_of(options.classes, remover.segmenter.labels)
@@ -182,7 +186,7 @@ def labels_of(classes: Sequence[str], known: Sequence[str]) -> dict[str, tuple[s
 
 def _fingerprint(annotation: Annotation) -> str:
     outline = annotation.outline
-    if isinstance(outline, Placed):
+    if isinstance(outline, CroppedMask):
         digest = hashlib.sha256(np.packbits(outline.mask).tobytes()).hexdigest()
         return repr((replace(annotation, outline=None), outline.box, digest))
     return repr(annotation)
@@ -208,8 +212,8 @@ class LazyRequest:
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """Return what another process receives: the annotations of this image alone."""
-        return _itself, (self._read(self._image),)
+        return _identity, (self._read(self._image),)
 
 
-def _itself(request: AnnotatedPhoto) -> AnnotatedPhoto:
+def _identity(request: AnnotatedPhoto) -> AnnotatedPhoto:
     return request

@@ -104,7 +104,7 @@ class ImageEdit:
     options: DatasetOptions = DatasetOptions(classes=())
 
 
-def crowds_in(annotations: Sequence[Annotation], options: DatasetOptions) -> list[Annotation]:
+def blocking_crowds(annotations: Sequence[Annotation], options: DatasetOptions) -> list[Annotation]:
     """Return the crowds because of which an image stays as it is."""
     if options.crowds == "fill":
         return []

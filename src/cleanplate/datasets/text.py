@@ -212,26 +212,26 @@ def parse_xml(path: Path, content: bytes) -> Element:
     stack: list[Element] = []
     roots: list[Element] = []
 
-    def opens(name: str, attributes: dict[str, str]) -> None:
+    def on_start(name: str, attributes: dict[str, str]) -> None:
         start = parser.CurrentByteIndex
         tag = _TAG.match(content, start)
         element = Element(name, attributes, start, tag.end() if tag else start)
         (stack[-1].children if stack else roots).append(element)
         stack.append(element)
 
-    def closes(_: str) -> None:
+    def on_end(_: str) -> None:
         element, at = stack.pop(), parser.CurrentByteIndex
         tag = _TAG.match(content, at)
         is_empty = at == element.start
         element.closing = element.opened if is_empty else at
         element.end = element.opened if is_empty or tag is None else tag.end()
 
-    def says(text: str) -> None:
+    def on_text(text: str) -> None:
         if stack:
             stack[-1].text += text
 
-    parser.StartElementHandler, parser.EndElementHandler = opens, closes
-    parser.CharacterDataHandler = says
+    parser.StartElementHandler, parser.EndElementHandler = on_start, on_end
+    parser.CharacterDataHandler = on_text
     try:
         parser.Parse(content, True)
     except expat.ExpatError as error:
@@ -249,7 +249,7 @@ def splice_bytes(content: bytes, changes: Iterable[tuple[Span, bytes]]) -> bytes
     return b"".join((*pieces, content[at:]))
 
 
-def cut(content: bytes, element: Element) -> tuple[Span, bytes]:
+def remove_element(content: bytes, element: Element) -> tuple[Span, bytes]:
     """Return the change that removes an element, and the space before it."""
     start = element.start
     while content[start - 1 : start].isspace():

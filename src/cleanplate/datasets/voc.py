@@ -17,9 +17,9 @@ import numpy.typing as npt
 from cleanplate.datasets.annotations import (
     Annotation,
     BoxXYXY,
+    CroppedMask,
     DatasetImage,
     Decision,
-    Placed,
     tight,
 )
 from cleanplate.datasets.editor import Editor, Edits
@@ -29,9 +29,9 @@ from cleanplate.datasets.text import (
     Element,
     Span,
     change_text,
-    cut,
     parse_xml,
     read_bytes,
+    remove_element,
     splice_bytes,
 )
 from cleanplate.errors import InputError, PhotoError
@@ -151,18 +151,18 @@ class VocEditor(Editor):
         for number, element in enumerate(_objects(parse_xml(path, content)), start=1):
             decision = edit.changes.get(f"object {number}")
             if decision is not None and decision.is_dropped:
-                changes.append(cut(content, element))
+                changes.append(remove_element(content, element))
             elif decision is not None and decision.visible is not None:
                 changes += _clipped(element, decision)
         return splice_bytes(content, changes)
 
-    def _outlines(self, stem: str, boxes: list[BoxXYXY]) -> dict[int, tuple[int, Placed]]:
+    def _outlines(self, stem: str, boxes: list[BoxXYXY]) -> dict[int, tuple[int, CroppedMask]]:
         """Return number of an object -> its index in the mask of objects, and its pixels."""
         path = self.root / "SegmentationObject" / f"{stem}.png"
         if not path.is_file():
             return {}
         indices = _read_indices(path)
-        found: dict[int, tuple[int, Placed]] = {}
+        found: dict[int, tuple[int, CroppedMask]] = {}
         taken: set[int] = set()
         height, width = indices.shape
         for index in np.unique(indices).tolist():
@@ -177,7 +177,7 @@ class VocEditor(Editor):
             number = max(scores, key=lambda it: scores[it], default=0)
             if number and scores[number] >= _MIN_IOU:
                 taken.add(number)
-                found[number] = index, Placed(*region)
+                found[number] = index, CroppedMask(*region)
         return found
 
     def _masks(self, stem: str, edit: ImageEdit | None) -> Iterator[tuple[Path, bytes]]:
@@ -322,12 +322,12 @@ def _void_of(indices: npt.NDArray[np.uint8], clear: npt.NDArray[np.bool_]) -> np
     kernel = np.ones((3, 3), np.uint8)
     # The void between objects is some 5 px wide: each of its pixels belongs to what is nearest.
     near, far = clear.astype(np.uint8), stays.astype(np.uint8)
-    mine = np.zeros(void.shape, np.bool_)
+    owned = np.zeros(void.shape, np.bool_)
     for _ in range(_VOID_PX):
         near = np.asarray(cv2.dilate(near, kernel), np.uint8)
         far = np.asarray(cv2.dilate(far, kernel), np.uint8)
-        mine |= void & (near > 0) & (far == 0)
-    return mine
+        owned |= void & (near > 0) & (far == 0)
+    return owned
 
 
 def _set_background(content: bytes, clear: npt.NDArray[np.bool_]) -> bytes:

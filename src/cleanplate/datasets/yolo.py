@@ -14,7 +14,7 @@ from cleanplate.datasets.annotations import (
     DatasetImage,
     Decision,
     box_of,
-    joined,
+    join_polygons,
     polygons_of,
 )
 from cleanplate.datasets.editor import Editor, Edits
@@ -211,7 +211,7 @@ def _clipped(line: bytes, decision: Decision, size_hw: tuple[int, int] | None) -
             (right - left) / width, (bottom - top) / height,
         ]  # fmt: skip
     else:
-        corners = joined(polygons_of(decision.visible))
+        corners = join_polygons(polygons_of(decision.visible))
         values = [it / (width if index % 2 == 0 else height) for index, it in enumerate(corners)]
     end = line[len(line.rstrip(b"\r\n")) :]
     new = b" ".join([words[0], *(f"{value:.{_DIGITS}f}".encode() for value in values)])

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.datasets import Annotation, DatasetOptions, Placed, decide
+from cleanplate.datasets import Annotation, CroppedMask, DatasetOptions, decide
 from cleanplate.errors import InputError
 from cleanplate.ops import bounding_box
 from cleanplate.options import RemovalOptions
@@ -48,7 +48,7 @@ def remove_detections(
     for index, mask in enumerate(np.asarray(detections.mask, np.bool_)):
         label = _GOES if wanted[index] else _STAYS
         height, width = mask.shape
-        placed = Placed((0, 0, width, height), mask)
+        placed = CroppedMask((0, 0, width, height), mask)
         box = (0.0, 0.0, float(width), float(height))
         annotations.append(Annotation(key=str(index), label=label, box=box, outline=placed))
         if mask.any():

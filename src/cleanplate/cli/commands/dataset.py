@@ -38,7 +38,7 @@ from cleanplate.errors import InputError
 
 if TYPE_CHECKING:
     from cleanplate.batch import Job, ModelNames, PhotoResult
-    from cleanplate.datasets import DatasetEditing, Editor, Settled
+    from cleanplate.datasets import DatasetEditing, Editor, LabelResult
 
 _UNUSED = (
     "like", "like_mask", "point", "box", "min_area", "max_area", "keep", "background_people",
@@ -276,39 +276,39 @@ def _edit_labels(
     """Write labels, or the list of plates, and the report; print what became of annotations."""
     from collections import Counter
 
-    edits = {edit.image.relative: edit for edit in work.left_out()}
+    edits = {edit.image.relative: edit for edit in work.dropped_images()}
     outcomes: Counter[str] = Counter()
-    plates: list[Settled] = []
+    plates: list[LabelResult] = []
     with ExitStack() as stack:
         files = stack.enter_context(ReportFiles(report, models, job, reporter, ()))
         for image in work.editor.images:
             result = results.get(image.source)
             if result is None:
                 continue
-            settled = work.settle(result, image)
-            if settled.error is not None:
-                reporter.fail(settled.error)
-                print_note(settled.error)
-            if settled.edit.is_lost or settled.edit.changes or settled.edit.mask:
-                edits[image.relative] = settled.edit
+            labels = work.decide_labels(result, image)
+            if labels.error is not None:
+                reporter.fail(labels.error)
+                print_note(labels.error)
+            if labels.edit.is_lost or labels.edit.changes or labels.edit.mask:
+                edits[image.relative] = labels.edit
             if is_cache:
-                plates.append(settled)
-            outcomes.update(it.outcome for it in settled.decisions)
+                plates.append(labels)
+            outcomes.update(it.outcome for it in labels.decisions)
             if report is not None:
                 if wants_page(report):
-                    result = work.draw(settled, result)
-                result = replace(result, notes=(*result.notes, *settled.notes))
-                files.write(result, work.describe(settled, result))
+                    result = work.draw(labels, result)
+                result = replace(result, notes=(*result.notes, *labels.notes))
+                files.write(result, work.describe(labels, result))
     if is_cache:
         work.write_plates(plates)
     for failure in () if is_cache else work.write_labels(edits):
         reporter.fail(failure)
         print_note(failure)
     if not reporter.quiet:
-        told = ", ".join(f"{outcomes[name]} {name}" for name in _OUTCOMES if outcomes[name])
+        summary = ", ".join(f"{outcomes[name]} {name}" for name in _OUTCOMES if outcomes[name])
         lost = sum(edit.is_lost for edit in edits.values())
         print_line(
-            f"annotations: {told or 'none touched'}"
+            f"annotations: {summary or 'none changed'}"
             + (f"; {count_of(lost, 'image')} left out of the labels" if lost else "")
         )
 
@@ -341,7 +341,7 @@ def _print_table(work: "DatasetEditing", reporter: ProgressReporter) -> None:
         cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         print_line("  ".join(cells).rstrip())
     for split, count in splits.items():
-        for reason, number in count.stay.most_common():
+        for reason, number in count.unchanged.most_common():
             print_line(f"{split}: {count_of(number, 'image')} as they are: {reason}")
     for problem in problems:
         reporter.fail(problem)
