@@ -19,6 +19,7 @@ import numpy as np
 from cleanplate.errors import InputError, PhotoError
 from cleanplate.io import temporary_path
 from cleanplate.video.colour import Planes
+from cleanplate.video.matroska import write_pixel_aspect
 from cleanplate.video.reading import CONTAINERS, ENCODERS, Clip, DecodedFrame, load_av, not_carried
 
 if TYPE_CHECKING:
@@ -163,6 +164,9 @@ class ClipWriter:
                 with self._raise_if_unwritable():
                     self._mux(self._video.encode(None))
                     self._output.close()
+                    aspect = self._source.streams.video[0].sample_aspect_ratio
+                    if aspect and self._clip.codec in ("vp9", "av1") and self._is_matroska:
+                        write_pixel_aspect(self._temporary, aspect, self._clip.stored_hw)
                     self.notes = self._missing()
                     with self._temporary.open("r+b") as stream:
                         os.fsync(stream.fileno())
@@ -223,6 +227,10 @@ class ClipWriter:
                     f"over: {self._clip.codec} in this container loses it; write .mp4"
                 )
             return tuple(notes)
+
+    @property
+    def _is_matroska(self) -> bool:
+        return CONTAINERS[self._target.suffix.lower()] in ("matroska", "webm")
 
     def _container_options(self) -> dict[str, str]:
         if CONTAINERS[self._target.suffix.lower()] not in ("mp4", "mov"):
