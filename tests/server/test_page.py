@@ -14,6 +14,17 @@ pytestmark = pytest.mark.slow
 TOUCH = {"viewport": PHONE, "has_touch": True, "is_mobile": True}
 
 
+MIDDLE = """() => {
+  const canvas = document.getElementById("picture");
+  const { width, height } = canvas;
+  return [...canvas.getContext("2d").getImageData(width / 2 - 30, height / 2, 1, 1).data];
+}"""
+
+
+def is_red(page) -> bool:
+    return page.evaluate(MIDDLE)[0] > 200
+
+
 def test_a_photo_from_upload_to_download(opened, photo, pixels):
     page = opened()
     give(page, photo)
@@ -34,8 +45,19 @@ def test_a_photo_from_upload_to_download(opened, photo, pixels):
     page.locator("#remove").click()
     page.wait_for_selector("#result-panel:not([hidden])")
 
+    page.locator("#marks").focus()
+    assert not is_red(page)
+    page.keyboard.down(" ")
+    page.wait_for_function(f"() => ({MIDDLE})()[0] > 200")  # the original
+    page.keyboard.up(" ")
+    page.locator("#inpainter").select_option("telea")
+    page.locator("#fill-again").click()
+    page.locator("#result-list input[value='2']:checked").wait_for()
     page.locator("#compare").click()
+    page.locator("#compare-with").select_option("1")
+    assert page.locator("#before").inner_text() == "Result 1"
     assert page.locator("#border").is_visible()
+    page.locator("#result-list input[value='1']").check()
     name, content = downloaded(page, "#download")
     mask_name, mask_content = downloaded(page, "#download-mask")
     assert (name, mask_name) == ("photo-clean.png", "photo-mask.png")
@@ -200,21 +222,17 @@ CONTRAST = """() => {
 }"""
 
 
-def pinch(page, half_from: int, half_to: int) -> None:
-    """Move two fingers apart, in the middle of the photo."""
+def touch(page, *steps: tuple[float, ...]) -> None:
+    """Put fingers on the photo and move them: x of each from the middle, step by step."""
     box = page.locator("#marks").bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     session = page.context.new_cdp_session(page)
-
-    def touch(kind, *xs):
-        points = [{"x": at, "y": y, "id": finger} for finger, at in enumerate(xs)]
+    fingers = 0
+    for xs in (*steps, ()):
+        kind = "touchStart" if len(xs) > fingers else "touchMove" if xs else "touchEnd"
+        fingers = len(xs)
+        points = [{"x": x + at, "y": y, "id": finger} for finger, at in enumerate(xs)]
         session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-
-    touch("touchStart", x - half_from)
-    touch("touchStart", x - half_from, x + half_from)
-    for half in range(half_from, half_to + 1, 10):
-        touch("touchMove", x - half, x + half)
-    touch("touchEnd")
 
 
 def test_50_megapixels_are_seen_at_full_size_without_being_loaded(opened):
@@ -230,12 +248,15 @@ def test_50_megapixels_are_seen_at_full_size_without_being_loaded(opened):
         page.wait_for_function(f"() => ({CONTRAST})() < 40")
 
         page.locator("[data-tool=brush]").click()
-        pinch(page, 40, 120)
+        touch(page, (-40,), *((-half, half) for half in range(40, 121, 10)))
         page.wait_for_timeout(1000)
         levels = {int(it.url.split("/")[-3]) for it in answers if "/tiles/" in it.url}
         assert levels
         assert 0 not in levels
         assert page.locator("#undo").is_disabled()  # two fingers draw nothing
+        touch(page, (0,), (20,), (40,))
+        assert page.locator("#undo").is_enabled()  # one does
+        page.keyboard.press("Control+z")
 
         page.keyboard.press("1")
         page.wait_for_function(f"() => ({CONTRAST})() > 80")

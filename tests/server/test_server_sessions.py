@@ -121,6 +121,8 @@ def test_strokes_lasso_and_margin_say_exactly_what_is_filled(running, session, p
     erased = mask(strokes=[line, {"tool": "eraser", "size": 20, "points": [[30, 10]]}])
     assert not erased[:, 30].any()
     assert (erased <= drawn).all()
+    corner = {"tool": "lasso-erase", "points": [[25, 0], [35, 0], [35, 30], [25, 30]]}
+    assert (mask(strokes=[line, corner])[:, 20:40] != drawn[:, 20:40]).any(axis=0).sum() in (10, 11)
     square = {"tool": "lasso", "points": [[60, 5], [80, 5], [80, 25], [60, 25]]}
     assert abs(int(mask(strokes=[square]).sum()) - 400) < 45
     (person,) = found(running, session, labels=["person"])
