@@ -209,7 +209,7 @@ def test_without_edges_the_filter_is_a_box_filter_twice():
 def test_what_a_mask_missed_of_its_object_all_round_is_measured(missed_px):
     photo = cv2.GaussianBlur(rasterize(disc((160, 160), 45)), (0, 0), 0.7)
     tight = instance_of(disc((160, 160), 45 - missed_px))
-    assert missed_px <= missed_rim_px(photo, tight) <= missed_px + 2
+    assert missed_px <= missed_rim_px(photo, tight) <= missed_px + 3
 
 
 @pytest.mark.parametrize("beyond_px", [0, 2, 8])

@@ -52,6 +52,7 @@ _RIM_LEVELS = 24.0  # difference of the two from which on they tell anything ...
 _RIM_TELLING = 0.66  # ... on so much of the mask's border
 _RIM_OWN = 0.6  # of the first ring has to be the object's
 _RIM_WIDEST = 5  # rings
+_RIM_SOFT = 2  # rings over which an edge fades out
 _RIM_DROP = 0.25  # of that share across the edge
 
 Labels = npt.NDArray[np.int64]
@@ -494,4 +495,4 @@ def missed_rim_px(image: RGBImage, part: Instance) -> int:
     if not 0 < width <= _RIM_WIDEST or shares[0] < _RIM_OWN:
         return 0
     is_edge = shares[width - 1] - shares[width + 1] >= _RIM_DROP
-    return (width + 1) * unit if is_edge else 0
+    return (width + _RIM_SOFT) * unit if is_edge else 0
