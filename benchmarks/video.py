@@ -1,9 +1,10 @@
 """Compare `cleanplate video` with removal frame by frame, on clips with known truth.
 
 A person cut out of a photo moves before another photo, seen by a camera that stands still, pans, or
-is held by hand. Printed per clip and method: PSNR to the truth where the person was, flicker there
-from frame to frame with the camera's true motion taken out, and the time of a frame. Both results
-are encoded alike; "truth" is the clip without the person, encoded alike, too.
+is held by hand; in one clip with a shadow on the wall behind. Printed per clip and method: PSNR to
+the truth where the person was, flicker there from frame to frame with the camera's true motion
+taken out, and the time of a frame. Both results are encoded alike; "truth" is the clip without the
+person, encoded alike, too.
 
     python benchmarks/video.py [--frames 30] [--clip still ...] [--sheets FOLDER]
     python benchmarks/video.py --memory     peak memory on a clip and on one of ten times its length
@@ -35,13 +36,14 @@ from cleanplate.video.writing import DEFAULT_CRF
 
 SIZE_WH = (480, 270)
 FIGURE_PX = 190  # height
-CLIPS = ("still", "panned", "handheld", "swaying", "exposure")
+CLIPS = ("still", "panned", "handheld", "swaying", "exposure", "shadow")
 ABOUT = {
     "still": "the camera stands, the person crosses",
     "panned": "the camera pans by 3 px a frame",
     "handheld": "it is held by hand: shifts, turns, zooms",
     "swaying": "it stands, and the person stays: half of what is behind is never seen",
     "exposure": "it pans while the exposure drifts by 30 %",
+    "shadow": "it stands, a shadow follows the person; measured in the shadow alone",
 }
 
 
@@ -83,8 +85,9 @@ def camera(kind: str, frames: int) -> list[np.ndarray]:
 def make(
     kind: str, frames: int, figure: tuple[RGBImage, np.ndarray]
 ) -> tuple[list[RGBImage], list[RGBImage], list[Mask], list[np.ndarray]]:
-    """Return frames with the person, without, where the person is, and the camera."""
-    backdrop = cv2.resize(photo("coffee.png"), None, fx=1.5, fy=1.5, interpolation=cv2.INTER_AREA)
+    """Return frames with the person, without, what is measured, and the camera."""
+    behind = photo("brick.png" if kind == "shadow" else "coffee.png")
+    backdrop = cv2.resize(behind, None, fx=1.5, fy=1.5, interpolation=cv2.INTER_AREA)
     image, opacity = figure
     height, width = opacity.shape
     moves = camera(kind, frames)
@@ -102,10 +105,16 @@ def make(
             x = 140 + 30 * math.sin(number / 5)
         place = np.array([[1, 0, x], [0, 1, SIZE_WH[1] - height]])
         alpha = cv2.warpAffine(opacity, place, SIZE_WH)[..., None]
+        light, where = np.ones_like(alpha), alpha[..., 0] > 0.02
+        if kind == "shadow":
+            beside = place + np.array([[0, 0, 55], [0, 0, 10]])
+            shadow = cv2.GaussianBlur(cv2.warpAffine(opacity, beside, SIZE_WH), (0, 0), 3)
+            light = 1 - 0.5 * shadow[..., None]
+            where = (light[..., 0] < 0.95) & ~where
         person = cv2.warpAffine(image, place, SIZE_WH)
-        shown.append(np.rint(alpha * person + (1 - alpha) * view).astype(np.uint8))
+        shown.append(np.rint(alpha * person + (1 - alpha) * light * view).astype(np.uint8))
         truth.append(view)
-        masks.append(alpha[..., 0] > 0.02)
+        masks.append(where)
     return shown, truth, masks, moves
 
 
