@@ -148,7 +148,7 @@ def test_files_as_pytorch_1_wrote_them_and_from_several_gpus(states, home):
     for role, state in states.items():
         named = {f"module.{name}": value for name, value in state.items()}
         path = save(named, home / f"{role}.pth", _use_new_zipfile_serialization=False)
-        [(found, (read, _))] = converter._tell_apart([path]).items()
+        [(found, (read, _))] = converter._identify_roles([path]).items()
         assert (found, set(read)) == (role, set(state))
 
 

@@ -249,11 +249,13 @@ def test_the_generator_is_that_of_the_authors_code(tmp_path):
 def test_the_transforms_are_pytorchs(size_hw):
     image = torch.randn(2, 3, *size_hw)
     ours, theirs = converter._Transforms(*size_hw), converter._TorchTransforms(*size_hw)
-    spectrum = theirs.forth(image)
-    for part, expected in zip(ours.forth(image), spectrum, strict=True):
+    spectrum = theirs.forward(image)
+    for part, expected in zip(ours.forward(image), spectrum, strict=True):
         torch.testing.assert_close(part, expected, atol=1e-5, rtol=1e-5)
     changed = [torch.relu(part) for part in spectrum]  # no longer that of a real image
-    torch.testing.assert_close(ours.back(*changed), theirs.back(*changed), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        ours.inverse(*changed), theirs.inverse(*changed), atol=1e-5, rtol=1e-5
+    )
 
 
 @quiet

@@ -252,7 +252,7 @@ def test_own_weights_that_take_or_return_something_else_are_refused(
 )
 def test_a_side_that_is_not_fixed_fits_any(own_side, wanted_side, fits):
     own, wanted = [("float32", (1, own_side))], [("float32", (1, wanted_side))]
-    assert obtain._fit(own, wanted) is fits
+    assert obtain._values_match(own, wanted) is fits
 
 
 def test_own_files_find_their_roles_in_any_order(home):

@@ -49,7 +49,7 @@ def pull_model(
         ChecksumError: a file differs from the registered one.
         WeightsError: it cannot be fetched, converted or written, or there is no address.
     """
-    model = _downloadable(name)
+    model = _get_downloadable(name)
     if is_available(model):
         for file in model.files:
             verify_file(model, file.role)
@@ -59,7 +59,7 @@ def pull_model(
     _check_licence(model, accepted=accept_licence)
     if model.checkpoints:
         check_can_convert(model)
-    with _own_folder() as folder:
+    with _temporary_folder() as folder:
         paths = [
             fetch_file(file, folder, mirror=mirror, progress=progress)
             for file in model.checkpoints or model.files
@@ -95,12 +95,12 @@ def import_model(
         ChecksumError: a file is not the registered one.
         WeightsError: a file cannot be read, is of another architecture, or cannot be installed.
     """
-    model = _downloadable(name)
+    model = _get_downloadable(name)
     wanted = model.checkpoints or model.files
     if len(paths) == 1 and paths[0].is_dir():
         paths = _files_in(paths[0], model)
     if len(paths) != len(wanted):
-        names = ", ".join(_published(file) for file in wanted)
+        names = ", ".join(_published_name(file) for file in wanted)
         raise InputError(f"{name} consists of {len(wanted)} files ({names}), got {len(paths)}")
     if not own_weights:
         _check_licence(model, accepted=accept_licence)
@@ -109,11 +109,11 @@ def import_model(
     origin, ordered = _identify(model, paths, own_weights=own_weights)
     if origin == "unstated":
         _check_folders(model, ordered)
-    with _own_folder() as folder:
+    with _temporary_folder() as folder:
         if model.checkpoints:
             return _convert(model, ordered, folder, origin)
         if origin == "own":
-            return install(model, _fit_roles(model, ordered), origin=origin)
+            return install(model, _assign_roles(model, ordered), origin=origin)
         roles = [file.role for file in model.files]
         return install(model, dict(zip(roles, ordered, strict=True)), origin=origin)
 
@@ -134,7 +134,7 @@ def _check_folders(model: Model, paths: Sequence[Path]) -> None:
             )
 
 
-def _published(file: Checkpoint | ModelFile) -> str:
+def _published_name(file: Checkpoint | ModelFile) -> str:
     return file.published_name if isinstance(file, Checkpoint) else file.filename
 
 
@@ -147,7 +147,7 @@ def _files_in(folder: Path, model: Model) -> list[Path]:
         WeightsError: some are missing; the message names them.
     """
     found, missing = [], []
-    wanted = [_published(file) for file in model.checkpoints or model.files]
+    wanted = [_published_name(file) for file in model.checkpoints or model.files]
     bare = [Path(name).name for name in wanted]
     for name in wanted:
         single = name.replace(".fp16.", ".")
@@ -168,7 +168,7 @@ def _files_in(folder: Path, model: Model) -> list[Path]:
     return found
 
 
-def _downloadable(name: str) -> Model:
+def _get_downloadable(name: str) -> Model:
     model = get_model(name)
     if model.is_built_in:
         raise InputError(f"{name} is built in; there is nothing to download")
@@ -191,7 +191,7 @@ def _check_licence(model: Model, *, accepted: bool) -> None:
 
 
 @contextmanager
-def _own_folder() -> Iterator[Path]:
+def _temporary_folder() -> Iterator[Path]:
     """Yield a temporary folder, on the disk where models are installed."""
     parent = home() / "incoming"
     try:
@@ -237,7 +237,7 @@ def _identify(
     )
 
 
-def _fit_roles(model: Model, paths: Sequence[Path]) -> dict[str, Path]:
+def _assign_roles(model: Model, paths: Sequence[Path]) -> dict[str, Path]:
     """Return role -> the ONNX file that takes and returns what the registry states for it.
 
     Raises:
@@ -250,39 +250,46 @@ def _fit_roles(model: Model, paths: Sequence[Path]) -> dict[str, Path]:
         inputs, outputs = interface_of(path.read_bytes(), name=str(path))
         left = [file for file in model.files if file.role not in chosen]
         fitting = [
-            file.role for file in left if _fit(inputs, file.inputs) and _fit(outputs, file.outputs)
+            file.role
+            for file in left
+            if _values_match(inputs, file.inputs) and _values_match(outputs, file.outputs)
         ]
         if not fitting:
-            wanted = " or ".join(f"{_text(file.inputs)} -> {_text(file.outputs)}" for file in left)
+            wanted = " or ".join(_format_interface(file.inputs, file.outputs) for file in left)
             raise WeightsError(
-                f"{path}: is no {model.name}: it computes {_text(inputs)} -> {_text(outputs)}, "
+                f"{path}: is no {model.name}: it computes {_format_interface(inputs, outputs)}, "
                 f"expected is {wanted}; import it under the model that it is"
             )
         chosen[fitting[0]] = path
     return chosen
 
 
-def _fit(found: Sequence[Value], wanted: Sequence[Value]) -> bool:
+def _values_match(found: Sequence[Value], wanted: Sequence[Value]) -> bool:
     return len(found) == len(wanted) and all(
         dtype == expected
         and len(shape) == len(sizes)
-        and all(_fits(size, size_wanted) for size, size_wanted in zip(shape, sizes, strict=True))
+        and all(
+            _size_matches(size, size_wanted) for size, size_wanted in zip(shape, sizes, strict=True)
+        )
         for (dtype, shape), (expected, sizes) in zip(found, wanted, strict=True)
     )
 
 
-def _fits(found: object, wanted: object) -> bool:
+def _size_matches(found: object, wanted: object) -> bool:
     """Return whether an axis of a file, a number or not fixed, has every size that is wanted."""
     if not isinstance(found, int):
         return True
     return found in wanted if isinstance(wanted, tuple) else found == wanted
 
 
-def _text(values: Sequence[Value]) -> str:
-    """Return "float32 1x3xHxW" and the like."""
-    return ", ".join(
-        f"{dtype} {'x'.join('?' if size is None else str(size) for size in shape)}"
-        for dtype, shape in values
+def _format_interface(inputs: Sequence[Value], outputs: Sequence[Value]) -> str:
+    """Return "float32 1x3xHxW -> float32 1x1xHxW" and the like."""
+    return " -> ".join(
+        ", ".join(
+            f"{dtype} {'x'.join('?' if size is None else str(size) for size in shape)}"
+            for dtype, shape in values
+        )
+        for values in (inputs, outputs)
     )
 
 

@@ -95,7 +95,7 @@ def read_manifest(model: Model) -> Manifest:
     except FileNotFoundError:
         raise WeightsError(f"{model.name} is not installed; {install_hint(model)}") from None
     except (OSError, ValueError) as error:
-        raise WeightsError(f"{path}: cannot be read ({error}); {_again(model)}") from None
+        raise WeightsError(f"{path}: cannot be read ({error}); {_reinstall_hint(model)}") from None
     try:
         manifest = Manifest(
             files={role: StoredFile(**file) for role, file in content.pop("files").items()},
@@ -103,15 +103,14 @@ def read_manifest(model: Model) -> Manifest:
             **content,
         )
     except (TypeError, KeyError, AttributeError) as error:
-        raise WeightsError(f"{path}: is damaged ({error}); {_again(model)}") from None
+        raise WeightsError(f"{path}: is damaged ({error}); {_reinstall_hint(model)}") from None
     missing = {file.role for file in model.files} - set(manifest.files)
     if missing:
-        raise WeightsError(f"{path}: lacks {', '.join(sorted(missing))}; {_again(model)}")
+        raise WeightsError(f"{path}: lacks {', '.join(sorted(missing))}; {_reinstall_hint(model)}")
     for file in model.files:
         if file.sha256 not in (None, manifest.files[file.role].sha256) and manifest.origin != "own":
-            raise WeightsError(
-                f"{model.name}: the installed version is not the registered one; {_again(model)}"
-            )
+            cause = "the installed version is not the registered one"
+            raise WeightsError(f"{model.name}: {cause}; {_reinstall_hint(model)}")
     return manifest
 
 
@@ -152,12 +151,12 @@ def _check(model: Model, path: Path, known: StoredFile, size_bytes: int, found: 
     if size_bytes != known.size_bytes:
         raise ChecksumError(
             f"{path}: {size_bytes:,} bytes, expected are {known.size_bytes:,}; the file is "
-            f"incomplete or was changed, {_again(model)}"
+            f"incomplete or was changed, {_reinstall_hint(model)}"
         )
     if found != known.sha256:
         raise ChecksumError(
             f"{path}: SHA-256 {found}, expected is {known.sha256}; the file was changed, "
-            f"{_again(model)}"
+            f"{_reinstall_hint(model)}"
         )
 
 
@@ -278,7 +277,7 @@ def install_hint(model: Model) -> str:
     return f"get {files} from {pages} and run '{command}'"
 
 
-def _again(model: Model) -> str:
+def _reinstall_hint(model: Model) -> str:
     if model.is_built_in:
         return "reinstall cleanplate"
     return f"run 'cleanplate models remove {model.name}', then {install_hint(model)}"
@@ -295,7 +294,7 @@ def _locate(model: Model, role: str) -> tuple[Path, StoredFile]:
     known = read_manifest(model).files[role]
     path = model_folder(model) / known.filename
     if not path.is_file():
-        raise WeightsError(f"{path}: model file is missing; {_again(model)}")
+        raise WeightsError(f"{path}: model file is missing; {_reinstall_hint(model)}")
     return path, known
 
 

@@ -42,7 +42,7 @@ def load_tensors(path: Path) -> State:
         WeightsError: it is no checkpoint, or is damaged.
     """
     content = _read_archive(path) if zipfile.is_zipfile(path) else load_checkpoint(path)
-    return _named(content)
+    return _name_tensors(content)
 
 
 def _read_archive(path: Path) -> object:
@@ -131,7 +131,7 @@ _HARMLESS: dict[tuple[str, str], Any] = {
 }
 
 
-def _named(content: object) -> State:
+def _name_tensors(content: object) -> State:
     """Return name -> tensor; what is found on several ways has the name of the shortest."""
     found: dict[str, torch.Tensor] = {}
     seen: dict[int, object] = {}  # by identity; keeps what it has seen alive

@@ -103,7 +103,7 @@ class EdgeConnectGenerator(nn.Module):
 def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversion:
     """Make the ONNX files of both generators; see `convert.Converter`."""
     originals = {}
-    for role, (state, source) in _tell_apart(checkpoints).items():
+    for role, (state, source) in _identify_roles(checkpoints).items():
         originals[role] = EdgeConnectGenerator(role)
         fill_network(originals[role], state, source)
     files = {file.role: folder / file.filename for file in model.files}
@@ -113,7 +113,7 @@ def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversi
     )
 
 
-def _tell_apart(checkpoints: Sequence[Path]) -> dict[str, tuple[State, Path]]:
+def _identify_roles(checkpoints: Sequence[Path]) -> dict[str, tuple[State, Path]]:
     """Return role -> parameters and the file that holds them."""
     found: dict[str, tuple[State, Path]] = {}
     for path in checkpoints:

@@ -47,13 +47,13 @@ class _Transforms:
         twice = (wave > 0) & (2 * wave != width)
         self._weight = (1 + twice.float())[:, None]
 
-    def forth(self, image: torch.Tensor) -> _Pair:
+    def forward(self, image: torch.Tensor) -> _Pair:
         """(N, C, H, W) -> (N, C, H, W // 2 + 1), real and imaginary."""
         real, imaginary = (image @ wave.T for wave in self._across)
         return _dft_columns(self._down, real, -imaginary, -1)
 
-    def back(self, real: torch.Tensor, imaginary: torch.Tensor) -> torch.Tensor:
-        """The inverse of `forth`."""
+    def inverse(self, real: torch.Tensor, imaginary: torch.Tensor) -> torch.Tensor:
+        """Undo `forward`."""
         real, imaginary = _dft_columns(self._down, real, imaginary, 1)
         cosine, sine = (wave * self._weight for wave in self._across)
         return real @ cosine - imaginary @ sine
@@ -84,11 +84,11 @@ class _TorchTransforms:
     def __init__(self, height: int, width: int) -> None:
         self._size = (height, width)
 
-    def forth(self, image: torch.Tensor) -> _Pair:
+    def forward(self, image: torch.Tensor) -> _Pair:
         spectrum = torch.fft.rfft2(image, norm="ortho")
         return spectrum.real, spectrum.imag
 
-    def back(self, real: torch.Tensor, imaginary: torch.Tensor) -> torch.Tensor:
+    def inverse(self, real: torch.Tensor, imaginary: torch.Tensor) -> torch.Tensor:
         return torch.fft.irfft2(torch.complex(real, imaginary), s=self._size, norm="ortho")
 
 
@@ -101,9 +101,10 @@ class _FourierUnit(nn.Module):
         self.bn = nn.BatchNorm2d(2 * channels)
 
     def forward(self, x: torch.Tensor, transforms: _Transforms) -> torch.Tensor:
-        spectrum = torch.stack(transforms.forth(x), dim=2).flatten(1, 2)  # real, imaginary by turns
+        # Real and imaginary by turns.
+        spectrum = torch.stack(transforms.forward(x), dim=2).flatten(1, 2)
         spectrum = torch.relu(self.bn(self.conv_layer(spectrum)))
-        return transforms.back(spectrum[:, 0::2], spectrum[:, 1::2])
+        return transforms.inverse(spectrum[:, 0::2], spectrum[:, 1::2])
 
 
 class _Spectral(nn.Module):

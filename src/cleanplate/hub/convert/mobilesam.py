@@ -23,7 +23,7 @@ from cleanplate.hub.convert.sam_parts import (
     SIDE,
     PromptNetwork,
     random_prompt,
-    renamed,
+    rename_parameters,
 )
 from cleanplate.hub.convert.tinyvit import TinyViTEncoder
 from cleanplate.hub.registry import Model
@@ -93,7 +93,7 @@ def _read(path: Path) -> State:
     """Return the parameters under the names of transformers."""
     state = load_state(path)
     used = {name: tensor for name, tensor in state.items() if not _CLASSIFIER.match(name)}
-    return renamed(used, PROMPT_RULES)
+    return rename_parameters(used, PROMPT_RULES)
 
 
 class _PromptNetwork(PromptNetwork):

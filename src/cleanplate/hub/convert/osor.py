@@ -124,7 +124,7 @@ def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversi
         # In single precision, from the values that the file has in half.
         generator.half().float()
         expected = [
-            _tried("the networks do not fit", base, generator, *it.values()) for it in inputs
+            _call_checked("the networks do not fit", base, generator, *it.values()) for it in inputs
         ]
         generator.half()
     unet.num_upsamplers = _ALWAYS_ASK
@@ -155,7 +155,9 @@ def _random_latents(size_hw: tuple[int, int]) -> Tensors:
     }
 
 
-def _tried(cause: str, path: Path, call: Callable[..., Any], *args: Any, **named: Any) -> Any:
+def _call_checked(
+    cause: str, path: Path, call: Callable[..., Any], *args: Any, **named: Any
+) -> Any:
     """Return what a call into diffusers or transformers returns.
 
     Raises:
@@ -173,13 +175,13 @@ def _tried(cause: str, path: Path, call: Callable[..., Any], *args: Any, **named
         ) from error
 
 
-def _loaded(architecture: Any, folder: Path) -> Any:
+def _load_network(architecture: Any, folder: Path) -> Any:
     """Return a network from its configuration and safetensors in a folder, in single precision."""
     half = bool(list(folder.glob("*.fp16.safetensors")))
     single = any(
         not path.name.endswith(".fp16.safetensors") for path in folder.glob("*.safetensors")
     )
-    network, found = _tried(
+    network, found = _call_checked(
         "cannot be loaded",
         folder,
         architecture.from_pretrained,
@@ -198,7 +200,7 @@ def _loaded(architecture: Any, folder: Path) -> Any:
 
 def _kept_at_step(base: Path) -> float:
     """Return the share of the signal's variance that is left at `STEP`."""
-    scheduler = _tried(
+    scheduler = _call_checked(
         "cannot be read", base / "scheduler", DDPMScheduler.from_pretrained, base / "scheduler"
     )
     config = scheduler.config
@@ -212,16 +214,16 @@ def _embed(base: Path) -> tuple[torch.Tensor, torch.Tensor]:
     parts = []
     for architecture, end in ((CLIPTextModel, ""), (CLIPTextModelWithProjection, "_2")):
         folder = base / f"tokenizer{end}"
-        tokenizer = _tried(
+        tokenizer = _call_checked(
             "cannot be read", folder, CLIPTokenizer.from_pretrained, folder, local_files_only=True
         )
-        network = _loaded(architecture, base / f"text_encoder{end}")
+        network = _load_network(architecture, base / f"text_encoder{end}")
         longest = network.config.max_position_embeddings
         ids = tokenizer(
             PROMPT, padding="max_length", max_length=longest, truncation=True, return_tensors="pt"
         ).input_ids
         with torch.no_grad():
-            seen = _tried(
+            seen = _call_checked(
                 "does not fit its tokenizer", base, network, ids, output_hidden_states=True
             )
         parts.append(seen.hidden_states[-2])
@@ -229,7 +231,7 @@ def _embed(base: Path) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _export_autoencoder(base: Path, paths: dict[str, Path]) -> dict[str, float]:
-    network = _loaded(AutoencoderKL, base / "vae")
+    network = _load_network(AutoencoderKL, base / "vae")
 
     def pixels(size_hw: tuple[int, int]) -> Tensors:
         height, width = (side * _CELL for side in size_hw)
@@ -262,11 +264,13 @@ def _merged_unet(base: Path, checkpoint: Path) -> UNet2DConditionModel:
     """Return the base's U-Net in half precision, changed as OSOR's checkpoint says."""
     folder = base / "unet"
     weights = min(folder.glob("*.safetensors"), key=lambda path: ".fp16." not in path.name)
-    config = _tried("cannot be read", folder, _read_config, folder / "config.json")
+    config = _call_checked("cannot be read", folder, _read_config, folder / "config.json")
     changes = {_WRAPPERS.sub("", name): it for name, it in load_state(checkpoint).items()}
-    state = dict(_tried("cannot be read", weights, list, _merge(weights, changes, checkpoint)))
+    state = dict(
+        _call_checked("cannot be read", weights, list, _merge(weights, changes, checkpoint))
+    )
     with torch.device("meta"):
-        network = _tried("cannot be used", folder, UNet2DConditionModel.from_config, config)
+        network = _call_checked("cannot be used", folder, UNet2DConditionModel.from_config, config)
     fill_network(network, state, checkpoint, assign=True)
     return network.eval()
 

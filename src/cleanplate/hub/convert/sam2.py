@@ -24,7 +24,7 @@ from cleanplate.hub.convert.sam_parts import (
     SIDE,
     PromptNetwork,
     random_prompt,
-    renamed,
+    rename_parameters,
 )
 from cleanplate.hub.registry import Model
 
@@ -99,7 +99,7 @@ def _read(path: Path) -> State:
     }
     if not is_metas:
         return state
-    state = renamed(state, _RULES)
+    state = rename_parameters(state, _RULES)
     kinds = [state.pop(_KINDS.format(f"{kind}."), None) for kind in range(4)]
     if all(kind is not None for kind in kinds):
         state[_KINDS.format("")] = torch.cat(kinds)

@@ -37,7 +37,7 @@ PROMPT_RULES: Rules = (
 )
 
 
-def renamed(state: State, rules: Rules) -> dict[str, torch.Tensor]:
+def rename_parameters(state: State, rules: Rules) -> dict[str, torch.Tensor]:
     """Return the parameters under the names that the rules make of theirs."""
 
     def rename(name: str) -> str:
