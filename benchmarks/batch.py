@@ -13,6 +13,7 @@ ratios within one run, never two runs.
 
 import argparse
 import hashlib
+import os
 import statistics
 import subprocess
 import sys
@@ -62,9 +63,15 @@ def memory_mb(process: psutil.Process) -> float:
     return total / 2**20
 
 
+def cpu_seconds() -> float:
+    """Return the CPU time of all processes that were started and have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
 def watch(command: Sequence[str], count: int, told: Path) -> None:
     """Run a command that prints a line per photo; print rate and memory at the marks."""
-    start = time.perf_counter()
+    start, used_s = time.perf_counter(), cpu_seconds()
     with (
         told.open("w") as lines,
         told.open() as reader,
@@ -90,7 +97,7 @@ def watch(command: Sequence[str], count: int, told: Path) -> None:
     spent = time.perf_counter() - start
     print(
         f"  exit {running.returncode} after {spent:.1f} s, {count / spent:.2f} photos/s, "
-        f"{peak:.0f} MB at most",
+        f"{cpu_seconds() - used_s:.1f} s of CPU time, {peak:.0f} MB at most",
         flush=True,
     )
     if running.returncode:

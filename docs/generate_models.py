@@ -33,7 +33,8 @@ your machine.
 *Checked against* is what gave the same outputs with the same random weights: a package, in this
 project's tests and on the user's machine at each conversion; or the authors' program, once, by
 hand, and its formulas in the tests. "runs as published": the publisher's own ONNX file, of which
-nothing was converted; no package has the code that it was made with.
+nothing was converted. No package has the code that those were made with: what goes in and comes out
+is tested as their publishers describe it.
 
 *MB* are downloaded; with ~, no size is published, and this is that of the parameters.
 
