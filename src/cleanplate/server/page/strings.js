@@ -89,7 +89,8 @@ const strings = {
   labelsHint: "person, car",
   start: "Start",
   runs: "Runs",
-  runsNone: "Choose a folder and say what to remove. The results go to a folder beside it.",
+  runsNone: "Choose a folder and say what to remove. The results go to a folder beside it. What an "
+    + "earlier run has done and you have reviewed is kept.",
   runFacts: "{labels} · {done} of {total}",
   runFailed: "{failed} failed",
   runLeft: "{time} left",
