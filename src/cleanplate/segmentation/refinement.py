@@ -70,12 +70,10 @@ _OFF_SHARE = 0.7  # ... and from so far out as the background's
 _CORE_SHARE = 0.4  # of the band: what lies deeper inside is certainly object
 
 # The logit of "is the object's", fitted to pixels along the outlines of 154 objects of PASCAL VOC
-# train.
-_OF_COLOURS = 0.75  # times their log ratio
-_OF_DISTANCE = 1.0  # times bands inside the outline, at most `_MOST_BANDS`
-_OF_FILTERED = 2.17  # times the filtered mask
+# train (benchmarks/segmentation/fit_outlines.py).
+_WEIGHTS = (0.75, 1.0, 2.17)  # of log ratio of colours, bands inside the outline, filtered mask
 _OFFSET = -0.6  # fitted: -1.08, but a missed rim shows and a px too much does not
-_MOST_BANDS = 3.0
+_MOST_BANDS = 3.0  # inside or outside; farther counts as much
 _SMOOTH_SHARE = 0.25  # of the band: radius over which the log ratio is averaged
 _CERTAIN = 5.0  # logit
 
@@ -125,7 +123,7 @@ def refine_outline(image: RGBImage, instance: Instance) -> Instance:
     side_px = math.sqrt(instance.area_px)
     if side_px < _LEAST_SIDE_PX:
         return instance
-    scene = _scene_of(image, instance, side_px)
+    scene = scene_of(image, instance, side_px)
     outline = _follow(scene)
     if outline is None:
         return instance
@@ -209,7 +207,7 @@ def _check_inside(image: RGBImage, instance: Instance) -> None:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Scene:
+class Scene:
     """The object and its surroundings, at full size and at the working size."""
 
     box: Box  # of the surroundings, in the photo
@@ -223,7 +221,14 @@ class _Scene:
     shrink: float  # full px per small one
 
 
-def _scene_of(image: RGBImage, instance: Instance, side_px: float) -> _Scene:
+def scene_of(image: RGBImage, instance: Instance, side_px: float) -> Scene:
+    """Return an object in its surroundings.
+
+    Args:
+        image: (H, W, 3) uint8, RGB, the photo. Not modified.
+        instance: the detected object.
+        side_px: square root of its area.
+    """
     reach_px = math.ceil(_REACH_SHARE * side_px) + 8
     box = expand_box(instance.box_xyxy, reach_px, image.shape)
     left, top, right, bottom = box
@@ -240,7 +245,7 @@ def _scene_of(image: RGBImage, instance: Instance, side_px: float) -> _Scene:
     band = _BAND_LEAST_PX + _BAND_SHARE * side
     # A thin object has no pixel that deep: then its own middle is what is certain.
     depth = min(_CORE_SHARE * band, 0.5 * float(inside.max()))
-    return _Scene(box, photo, mask, small, inside, side, band, inside > max(depth, 0), shrink)
+    return Scene(box, photo, mask, small, inside, side, band, inside > max(depth, 0), shrink)
 
 
 def _signed_distance(mask: Mask) -> Field:
@@ -252,6 +257,16 @@ def _signed_distance(mask: Mask) -> Field:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """What tells the object's pixels from others, at the working size."""
+
+    planes: Field  # (h, w, 3), of `_WEIGHTS`
+    evidence: Field  # (h, w) log ratios of the colours
+    guide: ColourGuide
+    open: Mask  # (h, w), where the object may be; its core apart
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Outline:
     """Where the object is, at the small size, such that it can be read at any size."""
 
@@ -260,30 +275,37 @@ class _Outline:
     decides: Mask  # (h, w), elsewhere the detected outline stays
 
 
-def _follow(scene: _Scene) -> _Outline | None:
-    """Classify the pixels near the outline and on thin parts; None without both classes."""
+def outline_features(scene: Scene) -> Features | None:
+    """Return what tells the object's pixels from others; None without both classes."""
     inside, band = scene.inside, scene.band
     own, other = inside > _OWN_SHARE * band, inside < -_OFF_SHARE * band
     if not own.any() or not other.any():
         return None
-    limit = _REACH_SHARE * scene.side
-    open_ = (inside > -limit) & ~scene.core
+    open_ = (inside > -_REACH_SHARE * scene.side) & ~scene.core
     evidence = _compare(_colours_of(scene), own, other, open_)
     guide = ColourGuide.of(scene.small, max(1, round(_FILTER_SHARE * scene.side)), eps=_FILTER_EPS)
-    filtered = apply_coefficients(guide.fit((inside > 0).astype(np.float32)), guide.colour)
-    logit = (
-        _OF_COLOURS * box_mean(evidence, max(1, round(_SMOOTH_SHARE * band)))
-        + _OF_DISTANCE * np.clip(inside / band, -_MOST_BANDS, _MOST_BANDS)
-        + _OF_FILTERED * filtered
-        + _OFFSET
+    planes = (
+        box_mean(evidence, max(1, round(_SMOOTH_SHARE * band))),
+        np.clip(inside / band, -_MOST_BANDS, _MOST_BANDS),
+        apply_coefficients(guide.fit((inside > 0).astype(np.float32)), guide.colour),
     )
+    return Features(np.stack(planes, axis=-1), evidence, guide, open_)
+
+
+def _follow(scene: Scene) -> _Outline | None:
+    """Classify the pixels near the outline, then follow parts; None without both classes."""
+    features = outline_features(scene)
+    if features is None:
+        return None
+    evidence, guide, open_ = features.evidence, features.guide, features.open
+    logit = features.planes @ np.array(_WEIGHTS, np.float32) + np.float32(_OFFSET)
     logit[~open_] = np.where(scene.core, _CERTAIN, -_CERTAIN)[~open_]
     near = components_touching(logit > 0, scene.core)
     parts = _parts(evidence, near, open_, _PART_LEAST_SHARE * scene.side**2)
     logit[parts] = _CERTAIN
     factors = guide.fit(1 / (1 + np.exp(-logit, dtype=np.float32)))
-    found = _part_of_object(scene, apply_coefficients(factors, guide.colour) > 0.5, limit)
-    telling = _is_telling(evidence, open_ & (inside > -band), band)
+    found = _part_of_object(scene, apply_coefficients(factors, guide.colour) > 0.5)
+    telling = _is_telling(evidence, open_ & (scene.inside > -scene.band), scene.band)
     return _Outline(factors, _signed_distance(found), _decided(scene, found, telling))
 
 
@@ -328,7 +350,7 @@ class _Colours:
     cell: int  # px of the small size: pitch of the grid of histograms
 
 
-def _colours_of(scene: _Scene) -> _Colours:
+def _colours_of(scene: Scene) -> _Colours:
     pixels = scene.small.reshape(-1, 3)
     spread = np.linspace(0, len(pixels) - 1, _SAMPLES).astype(np.int64)
     samples = pixels[spread].astype(np.float32)
@@ -414,8 +436,9 @@ def _is_telling(evidence: Field, open_: Mask, band: float) -> Mask:
     return np.asarray(strength > _TELLING * weight)
 
 
-def _part_of_object(scene: _Scene, found: Mask, limit: float) -> Mask:
+def _part_of_object(scene: Scene, found: Mask) -> Mask:
     """Keep the parts connected to the core, without leaks."""
+    limit = _REACH_SHARE * scene.side
     kept = components_touching(found | scene.core, scene.core)
     off = kept & (scene.inside < -scene.band)
     # What is still going on at the limit or at the photo's edge is the background's: a horizon, a
@@ -428,7 +451,7 @@ def _part_of_object(scene: _Scene, found: Mask, limit: float) -> Mask:
     return components_touching(kept & ~leaks, scene.core)
 
 
-def _at_full_size(scene: _Scene, outline: _Outline) -> Mask:
+def _at_full_size(scene: Scene, outline: _Outline) -> Mask:
     """Return (H, W), the object in the scene's box."""
     full_wh = (scene.mask.shape[1], scene.mask.shape[0])
 
@@ -447,7 +470,7 @@ def _at_full_size(scene: _Scene, outline: _Outline) -> Mask:
     return np.asarray(np.where(decides, found, scene.mask) | (core & scene.mask))
 
 
-def _decided(scene: _Scene, found: Mask, telling: Mask) -> Mask:
+def _decided(scene: Scene, found: Mask, telling: Mask) -> Mask:
     """Return where the new outline counts, not the detected one."""
     present = scene.inside > 0
     lost = drop_specks(present & ~found, least_px=math.floor(_LARGEST_LOSS * scene.side**2) + 1)
