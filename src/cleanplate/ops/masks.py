@@ -16,7 +16,7 @@ _MARGIN_SHARE = 0.015
 _MARGIN_MIN_PX = 2.0
 
 # What is removed from a detected object's mask, as shares of its area.
-_HOLE_SHARE = 0.03  # larger holes show true background, which guides the fill
+_HOLE_SHARE = 0.06  # larger holes show true background; a part that was missed ruins the fill
 _SPECK_SHARE = 0.002
 
 
