@@ -230,7 +230,7 @@ class TestOnThePage:
         before = pixels("a.jpg")
         called = cli("edit", "a.jpg", "--in-place", "--gui")
         assert called.code == 0, called.err
-        assert person.session["edit"]
+        assert person.session["cancels"]
         changed = (pixels("a.jpg") != before).any(axis=2)
         assert changed[25:35, 15:25].all()
         assert not changed[:, 70:].any()
