@@ -250,13 +250,6 @@ def test_no_bomb_warning_between_pillows_two_limits(monkeypatch, fmt):
     assert read_photo(data).size_hw == (8, 8)
 
 
-def test_webp_beyond_pillows_own_limit_says_so(monkeypatch):
-    data = saved(Image.new("RGB", (8, 8)), "WEBP")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 30)
-    with pytest.raises(PhotoError, match="it has more pixels than Pillow decodes; scale it down"):
-        read_photo(data)
-
-
 def test_edits_of_another_size_or_type_are_refused():
     photo = read_photo(small_jpeg((16, 12)))
     fine, mask = np.zeros((12, 16, 3), np.uint8), np.zeros((12, 16), bool)
