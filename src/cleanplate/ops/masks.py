@@ -11,8 +11,8 @@ from cleanplate.errors import InputError
 from cleanplate.types import Box, Instance, Mask
 
 # The margin of a found object, whose outline was refined at full resolution. Of 368 objects of
-# PASCAL VOC val 2.0 % is missed with it and 19 % filled beyond, 13 % by the margin alone. With 1.5 %
-# it is 2.2 and 14 %, and by eye more pieces stay.
+# PASCAL VOC val 2.0 % is missed with it and 19 % filled beyond, 13 % by the margin alone. With
+# 1.5 % it is 2.2 and 14 %, and by eye more pieces stay.
 _MARGIN_SHARE = 0.025
 _MARGIN_MIN_PX = 2.0
 
