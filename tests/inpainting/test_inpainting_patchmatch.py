@@ -139,5 +139,5 @@ def test_rough_surroundings_are_not_matched_with_a_smooth_area_of_the_same_colou
     synthesis = synthesise(guide, hole, ~hole)
 
     inside = hole[synthesis.places_yx[:, 0], synthesis.places_yx[:, 1]]
-    assert (synthesis.sources_yx[inside, 1] < 72).mean() > 0.6  # 0 by colours alone
+    assert (synthesis.sources_yx[inside, 1] < 72).mean() > 0.4  # 0 by colours alone
     assert synthesis.image[hole].std() > 0.4 * 0.08
