@@ -6,6 +6,7 @@ import pytest
 from training.config import (
     ConfigError,
     EdgeConnectConfig,
+    EffectsConfig,
     SegmenterConfig,
     as_dict,
     from_dict,
@@ -17,7 +18,8 @@ CONFIGS = Path(__file__).parents[2] / "training" / "configs"
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.name)
 def test_every_published_configuration_is_read(path):
-    kind = SegmenterConfig if path.stem.startswith("segmenter") else EdgeConnectConfig
+    kinds = {"segmenter": SegmenterConfig, "effects": EffectsConfig}
+    kind = kinds.get(path.stem, EdgeConnectConfig)
     config = read_config(path, kind)
     assert from_dict(kind, as_dict(config)) == config
 

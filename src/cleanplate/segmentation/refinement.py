@@ -513,7 +513,8 @@ def missed_rim_px(image: RGBImage, part: Instance) -> int:
     rings = [(outside > step) & (outside <= step + 1) for step in range(_RIM_WIDEST + 2)]
     if not rings[0].any() or telling[rings[0]].mean() < _RIM_TELLING:
         return 0
-    shares = [float(like_own[ring & telling].mean()) if ring.any() else 0.0 for ring in rings]
+    clear = (ring & telling for ring in rings)
+    shares = [float(like_own[ring].mean()) if ring.any() else 0.0 for ring in clear]
     width = next((step for step, share in enumerate(shares) if share < 0.5), len(shares))
     if not 0 < width <= _RIM_WIDEST or shares[0] < _RIM_OWN:
         return 0
