@@ -42,7 +42,7 @@ def photo(pixels) -> bytes:
     return stream.getvalue()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: while it lives, asyncio cannot run in this thread
 def browser():
     api = pytest.importorskip("playwright.sync_api", reason="the page is tested with playwright")
     found = next(filter(None, map(shutil.which, CHROMIUMS)), None)
