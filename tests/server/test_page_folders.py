@@ -121,7 +121,7 @@ def test_a_folder_of_5000_is_reviewed(opened, many, fake_segmenter_class):
         page = opened(running)
         start(page)
         page.locator("#run-stop").click()
-        page.wait_for_selector("#run-resume:not([hidden])")
+        page.wait_for_selector("#run-resume:not([hidden])", timeout=120_000)  # a busy machine
         page.wait_for_selector(".list-row")
         assert "5000" in page.locator("#list-count").inner_text().replace(",", "")
 
