@@ -8,17 +8,16 @@ FOLDER holds photos/, objects/ and effects/ with files of the same name, as
 """
 
 import argparse
-import copy
 import time
 from pathlib import Path
 
 import torch
-from torch import nn
 from torch.nn import functional
 
 from training.card import write_card
-from training.checkpoints import Parts, restore, update_average
+from training.checkpoints import restore
 from training.config import EffectsConfig, as_dict
+from training.encoder_decoder import EncoderDecoderTrainer
 from training.export import export_effects
 from training.loop import add_arguments, begin, describe_device, train
 from training.pairs import IGNORED
@@ -29,8 +28,8 @@ from training.unet import UNet
 _SMOOTH_PX = 20.0  # of the dice loss
 
 
-class EffectsTrainer:
-    """A network, its average, its optimiser, and one step of training.
+class EffectsTrainer(EncoderDecoderTrainer[EffectsConfig, EffectsBatch]):
+    """Trains the network that finds what objects cast.
 
     Args:
         config: of the run.
@@ -38,51 +37,24 @@ class EffectsTrainer:
         pretrained: whether the encoder starts from ImageNet weights.
     """
 
+    name = "effects"
+    warm_up_steps = 60
+
     def __init__(
         self, config: EffectsConfig, device: torch.device, *, pretrained: bool = True
     ) -> None:
-        self.config, self.device = config, device
         settings = config.effects
-        self.network = UNet(settings.encoder, settings.decoder_widths, pretrained=pretrained)
-        self.network.to(device, memory_format=torch.channels_last)
-        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
-        encoder = list(self.network.encoder.parameters())
-        known = {id(parameter) for parameter in encoder}
-        others = [p for p in self.network.parameters() if id(p) not in known]
-        self._rates = (settings.encoder_rate, settings.decoder_rate)
-        self.optimiser = torch.optim.AdamW(
-            [{"params": encoder}, {"params": others}],
-            lr=settings.encoder_rate,
-            weight_decay=settings.weight_decay,
-        )
+        network = UNet(settings.encoder, settings.decoder_widths, pretrained=pretrained)
+        network.to(device, memory_format=torch.channels_last)
+        super().__init__(network, config, settings, device)
 
-    @property
-    def parts(self) -> Parts:
-        """What a checkpoint holds."""
-        return Parts(
-            networks={"effects": self.network},
-            averages={"effects": self.average},
-            optimisers={"effects": self.optimiser},
-        )
+    def input_of(self, batch: EffectsBatch) -> torch.Tensor:
+        """Return the windows and the objects' masks."""
+        return batch.rgb_mask
 
-    def step(self, batch: EffectsBatch, step: int) -> dict[str, float]:
-        """Train on one batch and return the loss."""
-        share = step / max(1, self.config.run.steps)
-        factor = (1 - share) ** 0.9 * min(1.0, (step + 1) / 60)
-        for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
-            group["lr"] = rate * factor
-        self.network.train()
-        with torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=self.config.run.precision == "bf16"
-        ):
-            logits = self.network(batch.rgb_mask)[:, 0]
-        loss = effects_loss(logits.float(), batch.effects, self.config.effects.dice)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
-        self.optimiser.step()
-        update_average(self.average, self.network, step, self.config.average)
-        return {"loss": float(loss.detach())}
+    def loss(self, logits: torch.Tensor, batch: EffectsBatch) -> torch.Tensor:
+        """Return cross-entropy and dice."""
+        return effects_loss(logits[:, 0], batch.effects, self.config.effects.dice)
 
 
 def effects_loss(logits: torch.Tensor, truth: torch.Tensor, dice: float) -> torch.Tensor:

@@ -161,23 +161,7 @@ def export_segmenter(network: nn.Module, path: Path) -> float:
     Raises:
         WeightsError: the file computes something else.
     """
-    network = network.cpu().float().eval()
-    generator = torch.Generator().manual_seed(0)
-    trials = [
-        {"rgb": torch.rand(*shape, generator=generator)}
-        for shape in ((1, 3, 64, 96), (2, 3, 96, 64))
-    ]
-    export_network(
-        network,
-        path,
-        inputs=trials[0],
-        outputs=["logits"],
-        dynamic={"rgb": (0, 2, 3)},
-        trials=trials[1:],
-    )
-    fold_padding(path)
-    halve_weights(path)
-    return largest_difference(network, path, trials, tolerance=HALF_TOLERANCE)
+    return _export_compact(network, path, takes=("rgb", 3), returns="logits")
 
 
 def export_effects(network: nn.Module, path: Path) -> float:
@@ -186,20 +170,36 @@ def export_effects(network: nn.Module, path: Path) -> float:
     Raises:
         WeightsError: the file computes something else.
     """
-    whole = nn.Sequential(network.cpu().float(), nn.Sigmoid()).eval()
+    whole = nn.Sequential(network, nn.Sigmoid())
+    return _export_compact(whole, path, takes=("rgb_mask", 4), returns="effect")
+
+
+def _export_compact(
+    network: nn.Module, path: Path, *, takes: tuple[str, int], returns: str
+) -> float:
+    """Write a network of images of any size with half-precision weights.
+
+    Args:
+        network: (N, C, H, W) -> (N, C', h, w).
+        path: the file.
+        takes: name of the input, and its channels.
+        returns: name of the output.
+    """
+    network = network.cpu().float().eval()
+    name, channels = takes
     generator = torch.Generator().manual_seed(0)
     trials = [
-        {"rgb_mask": torch.rand(*shape, generator=generator)}
-        for shape in ((1, 4, 64, 96), (2, 4, 96, 64))
+        {name: torch.rand(count, channels, *size_hw, generator=generator)}
+        for count, size_hw in ((1, (64, 96)), (2, (96, 64)))
     ]
     export_network(
-        whole,
+        network,
         path,
         inputs=trials[0],
-        outputs=["effect"],
-        dynamic={"rgb_mask": (0, 2, 3)},
+        outputs=[returns],
+        dynamic={name: (0, 2, 3)},
         trials=trials[1:],
     )
     fold_padding(path)
     halve_weights(path)
-    return largest_difference(whole, path, trials, tolerance=HALF_TOLERANCE)
+    return largest_difference(network, path, trials, tolerance=HALF_TOLERANCE)

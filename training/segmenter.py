@@ -8,7 +8,6 @@ by `python -m training.teach` with any segmenter of the registry.
 """
 
 import argparse
-import copy
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,9 +20,10 @@ from torch import nn
 from torch.nn import functional
 
 from training.card import write_card
-from training.checkpoints import Parts, restore, update_average
+from training.checkpoints import restore
 from training.config import SegmenterConfig, as_dict
 from training.deeplab import DeepLab
+from training.encoder_decoder import EncoderDecoderTrainer
 from training.export import export_segmenter
 from training.loop import add_arguments, begin, describe_device, train
 from training.pairs import IGNORED, LabelledBatch, LabelledBatches, Pair, find_pairs
@@ -32,8 +32,8 @@ _SIDE_MULTIPLE = 32  # px
 _VALIDATED_SIDE = 513  # px; long side, as the papers measure
 
 
-class SegmenterTrainer:
-    """A network, its average, its optimiser, and one step of training.
+class SegmenterTrainer(EncoderDecoderTrainer[SegmenterConfig, LabelledBatch]):
+    """Trains DeepLabV3+.
 
     Args:
         config: of the run.
@@ -41,58 +41,28 @@ class SegmenterTrainer:
         pretrained: whether the encoder starts from ImageNet weights.
     """
 
+    name = "segmenter"
+    warm_up_steps = 100
+
     def __init__(
         self, config: SegmenterConfig, device: torch.device, *, pretrained: bool = True
     ) -> None:
-        self.config, self.device = config, device
         settings = config.segmentation
-        self.network = DeepLab(
+        network = DeepLab(
             settings.encoder, settings.classes, settings.decoder_width, pretrained=pretrained
         ).to(device)
         if device.type == "cuda":
-            self.network.to(memory_format=torch.channels_last)
-        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
-        encoder = list(self.network.encoder.parameters())
-        known = {id(parameter) for parameter in encoder}
-        others = [p for p in self.network.parameters() if id(p) not in known]
-        self._rates = (settings.encoder_rate, settings.decoder_rate)
-        self.optimiser = torch.optim.AdamW(
-            [{"params": encoder}, {"params": others}],
-            lr=settings.encoder_rate,
-            weight_decay=settings.weight_decay,
-        )
+            network.to(memory_format=torch.channels_last)
+        super().__init__(network, config, settings, device)
 
-    @property
-    def parts(self) -> Parts:
-        """What a checkpoint holds."""
-        return Parts(
-            networks={"segmenter": self.network},
-            averages={"segmenter": self.average},
-            optimisers={"segmenter": self.optimiser},
-        )
+    def input_of(self, batch: LabelledBatch) -> torch.Tensor:
+        """Return the crops."""
+        return batch.rgb
 
-    def step(self, batch: LabelledBatch, step: int) -> dict[str, float]:
-        """Train on one batch and return the loss."""
-        share = step / max(1, self.config.run.steps)
-        factor = (1 - share) ** 0.9 * min(1.0, (step + 1) / 100)  # polynomial, as in the paper
-        for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
-            group["lr"] = rate * factor
-        self.network.train()
-        with torch.autocast(
-            self.device.type,
-            dtype=torch.bfloat16,
-            enabled=self.config.run.precision == "bf16",
-        ):
-            logits = self.network(batch.rgb)
-        loss = hardest_cross_entropy(
-            logits.float(), batch.classes, self.config.segmentation.hardest_share
-        )
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
-        self.optimiser.step()
-        update_average(self.average, self.network, step, self.config.average)
-        return {"loss": float(loss.detach())}
+    def loss(self, logits: torch.Tensor, batch: LabelledBatch) -> torch.Tensor:
+        """Return the cross-entropy of the hardest pixels."""
+        share = self.config.segmentation.hardest_share
+        return hardest_cross_entropy(logits, batch.classes, share)
 
 
 def hardest_cross_entropy(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from outlines import Sample, read_samples
+from outlines import Sample, found_samples
 
 from cleanplate.ops import coverage
 from cleanplate.segmentation.refinement import outline_features, scene_of
@@ -31,7 +31,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     sampled = [
         pixels
-        for sample in read_samples(arguments.photos, arguments.masks)
+        for sample in found_samples(arguments.photos, arguments.masks)
         if (pixels := sample_pixels(sample, rng)) is not None
     ]
     if not sampled:

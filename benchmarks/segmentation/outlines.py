@@ -11,29 +11,25 @@ segmenter finds with an intersection over union of at least 0.6 are measured.
 import argparse
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from samples import read_samples
 
 from cleanplate import Remover
-from cleanplate.io.files import read_photo
 from cleanplate.labels import resolve_labels
 from cleanplate.ops.filters import ColourGuide, apply_coefficients
 from cleanplate.ops.masks import (
-    bounding_box,
     default_dilation_px,
     dilate_instance,
     rasterize,
     union,
+    with_mask,
 )
 from cleanplate.segmentation.refinement import refine_outline
 from cleanplate.types import Instance, Mask, RGBImage
-
-PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
-
 
 WITHIN_PX = 2.0  # of the boundary F-measure
 _MIN_OVERLAP = 0.6
@@ -59,7 +55,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--masks", type=Path, required=True)
     arguments = parser.parse_args()
-    samples = list(read_samples(arguments.photos, arguments.masks))
+    samples = list(found_samples(arguments.photos, arguments.masks))
     if not samples:
         raise SystemExit("no object was found in any photo that has a mask")
     ways: dict[str, Way] = {
@@ -93,20 +89,11 @@ def main() -> None:
         print(f"| {label} | {own.sum()} | {' | '.join(cells)} |")
 
 
-def read_samples(photos: Path, masks: Path) -> Iterator[Sample]:
+def found_samples(photos: Path, masks: Path) -> Iterator[Sample]:
     """Yield the objects found in the photos that have a mask."""
-    remover = Remover()
-    segmenter = remover.segmenter
-    for path in sorted(photos.iterdir()):
-        known = masks / f"{path.stem}.png"
-        if path.suffix.lower() not in PHOTO_SUFFIXES - {".png"} or not known.exists():
-            continue
-        photo = read_photo(path).pixels
-        with Image.open(known) as opened:
-            classes = np.asarray(opened)
-        if classes.shape != photo.shape[:2]:
-            print(f"skipped: {known}: {classes.shape}, not {photo.shape[:2]}")
-            continue
+    segmenter = Remover().segmenter
+    for known in read_samples(photos, masks, 1):
+        photo, classes = known.photo, known.classes
         for found in segmenter.segment(photo, resolve_labels(["all"], segmenter.labels)):
             own = rasterize([found], classes.shape)
             count, parts = cv2.connectedComponents(
@@ -166,7 +153,7 @@ def filter_outline(photo: RGBImage, found: Instance) -> Instance:
     """Lay the outline along edges by a guided filter alone."""
     guide = ColourGuide.of(photo, max(2, round(0.06 * np.sqrt(found.area_px))), eps=1e-4)
     target = rasterize([found], photo.shape).astype(np.float32)
-    return with_mask(found, apply_coefficients(guide.fit(target), guide.colour) > 0.5)
+    return _changed(found, apply_coefficients(guide.fit(target), guide.colour) > 0.5)
 
 
 def cut_outline(photo: RGBImage, found: Instance) -> Instance:
@@ -182,17 +169,12 @@ def cut_outline(photo: RGBImage, found: Instance) -> Instance:
         cv2.grabCut(photo, states, None, *models, 3, cv2.GC_INIT_WITH_MASK)
     except cv2.error:  # nothing is certain on one of the sides
         return found
-    return with_mask(found, (states == cv2.GC_FGD) | (states == cv2.GC_PR_FGD))
+    return _changed(found, (states == cv2.GC_FGD) | (states == cv2.GC_PR_FGD))
 
 
-def with_mask(instance: Instance, mask: Mask) -> Instance:
+def _changed(instance: Instance, mask: Mask) -> Instance:
     """Return the object with another (H, W) mask; as it is if that is empty."""
-    if not mask.any():
-        return instance
-    left, top, right, bottom = bounding_box(mask)
-    return replace(
-        instance, box_xyxy=(left, top, right, bottom), mask=mask[top:bottom, left:right].copy()
-    )
+    return with_mask(instance, mask) if mask.any() else instance
 
 
 if __name__ == "__main__":

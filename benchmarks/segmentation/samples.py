@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from outlines import PHOTO_SUFFIXES
 from PIL import Image
 
 from cleanplate.io.files import read_photo
 from cleanplate.types import RGBImage
 
 IGNORED = 255
+PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from cleanplate.errors import InputError
 from cleanplate.ops.filters import ColourGuide, apply_coefficients, box_mean
 from cleanplate.ops.masks import bounding_box
-from cleanplate.segmentation.refinement import missed_rim_px, refine_outline
+from cleanplate.segmentation.missed_rim import missed_rim_px
+from cleanplate.segmentation.refinement import refine_outline
 from cleanplate.types import Instance
 
 sizes = st.tuples(st.integers(1, 40), st.integers(1, 40))

@@ -451,40 +451,59 @@ def _read_segments(path: Path) -> npt.NDArray[np.int64]:
     return np.asarray(pixels @ np.array((1, 1 << 8, 1 << 16), np.int64))
 
 
+def _segments_file(file: _File, record: Mapping[str, Any]) -> Path:
+    """Return the PNG file of a panoptic annotation."""
+    return _folder_of_segments(file) / str(record.get("file_name"))
+
+
 def _segments(file: _File, image_id: object, photo: Path) -> list[Annotation]:
+    """Return the things of an image's panoptic annotations; see `_segments_of`."""
+    records = (file.record(index) for index in file.of_image.get(image_id, ()))
+    return [
+        it
+        for record in records
+        for it in _segments_of(file, record, _read_segments(_segments_file(file, record)), photo)
+    ]
+
+
+def _segments_of(
+    file: _File, record: Mapping[str, Any], numbers: npt.NDArray[np.int64], photo: Path
+) -> list[Annotation]:
     """Return the things of a panoptic annotation.
+
+    Args:
+        file: of the annotations.
+        record: the annotation.
+        numbers: (H, W), what its PNG file holds.
+        photo: the image's file.
 
     Raises:
         PhotoError: it cannot be understood, or its PNG file has not the photo's size.
     """
+    check_mask_size(_segments_file(file, record), numbers.shape, photo)
+    segments = record.get("segments_info")
+    if not isinstance(segments, list) or not all(isinstance(it, dict) for it in segments):
+        cause = f"image {record.get('image_id')}: its segments_info is no list of records"
+        raise PhotoError(file.path, cause, _ADVICE)
     found: list[Annotation] = []
-    for index in file.of_image.get(image_id, ()):
-        record = file.record(index)
-        path = _folder_of_segments(file) / str(record.get("file_name"))
-        numbers = _read_segments(path)
-        check_mask_size(path, numbers.shape, photo)
-        segments = record.get("segments_info")
-        if not isinstance(segments, list) or not all(isinstance(it, dict) for it in segments):
-            cause = f"image {image_id}: its segments_info is no list of records"
+    for segment in segments:
+        key = f"segment {segment.get('id')}"
+        mask = numbers == segment.get("id")
+        if segment.get("category_id") in file.stuff:
+            continue
+        if segment.get("category_id") not in file.categories or not mask.any():
+            cause = f"{key}: it has no pixel or no category"
             raise PhotoError(file.path, cause, _ADVICE)
-        for segment in segments:
-            key = f"segment {segment.get('id')}"
-            mask = numbers == segment.get("id")
-            if segment.get("category_id") in file.stuff:
-                continue
-            if segment.get("category_id") not in file.categories or not mask.any():
-                cause = f"{key}: it has no pixel or no category"
-                raise PhotoError(file.path, cause, _ADVICE)
-            region = tight((0, 0, mask.shape[1], mask.shape[0]), mask)
-            found.append(
-                Annotation(
-                    key=key,
-                    label=file.categories[segment["category_id"]],
-                    box=box_of(region),
-                    outline=CroppedMask(*region),
-                    is_crowd=bool(segment.get("iscrowd", 0)),
-                )
+        region = tight((0, 0, mask.shape[1], mask.shape[0]), mask)
+        found.append(
+            Annotation(
+                key=key,
+                label=file.categories[segment["category_id"]],
+                box=box_of(region),
+                outline=CroppedMask(*region),
+                is_crowd=bool(segment.get("iscrowd", 0)),
             )
+        )
     return found
 
 
@@ -498,7 +517,7 @@ def _edited_segments(
     pictures: dict[Path, bytes | None] = {}
     for index in file.of_image.get(image_id, ()):
         record = file.record(index)
-        path = _folder_of_segments(file) / str(record.get("file_name"))
+        path = _segments_file(file, record)
         if edit.is_lost or edit.mask is None:
             records[index], pictures[path] = None, None
             continue
@@ -507,7 +526,7 @@ def _edited_segments(
         start, end = file.annotations[index]
         text = file.text[start:end]
         members = [it for it in scan_json(file.path, text) if it.key == "segments_info"]
-        segments = _segments(file, image_id, edit.image.source)
+        segments = _segments_of(file, record, numbers, edit.image.source)
         decisions = decide(segments, mask, range(len(segments)), edit.options)
         by_key = {it.annotation.key: it for it in decisions}
         changes: dict[int, str | None] = {}

@@ -160,6 +160,10 @@ class _Ray:
         known = half[~np.isnan(half[:, 0])]
         return np.asarray(known.mean(axis=0) if len(known) else np.full(3, np.nan), np.float32)
 
+    def line_to(self, tip: Point) -> Line:
+        """Return the line with which it ends at a point."""
+        return Line(self.entry, tip, (0.0, 0.0), (self.length, 0.0))
+
     @property
     def is_clear(self) -> bool:
         """Whether it is long, and its sides differ."""
@@ -339,8 +343,7 @@ class _Joint:
     @classmethod
     def at(cls, rays: tuple[_Ray, ...], tip: Point) -> "_Joint":
         """Let rays end at a point."""
-        lines = (Line(ray.entry, tip, (0.0, 0.0), (ray.length, 0.0)) for ray in rays)
-        return cls(rays, tuple(lines))
+        return cls(rays, tuple(ray.line_to(tip) for ray in rays))
 
     def side(self, *, right: bool) -> tuple[Field, Field]:
         """Return the colours on one side of the way from one to the other, at both ends."""
@@ -362,7 +365,7 @@ def _join(rays: list[_Ray]) -> list[_Joint]:
         if i in used or j in used:
             continue
         line = _connection(rays[i], rays[j])
-        if any(_crosses(line, other) for other in lines):
+        if any(_cross_slantwise(line, other) for other in lines):
             continue
         lines.append(line)
         joints.append(_Joint((rays[i], rays[j]), (line,)))
@@ -439,22 +442,10 @@ def _ended(rays: list[_Ray], joints: list[_Joint], hole: Mask) -> list[Line]:
             result += joint.lines
             continue
         (line,) = joint.lines
-        along = line.end - line.start
         opened: list[Part | None] = [None, None]
         for right in (False, True):
-            hits = []
-            for ray in rays:
-                reach = _meeting(ray.entry, ray.direction, line.start, along)
-                turn = _angle(along, ray.direction)
-                if reach is None or not 0 < reach[0] < _FARTHEST_PX or not 0 < reach[1] < 1:
-                    continue
-                if (turn < 0) != right or not _CROSSING < abs(turn) < np.pi - _CROSSING:
-                    continue
-                tip = ray.entry + reach[0] * ray.direction
-                end = Line(ray.entry, tip, (0.0, 0.0), (ray.length, 0.0))
-                if _is_free(end, [one for one in lines if one is not line] + ends, hole):
-                    hits.append((reach[1], ray, end))
-            hits.sort(key=lambda hit: hit[0])
+            others = [one for one in lines if one is not line] + ends
+            hits = [hit for hit in _hits(rays, line, right=right) if _is_free(hit[2], others, hole)]
             chain = _chain([ray for _, ray, _ in hits], *joint.side(right=right), right=right)
             if not _stands([hits[index] for index in chain], line.length):
                 continue
@@ -463,6 +454,20 @@ def _ended(rays: list[_Ray], joints: list[_Joint], hole: Mask) -> list[Line]:
                 opened[right] = (hits[chain[0]][0], hits[chain[-1]][0])
         result.append(replace(line, open=(opened[0], opened[1])))
     return result + ends
+
+
+def _hits(rays: list[_Ray], line: Line, *, right: bool) -> list[tuple[float, _Ray, Line]]:
+    """Return where on a line rays from one side end, in order: position, ray, and its line."""
+    along = line.end - line.start
+    hits = []
+    for ray in rays:
+        reach = _meeting(ray.entry, ray.direction, line.start, along)
+        turn = _angle(along, ray.direction)
+        if reach is None or not 0 < reach[0] < _FARTHEST_PX or not 0 < reach[1] < 1:
+            continue
+        if (turn < 0) == right and _CROSSING < abs(turn) < np.pi - _CROSSING:
+            hits.append((reach[1], ray, ray.line_to(ray.entry + reach[0] * ray.direction)))
+    return sorted(hits, key=lambda hit: hit[0])
 
 
 def _stands(hits: list[tuple[float, _Ray, Line]], length: float) -> bool:
@@ -507,13 +512,9 @@ def _chain(rays: list[_Ray], first: Field, last: Field, *, right: bool) -> list[
 def _is_free(line: Line, others: list[Line], hole: Mask) -> bool:
     """Return whether a line lies inside the hole and crosses no other."""
     inside = _looked_up(hole, line.points()[1:-1])
-    if inside.mean() < _INSIDE_SHARE if len(inside) else False:
+    if len(inside) and inside.mean() < _INSIDE_SHARE:
         return False
-    for other in others:
-        meeting = _meeting(line.start, line.end - line.start, other.start, other.end - other.start)
-        if meeting is not None and all(0 < part < 1 for part in meeting):
-            return False
-    return True
+    return not any(_cross(line, other) for other in others)
 
 
 def _joining_cost(one: _Ray, other: _Ray) -> float | None:
@@ -556,11 +557,14 @@ def _connection(one: _Ray, other: _Ray) -> Line:
     return Line(one.entry, other.entry, slopes, (one.length, other.length))
 
 
-def _crosses(one: Line, other: Line) -> bool:
+def _cross_slantwise(one: Line, other: Line) -> bool:
     """Return whether two lines cross at an acute angle."""
     angle = abs(_angle(one.end - one.start, other.end - other.start))
-    if min(angle, np.pi - angle) > _CROSSING:
-        return False
+    return min(angle, np.pi - angle) <= _CROSSING and _cross(one, other)
+
+
+def _cross(one: Line, other: Line) -> bool:
+    """Return whether two lines cross between their ends."""
     meeting = _meeting(one.start, one.end - one.start, other.start, other.end - other.start)
     return meeting is not None and all(0 < part < 1 for part in meeting)
 

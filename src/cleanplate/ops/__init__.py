@@ -35,6 +35,7 @@ from cleanplate.ops.masks import (
     rasterize,
     subtract,
     union,
+    with_mask,
 )
 from cleanplate.ops.rle import decode_rle, encode_rle, pack_counts, unpack_counts
 from cleanplate.ops.tiling import (
@@ -91,4 +92,5 @@ __all__ = [
     "union",
     "unpack_counts",
     "warp",
+    "with_mask",
 ]

@@ -131,11 +131,24 @@ def subtract(instance: Instance, kept: Mask) -> Instance:
     """Return an object without its pixels in `kept`, (H, W) bool; unchanged if none remain."""
     left, top, right, bottom = instance.box_xyxy
     own = instance.mask & ~kept[top:bottom, left:right]
-    if not own.any():
-        return instance
-    x0, y0, x1, y1 = bounding_box(own)
+    return with_mask(instance, own, left=left, top=top) if own.any() else instance
+
+
+def with_mask(instance: Instance, mask: Mask, *, left: int = 0, top: int = 0) -> Instance:
+    """Return an object with another mask, and the tight box of it.
+
+    Args:
+        instance: the object.
+        mask: (h, w) bool, not empty; of the photo, or of a part of it. No memory is shared.
+        left: where the part begins, px.
+        top: likewise.
+
+    Raises:
+        InputError: the mask is empty.
+    """
+    x0, y0, x1, y1 = bounding_box(mask)
     box = (left + x0, top + y0, left + x1, top + y1)
-    return replace(instance, box_xyxy=box, mask=own[y0:y1, x0:x1].copy())
+    return replace(instance, box_xyxy=box, mask=mask[y0:y1, x0:x1].copy())
 
 
 def default_dilation_px(instance: Instance) -> float:

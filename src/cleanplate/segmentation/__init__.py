@@ -24,9 +24,10 @@ from cleanplate.segmentation.interactive import (
     instance_of,
     prompter_names,
 )
+from cleanplate.segmentation.missed_rim import missed_rim_px
 from cleanplate.segmentation.models import find_as_published
 from cleanplate.segmentation.picking import outline_objects, pick_instances
-from cleanplate.segmentation.refinement import missed_rim_px, refine_each, refine_outline
+from cleanplate.segmentation.refinement import refine_each, refine_outline
 from cleanplate.segmentation.selection import (
     SCORE_BELOW,
     Selection,

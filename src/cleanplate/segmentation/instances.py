@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops import bounding_box, rasterize, resample
+from cleanplate.ops import rasterize, resample, with_mask
 from cleanplate.segmentation.multiscale import Probabilities
 from cleanplate.types import Box, Instance, Mask
 
@@ -294,8 +294,5 @@ def _rows_at(instance: Instance, column: int, height: int) -> Mask:
 
 
 def _in_one(parts: Sequence[Instance], size_hw: tuple[int, int]) -> Instance:
-    mask = rasterize(parts, size_hw)
-    box = left, top, right, bottom = bounding_box(mask)
     best = max(parts, key=lambda it: it.score)
-    number = min(it.id for it in parts)
-    return replace(best, id=number, box_xyxy=box, mask=mask[top:bottom, left:right].copy())
+    return replace(with_mask(best, rasterize(parts, size_hw)), id=min(it.id for it in parts))

@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Collection
-from dataclasses import replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from cleanplate.hub import get_model, read_file
-from cleanplate.ops import bounding_box, dilate, dilate_instance, rasterize, union
+from cleanplate.ops import bounding_box, dilate, dilate_instance, rasterize, union, with_mask
 from cleanplate.runtime import Session
 from cleanplate.types import Box, Instance, Mask, RGBImage, check_image_and_mask
 
@@ -153,14 +152,14 @@ def find_effects(
     for instance in removed:
         cast = detector.find(image, rasterize([instance], image.shape), strong=strong)
         if cast.any() and (strong or cast.sum() <= _LARGEST_SHARE * instance.area_px):
-            found.append(_with_mask(instance, cast))
+            found.append(with_mask(instance, cast))
             reached |= cast
     for instance in kept:
         # Its window bounds what it can cast: far ones need no run of the network.
         if reached[_View(instance.box_xyxy, _CONTEXTS[-1], image.shape).slices].any():
             cast = detector.find(image, rasterize([instance], image.shape), strong=strong)
             if cast.any():
-                found.append(_with_mask(instance, cast))
+                found.append(with_mask(instance, cast))
     return tuple(found)
 
 
@@ -216,11 +215,6 @@ def objects_in(mask: Mask) -> tuple[Instance, ...]:
 def _longer_side(box_xyxy: Box) -> int:
     left, top, right, bottom = box_xyxy
     return max(right - left, bottom - top)
-
-
-def _with_mask(instance: Instance, mask: Mask) -> Instance:
-    left, top, right, bottom = box = bounding_box(mask)
-    return replace(instance, box_xyxy=box, mask=mask[top:bottom, left:right])
 
 
 class _View:

@@ -1,0 +1,118 @@
+"""Training of a network with a pretrained encoder, whatever it finds."""
+
+import copy
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import torch
+from torch import nn
+
+from training.checkpoints import Parts, update_average
+from training.config import Run
+
+Batch = TypeVar("Batch")
+Config = TypeVar("Config", bound="Averaged")
+
+
+class Averaged(Protocol):
+    """A configuration of such a training."""
+
+    @property
+    def run(self) -> Run:
+        """Steps, batch and the like."""
+        ...
+
+    @property
+    def average(self) -> float:
+        """Share of the average that stays at a step."""
+        ...
+
+    @property
+    def clip_norm(self) -> float:
+        """Largest norm of the gradients."""
+        ...
+
+
+class Rates(Protocol):
+    """How fast the parts of the network learn."""
+
+    @property
+    def encoder_rate(self) -> float:
+        """Of the encoder."""
+        ...
+
+    @property
+    def decoder_rate(self) -> float:
+        """Of all else."""
+        ...
+
+    @property
+    def weight_decay(self) -> float:
+        """Of both."""
+        ...
+
+
+class EncoderDecoderTrainer(ABC, Generic[Config, Batch]):
+    """A network, its average, its optimiser, and one step of training.
+
+    Args:
+        network: on the device; its `encoder` is pretrained.
+        config: of the run.
+        rates: of its parts.
+        device: where it runs.
+    """
+
+    name: ClassVar[str]  # of the network in a checkpoint
+    warm_up_steps: ClassVar[int]
+
+    def __init__(
+        self, network: nn.Module, config: Config, rates: Rates, device: torch.device
+    ) -> None:
+        self.network, self.config, self.device = network, config, device
+        self.average = copy.deepcopy(network).eval().requires_grad_(False)
+        encoder = list(network.get_submodule("encoder").parameters())
+        known = {id(parameter) for parameter in encoder}
+        others = [p for p in network.parameters() if id(p) not in known]
+        self._rates = (rates.encoder_rate, rates.decoder_rate)
+        self.optimiser = torch.optim.AdamW(
+            [{"params": encoder}, {"params": others}],
+            lr=rates.encoder_rate,
+            weight_decay=rates.weight_decay,
+        )
+
+    @property
+    def parts(self) -> Parts:
+        """What a checkpoint holds."""
+        return Parts(
+            networks={self.name: self.network},
+            averages={self.name: self.average},
+            optimisers={self.name: self.optimiser},
+        )
+
+    def step(self, batch: Batch, step: int) -> dict[str, float]:
+        """Train on one batch and return the loss."""
+        share = step / max(1, self.config.run.steps)
+        # Polynomial, as in the paper of DeepLab.
+        factor = (1 - share) ** 0.9 * min(1.0, (step + 1) / self.warm_up_steps)
+        for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+        self.network.train()
+        with torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.config.run.precision == "bf16"
+        ):
+            logits = self.network(self.input_of(batch))
+        loss = self.loss(logits.float(), batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
+        self.optimiser.step()
+        update_average(self.average, self.network, step, self.config.average)
+        return {"loss": float(loss.detach())}
+
+    @abstractmethod
+    def input_of(self, batch: Batch) -> Any:
+        """Return the tensor that the network takes."""
+
+    @abstractmethod
+    def loss(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Return the loss of the network's output."""
