@@ -25,7 +25,7 @@ from runtime_standins import FakeRuntime, PretendedCuda
 settings.register_profile(
     "cleanplate",
     deadline=None,  # the machine may be busy
-    max_examples=40,
+    max_examples=20,
     derandomize="CI" in os.environ,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -1,12 +1,14 @@
 """The command line called in this process, with models that know colours instead of networks."""
 
+import functools
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer.main
 from PIL import Image
 
 from cleanplate import remover as pipeline
@@ -16,6 +18,14 @@ from cleanplate.types import Instance, Mask, RGBImage
 
 COLOURS = {"person": (220, 20, 20), "car": (20, 20, 220)}
 SCORES = {"person": 0.91, "car": 0.3}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commands_built_once() -> Iterator[None]:
+    """Let Typer build the 22 commands once in a process: that takes longer than most calls."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture

@@ -20,66 +20,68 @@ from cleanplate.labels.voc import VOC_LABELS
 BUILT_IN = [model for model in MODELS.values() if model.is_built_in]
 FOREIGN = [model for model in MODELS.values() if not model.is_built_in]
 
-each_model = pytest.mark.parametrize("model", MODELS.values(), ids=lambda model: model.name)
-each_built_in = pytest.mark.parametrize("model", BUILT_IN, ids=lambda model: model.name)
-each_foreign = pytest.mark.parametrize("model", FOREIGN, ids=lambda model: model.name)
-
 
 # --- what every entry states
 
 
-@each_model
-def test_names_are_architecture_and_training_set(model):
-    assert re.fullmatch(r"[a-z0-9_]+\.[a-z0-9_]+", model.name)
-    assert MODELS[model.name] is model
+def test_names_are_architecture_and_training_set():
+    for model in MODELS.values():
+        assert re.fullmatch(r"[a-z0-9_]+\.[a-z0-9_]+", model.name)
+        assert MODELS[model.name] is model
 
 
-@each_model
-def test_texts_are_there_and_can_be_put_into_a_sentence(model):
-    for text in (model.source, model.recipe, model.training_photos, model.contract, model.choose):
-        assert len(text) > 20
-        assert not text.endswith(".")
-        assert "\n" not in text
-        assert "  " not in text
-    assert re.search(r"arXiv:\d{4}\.\d{4,5}", model.source), "name the paper"
+def test_texts_are_there_and_can_be_put_into_a_sentence():
+    for model in MODELS.values():
+        for text in (
+            model.source,
+            model.recipe,
+            model.training_photos,
+            model.contract,
+            model.choose,
+        ):
+            assert len(text) > 20
+            assert not text.endswith(".")
+            assert "\n" not in text
+            assert "  " not in text
+        assert re.search(r"arXiv:\d{4}\.\d{4,5}", model.source), "name the paper"
 
 
-@each_model
-def test_the_licence_is_reported_as_id_and_in_plain_words(model):
-    licence = model.licence
-    assert re.fullmatch(r"[A-Za-z0-9.+-]+", licence.spdx)
-    assert licence.commercial in ("yes", "no", "unclear")
-    assert len(licence.note) > 30
-    assert not licence.note.endswith(".")
-    if licence.spdx == "NOASSERTION" or "-NC-" in licence.spdx:
-        assert licence.commercial != "yes"
+def test_the_licence_is_reported_as_id_and_in_plain_words():
+    for model in MODELS.values():
+        licence = model.licence
+        assert re.fullmatch(r"[A-Za-z0-9.+-]+", licence.spdx)
+        assert licence.commercial in ("yes", "no", "unclear")
+        assert len(licence.note) > 30
+        assert not licence.note.endswith(".")
+        if licence.spdx == "NOASSERTION" or "-NC-" in licence.spdx:
+            assert licence.commercial != "yes"
 
 
-@each_model
-def test_quality_is_measured_on_named_data(model):
-    for data, values in model.metrics.items():
-        assert re.search(r"\d", data), "how many photos, and of which size?"
-        assert values
-        assert all(math.isfinite(value) and value > 0 for value in values.values())
-        assert all(value <= 1 for name, value in values.items() if "iou" in name)
+def test_quality_is_measured_on_named_data():
+    for model in MODELS.values():
+        for data, values in model.metrics.items():
+            assert re.search(r"\d", data), "how many photos, and of which size?"
+            assert values
+            assert all(math.isfinite(value) and value > 0 for value in values.values())
+            assert all(value <= 1 for name, value in values.items() if "iou" in name)
 
 
-@each_model
-def test_every_family_has_its_adapter(model):
-    package = {"segmenter": segmentation, "inpainter": inpainting}.get(model.kind)
-    if package is None:
-        pytest.skip("has a package of its own")
-    module, adapter = package.base._FAMILIES[model.family]
-    spec = importlib.util.find_spec(f"{package.__name__}.models.{module}")
-    assert spec is not None
-    source = spec.loader.get_source(spec.name)
-    assert f"class {adapter}" in source
+def test_every_family_has_its_adapter():
+    for model in MODELS.values():
+        package = {"segmenter": segmentation, "inpainter": inpainting}.get(model.kind)
+        if package is None:
+            continue  # has a package of its own
+        module, adapter = package.base._FAMILIES[model.family]
+        spec = importlib.util.find_spec(f"{package.__name__}.models.{module}")
+        assert spec is not None
+        source = spec.loader.get_source(spec.name)
+        assert f"class {adapter}" in source
 
 
-@each_model
-def test_get_model_finds_it_under_its_kind(model):
-    assert get_model(model.name) is get_model(model.name, model.kind) is model
-    assert model.name in model_names(model.kind)
+def test_get_model_finds_it_under_its_kind():
+    for model in MODELS.values():
+        assert get_model(model.name) is get_model(model.name, model.kind) is model
+        assert model.name in model_names(model.kind)
 
 
 def test_file_names_are_unique_so_that_one_folder_holds_all():
@@ -106,37 +108,41 @@ def test_the_registry_cannot_be_changed():
 # --- built in
 
 
-@each_built_in
-def test_built_in_weights_are_the_projects_own(model):
-    assert (model.licence.spdx, model.licence.commercial) == ("Apache-2.0", "yes")
-    assert "trained by this project" in model.recipe
-    assert model.metrics
-    assert (model.converter, model.pages) == (None, ())
+def test_built_in_weights_are_the_projects_own():
+    for model in BUILT_IN:
+        assert (model.licence.spdx, model.licence.commercial) == ("Apache-2.0", "yes")
+        assert "trained by this project" in model.recipe
+        assert model.metrics
+        assert (model.converter, model.pages) == (None, ())
 
 
-@each_built_in
-def test_roles_are_what_the_adapters_ask_for(model):
-    roles = tuple(file.role for file in model.files)
-    expected = {"segmenter": ("segment",), "inpainter": ("edges", "fill"), "effects": ("effects",)}
-    assert roles == expected[model.kind]
-    assert model.labels == (VOC_LABELS if model.kind == "segmenter" else ())
-    assert len(model.channels) == len(model.labels)
-    assert model.size_bytes == sum(file.size_bytes for file in model.files)
+def test_roles_are_what_the_adapters_ask_for():
+    for model in BUILT_IN:
+        roles = tuple(file.role for file in model.files)
+        expected = {
+            "segmenter": ("segment",),
+            "inpainter": ("edges", "fill"),
+            "effects": ("effects",),
+        }
+        assert roles == expected[model.kind]
+        assert model.labels == (VOC_LABELS if model.kind == "segmenter" else ())
+        assert len(model.channels) == len(model.labels)
+        assert model.size_bytes == sum(file.size_bytes for file in model.files)
 
 
-@each_foreign
-def test_where_users_bring_onnx_its_inputs_and_outputs_are_stated(model):
-    if not model.checkpoints:
-        assert all(file.inputs and file.outputs for file in model.files)
+def test_where_users_bring_onnx_its_inputs_and_outputs_are_stated():
+    for model in FOREIGN:
+        if not model.checkpoints:
+            assert all(file.inputs and file.outputs for file in model.files)
 
 
-@each_built_in
-def test_a_built_in_file_is_the_registered_one(model):
-    for file in model.files:
-        assert re.fullmatch(r"[0-9a-f]{64}", file.sha256)
-        content = find_file(model, file.role).read_bytes()
-        assert len(content) == file.size_bytes < 16_000_000
-        assert hashlib.sha256(content).hexdigest() == file.sha256
+def test_a_built_in_file_is_the_registered_one():
+    for model in BUILT_IN:
+        for file in model.files:
+            assert re.fullmatch(r"[0-9a-f]{64}", file.sha256)
+            content = find_file(model, file.role).read_bytes()
+            assert len(content) == file.size_bytes < 16_000_000
+            assert hashlib.sha256(content).hexdigest() == file.sha256
 
 
 def test_no_built_in_file_is_unregistered():
@@ -162,36 +168,36 @@ def check_address(url: str, checksum: str | None) -> None:
     assert not re.search(r"/(main|master|latest)/", url), url
 
 
-@each_foreign
-def test_addresses_are_pinned_and_checksums_well_formed(model):
-    for file in (*model.files, *model.checkpoints):
-        stated = file.checksum if isinstance(file, Checkpoint) else file.sha256
-        if file.url is not None:
-            check_address(file.url, stated)
-        if isinstance(file, Checkpoint):
-            form = r"sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}"
+def test_addresses_are_pinned_and_checksums_well_formed():
+    for model in FOREIGN:
+        for file in (*model.files, *model.checkpoints):
+            stated = file.checksum if isinstance(file, Checkpoint) else file.sha256
+            if file.url is not None:
+                check_address(file.url, stated)
+            if isinstance(file, Checkpoint):
+                form = r"sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}"
+            else:
+                form = r"[0-9a-f]{64}"
+            assert stated is None or re.fullmatch(form, stated)
+            assert file.size_bytes is None or file.size_bytes > 1000
+
+
+def test_a_model_is_published_as_onnx_or_converted():
+    for model in FOREIGN:
+        if model.checkpoints:
+            assert importlib.util.find_spec(f"cleanplate.hub.convert.{model.converter}")
+            assert all(file.url is None and file.sha256 is None for file in model.files)
         else:
-            form = r"[0-9a-f]{64}"
-        assert stated is None or re.fullmatch(form, stated)
-        assert file.size_bytes is None or file.size_bytes > 1000
+            assert model.converter is None
+            own = model.name.endswith(".own")  # trained by the user
+            assert all(own != bool(file.url and file.sha256) for file in model.files)
+        assert model.can_be_pulled or model.pages, "where does a user find it?"
 
 
-@each_foreign
-def test_a_model_is_published_as_onnx_or_converted(model):
-    if model.checkpoints:
-        assert importlib.util.find_spec(f"cleanplate.hub.convert.{model.converter}")
-        assert all(file.url is None and file.sha256 is None for file in model.files)
-    else:
-        assert model.converter is None
-        own = model.name.endswith(".own")  # trained by the user
-        assert all(own != bool(file.url and file.sha256) for file in model.files)
-    assert model.can_be_pulled or model.pages, "where does a user find it?"
-
-
-@each_foreign
-def test_a_file_to_be_pulled_tells_its_size_or_why_not(model):
-    if model.can_be_pulled:
-        assert all(file.checksum for file in model.checkpoints)
+def test_a_file_to_be_pulled_tells_its_size_or_why_not():
+    for model in FOREIGN:
+        if model.can_be_pulled:
+            assert all(file.checksum for file in model.checkpoints)
 
 
 # --- names

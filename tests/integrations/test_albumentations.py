@@ -8,6 +8,8 @@ import pytest
 
 from dataset_builders import SCENES, draw
 
+pytestmark = pytest.mark.slow  # it imports PyTorch
+
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it asks the network when it is imported
 A = pytest.importorskip("albumentations")
 

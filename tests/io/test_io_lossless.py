@@ -42,7 +42,7 @@ def save_options(fmt, draw):
 
 
 @pytest.mark.parametrize(("fmt", "mode"), CASES)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6)
 @given(data=st.data(), hw=SIZES_HW)
 def test_everything_outside_the_mask_comes_back(fmt, mode, data, hw):
     array = data.draw(hnp.arrays(np.uint8, (*hw, *CHANNELS[mode])))
@@ -68,7 +68,7 @@ def test_everything_outside_the_mask_comes_back(fmt, mode, data, hw):
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8)
 @given(data=st.data(), hw=SIZES_HW)
 def test_sixteen_bits_stay_sixteen_bits(channels, suffix, data, hw):
     array = data.draw(hnp.arrays(np.uint16, (*hw, channels)))

@@ -27,14 +27,13 @@ def planes_of(coding, rgb, size_hw):
 
 
 @pytest.mark.parametrize("coding", CODINGS, ids=str)
-@pytest.mark.parametrize("rgb", [(0, 0, 0), (255, 255, 255), (200, 30, 90), (10, 220, 130)])
-def test_a_colour_comes_back(coding, rgb):
-    planes = planes_of(coding, rgb, (7, 9))
-    back = coding.to_rgb(planes)
-    assert back.shape == (7, 9, 3)
-    assert back.dtype == coding.dtype
-    step = 2.0 if coding.bits == 8 else 0.6
-    assert np.abs(back / coding.unit - rgb).max() <= step
+def test_a_colour_comes_back(coding):
+    for rgb in [(0, 0, 0), (255, 255, 255), (200, 30, 90), (10, 220, 130)]:
+        back = coding.to_rgb(planes_of(coding, rgb, (7, 9)))
+        assert back.shape == (7, 9, 3)
+        assert back.dtype == coding.dtype
+        step = 2.0 if coding.bits == 8 else 0.6
+        assert np.abs(back / coding.unit - rgb).max() <= step
 
 
 @pytest.mark.parametrize("bits", [8, 10])
@@ -47,9 +46,13 @@ def test_black_and_white_have_the_published_values(bits):
     assert int(planes_of(limited, (255, 255, 255), (4, 4))[0][0, 0]) == 235 * one
 
 
-@pytest.mark.parametrize("coding", CODINGS, ids=str)
 @pytest.mark.parametrize("size_hw", [(11, 13), (8, 8), (1, 1)])
-def test_outside_the_hole_every_sample_stays(coding, size_hw, rng):
+def test_outside_the_hole_every_sample_stays(size_hw, rng):
+    for coding in CODINGS:
+        check_outside_the_hole(coding, size_hw, rng)
+
+
+def check_outside_the_hole(coding, size_hw, rng):
     height, width = size_hw
     sub_x, sub_y = coding.sub_xy
     sample = np.uint8 if coding.bits == 8 else np.uint16
