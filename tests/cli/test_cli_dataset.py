@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cleanplate.datasets import open_dataset
 from cleanplate.integrations import PlateCache
 from dataset_builders import (
     Thing,
     coco_content,
+    image_of,
     save_coco,
     save_cvat,
     save_labelme,
@@ -287,6 +289,117 @@ def test_a_cache_has_plates_masks_and_what_is_gone_and_nothing_else(coco, run):
     assert files_of(coco / "out") == first
 
 
+ADDED = {
+    "COCO": (save_coco, "train2017/{}.png", ()),
+    "VOC": (
+        save_voc,
+        "JPEGImages/{}.png",
+        ("Annotations/{}.xml", "SegmentationClass/{}.png", "SegmentationObject/{}.png"),
+    ),
+    "YOLO": (save_yolo, "images/train/{}.png", ("labels/train/{}.txt",)),
+    "LabelMe": (save_labelme, "{}.png", ("{}.json",)),
+    "CVAT": (save_cvat, "images/{}.png", ()),
+}
+"""Format -> how one is made, names of its images, and of the files with their labels."""
+
+
+@pytest.mark.parametrize("kind", ADDED)
+def test_plates_are_added_beside_images_and_labels_that_stay(tmp_path, cli, kind):
+    save, image, others = ADDED[kind]
+    save(tmp_path / "in")
+    words = ["dataset", tmp_path / "in", "-o", tmp_path / "out", "--remove", "person"]
+    done = cli(*words, "--add-plates")
+    assert done.code == 0, done.err
+    before, after = files_of(tmp_path / "in"), files_of(tmp_path / "out")
+    before.pop("labels/train.cache", None)
+    plates = {name.format(f"{it}__plate") for name in (image, *others) for it in "acd"}
+    assert after.keys() == {*before, *plates}
+    shared = {name for name in before if after[name] != before[name]}
+    assert all(name.endswith(("2017.json", "_train.txt", "train.txt", "s.xml")) for name in shared)
+    # Opened as a dataset, it has the images as they were, and the plates as the other mode makes
+    # them.
+    added = open_dataset(tmp_path / "out")
+    assert cli(*words[:-2], "--remove", "person", "-o", tmp_path / "plain").code == 0
+    plain = open_dataset(tmp_path / "plain")
+    original = open_dataset(tmp_path / "in")
+
+    def what(editor, it):
+        return [(one.label, one.box, one.is_crowd) for one in editor.read(it)]
+
+    for it in added.images:
+        name = it.relative.stem
+        source = plain if name.endswith("__plate") else original
+        twin = image_of(source, name.removesuffix("__plate"))
+        assert what(added, it) == what(source, twin), name
+        np.testing.assert_array_equal(pixels(it.source), pixels(twin.source))
+    assert len(added.images) == 8
+    assert not added.problems
+    assert not added.errors
+
+
+def test_plates_are_counted_and_added_once(coco, run, cli):
+    dry = run("--add-plates", "--dry-run")
+    assert dry.out.splitlines()[1].split()[2] == "3"
+    run("--add-plates")
+    first = files_of(coco / "out")
+    again = run("--add-plates")
+    assert again.code == 0
+    assert files_of(coco / "out") == first
+    words = ["dataset", coco / "out", "-o", coco / "more", "--remove", "dog", "--add-plates"]
+    refused = cli(*words)
+    assert refused.code == 2
+    assert "__plate" in refused.err
+
+
+def test_plates_share_their_new_ids_between_files(coco, run):
+    people = coco_content()
+    people["annotations"] = [
+        {**it, "keypoints": [12, 12, 2], "num_keypoints": 1}
+        for it in people["annotations"]
+        if it["id"] in (101, 104)
+    ]
+    folder = coco / "in/annotations"
+    (folder / "person_keypoints_train2017.json").write_text(json.dumps(people))
+    captions = coco_content()
+    captions["annotations"] = [
+        {"id": 7, "image_id": 1, "caption": "A man by a car"},
+        {"id": 8, "image_id": 1, "caption": "A car"},
+    ]
+    (folder / "captions_train2017.json").write_text(json.dumps(captions))
+    save_coco(coco / "in", split="val2017")
+    assert run("--add-plates").code == 0
+    instances = labels(coco / "out")
+    assert instances["images"][:5] == coco_content()["images"]
+    assert instances["annotations"][:6] == coco_content()["annotations"]
+    plates = {it["file_name"]: it["id"] for it in instances["images"][5:]}
+    assert plates == {"a__plate.png": 6, "c__plate.png": 7, "d__plate.png": 8}
+    new = {(it["image_id"], it["category_id"]): it["id"] for it in instances["annotations"][6:]}
+    assert new.keys() == {(6, 3), (7, 18)}
+    read = [
+        json.loads((coco / f"out/annotations/{it}_train2017.json").read_bytes())
+        for it in ("person_keypoints", "captions")
+    ]
+    assert [{it["file_name"]: it["id"] for it in one["images"][5:]} for one in read] == [plates] * 2
+    assert [it["id"] for it in read[0]["annotations"][2:]] == list(new.values())
+    [caption] = read[1]["annotations"][2:]
+    assert (caption["caption"], caption["image_id"]) == ("A car", 6)
+    assert labels(coco / "out", "val2017") == coco_content()
+
+
+def test_a_broken_file_is_named_and_the_others_go_on(coco, run):
+    (coco / "in/annotations/captions_train2017.json").write_text('{"images": [')
+    content = coco_content()
+    content["annotations"].insert(1, 7)
+    save_coco(coco / "in", content)
+    done = run()
+    assert done.code == 1
+    assert "captions_train2017.json" in done.err
+    assert "annotations, record 2" in done.err
+    after = labels(coco / "out")["annotations"]
+    assert after == [7, *(it for it in content["annotations"] if it != 7 and it["category_id"] > 1)]
+    assert not (coco / "out/annotations/captions_train2017.json").exists()
+
+
 def test_voc_images_xml_masks_and_lists_change_together(tmp_path, cli):
     save_voc(tmp_path / "in")
     done = cli("dataset", tmp_path / "in", "-o", tmp_path / "out", "--remove", "people")
@@ -339,6 +452,7 @@ def test_yolo_images_and_lines_change_together(tmp_path, cli, polygons):
         (("--remove", "person", "--neighbours", "eat"), "eat"),
         (("--remove", "person", "--min-visible", "0.9"), "0.9"),
         ((), "--remove"),
+        (("--remove", "person", "--cache", "--add-plates"), "--add-plates"),
     ],
 )
 def test_wrong_use_is_refused_before_anything_is_written(coco, cli, options, said):
@@ -367,13 +481,16 @@ def test_killed_at_any_moment_the_next_run_makes_the_same_dataset(tmp_path):
     def command(out, workers):
         words = ["dataset", "in", "-o", out, "--remove", "person", "--inpainter", "telea"]
         more = ["--effects", "off", "--no-verify", "--workers", str(workers)]
+        more += ["--add-plates"] * out.endswith("added")
         return [sys.executable, "-m", "cleanplate", *words, *more]
 
-    subprocess.run(command("whole", 1), cwd=tmp_path, check=True, capture_output=True)
+    outs = ("out", "out_added")
+    for out in ("whole", "whole_added"):
+        subprocess.run(command(out, 1), cwd=tmp_path, check=True, capture_output=True)
     caught = 0
     for kill in range(8):
         process = subprocess.Popen(
-            command("out", 1 + kill % 2), cwd=tmp_path, stdout=subprocess.PIPE,
+            command(outs[kill % 2], 1 + kill // 2 % 2), cwd=tmp_path, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, process_group=0,
         )  # fmt: skip
         process.stdout.readline()
@@ -382,5 +499,8 @@ def test_killed_at_any_moment_the_next_run_makes_the_same_dataset(tmp_path):
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
     assert caught
-    subprocess.run(command("out", 2), cwd=tmp_path, check=True, capture_output=True)
-    assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
+    for out in outs:
+        subprocess.run(command(out, 2), cwd=tmp_path, check=True, capture_output=True)
+        whole = files_of(tmp_path / out.replace("out", "whole"))
+        assert files_of(tmp_path / out) == whole
+        assert len(whole) == 25 + 24 * out.endswith("added")

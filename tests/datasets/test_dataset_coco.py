@@ -326,6 +326,12 @@ def test_a_removed_segment_becomes_void_and_stuff_stays(tmp_path, with_instances
     after = np.asarray(Image.open(io.BytesIO(files["a.png"])), np.int64) @ (1, 256, 65536)
     np.testing.assert_array_equal(after, np.where(numbers == 300, 0, numbers))
     assert editor.label_files() >= {Path("annotations/panoptic_train2017/a.png")}
+    added = {path.name: after for path, after in editor.with_plates({image.relative: edit})}
+    assert added["a__plate.png"] == files["a.png"]
+    assert added["a.png"] == (tmp_path / "annotations/panoptic_train2017/a.png").read_bytes()
+    old, plate = json.loads(added["panoptic_train2017.json"])["annotations"]
+    assert old == content["annotations"][0]
+    assert plate == {**wanted["annotations"][0], "file_name": "a__plate.png", "image_id": 6}
     if not with_instances:
         [_, car] = found
         assert car.outline.box == (60, 30, 85, 50)

@@ -1,11 +1,13 @@
 """YOLO's text files lose lines, or get new outlines."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from cleanplate.datasets import open_dataset
-from cleanplate.errors import PhotoError
+from cleanplate.datasets import ImageEdit, open_dataset
+from cleanplate.errors import InputError, PhotoError
 from dataset_builders import edited, image_of, save_yolo
 
 
@@ -90,8 +92,36 @@ def test_splits_that_are_nowhere_are_named(tmp_path):
     save_yolo(tmp_path)
     config = tmp_path / "data.yaml"
     config.write_text(config.read_text() + "val: images/lost\n")
-    with pytest.raises(PhotoError, match="images/lost"):
+    editor = open_dataset(tmp_path)
+    assert len(editor.images) == 5
+    [error] = editor.errors
+    assert "images/lost" in error
+    config.write_text("path: .\ntrain: nowhere\nval: [images/lost]\nnames: [car]\n")
+    with pytest.raises(InputError, match="nowhere"):
         open_dataset(tmp_path)
+
+
+def test_lists_of_images_lose_and_gain_lines_with_them(tmp_path):
+    save_yolo(tmp_path)
+    names = [f"./images/train/{name}.png" for name in "abcde"]
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/train.txt").write_text("\n".join(names))
+    config = tmp_path / "data.yaml"
+    config.write_text(config.read_text().replace("images/train", "lists/train.txt"))
+    editor = open_dataset(tmp_path)
+    files = edited(editor, "a", {}, is_lost=True)
+    assert files["lists/train.txt"].decode().splitlines() == names[1:]
+    edit = ImageEdit(image=image_of(editor, "b"), mask=tmp_path / "mask.png")
+    added = dict(editor.with_plates({edit.image.relative: edit}))
+    lines = added[Path("lists/train.txt")].decode().splitlines()
+    assert lines == [*names, "./images/train/b__plate.png"]
+    assert added[Path("labels/train/b__plate.txt")] == added[Path("labels/train/b.txt")]
+    outside = f"{names[0]}\n{tmp_path.parent}/other.png\n"
+    (tmp_path / "lists/train.txt").write_text(outside)
+    editor = open_dataset(tmp_path)
+    assert len(editor.images) == 1
+    assert "other.png" in editor.errors[0]
+    assert "absolute" in editor.problems[0]
 
 
 def test_an_export_with_folders_beside_the_split_is_found(tmp_path):

@@ -10,8 +10,8 @@ Reference:
 import io
 import json
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -29,11 +29,12 @@ from cleanplate.datasets.annotations import (
     polygons_of,
     tight,
 )
-from cleanplate.datasets.editor import Editor, Edits
+from cleanplate.datasets.editor import Editor, Edits, plate_name, plate_path
 from cleanplate.datasets.rules import ImageEdit, decide
 from cleanplate.datasets.sizes import check_mask_size
 from cleanplate.datasets.text import (
     Span,
+    append_records,
     change_records,
     change_values,
     read_bytes,
@@ -76,7 +77,7 @@ class _File:
     errors: list[str] = field(default_factory=list)
     _licences: dict[object, str] = field(default_factory=dict)  # those that forbid changes, by id
     _licence_ids: dict[object, object] = field(default_factory=dict)  # image id -> licence id
-    _seen: set[object] = field(default_factory=set)  # ids of annotations
+    annotation_ids: set[object] = field(default_factory=set)
 
     def record(self, index: int) -> dict[str, Any]:
         """Return an annotation's record."""
@@ -87,21 +88,20 @@ class _File:
         """Return the licence of an image if it forbids changed copies."""
         return self._licences.get(self._licence_ids.get(image_id))
 
-    def take_licence(self, record: Mapping[str, Any], span: Span) -> None:
+    def take_licence(self, record: Mapping[str, Any]) -> None:
         """Note a licence that forbids changed copies."""
         if _NO_DERIVATIVES.search(f"{record.get('url')} {record.get('name')}"):
             self._licences[record.get("id")] = str(record.get("name") or record.get("url"))
 
-    def take_category(self, record: Mapping[str, Any], span: Span) -> None:
+    def take_category(self, record: Mapping[str, Any]) -> None:
         """Note a category."""
         self.categories[record.get("id")] = str(record.get("name"))
         if not record.get("isthing", 1):
             self.stuff.add(record.get("id"))
 
-    def take_image(self, record: Mapping[str, Any], span: Span) -> None:
-        """Note an image."""
+    def take_image(self, record: Mapping[str, Any]) -> None:
+        """Note an image, whose span is the last one."""
         image_id, name = record.get("id"), record.get("file_name")
-        self.images.append(span)
         if not isinstance(image_id, int | str) or not isinstance(name, str):
             self.errors.append(f"{self.path}: image {len(self.images)} has no id or no file_name")
             return
@@ -112,10 +112,9 @@ class _File:
         self._licence_ids[image_id] = record.get("license")
         self.image_index[image_id] = len(self.images) - 1
 
-    def take_annotation(self, record: Mapping[str, Any], span: Span) -> None:
-        """Note an annotation."""
+    def take_annotation(self, record: Mapping[str, Any]) -> None:
+        """Note an annotation, whose span is the last one."""
         number, image_id = record.get("id"), record.get("image_id")
-        self.annotations.append(span)
         if not isinstance(image_id, int | str):
             self.problems.append(f"{self.path}: annotation {number}: its image_id is {image_id!r}")
             return
@@ -123,9 +122,9 @@ class _File:
             self.kind = "captions"
         elif "segments_info" in record:
             self.kind = "panoptic"
-        if number is not None and number in self._seen:
+        if number is not None and number in self.annotation_ids:
             self.problems.append(f"{self.path}: annotation id {number} is used twice")
-        self._seen.add(number)
+        self.annotation_ids.add(number)
         self.of_image[image_id].append(len(self.annotations) - 1)
 
 
@@ -134,12 +133,11 @@ class CocoEditor(Editor):
 
     format: ClassVar[str] = "COCO"
 
-    def __init__(self, root: Path, files: list[_File]) -> None:
+    def __init__(self, root: Path, files: list[_File], errors: list[str]) -> None:
         self.root, self._files = root, files
         self._ids: dict[Path, list[tuple[_File, Any]]] = defaultdict(list)
         images: dict[Path, DatasetImage] = {}
         problems: list[str] = []
-        errors: list[str] = []
         for file in files:
             for image_id, name in file.names.items():
                 source = file.folder / name
@@ -188,8 +186,18 @@ class CocoEditor(Editor):
                 *sorted(path.glob("annotations/*.json")),
                 *sorted(path.glob("*/_annotations.coco.json")),
             ]
-        files = [file for it in candidates if _looks_like_coco(it) and (file := _load(it, root))]
-        return cls(root, files) if files else None
+        files: list[_File] = []
+        failures: list[PhotoError] = []
+        for candidate in candidates:
+            try:
+                file = _load(candidate, root) if _looks_like_coco(candidate) else None
+            except PhotoError as failure:
+                failures.append(failure)
+            else:
+                files += [file] * (file is not None)
+        if failures and not files:
+            raise failures[0]
+        return cls(root, files, [str(it) for it in failures]) if files else None
 
     def read(self, image: DatasetImage) -> list[Annotation]:
         """Return the annotations of an image; see `Editor.read`."""
@@ -261,6 +269,57 @@ class CocoEditor(Editor):
                 yield from self._drawn(file, drawn)
             yield file.path.relative_to(self.root), splice(file.text, changes).encode("utf-8")
 
+    def with_plates(self, edits: Edits) -> Iterator[tuple[Path, bytes]]:
+        """Yield the JSON files with plates added; see `Editor.with_plates`.
+
+        A plate has the same new id in all files, and so have records of one object.
+        """
+        filled = self.filled(edits)
+        first = _first_free(it for file in self._files for it in file.names)
+        free = _first_free(it for file in self._files for it in file.annotation_ids)
+        numbers: dict[tuple[Path, Kind, object], int] = {}  # image, kind, id of a record
+        for file in self._files:
+            images: list[str] = []
+            annotations: list[str] = []
+            if file.kind == "panoptic":
+                yield from self._drawn(file, {})
+            for number, edit in enumerate(filled, start=first):
+                for its_file, image_id in self._ids[edit.image.relative]:
+                    if its_file is not file:
+                        continue
+                    if file.kind == "panoptic":
+                        records, pictures = _edited_segments(file, image_id, edit)
+                    else:
+                        records, pictures = dict(_changed(file, image_id, edit)), {}
+                    image = {
+                        "id": _new_id(image_id, number),
+                        "file_name": json.dumps(plate_name(file.names[image_id])),
+                    }
+                    start, end = file.images[file.image_index[image_id]]
+                    images.append(change_values(file.text[start:end], image))
+                    for index in file.of_image.get(image_id, ()):
+                        start, end = file.annotations[index]
+                        text = records.get(index, file.text[start:end])
+                        if text is None:
+                            continue
+                        record = file.record(index)
+                        values = {"image_id": image["id"]}
+                        if "id" in record:
+                            key = (edit.image.relative, file.kind, record["id"])
+                            new = numbers.setdefault(key, free + len(numbers))
+                            values["id"] = _new_id(record["id"], new)
+                        if file.kind == "panoptic":
+                            values["file_name"] = json.dumps(plate_name(record["file_name"]))
+                            path = _segments_file(file, record)
+                            content = pictures.get(path) or read_bytes(path)
+                            yield plate_path(path.relative_to(self.root)), content
+                        annotations.append(change_values(text, values))
+            changes = [
+                *append_records(file.text, file.images, images),
+                *append_records(file.text, file.annotations, annotations),
+            ]
+            yield file.path.relative_to(self.root), splice(file.text, changes).encode("utf-8")
+
     def _drawn(
         self, file: _File, changed: Mapping[Path, bytes | None]
     ) -> Iterator[tuple[Path, bytes]]:
@@ -271,12 +330,22 @@ class CocoEditor(Editor):
                 yield path.relative_to(self.root), content
 
 
+def _first_free(ids: Iterable[object]) -> int:
+    """Return the number above all ids that are numbers."""
+    return max((it for it in ids if isinstance(it, int)), default=0) + 1
+
+
+def _new_id(old: object, number: int) -> str:
+    """Return the id of a copy as JSON: a number, or where ids are words, one of those."""
+    return json.dumps(plate_name(old)) if isinstance(old, str) else str(number)
+
+
 def _looks_like_coco(path: Path) -> bool:
     """Return whether the start of a file has what the others have not, without parsing it."""
     if path.name == "_annotations.coco.json" or _KIND_AND_SPLIT.fullmatch(path.stem):
         return True
-    text = read_text(path)
-    return '"images"' in text and '"annotations"' in text
+    content = read_bytes(path)
+    return b'"images"' in content and b'"annotations"' in content
 
 
 def _load(path: Path, root: Path) -> _File | None:
@@ -284,13 +353,19 @@ def _load(path: Path, root: Path) -> _File | None:
     file = _File(path, read_text(path))
     take = {"licenses": file.take_licence, "categories": file.take_category}
     take |= {"images": file.take_image, "annotations": file.take_annotation}
+    counts: Counter[str] = Counter()
     for member in scan_json(path, file.text):
         if not member.is_record or member.key not in take:
             continue
-        if not isinstance(member.value, dict):
-            cause = f"{member.key}: {json.dumps(member.value)[:40]} is no record"
-            raise PhotoError(path, cause, _ADVICE)
-        take[member.key](member.value, member.span)
+        counts[member.key] += 1
+        if member.key in ("images", "annotations"):
+            getattr(file, member.key).append(member.span)
+        if isinstance(member.value, dict):
+            take[member.key](member.value)
+        else:
+            messages = file.errors if member.key == "images" else file.problems
+            record = f"{member.key}, record {counts[member.key]}"
+            messages.append(f"{path}: {record}: {json.dumps(member.value)[:40]} is no object")
     if not file.images:
         return None
     named = _KIND_AND_SPLIT.fullmatch(path.stem)

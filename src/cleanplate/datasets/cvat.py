@@ -4,6 +4,7 @@ Reference:
     docs.cvat.ai, XML annotation format.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +23,8 @@ from cleanplate.datasets.annotations import (
     join_polygons,
     polygons_of,
 )
-from cleanplate.datasets.editor import Editor, Edits
+from cleanplate.datasets.editor import Editor, Edits, plate_name
+from cleanplate.datasets.rules import ImageEdit
 from cleanplate.datasets.text import (
     Element,
     Span,
@@ -35,6 +37,7 @@ from cleanplate.datasets.text import (
 from cleanplate.errors import PhotoError
 
 _ADVICE = "correct it, or remove the shape"
+_NAME = re.compile(rb"(?<=\sname=[\"'])[^\"']*")
 _SHAPES = ("box", "polygon", "mask", "ellipse", "polyline", "points", "cuboid")
 
 
@@ -98,14 +101,41 @@ class CvatEditor(Editor):
             if edit.is_lost:
                 changes.append(remove_element(self._content, element))
                 continue
-            for number, shape in enumerate(_shapes(element), start=1):
-                decision = edit.changes.get(f"shape {number}")
-                if decision is not None and decision.is_dropped:
-                    changes.append(remove_element(self._content, shape))
-                elif decision is not None and decision.visible is not None:
-                    values = _values(shape, decision)
-                    changes.append(change_attributes(self._content, shape, values))
+            changes += self._edited(element, edit)
         yield self._path.relative_to(self.root), splice_bytes(self._content, changes)
+
+    def with_plates(self, edits: Edits) -> Iterator[tuple[Path, bytes]]:
+        """Yield the XML file with plates added; see `Editor.with_plates`."""
+        content = self._content
+        numbers = [int(it.number) for it in self.images if it.number and it.number.isdigit()]
+        first = max(numbers, default=-1) + 1
+        last = max(self._elements.values(), key=lambda it: it.end)
+        space = content[len(content[: last.start].rstrip()) : last.start]
+        plates = b""
+        for number, edit in enumerate(self.filled(edits), start=first):
+            element = self._elements[edit.image.relative]
+            span, tag = change_attributes(content, element, {"id": str(number)})
+            tag = _NAME.sub(lambda it: plate_name(it[0].decode("latin-1")).encode("latin-1"), tag)
+            start = element.start
+            own = [
+                ((here - start, there - start), new)
+                for (here, there), new in [*self._edited(element, edit), (span, tag)]
+            ]
+            plates += space + splice_bytes(content[start : element.end], own)
+        changed = splice_bytes(content, [((last.end, last.end), plates)])
+        yield self._path.relative_to(self.root), changed
+
+    def _edited(self, element: Element, edit: ImageEdit) -> list[tuple[Span, bytes]]:
+        """Return what changes in an image's element."""
+        changes = []
+        for number, shape in enumerate(_shapes(element), start=1):
+            decision = edit.changes.get(f"shape {number}")
+            if decision is not None and decision.is_dropped:
+                changes.append(remove_element(self._content, shape))
+            elif decision is not None and decision.visible is not None:
+                values = _values(shape, decision)
+                changes.append(change_attributes(self._content, shape, values))
+        return changes
 
     def _parse(self, image: DatasetImage, number: int, shape: Element) -> Annotation:
         key = f"shape {number}"

@@ -31,6 +31,8 @@ def open_dataset(path: Path) -> Editor:
         raise InputError(f"{path}: no such file or folder; check its spelling")
     for kind in FORMATS:
         found = kind.detect(path)
+        if found is not None and found.errors and not found.images:
+            raise InputError(found.errors[0])
         if found is not None:
             return found
     known = ", ".join(kind.format for kind in FORMATS)

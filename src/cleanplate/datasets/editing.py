@@ -4,6 +4,7 @@ The engine writes each image's mask before the image, and keeps a journal; the l
 both at the end. A run that was killed at any moment is continued by the same command.
 """
 
+import filecmp
 import json
 import os
 from collections import Counter
@@ -30,13 +31,14 @@ from cleanplate.datasets.annotations import (
     Outcome,
     region_of,
 )
-from cleanplate.datasets.editor import Editor, is_training
+from cleanplate.datasets.editor import PLATE_END, Editor, is_training, plate_path
 from cleanplate.datasets.requests import AnnotatedPhoto, LazyRequest
 from cleanplate.datasets.rules import DatasetOptions, ImageEdit, blocking_crowds, decide
 from cleanplate.errors import CleanplateError, InputError, PhotoError
 from cleanplate.io import (
     copy_photo,
     hash_bytes,
+    link_photo,
     read_mask,
     read_photo,
     sha256_of,
@@ -95,10 +97,11 @@ class DatasetEditing:
         allow_no_derivatives: change images, too, whose licence forbids changed copies.
         overwrite: whether label files of the output may be replaced that no run wrote.
         is_cache: write only the plates, their masks and a list of them, for augmentation.
+        adds_plates: keep all images and labels, and add the plates as further images.
 
     Raises:
         InputError: the output would be written into the dataset, or over it; or no image is for
-            training.
+            training; or plates would be added to a dataset that has some.
     """
 
     def __init__(
@@ -113,10 +116,12 @@ class DatasetEditing:
         allow_no_derivatives: bool = False,
         overwrite: bool = False,
         is_cache: bool = False,
+        adds_plates: bool = False,
     ) -> None:
         self.editor, self.output, self.options, self.removal = editor, output, options, removal
         self._only_train, self._drop_empty = only_train, drop_empty
         self._allow_no_derivatives, self._overwrite = allow_no_derivatives, overwrite
+        self.adds_plates = adds_plates
         inside, outside = Path(os.path.realpath(output)), Path(os.path.realpath(editor.root))
         if inside == outside or outside in inside.parents or inside in outside.parents:
             raise InputError(
@@ -125,6 +130,9 @@ class DatasetEditing:
         if only_train and editor.images and not any(is_training(it.split) for it in editor.images):
             splits = ", ".join(sorted({str(it.split) for it in editor.images}))
             raise InputError(f"no image is for training, there is {splits}; give --all-splits")
+        plate = next((it for it in editor.images if it.relative.stem.endswith(PLATE_END)), None)
+        if adds_plates and plate is not None:
+            raise InputError(f"{plate.source} is a plate; name the dataset without plates")
         self.masks = output / "masks" if is_cache else output / JOURNAL_FOLDER / "masks"
         self._manifest = output / JOURNAL_FOLDER / "labels.json"
 
@@ -137,7 +145,7 @@ class DatasetEditing:
         photos = tuple(
             PlannedPhoto(
                 image.source,
-                self.output / image.relative,
+                self.output / (plate_path(image.relative) if self.adds_plates else image.relative),
                 image.relative,
                 shares_stem=True,  # masks are called as the image, and .png
                 request=LazyRequest(self._request, image),
@@ -233,13 +241,38 @@ class DatasetEditing:
         content = {"classes": list(self.options.classes), "images": images}
         write_bytes_atomic(self.output / PLATES_FILE, json.dumps(content, indent=0).encode())
 
+    def copy_images(self, *, link: bool = False) -> list[str]:
+        """Copy the images beside which plates are added; return what went wrong.
+
+        Images that are missing were reported before; those that are there already stay.
+
+        Args:
+            link: share blocks or link instead, where the disk can; see `cleanplate.io.link_photo`.
+        """
+        failures = []
+        for image in self.editor.images:
+            target = self.output / image.relative
+            if not image.source.is_file():
+                continue
+            try:
+                if target.is_file() and not self._overwrite:
+                    if not filecmp.cmp(image.source, target):
+                        cause = "it exists, and is another image"
+                        raise PhotoError(target, cause, "give --overwrite to replace it")
+                else:
+                    (link_photo if link else copy_photo)(image.source, target)
+            except CleanplateError as error:
+                failures.append(str(error))
+        return failures
+
     def write_labels(self, edits: Mapping[Path, ImageEdit]) -> list[str]:
         """Write the edited files, and copy the dataset's descriptions; return what went wrong."""
         known: dict[str, str] = {}
         if self._manifest.is_file():
             known = json.loads(self._manifest.read_bytes())
         failures = []
-        for relative, content in self.editor.edited(edits):
+        edited = self.editor.with_plates if self.adds_plates else self.editor.edited
+        for relative, content in edited(edits):
             target = self.output / relative
             try:
                 before = target.read_bytes() if target.is_file() else None

@@ -1,5 +1,6 @@
 """The interface of all formats: find the images, read their annotations, write the edited files."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +11,22 @@ from cleanplate.datasets.rules import ImageEdit
 
 Edits = Mapping[Path, ImageEdit]
 """What becomes of images, by their `relative`; images without an edit stay as they are."""
+
+
+_SUFFIX = re.compile(r"(\.[^./\\]*)?$")
+
+
+def plate_name(name: str) -> str:
+    """Return the name of an image's clean plate, where both are in a dataset: NAME__plate.EXT."""
+    return _SUFFIX.sub(rf"{PLATE_END}\1", name, count=1)
+
+
+PLATE_END = "__plate"
+
+
+def plate_path(path: Path) -> Path:
+    """Return the path of a clean plate, or of its labels, beside those of its image."""
+    return path.with_name(plate_name(path.name))
 
 
 class Editor(ABC):
@@ -63,6 +80,22 @@ class Editor(ABC):
         Raises:
             PhotoError: one can no longer be read.
         """
+
+    @abstractmethod
+    def with_plates(self, edits: Edits) -> Iterator[tuple[Path, bytes]]:
+        """Yield each file with labels: as it is, with the clean plates added as further images.
+
+        Every image whose edit has a mask gets one, with the annotations that the edit leaves, under
+        `plate_path`; other edits are ignored.
+
+        Raises:
+            PhotoError: a file can no longer be read.
+        """
+
+    def filled(self, edits: Edits) -> list[ImageEdit]:
+        """Return the edits of images in which something was filled, in the dataset's order."""
+        found = (edits.get(image.relative) for image in self.images)
+        return [edit for edit in found if edit is not None and edit.mask is not None]
 
     @property
     def has_splits(self) -> bool:

@@ -19,7 +19,7 @@ from cleanplate.datasets.annotations import (
     join_polygons,
     polygons_of,
 )
-from cleanplate.datasets.editor import Editor, Edits
+from cleanplate.datasets.editor import Editor, Edits, plate_name, plate_path
 from cleanplate.datasets.rules import ImageEdit
 from cleanplate.datasets.text import (
     Member,
@@ -96,8 +96,16 @@ class LabelMeEditor(Editor):
                 text = _edited(path, text, edit)
             yield path.relative_to(self.root), text.encode("utf-8")
 
+    def with_plates(self, edits: Edits) -> Iterator[tuple[Path, bytes]]:
+        """Yield the JSON files and those of plates; see `Editor.with_plates`."""
+        yield from self.edited({})
+        for edit in self.filled(edits):
+            path = self._files[edit.image.relative]
+            text = _edited(path, read_text(path), edit, is_plate=True)
+            yield plate_path(path.relative_to(self.root)), text.encode("utf-8")
 
-def _edited(path: Path, text: str, edit: ImageEdit) -> str:
+
+def _edited(path: Path, text: str, edit: ImageEdit, *, is_plate: bool = False) -> str:
     members = list(scan_json(path, text))
     shapes = _shapes(members)
     records: dict[int, str | None] = {}
@@ -114,6 +122,11 @@ def _edited(path: Path, text: str, edit: ImageEdit) -> str:
         (it.span, "null")
         for it in members
         if it.key == "imageData" and it.value is not None and edit.mask is not None
+    ]
+    changes += [
+        (it.span, json.dumps(plate_name(it.value)))
+        for it in members
+        if it.key == "imagePath" and is_plate
     ]
     return splice(text, changes)
 

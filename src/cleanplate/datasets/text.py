@@ -163,6 +163,26 @@ def change_records(
     return [((spans[0][0], spans[-1][1]), "".join(pieces))]
 
 
+def append_records(
+    text: str, spans: Sequence[Span], records: Sequence[str]
+) -> list[tuple[Span, str]]:
+    """Return the changes to a text that append records to one JSON array that is not empty.
+
+    Args:
+        text: the complete file.
+        spans: of all records of the array, in order.
+        records: texts of the new ones.
+    """
+    if not records:
+        return []
+    start, end = spans[-1]
+    before = start
+    while text[before - 1].isspace():
+        before -= 1
+    separator = "," + text[before:start]
+    return [((end, end), "".join(separator + record for record in records))]
+
+
 @dataclass(slots=True)
 class Element:
     """An XML element and where it stands, in bytes."""

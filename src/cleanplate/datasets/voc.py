@@ -22,7 +22,7 @@ from cleanplate.datasets.annotations import (
     Decision,
     tight,
 )
-from cleanplate.datasets.editor import Editor, Edits
+from cleanplate.datasets.editor import Editor, Edits, plate_name, plate_path
 from cleanplate.datasets.rules import ImageEdit
 from cleanplate.datasets.sizes import check_mask_size
 from cleanplate.datasets.text import (
@@ -136,15 +136,44 @@ class VocEditor(Editor):
             if edit is not None and edit.is_lost:
                 lost.add(path.stem)
                 continue
-            content = read_bytes(path)
             if edit is not None and edit.changes:
                 present[path.stem] = set(edit.classes_left)
-                yield path.relative_to(self.root), self._edited_xml(path, content, edit)
-            else:
-                yield path.relative_to(self.root), content
-            yield from self._masks(path.stem, edit)
+            yield from self._files_of(path, edit)
         for path in self._lists:
-            yield path.relative_to(self.root), _edited_list(path, present, lost)
+            lines = _edited_lines(path, present, lost)
+            yield path.relative_to(self.root), b"".join(lines)
+
+    def with_plates(self, edits: Edits) -> Iterator[tuple[Path, bytes]]:
+        """Yield XML files, masks and lists with plates added; see `Editor.with_plates`."""
+        for image in self.images:
+            yield from self._files_of(self._files[image.relative], None)
+        present: dict[str, set[str]] = {}  # of plates: classes that are left
+        for edit in self.filled(edits):
+            path = self._files[edit.image.relative]
+            present[path.stem] = set(edit.classes_left)
+            for relative, content in self._files_of(path, edit):
+                is_xml = relative.suffix == ".xml"
+                yield plate_path(relative), _renamed(path, content) if is_xml else content
+        for path in self._lists:
+            content = read_bytes(path)
+            if content and not content.endswith(b"\n"):
+                content += b"\n"
+            for line in _edited_lines(path, present, set()):
+                words = line.split()
+                if words and words[0].decode("utf-8", "replace") in present:
+                    if len(words) > 1 and path.stem.rpartition("_")[0] not in self.classes:
+                        continue  # of parts or actions: its numbers are of objects
+                    name = plate_name(words[0].decode("latin-1")).encode("latin-1")
+                    content += line.replace(words[0], name, 1).rstrip(b"\r\n") + b"\n"
+            yield path.relative_to(self.root), content
+
+    def _files_of(self, path: Path, edit: ImageEdit | None) -> Iterator[tuple[Path, bytes]]:
+        """Yield the XML file and the masks of an image."""
+        content = read_bytes(path)
+        if edit is not None and edit.changes:
+            content = self._edited_xml(path, content, edit)
+        yield path.relative_to(self.root), content
+        yield from self._masks(path.stem, edit)
 
     def _edited_xml(self, path: Path, content: bytes, edit: ImageEdit) -> bytes:
         changes: list[tuple[Span, bytes]] = []
@@ -276,7 +305,17 @@ def _clipped(element: Element, decision: Decision) -> list[tuple[Span, bytes]]:
     return changes
 
 
-def _edited_list(path: Path, present: Mapping[str, set[str]], lost: set[str]) -> bytes:
+def _renamed(path: Path, content: bytes) -> bytes:
+    """Return an XML file that names the plate instead of its image."""
+    named = parse_xml(path, content).find("filename")
+    if named is None:
+        return content
+    name = content[named.opened : named.closing].decode("latin-1")  # any encoding of ASCII's kind
+    span = (named.opened, named.closing)
+    return splice_bytes(content, [(span, plate_name(name.rstrip()).encode("latin-1"))])
+
+
+def _edited_lines(path: Path, present: Mapping[str, set[str]], lost: set[str]) -> list[bytes]:
     """Return a list without lost images; in one of a class, 1 becomes -1 once none is left."""
     content = read_bytes(path)
     label = path.stem.rpartition("_")[0]
@@ -292,7 +331,7 @@ def _edited_list(path: Path, present: Mapping[str, set[str]], lost: set[str]) ->
             lines.append(aligned + b"-1" + end)
         else:
             lines.append(line)
-    return b"".join(lines)
+    return lines
 
 
 def _read_indices(path: Path) -> npt.NDArray[np.uint8]:

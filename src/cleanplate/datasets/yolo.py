@@ -17,7 +17,8 @@ from cleanplate.datasets.annotations import (
     join_polygons,
     polygons_of,
 )
-from cleanplate.datasets.editor import Editor, Edits
+from cleanplate.datasets.editor import Editor, Edits, plate_name, plate_path
+from cleanplate.datasets.rules import ImageEdit
 from cleanplate.datasets.sizes import upright_size
 from cleanplate.datasets.text import read_bytes, read_text
 from cleanplate.errors import InputError, MissingExtraError, PhotoError
@@ -40,17 +41,24 @@ class YoloEditor(Editor):
         self._names = {int(number): str(name) for number, name in numbered}
         self.classes = tuple(self._names.values())
         images: dict[Path, DatasetImage] = {}
-        problems = []
+        self._lists: list[Path] = []  # files with an image a line
+        problems: list[str] = []
+        errors: list[str] = []
         count = content.get("nc")
         if count is not None and count != len(self._names):
             problems.append(f"{config}: nc is {count}, but there are {len(self._names)} names")
         for split in _SPLITS:
             given = content.get(split)
             for entry in given if isinstance(given, list) else [given] * bool(given):
-                for source in self._images_of(str(entry)):
-                    relative = source.relative_to(root)
-                    images.setdefault(relative, DatasetImage(source, relative, split))
+                for path in self._images_of(str(entry), problems, errors):
+                    try:
+                        relative = path.resolve().relative_to(root.resolve())
+                    except ValueError:
+                        errors.append(f"{config}: {path} lies outside {root}")
+                        continue
+                    images.setdefault(relative, DatasetImage(root / relative, relative, split))
         self.images, self.problems = tuple(images.values()), tuple(problems)
+        self.errors = tuple(errors)
 
     @classmethod
     def detect(cls, path: Path) -> Self | None:
@@ -94,58 +102,90 @@ class YoloEditor(Editor):
         return annotations
 
     def label_files(self) -> frozenset[Path]:
-        """Return the text files, and the caches that training programs keep beside them."""
+        """Return the text files, lists, and the caches that training programs keep beside them."""
         labels = {self._labels_of(image) for image in self.images}
         caches = {
             path
             for folder in {it.parent.parent for it in labels}
             for path in folder.glob("*.cache")
         }
-        return frozenset(path.relative_to(self.root) for path in (*labels, *caches))
+        return frozenset(path.relative_to(self.root) for path in (*labels, *caches, *self._lists))
 
     def edited(self, edits: Edits) -> Iterator[tuple[Path, bytes]]:
         """Yield the text files with their new content; see `Editor.edited`."""
+        lost = {it.image.relative for it in edits.values() if it.is_lost}
         for image in self.images:
-            path = self._labels_of(image)
-            edit = edits.get(image.relative)
-            if not path.is_file() or (edit is not None and edit.is_lost):
-                continue
+            if image.relative not in lost:
+                yield from self._file_of(image, edits.get(image.relative))
+        for path in self._lists:
+            lines = read_bytes(path).splitlines(keepends=True)
+            kept = (line for line in lines if self._listed(line) not in lost)
+            yield path.relative_to(self.root), b"".join(kept)
+
+    def with_plates(self, edits: Edits) -> Iterator[tuple[Path, bytes]]:
+        """Yield the text files with plates added; see `Editor.with_plates`."""
+        filled = self.filled(edits)
+        for image in self.images:
+            yield from self._file_of(image, None)
+        for edit in filled:
+            for path, content in self._file_of(edit.image, edit):
+                yield plate_path(path), content
+        with_plate = {edit.image.relative for edit in filled}
+        for path in self._lists:
             content = read_bytes(path)
-            if edit is not None and edit.changes:
-                size_hw = upright_size(image.source)
-                lines = []
-                for number, line in enumerate(content.splitlines(keepends=True), start=1):
-                    decision = edit.changes.get(f"line {number}")
-                    if decision is None:
-                        lines.append(line)
-                    elif not decision.is_dropped:
-                        lines.append(_clipped(line, decision, size_hw))
-                content = b"".join(lines)
+            if content and not content.endswith(b"\n"):
+                content += b"\n"
+            for line in read_bytes(path).splitlines():
+                if self._listed(line) in with_plate:
+                    content += plate_name(line.strip().decode()).encode() + b"\n"
             yield path.relative_to(self.root), content
 
-    def _images_of(self, entry: str) -> Iterator[Path]:
-        """Yield the images of an entry of data.yaml: a folder, or a list of files.
+    def _file_of(self, image: DatasetImage, edit: ImageEdit | None) -> Iterator[tuple[Path, bytes]]:
+        """Yield the text file of an image, if it has one."""
+        path = self._labels_of(image)
+        if not path.is_file():
+            return
+        content = read_bytes(path)
+        if edit is not None and edit.changes:
+            size_hw = upright_size(image.source)
+            lines = []
+            for number, line in enumerate(content.splitlines(keepends=True), start=1):
+                decision = edit.changes.get(f"line {number}")
+                if decision is None:
+                    lines.append(line)
+                elif not decision.is_dropped:
+                    lines.append(_clipped(line, decision, size_hw))
+            content = b"".join(lines)
+        yield path.relative_to(self.root), content
 
-        Raises:
-            PhotoError: it is neither, or an image lies elsewhere.
-        """
-        place = Path(entry)
+    def _listed(self, line: bytes) -> Path | None:
+        """Return which image a line of a list names; see `DatasetImage.relative`."""
+        path = self.root / line.strip().decode()
+        try:
+            return path.resolve().relative_to(self.root.resolve())
+        except ValueError:
+            return None
+
+    def _images_of(self, entry: str, problems: list[str], errors: list[str]) -> list[Path]:
+        """Return the images of an entry of data.yaml: a folder, or a list of files."""
         # Exports of one well-known tool write ../train/images for what lies beside data.yaml.
-        candidates = [place, self.root / place, self.root / entry.removeprefix("../")]
+        candidates = [self.root / entry, self.root / entry.removeprefix("../")]
         found = next((it for it in candidates if it.exists()), None)
         if found is None:
-            raise PhotoError(self._config, f"there is no {entry}", "correct its path and splits")
-        if found.is_file():
+            errors.append(f"{self._config}: there is no {entry}")
+            return []
+        if found.is_dir():
+            return sorted(it for it in found.rglob("*") if it.suffix.lower() in PHOTO_SUFFIXES)
+        try:
             names = [line.strip() for line in read_text(found).splitlines() if line.strip()]
-            paths = [it if it.is_absolute() else self.root / it for it in map(Path, names)]
-        else:
-            paths = sorted(it for it in found.rglob("*") if it.suffix.lower() in PHOTO_SUFFIXES)
-        for path in paths:
-            try:
-                yield self.root / path.resolve().relative_to(self.root.resolve())
-            except ValueError:
-                cause = f"{path} lies outside {self.root}"
-                raise PhotoError(self._config, cause, "name a folder that holds all") from None
+        except PhotoError as error:
+            errors.append(str(error))
+            return []
+        if found.is_relative_to(self.root):
+            self._lists.append(found)
+        if any(Path(name).is_absolute() for name in names):
+            problems.append(f"{found}: its paths are absolute, so those of its copy lead here, too")
+        return [self.root / name for name in names]
 
     def _labels_of(self, image: DatasetImage) -> Path:
         """Return an image's text file: in place of the last folder called images, labels."""

@@ -164,6 +164,15 @@ def dataset_command(
             "plates for augmentation.",
         ),
     ] = False,
+    add_plates: Annotated[
+        bool,
+        flag(
+            "--add-plates",
+            panel=RESULTS,
+            help="Keep all images and labels as they are, and add each changed image as a further "
+            "one, NAME__plate, with the labels that are left.",
+        ),
+    ] = False,
     models: ModelOptions,
     outputs: OutputOptions,
     dry_run: Annotated[
@@ -188,6 +197,8 @@ def dataset_command(
         from cleanplate.labels import resolve_labels
         from cleanplate.options import DEFAULT_MIN_SCORE, RemovalOptions
 
+        if cache and add_plates:
+            raise InputError("--cache and --add-plates exclude each other; give one of them")
         check_name("kind of --untouched", outputs.untouched, ("copy", "link"))
         for name, value, known in (
             ("value of --mask-from", mask_from, get_args(datasets.Source)),
@@ -222,6 +233,7 @@ def dataset_command(
             allow_no_derivatives=allow_no_derivatives,
             overwrite=outputs.overwrite,
             is_cache=cache,
+            adds_plates=add_plates,
         )
         if not run.quiet:
             print_note(f"{editor.format} dataset, {count_of(len(editor.images), 'image')}")
@@ -230,7 +242,7 @@ def dataset_command(
         if dry_run:
             _print_table(work, reporter)
             return
-        untouched = cast("batch.Untouched", "skip" if cache else outputs.untouched)
+        untouched = cast("batch.Untouched", "skip" if cache or add_plates else outputs.untouched)
         models = check_models(models)
         remover = load_remover(models, run.threads)
         job = batch.Job(
@@ -260,6 +272,7 @@ def dataset_command(
                 job=job,
                 models=models_used,
                 is_cache=cache,
+                link=outputs.untouched == "link",
             )
 
 
@@ -272,6 +285,7 @@ def _edit_labels(
     job: "Job",
     models: "ModelNames",
     is_cache: bool,
+    link: bool,
 ) -> None:
     """Write labels, or the list of plates, and the report; print what became of annotations."""
     from collections import Counter
@@ -301,12 +315,14 @@ def _edit_labels(
                 files.write(result, work.describe(labels, result))
     if is_cache:
         work.write_plates(plates)
-    for failure in () if is_cache else work.write_labels(edits):
+    failures = work.copy_images(link=link) if work.adds_plates else []
+    failures += [] if is_cache else work.write_labels(edits)
+    for failure in failures:
         reporter.fail(failure)
         print_note(failure)
     if not reporter.quiet:
         summary = ", ".join(f"{outcomes[name]} {name}" for name in _OUTCOMES if outcomes[name])
-        lost = sum(edit.is_lost for edit in edits.values())
+        lost = 0 if work.adds_plates else sum(edit.is_lost for edit in edits.values())
         print_line(
             f"annotations: {summary or 'none changed'}"
             + (f"; {count_of(lost, 'image')} left out of the labels" if lost else "")
@@ -331,7 +347,8 @@ def _print_table(work: "DatasetEditing", reporter: ProgressReporter) -> None:
     """Print what would be done with each split."""
     splits, problems = work.count()
     classes = work.options.classes
-    rows = [("split", "images", "to change", *(f"{name} labels" for name in classes))]
+    changed = "plates" if work.adds_plates else "to change"
+    rows = [("split", "images", changed, *(f"{name} labels" for name in classes))]
     for split, count in splits.items():
         numbers = (count.images, count.changed, *(count.removed[name] for name in classes))
         rows.append((split, *map(str, numbers)))
