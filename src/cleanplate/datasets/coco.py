@@ -190,11 +190,10 @@ class CocoEditor(Editor):
         failures: list[PhotoError] = []
         for candidate in candidates:
             try:
-                file = _load(candidate, root) if _looks_like_coco(candidate) else None
+                if _looks_like_coco(candidate) and (file := _load(candidate, root)):
+                    files.append(file)
             except PhotoError as failure:
                 failures.append(failure)
-            else:
-                files += [file] * (file is not None)
         if failures and not files:
             raise failures[0]
         return cls(root, files, [str(it) for it in failures]) if files else None
