@@ -75,12 +75,14 @@ JOBS = {
     "plain": Job(options=RemovalOptions(classes=("person",))),
     "rules": Job(
         options=RemovalOptions(
-            classes=("person",), rules=Rules(keep=1, protect=("dog",)), dilation=6
+            classes=("person",),
+            rules=Rules(keep=1, protect=("dog",)),
+            dilation=6,
+            effects="off",
+            min_area="1%",
+            min_score=0.1,
+            verify=False,
         )
-    ),
-    "effects": Job(options=RemovalOptions(classes=("person",), effects="off", min_area="1%")),
-    "unverified": Job(
-        options=RemovalOptions(classes=("person", "dog"), verify=False, min_score=0.1)
     ),
     "nothing": Job(options=RemovalOptions(classes=("car",))),
 }

@@ -16,15 +16,19 @@ PHOTOS = 60
 
 
 @pytest.fixture(autouse=True)
-def inside(tmp_path, monkeypatch, rng):
+def inside(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("in/sub").mkdir(parents=True)
-    for number in range(PHOTOS):
-        pixels = rng.integers(0, 255, (64, 96, 3)).astype(np.uint8)
-        Image.fromarray(pixels).save(f"in/{'sub/' * (number % 2)}{number:02}.png")
     mask = np.zeros((64, 96), np.uint8)
     mask[8:56, 8:88] = 255
     Image.fromarray(mask).save("mask.png")
+
+
+@pytest.fixture
+def photos(inside, rng):
+    for number in range(PHOTOS):
+        pixels = rng.integers(0, 255, (64, 96, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(f"in/{'sub/' * (number % 2)}{number:02}.png")
 
 
 def results():
@@ -36,6 +40,7 @@ def leftovers():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("photos")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_it_ends_its_workers_and_leaves_whole_files(number, code, hearing):
     process = subprocess.Popen(
@@ -75,6 +80,7 @@ def test_interrupted_it_ends_its_workers_and_leaves_whole_files(number, code, he
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("photos")
 def test_fail_fast_stops_all_workers():
     Path("in/00.png").write_text("no photo")
     words = (*COMMAND, *TELEA, "--workers", "2", "--threads", "2", "--fail-fast")
@@ -107,6 +113,7 @@ def test_wrong_use_does_nothing(cli, words, told):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("photos")
 @pytest.mark.parametrize(
     ("kind", "line", "counted"),
     [
@@ -127,7 +134,7 @@ def test_what_became_of_untouched_photos_is_reported(cli, kind, line, counted):
 @pytest.mark.slow
 def test_the_networks_give_the_same_bits_whatever_works(astronaut, rocket):
     Path("photos").mkdir()
-    for number, photo in enumerate((astronaut, rocket, astronaut[::2, ::2], astronaut[:, ::-1])):
+    for number, photo in enumerate((astronaut[::2, ::2], rocket[::2, ::2], astronaut[::2, ::-2])):
         Image.fromarray(photo).save(f"photos/{number}.png")
     results = {}
     for kind, options in {
@@ -138,7 +145,7 @@ def test_the_networks_give_the_same_bits_whatever_works(astronaut, rocket):
         words = ["run", "photos", "-o", kind, "--remove", "person", "--device", "cpu", *options]
         subprocess.run([*COMMAND[:3], *words], capture_output=True, check=True, timeout=300)
         results[kind] = {path.name: path.read_bytes() for path in Path(kind).glob("*.png")}
-        assert len(results[kind]) == 4
+        assert len(results[kind]) == 3
     assert results["threads"] == results["one thread"]
     assert results["processes"] == results["one thread"]
     assert results["processes"]["0.png"] != Path("photos/0.png").read_bytes()
