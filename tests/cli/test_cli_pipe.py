@@ -63,6 +63,17 @@ def test_quiet_says_nothing(piped):
     assert out.startswith(b"\x89PNG")
 
 
+def test_notes_of_encoding_go_to_standard_error(piped, monkeypatch):
+    from cleanplate.io.formats.jpeg import JpegContainer
+
+    monkeypatch.setattr(JpegContainer, "_is_unchanged", lambda *_: False)  # as if damaged
+    stream = io.BytesIO()
+    Image.open("in/a.png").save(stream, "JPEG")
+    code, out, err = piped(stream.getvalue(), *TELEA)
+    assert (code, out[:2]) == (0, b"\xff\xd8")
+    assert "\n  note: its image data are damaged" in err
+
+
 def test_the_very_same_bytes_come_back_if_there_is_nothing_to_do(piped):
     photo = Path("in/a.png").read_bytes()
     code, out, err = piped(photo, "--mask", "empty.png", "--inpainter", "telea")

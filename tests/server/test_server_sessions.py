@@ -82,6 +82,21 @@ def test_fill_fills_exactly_the_mask(running, photo, pixels):
     assert (after != pixels).any()
 
 
+def test_notes_of_encoding_come_with_the_file_and_with_the_session(running, pixels, monkeypatch):
+    from cleanplate.io.formats.jpeg import JpegContainer
+
+    monkeypatch.setattr(JpegContainer, "_is_unchanged", lambda *_: False)  # as if damaged
+    stream = BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG")
+    files = {"image": ("a.jpg", stream.getvalue())}
+    answer = running.client.post("/v1/remove", files=files, data={"labels": "person"})
+    (note,) = json.loads(answer.headers["X-Cleanplate-Notes"])
+    assert "damaged" in note
+    id_ = running.client.post("/v1/sessions", files=files).json()["id"]
+    running.client.post(f"/v1/sessions/{id_}/find", json={"labels": ["person"]})
+    assert running.client.post(f"/v1/sessions/{id_}/fill", json={}).json()["notes"] == [note]
+
+
 def test_find_returns_outlines_and_changes_nothing(running, photo):
     told = running.client.post("/v1/find", files={"image": ("a.png", photo)}).json()
     (person,) = told["objects"]

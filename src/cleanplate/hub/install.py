@@ -161,9 +161,9 @@ def _files_in(folder: Path, model: Model) -> list[Path]:
         else:
             found.append(path)
     if missing:
-        pages = " and ".join(model.pages)
         raise WeightsError(
-            f"{folder}: lacks {', '.join(missing)} of {model.name}; get them from {pages}"
+            f"{folder}: lacks {', '.join(missing)} of {model.name}; get them from "
+            f"{model.published_at}"
         )
     return found
 

@@ -265,16 +265,15 @@ def install_hint(model: Model) -> str:
         file.published_name if isinstance(file, Checkpoint) else file.filename
         for file in model.checkpoints or model.files
     )
-    pages = " and ".join(model.pages)
     must = model.licence.commercial == "no" or model.licence.restrictions
     accept = " --accept-licence" if must else ""
     if "/" in files:  # of several folders: their common one is given
         return (
-            f"get its files from {pages} into one folder (see 'Which fill?' in the "
+            f"get its files from {model.published_at} into one folder (see 'Which fill?' in the "
             f"documentation) and run 'cleanplate models import {model.name} FOLDER{accept}'"
         )
     command = f"cleanplate models import {model.name} {files}{accept}"
-    return f"get {files} from {pages} and run '{command}'"
+    return f"get {files} from {model.published_at} and run '{command}'"
 
 
 def _reinstall_hint(model: Model) -> str:

@@ -18,6 +18,7 @@ from cleanplate.io.photo import (
     DAMAGED_ADVICE,
     MAX_PIXELS,
     RESULT_SUFFIXES,
+    Encoded,
     ImageFormat,
     Photo,
     RawOutput,
@@ -165,6 +166,11 @@ def must_convert(photo: Photo, target: Path) -> bool:
 
 
 def encode_photo(photo: Photo, filled: RGBImage, mask: Mask) -> bytes:
+    """Return the file of `encode_with_notes` alone."""
+    return encode_with_notes(photo, filled, mask)[0]
+
+
+def encode_with_notes(photo: Photo, filled: RGBImage, mask: Mask) -> Encoded:
     """Return the photo's file with the hole filled: same format, depth, mode and metadata.
 
     Lossless files decode to the original's samples wherever `mask` is False, JPEGs beyond the
@@ -176,6 +182,9 @@ def encode_photo(photo: Photo, filled: RGBImage, mask: Mask) -> bytes:
         photo: from `read_photo`.
         filled: (H, W, 3) uint8, RGB, upright like `photo.pixels`; read only where `mask` is True.
         mask: (H, W) bool, True = take from `filled`.
+
+    Returns:
+        The file, and notes on what only encoding showed, like those of `read_photo`.
 
     Raises:
         InputError: wrong dtype, or a photo that did not come from a file.
@@ -192,16 +201,18 @@ def encode_photo(photo: Photo, filled: RGBImage, mask: Mask) -> bytes:
 
 
 def write_photo(path: Path, photo: Photo, filled: RGBImage, mask: Mask) -> tuple[str, ...]:
-    """Write `encode_photo`'s bytes atomically; the folder is created if needed.
+    """Write the file of `encode_with_notes` atomically; the folder is created if needed.
 
     Returns:
-        Notes on what only writing showed, like those of `read_photo`.
+        The notes.
 
     Raises:
-        InputError, ShapeMismatchError, PhotoError: as `encode_photo` and `write_bytes_atomic`.
+        InputError, ShapeMismatchError, PhotoError: as `encode_with_notes` and
+            `write_bytes_atomic`.
     """
-    write_bytes_atomic(path, encode_photo(photo, filled, mask))
-    return tuple(getattr(photo.container, "notes_on_writing", ()))
+    content, notes = encode_with_notes(photo, filled, mask)
+    write_bytes_atomic(path, content)
+    return notes
 
 
 def read_size(path: Path) -> tuple[int, int] | None:

@@ -332,10 +332,14 @@ RawOutput = Literal["tiff", "jpeg"]
 RESULT_SUFFIXES: dict[RawOutput, str] = {"tiff": ".tif", "jpeg": ".jpg"}
 
 
+Encoded = tuple[bytes, tuple[str, ...]]
+"""A file, and notes on what only encoding showed, like those of `Photo`."""
+
+
 class Container(Protocol):
     """What a file format must remember to write a photo back as it came."""
 
-    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
+    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Encoded:
         """Return the file with `filled` where `mask` is True and the original samples elsewhere."""
         ...
 

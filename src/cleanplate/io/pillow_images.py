@@ -9,6 +9,7 @@ from cleanplate.errors import InputError, PhotoError
 from cleanplate.io.cmyk import ink_to_rgb
 from cleanplate.io.metadata import clean_exif, clean_xmp
 from cleanplate.io.photo import (
+    Encoded,
     Photo,
     Plane,
     Raster,
@@ -40,7 +41,7 @@ class PilContainer:
     orientation: int
     info: dict[Any, Any]
 
-    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
+    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Encoded:
         """Raise: an image in memory has no file to be carried over."""
         raise InputError(f"{IMAGE_NAME} did not come from a file; use pil_from_photo")
 

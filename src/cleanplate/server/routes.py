@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
@@ -167,7 +168,7 @@ async def remove(
         ticket.check()
         if as_json:
             return JSONResponse(_describe(removal))
-        return _file(encode_result(content, photo, removal), photo)
+        return _file(*encode_result(content, photo, removal), photo)
 
     return await app.work(work, request)
 
@@ -187,7 +188,7 @@ async def fill(
         own = read_mask(mask.file.read(), photo.size_hw, max_pixels=app.max_pixels)
         removal: Removal[RGBImage] = stoppable(app.remover, ticket).fill(photo, own)
         ticket.check()
-        return _file(encode_result(content, photo, removal), photo)
+        return _file(*encode_result(content, photo, removal), photo)
 
     return await app.work(work, request)
 
@@ -473,8 +474,10 @@ def _describe(removal: Removal[RGBImage]) -> dict[str, Any]:
     }
 
 
-def _file(content: bytes, photo: Photo) -> Response:
+def _file(content: bytes, notes: Sequence[str], photo: Photo) -> Response:
     headers = _attachment(download_name(photo.path, photo.format))
+    if notes:
+        headers["X-Cleanplate-Notes"] = json.dumps(notes)  # ASCII, as headers are
     return Response(content, media_type=MEDIA_TYPES[photo.format], headers=headers)
 
 

@@ -23,7 +23,7 @@ from cleanplate.io import (
     RESULT_SUFFIXES,
     SUFFIXES_BY_FORMAT,
     Photo,
-    encode_photo,
+    encode_with_notes,
     read_photo,
     result_name,
     write_mask,
@@ -280,18 +280,19 @@ class Session:
             notes=removal.notes,
             timings_s=removal.timings_s,
         )
-        self.keep(photo, fill, removal)
+        fill = self.keep(photo, fill, removal)
         self.tell("done", "")
         return fill
 
-    def keep(self, photo: Photo, fill: Fill, removal: Removal[RGBImage]) -> None:
-        """Store a fill: its pixels, its file and its mask."""
+    def keep(self, photo: Photo, fill: Fill, removal: Removal[RGBImage]) -> Fill:
+        """Store a fill: its pixels, its file and its mask; return it with the file's notes."""
         np.save(self.folder / f"{fill.n}.npy", removal.image)
-        (self.folder / f"{fill.n}.result").write_bytes(
-            encode_photo(photo, removal.image, removal.mask)
-        )
+        content, notes = encode_with_notes(photo, removal.image, removal.mask)
+        (self.folder / f"{fill.n}.result").write_bytes(content)
+        fill = replace(fill, notes=(*fill.notes, *notes))
         write_mask(self.folder / f"{fill.n}.mask.png", removal.mask, removal.effects)
         self.fills.append(fill)
+        return fill
 
     def _remover_with(self, inpainter: str) -> Remover:
         """Return a remover with another inpainter; the last one stays loaded."""
@@ -535,11 +536,14 @@ def describe_instance(
     }
 
 
-def encode_result(content: bytes, photo: Photo, removal: Removal[RGBImage]) -> bytes:
-    """Return the file of a result, in the photo's format; the photo's own file if nothing went."""
+def encode_result(
+    content: bytes, photo: Photo, removal: Removal[RGBImage]
+) -> tuple[bytes, tuple[str, ...]]:
+    """Return the file of a result and all notes; the photo's own file if nothing went."""
     if not removal.mask.any():
-        return content
-    return encode_photo(photo, removal.image, removal.mask)
+        return content, removal.notes
+    encoded, notes = encode_with_notes(photo, removal.image, removal.mask)
+    return encoded, (*removal.notes, *notes)
 
 
 def download_name(name: str, format: str) -> str:

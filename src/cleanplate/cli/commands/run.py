@@ -285,7 +285,9 @@ def _run_piped(
         reporter.finish_photo(result)
         return
     if not reporter.quiet:
-        details = describe_details(result) if reporter.verbose else ()
+        notes = result.notes if result.status == "removed" else ()
+        told = [f"  note: {note}" for note in notes]
+        details = describe_details(result) if reporter.verbose else told
         for line in (describe_photo(result), *details):
             print_note(line)
     if content is not None:

@@ -121,6 +121,11 @@ class Model:
         return self.choose.partition(";")[0]
 
     @property
+    def published_at(self) -> str:
+        """The pages where a person finds the files, for a sentence."""
+        return " and ".join(self.pages)
+
+    @property
     def size_bytes(self) -> int | None:
         """Bytes to download, or bytes in the package; None if unknown, see `is_size_estimated`."""
         sizes = [

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from cleanplate.io.photo import (
     DAMAGED_ADVICE,
     Decoded,
+    Encoded,
     ImageFormat,
     Plane,
     Raster,
@@ -110,7 +111,7 @@ class BmpContainer:
     after: bytes
     packed: Packed | None = None  # (H, W), with unusual masks
 
-    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
+    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Encoded:
         """Return the edited BMP."""
         height, width = mask.shape
         raster: Raster
@@ -132,7 +133,7 @@ class BmpContainer:
             stored[..., 2::-1] = raster[..., :3]
             stored[..., 3:] = raster[..., 3:]
         del raster  # one copy of the image less while the file is assembled
-        return b"".join([self.before, stored_rows.data, self.after])
+        return b"".join([self.before, stored_rows.data, self.after]), ()
 
 
 def _parse_header(data: bytes, max_pixels: int) -> _Header:

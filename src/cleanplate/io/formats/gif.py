@@ -17,6 +17,7 @@ from cleanplate.io.metadata import contains_image
 from cleanplate.io.photo import (
     DAMAGED_ADVICE,
     Decoded,
+    Encoded,
     ImageFormat,
     Plane,
     Samples,
@@ -50,7 +51,7 @@ class GifContainer:
     before: bytes  # up to and with the image descriptor and its palette
     after: bytes
 
-    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
+    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Encoded:
         """Return the edited GIF."""
         from PIL import Image
 
@@ -63,7 +64,7 @@ class GifContainer:
             coded = stream.getvalue()
             _, blocks = _parse_blocks(coded)
             block = next(b for b in blocks if b.kind == _IMAGE)
-        return self.before + coded[block.data_at : block.end] + self.after
+        return self.before + coded[block.data_at : block.end] + self.after, ()
 
 
 class GifFormat(ImageFormat):

@@ -49,6 +49,7 @@ from cleanplate.io.metadata import (
 from cleanplate.io.photo import (
     DAMAGED_ADVICE,
     Decoded,
+    Encoded,
     ImageFormat,
     Plane,
     Raster,
@@ -184,7 +185,7 @@ class HeifContainer:
     primary: int
     metadata: tuple[Item, ...]
 
-    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
+    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Encoded:
         """Return the edited file."""
         raster = merge_fill(samples, pixels, filled, mask)
         if raster.ndim == 3 and raster.shape[2] in (2, 4):
@@ -196,7 +197,7 @@ class HeifContainer:
         stored = np.ascontiguousarray(_undo_transforms(raster, self.transforms))
         coded = parse_heif(encode_image(cast("Raster", stored), self.coding))
         with translate_decoder_errors(self.coding.kind):
-            return serialize_heif(self._assemble(coded, mask))
+            return serialize_heif(self._assemble(coded, mask)), ()
 
     def _assemble(self, coded: HeifFile, mask: Mask) -> HeifFile:
         """Return the encoder's file with the properties and items of the original."""

@@ -16,7 +16,7 @@ References:
 """
 
 import io
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -41,6 +41,7 @@ from cleanplate.io.metadata import (
 from cleanplate.io.photo import (
     DAMAGED_ADVICE,
     Decoded,
+    Encoded,
     ImageFormat,
     Plane,
     Raster,
@@ -204,9 +205,8 @@ class JpegContainer:
     metadata: JpegMetadata
     tables: tuple[tuple[int, ...], ...]  # one per component, row by row
     coding: _Coding
-    notes_on_writing: list[str] = field(default_factory=list)
 
-    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
+    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Encoded:
         """Return the edited JPEG; see the module for what stays identical."""
         orientation = self.metadata.orientation
         before: Raster = pixels[..., 0] if self.coding.is_gray else pixels
@@ -222,19 +222,20 @@ class JpegContainer:
             scans, changed = replace_pixels(self.stream, new, mask, is_plain=self.coding.is_plain)
             edited = self.metadata.assemble(_image_segments(self.stream), scans, mask)
             if self._is_unchanged(edited, before, ~changed):
-                return edited
+                return edited, ()
         except CodingError:
             pass
         if samples.ink is not None:
             raise UnsupportedImageError(
                 "a CMYK JPEG with arithmetic coding or damaged data cannot be edited", _CONVERT
             )
+        notes: tuple[str, ...] = ()
         if self.stream.frame.marker not in _ARITHMETIC:
-            self.notes_on_writing[:] = [
+            notes = (
                 f"its image data are damaged, and encoded again{self.coding.change}: pixels "
-                "outside the hole may differ by a few levels"
-            ]
-        return self._encode_again(new, mask)
+                "outside the hole may differ by a few levels",
+            )
+        return self._encode_again(new, mask), notes
 
     def _is_unchanged(self, edited: bytes, before: Raster, where: Mask) -> bool:
         """Return whether the edited JPEG shows the same samples as before in a region."""

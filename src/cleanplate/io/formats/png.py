@@ -23,6 +23,7 @@ from cleanplate.io.metadata import EXIF_ID, clean_exif, clean_xmp, contains_imag
 from cleanplate.io.photo import (
     DAMAGED_ADVICE,
     Decoded,
+    Encoded,
     ImageFormat,
     Plane,
     Raster,
@@ -153,7 +154,7 @@ class PngContainer:
     transparency: Chunk | None
     carried: SelectedChunks
 
-    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
+    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Encoded:
         """Return the edited PNG."""
         raster = merge_fill(samples, pixels, filled, mask)
         if raster.dtype == np.uint16:
@@ -176,7 +177,7 @@ class PngContainer:
                 *after,
                 Chunk(b"IEND", b""),
             ]
-        )
+        ), ()
 
     def _compress(self, raster: Raster) -> list[Chunk]:
         from PIL import Image

@@ -38,6 +38,7 @@ from cleanplate.io.metadata import (
 from cleanplate.io.photo import (
     DAMAGED_ADVICE,
     Decoded,
+    Encoded,
     ImageFormat,
     RawOutput,
     Samples,
@@ -166,7 +167,7 @@ class DevelopedJpegContainer:
 
     metadata: RawMetadata
 
-    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
+    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Encoded:
         """Return the JPEG, without chroma subsampling."""
         from PIL import Image
 
@@ -181,7 +182,7 @@ class DevelopedJpegContainer:
                 icc_profile=srgb_profile(),
                 exif=EXIF_ID + serialize_exif(self.metadata.directory),
             )
-        return stream.getvalue()
+        return stream.getvalue(), ()
 
 
 @functools.cache

@@ -33,6 +33,7 @@ from cleanplate.io.metadata import (
 from cleanplate.io.photo import (
     DAMAGED_ADVICE,
     Decoded,
+    Encoded,
     ImageFormat,
     Plane,
     Raster,
@@ -194,7 +195,7 @@ class TiffContainer:
     bands: Directory = field(default_factory=dict)  # tags of RGB that is declared as grey and more
     masks: tuple[tuple[Directory, list[bytes], bool], ...] = ()  # pages: where data are missing
 
-    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
+    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Encoded:
         """Return the edited TIFF."""
         raster = merge_fill(samples, pixels, filled, mask)
         with translate_decoder_errors("TIFF"):
@@ -216,7 +217,7 @@ class TiffContainer:
             packet = drop_regions(metadata[_XMP].data, mask)
             metadata[_XMP] = replace(metadata[_XMP], count=len(packet), data=packet)
         tags = metadata | page_tags | self.bands
-        return serialize_tiff(tags, strips, order=self.order, further=self.masks)
+        return serialize_tiff(tags, strips, order=self.order, further=self.masks), ()
 
     def _encode(self, raster: Plane, samples: Samples) -> bytes:
         """Return a TIFF of 1 or 8 bits without metadata."""

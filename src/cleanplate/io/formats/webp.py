@@ -19,6 +19,7 @@ from cleanplate.io.metadata import clean_exif, clean_xmp, drop_regions
 from cleanplate.io.photo import (
     DAMAGED_ADVICE,
     Decoded,
+    Encoded,
     ImageFormat,
     Samples,
     UnsupportedImageError,
@@ -98,7 +99,7 @@ class WebpContainer:
     exif: bytes
     xmp: bytes
 
-    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> bytes:
+    def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Encoded:
         """Return the edited WebP."""
         from PIL import Image
 
@@ -115,7 +116,7 @@ class WebpContainer:
                 exif=self.exif,
                 xmp=drop_regions(self.xmp, mask),
             )
-        return stream.getvalue()
+        return stream.getvalue(), ()
 
 
 def _parse_chunks(data: bytes) -> list[tuple[bytes, bytes]]:

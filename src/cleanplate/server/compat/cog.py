@@ -103,7 +103,7 @@ def _predictor(app: App, wanted: _Input) -> Callable[[Ticket], str]:
         photo = read_photo(content, max_pixels=app.max_pixels)
         removal: Removal[RGBImage] = stoppable(app.remover, ticket)(photo, options=options)
         ticket.check()
-        result = base64.b64encode(encode_result(content, photo, removal)).decode()
+        result = base64.b64encode(encode_result(content, photo, removal)[0]).decode()
         return f"data:{MEDIA_TYPES[photo.format]};base64,{result}"
 
     return work

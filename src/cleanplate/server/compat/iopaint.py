@@ -113,7 +113,7 @@ def add_iopaint(app: FastAPI) -> None:
             content = decode_base64("image", wanted.image)
             photo, removal = fill_light(shared, content, decode_base64("mask", wanted.mask), ticket)
             return Response(
-                encode_result(content, photo, removal),
+                encode_result(content, photo, removal)[0],
                 media_type=MEDIA_TYPES[photo.format],
                 headers={"X-Seed": str(wanted.sd_seed)},
             )
