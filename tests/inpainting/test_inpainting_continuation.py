@@ -62,6 +62,17 @@ def test_a_wall_in_slanting_light_stays_smooth_and_keeps_its_grain(hole, rng):
     assert 0.7 < grain[0] / grain[1] < 1.3
 
 
+def test_a_branch_that_ends_at_a_hole_in_the_sky_leaves_no_haze(hole, rng):
+    sky = np.full((*SIZE_HW, 3), (0, 110, 180), np.float32)
+    photo = with_grain(sky, rng)
+    photo[150:, 125:135] = 40
+    blank = filled_with(photo, hole, (0, 110, 180))
+    result = continue_surroundings(blank, blank, hole).finish(blank)
+    even = cv2.GaussianBlur(result.astype(np.float32), (0, 0), 2)
+    inside = hole & (DOWN < 140)
+    assert np.abs(even - sky)[inside].max() < 8
+
+
 def test_what_is_in_the_hole_has_no_influence(hole, rng):
     photo, _ = two_surfaces(0.3, rng)
     fill = filled_with(photo, hole, 120)

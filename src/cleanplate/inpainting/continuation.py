@@ -32,6 +32,7 @@ _SMOOTH_PX = 1.0  # what a blur of this takes away is grain
 _SMOOTH_LEVELS = 4.0  # steepest gradient of smooth surroundings, of ...
 _SMOOTH_SHARE = 0.95  # ... this share of them
 _RANGE_LEVELS = 32.0  # more between the colours of that share: several surfaces
+_ASTRAY_LEVELS = 16.0  # what lies farther outside that range is no part of the surface
 _FADING_PX = 8.0  # within which lines colour the other fill
 
 _GRAIN_PX = 24  # side of the sample of grain, px of the photo
@@ -133,7 +134,7 @@ def continue_surroundings(image: RGBImage, fill: RGBImage, hole: Mask) -> Contin
     crossed = np.zeros(inside.shape, np.uint8)
     for end in (np.rint(end) for line in passing for end in line.beyond(2 * _RIM_PX)):
         cv2.polylines(crossed, [end.astype(np.int32)], False, (1,), 2 * PROFILE_PX)
-    plain = _smooth_regions(pull_push(small, known), inside, known, crossed > 0)
+    plain, ranged = _smooth_regions(pull_push(small, known), inside, known, crossed > 0)
     if not lines and not plain.any():
         return None
     # The other fill has a reason for its colours: what lines differ by from it fades out.
@@ -143,7 +144,7 @@ def continue_surroundings(image: RGBImage, fill: RGBImage, hole: Mask) -> Contin
     return Continuation(
         hole=hole,
         shift=shift,
-        smooth=_continued(small, known) if plain.any() else small,
+        smooth=_continued(ranged, known) if plain.any() else small,
         plain=plain.astype(np.float32),
         grain=_grain(image, hole, plain),
         lines=_draw([line.scaled(scale) for line in lines], image, hole, scale),
@@ -253,8 +254,11 @@ def _along(strip: Field, px: Field, across: Field) -> Field:
     return np.asarray(there[row, low] * (1 - part) + there[row, low + 1] * part, np.float32)
 
 
-def _smooth_regions(image: Field, hole: Mask, drawn: Mask, crossed: Mask) -> Mask:
+def _smooth_regions(image: Field, hole: Mask, drawn: Mask, crossed: Mask) -> tuple[Mask, Field]:
     """Return where in the hole the surroundings of a region between lines are smooth.
+
+    And the image, in which what else touches these regions has the colours of their surroundings:
+    the stub of a branch in the sky must not be continued as haze.
 
     Args:
         image: (h, w, 3).
@@ -265,7 +269,7 @@ def _smooth_regions(image: Field, hole: Mask, drawn: Mask, crossed: Mask) -> Mas
     blurred = cv2.GaussianBlur(image, (0, 0), _SMOOTH_PX)
     slopes = [cv2.Scharr(blurred, cv2.CV_32F, *axis) / 32 for axis in ((1, 0), (0, 1))]
     steep = np.hypot(*slopes).max(axis=2)
-    result = np.zeros_like(hole)
+    result, ranged = np.zeros_like(hole), image.copy()
     count, parts, stats, _ = cv2.connectedComponentsWithStats(
         (hole & ~drawn).view(np.uint8), connectivity=4
     )
@@ -283,7 +287,8 @@ def _smooth_regions(image: Field, hole: Mask, drawn: Mask, crossed: Mask) -> Mas
         low, high = np.quantile(blurred[box][rim], [1 - _SMOOTH_SHARE, _SMOOTH_SHARE], axis=0)
         if (high - low).max() <= _RANGE_LEVELS:
             result[box] |= own
-    return result
+            ranged[box][rim] = image[box][rim].clip(low - _ASTRAY_LEVELS, high + _ASTRAY_LEVELS)
+    return result, ranged
 
 
 def _continued(values: Field, known: Mask, *, fading_px: float | None = None) -> Field:
