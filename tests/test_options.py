@@ -34,6 +34,7 @@ OPTIONS = st.builds(
     effects=st.sampled_from(["auto", "off", "strong"]),
     verify=st.booleans(),
     texture=st.booleans(),
+    seed=st.integers(0, 9),
     rules=RULES,
     points=st.lists(st.tuples(PX, PX)),
     boxes=st.lists(st.tuples(PX, PX, st.floats(1, 99), st.integers(1, 99))),
@@ -60,6 +61,8 @@ def test_what_is_missing_in_json_has_its_default():
         ({"rules": [1]}, "list"),
         ({"min_score": "high"}, "min_score.*high"),
         ({"verify": "yes"}, "verify.*yes"),
+        ({"seed": -1}, "seed.*-1"),
+        ({"seed": 1.5}, "seed.*1.5"),
     ],
 )
 def test_json_that_cannot_be_understood_is_refused(values, named):

@@ -210,7 +210,7 @@ def test_objects_that_stay_are_no_texture_to_copy(
 ):
     seen = []
 
-    def record(known, filled, hole, sources):
+    def record(known, filled, hole, sources, *, seed):
         seen.append(sources)
         return filled
 

@@ -93,7 +93,7 @@ def _ours(remover: Remover, off: Sequence[str]) -> Fill:
                 nothing = (
                     (lambda *_: None)
                     if step == "continue_surroundings"
-                    else (lambda _, filled, *__: filled)
+                    else (lambda _, filled, *__, **___: filled)
                 )
                 stack.enter_context(mock.patch(f"cleanplate.inpainting.fill.{step}", nothing))
             return remover.fill(image, mask).image

@@ -110,6 +110,10 @@ class RemovalOptions:
     texture: bool = True
     """Give smooth fills the photo's own texture; False leaves them as the network draws them."""
 
+    seed: int = 0
+    """>= 0; of what is drawn at random in a fill: another one gives another fill, unless the
+    inpainter draws nothing."""
+
     rules: Rules = field(default_factory=Rules)
     """Which objects of these classes stay."""
 
@@ -135,6 +139,8 @@ class RemovalOptions:
             raise InputError(f"effects must be one of {known}, got {self.effects!r}")
         _check_bool("verify", self.verify)
         _check_bool("texture", self.texture)
+        if not isinstance(self.seed, int) or isinstance(self.seed, bool) or self.seed < 0:
+            raise InputError(f"seed must be a whole number from 0 on, got {self.seed!r}")
         if not isinstance(self.rules, Rules):
             raise InputError(f"rules must be Rules(...), got {type(self.rules).__name__}")
         points = _numbers("points", self.points, 2, "(x, y) in px, such as [(120, 80)]")
@@ -161,6 +167,9 @@ class RemovalOptions:
         _check_keys("rules", rules, Rules)
         return cls(**{**values, "rules": Rules(**rules)})
 
+
+OPTIONS_OF_MASKS = ("effects", "texture", "seed")
+"""Those that apply to a mask that a person gives, too."""
 
 OPTION_NAMES = tuple(option.name for option in fields(RemovalOptions))
 """Keys of `RemovalOptions.to_json`."""

@@ -20,7 +20,7 @@ from cleanplate.inpainting import (
 from cleanplate.io import AnyPhoto, OpenedPhoto, Photo, PhotoT, open_photo
 from cleanplate.labels import ALL
 from cleanplate.ops import components_touching, rasterize
-from cleanplate.options import Point, PointBox, RemovalOptions, Rules, area_px
+from cleanplate.options import OPTIONS_OF_MASKS, Point, PointBox, RemovalOptions, Rules, area_px
 from cleanplate.plan import (
     RemovalPlan,
     add_effects,
@@ -360,9 +360,10 @@ class Remover:
         A mask inside its object's edge is grown to it, or the rest would stay as a rim.
         """
         start, image = time.perf_counter(), opened.pixels
-        if options != RemovalOptions(effects=options.effects, texture=options.texture):
+        if options != RemovalOptions(**{it: getattr(options, it) for it in OPTIONS_OF_MASKS}):
+            names = ", ".join(OPTIONS_OF_MASKS)
             raise InputError(
-                "a mask says what is removed; of the options, give only effects and texture with it"
+                f"a mask says what is removed; of the options, give only {names} with it"
             )
         check_image_and_mask(image, mask)
         effects: Mask | None = None
@@ -420,20 +421,27 @@ class Remover:
         return find_effects(image, removed, kept, detector=detector, strong=strong)
 
     @overload
-    def fill(self, photo: PhotoT, mask: Mask | RemovalPlan) -> Removal[PhotoT]: ...
+    def fill(
+        self, photo: PhotoT, mask: Mask | RemovalPlan, *, seed: int | None = None
+    ) -> Removal[PhotoT]: ...
     @overload
     def fill(
-        self, photo: str | PathLike[str], mask: Mask | RemovalPlan
+        self, photo: str | PathLike[str], mask: Mask | RemovalPlan, *, seed: int | None = None
     ) -> "Removal[Image.Image]": ...
     @overload
-    def fill(self, photo: Photo, mask: Mask | RemovalPlan) -> Removal: ...
-    def fill(self, photo: AnyPhoto, mask: Mask | RemovalPlan) -> Removal[Any]:
+    def fill(
+        self, photo: Photo, mask: Mask | RemovalPlan, *, seed: int | None = None
+    ) -> Removal: ...
+    def fill(
+        self, photo: AnyPhoto, mask: Mask | RemovalPlan, *, seed: int | None = None
+    ) -> Removal[Any]:
         """Fill exactly the pixels of a mask.
 
         Args:
             photo: as for a call.
             mask: (H, W), True or 255 = fill, bool or uint8 of 0 and 255; or a plan, whose kept
                 objects are not copied from, and whose holes are rechecked.
+            seed: see `RemovalOptions.seed`; None takes the plan's, or 0.
 
         Raises:
             InputError: wrong type, shape, dtype or values.
@@ -453,6 +461,8 @@ class Remover:
                 transparent=opened.transparent,
             )
         )
+        if seed is not None:
+            plan = replace(plan, options=replace(plan.options, seed=seed))
         removal = self._fill_plan(opened.pixels, plan)
         return replace(removal, image=opened.close(removal.image, removal.mask))
 
@@ -536,6 +546,7 @@ class Remover:
             hidden=hidden,
             wraps=plan.wraps,
             texture=plan.options.texture,
+            seed=plan.options.seed,
         )
         return Removal(image=filled, mask=mask.copy(), notes=notes, effects=effects)
 

@@ -35,7 +35,7 @@ class Counting:
 @pytest.fixture
 def plain(monkeypatch):
     """Leave texture out: it is not what is tested, and takes seconds."""
-    monkeypatch.setattr(filling, "transfer_texture", lambda known, filled, hole, sources: filled)
+    monkeypatch.setattr(filling, "transfer_texture", lambda known, filled, *more, **options: filled)
 
 
 @pytest.fixture

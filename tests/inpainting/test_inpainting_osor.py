@@ -193,6 +193,7 @@ def test_any_size_and_the_same_result_each_time(inpainter, rng, size_hw):
     assert (filled.shape, filled.dtype) == (image.shape, np.uint8)
     np.testing.assert_array_equal(filled[~mask], image[~mask])
     np.testing.assert_array_equal(inpainter.inpaint(image, mask), filled)
+    assert (inpainter.with_seed(1).inpaint(image, mask)[mask] != filled[mask]).any()
     alpha = inpainter.alpha(image, mask)
     assert (alpha.shape, alpha.dtype) == (size_hw, np.float32)
     assert 0 <= alpha.min() <= alpha.max() <= 1

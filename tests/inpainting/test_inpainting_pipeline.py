@@ -8,7 +8,7 @@ import pytest
 
 from cleanplate.errors import DeviceError, InputError, WeightsError
 from cleanplate.inpainting import base, create_inpainter, find_inpainter, pipeline_licence
-from cleanplate.inpainting.base import finds_effects
+from cleanplate.inpainting.base import finds_effects, with_seed
 from cleanplate.runtime import interruptible
 
 INDEX = {"_class_name": "StableDiffusionInpaintPipeline", "unet": ["diffusers", "UNet"]}
@@ -91,6 +91,8 @@ def test_a_pipeline_keeps_the_contract(pipeline, rng):
     np.testing.assert_array_equal(filled[~mask], image[~mask])
     assert (filled[mask] != image[mask]).mean() > 0.9
     np.testing.assert_array_equal(inpainter.inpaint(image, mask), filled)
+    other = with_seed(inpainter, 1).inpaint(image, mask)
+    assert (other[mask] != filled[mask]).mean() > 0.5
 
     def stop():
         raise ConnectionError("cancelled")

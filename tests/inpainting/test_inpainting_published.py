@@ -246,7 +246,7 @@ def test_deep_holes_are_given_smaller_only_where_that_helps(
     fake_inpainter_class, gravel, monkeypatch, reach_px, expected
 ):
     """A hole 136 px deep in a window of 512 px, for an inpainter that works at 256 px."""
-    monkeypatch.setattr(filling, "transfer_texture", lambda known, filled, hole, sources: filled)
+    monkeypatch.setattr(filling, "transfer_texture", lambda known, filled, *more, **options: filled)
     inpainter = fake_inpainter_class(working_size=256)
     inpainter.reach_px = reach_px
     mask = np.zeros((512, 512), np.bool_)

@@ -83,6 +83,15 @@ def test_what_lies_under_the_hole_has_no_influence(gravel):
     )
 
 
+def test_another_seed_gives_another_texture_as_rough(gravel):
+    photo, hole, fill = gravel
+    first, other = (
+        transfer_texture(photo, fill, hole, ~hole, seed=seed)[hole].astype(int) for seed in (0, 1)
+    )
+    assert np.abs(first - other).mean() > 5
+    assert other.std() == pytest.approx(first.std(), rel=0.1)
+
+
 def test_only_allowed_sources_are_copied(gravel):
     photo, hole, fill = gravel
     sources = ~hole

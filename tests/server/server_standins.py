@@ -1,5 +1,6 @@
 """A real server on 127.0.0.1, with models that know colours instead of networks."""
 
+import copy
 import threading
 import time
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ PERSON = np.s_[30:70, 40:60]  # rows and columns of the red object
 
 
 class SlowInpainter:
-    """Fills with grey, after waiting for `released`."""
+    """Fills with grey, darker with a higher seed, after waiting for `released`."""
 
     name, provider, working_size = "slow", "NumPy", None
 
@@ -32,6 +33,12 @@ class SlowInpainter:
         self.released = threading.Event()
         self.released.set()
         self.begun = threading.Semaphore(0)
+        self.seed = 0
+
+    def with_seed(self, seed: int) -> "SlowInpainter":
+        other = copy.copy(self)
+        other.seed = seed
+        return other
 
     def hold(self) -> None:
         """Wait from now on; `begun` counts the calls."""
@@ -41,7 +48,7 @@ class SlowInpainter:
     def inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
         self.begun.release()
         self.released.wait(20)
-        return np.where(mask[..., None], np.uint8(GREY), image)
+        return np.where(mask[..., None], np.uint8(GREY) - np.uint8(self.seed % 50), image)
 
 
 class SquarePrompter:

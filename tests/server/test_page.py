@@ -21,6 +21,13 @@ MIDDLE = """() => {
 }"""
 
 
+COPIED = """async () => {
+  const [item] = await navigator.clipboard.read();
+  const picture = await createImageBitmap(await item.getType("image/png"));
+  return [picture.width, picture.height];
+}"""
+
+
 def is_red(page) -> bool:
     return page.evaluate(MIDDLE)[0] > 200
 
@@ -53,10 +60,21 @@ def test_a_photo_from_upload_to_download(opened, photo, pixels):
     page.locator("#inpainter").select_option("telea")
     page.locator("#fill-again").click()
     page.locator("#result-list input[value='2']:checked").wait_for()
-    page.locator("#compare").click()
+    page.locator("#fill-again").click()  # it draws nothing at random
+    page.locator("#error", has_text="another model").wait_for()
+    assert page.locator("#before").inner_text() == "Result 1"  # beside the one before
+    assert page.locator("#border").is_visible()
+    page.locator("#inpainter").select_option("slow")
+    page.locator("#fill-again").click()
+    page.locator("#result-list input[value='3']:checked").wait_for()
+    assert "slow, try 2" in page.locator("#result-list").inner_text()
+    assert page.locator("#compare-with").input_value() == "2"
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.keyboard.press("Control+c")
+    page.locator("#status", has_text="Copied").wait_for()
+    assert page.evaluate(COPIED) == [120, 90]
     page.locator("#compare-with").select_option("1")
     assert page.locator("#before").inner_text() == "Result 1"
-    assert page.locator("#border").is_visible()
     page.locator("#result-list input[value='1']").check()
     name, content = downloaded(page, "#download")
     mask_name, mask_content = downloaded(page, "#download-mask")

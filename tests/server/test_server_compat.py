@@ -105,6 +105,18 @@ def test_iopaint_inpaints_in_the_photos_own_format(running, photo, pixels, strok
     assert Image.open(BytesIO(answer.content)).text["Author"] == "Ann"
 
 
+def test_iopaint_fills_with_the_seed_and_tells_it(running, photo, strokes):
+    def filled(seed):
+        body = {"image": data_uri(photo), "mask": data_uri(strokes), "sd_seed": seed}
+        answer = running.client.post("/api/v1/inpaint", json=body)
+        return answer.headers["X-Seed"], answer.content
+
+    assert filled(1) == filled(1)
+    assert filled(1)[1] != filled(2)[1]
+    assert filled(1)[0] == "1"
+    assert 0 <= int(filled(-1)[0]) < 100_000_000
+
+
 def test_iopaint_takes_base64_without_a_prefix_and_an_empty_mask_changes_nothing(running, photo):
     image = base64.b64encode(photo).decode()
     mask = base64.b64encode(png(np.zeros((90, 120), np.uint8))).decode()

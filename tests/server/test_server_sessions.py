@@ -122,6 +122,38 @@ def test_a_session_is_found_edited_filled_and_downloaded(running, session, pixel
     assert result(running, session).status_code == 404
 
 
+def test_another_seed_is_another_try_and_the_same_fill_twice_is_refused(running, session):
+    (person,) = found(running, session)
+    edits = {"objects": {person["id"]: True}}
+
+    def tried(**wanted):
+        body = {"edits": edits, **wanted}
+        return running.client.post(f"/v1/sessions/{session['id']}/fill", json=body)
+
+    assert [tried(seed=seed).json()["seed"] for seed in (0, 7)] == [0, 7]
+    assert result(running, session, 1).content != result(running, session, 2).content
+    assert tried(inpainter="telea").status_code == 200
+    again = tried(inpainter="telea", seed=1)  # it draws nothing at random
+    assert again.status_code == 422
+    assert "another model" in again.json()["detail"]
+    assert tried(seed=-1).status_code == 422
+
+
+def test_a_result_is_had_as_png_too_to_be_copied(running, pixels):
+    stream = BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=95)
+    answer = running.client.post("/v1/sessions", files={"image": ("a.jpg", stream.getvalue())})
+    session = answer.json()
+    (person,) = found(running, session)
+    filled(running, session, objects={person["id"]: True})
+    answer = result(running, session, kind="png")
+    assert answer.headers["content-type"] == "image/png"
+    copied = opened(answer.content)
+    stored = opened(result(running, session).content)
+    assert copied.shape == stored.shape
+    assert np.abs(copied.astype(int) - stored).mean() < 3
+
+
 def test_strokes_lasso_and_margin_say_exactly_what_is_filled(running, session, pixels):
     def mask(**edits):
         answer = running.client.post(f"/v1/sessions/{session['id']}/mask", json={"edits": edits})

@@ -115,6 +115,7 @@ def removal_options(
             dilation=removal.dilate,
             effects=removal.effects_wanted() or "auto",
             texture=removal.texture is not False,
+            seed=removal.seed or 0,
         )
     rules, points, boxes = removal.rules(), removal.points(), removal.boxes()
     has_names = bool(removal.names or rules.background_people or not (points or boxes))
@@ -129,6 +130,7 @@ def removal_options(
         effects=removal.effects_wanted() or "auto",
         verify=removal.verify is not False,
         texture=removal.texture is not False,
+        seed=removal.seed or 0,
     )
 
 
@@ -373,6 +375,7 @@ def check_remove_or_mask(
     given = [*(["--segmenter"] if models.segmenter else []), *removal.given()]
     used = (
         "--dilate", "--effects", "--shadows", "--no-shadows", "--texture", "--no-texture",
+        "--seed",
     )  # fmt: skip
     given = [name for name in given if name not in used]
     if given:

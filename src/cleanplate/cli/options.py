@@ -248,6 +248,16 @@ class RemovalArguments:
             show_default="--texture",
         ),
     ] = None
+    seed: Annotated[
+        int | None,
+        option(
+            metavar="N",
+            min=0,
+            panel=HOW,
+            help="Another number gives another fill, unless the inpainter draws nothing at random.",
+            show_default="0",
+        ),
+    ] = None
 
     @property
     def names(self) -> list[str]:

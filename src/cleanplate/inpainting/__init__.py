@@ -10,6 +10,7 @@ from cleanplate.inpainting.base import (
     finds_effects,
     inpainter_names,
     pipeline_licence,
+    with_seed,
 )
 from cleanplate.inpainting.fill import effects_beside, inpaint_holes
 from cleanplate.inpainting.models import Square, fill_as_published
@@ -28,4 +29,5 @@ __all__ = [
     "inpaint_holes",
     "inpainter_names",
     "pipeline_licence",
+    "with_seed",
 ]

@@ -52,7 +52,8 @@ class Inpainter(Protocol):
     see RGB uint8 and True = remove. `inpaint` is thread-safe.
 
     Optional properties: `reach_px`, `is_sharp`, `max_concurrency`; see the functions below. One
-    that finds shadows and reflections itself has a method `alpha`, see `finds_effects`.
+    that finds shadows and reflections itself has a method `alpha`, see `finds_effects`; one that
+    draws at random has `with_seed`, see there.
     """
 
     @property
@@ -114,6 +115,16 @@ def max_concurrency(inpainter: Inpainter) -> int:
     """
     limit: int = getattr(inpainter, "max_concurrency", 1)
     return limit
+
+
+def with_seed(inpainter: Inpainter, seed: int) -> Inpainter:
+    """Return an inpainter that draws with another seed than 0, and shares all else.
+
+    Its method `with_seed` makes it; one without such a method draws nothing at random.
+    """
+    make = getattr(inpainter, "with_seed", None)
+    seeded: Inpainter = inpainter if seed == 0 or make is None else make(seed)
+    return seeded
 
 
 def finds_effects(inpainter: Inpainter | str) -> bool:

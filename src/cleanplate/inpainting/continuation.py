@@ -65,9 +65,9 @@ class Continuation:
         """Return (H, W, 3) uint8, another fill with the lines and smooth regions in it."""
         return self._painted(fill, np.float32(1), None)
 
-    def finish(self, textured: RGBImage) -> RGBImage:
+    def finish(self, textured: RGBImage, *, seed: int = 0) -> RGBImage:
         """Return (H, W, 3) uint8, a textured fill with lines, smooth regions and their grain."""
-        return self._painted(textured, np.float32(0), np.random.default_rng(0))
+        return self._painted(textured, np.float32(0), np.random.default_rng(seed))
 
     def _painted(
         self, fill: RGBImage, shifted: np.float32, rng: np.random.Generator | None

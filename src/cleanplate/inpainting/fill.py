@@ -12,6 +12,7 @@ from cleanplate.inpainting.base import (
     max_concurrency,
     reach_of,
     scale_for,
+    with_seed,
 )
 from cleanplate.inpainting.continuation import continue_surroundings
 from cleanplate.inpainting.texture_transfer import transfer_texture
@@ -56,6 +57,7 @@ def inpaint_holes(
     hidden: Mask | None = None,
     wraps: bool = False,
     texture: bool = True,
+    seed: int = 0,
 ) -> RGBImage:
     """Return a photo with its holes filled at its own resolution.
 
@@ -68,15 +70,17 @@ def inpaint_holes(
             continue it into the hole.
         wraps: whether the left and right border meet, as in a panorama.
         texture: give smooth fills the photo's own texture; False leaves them as drawn.
+        seed: of what is drawn at random, by the inpainter and for the texture.
 
     Returns:
         (H, W, 3) uint8, RGB. Equal to `image` wherever `mask` is False.
     """
     if wraps and mask.any():
-        return _inpaint_around(image, mask, inpainter, kept, hidden, texture=texture)
+        return _inpaint_around(image, mask, inpainter, kept, hidden, texture=texture, seed=seed)
     least_px = inpainter.working_size or _NATIVE_LEAST_PX
     windows = plan_windows(mask, context=_CONTEXT, min_size=least_px, join=_JOIN)
-    canvas = _Canvas(image, mask, inpainter, kept, hidden, texture=texture)
+    inpainter = with_seed(inpainter, seed)
+    canvas = _Canvas(image, mask, inpainter, kept, hidden, texture=texture, seed=seed)
     for together in disjoint_rounds(windows):
         for _ in parallel_map(canvas.fill, together, max_concurrency(inpainter)):
             pass
@@ -126,6 +130,7 @@ def _inpaint_around(
     hidden: Mask | None,
     *,
     texture: bool,
+    seed: int,
 ) -> RGBImage:
     """Fill the holes of a photo that goes all the way round; see `inpaint_holes`.
 
@@ -144,7 +149,7 @@ def _inpaint_around(
         left_out = [None if it is None else np.roll(it, -by, axis=1) for it in (kept, hidden)]
         turned = np.roll(start, -by, axis=1), np.roll(hole, -by, axis=1)
         result = inpaint_holes(
-            *turned, inpainter, kept=left_out[0], hidden=left_out[1], texture=texture
+            *turned, inpainter, kept=left_out[0], hidden=left_out[1], texture=texture, seed=seed
         )
         return np.roll(result, by, axis=1)
 
@@ -172,13 +177,14 @@ class _Canvas:
         hidden: Mask | None,
         *,
         texture: bool,
+        seed: int,
     ) -> None:
         self.result = image.copy()
         self._inpainter = inpainter
         self._sources = ~mask  # allowed sources of texture
         self._waiting = mask.copy()  # holes not yet filled: no window may copy from them
         self._hidden = hidden
-        self._texture = texture
+        self._texture, self._seed = texture, seed
         if kept is not None:
             self._sources &= ~kept
 
@@ -202,9 +208,10 @@ class _Canvas:
             if continued is not None:
                 filled = continued.guide(filled)
                 known = np.where(unseen[..., None], filled, part)
-            filled = transfer_texture(known, filled, window.mask, self._sources[window.slices])
+            sources = self._sources[window.slices]
+            filled = transfer_texture(known, filled, window.mask, sources, seed=self._seed)
             if continued is not None:
-                filled = continued.finish(filled)
+                filled = continued.finish(filled, seed=self._seed)
         part[window.mask] = paste(known, filled, window.mask)[window.mask]
         unknown &= ~window.mask
 

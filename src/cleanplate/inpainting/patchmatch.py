@@ -70,20 +70,21 @@ class Synthesis:
     sources_yx: npt.NDArray[np.int64]
 
 
-def synthesise(guide: Field, hole: Mask, usable: Mask) -> Synthesis | None:
+def synthesise(guide: Field, hole: Mask, usable: Mask, *, seed: int = 0) -> Synthesis | None:
     """Return the hole synthesised from the usable pixels, guided by a first fill.
 
     Args:
         guide: (h, w, 3) float32 in [0, 1], the photo with a first fill in its hole.
         hole: (h, w) bool.
         usable: (h, w) bool, known pixels that may be copied.
+        seed: of the first matches, and of those that are tried.
 
     Returns:
         None if there is no hole, or no patch is completely known.
     """
     if not hole.any():
         return None
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     level: _Level | None = None
     matches = _Matches(np.zeros(0, np.int64), np.zeros(0, np.float32))
     sizes = _sizes(hole.shape)

@@ -61,7 +61,9 @@ _BLOCK_PX = 24  # in blocks of which a strip is copied: most regions are not in 
 _MIN_BLOCK_PX = 96  # ... and no less than this in px of the window
 
 
-def transfer_texture(image: RGBImage, fill: RGBImage, hole: Mask, sources: Mask) -> RGBImage:
+def transfer_texture(
+    image: RGBImage, fill: RGBImage, hole: Mask, sources: Mask, *, seed: int = 0
+) -> RGBImage:
     """Return `fill` with the photo's texture inside `hole`.
 
     Args:
@@ -69,6 +71,7 @@ def transfer_texture(image: RGBImage, fill: RGBImage, hole: Mask, sources: Mask)
         fill: (H, W, 3) uint8, the same window filled, smoothly.
         hole: (H, W) bool, what was filled.
         sources: (H, W) bool, pixels that may be copied: known, and no part of what is removed.
+        seed: of the search for patches, and of the noise.
 
     Returns:
         (H, W, 3) uint8. Where nothing resembles it, `fill`. In a rim of `RIM_PX` around the hole,
@@ -86,7 +89,7 @@ def transfer_texture(image: RGBImage, fill: RGBImage, hole: Mask, sources: Mask)
     small /= 255
     small_hole = coverage(hole, size_wh) > 0
     usable = (coverage(sources & ~hole, size_wh) > 0.999) & ~small_hole
-    synthesis = synthesise(small, small_hole, usable)
+    synthesis = synthesise(small, small_hole, usable, seed=seed)
     if synthesis is None:
         return fill.copy()
     anew = small + (synthesis.image - small) * _likeness(small, synthesis.image)[..., None]
@@ -95,7 +98,7 @@ def transfer_texture(image: RGBImage, fill: RGBImage, hole: Mask, sources: Mask)
     plan = _plan(looks, small_hole, usable, offsets)
     guide = np.where(filled[..., None], fill, image)
     window = _Window(guide, small, anew, sources & ~filled)
-    return _copy(window, filled, plan)
+    return _copy(window, filled, plan, seed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -189,7 +192,7 @@ def _softmax(values: Field) -> Field:
     return np.asarray(shares / shares.sum(axis=0), np.float32)
 
 
-def _copy(window: _Window, hole: Mask, plan: _Plan) -> RGBImage:
+def _copy(window: _Window, hole: Mask, plan: _Plan, seed: int) -> RGBImage:
     """Copy along the plan: at the small size in the gradients, at full size what it lacks.
 
     The gradient domain hides the borders between regions, and between the hole and the photo. What
@@ -199,7 +202,7 @@ def _copy(window: _Window, hole: Mask, plan: _Plan) -> RGBImage:
     scale = (hole.shape[0] / small.shape[0], hole.shape[1] / small.shape[1])
     base = _stitch(window.synthesised, plan)
     noise = _noise_level(guide, window.sources)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     trust = _blurred(plan.trust, _NEIGHBOURS_PX)
     start_yx = (plan.rows.start, plan.columns.start)
     regions = [

@@ -250,6 +250,7 @@ class FillRequest(BaseModel):
     edits: Edits = Edits()
     inpainter: str | None = None
     verify: bool | None = None
+    seed: int = Field(default=0, ge=0)
 
 
 @sessions.post("", status_code=201)
@@ -384,7 +385,7 @@ async def fill_session(
     session.ticket = ticket = Ticket()
 
     def work(ticket: Ticket) -> Fill:
-        return session.fill(wanted.edits, wanted.inpainter, wanted.verify, ticket)
+        return session.fill(wanted.edits, wanted.inpainter, wanted.verify, ticket, seed=wanted.seed)
 
     try:
         done = await app.work(work, request, ticket=ticket, on_wait=session.tell_waiting)
@@ -426,11 +427,14 @@ async def read_preview(request: Request, session: Opened, n: int) -> Response:
 
 @sessions.get("/{id}/result/{n}")
 async def read_result(session: Opened, n: int, kind: str = "photo") -> FileResponse:
-    """Return the file of a fill, in the photo's format; with ?kind=mask, what was filled."""
-    if kind not in ("photo", "mask"):
-        raise InputError(f"kind must be photo or mask, got {kind!r}")
-    path, name = session.result(n, kind)
-    type_ = "image/png" if kind == "mask" else MEDIA_TYPES[session.about["format"]]
+    """Return the file of a fill, in the photo's format.
+
+    With ?kind=mask, what was filled; with ?kind=png, the fill as PNG, to be copied.
+    """
+    if kind not in ("photo", "mask", "png"):
+        raise InputError(f"kind must be photo, mask or png, got {kind!r}")
+    path, name = await asyncio.to_thread(session.result, n, kind)
+    type_ = "image/png" if kind != "photo" else MEDIA_TYPES[session.about["format"]]
     return FileResponse(path, media_type=type_, headers=_attachment(name))
 
 

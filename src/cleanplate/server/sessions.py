@@ -1,5 +1,6 @@
 """Photos that are being edited: each is uploaded once, and lies in a folder until it is done."""
 
+import itertools
 import json
 import math
 import secrets
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.errors import CleanplateError, InputError
-from cleanplate.inpainting import PIPELINES
+from cleanplate.inpainting import PIPELINES, with_seed
 from cleanplate.io import (
     RESULT_SUFFIXES,
     SUFFIXES_BY_FORMAT,
@@ -57,6 +58,7 @@ class Fill:
 
     n: int  # 1, 2, ...
     inpainter: str
+    seed: int
     changed_px: int
     remaining: tuple[Instance, ...]
     notes: tuple[str, ...]
@@ -67,6 +69,7 @@ class Fill:
         return {
             "n": self.n,
             "inpainter": self.inpainter,
+            "seed": self.seed,
             "changed_px": self.changed_px,
             "remaining": [describe_instance(it, selected=False) for it in self.remaining],
             "notes": list(self.notes),
@@ -241,12 +244,19 @@ class Session:
         return edited_plan(photo.pixels, plan, edits, lambda: self._remover.effects_detector)
 
     def fill(
-        self, edits: Edits, inpainter: str | None, verify: bool | None, ticket: Ticket
+        self,
+        edits: Edits,
+        inpainter: str | None,
+        verify: bool | None,
+        ticket: Ticket,
+        *,
+        seed: int = 0,
     ) -> Fill:
         """Fill what the edits ask for.
 
         Raises:
-            InputError: nothing is to be filled, or too many fills.
+            InputError: nothing is to be filled, or too many fills, or the inpainter fills this the
+                same with every seed.
             UnknownNameError: no such inpainter.
             CancelledError: it was cancelled.
         """
@@ -269,12 +279,20 @@ class Session:
         def tell_part(part: int) -> None:
             self.tell("fill", "Filling", part=part)
 
-        removal: Removal[RGBImage] = stoppable(remover, ticket, tell_part).fill(photo, plan)
+        removal: Removal[RGBImage] = stoppable(remover, ticket, tell_part).fill(
+            photo, plan, seed=seed
+        )
         ticket.check()
+        name = remover.inpainter.name
+        for former in self.fills:
+            is_try = former.inpainter == name and former.seed != seed
+            if is_try and np.array_equal(self.pixels(former.n), removal.image):
+                raise InputError(f"{name} fills this the same with any seed; choose another model")
         self.tell("write", "Saving")
         fill = Fill(
             n=len(self.fills) + 1,
-            inpainter=remover.inpainter.name,
+            inpainter=name,
+            seed=seed,
             changed_px=int(np.count_nonzero(removal.mask)),
             remaining=removal.remaining,
             notes=removal.notes,
@@ -301,7 +319,7 @@ class Session:
         return self._other[inpainter]
 
     def result(self, n: int, kind: str) -> tuple[Path, str]:
-        """Return the file of a fill, or of its mask, and the name to save it under.
+        """Return the file of a fill, of its mask, or of a PNG of it, and the name to save it under.
 
         Raises:
             MissingSessionError: there is no such fill.
@@ -310,6 +328,12 @@ class Session:
             raise MissingSessionError(f"there is no fill {n}")
         if kind == "mask":
             return self.folder / f"{n}.mask.png", f"{Path(self.name).stem}-mask.png"
+        if kind == "png" and self.about["format"] != "PNG":
+            path = self.folder / f"{n}.png"
+            if not path.exists():
+                pixels = cv2.cvtColor(self.pixels(n), cv2.COLOR_RGB2BGR)
+                path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+            return path, f"{Path(self.name).stem}-clean.png"
         return self.folder / f"{n}.result", download_name(self.name, self.about["format"])
 
     # --- what the page is told
@@ -450,16 +474,22 @@ class _Stoppable:
 
     def __init__(self, inpainter: Any, ticket: Ticket, on_window: Callable[[int], None]) -> None:
         self._inpainter, self._ticket, self._on_window = inpainter, ticket, on_window
-        self._begun = 0
+        self._numbers = itertools.count(1)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inpainter, name)
 
+    def with_seed(self, seed: int) -> "_Stoppable":
+        """Return the same with another seed; see `cleanplate.inpainting.with_seed`."""
+        seeded = with_seed(self._inpainter, seed)
+        other = _Stoppable(seeded, self._ticket, self._on_window)
+        other._numbers = self._numbers
+        return other
+
     def inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
         """Fill, unless the task was cancelled."""
         self._ticket.check()
-        self._begun += 1
-        self._on_window(self._begun)
+        self._on_window(next(self._numbers))
         filled: RGBImage = self._inpainter.inpaint(image, mask)
         return filled
 

@@ -131,8 +131,8 @@ def remove_from_video(
         source: the clip. Not modified.
         target: the file to make, with the ending of the source.
         classes: as for a `Remover`.
-        options: how, in every frame; `verify` and `texture` have no effect, as the frames are
-            filled together.
+        options: how, in every frame; `verify`, `texture` and `seed` have no effect, as the frames
+            are filled together.
         remover: what to use instead of the default models.
         crf: constant rate factor of the encoder; None takes `DEFAULT_CRF` of the clip's codec.
         threads: of decoder and encoder; None uses every core.

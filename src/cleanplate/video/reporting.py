@@ -58,5 +58,5 @@ def describe_video(
 
 def describe_video_settings(options: RemovalOptions) -> dict[str, object]:
     """Return the options of a run, as its report has them."""
-    unused = ("verify", "texture", "points", "boxes")
+    unused = ("verify", "texture", "seed", "points", "boxes")
     return {name: value for name, value in options.to_json().items() if name not in unused}

@@ -227,6 +227,8 @@ def dataset_command(
                 dilation=removal.dilate,
                 effects=removal.effects_wanted() or "auto",
                 verify=removal.verify is not False,
+                texture=removal.texture is not False,
+                seed=removal.seed or 0,
             ),
             only_train=only_train and editor.has_splits,
             drop_empty=drop_empty,

@@ -126,6 +126,7 @@ def _changed_settings(removal: RemovalArguments) -> dict[str, Any]:
         "effects": removal.effects_wanted(),
         "verify": removal.verify,
         "texture": removal.texture,
+        "seed": removal.seed,
     }
     return {name: value for name, value in changes.items() if value is not None}
 

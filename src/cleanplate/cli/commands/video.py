@@ -37,7 +37,7 @@ _STAGES = {"detect": "finding", "fill": "filling"}
 
 
 @expand_options(
-    omit=("point", "box", "only", "verify", "texture", "workers", "max_memory", "fail_fast")
+    omit=("point", "box", "only", "verify", "texture", "seed", "workers", "max_memory", "fail_fast")
 )
 def video_command(
     *,

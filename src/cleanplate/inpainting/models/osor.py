@@ -6,6 +6,8 @@ Reference:
     https://github.com/Zhouqm-Git/osor.
 """
 
+import copy
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +28,6 @@ Floats = npt.NDArray[np.float32]
 
 _CELL = 8  # px of a latent's value
 _CHANNELS = 4
-_SEED = 0
 # On the CPU the weights, in half precision on the disk, are computed with in single; the rest is
 # what one window of 512 px takes, and the autoencoder.
 _CPU_SHARE, _CPU_BYTES = 2.4, 2 << 30
@@ -43,6 +44,13 @@ class OSORInpainter(SharpInpainter, NetworkInpainter):
             weights = read_manifest(get_model(name)).files["weights"].size_bytes
             check_memory(name, _CPU_SHARE * weights + _CPU_BYTES)
         super().__init__(name, device=device, threads=threads)
+        self._seed = 0
+
+    def with_seed(self, seed: int) -> "OSORInpainter":
+        """Return one that draws its noise with another seed, and shares the networks."""
+        other = copy.copy(self)
+        other._seed = seed
+        return other
 
     @property
     def fits_short_side(self) -> bool:
@@ -73,7 +81,7 @@ class OSORInpainter(SharpInpainter, NetworkInpainter):
         padded, hole = pad_to(image, mask, self._padded_hw(mask), border=cv2.BORDER_REFLECT)
         height, width = (side // _CELL for side in hole.shape)
         # The same for every photo of a size: results can be repeated.
-        draw = np.random.default_rng(_SEED)
+        draw = np.random.default_rng(self._seed)
         shape = (1, _CHANNELS, height, width)
         sampling, noise = (draw.standard_normal(shape, np.float32) for _ in range(2))
         pixels = padded / np.float32(127.5) - np.float32(1)

@@ -6,6 +6,7 @@ unless its pickled weights are trusted. `cleanplate.toml` in it may state `steps
 and the prompt an empty scene.
 """
 
+import copy
 import importlib.util
 import inspect
 import json
@@ -45,7 +46,6 @@ _ARGUMENTS = MappingProxyType(
     }
 )
 _PROMPT = "an empty scene, background only"
-_SEED = 0
 _MULTIPLE_PX = 64
 _USUAL_SIZE = 1024  # px, for pipelines that do not state it
 _ROOM_BYTES = 2 << 30  # besides the weights
@@ -98,6 +98,13 @@ class PipelineInpainter(SharpInpainter):
         scale = getattr(pipeline, "vae_scale_factor", 8)
         self._size = values * scale if isinstance(values, int) else _USUAL_SIZE
         self._lock = threading.Lock()
+        self._seed = 0
+
+    def with_seed(self, seed: int) -> "PipelineInpainter":
+        """Return one that draws its noise with another seed, and shares the pipeline."""
+        other = copy.copy(self)
+        other._seed = seed
+        return other
 
     @property
     def name(self) -> str:
@@ -130,7 +137,7 @@ class PipelineInpainter(SharpInpainter):
                 mask_image=Image.fromarray(hole.astype(np.uint8) * np.uint8(255)),
                 height=height,
                 width=width,
-                generator=torch.Generator("cpu").manual_seed(_SEED),
+                generator=torch.Generator("cpu").manual_seed(self._seed),
                 output_type="np",
                 **self._arguments,
             ).images

@@ -43,7 +43,7 @@ def read_light(content: bytes, max_pixels: int) -> Mask:
 
 
 def fill_light(
-    app: App, content: bytes, drawn: bytes, ticket: Ticket
+    app: App, content: bytes, drawn: bytes, ticket: Ticket, *, seed: int = 0
 ) -> tuple[Photo, Removal[RGBImage]]:
     """Fill a photo where a mask is light.
 
@@ -60,6 +60,6 @@ def fill_light(
             f"the mask is {mask_width} x {mask_height} px but its photo is {width} x {height} px; "
             "send both at the photo's size"
         )
-    removal: Removal[RGBImage] = stoppable(app.remover, ticket).fill(photo, mask)
+    removal: Removal[RGBImage] = stoppable(app.remover, ticket).fill(photo, mask, seed=seed)
     ticket.check()
     return photo, removal

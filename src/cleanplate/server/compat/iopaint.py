@@ -5,6 +5,7 @@ References:
 """
 
 import asyncio
+import secrets
 from typing import Annotated, Any, Literal
 
 import cv2
@@ -33,6 +34,7 @@ from cleanplate.types import Mask
 _PLUGIN = "InteractiveSeg"
 _PAINT = (255, 203, 0, 186)  # RGBA, the front end's brush
 _GROW_PX = 4  # of clicked outlines, as there
+_MOST_SEEDS = 100_000_000  # among which one is drawn, as there
 
 
 class _Inpaint(BaseModel):
@@ -40,7 +42,7 @@ class _Inpaint(BaseModel):
 
     image: str
     mask: str
-    sd_seed: int = 42
+    sd_seed: int = Field(default=42, ge=-1)  # -1: any
 
 
 class _Plugin(BaseModel):
@@ -109,13 +111,15 @@ def add_iopaint(app: FastAPI) -> None:
 
     @api.post("/inpaint")
     async def inpaint(request: Request, wanted: _Inpaint) -> Response:
+        seed = secrets.randbelow(_MOST_SEEDS) if wanted.sd_seed == -1 else wanted.sd_seed
+
         def work(ticket: Ticket) -> Response:
-            content = decode_base64("image", wanted.image)
-            photo, removal = fill_light(shared, content, decode_base64("mask", wanted.mask), ticket)
+            content, mask = decode_base64("image", wanted.image), decode_base64("mask", wanted.mask)
+            photo, removal = fill_light(shared, content, mask, ticket, seed=seed)
             return Response(
                 encode_result(content, photo, removal)[0],
                 media_type=MEDIA_TYPES[photo.format],
-                headers={"X-Seed": str(wanted.sd_seed)},
+                headers={"X-Seed": str(seed)},
             )
 
         return await shared.work(work, request)

@@ -10,7 +10,7 @@ export class Problem extends Error {
   }
 }
 
-async function request(method, path, { json, form, signal } = {}) {
+async function request(method, path, { json, form, signal, blob = false } = {}) {
   const options = { method, signal, headers: {} };
   if (form) options.body = form;
   if (json !== undefined) {
@@ -24,6 +24,7 @@ async function request(method, path, { json, form, signal } = {}) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0, t("errorOffline"));
   }
+  if (answer.ok && blob) return answer.blob();
   if (answer.ok) return answer.status === 204 ? null : answer.json();
   if (answer.status === 401) throw new Problem(401, t("errorSignIn"));
   const problem = await answer.json().catch(() => ({}));
@@ -65,6 +66,7 @@ export const dismiss = (id) => post(`${session(id)}/cancel`);
 export const listenToSession = (id, progress) => listen(`${session(id)}/events`, { progress });
 export const previewUrl = (id, n) => `${session(id)}/preview/${n}`;
 export const resultUrl = (id, n, kind) => `${session(id)}/result/${n}?kind=${kind}`;
+export const readPicture = (url) => request("GET", url, { blob: true });
 export const tileUrl = (id, n, level, column, row) =>
   `${session(id)}/tiles/${n}/${level}/${column}/${row}`;
 

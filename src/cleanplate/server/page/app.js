@@ -46,13 +46,14 @@ function showView(name) {
   byId("name").hidden = name !== "photo";
 }
 
-async function listInpainters() {
+/** List what can fill; `own` is what the server fills with. */
+async function listInpainters(own) {
   const { inpainters } = await api.readModels();
-  const installed = inpainters.filter((model) => model.installed);
+  const installed = inpainters.filter((model) => model.installed).map(({ name }) => name);
+  const names = new Set([...installed, own]);
   byId("inpainter").replaceChildren(
-    ...installed.map(({ name }) => el("option", { value: name }, name)),
+    ...[...names].map((name) => el("option", { value: name, selected: name === own }, name)),
   );
-  byId("again-field").hidden = installed.length < 2;
 }
 
 function showAllKeys() {
@@ -87,7 +88,7 @@ async function start() {
   byId("views").hidden = !info.jobs;
   document.documentElement.dataset.ready = "yes";
   await openNamed();
-  await listInpainters();
+  await listInpainters(info.inpainter);
 }
 
 guarded(start)();

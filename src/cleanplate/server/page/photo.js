@@ -201,17 +201,25 @@ export class PhotoEditor {
 
   // --- filling
 
-  /** Fill what was chosen, with the server's inpainter or another. */
-  async fill(inpainter = null) {
+  /** Fill what was chosen, with the server's inpainter or another, and a seed. */
+  async fill(inpainter = null, seed = 0) {
     if (!this.session || this.task || byId("remove").disabled) return;
     await this.#work(t("stageMask"), async (signal) => {
-      const wanted = { edits: this.edits.document, inpainter };
+      const wanted = { edits: this.edits.document, inpainter, seed };
       const start = performance.now();
       const fill = await api.fill(this.session.id, wanted, signal);
+      const former = this.results.shown;
       this.results.add(fill);
       this.show(fill.n);
+      if (former > 0) this.results.compare(former);
       say(t("filled", { s: number((performance.now() - start) / 1000) }));
     });
+  }
+
+  /** Fill with a model; with one that has filled this photo, try the next seed. */
+  #fillAgain(inpainter) {
+    const seeds = this.session.fills.filter((it) => it.inpainter === inpainter).map(({ seed }) => seed);
+    return this.fill(inpainter, Math.max(-1, ...seeds) + 1);
   }
 
   cancel() {
@@ -303,6 +311,16 @@ export class PhotoEditor {
     }
   }
 
+  /** Put the result that is shown on the clipboard. */
+  async copy() {
+    const { id } = this.session;
+    const url = api.resultUrl(id, this.results.shown, "png");
+    if (!navigator.clipboard?.write) throw new Error(t("errorNoClipboard"));
+    const picture = api.readPicture(url); // a promise: some browsers want it before it is there
+    await navigator.clipboard.write([new ClipboardItem({ "image/png": picture })]);
+    say(t("copied"));
+  }
+
   // --- what people press
 
   hold(isHeld) {
@@ -325,7 +343,7 @@ export class PhotoEditor {
     on("grow", () => this.edits.setGrow(byId("grow").valueAsNumber), "change");
     on("remove", () => this.fill());
     on("cancel", () => this.cancel());
-    on("fill-again", () => this.fill(byId("inpainter").value));
+    on("fill-again", () => this.#fillAgain(byId("inpainter").value));
     on("change", () => this.show(0));
     on("accept", () => this.#accept());
     on("dismiss", () => this.#dismiss());
@@ -342,6 +360,7 @@ export class PhotoEditor {
     const pan = (dx, dy) => () => this.viewer.pan(dx * PAN_PX, dy * PAN_PX);
     // Elsewhere, arrows scroll the page.
     const arrow = (name) => (document.activeElement === byId("marks") ? [name] : []);
+    const canCopy = this.results.shown > 0 && String(getSelection()) === ""; // else the text is
     return [
       key(["v"], "V", "keySelect", () => this.toolbox.choose("select")),
       key(["b"], "B", "keyBrush", () => this.toolbox.choose("brush")),
@@ -364,6 +383,7 @@ export class PhotoEditor {
       key(arrow("ArrowUp"), "", "keyPan", pan(0, 1), { repeats: true }),
       key(arrow("ArrowDown"), "", "keyPan", pan(0, -1), { repeats: true }),
       key(["Ctrl+s"], "Ctrl+S", "keySave", () => byId("download").hidden || byId("download").click()),
+      key(canCopy ? ["Ctrl+c"] : [], "Ctrl+C", "keyCopy", guarded(() => this.copy())),
     ];
   }
 }

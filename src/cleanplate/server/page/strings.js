@@ -66,6 +66,7 @@ const strings = {
   results: "Results",
   original: "Original",
   result: "Result {n}",
+  tryOf: "{inpainter}, try {n}",
   changed: "{share} % of the photo filled",
   remains: "Still there: {labels}",
   compare: "Compare",
@@ -75,6 +76,7 @@ const strings = {
   fillAgain: "Fill again",
   change: "Change what goes",
   download: "Download",
+  copied: "Copied",
   downloadMask: "Mask",
   accept: "Accept",
   accepted: "Saved. You can close this page.",
@@ -160,6 +162,7 @@ const strings = {
   keyFit: "all of the photo, or 100 %",
   keyPan: "move the photo that has the focus",
   keySave: "download",
+  keyCopy: "copy the result",
   keyOpen: "open a photo",
   keyPaste: "paste a photo",
   keyEscape: "cancel",
@@ -180,6 +183,7 @@ const strings = {
 
   errorOffline: "The server does not answer. Is cleanplate serve still running?",
   errorSignIn: "Open the address that cleanplate serve printed.",
+  errorNoClipboard: "This browser copies pictures only from localhost or https. Download it instead.",
   errorNotPhoto: "That is not a photo.",
 };
 
