@@ -60,8 +60,14 @@ class ColourSegmenter:
 class GreyInpainter:
     name, provider, working_size = "grey", "NumPy", None
 
+    def __init__(self, seed: int = 0) -> None:
+        self.grey = np.uint8(128 + seed)
+
+    def with_seed(self, seed: int) -> "GreyInpainter":
+        return GreyInpainter(seed)
+
     def inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
-        return np.where(mask[..., None], np.uint8(128), image)
+        return np.where(mask[..., None], self.grey, image)
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,15 @@ def test_limits_are_handed_on(cli, make_photo):
     assert "removed 1 person" in ran.out
 
 
+def test_a_seed_gives_another_fill_with_labels_and_with_masks(cli, make_photo):
+    make_photo("in/a.png", "person")
+    cli("run", "in", "-o", "out", "--remove", "person", "--masks", "masks", "--seed", "3")
+    cli("run", "in", "-o", "again", "--mask", "masks", "--seed", "3")
+    mask = np.asarray(Image.open("masks/a.png")) > 0
+    for out in ("out", "again"):
+        assert (np.asarray(Image.open(f"{out}/a.png"))[mask] == 131).all()
+
+
 def test_a_failure_is_listed_with_its_cause_and_the_rest_is_done(cli, make_photo):
     Path("in").mkdir()
     Path("in/a.jpg").write_text("no photo")
