@@ -28,6 +28,12 @@ COPIED = """async () => {
 }"""
 
 
+def fill_again(page, inpainter, n):
+    page.locator("#inpainter").select_option(inpainter)
+    page.locator("#fill-again").click()
+    page.locator(f"#result-list input[value='{n}']:checked").wait_for()
+
+
 def is_red(page) -> bool:
     return page.evaluate(MIDDLE)[0] > 200
 
@@ -57,16 +63,12 @@ def test_a_photo_from_upload_to_download(opened, photo, pixels):
     page.keyboard.down(" ")
     page.wait_for_function(f"() => ({MIDDLE})()[0] > 200")  # the original
     page.keyboard.up(" ")
-    page.locator("#inpainter").select_option("telea")
-    page.locator("#fill-again").click()
-    page.locator("#result-list input[value='2']:checked").wait_for()
+    fill_again(page, "telea", 2)
     page.locator("#fill-again").click()  # it draws nothing at random
     page.locator("#error", has_text="another model").wait_for()
     assert page.locator("#before").inner_text() == "Result 1"  # beside the one before
     assert page.locator("#border").is_visible()
-    page.locator("#inpainter").select_option("slow")
-    page.locator("#fill-again").click()
-    page.locator("#result-list input[value='3']:checked").wait_for()
+    fill_again(page, "slow", 3)
     assert "slow, try 2" in page.locator("#result-list").inner_text()
     assert page.locator("#compare-with").input_value() == "2"
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
