@@ -173,20 +173,6 @@ def walker(tmp_path, astronaut, coffee):
 
 
 @pytest.mark.slow
-def test_the_built_in_networks_clean_a_clip(walker, tmp_path):
-    called = subprocess.run(
-        [sys.executable, "-m", "cleanplate", "video", walker, tmp_path / "out.mp4",
-         "--remove", "person", "--report", tmp_path / "report.json"],
-        capture_output=True, text=True, check=True, timeout=300,
-    )  # fmt: skip
-    assert "removed person in" in called.stdout
-    line = json.loads((tmp_path / "report.json").read_text())
-    assert line["frames"] == 10
-    assert line["frames_filled"] >= 9
-    assert line["from_other_frames"] > 0.5
-
-
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_it_with_nothing_half_written(walker, tmp_path, number, code):

@@ -16,7 +16,7 @@ from PIL import Image
 
 pytestmark = pytest.mark.slow
 
-PHOTOS = 8
+PHOTOS = 6
 
 
 @contextmanager
