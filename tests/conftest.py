@@ -1,5 +1,6 @@
 """What the tests share: models without networks, real photos, and no way to the network."""
 
+import functools
 import importlib.resources
 import ipaddress
 import itertools
@@ -32,12 +33,36 @@ settings.register_profile(
 settings.load_profile("cleanplate")
 
 
+_SLOW_FILE = re.compile(r"^pytestmark = \[?\s*pytest\.mark\.slow", re.MULTILINE)
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out files of slow tests alone, if none is asked for: PyTorch takes long to import."""
     if collection_path.suffix != ".py" or config.option.markexpr != "not slow":
         return None
-    source = collection_path.read_text("utf-8")
-    return re.search(r"^pytestmark = \[?\s*pytest\.mark\.slow", source, re.MULTILINE) and True
+    return bool(_SLOW_FILE.search(collection_path.read_text("utf-8"))) or None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With -n: run a file of slow tests, or a group, in one process, with its fixtures made once.
+
+    Marks of groups alone do not do it: pytest-xdist 3.8 loses them with pytest 9.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Grouped(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _unit_of(config.rootpath / nodeid.partition("::")[0]) or nodeid
+
+    return Grouped(config, log) if config.option.dist == "loadgroup" else None
+
+
+@functools.cache
+def _unit_of(path: Path) -> str | None:
+    source = path.read_text("utf-8")
+    group = re.search(r'xdist_group\("(\w+)"\)', source)
+    return group[1] if group else str(path) if _SLOW_FILE.search(source) else None
 
 
 class FakeSegmenter:

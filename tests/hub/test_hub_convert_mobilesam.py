@@ -5,8 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
-# Loads PyTorch; one process makes the networks, for all tests.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mobilesam")]
+pytestmark = pytest.mark.slow
 
 from benchmarks.sam_names import metas_name  # noqa: E402
 from transformers import SamImageProcessor  # noqa: E402

@@ -7,8 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
-# Loads PyTorch; one process makes the networks, for all tests.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sam2")]
+pytestmark = pytest.mark.slow
 
 import cv2  # noqa: E402
 from benchmarks.sam_names import metas_name  # noqa: E402

@@ -66,8 +66,7 @@ def filled(photo, mask):
 
 
 @pytest.mark.parametrize("subsampling", SUBSAMPLINGS)
-@pytest.mark.parametrize("progressive", [False, True])
-@pytest.mark.parametrize("restart", [0, 3])
+@pytest.mark.parametrize(("progressive", "restart"), [(False, 3), (True, 0)])
 def test_blocks_beyond_the_hole_are_identical(photo_image, subsampling, progressive, restart):
     for quality, optimize in ((40, True), (90, False), (100, True)):
         before = saved(

@@ -13,7 +13,6 @@ from PIL import Image
 from cleanplate.hub.registry import MODELS
 
 pytestmark = [
-    pytest.mark.xdist_group("packaging"),  # builds once, for all tests
     pytest.mark.slow,
     pytest.mark.skipif(os.name == "nt", reason="environments lie elsewhere on Windows"),
 ]

@@ -21,7 +21,7 @@ import pytest
 from cleanplate.cli import main
 
 ROOT = os.environ.get("CLEANPLATE_TEST_ROOT", "")
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hosts")]
+pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True)
