@@ -10,6 +10,10 @@ import pytest
 from PIL import Image
 from server_standins import PERSON, serving
 
+from cleanplate.remover import Remover
+from cleanplate.server.jobs import JobStore
+from cleanplate.server.work import WorkQueue
+
 NAMES = ("a.png", "b.png", "sub/c.png", "empty.png", "broken.png")
 
 
@@ -177,6 +181,14 @@ def test_edits_and_decisions_can_be_undone_until_the_export(server, root):
     assert changed == {"b.png"}
 
 
+def former(server):
+    """Return the runs of former servers, which are found while this one answers already."""
+    deadline = time.monotonic() + 20
+    while not (found := server.client.get("/v1/jobs").json()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return found
+
+
 def test_another_server_goes_on_where_the_first_ended(fake_segmenter_class, root):
     with serving(fake_segmenter_class(), root=root) as first:
         job = start(first)
@@ -184,14 +196,39 @@ def test_another_server_goes_on_where_the_first_ended(fake_segmenter_class, root
         n = rows(first, job)["a.png"]["n"]
         first.client.post(f"/v1/jobs/{job['id']}/photos/{n}/reject")
     stamps = {path: path.stat().st_mtime_ns for path in root.glob("in-clean/**/*.png")}
-    shutil.copy(root / "in/a.png", root / "in/new.png")
     with serving(fake_segmenter_class(), root=root) as second:
-        job = finished(second, start(second))
+        [found] = former(second)
+        told = {name: found[name] for name in ("folder", "output", "labels", "started")}
+        assert told == {name: job[name] for name in told}
+        assert found["state"] == "cancelled"  # the broken photo is still to be done
+        assert found["counts"].items() >= {"total": 5, "done": 4, "cleaned": 3}.items()
+        assert rows(second, found)["a.png"]["review"] == "rejected"
+        assert rows(second, found)["a.png"]["labels"] == {"person": 1}
+        second.client.post(f"/v1/jobs/{found['id']}/resume").raise_for_status()
+        assert finished(second, found)["counts"]["failed"] == 1
+    shutil.copy(root / "in/a.png", root / "in/new.png")
+    with serving(fake_segmenter_class(), root=root) as third:
+        former(third)
+        job = finished(third, start(third))
         assert job["counts"].items() >= {"total": 6, "done": 6, "cleaned": 4}.items()
-        assert rows(second, job)["a.png"]["review"] == "rejected"
-        assert rows(second, job)["a.png"]["labels"] == {"person": 1}
+        assert rows(third, job)["a.png"]["review"] == "rejected"
+        assert rows(third, job)["a.png"]["labels"] == {"person": 1}
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
     assert (root / "in-clean/new.png").exists()
+    with serving(fake_segmenter_class(), root=root) as fourth:
+        [found] = former(fourth)  # a folder that was started again is listed once
+        fourth.client.delete(f"/v1/jobs/{found['id']}").raise_for_status()
+    assert json.loads((root / ".cleanplate/runs.json").read_bytes()) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"{", b"[1]", b'[{"folder": "../..", "output": "x", "options": {}, "started": 1}]'],
+)
+def test_a_list_of_runs_that_cannot_be_used_is_no_list(root, content):
+    (root / ".cleanplate").mkdir()
+    (root / ".cleanplate/runs.json").write_bytes(content)
+    assert JobStore(Remover(), WorkQueue(1), root).read_former() == []
 
 
 def test_a_job_is_cancelled_and_resumed(server):

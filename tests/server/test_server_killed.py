@@ -55,6 +55,19 @@ def run(client: httpx.Client, until: int) -> dict:
     return job
 
 
+def check_listed(client: httpx.Client, done: dict[Path, int]) -> None:
+    """Check that the run of the server that was killed is listed, with what was reviewed."""
+    deadline = time.monotonic() + 20
+    while not (jobs := client.get("/v1/jobs").json()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    [job] = jobs
+    assert job["state"] == "cancelled"
+    assert job["counts"]["total"] == PHOTOS
+    assert job["counts"]["rejected"] == 1
+    # The photo in work when it was killed may have been written and not recorded.
+    assert len(done) - 1 <= job["counts"]["cleaned"] <= len(done)
+
+
 def test_a_killed_server_loses_nothing(tmp_path, astronaut):
     (tmp_path / "in").mkdir()
     for number in range(PHOTOS):
@@ -64,6 +77,8 @@ def test_a_killed_server_loses_nothing(tmp_path, astronaut):
     done: dict[Path, int] = {}
     for until in (2, 4):
         with started(tmp_path, tmp_path / "home") as client:
+            if done:
+                check_listed(client, done)
             job = run(client, until)
             assert job["state"] == "running"
             client.post(f"/v1/jobs/{job['id']}/photos/0/reject").raise_for_status()

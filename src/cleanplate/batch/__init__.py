@@ -74,6 +74,7 @@ from cleanplate.batch.records import (
     is_same,
     job_of,
     make_thumbnails,
+    recorded_results,
     settings_in_words,
 )
 
@@ -141,6 +142,7 @@ __all__ = [
     "provenance_of_plans",
     "read_list",
     "read_report",
+    "recorded_results",
     "report_files",
     "run_bytes",
     "run_plan",

@@ -14,6 +14,7 @@ from cleanplate import __version__
 from cleanplate.remover import Remover
 from cleanplate.server.answers import PROBLEM, add_error_answers
 from cleanplate.server.compat import JSON_PHOTOS, add_compat
+from cleanplate.server.jobs import JobStore
 from cleanplate.server.routes import add_routes
 from cleanplate.server.security import Guard
 from cleanplate.server.sessions import SessionStore
@@ -34,11 +35,12 @@ def create_app(remover: Remover, config: ServerConfig | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        cleaning = asyncio.create_task(_clean(shared.sessions))
+        tasks = [asyncio.create_task(it) for it in (_clean(shared.sessions), _restore(shared.jobs))]
         try:
             yield
         finally:
-            cleaning.cancel()
+            for task in tasks:
+                task.cancel()
             shared.close()
 
     guard = Middleware(
@@ -65,6 +67,10 @@ def create_app(remover: Remover, config: ServerConfig | None = None) -> FastAPI:
     page: ASGIApp = StaticFiles(directory=str(files("cleanplate.server") / "page"), html=True)
     app.mount("/", page)
     return app
+
+
+async def _restore(jobs: JobStore) -> None:
+    jobs.add_former(await asyncio.to_thread(jobs.read_former))
 
 
 async def _clean(sessions: SessionStore) -> None:

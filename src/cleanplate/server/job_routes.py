@@ -65,7 +65,7 @@ async def start_job(app: Shared, wanted: JobRequest) -> dict[str, Any]:
 
 @jobs.get("/v1/jobs")
 async def read_jobs(app: Shared) -> list[dict[str, Any]]:
-    """List the jobs since the server was started."""
+    """List the jobs, the newest first, also those of servers before this one."""
     return [job.describe() for job in app.jobs.all()]
 
 

@@ -12,7 +12,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Generator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -32,9 +32,10 @@ from cleanplate.batch import (
     RunPlan,
     describe_models,
     plan_photos,
+    recorded_results,
     settings_in_words,
 )
-from cleanplate.errors import CleanplateError, InputError
+from cleanplate.errors import CleanplateError, InputError, PhotoError
 from cleanplate.io import copy_photo, is_photo_name, read_photo, write_bytes_atomic
 from cleanplate.options import RemovalOptions
 from cleanplate.remover import Remover
@@ -48,6 +49,9 @@ Review = Literal["accepted", "rejected"]
 
 _THUMBNAIL_PX = 320
 _EDITED = "edited"  # beside the journal: results of a person, until the export
+_RUNS = "runs.json"  # in the root: which folders were processed, for a server after this one
+_MOST_RUNS = 100  # in it
+_Run = dict[str, Any]
 _BUSY_WAIT_S = 1.0  # before a photo is tried again when the queue is full
 _STATUS = {"removed": "cleaned", "untouched": "copied"}
 
@@ -208,6 +212,12 @@ class FolderJob:
         self._cancelled = False
         if self.state != "running":
             self.state = "queued"
+
+    def take_former(self) -> None:
+        """Take from the journal what was done before the server was started."""
+        for result in recorded_results(self.output, self.photos):
+            self._results[self._numbers[result.source]] = result
+        self.state = "done" if len(self._results) == len(self.photos) else "cancelled"
 
     def cancel(self) -> None:
         """End after the photo in work."""
@@ -399,6 +409,7 @@ class JobStore:
         self.root = root
         self._remover, self._queue = remover, queue
         self._jobs: dict[str, FolderJob] = {}
+        self._runs: list[_Run] = [] if root is None else _read_runs(root / JOURNAL_FOLDER / _RUNS)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ids = itertools.count(1)
 
@@ -435,16 +446,62 @@ class JobStore:
                 if job.folder == source and job.job == wanted:
                     return job
                 raise InputError(f"{target.name} is in use by another job; cancel that first")
-        job = FolderJob(
-            f"j{next(self._ids)}",
-            root=root,
-            folder=source,
-            output=target,
-            job=wanted,
-            remover=self._remover,
-        )
+        job = self._create(source, target, wanted)
+        self._forget(target)
         self._jobs[job.id] = job
+        self._remember(job)
         return job
+
+    def _create(self, folder: Path, output: Path, job: Job) -> FolderJob:
+        id, root = f"j{next(self._ids)}", self.check_root()
+        return FolderJob(
+            id, root=root, folder=folder, output=output, job=job, remover=self._remover
+        )
+
+    def read_former(self) -> list[FolderJob]:
+        """Return the runs of servers before this one, the oldest first; from any thread.
+
+        Runs whose folder is gone, or out of the root, are left out.
+        """
+        found = []
+        for run in self._runs if self.root is not None else ():
+            with suppress(CleanplateError, TypeError, KeyError):
+                folder, output = (within(self.check_root(), run[it]) for it in ("folder", "output"))
+                job = Job(options=RemovalOptions.from_json(run["options"]))
+                former = self._create(folder, output, job)
+                former.started = float(run["started"])
+                former.take_former()
+                found.append(former)
+        return found
+
+    def add_former(self, former: Sequence[FolderJob]) -> None:
+        """List the runs of servers before this one, unless they were started again meanwhile."""
+        taken = {job.output for job in self._jobs.values()}
+        self._jobs = {job.id: job for job in former if job.output not in taken} | self._jobs
+
+    def _remember(self, job: FolderJob) -> None:
+        """Note a run, for a server after this one."""
+        run: _Run = {
+            "folder": _shown(job.folder, self.check_root()),
+            "output": _shown(job.output, self.check_root()),
+            "options": job.job.options.to_json(),
+            "started": job.started,
+        }
+        self._write_runs([*self._runs, run])
+
+    def _forget(self, output: Path) -> None:
+        """Take the run that wrote to a folder off the list; its files stay."""
+        for job in [it for it in self._jobs.values() if it.output == output]:
+            job.events.end()
+            del self._jobs[job.id]
+        shown = _shown(output, self.check_root())
+        self._write_runs([run for run in self._runs if run.get("output") != shown])
+
+    def _write_runs(self, runs: "list[_Run]") -> None:
+        self._runs = runs[-_MOST_RUNS:]
+        with suppress(PhotoError):  # the root is read-only, and only folders in it are not
+            path = self.check_root() / JOURNAL_FOLDER / _RUNS
+            write_bytes_atomic(path, json.dumps(self._runs).encode())
 
     def start(self, job: FolderJob) -> None:
         """Start or resume a job."""
@@ -470,8 +527,9 @@ class JobStore:
 
     def delete(self, id: str) -> None:
         """Cancel and forget a job; its files stay."""
-        self.get(id).cancel()
-        del self._jobs[id]
+        job = self.get(id)
+        job.cancel()
+        self._forget(job.output)
 
     def end(self) -> None:
         """Cancel all jobs, and end their streams of events."""
@@ -517,6 +575,14 @@ async def _nobody_goes() -> bool:
 
 def _shown(path: Path, root: Path) -> str:
     return "" if path == root else path.relative_to(root).as_posix()
+
+
+def _read_runs(path: Path) -> list[_Run]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [run for run in found if isinstance(run, dict)] if isinstance(found, list) else []
 
 
 def _read_reviews(path: Path) -> dict[str, Review]:

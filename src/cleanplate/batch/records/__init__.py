@@ -12,7 +12,7 @@ from cleanplate.batch.records.decide import (
     state_of,
 )
 from cleanplate.batch.records.html_page import PageWriter, make_thumbnails
-from cleanplate.batch.records.journal import JOURNAL_FOLDER, Journal
+from cleanplate.batch.records.journal import JOURNAL_FOLDER, Journal, recorded_results
 from cleanplate.batch.records.results import (
     EMPTY_MASK,
     NO_MASK,

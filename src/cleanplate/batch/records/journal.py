@@ -10,7 +10,8 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -195,10 +196,7 @@ class Journal:
         [content] = self._execute(
             "SELECT outcome FROM photos WHERE relative = ?", (os.fsencode(photo.relative),)
         ).fetchone()
-        try:
-            return replace(parse_result(content, photo), skipped="done")
-        except (KeyError, TypeError, ValueError):  # the run was killed, or of another version
-            return skipped_result(photo, "done")
+        return _former_result(content, photo)
 
     def begin(self, photo: PlannedPhoto, job: Job) -> None:
         """Record that a photo is being processed."""
@@ -319,6 +317,34 @@ class Journal:
             "check permissions and free space there; without it, photos whose outputs exist are "
             "skipped",
         )
+
+
+def recorded_results(output: Path, photos: Iterable[PlannedPhoto]) -> Iterator[PhotoResult]:
+    """Yield what the journal of a folder says of photos that are done, also while a run writes it.
+
+    Args:
+        output: the folder; without a journal, or with one that cannot be read, nothing is known.
+        photos: that were planned for it.
+    """
+    address = (output / JOURNAL_FOLDER / "journal.sqlite").absolute().as_uri()
+    known = "SELECT relative, outcome FROM photos WHERE status <> 'failed'"
+    try:
+        with closing(sqlite3.connect(f"{address}?mode=ro", uri=True)) as database:
+            outcomes: dict[bytes, str | None] = dict(database.execute(known).fetchall())
+    except sqlite3.Error:
+        return
+    for photo in photos:
+        relative = os.fsencode(photo.relative)
+        if relative in outcomes:
+            yield _former_result(outcomes[relative], photo)
+
+
+def _former_result(outcome: str | None, photo: PlannedPhoto) -> PhotoResult:
+    """Return the result of a photo that is done, from its record."""
+    try:
+        return replace(parse_result(outcome or "", photo), skipped="done")
+    except (KeyError, TypeError, ValueError):  # the run was killed, or of another version
+        return skipped_result(photo, "done")
 
 
 def _absolute(path: Path) -> bytes:
