@@ -1,12 +1,13 @@
 """Other services' addresses, asked as their clients ask.
 
-What is sent was recorded from IOPaint 1.6.0's front end in a browser and from pyclipdrop 1.0.1.
+Clipdrop by pyclipdrop; what is sent to IOPaint was recorded from the front end of 1.6.0 in a browser.
 """
 
 import base64
 import threading
 import time
 from io import BytesIO
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -165,18 +166,19 @@ def test_iopaint_masks_grow_shrink_and_reverse(running, strokes, operate, grown)
         assert painted.sum() == 90 * 120 - before
 
 
-def test_clipdrop_cleans_up_with_its_api_key(running, photo, pixels, grey_mask):
-    answer = httpx.post(
-        f"http://127.0.0.1:{running.port}/cleanup/v1",
-        files={
-            "image_file": ("a.png", photo, "image/png"),
-            "mask_file": ("m.png", grey_mask, "image/png"),
-        },
-        data={"mode": "fast"},
-        headers={"x-api-key": running.app.access.token},
-        trust_env=False,
-    )
-    check_filled(pixels_of(answer.content), pixels)
+def test_clipdrops_client_cleans_up(running, photo, pixels, grey_mask, tmp_path, monkeypatch):
+    pyclipdrop = pytest.importorskip("pyclipdrop")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    names = [str(tmp_path / name) for name in ("a.png", "m.png", "out.png")]
+    for name, content in zip(names, (photo, grey_mask), strict=False):
+        Path(name).write_bytes(content)
+    address = f"http://127.0.0.1:{running.port}"
+    client = pyclipdrop.ClipdropClient(running.app.access.token, base_url=address)
+    client.cleanup(names[0], names[1], output_file=names[2])
+    check_filled(pixels_of(Path(names[2]).read_bytes()), pixels)
+    client = pyclipdrop.ClipdropClient("not the token", base_url=address)
+    with pytest.raises(pyclipdrop.exceptions.APIRequestError, match="token"):
+        client.cleanup(names[0], names[1], output_file=names[2])
 
 
 def test_clipdrop_gives_png_for_jpeg_with_its_colour_profile(running, pixels, grey_mask):

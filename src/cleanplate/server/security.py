@@ -129,7 +129,7 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
         if (refusal := self._refusal(scope, headers)) is not None:
-            await problem(*refusal)(scope, receive, send)
+            await problem(*refusal, shape=self._shape)(scope, receive, send)
             return
         cookie = self._cookie_for(scope)
         if cookie is not None:
@@ -139,10 +139,15 @@ class Guard:
         if scope["path"] not in _OPEN_PATHS and not self._access.allows(headers, _port(scope)):
             advice = "open the address that cleanplate serve printed, or send the token as "
             advice += "'Authorization: Bearer'"
-            await problem(401, "not signed in", advice)(scope, receive, send)
+            refused = problem(401, "not signed in", advice, shape=self._shape)
+            await refused(scope, receive, send)
             return
         self._access.last_request = time.monotonic()
         await self._app(scope, _LimitedBody(receive, *self._limit(scope, headers)), send)
+
+    def _shape(self, text: str) -> dict[str, str]:
+        """Return what clients of other services look for in an error, where they are served."""
+        return {"error": text, "errors": text} if self._json_photos else {}
 
     def _limit(self, scope: Scope, headers: Headers) -> tuple[int, str]:
         """Return how many bytes a body may have, and what to do about more."""
