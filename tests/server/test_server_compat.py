@@ -1,6 +1,6 @@
 """Other services' addresses, asked as their clients ask.
 
-Clipdrop by pyclipdrop; what is sent to IOPaint was recorded from the front end of 1.6.0 in a browser.
+Clipdrop by pyclipdrop; what is sent to IOPaint was recorded from its front end, 1.6.0, in a browser.
 """
 
 import base64
@@ -166,11 +166,11 @@ def test_iopaint_masks_grow_shrink_and_reverse(running, strokes, operate, grown)
         assert painted.sum() == 90 * 120 - before
 
 
-def test_clipdrops_client_cleans_up(running, photo, pixels, grey_mask, tmp_path, monkeypatch):
+def test_clipdrops_client_cleans_up(running, pixels, grey_mask, tmp_path, monkeypatch):
     pyclipdrop = pytest.importorskip("pyclipdrop")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     names = [str(tmp_path / name) for name in ("a.png", "m.png", "out.png")]
-    for name, content in zip(names, (photo, grey_mask), strict=False):
+    for name, content in zip(names, (png(pixels), grey_mask), strict=False):
         Path(name).write_bytes(content)
     address = f"http://127.0.0.1:{running.port}"
     client = pyclipdrop.ClipdropClient(running.app.access.token, base_url=address)
