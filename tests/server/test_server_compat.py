@@ -1,6 +1,6 @@
 """Other services' addresses, asked as their clients ask.
 
-Clipdrop by pyclipdrop; what is sent to IOPaint was recorded from its front end, 1.6.0, in a browser.
+Clipdrop by pyclipdrop; IOPaint as its front end, 1.6.0, was recorded to ask in a browser.
 """
 
 import base64
