@@ -69,7 +69,7 @@ def test_a_photo_from_upload_to_download(opened, photo, pixels):
     assert page.locator("#before").inner_text() == "Result 1"  # beside the one before
     assert page.locator("#border").is_visible()
     fill_again(page, "slow", 3)
-    assert "slow, try 2" in page.locator("#result-list").inner_text()
+    assert "try 2, slow" in page.locator("#result-list").inner_text()
     assert page.locator("#compare-with").input_value() == "2"
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.keyboard.press("Control+c")

@@ -66,7 +66,7 @@ const strings = {
   results: "Results",
   original: "Original",
   result: "Result {n}",
-  tryOf: "{inpainter}, try {n}",
+  tryOf: "try {n}, {inpainter}",
   changed: "{share} % of the photo filled",
   remains: "Still there: {labels}",
   compare: "Compare",
