@@ -231,6 +231,18 @@ def test_a_faulty_record_is_named_and_costs_its_image_alone(tmp_path, cli, fault
     assert sum(name.endswith("/c.png") or name == "c.png" for name in after) in (1, 3)
 
 
+def test_objects_without_a_pixel_in_their_photo_are_named(coco, run):
+    content = coco_content()
+    content["annotations"][0].update(segmentation=[[200, 200, 210, 200, 210, 210]])  # beside it
+    content["annotations"][2].update(segmentation=[[5, 5, 5, 5, 5, 5]])  # of no area
+    save_coco(coco / "in", content)
+    done = run()
+    assert done.code == 0
+    told = [line for line in done.err.splitlines() if "no pixel" in line]
+    assert ["annotation 100" in told[0], "annotation 102" in told[1]] == [True, True]
+    assert {100, 102} <= {it["id"] for it in labels(coco / "out")["annotations"]}
+
+
 def test_labels_that_somebody_else_wrote_are_not_replaced(coco, run):
     foreign = coco / "out/annotations/instances_train2017.json"
     foreign.parent.mkdir(parents=True)

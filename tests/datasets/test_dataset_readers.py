@@ -77,6 +77,7 @@ def test_torchvision_reads_both_and_a_detector_takes_a_step(tmp_path):
     torch = pytest.importorskip("torch")
     from torchvision.datasets import CocoDetection, VOCSegmentation, wrap_dataset_for_transforms_v2
     from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn
+    from torchvision.models.segmentation import lraspp_mobilenet_v3_large
     from torchvision.transforms import v2
 
     save_coco(tmp_path / "in")
@@ -110,6 +111,13 @@ def test_torchvision_reads_both_and_a_detector_takes_a_step(tmp_path):
     segmented = VOCSegmentation(tmp_path / "voc2", year="2012", image_set="train")
     values = [set(np.unique(np.asarray(mask)).tolist()) for _, mask in segmented]
     assert values == [{0, 3, 255}, {0, 18, 255}]
+    network = lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=21)
+    pairs = [(np.array(image), np.array(mask)) for image, mask in segmented]
+    images, masks = (torch.from_numpy(np.stack(it)) for it in zip(*pairs, strict=True))
+    seen = network(images.permute(0, 3, 1, 2) / 255)["out"]
+    loss = torch.nn.functional.cross_entropy(seen, masks.long(), ignore_index=255)
+    loss.backward()
+    assert torch.isfinite(loss)
 
 
 @pytest.mark.slow

@@ -109,3 +109,6 @@ def test_boxes_that_start_at_zero_are_read_as_they_are_meant(voc):
     path = voc.root / "Annotations/a.xml"
     path.write_text(path.read_text().replace("<xmin>11</xmin>", "<xmin>0</xmin>", 1))
     assert voc.read(image_of(voc, "a"))[0].box[0] == 0
+    [problem] = open_dataset(voc.root).problems
+    assert str(path) in problem
+    assert "object 1" in problem

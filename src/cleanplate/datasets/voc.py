@@ -59,7 +59,7 @@ class VocEditor(Editor):
                     splits[name].add(path.stem)
         by_stem = {path.stem: path for path in sorted((root / "JPEGImages").iterdir())}
         images = []
-        problems = []
+        problems: list[str] = []
         self._files: dict[Path, Path] = {}  # image -> its XML
         classes: set[str] = set()
         for path in sorted((root / "Annotations").glob("*.xml")):
@@ -75,7 +75,11 @@ class VocEditor(Editor):
                 tree = parse_xml(path, read_bytes(path))
             except PhotoError:  # reading the image will report it
                 continue
-            classes.update(it.value("name") for it in tree.children if it.name == "object")
+            for number, it in enumerate(_objects(tree), start=1):
+                classes.add(it.value("name"))
+                box = it.find("bndbox")
+                if box is not None and "0" in (box.value("xmin"), box.value("ymin")):
+                    problems.append(f"{path}: object {number} begins at 0; VOC counts from 1")
         listed = {name for path in self._lists for name in _names(path)}
         known = {path.stem for path in self._files.values()}
         problems += [

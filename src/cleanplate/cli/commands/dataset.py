@@ -1,6 +1,6 @@
 """`cleanplate dataset`: a dataset in, the same without some of its objects out, labels and all."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -295,6 +295,7 @@ def _edit_labels(
     edits = {edit.image.relative: edit for edit in work.dropped_images()}
     outcomes: Counter[str] = Counter()
     plates: list[LabelResult] = []
+    outside: list[str] = []
     with ExitStack() as stack:
         files = stack.enter_context(ReportFiles(report, models, job, reporter, ()))
         for image in work.editor.images:
@@ -310,6 +311,11 @@ def _edit_labels(
             if is_cache:
                 plates.append(labels)
             outcomes.update(it.outcome for it in labels.decisions)
+            outside += [
+                f"{image.source}: {it.annotation.key} has no pixel in the image"
+                for it in labels.decisions
+                if it.share is None
+            ]
             if report is not None:
                 if wants_page(report):
                     result = work.draw(labels, result)
@@ -317,6 +323,8 @@ def _edit_labels(
                 files.write(result, work.describe(labels, result))
     if is_cache:
         work.write_plates(plates)
+    if not reporter.quiet:
+        _print_some(outside)
     failures = work.copy_images(link=link) if work.adds_plates else []
     failures += [] if is_cache else work.write_labels(edits)
     for failure in failures:
@@ -339,10 +347,15 @@ def _print_problems(editor: "Editor", reporter: ProgressReporter) -> None:
     for error in editor.errors:
         reporter.fail(error)
     for messages in (editor.errors, () if reporter.quiet else editor.problems):
-        for message in messages[:_SHOWN_PROBLEMS]:
-            print_note(message)
-        if len(messages) > _SHOWN_PROBLEMS:
-            print_note(f"and {len(messages) - _SHOWN_PROBLEMS} more such records")
+        _print_some(messages)
+
+
+def _print_some(messages: Sequence[str]) -> None:
+    """Print what is wrong with records, at most some of them."""
+    for message in messages[:_SHOWN_PROBLEMS]:
+        print_note(message)
+    if len(messages) > _SHOWN_PROBLEMS:
+        print_note(f"and {len(messages) - _SHOWN_PROBLEMS} more such records")
 
 
 def _print_table(work: "DatasetEditing", reporter: ProgressReporter) -> None:
@@ -364,5 +377,4 @@ def _print_table(work: "DatasetEditing", reporter: ProgressReporter) -> None:
             print_line(f"{split}: {count_of(number, 'image')} as they are: {reason}")
     for problem in problems:
         reporter.fail(problem)
-    for problem in problems[:_SHOWN_PROBLEMS]:
-        print_note(problem)
+    _print_some(problems)
