@@ -255,8 +255,8 @@ def test_the_installed_command_and_the_module_are_the_same(call):
 def test_the_main_job_with_the_real_networks(call, tmp_path):
     data = pytest.importorskip("skimage.data")
     (tmp_path / "in/sub").mkdir(parents=True)
-    Image.fromarray(data.astronaut()).save(tmp_path / "in/astronaut.jpg", quality=90)
-    Image.fromarray(data.coffee()).save(tmp_path / "in/sub/coffee.png")
+    Image.fromarray(data.astronaut()[::2, ::2]).save(tmp_path / "in/astronaut.jpg", quality=90)
+    Image.fromarray(data.coffee()[::2, ::2]).save(tmp_path / "in/sub/coffee.png")
     before = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in tmp_path.rglob("*.*")}
 
     code, out, err = call(
@@ -265,14 +265,14 @@ def test_the_main_job_with_the_real_networks(call, tmp_path):
 
     assert code == 0, err
     assert out.splitlines()[0].startswith("in/astronaut.jpg: removed 1 person (0.")
-    assert out.splitlines()[1] == "in/sub/coffee.png: nothing found, copied"
+    assert "in/sub/coffee.png: nothing found, copied" in out.splitlines()
     assert "segmenter deeplabv3plus_lite2.voc on CPUExecutionProvider" in err
     assert all(hashlib.sha256(path.read_bytes()).hexdigest() == was for path, was in before.items())
     assert (tmp_path / "out/sub/coffee.png").read_bytes() == (
         tmp_path / "in/sub/coffee.png"
     ).read_bytes()
     with Image.open(tmp_path / "out/astronaut.jpg") as result:
-        assert (result.format, result.size) == ("JPEG", (512, 512))
+        assert (result.format, result.size) == ("JPEG", (256, 256))
     person = json.loads((tmp_path / "report.jsonl").read_text().splitlines()[0])
     assert person["found"][0]["label_id"] == 15
     assert 0.2 < person["mask_share"] < 0.8
