@@ -73,10 +73,10 @@ class Remover:
     filling needs no inpainter.
 
     Args:
-        segmenter: an instance, or one of `cleanplate.segmentation.segmenter_names()`.
+        segmenter: an instance, or one of `cleanplate.hub.model_names("segmenter")`.
         inpainter: an instance, or one of `cleanplate.inpainting.inpainter_names()`.
         prompter: what outlines the objects at points and in boxes: an instance, or one of
-            `cleanplate.segmentation.prompter_names()`. None: one that is installed, for calls that
+            `cleanplate.hub.model_names("prompter")`. None: one that is installed, for calls that
             name no classes; without any, points and boxes pick among the instances found.
         device: one of `cleanplate.runtime.DEVICES`, for models given by name.
         threads: CPU threads of one network run; None uses every available core.

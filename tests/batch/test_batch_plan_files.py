@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from batch_running import run_plan
 from PIL import Image
 
 from cleanplate.batch import Job
-from cleanplate.batch.execution.engine import run_plan
 from cleanplate.batch.planning.example_files import Provenance
 from cleanplate.batch.planning.mask_folder import MaskFiles
 from cleanplate.batch.planning.photo_list import plan_photos

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from batch_running import run_plan
 
 from cleanplate.batch import Job
-from cleanplate.batch.execution.engine import run_plan
 from cleanplate.batch.planning.photo_list import plan_photos
 from cleanplate.io.files import read_photo
 from cleanplate.options import RemovalOptions

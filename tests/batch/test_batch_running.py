@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from batch_running import run_plan
 from PIL import Image
 
 from cleanplate.batch import Job, ReportWriter, describe_models
 from cleanplate.batch.execution import steps as running
-from cleanplate.batch.execution.engine import run_plan
 from cleanplate.batch.planning.mask_folder import MaskFiles
 from cleanplate.batch.planning.photo_list import plan_photos
 from cleanplate.errors import PhotoError, WeightsError

@@ -8,10 +8,10 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+from batch_running import run_plan
 from PIL import Image
 
 from cleanplate.batch import Job
-from cleanplate.batch.execution.engine import run_plan
 from cleanplate.batch.planning import photo_list as twins
 from cleanplate.batch.planning.discovery import PhotoFilter
 from cleanplate.batch.planning.photo_list import RunPlan, plan_photos

@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 
 from cleanplate.errors import InputError, UnknownNameError, WeightsError
-from cleanplate.hub.registry import get_model
+from cleanplate.hub.registry import get_model, model_names
 from cleanplate.ops.masks import default_dilation_px, dilate_instance
 from cleanplate.remover import Remover
-from cleanplate.segmentation.interactive import DEFAULT_PROMPTER, create_prompter, prompter_names
+from cleanplate.segmentation.interactive import DEFAULT_PROMPTER, create_prompter
 from cleanplate.segmentation.interactive.prompts import Outline, instance_of
 
 
 def test_the_default_is_a_prompter():
-    assert DEFAULT_PROMPTER in prompter_names()
+    assert DEFAULT_PROMPTER in model_names("prompter")
     assert get_model(DEFAULT_PROMPTER, "prompter").licence.commercial == "yes"
 
 
-@pytest.mark.parametrize("name", prompter_names())
+@pytest.mark.parametrize("name", model_names("prompter"))
 def test_one_that_is_not_here_tells_how_to_get_it(name, tmp_path, monkeypatch):
     monkeypatch.setenv("CLEANPLATE_HOME", str(tmp_path))
     match = f"{name} is not installed; run 'cleanplate models pull {name}'"

@@ -7,17 +7,16 @@ import pytest
 from prompters_builders import GROWTH, RADIUS, SCORES
 
 from cleanplate.errors import InputError
-from cleanplate.hub.registry import get_model
-from cleanplate.segmentation.interactive import prompter_names
+from cleanplate.hub.registry import get_model, model_names
 
 SQUARE = np.zeros((256, 256, 3), np.uint8)  # one cell of a mask is one pixel
 NAMES = {
-    family: [name for name in prompter_names() if get_model(name).family == family]
+    family: [name for name in model_names("prompter") if get_model(name).family == family]
     for family in ("sam", "sam2")
 }
 
 
-@pytest.fixture(params=prompter_names())
+@pytest.fixture(params=model_names("prompter"))
 def prompter(request, stand_in):
     return stand_in(request.param)
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cleanplate.errors import InputError
-from cleanplate.segmentation.interactive import prompter_names
+from cleanplate.hub import model_names
 
 
-@pytest.fixture(scope="module", params=prompter_names())
+@pytest.fixture(scope="module", params=model_names("prompter"))
 def prompter(request, stand_in):
     return stand_in(request.param)
 
@@ -136,5 +136,5 @@ def test_nothing_to_go_by_is_refused(prompter):
 
 
 def test_says_what_it_is(prompter):
-    assert prompter.name in prompter_names()
+    assert prompter.name in model_names("prompter")
     assert prompter.provider

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from cleanplate.errors import UnknownNameError, WeightsError
-from cleanplate.hub import get_model
+from cleanplate.hub import get_model, model_names
 from cleanplate.labels.voc import VOC_LABELS
-from cleanplate.segmentation import DEFAULT_SEGMENTER, create_segmenter, segmenter_names
+from cleanplate.segmentation import DEFAULT_SEGMENTER, create_segmenter
 from cleanplate.segmentation.models.semantic import SemanticSegmenter
 from cleanplate.segmentation.multiscale import SIDE_MULTIPLE
 
@@ -183,7 +183,7 @@ def test_classes_that_were_not_asked_are_not_found(on_colours):
 
 
 def test_segmenters_by_name():
-    assert DEFAULT_SEGMENTER in segmenter_names()
+    assert DEFAULT_SEGMENTER in model_names("segmenter")
     assert create_segmenter(DEFAULT_SEGMENTER, device="cpu").name == DEFAULT_SEGMENTER
 
 

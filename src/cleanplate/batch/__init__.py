@@ -11,7 +11,6 @@ from cleanplate.batch.execution import (
     pass_bytes,
     photo_pixels,
     run_bytes,
-    run_plan,
 )
 from cleanplate.batch.planning import (
     Example,
@@ -145,7 +144,6 @@ __all__ = [
     "recorded_results",
     "report_files",
     "run_bytes",
-    "run_plan",
     "segmenter_of_examples",
     "settings_in_words",
     "walk_folder",

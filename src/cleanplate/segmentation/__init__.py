@@ -4,7 +4,6 @@ from cleanplate.segmentation.base import (
     DEFAULT_SEGMENTER,
     Segmenter,
     create_segmenter,
-    segmenter_names,
 )
 from cleanplate.segmentation.by_example import ExampleSegmenter
 from cleanplate.segmentation.effects import (
@@ -22,7 +21,6 @@ from cleanplate.segmentation.interactive import (
     create_prompter,
     installed_prompter,
     instance_of,
-    prompter_names,
 )
 from cleanplate.segmentation.missed_rim import missed_rim_px
 from cleanplate.segmentation.models import find_as_published
@@ -62,11 +60,9 @@ __all__ = [
     "objects_in",
     "outline_objects",
     "pick_instances",
-    "prompter_names",
     "refine_each",
     "refine_outline",
     "requested_labels",
-    "segmenter_names",
     "select",
     "selection_notes",
 ]

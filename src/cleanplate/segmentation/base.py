@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.errors import UnknownNameError
-from cleanplate.hub import get_model, model_names, read_file
+from cleanplate.hub import get_model, read_file
 from cleanplate.runtime import Session, resize, to_tensor
 from cleanplate.types import Instance, RGBImage, check_image
 
@@ -147,18 +147,13 @@ class NetworkSegmenter(ABC):
         return [self._model.channels[self.labels.index(label)] for label in asked]
 
 
-def segmenter_names() -> tuple[str, ...]:
-    """Return every name that `create_segmenter` knows."""
-    return model_names("segmenter")
-
-
 def create_segmenter(
     name: str = DEFAULT_SEGMENTER, *, device: str = "auto", threads: int | None = None
 ) -> Segmenter:
     """Return the segmenter called `name`, with its network loaded.
 
     Args:
-        name: one of `segmenter_names()`.
+        name: one of `model_names("segmenter")`.
         device: one of `cleanplate.runtime.DEVICES`.
         threads: CPU threads of one run; None uses every available core.
 

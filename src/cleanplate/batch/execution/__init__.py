@@ -6,7 +6,6 @@ from cleanplate.batch.execution.engine import (
     is_portable,
     parse_size,
     photo_pixels,
-    run_plan,
 )
 from cleanplate.batch.execution.in_memory import pass_bytes, run_bytes
 from cleanplate.batch.execution.worker import Task, Worker, WorkerConfig

@@ -285,27 +285,6 @@ def is_portable(remover: "Remover") -> bool:
     return True
 
 
-def run_plan(
-    plan: RunPlan,
-    remover: "Remover",
-    job: Job,
-    *,
-    on_start: Callable[[Path], None] = lambda _: None,
-) -> Iterator[PhotoResult]:
-    """Process the photos of `plan` in order in this process; see `Engine` for more.
-
-    Args:
-        plan: from `plan_photos`.
-        remover: its segmenter is used unless the job brings masks, its inpainter unless it is a
-            dry run.
-        job: the same for every photo.
-        on_start: called with each photo before it is read.
-    """
-    resources = Resources(workers=1, threads=1, max_memory=None)
-    with Engine(remover, job, resources, on_start=on_start) as engine:
-        yield from engine.run(plan)
-
-
 def _with_note(done: ProcessedPhoto, need: int, room: int) -> ProcessedPhoto:
     note = (
         f"takes about {format_size(need)}, more than the {format_size(room)} that --max-memory "

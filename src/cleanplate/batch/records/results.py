@@ -249,7 +249,7 @@ def describe_result(
     - error: why it failed, one line; null otherwise.
 
     Args:
-        result: what `run_plan` yields.
+        result: what an engine yields.
         models: from `describe_models`.
         known: the segmenter's labels.
     """

@@ -16,13 +16,12 @@ from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPromptEncode
 
 from cleanplate.hub.convert import Conversion
 from cleanplate.hub.convert.checkpoints import State, fill_network, load_state
-from cleanplate.hub.convert.export import export_network
 from cleanplate.hub.convert.sam_parts import (
     CELLS,
     PROMPT_RULES,
     SIDE,
     PromptNetwork,
-    random_prompt,
+    export_parts,
     rename_parameters,
 )
 from cleanplate.hub.convert.tinyvit import TinyViTEncoder
@@ -38,7 +37,6 @@ def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversi
     network = MobileSam()
     fill_network(network, _read(path), path)
     network.eval()
-    files = {file.role: folder / file.filename for file in model.files}
     encoder = network.prompt_encoder
     prompts = _PromptNetwork(
         encoder,
@@ -46,25 +44,7 @@ def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversi
         kinds=torch.cat([kind.weight for kind in encoder.point_embed]),
         grid_places=encoder.shared_embedding,
     )
-    largest = {
-        "image": export_network(
-            network.image_encoder,
-            files["image"],
-            inputs={"image": torch.randn(1, 3, SIDE, SIDE)},
-            outputs=("coarse",),
-            dynamic={},
-        ),
-        "prompt": export_network(
-            prompts,
-            files["prompt"],
-            inputs=_random_features() | random_prompt(3),
-            outputs=("masks", "scores"),
-            dynamic={"points": (1,), "labels": (1,)},
-            trials=[_random_features() | random_prompt(count) for count in (2, 9)],
-            original=prompts.published,
-        ),
-    }
-    return Conversion(files=files, largest_difference=largest)
+    return export_parts(model, folder, network.image_encoder, prompts, _random_features)
 
 
 class MobileSam(nn.Module):

@@ -17,13 +17,12 @@ from transformers import Sam2Config, Sam2Model
 
 from cleanplate.hub.convert import Conversion
 from cleanplate.hub.convert.checkpoints import State, fill_network, load_checkpoint, load_state
-from cleanplate.hub.convert.export import export_network
 from cleanplate.hub.convert.sam_parts import (
     CELLS,
     PROMPT_RULES,
     SIDE,
     PromptNetwork,
-    random_prompt,
+    export_parts,
     rename_parameters,
 )
 from cleanplate.hub.registry import Model
@@ -59,7 +58,6 @@ def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversi
     network = Sam2Model(_tiny())
     fill_network(network, _read(path), path)
     network.eval()
-    files = {file.role: folder / file.filename for file in model.files}
     encoder = network.prompt_encoder
     prompts = _PromptNetwork(
         encoder,
@@ -67,25 +65,7 @@ def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversi
         kinds=encoder.point_embed.weight,
         grid_places=network.shared_image_embedding,
     )
-    largest = {
-        "image": export_network(
-            _ImageNetwork(network),
-            files["image"],
-            inputs={"image": torch.randn(1, 3, SIDE, SIDE)},
-            outputs=("coarse", "middle", "fine"),
-            dynamic={},
-        ),
-        "prompt": export_network(
-            prompts,
-            files["prompt"],
-            inputs=_random_features() | random_prompt(3),
-            outputs=("masks", "scores"),
-            dynamic={"points": (1,), "labels": (1,)},
-            trials=[_random_features() | random_prompt(count) for count in (2, 9)],
-            original=prompts.original,
-        ),
-    }
-    return Conversion(files=files, largest_difference=largest)
+    return export_parts(model, folder, _ImageNetwork(network), prompts, _random_features)
 
 
 def _read(path: Path) -> State:
@@ -177,17 +157,6 @@ class _PromptNetwork(PromptNetwork):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (1, 4, 256, 256) logits and (1, 4) in [0, 1]."""
         return self.predict(coarse, points, labels, (middle, fine))
-
-    def original(
-        self,
-        coarse: torch.Tensor,
-        middle: torch.Tensor,
-        fine: torch.Tensor,
-        points: torch.Tensor,
-        labels: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the same by the published decoder."""
-        return self.published(coarse, points, labels, (middle, fine))
 
 
 def _random_features() -> dict[str, torch.Tensor]:

@@ -2,12 +2,16 @@
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from torch import nn
 
+from cleanplate.hub.convert import Conversion
 from cleanplate.hub.convert.checkpoints import State
+from cleanplate.hub.convert.export import export_network
+from cleanplate.hub.registry import Model
 
 SIDE = 1024
 """Input height and width in px."""
@@ -160,9 +164,48 @@ def _grid_tokens(places: nn.Module) -> torch.Tensor:
         return places(cells, (CELLS, CELLS)).permute(0, 3, 1, 2)
 
 
-def random_prompt(points: int) -> dict[str, torch.Tensor]:
-    """Return random points and labels, to compare networks on."""
-    return {
-        "points": SIDE * torch.rand(1, points, 2),
-        "labels": torch.randint(-1, 4, (1, points)),
+def export_parts(
+    model: Model,
+    folder: Path,
+    image: nn.Module,
+    prompts: PromptNetwork,
+    random_features: Callable[[], dict[str, torch.Tensor]],
+) -> Conversion:
+    """Make the two ONNX files, the second compared with the published decoder.
+
+    Args:
+        model: whose files to make.
+        folder: for them.
+        image: (1, 3, 1024, 1024) to the features.
+        prompts: its first inputs are the features, then points and labels.
+        random_features: makes features under their names, coarse ones first.
+    """
+
+    def example(points: int) -> dict[str, torch.Tensor]:
+        at = {"points": SIDE * torch.rand(1, points, 2)}
+        return random_features() | at | {"labels": torch.randint(-1, 4, (1, points))}
+
+    def published(coarse: torch.Tensor, *others: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        *finer, points, labels = others
+        return prompts.published(coarse, points, labels, finer)
+
+    files = {file.role: folder / file.filename for file in model.files}
+    largest = {
+        "image": export_network(
+            image,
+            files["image"],
+            inputs={"image": torch.randn(1, 3, SIDE, SIDE)},
+            outputs=tuple(random_features()),
+            dynamic={},
+        ),
+        "prompt": export_network(
+            prompts,
+            files["prompt"],
+            inputs=example(3),
+            outputs=("masks", "scores"),
+            dynamic={"points": (1,), "labels": (1,)},
+            trials=[example(count) for count in (2, 9)],
+            original=published,
+        ),
     }
+    return Conversion(files=files, largest_difference=largest)

@@ -42,21 +42,15 @@ __all__ = [
     "create_prompter",
     "installed_prompter",
     "instance_of",
-    "prompter_names",
 ]
 
 _FAMILIES = MappingProxyType({"sam": ("sam", "SamPrompter"), "sam2": ("sam", "Sam2Prompter")})
 """Family of models -> module and class of this package; imported when one is created."""
 
 
-def prompter_names() -> tuple[str, ...]:
-    """Return every name that `create_prompter` knows."""
-    return model_names("prompter")
-
-
 def installed_prompter() -> str | None:
     """Return the name of an installed prompter, preferring the default one; None without any."""
-    names = (DEFAULT_PROMPTER, *prompter_names())
+    names = (DEFAULT_PROMPTER, *model_names("prompter"))
     return next((name for name in names if is_available(get_model(name))), None)
 
 
@@ -66,7 +60,7 @@ def create_prompter(
     """Return the prompter called `name`, with its networks loaded.
 
     Args:
-        name: one of `prompter_names()`.
+        name: one of `model_names("prompter")`.
         device: one of `cleanplate.runtime.DEVICES`.
         threads: CPU threads of one run; None uses every available core.
 
