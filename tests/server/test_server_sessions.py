@@ -80,6 +80,8 @@ def test_fill_fills_exactly_the_mask(running, photo, pixels):
     after = opened(running.client.post("/v1/fill", files=files).content)
     assert ((after != pixels).any(axis=2) <= (mask > 0)).all()
     assert (after != pixels).any()
+    seeded = running.client.post("/v1/fill", files=files, data={"seed": "9"})
+    assert (opened(seeded.content) != after).any()
 
 
 def test_notes_of_encoding_come_with_the_file_and_with_the_session(running, pixels, monkeypatch):

@@ -179,6 +179,7 @@ async def fill(
     app: Shared,
     image: Annotated[UploadFile, File()],
     mask: Annotated[UploadFile, File()],
+    seed: Annotated[int, Form(ge=0, description="As in RemovalOptions.")] = 0,
 ) -> Response:
     """Fill exactly the white pixels of a mask."""
 
@@ -186,7 +187,8 @@ async def fill(
         content = image.file.read()
         photo = _opened(content, image, app)
         own = read_mask(mask.file.read(), photo.size_hw, max_pixels=app.max_pixels)
-        removal: Removal[RGBImage] = stoppable(app.remover, ticket).fill(photo, own)
+        remover = stoppable(app.remover, ticket)
+        removal: Removal[RGBImage] = remover.fill(photo, own, seed=seed)
         ticket.check()
         return _file(*encode_result(content, photo, removal), photo)
 
