@@ -24,11 +24,10 @@ _THRESHOLD = 0.4
 # one, and shadows have soft borders.
 _MARGIN = (1 + 2 * _CONTEXTS[-1]) / _SIZE_PX
 
-# What a component of that needs: it is sure on more than half of it, or on a tenth and somewhere
-# certain. Chosen on 48 objects of SOBA and 100 cut out and put into photos without effects (12 of
-# these had something found), with the test photos of docs/quality.md in sight.
-_SURE, _CERTAIN = 0.9, 0.985
-_MOST, _SOME = 0.5, 0.1
+# What a component of that needs: it is sure on more than most of it, or on some and somewhere
+# certain. Chosen with the test photos of docs/quality.md in sight.
+_SURE, _CERTAIN = 0.9, 0.987
+_MOST, _SOME = 0.6, 0.1
 
 _LEAST_OBJECT_PX = 300  # of a mask's parts; what smaller ones cast could not be found
 _MOST_OBJECTS = 20  # parts of a mask whose effects are looked for
