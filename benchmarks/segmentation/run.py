@@ -9,7 +9,8 @@ object in each photo. With a CACHE, a network runs once for each input: rules th
 outputs are then measured in seconds.
 
 An object is a connected region of a class, of at least 0.5 % of the photo. It is missed where less
-than 30 % of it is found as its class. A detection is right where half of it or more is its class.
+than 30 % of it is found as its class. A detection is right where half of it or more is its class. A
+class is missed in a photo where all its objects are, and false where no pixel of the photo has it.
 """
 
 import argparse
@@ -52,6 +53,10 @@ class Figures:
     """Score, whether it is right, whether it is removed by default."""
     objects: int = 0
     missed: int = 0
+    classes: int = 0
+    """Pairs of a photo and a class of which it has an object."""
+    classes_missed: int = 0
+    classes_false: int = 0
     outlines: list[tuple[float, float, float]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
@@ -139,12 +144,14 @@ def measure(sample: Sample, remover: Remover, figures: Figures) -> None:
             figures.detections.append((instance.score, right, not instance.reason))
     for number in present:
         own = (truth == number).astype(np.uint8)
-        count, parts, stats, _ = cv2.connectedComponentsWithStats(own, connectivity=8)
-        for part in range(1, count):
-            if stats[part, cv2.CC_STAT_AREA] < _MIN_SHARE * truth.size:
-                continue
-            figures.objects += 1
-            figures.missed += bool((found[parts == part] == number).mean() < _FOUND)
+        _, parts, stats, _ = cv2.connectedComponentsWithStats(own, connectivity=8)
+        large = np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] >= _MIN_SHARE * truth.size) + 1
+        missed = [(found[parts == part] == number).mean() < _FOUND for part in large]
+        figures.objects += len(missed)
+        figures.missed += sum(missed)
+        figures.classes += bool(missed)
+        figures.classes_missed += bool(missed) and all(missed)
+    figures.classes_false += len(np.setdiff1d(found, [0, *present]))
     for instance in chosen:
         outline = measure_outline(instance, truth, counted)
         if outline is not None:
@@ -228,6 +235,8 @@ def print_figures(figures: Figures) -> None:
     print(f"| mIoU of what is removed | {product[counted].mean():.3f} |")
     print(f"| False alarms | {np.count_nonzero(removed & ~right)} |")
     print(f"| Objects missed | {figures.missed} |")
+    print(f"| Of {figures.classes} classes in photos, missed | {figures.classes_missed} |")
+    print(f"| Classes found in photos without them | {figures.classes_false} |")
     print(f"| Boundary F, {WITHIN_PX:g} px | {f_score:.3f} |")
     print(f"| Missed after the margin | {missed:.1%} |")
     print(f"| Filled beyond | {beyond:.1%} |")

@@ -14,6 +14,7 @@ from cleanplate.segmentation.multiscale import (
 )
 
 STRIDE = 4  # px of a part for each cell of found
+FIRST = 3  # sizes of the complete photo in the first pass
 
 
 def predict_multiscale(image, predict, **options):
@@ -79,17 +80,31 @@ def test_tiles_have_valid_sizes_and_the_result_covers_the_photo(size_hw, probabi
     np.testing.assert_array_equal(image, before, err_msg="the input was modified")
 
 
-def test_a_small_photo_without_candidates_takes_one_pass():
+def test_a_small_photo_without_candidates_takes_only_the_first_pass():
     predict = RecordedPredict(lambda predict, part: 0.0)
     predict_multiscale(textured((480, 640)), predict)
-    assert [part.shape for part in predict.parts] == [(384, 512, 3)]
+    assert [part.shape[:2] for part in predict.parts] == [(384, 512), (288, 384), (576, 768)]
+
+
+def test_the_first_pass_is_the_mean_of_three_at_the_place_of_what_they_saw():
+    image = blotted((400, 600), (300, 200, 360, 260))
+    left_out = []  # the photo's left half is grey; mirrored, the object is on the left
+
+    def answer(predict, part):
+        left_out.append(bool(redness(part)[:, : part.shape[1] // STRIDE // 2].any()))
+        return redness(part) * (0.0, 0.3, 0.9)[min(len(predict.parts), FIRST) - 1]
+
+    found = run_passes(image, RecordedPredict(answer)).merged[0]
+    rows, columns = found.shape
+    assert left_out[:FIRST] == [False, True, True]
+    assert found[round(230 / 400 * rows), round(330 / 600 * columns)] == pytest.approx(0.4, abs=0.01)
+    assert found[:, : round(290 / 600 * columns)].max() == 0
 
 
 def test_a_large_photo_is_scanned_in_tiles_without_candidates():
     predict = RecordedPredict(lambda predict, part: 0.0)
     predict_multiscale(textured((900, 1300)), predict)
-    whole, *tiles = predict.parts
-    assert max(whole.shape) == FIRST_PASS_SIDE
+    tiles = predict.parts[FIRST:]
     assert sum(part.shape[0] * part.shape[1] for part in tiles) >= 700 * 1024
     assert max(max(part.shape) for part in tiles) < 1024
 
@@ -99,8 +114,8 @@ def test_flat_tiles_of_a_large_photo_are_skipped():
     image = textured((900, 1300))
     image[:, :750] = 190
     predict_multiscale(image, predict)
-    half = [part for part in predict.parts[1:] if part[..., 0].std() < 1]
-    assert len(predict.parts) > 1
+    half = [part for part in predict.parts[FIRST:] if part[..., 0].std() < 1]
+    assert len(predict.parts) > FIRST
     assert half == []
 
 
@@ -136,15 +151,15 @@ def test_no_part_is_larger_than_a_tile_and_the_grid_is_bounded_for_a_huge_photo(
 
 @pytest.mark.parametrize(("first", "later"), [(0.8, 0.2), (0.1, 0.9)])
 def test_what_fills_the_photo_is_left_to_the_first_pass(first, later):
-    predict = RecordedPredict(lambda predict, part: first if len(predict.parts) == 1 else later)
+    predict = RecordedPredict(lambda predict, part: first if len(predict.parts) <= FIRST else later)
     found = predict_multiscale(textured((900, 1300)), predict)
-    assert len(predict.parts) > 1
+    assert len(predict.parts) > FIRST
     np.testing.assert_allclose(found[0], first, atol=1e-6)
 
 
 def test_later_passes_are_averaged_into_what_the_first_saw_and_all_classes_compete():
     def answer(predict, part):
-        seen = (0.8, 0.1) if len(predict.parts) == 1 else (0.1, 0.7)
+        seen = (0.8, 0.1) if len(predict.parts) <= FIRST else (0.1, 0.7)
         return np.array(seen)[:, None, None] * redness(part)
 
     image = textured((900, 1300))
@@ -164,7 +179,7 @@ def test_what_only_later_passes_saw_is_the_more_certain_the_larger_it_is(
     side_px, probability, counts
 ):
     def answer(predict, part):
-        return redness(part) * (0.01 if len(predict.parts) == 1 else probability)
+        return redness(part) * (0.01 if len(predict.parts) <= FIRST else probability)
 
     image = textured((900, 1300))
     image[300 : 300 + side_px, 400 : 400 + side_px] = (255, 0, 0)
@@ -176,7 +191,7 @@ def test_the_rim_of_a_tile_is_not_used_inside_the_photo():
     def answer(predict, part):
         """Say no on the outermost 8 px of every tile, as a network without context might."""
         cells = redness(part) * 0.9
-        if len(predict.parts) > 1:
+        if len(predict.parts) > FIRST:
             cells[:2] = cells[-2:] = 0
             cells[:, :2] = cells[:, -2:] = 0
         return cells
@@ -185,7 +200,7 @@ def test_the_rim_of_a_tile_is_not_used_inside_the_photo():
     image[430:670, 530:770] = (255, 0, 0)  # four tiles meet here
     found = predict_multiscale(image, predict := RecordedPredict(answer))
 
-    assert len(predict.parts) > 2
+    assert len(predict.parts) > FIRST + 1
     rows, columns = found.shape[1:]
     inside = found[0, round(0.45 * rows) : round(0.55 * rows)]
     assert inside[:, round(0.45 * columns) : round(0.55 * columns)].min() > 0.85
@@ -237,14 +252,14 @@ def test_without_a_candidate_nothing_is_enlarged():
     image = blotted((400, 600), (300, 200, 324, 224))
     predict = RecordedPredict(seen_from(70, faint=0.0))
     assert predict_multiscale(image, predict)[0].max() == 0
-    assert len(predict.parts) == 1
+    assert len(predict.parts) == FIRST
 
 
 def test_a_refuted_candidate_is_not_enlarged_further():
     image = blotted((400, 600), (300, 200, 324, 224))
     predict = RecordedPredict(seen_from(70, half=0.0))
     assert predict_multiscale(image, predict)[0].max() < 0.5
-    assert len(predict.parts) == 2
+    assert len(predict.parts) == FIRST + 1
 
 
 def test_probabilities_lie_at_the_object_at_every_scale():

@@ -4,10 +4,11 @@ A network trained on objects of 100 to 400 px misses a person of 50 px, and the 
 2,000 px. So it runs on a pyramid of scales, each twice the one before: on the complete photo up to
 its own size or 2,048 px, and at larger scales on candidate regions only.
 
-The first pass sees objects whole, and decides: later ones are averaged into it at and near what it
-saw, as long as that fits into their view. What only a later pass saw is mostly a part of something
-else: on 148 photos of VOC2012 val, none of 90 such detections was right. It counts if it is small,
-such that the first pass could not see it, and the more certain the larger it is.
+The first pass sees objects whole, and decides; it is the mean of three, at sizes near the one that
+networks are trained at. Later ones are averaged into it at and near what it saw, as long as that
+fits into their view. What only a later pass saw is mostly a part of something else: on 148 photos
+of VOC2012 val, none of 90 such detections was right. It counts if it is small, such that the first
+pass could not see it, and the more certain the larger it is.
 
 A costly network makes the first pass itself. Then only candidate regions of large photos are
 processed again, within a budget, and nothing is enlarged.
@@ -36,6 +37,9 @@ Predict = Callable[[RGBImage], Probabilities]
 
 SIDE_MULTIPLE = 32  # px; output stride of the deepest layer of the usual encoders
 FIRST_PASS_SIDE = 512  # px; long side of the first pass; the networks' papers use 513
+# The first pass also takes these sides, mirrored. On 295 photos of VOC2012 val that turns a mean IoU
+# of 0.707 into 0.728, and 42 classes falsely seen into 31; 384 px alone into 0.717, 36.
+_MIRRORED_SIDES = (384, 768)  # px
 _TILE = 768  # px; larger tiles overlap less, but a run's memory grows with its area
 _OVERLAP = 64  # px; what a tile's edge cuts is complete one level before or after
 _RIM = 16  # px; a tile's inner rim, which lacks context, is not used
@@ -145,7 +149,7 @@ def run_passes(
     costly = first_pass is not None
     levels = _plan_levels((height, width), first_pass_side, costly=costly)
     if first_pass is None:
-        first_pass = predict(_resized(image, levels[0].size_hw))
+        first_pass = _first_pass(image, predict, max_concurrency)
     grid_hw = _grid_hw((height, width), len(first_pass))
     merged = _onto_grid(first_pass, (0.0, 0.0, 1.0, 1.0), grid_hw)
     closest = np.zeros_like(merged)  # by the pass of the largest scale so far
@@ -175,6 +179,25 @@ def run_passes(
                 closest[:, *place] = found
                 latest[place] = found[:-1].max(axis=0)
     return Passes(merged, closest, seen)
+
+
+def _first_pass(image: RGBImage, predict: Predict, max_concurrency: int) -> Probabilities:
+    """Return (C, h, w), the mean of the complete photo's probabilities at three sizes."""
+    height, width = image.shape[:2]
+    sides = (FIRST_PASS_SIDE, *_MIRRORED_SIDES)
+
+    def run(side: int) -> Probabilities:
+        scale = side / max(height, width)
+        scaled = _resized(image, (_side(height, scale), _side(width, scale)))
+        if side == FIRST_PASS_SIDE:
+            return predict(scaled)
+        mirrored = predict(np.ascontiguousarray(scaled[:, ::-1]))
+        return np.ascontiguousarray(mirrored[..., ::-1])
+
+    cells = list(parallel_map(run, sides, max_concurrency))
+    finest_hw = max((found.shape[1:] for found in cells), key=math.prod)
+    on_finest = [_onto_grid(found, (0.0, 0.0, 1.0, 1.0), finest_hw) for found in cells]
+    return np.asarray(np.mean(on_finest, axis=0), np.float32)
 
 
 def _components(

@@ -4,7 +4,8 @@ A segmenter works on a grid: its outlines are off by a cell or two, and parts th
 mast, a leash, claws) are lost. Here every pixel near the outline is classified by three features,
 with weights of a logistic regression: local colour models of the object and of the background, the
 position relative to the outline, and the mask after a guided filter. Parts that leave the object
-are followed if they have its colours and both their sides have not. Pixels of the object must be
+are followed if they have its colours and both their sides have not, by colour models of a second
+round: in the first, such parts are background of their own colours. Pixels of the object must be
 connected to its core; a guided filter aligns the result with the photo's edges. Where the colours
 do not separate the two, the outline is kept.
 
@@ -66,8 +67,8 @@ _SMOOTH_SHARE = 0.25  # of the band: radius over which the log ratio is averaged
 _CERTAIN = 5.0  # logit
 
 # Of parts that leave the object.
-_PART_LEAST = 1.0  # log ratio of its pixels
-_PART_CONTRAST = 3.0  # of its mean log ratio to its sides'
+_PART_LEAST = 2.0  # log ratio of its pixels
+_PART_CONTRAST = 5.0  # of its mean log ratio to its sides'
 _PART_SIDES_PX = 3  # of the small size: how far its sides extend
 _PART_LEAST_SHARE = 8e-4  # of the object's area
 
@@ -242,6 +243,7 @@ class Features:
 
     planes: Field  # (h, w, 3), of `_WEIGHTS`
     evidence: Field  # (h, w) log ratios of the colours
+    colours: "_Colours"
     guide: ColourGuide
     open: Mask  # (h, w), where the object may be; its core apart
 
@@ -262,14 +264,15 @@ def outline_features(scene: Scene) -> Features | None:
     if not own.any() or not other.any():
         return None
     open_ = (inside > -_REACH_SHARE * scene.side) & ~scene.core
-    evidence = _compare(_colours_of(scene), own, other, open_)
+    colours = _colours_of(scene)
+    evidence = _compare(colours, own, other, open_)
     guide = ColourGuide.of(scene.small, max(1, round(_FILTER_SHARE * scene.side)), eps=_FILTER_EPS)
     planes = (
         box_mean(evidence, max(1, round(_SMOOTH_SHARE * band))),
         np.clip(inside / band, -_MOST_BANDS, _MOST_BANDS),
         apply_coefficients(guide.fit((inside > 0).astype(np.float32)), guide.colour),
     )
-    return Features(np.stack(planes, axis=-1), evidence, guide, open_)
+    return Features(np.stack(planes, axis=-1), evidence, colours, guide, open_)
 
 
 def _follow(scene: Scene) -> _Outline | None:
@@ -281,22 +284,40 @@ def _follow(scene: Scene) -> _Outline | None:
     logit = features.planes @ np.array(_WEIGHTS, np.float32) + np.float32(_OFFSET)
     logit[~open_] = np.where(scene.core, _CERTAIN, -_CERTAIN)[~open_]
     near = components_touching(logit > 0, scene.core)
-    parts = _parts(evidence, near, open_, _PART_LEAST_SHARE * scene.side**2)
+    parts = _parts(_compare_again(scene, features, near), near, open_, scene.side**2)
     logit[parts] = _CERTAIN
     factors = guide.fit(1 / (1 + np.exp(-logit, dtype=np.float32)))
     found = _part_of_object(scene, apply_coefficients(factors, guide.colour) > 0.5)
     telling = _is_telling(evidence, open_ & (scene.inside > -scene.band), scene.band)
+    telling |= dilate(parts, scene.band)
     return _Outline(factors, _signed_distance(found), _decided(scene, found, telling))
 
 
-def _parts(evidence: Field, near: Mask, open_: Mask, least_px: float) -> Mask:
+def _compare_again(scene: Scene, features: Features, near: Mask) -> Field:
+    """Return (h, w) log ratios against a background without what looks like the object.
+
+    A raised arm is background of its own colours at first.
+
+    Args:
+        scene: around the object.
+        features: of it.
+        near: (h, w), what is the object's already.
+    """
+    other = (scene.inside < -_OFF_SHARE * scene.band) & (features.evidence <= 0)
+    if not other.any():
+        return features.evidence
+    own = near | (scene.inside > _OWN_SHARE * scene.band)
+    return _compare(features.colours, own, other, features.open)
+
+
+def _parts(evidence: Field, near: Mask, open_: Mask, area_px: float) -> Mask:
     """Return (h, w), the parts beside `near` that differ from what is on both their sides.
 
     Args:
         evidence: (h, w) log ratios.
         near: (h, w), what is the object's already.
         open_: (h, w), where parts may be.
-        least_px: area of a part.
+        area_px: of the object.
     """
     candidates = (evidence > _PART_LEAST) & open_ & ~near
     count, numbers, stats, _ = cv2.connectedComponentsWithStats(
@@ -306,7 +327,7 @@ def _parts(evidence: Field, near: Mask, open_: Mask, least_px: float) -> Mask:
     parts = np.zeros_like(near)
     for number in range(1, count):
         left, top, width, height, area = stats[number].tolist()
-        if area < least_px:
+        if area < _PART_LEAST_SHARE * area_px:
             continue
         place = (
             slice(max(0, top - _PART_SIDES_PX), top + height + _PART_SIDES_PX),
