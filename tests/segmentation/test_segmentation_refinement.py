@@ -136,6 +136,17 @@ def test_a_part_of_the_objects_colour_is_followed(scale, width):
     assert overlap(found, truth) > 0.95
 
 
+def test_a_figure_of_which_the_core_was_found_is_whole_up_to_its_raised_arm():
+    """As against the light: the arm, beside the mask, is background of its own colours at first."""
+    figure = np.zeros((260, 180), np.bool_)
+    figure[90:220, 60:120] = True
+    figure[45:90, 64:78] = True  # an arm
+    core = np.zeros_like(figure)
+    core[100:210, 72:108] = True
+    found = on_photo(refine_outline(rasterize(figure), instance_of(core)), figure.shape)
+    assert overlap(found, figure) > 0.97
+
+
 def test_a_line_that_goes_on_through_the_photo_is_not_the_objects():
     truth = disc((200, 240), 40)
     line = np.zeros_like(truth)
