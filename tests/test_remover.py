@@ -169,7 +169,8 @@ def test_without_looking_again_nothing_is_said_of_what_remains(fake_segmenter):
 
 
 def test_a_foot_outside_the_mask_is_added_to_it(fake_inpainter):
-    image = photo_with(((80, 40, 140, 140), RED))
+    # Of another colour, so that the refinement of outlines does not follow it.
+    image = photo_with(((80, 40, 140, 115), RED), ((80, 115, 140, 140), (255, 0, 220)))
     segmenter = HalfBlindSegmenter()
     removal = Remover(segmenter=segmenter, inpainter=fake_inpainter)(image, "person")
     assert removal.refills == 1
