@@ -97,7 +97,8 @@ def test_the_first_pass_is_the_mean_of_three_at_the_place_of_what_they_saw():
     found = run_passes(image, RecordedPredict(answer)).merged[0]
     rows, columns = found.shape
     assert left_out[:FIRST] == [False, True, True]
-    assert found[round(230 / 400 * rows), round(330 / 600 * columns)] == pytest.approx(0.4, abs=0.01)
+    place = round(230 / 400 * rows), round(330 / 600 * columns)
+    assert found[place] == pytest.approx(0.4, abs=0.01)
     assert found[:, : round(290 / 600 * columns)].max() == 0
 
 

@@ -37,8 +37,8 @@ Predict = Callable[[RGBImage], Probabilities]
 
 SIDE_MULTIPLE = 32  # px; output stride of the deepest layer of the usual encoders
 FIRST_PASS_SIDE = 512  # px; long side of the first pass; the networks' papers use 513
-# The first pass also takes these sides, mirrored. On 295 photos of VOC2012 val that turns a mean IoU
-# of 0.707 into 0.728, and 42 classes falsely seen into 31; 384 px alone into 0.717, 36.
+# The first pass also takes these sides, mirrored. On 295 photos of VOC2012 val, that turns a mean
+# IoU of 0.707 into 0.728, and 42 classes falsely seen into 31; 384 px alone into 0.717, 36.
 _MIRRORED_SIDES = (384, 768)  # px
 _TILE = 768  # px; larger tiles overlap less, but a run's memory grows with its area
 _OVERLAP = 64  # px; what a tile's edge cuts is complete one level before or after
