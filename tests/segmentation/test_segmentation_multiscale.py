@@ -188,6 +188,16 @@ def test_what_only_later_passes_saw_is_the_more_certain_the_larger_it_is(
     assert (found[0].max() > 0.5) == counts
 
 
+def test_a_small_object_that_the_first_pass_doubted_counts_by_later_ones():
+    def answer(predict, part):
+        return redness(part) * (0.4 if len(predict.parts) <= FIRST else 0.98)
+
+    image = textured((900, 1300))
+    image[300:360, 400:460] = (255, 0, 0)
+    found = predict_multiscale(image, RecordedPredict(answer))
+    assert found[0].max() > 0.9
+
+
 def test_the_rim_of_a_tile_is_not_used_inside_the_photo():
     def answer(predict, part):
         """Say no on the outermost 8 px of every tile, as a network without context might."""

@@ -155,7 +155,7 @@ def run_passes(
     closest = np.zeros_like(merged)  # by the pass of the largest scale so far
     latest = merged[:-1].max(axis=0)  # of any class, likewise, or by the first pass
     sides = _sides_of_objects(merged)
-    seen = merged[:-1] > _SEEN
+    seen = _seen(merged)
     scanned_px = sum(math.prod(level.size_hw) for level in levels if level.scan)
     budget_px = max(_LEAST_BUDGET_PX, _BUDGET_SHARE * scanned_px)
     for level in levels[1:]:
@@ -198,6 +198,13 @@ def _first_pass(image: RGBImage, predict: Predict, max_concurrency: int) -> Prob
     finest_hw = max((found.shape[1:] for found in cells), key=math.prod)
     on_finest = [_onto_grid(found, (0.0, 0.0, 1.0, 1.0), finest_hw) for found in cells]
     return np.asarray(np.mean(on_finest, axis=0), np.float32)
+
+
+def _seen(probabilities: Probabilities) -> npt.NDArray[np.bool_]:
+    """Return (C - 1, h, w), where each class is seen: above `_SEEN`, and the strongest."""
+    strongest = probabilities.argmax(axis=0)
+    classes = np.arange(len(probabilities) - 1)[:, None, None]
+    return np.asarray((probabilities[:-1] > _SEEN) & (strongest == classes))
 
 
 def _components(
