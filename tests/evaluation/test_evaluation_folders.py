@@ -22,14 +22,14 @@ def features() -> FeatureExtractor:
 
 @pytest.fixture
 def hole() -> np.ndarray:
-    mask = np.zeros((200, 260), np.bool_)
-    mask[60:150, 80:190] = True
+    mask = np.zeros((128, 160), np.bool_)
+    mask[36:92, 48:112] = True
     return mask
 
 
 @pytest.fixture
 def truth(gravel) -> np.ndarray:
-    return np.ascontiguousarray(gravel[:200, :260])
+    return np.ascontiguousarray(gravel[:128, :160])
 
 
 @pytest.fixture

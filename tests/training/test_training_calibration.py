@@ -6,6 +6,8 @@ from training.calibration import Examples, add_examples, is_right, logistic_regr
 
 from cleanplate.segmentation import create_segmenter
 
+pytestmark = pytest.mark.slow  # loads PyTorch
+
 
 def test_the_regression_finds_the_weights_that_made_the_examples():
     rng = np.random.default_rng(0)
