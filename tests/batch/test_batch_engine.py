@@ -57,6 +57,7 @@ def hashes(folder):
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in Path(folder).iterdir()}
 
 
+@pytest.mark.slow
 def test_workers_make_the_same_as_the_plain_loop(photos):
     Path("in/bad.png").write_text("no photo")
     alone, both = run("one", 1), run("two", 2)

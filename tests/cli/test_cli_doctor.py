@@ -39,6 +39,7 @@ def test_times_a_photo_of_its_own_by_stage():
     assert stages["fill"] > 0.01, "nothing was filled"
 
 
+@pytest.mark.slow
 def test_times_the_users_photo(tmp_path, rocket):
     Image.fromarray(rocket).resize((96, 64)).save(tmp_path / "rocket.png")
     timing = diagnose(tmp_path / "rocket.png", device="cpu").timing

@@ -173,6 +173,7 @@ def test_interrupted_while_writing_it_leaves_no_temporary_file(start, slow, phot
     assert b"interrupted: 2 of 20 photos done" in err
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_brings_no_traceback(start, slow, photos):
     process = start(*slow(photo_s=0.1), *RUN)
     process.stdout.readline()
@@ -239,6 +240,7 @@ def test_names_that_are_no_text_are_printed_as_their_bytes(start, slow, tmp_path
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_names_beyond_the_terminals_encoding_are_escaped(start, slow, tmp_path, make_photo):
     make_photo(tmp_path / "in/ä猫.png")
     process = start(*slow(photo_s=0), *RUN, env={"PYTHONIOENCODING": "latin-1"})

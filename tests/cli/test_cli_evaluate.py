@@ -20,6 +20,7 @@ def folders(tmp_path, gravel) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_prints_a_table_and_writes_figures_and_sheet(cli, folders):
     ran = cli(
         "evaluate", folders / "results", "--photos", folders / "photos", "--masks",

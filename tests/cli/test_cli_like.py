@@ -42,6 +42,7 @@ LIKE = ("--like", "marked/cup.jpg", "--like-mask", "marked/cup.png")
 RUN = ("run", "in", "-o", "out", *LIKE, "--inpainter", "telea")
 
 
+@pytest.mark.slow
 def test_the_marked_object_is_removed_from_the_photos_that_show_it(cli, files):
     ran = cli(*RUN, "--masks", "masks", "--report", "report.jsonl")
 

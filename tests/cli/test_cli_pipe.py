@@ -163,6 +163,7 @@ def test_a_run_and_its_workers_need_no_stream(make_photo):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
 @pytest.mark.parametrize("given", ["-", pytest.param("in", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_an_output_that_takes_nothing_is_named(given):
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(

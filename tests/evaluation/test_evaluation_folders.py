@@ -75,6 +75,7 @@ def test_a_better_fill_scores_better_on_every_figure(folders, features):
     assert figures_of(found["same"]) == {}
 
 
+@pytest.mark.slow
 def test_without_masks_what_changed_is_the_hole(folders, features, hole):
     found = evaluate(folders, features, "photos")
     assert found["good"].mask_share == pytest.approx(hole.mean(), rel=0.15)
@@ -92,6 +93,7 @@ def test_a_result_encoded_again_is_unchanged(folders, features):
     assert {one.mask_share for one in found.values()} == {0.0}
 
 
+@pytest.mark.slow
 def test_what_is_still_there_is_found_again(folders, features, hole, fake_segmenter):
     box = np.zeros((*hole.shape, 3), np.uint8)
     box[hole] = (220, 0, 0)
@@ -139,6 +141,7 @@ def test_sources_that_say_too_little_are_refused(tmp_path, features):
         list(evaluate_folders(Sources(results=results, masks=tmp_path), features))
 
 
+@pytest.mark.slow
 def test_means_come_with_intervals(folders, features):
     found = list(evaluate(folders, features, "masks", "truth").values())
     means = mean_figures(found)

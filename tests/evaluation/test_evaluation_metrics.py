@@ -45,6 +45,7 @@ def test_only_the_hole_counts(gravel, hole):
     assert ssim(other, gravel, inner) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_blur_lowers_ssim_and_sharpness_and_raises_the_perceptual_distance(gravel, hole):
     features = FeatureExtractor(device="cpu")
     truth = features.maps(gravel)

@@ -144,6 +144,7 @@ def test_copied_grain_meets_the_photo_without_a_seam(gravel):
     assert 0.8 < sharpness_ratio(result, hole) < 1.2
 
 
+@pytest.mark.slow
 def test_copying_in_blocks_is_copying_at_once(gravel, monkeypatch):
     photo, hole, fill = gravel
     in_blocks = transfer_texture(photo, fill, hole, ~hole).astype(int)

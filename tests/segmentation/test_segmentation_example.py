@@ -154,6 +154,7 @@ def test_several_examples_find_what_any_of_them_finds(segmenter, cup, cat, rocke
         ExampleSegmenter.joined([])
 
 
+@pytest.mark.slow
 def test_it_is_removed_and_not_found_in_its_hole(segmenter, cup, gravel):
     photo, truth = put(gravel, cup, placed((250, 250), 0.8))
     remover = Remover(segmenter=segmenter, inpainter="telea")

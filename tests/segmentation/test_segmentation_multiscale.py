@@ -143,6 +143,7 @@ def test_an_object_seen_in_a_photo_of_4000_px_is_looked_at_again_at_its_own_size
     assert found[0, rows // 2, round(3150 / 4000 * columns)] == pytest.approx(0.7, abs=0.01)
 
 
+@pytest.mark.slow
 def test_no_part_is_larger_than_a_tile_and_the_grid_is_bounded_for_a_huge_photo():
     predict = RecordedPredict(lambda predict, part: 0.001)
     found = predict_multiscale(np.zeros((5000, 9000, 3), np.uint8), predict)

@@ -58,6 +58,7 @@ def test_a_cut_begins_a_shot(rng):
     assert [frame.segment for frame in placed] == [0] * 4 + [1] * 4
 
 
+@pytest.mark.slow
 def test_what_grows_too_large_for_one_plate_begins_a_segment_and_no_shot(rng):
     picture = world(rng, (120, 900))
     frames = [view(picture, 8.0 * number, 0, (120, 160)) for number in range(90)]

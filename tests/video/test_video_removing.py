@@ -91,6 +91,7 @@ def test_the_shadow_of_a_moving_thing_goes_with_it(tmp_path, remover, rng, monke
     assert result.flicker < 1.3 * result.flicker_around + 0.3
 
 
+@pytest.mark.slow
 def test_without_a_remover_the_default_models_are_used(tmp_path, rng):
     source = write_clip(tmp_path / "in.mp4", [world(rng)[:120, :160]] * 3)
     result = remove_from_video(source, tmp_path / "out.mp4", ["person"])
