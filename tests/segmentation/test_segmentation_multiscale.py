@@ -84,6 +84,9 @@ def test_a_small_photo_without_candidates_takes_only_the_first_pass():
     predict = RecordedPredict(lambda predict, part: 0.0)
     predict_multiscale(textured((480, 640)), predict)
     assert [part.shape[:2] for part in predict.parts] == [(384, 512), (288, 384), (576, 768)]
+    predict = RecordedPredict(lambda predict, part: 0.0)
+    predict_multiscale(textured((160, 240)), predict)
+    assert [max(part.shape) for part in predict.parts] == [512, 384], "768 px is three times it"
 
 
 def test_the_first_pass_is_the_mean_of_three_at_the_place_of_what_they_saw():

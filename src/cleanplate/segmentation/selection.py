@@ -40,8 +40,8 @@ SCORE_BELOW = "score below"
 _RECHECK_CONTEXT = 1.0  # surroundings in a crop, as a share of the hole's mean side
 _MIN_CROP_PX = 128  # of a crop
 _JOIN = 0.5  # holes nearer than this share of the larger one's side share a crop
-# Larger crops are scaled down. The built-in segmenter processes these in one pass, at twice that
-# size, and larger ones in several, which detected no more deliberate remainders of 60 objects.
+# Larger crops are scaled down. The built-in segmenter processes these at up to twice that
+# size, and larger ones at more, which detected no more deliberate remainders of 60 objects.
 _MAX_CROP_PX = 253
 _TOUCHING_SHARE = 0.02  # of the hole's mean side; detections farther from every hole are ignored
 _ALREADY_LEFT = 0.5  # share of a detection inside a kept object: ignored
