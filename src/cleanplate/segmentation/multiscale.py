@@ -150,7 +150,8 @@ def run_passes(
     costly = first_pass is not None
     levels = _plan_levels((height, width), first_pass_side, costly=costly)
     if first_pass is None:
-        first_pass = _first_pass(image, predict, max_concurrency)
+        whole = predict(_resized(image, levels[0].size_hw))
+        first_pass = _with_mirrored(whole, image, predict, max_concurrency)
     grid_hw = _grid_hw((height, width), len(first_pass))
     merged = _onto_grid(first_pass, (0.0, 0.0, 1.0, 1.0), grid_hw)
     closest = np.zeros_like(merged)  # by the pass of the largest scale so far
@@ -182,21 +183,21 @@ def run_passes(
     return Passes(merged, closest, seen)
 
 
-def _first_pass(image: RGBImage, predict: Predict, max_concurrency: int) -> Probabilities:
-    """Return (C, h, w), the mean of the complete photo's probabilities at up to three sizes."""
+def _with_mirrored(
+    whole: Probabilities, image: RGBImage, predict: Predict, max_concurrency: int
+) -> Probabilities:
+    """Return (C, h, w), the mean of `whole` and of the mirrored photo's at up to two sizes."""
     height, width = image.shape[:2]
     most = _MIRRORED_SCALE * max(height, width)
-    sides = (FIRST_PASS_SIDE, *(side for side in _MIRRORED_SIDES if side <= most))
 
     def run(side: int) -> Probabilities:
         scale = side / max(height, width)
         scaled = _resized(image, (_side(height, scale), _side(width, scale)))
-        if side == FIRST_PASS_SIDE:
-            return predict(scaled)
         mirrored = predict(np.ascontiguousarray(scaled[:, ::-1]))
         return np.ascontiguousarray(mirrored[..., ::-1])
 
-    cells = list(parallel_map(run, sides, max_concurrency))
+    sides = [side for side in _MIRRORED_SIDES if side <= most]
+    cells = [whole, *parallel_map(run, sides, max_concurrency)]
     finest_hw = max((found.shape[1:] for found in cells), key=math.prod)
     on_finest = [_onto_grid(found, (0.0, 0.0, 1.0, 1.0), finest_hw) for found in cells]
     return np.asarray(np.mean(on_finest, axis=0), np.float32)
