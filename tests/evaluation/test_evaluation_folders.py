@@ -113,7 +113,7 @@ def test_what_is_still_there_is_found_again(folders, features, hole, fake_segmen
         (lambda folder: (folder / "truth/sub/bad.png").unlink(), "bad.png: no such photo"),
         (
             lambda folder: Image.new("RGB", (9, 5)).save(folder / "truth/sub/bad.png"),
-            "is 9 x 5 px, its result 260 x 200 px",
+            "is 9 x 5 px, its result 160 x 128 px",
         ),
         (lambda folder: (folder / "results/sub/bad.png").write_bytes(b"x"), "bad.png"),
     ],
