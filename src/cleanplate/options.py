@@ -151,6 +151,10 @@ class RemovalOptions:
                 raise InputError(f"boxes must be wider and higher than 0 px, got {box}")
         object.__setattr__(self, "boxes", boxes)
 
+    def of_mask(self) -> Self:
+        """Return those of `OPTIONS_OF_MASKS`; the others have their defaults."""
+        return type(self)(**{name: getattr(self, name) for name in OPTIONS_OF_MASKS})
+
     def to_json(self) -> dict[str, Any]:
         """Return the options as what JSON can hold; `from_json` takes it."""
         return dict(_plain(asdict(self)))

@@ -360,7 +360,7 @@ class Remover:
         A mask inside its object's edge is grown to it, or the rest would stay as a rim.
         """
         start, image = time.perf_counter(), opened.pixels
-        if options != RemovalOptions(**{it: getattr(options, it) for it in OPTIONS_OF_MASKS}):
+        if options != options.of_mask():
             names = ", ".join(OPTIONS_OF_MASKS)
             raise InputError(
                 f"a mask says what is removed; of the options, give only {names} with it"

@@ -23,7 +23,7 @@ from cleanplate.datasets.annotations import (
     join_polygons,
     polygons_of,
 )
-from cleanplate.datasets.editor import Editor, Edits, plate_name
+from cleanplate.datasets.editor import Editor, Edits, plate_bytes
 from cleanplate.datasets.rules import ImageEdit
 from cleanplate.datasets.text import (
     Element,
@@ -115,7 +115,7 @@ class CvatEditor(Editor):
         for number, edit in enumerate(self.filled(edits), start=first):
             element = self._elements[edit.image.relative]
             span, tag = change_attributes(content, element, {"id": str(number)})
-            tag = _NAME.sub(lambda it: plate_name(it[0].decode("latin-1")).encode("latin-1"), tag)
+            tag = _NAME.sub(lambda it: plate_bytes(it[0]), tag)
             start = element.start
             own = [
                 ((here - start, there - start), new)

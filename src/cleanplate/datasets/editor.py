@@ -13,6 +13,8 @@ Edits = Mapping[Path, ImageEdit]
 """What becomes of images, by their `relative`; images without an edit stay as they are."""
 
 
+PLATE_END = "__plate"
+
 _SUFFIX = re.compile(r"(\.[^./\\]*)?$")
 
 
@@ -21,7 +23,9 @@ def plate_name(name: str) -> str:
     return _SUFFIX.sub(rf"{PLATE_END}\1", name, count=1)
 
 
-PLATE_END = "__plate"
+def plate_bytes(name: bytes) -> bytes:
+    """Return the same for a name in any encoding that extends ASCII."""
+    return plate_name(name.decode("latin-1")).encode("latin-1")
 
 
 def plate_path(path: Path) -> Path:

@@ -183,6 +183,13 @@ def append_records(
     return [((end, end), "".join(separator + record for record in records))]
 
 
+def append_lines(content: bytes, lines: Sequence[bytes]) -> bytes:
+    """Return a text file, its last line ended, with further lines."""
+    if content and not content.endswith(b"\n"):
+        content += b"\n"
+    return content + b"".join(line + b"\n" for line in lines)
+
+
 @dataclass(slots=True)
 class Element:
     """An XML element and where it stands, in bytes."""

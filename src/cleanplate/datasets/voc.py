@@ -22,12 +22,13 @@ from cleanplate.datasets.annotations import (
     Decision,
     tight,
 )
-from cleanplate.datasets.editor import Editor, Edits, plate_name, plate_path
+from cleanplate.datasets.editor import Editor, Edits, plate_bytes, plate_path
 from cleanplate.datasets.rules import ImageEdit
 from cleanplate.datasets.sizes import check_mask_size
 from cleanplate.datasets.text import (
     Element,
     Span,
+    append_lines,
     change_text,
     parse_xml,
     read_bytes,
@@ -159,17 +160,15 @@ class VocEditor(Editor):
                 is_xml = relative.suffix == ".xml"
                 yield plate_path(relative), _renamed(path, content) if is_xml else content
         for path in self._lists:
-            content = read_bytes(path)
-            if content and not content.endswith(b"\n"):
-                content += b"\n"
+            lines = []
             for line in _edited_lines(path, present, set()):
                 words = line.split()
                 if words and words[0].decode("utf-8", "replace") in present:
                     if len(words) > 1 and path.stem.rpartition("_")[0] not in self.classes:
                         continue  # of parts or actions: its numbers are of objects
-                    name = plate_name(words[0].decode("latin-1")).encode("latin-1")
-                    content += line.replace(words[0], name, 1).rstrip(b"\r\n") + b"\n"
-            yield path.relative_to(self.root), content
+                    name = plate_bytes(words[0])
+                    lines.append(line.replace(words[0], name, 1).rstrip(b"\r\n"))
+            yield path.relative_to(self.root), append_lines(read_bytes(path), lines)
 
     def _files_of(self, path: Path, edit: ImageEdit | None) -> Iterator[tuple[Path, bytes]]:
         """Yield the XML file and the masks of an image."""
@@ -314,9 +313,8 @@ def _renamed(path: Path, content: bytes) -> bytes:
     named = parse_xml(path, content).find("filename")
     if named is None:
         return content
-    name = content[named.opened : named.closing].decode("latin-1")  # any encoding of ASCII's kind
     span = (named.opened, named.closing)
-    return splice_bytes(content, [(span, plate_name(name.rstrip()).encode("latin-1"))])
+    return splice_bytes(content, [(span, plate_bytes(content[slice(*span)].rstrip()))])
 
 
 def _edited_lines(path: Path, present: Mapping[str, set[str]], lost: set[str]) -> list[bytes]:

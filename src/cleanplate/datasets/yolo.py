@@ -17,10 +17,10 @@ from cleanplate.datasets.annotations import (
     join_polygons,
     polygons_of,
 )
-from cleanplate.datasets.editor import Editor, Edits, plate_name, plate_path
+from cleanplate.datasets.editor import Editor, Edits, plate_bytes, plate_path
 from cleanplate.datasets.rules import ImageEdit
 from cleanplate.datasets.sizes import upright_size
-from cleanplate.datasets.text import read_bytes, read_text
+from cleanplate.datasets.text import append_lines, read_bytes, read_text
 from cleanplate.errors import InputError, MissingExtraError, PhotoError
 from cleanplate.io import PHOTO_SUFFIXES
 
@@ -133,12 +133,9 @@ class YoloEditor(Editor):
         with_plate = {edit.image.relative for edit in filled}
         for path in self._lists:
             content = read_bytes(path)
-            if content and not content.endswith(b"\n"):
-                content += b"\n"
-            for line in read_bytes(path).splitlines():
-                if self._listed(line) in with_plate:
-                    content += plate_name(line.strip().decode()).encode() + b"\n"
-            yield path.relative_to(self.root), content
+            listed = (it for it in content.splitlines() if self._listed(it) in with_plate)
+            lines = [plate_bytes(line.strip()) for line in listed]
+            yield path.relative_to(self.root), append_lines(content, lines)
 
     def _file_of(self, image: DatasetImage, edit: ImageEdit | None) -> Iterator[tuple[Path, bytes]]:
         """Yield the text file of an image, if it has one."""

@@ -1,11 +1,12 @@
 """The contract of inpainters, the base of those that run networks, and how they are made."""
 
+import copy
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import cv2
 import numpy as np
@@ -168,6 +169,18 @@ class SharpInpainter:
     def is_sharp(self) -> bool:
         """Fills are as sharp as the input, up to the working size."""
         return True
+
+
+class SeededInpainter:
+    """What inpainters have in common that draw noise: the same for every photo, by its seed."""
+
+    _seed = 0
+
+    def with_seed(self, seed: int) -> Self:
+        """Return one that draws with another seed, and shares all else; see `with_seed`."""
+        other = copy.copy(self)
+        other._seed = seed
+        return other
 
 
 class NetworkInpainter(ABC):

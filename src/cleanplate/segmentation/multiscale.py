@@ -156,8 +156,8 @@ def run_passes(
     merged = _onto_grid(first_pass, (0.0, 0.0, 1.0, 1.0), grid_hw)
     closest = np.zeros_like(merged)  # by the pass of the largest scale so far
     latest = merged[:-1].max(axis=0)  # of any class, likewise, or by the first pass
-    sides = _sides_of_objects(merged)
     seen = _seen(merged)
+    sides = _sides_of_objects(seen)
     scanned_px = sum(math.prod(level.size_hw) for level in levels if level.scan)
     budget_px = max(_LEAST_BUDGET_PX, _BUDGET_SHARE * scanned_px)
     for level in levels[1:]:
@@ -211,24 +211,22 @@ def _seen(probabilities: Probabilities) -> npt.NDArray[np.bool_]:
 
 
 def _components(
-    probabilities: Probabilities,
+    seen: npt.NDArray[np.bool_],
 ) -> Iterator[tuple[int, npt.NDArray[np.int32], npt.NDArray[np.int32]]]:
     """Yield for each class its index, (h, w) component numbers and (n, 5) OpenCV's facts."""
-    strongest = probabilities.argmax(axis=0)
-    for index in range(len(probabilities) - 1):
-        own = (strongest == index) & (probabilities[index] > _SEEN)
+    for index, own in enumerate(seen):
         if own.any():
-            found = cv2.connectedComponentsWithStats(own.astype(np.uint8), connectivity=8)
+            found = cv2.connectedComponentsWithStats(own.view(np.uint8), connectivity=8)
             yield index, np.asarray(found[1], np.int32), np.asarray(found[2], np.int32)
 
 
-def _sides_of_objects(first: Probabilities) -> npt.NDArray[np.float32]:
+def _sides_of_objects(seen: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     """Return (h, w), at and near what the first pass saw, its long side as a share of the photo's.
 
     0 elsewhere.
     """
-    sides = np.zeros(first.shape[1:], np.float32)
-    for _, parts, stats in _components(first):
+    sides = np.zeros(seen.shape[1:], np.float32)
+    for _, parts, stats in _components(seen):
         longest = stats[:, cv2.CC_STAT_WIDTH : cv2.CC_STAT_HEIGHT + 1].max(axis=1)
         longest[0] = 0
         np.maximum(sides, (longest / max(sides.shape)).astype(np.float32)[parts], out=sides)
@@ -257,7 +255,7 @@ def add_small(passes: Passes, weights: tuple[float, float, float]) -> Probabilit
 
 def find_small(passes: Passes) -> Iterator[SmallObject]:
     """Yield the small objects that later passes saw, and the first did not."""
-    for index, parts, stats in _components(passes.closest):
+    for index, parts, stats in _components(_seen(passes.closest)):
         for part, (x, y, w, h, area) in enumerate(stats.tolist()):
             share = area / parts.size
             if part == 0 or share > _LARGEST_SHARE:

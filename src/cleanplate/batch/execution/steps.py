@@ -53,7 +53,6 @@ from cleanplate.io import (
     write_photo,
 )
 from cleanplate.ops import dilate
-from cleanplate.options import OPTIONS_OF_MASKS, RemovalOptions
 from cleanplate.segmentation import selection_notes
 from cleanplate.types import Instance, Mask, Removal
 
@@ -169,8 +168,7 @@ def _fill(
     mask, notes = _own_mask(photo, image, job)
     if notes:
         return Removal(image.pixels, mask, notes=notes)
-    options = RemovalOptions(**{name: getattr(job.options, name) for name in OPTIONS_OF_MASKS})
-    plan = remover.plan(image, options=options, mask=mask)
+    plan = remover.plan(image, options=job.options.of_mask(), mask=mask)
     clock.add(plan.timings_s)
     return remover.fill(image.pixels, plan)
 

@@ -6,8 +6,6 @@ Reference:
     https://github.com/Zhouqm-Git/osor.
 """
 
-import copy
-
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +13,7 @@ import numpy.typing as npt
 from cleanplate.hub import get_model, read_manifest
 from cleanplate.inpainting.base import (
     NetworkInpainter,
+    SeededInpainter,
     SharpInpainter,
     check_memory,
     composite,
@@ -33,7 +32,7 @@ _CHANNELS = 4
 _CPU_SHARE, _CPU_BYTES = 2.4, 2 << 30
 
 
-class OSORInpainter(SharpInpainter, NetworkInpainter):
+class OSORInpainter(SeededInpainter, SharpInpainter, NetworkInpainter):
     """OSOR for SDXL. Unlike other inpainters, it sees what is to be removed.
 
     Args: see `NetworkInpainter`.
@@ -44,13 +43,6 @@ class OSORInpainter(SharpInpainter, NetworkInpainter):
             weights = read_manifest(get_model(name)).files["weights"].size_bytes
             check_memory(name, _CPU_SHARE * weights + _CPU_BYTES)
         super().__init__(name, device=device, threads=threads)
-        self._seed = 0
-
-    def with_seed(self, seed: int) -> "OSORInpainter":
-        """Return one that draws its noise with another seed, and shares the networks."""
-        other = copy.copy(self)
-        other._seed = seed
-        return other
 
     @property
     def fits_short_side(self) -> bool:

@@ -6,7 +6,6 @@ unless its pickled weights are trusted. `cleanplate.toml` in it may state `steps
 and the prompt an empty scene.
 """
 
-import copy
 import importlib.util
 import inspect
 import json
@@ -22,6 +21,7 @@ import numpy as np
 from cleanplate.errors import DeviceError, InputError, MissingExtraError, WeightsError
 from cleanplate.inpainting.base import (
     PIPELINES,
+    SeededInpainter,
     SharpInpainter,
     check_memory,
     composite,
@@ -51,7 +51,7 @@ _USUAL_SIZE = 1024  # px, for pipelines that do not state it
 _ROOM_BYTES = 2 << 30  # besides the weights
 
 
-class PipelineInpainter(SharpInpainter):
+class PipelineInpainter(SeededInpainter, SharpInpainter):
     """A pipeline of diffusers.
 
     Args:
@@ -98,13 +98,6 @@ class PipelineInpainter(SharpInpainter):
         scale = getattr(pipeline, "vae_scale_factor", 8)
         self._size = values * scale if isinstance(values, int) else _USUAL_SIZE
         self._lock = threading.Lock()
-        self._seed = 0
-
-    def with_seed(self, seed: int) -> "PipelineInpainter":
-        """Return one that draws its noise with another seed, and shares the pipeline."""
-        other = copy.copy(self)
-        other._seed = seed
-        return other
 
     @property
     def name(self) -> str:
