@@ -19,6 +19,8 @@ References:
     one.
 """
 
+import functools
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -39,6 +41,7 @@ from cleanplate.ops import (
     drop_specks,
     expand_box,
     rasterize,
+    resample,
     with_mask,
 )
 from cleanplate.segmentation.instances import nearest_number
@@ -50,6 +53,7 @@ Labels = npt.NDArray[np.int64]
 # "The object's side" is the square root of its area. Shares were chosen on pictures with known
 # outlines; the values beside them cost little in either direction.
 _WORK_SIDE = 288  # px; long side of the working image
+_BLOCK = 48  # px of the small size; side of what is computed at once at full size
 _LEAST_SIDE_PX = 6.0  # side of an object below which nothing is refined
 _BAND_SHARE = 0.10  # of the side: by which an outline is off ...
 _BAND_LEAST_PX = 2.0  # ... plus the grid's own blur, in px of the small size
@@ -464,22 +468,46 @@ def _part_of_object(scene: Scene, found: Mask) -> Mask:
 
 
 def _at_full_size(scene: Scene, outline: _Outline) -> Mask:
-    """Return (H, W), the object in the scene's box."""
-    full_wh = (scene.mask.shape[1], scene.mask.shape[0])
+    """Return (H, W), the object in the scene's box.
 
-    def enlarged(field: Field) -> Field:
-        return np.asarray(cv2.resize(field, full_wh, interpolation=cv2.INTER_LINEAR), np.float32)
-
-    found = (
-        apply_coefficients(
-            enlarged(outline.factors), scene.photo.astype(np.float32) / np.float32(255)
+    Only blocks in which something may differ from the detected mask are computed.
+    """
+    mask = scene.mask.copy()
+    height, width = scene.inside.shape
+    down, across = mask.shape[0] / height, mask.shape[1] / width
+    differs = _may_differ(scene, outline)
+    decides, core = (part.astype(np.float32) for part in (outline.decides, scene.core))
+    for top, left in itertools.product(range(0, height, _BLOCK), range(0, width, _BLOCK)):
+        bottom, right = min(top + _BLOCK, height), min(left + _BLOCK, width)
+        if not differs[top:bottom, left:right].any():
+            continue
+        rows = slice(round(top * down), round(bottom * down))
+        columns = slice(round(left * across), round(right * across))
+        enlarged = functools.partial(
+            resample,
+            start_yx=(rows.start / down, columns.start / across),
+            step_yx=(1 / down, 1 / across),
+            size_hw=(rows.stop - rows.start, columns.stop - columns.start),
         )
-        > 0.5
+        colour = scene.photo[rows, columns].astype(np.float32) / np.float32(255)
+        found = apply_coefficients(enlarged(outline.factors), colour) > 0.5
+        found &= enlarged(outline.inside) > -_BLUR_PX  # nothing that the small size ruled out
+        detected = mask[rows, columns]
+        certain = (enlarged(core) > 0.5) & detected
+        mask[rows, columns] = np.where(enlarged(decides) > 0.5, found, detected) | certain
+    return mask
+
+
+def _may_differ(scene: Scene, outline: _Outline) -> Mask:
+    """Return (h, w), where pixels of full size may differ from the detected mask."""
+    near = np.ones((3, 3), np.uint8)
+    outermost = np.maximum(outline.inside + _BLUR_PX, scene.inside + 1)
+    certain = (scene.core & (scene.inside > 1)).astype(np.uint8)
+    return np.asarray(
+        (cv2.dilate(outline.decides.astype(np.uint8), near) > 0)
+        & (cv2.dilate(outermost, near) > 0)
+        & (cv2.erode(certain, near) == 0)
     )
-    found &= enlarged(outline.inside) > -_BLUR_PX  # nothing that the small size ruled out
-    decides = enlarged(outline.decides.astype(np.float32)) > 0.5
-    core = enlarged(scene.core.astype(np.float32)) > 0.5
-    return np.asarray(np.where(decides, found, scene.mask) | (core & scene.mask))
 
 
 def _decided(scene: Scene, found: Mask, telling: Mask) -> Mask:
