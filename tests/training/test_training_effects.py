@@ -4,6 +4,7 @@ import shutil
 
 import cv2
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -13,6 +14,7 @@ from training.export import export_effects
 from training.pairs import IGNORED
 from training.photos import Photos
 from training.scenes import EffectsBatches, read_labelled
+from training.unet import UNet
 
 pytestmark = pytest.mark.slow  # loads PyTorch
 
@@ -90,6 +92,13 @@ def test_what_was_trained_keeps_the_contract(trainer, tmp_path):
     assert effect.shape == (2, 1, 64, 96)
     assert effect.min() >= 0
     assert effect.max() <= 1
+
+
+def test_an_encoder_whose_padding_depends_on_the_size_is_exported(tmp_path):
+    network = UNet("tf_efficientnet_lite0", (8, 8, 8, 8, 8), pretrained=False)
+    assert export_effects(network, tmp_path / "effects.onnx") < 2e-2
+    graph = onnx.load(tmp_path / "effects.onnx").graph
+    assert not {"Pad", "BatchNormalization"} & {node.op_type for node in graph.node}
 
 
 def test_pixels_that_do_not_count_change_no_loss():
