@@ -62,6 +62,17 @@ def test_a_wall_in_slanting_light_stays_smooth_and_keeps_its_grain(hole, rng):
     assert 0.7 < grain[0] / grain[1] < 1.3
 
 
+def test_a_surface_that_is_rougher_than_the_photo_s_noise_is_left_to_texture(hole, rng):
+    wall = np.full((*SIZE_HW, 3), 120, np.float32)
+    rough = with_grain(wall, rng, level=2.0)
+    photo = np.where((DOWN < 30)[..., None], with_grain(wall, rng, level=0.5), rough)
+    plate = filled_with(photo, hole, 90)
+    continued = continue_surroundings(plate, plate, hole)
+    inside = cv2.erode(hole.astype(np.uint8), np.ones((9, 9))) > 0
+    assert np.abs(continued.guide(plate).astype(int) - 120)[inside].max() <= 4
+    np.testing.assert_array_equal(continued.finish(rough), rough)
+
+
 def test_a_branch_that_ends_at_a_hole_in_the_sky_leaves_no_haze(hole, rng):
     sky = np.full((*SIZE_HW, 3), (0, 110, 180), np.float32)
     photo = with_grain(sky, rng)

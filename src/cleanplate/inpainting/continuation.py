@@ -2,7 +2,8 @@
 
 Lines (see `lines`) are drawn through the hole with the colours across them, and cut it into
 regions. A region whose surroundings are smooth is their harmonic continuation, bounded by the
-lines, with the photo's grain. Any other region keeps another fill, shifted to meet the lines.
+lines, with the photo's grain. Where it is rougher than grain, texture is copied that is like the
+continuation. Any other region keeps another fill, shifted to meet the lines.
 
 References:
     Orzan et al., Diffusion Curves, SIGGRAPH 2008: colours on both sides of curves, and harmonic
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.inpainting.lines import PROFILE_PX, Line, find_lines, median_profile
+from cleanplate.inpainting.texture_transfer import noise_level
 from cleanplate.ops import bounding_box, coverage, pull_push, resample, solve_gradients
 from cleanplate.types import Mask, RGBImage
 
@@ -37,6 +39,7 @@ _FADING_PX = 8.0  # within which lines colour the other fill
 
 _GRAIN_PX = 24  # side of the sample of grain, px of the photo
 _GRAIN_BLUR_PX = 2.0
+_ROUGH, _LEAST_NOISE_LEVELS = 1.5, 0.5  # so many times the photo's noise is no grain, but texture
 _GRAIN_REACH_PX, _GRAIN_REACH_SMALL_PX = 24, 8  # samples lie so near, px of both sizes together
 _STRIP_PX = 1_000_000  # pixels that are worked on at a time
 
@@ -50,7 +53,7 @@ class Continuation:
         shift: (h, w, 3) float32, at a smaller size: what to add to another fill to meet lines.
         smooth: (h, w, 3) float32 in [0, 255], colours of smooth regions.
         plain: (h, w) float32 in [0, 1], 1 in smooth regions.
-        grain: (n, n, 3) float32 sample of the photo's grain.
+        grain: (n, n, 3) float32 sample of the photo's grain; None: smooth regions have texture.
         lines: pixels that lines pass.
     """
 
@@ -58,40 +61,41 @@ class Continuation:
     shift: Field
     smooth: Field
     plain: Field
-    grain: Field
+    grain: Field | None
     lines: "_Pixels"
 
     def guide(self, fill: RGBImage) -> RGBImage:
         """Return (H, W, 3) uint8, another fill with the lines and smooth regions in it."""
-        return self._painted(fill, np.float32(1), None)
+        return self._painted(fill, np.float32(1), self.plain, None)
 
     def finish(self, textured: RGBImage, *, seed: int = 0) -> RGBImage:
         """Return (H, W, 3) uint8, a textured fill with lines, smooth regions and their grain."""
-        return self._painted(textured, np.float32(0), np.random.default_rng(seed))
+        plain = np.zeros_like(self.plain) if self.grain is None else self.plain
+        return self._painted(textured, np.float32(0), plain, np.random.default_rng(seed))
 
     def _painted(
-        self, fill: RGBImage, shifted: np.float32, rng: np.random.Generator | None
+        self, fill: RGBImage, shifted: np.float32, plain: Field, rng: np.random.Generator | None
     ) -> RGBImage:
         result = fill.copy()
         height, width = self.hole.shape
-        step = (self.plain.shape[0] / height, self.plain.shape[1] / width)
+        step = (plain.shape[0] / height, plain.shape[1] / width)
         left, top, right, bottom = bounding_box(self.hole)
         rows_px = max(1, _STRIP_PX // (right - left))
         for row in range(top, bottom, rows_px):
             here = slice(row, min(row + rows_px, bottom)), slice(left, right)
             size_hw = (here[0].stop - row, right - left)
             start = (row * step[0], left * step[1])
-            shift, smooth, plain = (
+            shift, smooth, share = (
                 resample(field, start_yx=start, step_yx=step, size_hw=size_hw)
-                for field in (self.shift, self.smooth, self.plain)
+                for field in (self.shift, self.smooth, plain)
             )
-            if rng is not None:
+            if rng is not None and self.grain is not None:
                 white = rng.standard_normal(size_hw, np.float32)
                 for channel in range(3):
                     kernel = np.ascontiguousarray(self.grain[..., channel])
                     smooth[..., channel] += cv2.filter2D(white, -1, kernel)
             mixed = fill[here] + shifted * shift
-            mixed += (smooth - mixed) * plain[..., None]
+            mixed += (smooth - mixed) * share[..., None]
             inside = self.hole[here]
             result[here][inside] = np.clip(np.rint(mixed[inside]), 0, 255).astype(np.uint8)
         y, x, near = self.lines.y, self.lines.x, self.lines.near[:, None]
@@ -305,8 +309,10 @@ def _continued(values: Field, known: Mask, *, fading_px: float | None = None) ->
     return result
 
 
-def _grain(image: RGBImage, hole: Mask, plain: Mask) -> Field:
+def _grain(image: RGBImage, hole: Mask, plain: Mask) -> Field | None:
     """Return a sample (n, n, 3) of the grain beside smooth regions, by which to filter white noise.
+
+    None where they are rougher than the photo's flattest places are.
 
     Args:
         image: (H, W, 3) uint8.
@@ -337,4 +343,7 @@ def _grain(image: RGBImage, hole: Mask, plain: Mask) -> Field:
         return nothing
     # The rougher ones have edges.
     order = np.argsort([float((sample**2).sum()) for sample in samples], kind="stable")
-    return np.asarray(samples[order[len(order) // 4]] / _GRAIN_PX, np.float32)
+    grain = np.asarray(samples[order[len(order) // 4]] / _GRAIN_PX, np.float32)
+    noise = noise_level(image, ~hole, _GRAIN_BLUR_PX)
+    rough = np.linalg.norm(grain.mean(axis=2)) > _ROUGH * max(noise, _LEAST_NOISE_LEVELS)
+    return None if rough else grain

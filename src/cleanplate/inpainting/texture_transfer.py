@@ -201,7 +201,7 @@ def _copy(window: _Window, hole: Mask, plan: _Plan, seed: int) -> RGBImage:
     guide, small = window.guide, window.small
     scale = (hole.shape[0] / small.shape[0], hole.shape[1] / small.shape[1])
     base = _stitch(window.synthesised, plan)
-    noise = _noise_level(guide, window.sources)
+    noise = noise_level(guide, window.sources, _NOISE_PX)
     rng = np.random.default_rng(seed)
     trust = _blurred(plan.trust, _NEIGHBOURS_PX)
     start_yx = (plan.rows.start, plan.columns.start)
@@ -232,13 +232,13 @@ def _copy(window: _Window, hole: Mask, plan: _Plan, seed: int) -> RGBImage:
     return result
 
 
-def _noise_level(image: RGBImage, known: Mask) -> float:
+def noise_level(image: RGBImage, known: Mask, blur_px: float) -> float:
     """Return the deviation of the finest detail where the known part is flattest, in grey levels.
 
-    Finest detail is what a blur of 1 px takes away; the flattest tenth of all blocks counts.
+    Finest detail is what a blur of `blur_px` takes away; the flattest tenth of all blocks counts.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    fine = grey - _blurred(grey, _NOISE_PX)
+    fine = grey - _blurred(grey, blur_px)
     block = (_NOISE_BLOCK_PX,) * 2
     power = cv2.blur(fine * fine, block)[:: block[0], :: block[0]]
     whole = cv2.erode(known.view(np.uint8), np.ones(block, np.uint8))[:: block[0], :: block[0]] > 0
