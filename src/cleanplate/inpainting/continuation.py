@@ -345,5 +345,5 @@ def _grain(image: RGBImage, hole: Mask, plain: Mask) -> Field | None:
     order = np.argsort([float((sample**2).sum()) for sample in samples], kind="stable")
     grain = np.asarray(samples[order[len(order) // 4]] / _GRAIN_PX, np.float32)
     noise = noise_level(image, ~hole, _GRAIN_BLUR_PX)
-    rough = np.linalg.norm(grain.mean(axis=2)) > _ROUGH * max(noise, _LEAST_NOISE_LEVELS)
-    return None if rough else grain
+    is_rough = np.linalg.norm(grain.mean(axis=2)) > _ROUGH * max(noise, _LEAST_NOISE_LEVELS)
+    return None if is_rough else grain
