@@ -30,6 +30,7 @@ _GAP_PX = 14.0  # between an edge and the hole
 _AROUND_PX = 96  # edges are looked for so far around a hole
 _BESIDE_PX = 1.5  # edges that lie less beside each other are one ...
 _MERGED_GAP_PX = 12.0  # ... if there is less than that between them
+_ROWS = 64  # segments that are compared with all others at a time
 _CLEAR_PX = 3  # nothing so near to the hole counts: it may be the object's own outline
 _SAMPLED_PX = 32  # length of the edge that its colours are taken from
 _KNOWN_SHARE = 0.3  # ... of which this has to be known
@@ -188,7 +189,7 @@ def find_lines(image: RGBImage, hole: Mask) -> list[Line]:
 def _find_rays(image: RGBImage, hole: Mask) -> list[_Ray]:
     clear = cv2.dilate(hole.view(np.uint8), np.ones((2 * _CLEAR_PX + 1,) * 2, np.uint8)) > 0
     rays = []
-    for segment in _cut(_merged(_segments(image, hole)), clear):
+    for segment in _cut(_near(_merged(_segments(image, hole)), hole), clear):
         for start, end in (segment, segment[::-1]):
             length = float(np.hypot(*(end - start)))
             direction = (end - start) / length
@@ -233,26 +234,20 @@ def _merged(segments: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return segments with those joined that go on in one line after a short gap."""
     longest_first = np.argsort(-np.hypot(*(segments[:, 2:] - segments[:, :2]).T), kind="stable")
     left_over = segments[longest_first]
+    # Most have none but themselves that goes on in their line.
+    starts = range(0, len(left_over), _ROWS)
+    rows = [left_over[start : start + _ROWS, None] for start in starts]
+    alone = [count < 2 for row in rows for count in _goes_on(row, left_over).sum(axis=1)]
+    still_alone = np.array(alone, np.bool_)
     result = []
     while len(left_over) > 0:
         grown, left_over = left_over[0], left_over[1:]
-        while True:
-            along = grown[2:] - grown[:2]
-            length = float(np.hypot(*along))
-            along = along / length
-            own = left_over[:, 2:] - left_over[:, :2]
-            ends = (left_over.reshape(-1, 2, 2) - grown[:2]) @ np.array(
-                [[along[0], -along[1]], [along[1], along[0]]]
-            )
-            begin, end = ends[..., 0].min(axis=1), ends[..., 0].max(axis=1)
-            gap = np.maximum(begin - length, -end)
-            fits = (
-                (own @ along > 0.99 * np.hypot(*own.T))
-                & (np.abs(ends[..., 1]).max(axis=1) < _BESIDE_PX)
-                & (gap < np.minimum(_MERGED_GAP_PX, 0.5 * length))
-            )
+        is_alone, still_alone = still_alone[0], still_alone[1:]
+        while not is_alone:
+            fits = _goes_on(grown, left_over)
             if not fits.any():
                 break
+            along = grown[2:] - grown[:2]
             ends_of = np.concatenate([grown[None], left_over[fits]]).reshape(-1, 2)
             # The line through all of them, by their ends.
             middle = ends_of.mean(axis=0)
@@ -260,9 +255,36 @@ def _merged(segments: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
             axis = axis if axis @ along > 0 else -axis
             reach = (ends_of - middle) @ axis
             grown = np.concatenate([middle + reach.min() * axis, middle + reach.max() * axis])
-            left_over = left_over[~fits]
+            left_over, still_alone = left_over[~fits], still_alone[~fits]
         result.append(grown)
     return np.array(result).reshape(-1, 4)
+
+
+def _goes_on(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> Mask:
+    """Return whether segments (..., 4) go on in others, in one line after a short gap."""
+    x, y, to_x, to_y = np.moveaxis(one, -1, 0)
+    length = np.hypot(to_x - x, to_y - y)
+    along_x, along_y = (to_x - x) / length, (to_y - y) / length
+    ends = np.moveaxis(other, -1, 0)
+    own_x, own_y = ends[2] - ends[0], ends[3] - ends[1]
+    parallel = own_x * along_x + own_y * along_y > 0.99 * np.hypot(own_x, own_y)
+    # Both ends of the others, forwards from one's start and sideways.
+    forwards = [(ends[i] - x) * along_x + (ends[i + 1] - y) * along_y for i in (0, 2)]
+    sideways = [(ends[i + 1] - y) * along_x - (ends[i] - x) * along_y for i in (0, 2)]
+    gap = np.maximum(np.minimum(*forwards) - length, -np.maximum(*forwards))
+    beside = np.maximum(np.abs(sideways[0]), np.abs(sideways[1])) < _BESIDE_PX
+    return np.asarray(parallel & beside & (gap < np.minimum(_MERGED_GAP_PX, 0.5 * length)))
+
+
+def _near(segments: npt.NDArray[np.float64], hole: Mask) -> npt.NDArray[np.float64]:
+    """Return the segments (N, 4) from which a ray may enter the hole."""
+    distance = cv2.distanceTransform((~hole).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    x, y = np.rint((segments[:, :2] + segments[:, 2:]) / 2).astype(np.int64).T
+    height, width = hole.shape
+    middle = distance[y.clip(0, height - 1), x.clip(0, width - 1)]
+    reach = np.hypot(*(segments[:, 2:] - segments[:, :2]).T) / 2 + _GAP_PX + _CLEAR_PX
+    # Rounding, and what lies outside the picture.
+    return np.asarray(segments[middle <= reach + 3])
 
 
 def _cut(segments: npt.NDArray[np.float64], hole: Mask) -> list[npt.NDArray[np.float64]]:
