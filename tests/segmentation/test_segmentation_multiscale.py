@@ -14,6 +14,7 @@ from cleanplate.segmentation.multiscale import (
 )
 
 STRIDE = 4  # px of a part for each cell of found
+POSSIBLE = 0.002  # too little for a candidate, enough to be scanned
 FIRST = 3  # sizes of the complete photo in the first pass
 
 
@@ -106,15 +107,32 @@ def test_the_first_pass_is_the_mean_of_three_at_the_place_of_what_they_saw():
 
 
 def test_a_large_photo_is_scanned_in_tiles_without_candidates():
-    predict = RecordedPredict(lambda predict, part: 0.0)
+    predict = RecordedPredict(lambda predict, part: POSSIBLE)
     predict_multiscale(textured((900, 1300)), predict)
     tiles = predict.parts[FIRST:]
     assert sum(part.shape[0] * part.shape[1] for part in tiles) >= 700 * 1024
     assert max(max(part.shape) for part in tiles) < 1024
 
 
+def test_a_scan_leaves_out_where_no_object_is_possible():
+    image = textured((1600, 2000))
+    image[700:800, 200:300] = (255, 0, 0)
+    predict = RecordedPredict(lambda predict, part: redness(part) * POSSIBLE)
+    predict_multiscale(image, predict)
+    (part,) = predict.parts[FIRST:]
+    assert redness(part).any()
+    assert max(part.shape) < 400
+
+
+def test_a_photo_of_2000_px_is_scanned_once():
+    predict = RecordedPredict(lambda predict, part: POSSIBLE)
+    predict_multiscale(textured((1600, 2000)), predict)
+    scanned_px = sum(part.shape[0] * part.shape[1] for part in predict.parts[FIRST:])
+    assert 1 < scanned_px / (1632 * 2048) < 1.25
+
+
 def test_flat_tiles_of_a_large_photo_are_skipped():
-    predict = RecordedPredict(lambda predict, part: 0.0)
+    predict = RecordedPredict(lambda predict, part: POSSIBLE)
     image = textured((900, 1300))
     image[:, :750] = 190
     predict_multiscale(image, predict)

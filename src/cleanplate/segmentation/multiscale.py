@@ -15,6 +15,7 @@ processed again, within a budget, and nothing is enlarged.
 """
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops import box_area, cover_boxes, parallel_map, resample, tile_spans
+from cleanplate.ops import bounding_box, box_area, cover_boxes, parallel_map, resample, tile_spans
 from cleanplate.types import Box, RGBImage
 
 Probabilities = npt.NDArray[np.float32]
@@ -63,14 +64,12 @@ _PIXELS_PER_CELL = 2  # of the photo, for small photos
 # 12 megapixels that are certain at twice the photo's size, 65 are above it at the photo's own.
 _CANDIDATE = 0.003
 _CANDIDATE_AGAIN = 0.05
-# Larger regions are not processed again at a level: at up to 1,024 px the next pass improves edges
-# and backlit figures; above that it is for objects that were too small to be detected.
-_LARGEST_REGION_PX = 640  # at levels up to `_EDGES_IMPROVE_UP_TO`
-_LARGEST_SMALL_REGION_PX = 224  # at the others
-_EDGES_IMPROVE_UP_TO = 1024  # px
+_POSSIBLE = 0.001  # a scan leaves out what is below
+# Larger regions are not processed again: it is for objects that were too small to be detected.
+_LARGEST_REGION_PX = 224
 # In place of a scan, so are smaller parts of such regions that are more probable, and what was
 # seen: people in a crowd, and the edges of a bird of 600 px.
-_IN_PLACE_OF_SCAN = ((0.03, _LARGEST_SMALL_REGION_PX), (0.3, _LARGEST_REGION_PX))
+_IN_PLACE_OF_SCAN = ((0.03, _LARGEST_REGION_PX), (0.3, 640))
 _LEAST_DETAIL = 5.0  # grey levels; no block of a tile deviates more: flat sky
 _CONTEXT_PX = 64  # around a candidate region, at the level's scale
 
@@ -162,7 +161,7 @@ def run_passes(
     budget_px = max(_LEAST_BUDGET_PX, _BUDGET_SHARE * scanned_px)
     for level in levels[1:]:
         if level.scan:
-            tiles = _scan_tiles(level)
+            tiles = _scan_tiles(level, latest)
         elif level.in_place_of_scan:
             own_budget_px = _BUDGET_SHARE_OF_SCAN * math.prod(level.size_hw)
             tiles = _candidate_tiles(level, latest, own_budget_px)
@@ -205,9 +204,8 @@ def _with_mirrored(
 
 def _seen(probabilities: Probabilities) -> npt.NDArray[np.bool_]:
     """Return (C - 1, h, w), where each class is seen: above `_SEEN`, and the strongest."""
-    strongest = probabilities.argmax(axis=0)
-    classes = np.arange(len(probabilities) - 1)[:, None, None]
-    return np.asarray((probabilities[:-1] > _SEEN) & (strongest == classes))
+    classes = probabilities[:-1]
+    return np.asarray((classes > _SEEN) & (classes >= probabilities.max(axis=0)))
 
 
 def _components(
@@ -307,13 +305,13 @@ def _plan_levels(size_hw: tuple[int, int], whole_side: int, *, costly: bool) -> 
     largest_scan = min(long_side, _LARGEST_LEVEL)
     is_large = long_side > _SCANNED_ABOVE
     largest_scale = _LARGEST_SCALE if not costly else _FINEST_SCAN if is_large else 0
+    finest_scan = _FINEST_SCAN * largest_scan if is_large and not costly else 0
     levels = []
     is_scanned = True  # by the level before
     side = whole_side
     while side == whole_side or side <= largest_scale * largest_scan:
         scale = side / long_side
-        largest_px = _LARGEST_SMALL_REGION_PX if side > _EDGES_IMPROVE_UP_TO else _LARGEST_REGION_PX
-        fits = is_large and not costly and side <= _FINEST_SCAN * largest_scan
+        fits = side <= finest_scan
         scan = side == whole_side or (fits and side <= _LARGEST_SCAN)
         levels.append(
             _Level(
@@ -322,13 +320,15 @@ def _plan_levels(size_hw: tuple[int, int], whole_side: int, *, costly: bool) -> 
                 in_place_of_scan=fits and not scan,
                 shrinks=scan or fits or costly,
                 candidates=(
-                    (_CANDIDATE if costly or is_scanned else _CANDIDATE_AGAIN, largest_px),
+                    (_CANDIDATE if costly or is_scanned else _CANDIDATE_AGAIN, _LARGEST_REGION_PX),
                     *(_IN_PLACE_OF_SCAN if fits and not scan else ()),
                 ),
             )
         )
         is_scanned = scan
         side *= 2
+        if 2 * side <= min(finest_scan, _LARGEST_SCAN):
+            side *= 2  # the first pass's 768 px are near the scan that is left out
     return levels
 
 
@@ -354,13 +354,24 @@ def _enlarged(image: RGBImage, level_hw: tuple[int, int], tile: Box) -> RGBImage
     )
 
 
-def _scan_tiles(level: _Level) -> list[Box]:
+def _scan_tiles(level: _Level, latest: npt.NDArray[np.float32]) -> list[Box]:
+    """Return the tiles of a scan, each without its sides on which no object is possible."""
     height, width = level.size_hw
-    return [
-        (left, top, right, bottom)
-        for top, bottom in _spans(height)
-        for left, right in _spans(width)
-    ]
+    down, across = height / latest.shape[0], width / latest.shape[1]
+    tiles = []
+    for (top, bottom), (left, right) in itertools.product(_spans(height), _spans(width)):
+        y, x = int(top / down), int(left / across)
+        possible = latest[y : math.ceil(bottom / down), x : math.ceil(right / across)] > _POSSIBLE
+        if possible.any():
+            x0, y0, x1, y1 = bounding_box(possible)
+            cut = (
+                max(left, int((x + x0) * across) - _CONTEXT_PX),
+                max(top, int((y + y0) * down) - _CONTEXT_PX),
+                min(right, int((x + x1) * across) + _CONTEXT_PX),
+                min(bottom, int((y + y1) * down) + _CONTEXT_PX),
+            )
+            tiles.append(_snapped(cut, level.size_hw))
+    return tiles
 
 
 def _candidate_tiles(level: _Level, latest: npt.NDArray[np.float32], budget_px: float) -> list[Box]:
