@@ -1,8 +1,8 @@
 """Multiscale inference: semantic probabilities for a photo of any size.
 
 A network trained on objects of 100 to 400 px misses a person of 50 px, and the edges of one of
-2,000 px. So it runs on a pyramid of scales, each twice the one before: on the complete photo up to
-its own size or 2,048 px, and at larger scales on candidate regions only.
+2,000 px. So it runs on a pyramid of scales: on the complete photo at about 512 px; then up to its
+own size or 2,048 px where an object is possible; and at larger scales on candidate regions only.
 
 The first pass sees objects whole, and decides; it is the mean of three, at sizes near the one that
 networks are trained at. Later ones are averaged into it at and near what it saw, as long as that
@@ -146,7 +146,7 @@ def run_passes(
         predict: runs the network, with the classes already chosen.
         first_pass: (C, h, w) float32, a costly network's result on the complete photo;
             then only candidate regions of photos over 1,000 px follow. None makes the first pass
-            here, and scans large photos at up to 2,048 px.
+            here, and scans large photos at 1,024 or 2,048 px.
         first_pass_side: px; the photo's long side in `first_pass`.
         max_concurrency: simultaneous calls of `predict`; the result does not depend on it.
     """
