@@ -138,7 +138,6 @@ def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversi
         dynamic=dict.fromkeys(inputs[0], (2, 3)),
         trials=inputs[1:],
         original=lambda *_: next(answers),
-        traced=True,
         tolerance=_HALF_TOLERANCE,
         weights=own / paths["weights"].name,
     )
@@ -251,7 +250,6 @@ def _export_autoencoder(base: Path, paths: dict[str, Path]) -> dict[str, float]:
             outputs=[output],
             dynamic=dict.fromkeys(example((2, 2)), (2, 3)),
             trials=[example(size_hw) for size_hw in _TRIALS_HW],
-            traced=True,
         )
         for role, network_of_role, example, output in (
             ("encode", _Encoder(network), pixels, "latent"),

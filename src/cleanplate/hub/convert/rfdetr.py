@@ -102,6 +102,7 @@ def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversi
         outputs=["logits", "masks"],
         dynamic={},
         trials=trials,
+        dynamo=True,  # it enlarges places with an operator that the older one lacks
     )
     return Conversion(files={file.role: target}, largest_difference={file.role: largest})
 

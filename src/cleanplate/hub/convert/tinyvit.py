@@ -139,7 +139,7 @@ class _WindowBlock(nn.Module):
         """Return (N, C, H, W) of attention; windows that reach out see zeros there."""
         count, width, height, breadth = features.shape
         side = self.window
-        down, across = -(-height // side), -(-breadth // side)  # windows
+        down, across = (height + side - 1) // side, (breadth + side - 1) // side  # windows
         padding = (0, across * side - breadth, 0, down * side - height)
         tiles = functional.pad(features, padding).reshape(count, width, down, side, across, side)
         # -> (N * windows, cells, C)
