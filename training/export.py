@@ -131,6 +131,9 @@ def load_generator(generator: nn.Module, path: Path) -> None:
     """
     graph = onnx.load(path).graph
     tensors = {tensor.name.removesuffix("_h"): tensor for tensor in graph.initializer}
+    for node in graph.node:  # of equal tensors the exporter writes one
+        if node.op_type == "Identity" and node.input[0] in tensors:
+            tensors[node.output[0]] = tensors[node.input[0]]
     found = {}
     for node in graph.node:
         if node.op_type not in ("Conv", "ConvTranspose"):

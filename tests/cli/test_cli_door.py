@@ -248,6 +248,7 @@ def test_names_beyond_the_terminals_encoding_are_escaped(start, slow, tmp_path, 
     assert (process.returncode, out.split(b":")[0]) == (0, b"in/\xe4\\u732b.png")
 
 
+@pytest.mark.slow
 def test_the_installed_command_and_the_module_are_the_same(call):
     command = Path(sys.executable).with_name("cleanplate")
     assert call(command, "--version") == call(*COMMAND, "--version")

@@ -236,7 +236,7 @@ def test_wrong_use_is_one_line_and_does_nothing(cli, files, args, told, coffee):
 
 @pytest.mark.slow
 def test_workers_go_by_the_same_example(files):
-    for number in range(6):
+    for number in range(2):
         Path(f"in/with{number}.jpg").write_bytes(Path("in/with.jpg").read_bytes())
     results = []
     for workers in ("1", "2"):
@@ -244,5 +244,5 @@ def test_workers_go_by_the_same_example(files):
         words = [*RUN[:2], "-o", str(out), *RUN[4:], "--threads", "2", "--workers", workers]
         subprocess.run([sys.executable, "-m", "cleanplate", *words], check=True, timeout=120)
         results.append({path.name: path.read_bytes() for path in out.iterdir() if path.is_file()})
-    assert len(results[0]) == 9
+    assert len(results[0]) == 5
     assert results[0] == results[1]

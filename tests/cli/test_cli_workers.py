@@ -138,7 +138,7 @@ def test_what_became_of_untouched_photos_is_reported(cli, kind, line, counted):
 @pytest.mark.slow
 def test_the_networks_give_the_same_bits_whatever_works(astronaut, rocket):
     Path("photos").mkdir()
-    for number, photo in enumerate((astronaut[::2, ::2], rocket[::2, ::2], astronaut[::2, ::-2])):
+    for number, photo in enumerate((astronaut[::2, ::2], rocket[::2, ::2])):
         Image.fromarray(photo).save(f"photos/{number}.png")
     results = {}
     for kind, options in {
@@ -150,7 +150,7 @@ def test_the_networks_give_the_same_bits_whatever_works(astronaut, rocket):
         words += ["--no-verify", "--effects", "off", *options]
         subprocess.run([*COMMAND[:3], *words], capture_output=True, check=True, timeout=300)
         results[kind] = {path.name: path.read_bytes() for path in Path(kind).glob("*.png")}
-        assert len(results[kind]) == 3
+        assert len(results[kind]) == 2
     assert results["threads"] == results["one thread"]
     assert results["processes"] == results["one thread"]
     assert results["processes"]["0.png"] != Path("photos/0.png").read_bytes()

@@ -103,6 +103,7 @@ def test_a_group_that_is_tried_again_is_done_once(job, cleaner, make_photo):
     assert job.output.stat("a.png") == stamp
 
 
+@pytest.mark.slow
 def test_a_group_that_was_begun_too_often_is_given_back(job, cleaner, make_photo):
     job.source.write("a.png", make_photo("person"))
     [group, _] = groups(job)

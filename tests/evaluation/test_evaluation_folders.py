@@ -61,6 +61,7 @@ def evaluate(folder: Path, features, *parts: str, **options):
     return {one.name.removeprefix("sub/").removesuffix(".png"): one for one in found}
 
 
+@pytest.mark.slow
 def test_a_better_fill_scores_better_on_every_figure(folders, features):
     found = evaluate(folders, features, "masks", "truth")
     good, bad = (figures_of(found[name]) for name in ("good", "bad"))

@@ -55,6 +55,7 @@ def scene(rng):
     return photo, mask
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("plain")
 @pytest.mark.parametrize("working_size", [None, 64])
 def test_several_windows_at_a_time_give_what_one_by_one_gives(scene, working_size):

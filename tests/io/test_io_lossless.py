@@ -1,7 +1,6 @@
 """Lossless files: decode(encode(photo)) is the original outside the mask, whatever the mode."""
 
 import cv2
-import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +9,7 @@ from images_builders import box_mask, opened, saved
 from PIL import Image
 
 from cleanplate.io.files import encode_photo, read_photo
+from random_arrays import arrays
 
 SIZES_HW = st.tuples(st.integers(1, 19), st.integers(1, 19))
 MODES = {
@@ -45,9 +45,9 @@ def save_options(fmt, draw):
 @settings(max_examples=6)
 @given(data=st.data(), hw=SIZES_HW)
 def test_everything_outside_the_mask_comes_back(fmt, mode, data, hw):
-    array = data.draw(hnp.arrays(np.uint8, (*hw, *CHANNELS[mode])))
-    mask = data.draw(hnp.arrays(np.bool_, hw))
-    filled = data.draw(hnp.arrays(np.uint8, (*hw, 3)))
+    array = data.draw(arrays(np.uint8, (*hw, *CHANNELS[mode])))
+    mask = data.draw(arrays(np.bool_, hw))
+    filled = data.draw(arrays(np.uint8, (*hw, 3)))
     before = saved(make_image(mode, array), fmt, **save_options(fmt, data.draw))
 
     photo = read_photo(before)
@@ -71,9 +71,9 @@ def test_everything_outside_the_mask_comes_back(fmt, mode, data, hw):
 @settings(max_examples=8)
 @given(data=st.data(), hw=SIZES_HW)
 def test_sixteen_bits_stay_sixteen_bits(channels, suffix, data, hw):
-    array = data.draw(hnp.arrays(np.uint16, (*hw, channels)))
-    mask = data.draw(hnp.arrays(np.bool_, hw))
-    filled = data.draw(hnp.arrays(np.uint8, (*hw, 3)))
+    array = data.draw(arrays(np.uint16, (*hw, channels)))
+    mask = data.draw(arrays(np.bool_, hw))
+    filled = data.draw(arrays(np.uint8, (*hw, 3)))
     _, before = cv2.imencode(suffix, array)
 
     photo = read_photo(before.tobytes())

@@ -1,12 +1,12 @@
 """Seams: nothing outside the hole changes, nothing inside shows what was there."""
 
-import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cleanplate.ops.blending import paste, pull_push
+from random_arrays import arrays
 
 SIZES_HW = st.tuples(st.integers(1, 33), st.integers(1, 33))
 
@@ -14,8 +14,8 @@ SIZES_HW = st.tuples(st.integers(1, 33), st.integers(1, 33))
 @st.composite
 def photo_fill_mask(draw):
     size_hw = draw(SIZES_HW)
-    image, fill = (draw(hnp.arrays(np.uint8, (*size_hw, 3))) for _ in range(2))
-    return image, fill, draw(hnp.arrays(np.bool_, size_hw))
+    image, fill = (draw(arrays(np.uint8, (*size_hw, 3))) for _ in range(2))
+    return image, fill, draw(arrays(np.bool_, size_hw))
 
 
 # --- paste
@@ -119,8 +119,8 @@ def test_a_corrected_fill_stays_in_range():
 
 fields = SIZES_HW.flatmap(
     lambda hw: st.tuples(
-        hnp.arrays(np.float32, (*hw, 2), elements=st.floats(-99, 99, width=16)),
-        hnp.arrays(np.bool_, hw),
+        arrays(np.int8, (*hw, 2)).map(lambda drawn: drawn.astype(np.float32) * 0.77),
+        arrays(np.bool_, hw),
     )
 )
 

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import tarfile
 import venv
 import zipfile
@@ -31,8 +32,9 @@ def call(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def pip(*words: str | Path, python: Path | str, cwd: Path) -> None:
-    called = call(python, "-m", "pip", "--disable-pip-version-check", *words, cwd=cwd)
+def python(*words: str | Path, cwd: Path) -> None:
+    """Run a module of this environment."""
+    called = call(sys.executable, "-m", *words, cwd=cwd)
     assert called.returncode == 0, called.stderr
 
 
@@ -45,14 +47,9 @@ def size_mb(folder: Path) -> float:
 def wheel(tmp_path_factory) -> Path:
     """Build the wheel by way of the sdist, as for a release."""
     folder = tmp_path_factory.mktemp("dist")
-    tools = folder / "tools"
-    venv.create(tools, with_pip=True)
-    pip("install", "hatchling>=1.26", python=tools / "bin/python", cwd=folder)
-    built = call(tools / "bin/hatchling", "build", "-t", "sdist", "-d", folder, cwd=ROOT)
-    assert built.returncode == 0, built.stderr
+    python("hatchling", "build", "-t", "sdist", "-d", folder, cwd=ROOT)
     (sdist,) = folder.glob("*.tar.gz")
-    options = ("--no-deps", "--no-build-isolation", "-w", folder)
-    pip("wheel", *options, sdist, python=tools / "bin/python", cwd=folder)
+    python("pip", "wheel", "--no-deps", "--no-build-isolation", "-w", folder, sdist, cwd=folder)
     (wheel,) = folder.glob("*.whl")
     return wheel
 
@@ -95,12 +92,13 @@ def test_sdist_holds_the_sources_and_nothing_of_the_environment(wheel):
 def test_a_new_environment_says_what_it_lacks_then_works_and_stays_small(
     wheel, photos, tmp_path, capsys
 ):
-    venv.create(tmp_path / "venv", with_pip=True)
+    venv.create(tmp_path / "venv")
     programs, clean = tmp_path / "venv/bin", tmp_path / "clean"
+    install = ("pip", "--python", programs / "python", "install")
     words = ["run", "photos/", "-o", "clean/", "--remove", "person,car"]
     assert f"cleanplate {' '.join(words)}\n" in (ROOT / "README.md").read_text(encoding="utf-8")
 
-    pip("install", wheel, python=programs / "python", cwd=tmp_path)  # without ONNX Runtime
+    python(*install, wheel, cwd=tmp_path)  # without ONNX Runtime
     for harmless in (["--help"], ["labels"], ["models", "list"]):
         assert call(programs / "cleanplate", *harmless, cwd=tmp_path).returncode == 0
     called = call(programs / "cleanplate", *words, cwd=tmp_path)
@@ -109,7 +107,7 @@ def test_a_new_environment_says_what_it_lacks_then_works_and_stays_small(
     assert "ONNX Runtime is not installed; run 'pip install onnxruntime'" in called.stderr
     assert not clean.exists()
 
-    pip("install", f"{wheel}[cpu]", python=programs / "python", cwd=tmp_path)  # README's first
+    python(*install, f"{wheel}[cpu]", cwd=tmp_path)  # README's first
     called = call(programs / "cleanplate", *words, cwd=tmp_path)
     assert called.returncode == 0, called.stderr
     assert "removed 1 person" in called.stdout

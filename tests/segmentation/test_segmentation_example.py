@@ -124,6 +124,7 @@ def test_a_half_transparent_mark_is_found_at_its_place(coffee, rocket):
     assert len(segmenter.segment(smaller, ["example"])) == 1
 
 
+@pytest.mark.slow
 def test_a_plain_sign_is_found_elsewhere_but_not_in_another_colour(coffee, rocket):
     def with_sign(ground, centre, radius, colour):
         image = ground.copy()

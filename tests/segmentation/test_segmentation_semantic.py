@@ -121,6 +121,7 @@ def test_a_photo_of_up_to_1000_px_takes_one_pass(by_colour, monkeypatch, size_hw
     assert shown == [resized_as_published(np.zeros((*size_hw, 3), np.uint8)).shape[:2]]
 
 
+@pytest.mark.slow
 def test_a_large_photo_without_candidates_takes_one_pass(by_colour, monkeypatch):
     shown = input_sizes(by_colour, monkeypatch)
     assert by_colour.segment(grey_with((1800, 2600)), VOC_LABELS) == []
@@ -136,6 +137,7 @@ def test_candidate_regions_of_a_large_photo_take_finer_passes(by_colour, monkeyp
     assert sum(height * width for height, width in shown[1:]) < 300_000
 
 
+@pytest.mark.slow
 def test_finer_passes_are_bounded_however_many_candidates_there_are(by_colour, monkeypatch):
     shown = input_sizes(by_colour, monkeypatch)
     blots = [

@@ -189,6 +189,7 @@ def former(server):
     return found
 
 
+@pytest.mark.slow
 def test_another_server_goes_on_where_the_first_ended(fake_segmenter_class, root):
     with serving(fake_segmenter_class(), root=root) as first:
         job = start(first)

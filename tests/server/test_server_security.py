@@ -165,6 +165,7 @@ def test_a_mask_may_be_no_bomb_either(running, photo, bomb, path, names):
     assert "pixels" in answer.json()["detail"]
 
 
+@pytest.mark.slow
 def test_a_decompression_bomb_is_refused_before_it_is_decoded(running, bomb):
     start = time.monotonic()
     answer = running.client.post(
