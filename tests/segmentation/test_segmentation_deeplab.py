@@ -35,6 +35,7 @@ def test_finds_the_cat(deeplab, cat):
     assert not mask[:100, 420:].any()  # the cushion behind it
 
 
+@pytest.mark.slow
 def test_finds_the_person(deeplab, astronaut):
     person, *rest = deeplab.segment(astronaut, ["person", "cat"])
     assert (person.id, person.label) == (1, "person")
@@ -50,6 +51,7 @@ def test_finds_the_person(deeplab, astronaut):
     assert not mask[:150, 400:].any()  # the shuttle
 
 
+@pytest.mark.slow
 def test_the_mask_is_at_the_photos_own_place_and_size(deeplab, cat):
     """Mirrored, cropped or enlarged, the cat is found where it went."""
     size_hw = cat.shape[:2]
@@ -71,10 +73,12 @@ def overlap(first, second):
     return np.count_nonzero(first & second) / np.count_nonzero(first | second)
 
 
+@pytest.mark.slow
 def test_finds_nothing_in_a_photo_without_any_class(deeplab, rocket):
     assert deeplab.segment(rocket, VOC_LABELS) == []
 
 
+@pytest.mark.slow
 def test_only_what_was_asked_is_found(deeplab, cat):
     assert all(x.label == "dog" and x.score < 0.6 for x in deeplab.segment(cat, ["dog"]))
 

@@ -141,6 +141,7 @@ def edited(server, job, name):
     return server.client.post(f"{url}/accept", json={"n": 1}).json()
 
 
+@pytest.mark.slow
 def test_a_photo_is_edited_by_hand_and_replaced_at_the_export(server, root, fake_segmenter_class):
     job = start(server)
     finished(server, job)

@@ -155,6 +155,7 @@ def bomb():
     return stream.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "names"),
     [("/v1/fill", ("image", "mask")), ("/cleanup/v1", ("image_file", "mask_file"))],

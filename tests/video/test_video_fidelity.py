@@ -97,6 +97,7 @@ def test_the_pixel_aspect_ratio_comes_back(tmp_path, remover, rng, codec, name):
         assert sum(1 for _ in made.demux(video=0)) > 1
 
 
+@pytest.mark.slow
 def test_subtitles_attachments_and_languages_come_back(tmp_path, remover, rng):
     plain = write_clip(tmp_path / "plain.mkv", panned(rng, frames=12)[0], sound="flac")
     source = tmp_path / "in.mkv"
