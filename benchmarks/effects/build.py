@@ -9,11 +9,12 @@ DIR gets a folder of each kind with photos/, objects/ and effects/:
 - soba_cast, soba_contact: photos of the SOBA set (Apache-2.0), which that repository keeps beside
   drawings of object and shadow; truth.json holds both masks, recovered from the drawings. A contact
   shadow reaches no further than a fifth of the object's longer side.
-- osor: the photos on OSOR's page (MIT); their effects are what its published removal changed.
+- osor, osor_corner: the main photos and the corner cases on OSOR's page (MIT); their effects are
+  what its published removal changed.
 - made_none, made_mirror: objects of these photos, cut out and put into SCENES, photos of any
   places; with a mirror image below them, or with nothing. Only these need SCENES.
 
-None of them was trained on.
+None of them was trained on; osor_corner had no part in any choice of a limit.
 """
 
 import argparse
