@@ -107,31 +107,17 @@ def removal_options(
         InputError: an option cannot be used.
         UnknownNameError: a label is unknown.
     """
-    from cleanplate.options import DEFAULT_MIN_SCORE, RemovalOptions
+    from cleanplate.options import RemovalOptions
     from cleanplate.segmentation import requested_labels
 
+    settings = removal.settings()
     if masked:
-        return RemovalOptions(
-            dilation=removal.dilate,
-            effects=removal.effects_wanted() or "auto",
-            texture=removal.texture is not False,
-            seed=removal.seed or 0,
-        )
+        of_fill = ("dilation", "effects", "texture", "seed")
+        return RemovalOptions(**{name: settings[name] for name in of_fill if name in settings})
     rules, points, boxes = removal.rules(), removal.points(), removal.boxes()
     has_names = bool(removal.names or rules.background_people or not (points or boxes))
-    return RemovalOptions(
-        classes=requested_labels(removal.names, rules, known)[0] if has_names else (),
-        points=points,
-        boxes=boxes,
-        min_score=DEFAULT_MIN_SCORE if removal.min_score is None else removal.min_score,
-        min_area=removal.min_area or 0,
-        rules=rules,
-        dilation=removal.dilate,
-        effects=removal.effects_wanted() or "auto",
-        verify=removal.verify is not False,
-        texture=removal.texture is not False,
-        seed=removal.seed or 0,
-    )
+    classes = requested_labels(removal.names, rules, known)[0] if has_names else ()
+    return RemovalOptions(classes=classes, points=points, boxes=boxes, **settings)
 
 
 def run_job(

@@ -288,6 +288,27 @@ class RemovalArguments:
         boxes = (_parse_pixels("--box", it, 4) for it in self.box or ())
         return tuple((x, y, width, height) for x, y, width, height in boxes)
 
+    def settings(self) -> dict[str, Any]:
+        """Return the fields of `RemovalOptions` that were given, but for what is to be removed.
+
+        Raises:
+            InputError: an option cannot be parsed.
+        """
+        from cleanplate.options import Rules
+
+        rules = self.rules()
+        given = {
+            "min_score": self.min_score,
+            "min_area": self.min_area,
+            "rules": None if rules == Rules() else rules,
+            "dilation": self.dilate,
+            "effects": self.effects_wanted(),
+            "verify": self.verify,
+            "texture": self.texture,
+            "seed": self.seed,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
     def effects_wanted(self) -> "Effects | None":
         """Return what was given about effects; warn of the deprecated option.
 

@@ -195,7 +195,7 @@ def dataset_command(
     with handle_interrupts(reporter):
         from cleanplate import batch, datasets
         from cleanplate.labels import resolve_labels
-        from cleanplate.options import DEFAULT_MIN_SCORE, RemovalOptions
+        from cleanplate.options import RemovalOptions
 
         if cache and add_plates:
             raise InputError("--cache and --add-plates exclude each other; give one of them")
@@ -222,14 +222,7 @@ def dataset_command(
             editor,
             output,
             options,
-            RemovalOptions(
-                min_score=DEFAULT_MIN_SCORE if removal.min_score is None else removal.min_score,
-                dilation=removal.dilate,
-                effects=removal.effects_wanted() or "auto",
-                verify=removal.verify is not False,
-                texture=removal.texture is not False,
-                seed=removal.seed or 0,
-            ),
+            RemovalOptions(**removal.settings()),
             only_train=only_train and editor.has_splits,
             drop_empty=drop_empty,
             allow_no_derivatives=allow_no_derivatives,

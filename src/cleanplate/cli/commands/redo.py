@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -64,7 +64,7 @@ def redo_command(
     If any rule is given, all former rules are dropped.
     """
     reporter = ProgressReporter(run)
-    changes = _changed_settings(removal)
+    changes = removal.settings()
     report = outputs.report
     removal.check_examples(excluded={"--segmenter": models.segmenter}, report=report)
     with handle_interrupts(reporter):
@@ -107,28 +107,6 @@ def redo_command(
             job = replace(job, options=replace(job.options, classes=labels))
         resources = run.resources(len(plan.photos), remover)
         run_job(plan, remover, job, reporter, report, resources=resources, journal_in=output)
-
-
-def _changed_settings(removal: RemovalArguments) -> dict[str, Any]:
-    """Return the fields of `RemovalOptions` that the options replace.
-
-    Raises:
-        InputError: an option cannot be parsed.
-    """
-    from cleanplate.options import Rules
-
-    rules = removal.rules()
-    changes = {
-        "min_score": removal.min_score,
-        "min_area": removal.min_area,
-        "rules": None if rules == Rules() else rules,
-        "dilation": removal.dilate,
-        "effects": removal.effects_wanted(),
-        "verify": removal.verify,
-        "texture": removal.texture,
-        "seed": removal.seed,
-    }
-    return {name: value for name, value in changes.items() if value is not None}
 
 
 def _check_report(report: Path | None, source: Path, listed: Path) -> None:
