@@ -282,37 +282,28 @@ class CocoEditor(Editor):
             annotations: list[str] = []
             if file.kind == "panoptic":
                 yield from self._drawn(file, {})
-            for number, edit in enumerate(filled, start=first):
-                for its_file, image_id in self._ids[edit.image.relative]:
-                    if its_file is not file:
-                        continue
+            shown = (
+                (number, edit, image_id)
+                for number, edit in enumerate(filled, start=first)
+                for its_file, image_id in self._ids[edit.image.relative]
+                if its_file is file
+            )
+            for number, edit, image_id in shown:
+                new_id = _new_id(image_id, number)
+                images.append(_plate_record(file, image_id, new_id))
+                records, pictures = _records_after(file, image_id, edit)
+                for index, text in records.items():
+                    record, values = file.record(index), {"image_id": new_id}
+                    if "id" in record:
+                        key = (edit.image.relative, file.kind, record["id"])
+                        new = numbers.setdefault(key, free + len(numbers))
+                        values["id"] = _new_id(record["id"], new)
                     if file.kind == "panoptic":
-                        records, pictures = _edited_segments(file, image_id, edit)
-                    else:
-                        records, pictures = dict(_changed(file, image_id, edit)), {}
-                    image = {
-                        "id": _new_id(image_id, number),
-                        "file_name": json.dumps(plate_name(file.names[image_id])),
-                    }
-                    start, end = file.images[file.image_index[image_id]]
-                    images.append(change_values(file.text[start:end], image))
-                    for index in file.of_image.get(image_id, ()):
-                        start, end = file.annotations[index]
-                        text = records.get(index, file.text[start:end])
-                        if text is None:
-                            continue
-                        record = file.record(index)
-                        values = {"image_id": image["id"]}
-                        if "id" in record:
-                            key = (edit.image.relative, file.kind, record["id"])
-                            new = numbers.setdefault(key, free + len(numbers))
-                            values["id"] = _new_id(record["id"], new)
-                        if file.kind == "panoptic":
-                            values["file_name"] = json.dumps(plate_name(record["file_name"]))
-                            path = _segments_file(file, record)
-                            content = pictures.get(path) or read_bytes(path)
-                            yield plate_path(path.relative_to(self.root)), content
-                        annotations.append(change_values(text, values))
+                        values["file_name"] = json.dumps(plate_name(record["file_name"]))
+                        path = _segments_file(file, record)
+                        content = pictures.get(path) or read_bytes(path)
+                        yield plate_path(path.relative_to(self.root)), content
+                    annotations.append(change_values(text, values))
             changes = [
                 *append_records(file.text, file.images, images),
                 *append_records(file.text, file.annotations, annotations),
@@ -579,6 +570,30 @@ def _segments_of(
             )
         )
     return found
+
+
+def _plate_record(file: _File, image_id: Any, new_id: str) -> str:
+    """Return the record of an image's plate."""
+    start, end = file.images[file.image_index[image_id]]
+    values = {"id": new_id, "file_name": json.dumps(plate_name(file.names[image_id]))}
+    return change_values(file.text[start:end], values)
+
+
+def _records_after(
+    file: _File, image_id: Any, edit: ImageEdit
+) -> tuple[dict[int, str], dict[Path, bytes | None]]:
+    """Return the records of an image that stay, as they are once it is filled, and PNG files."""
+    if file.kind == "panoptic":
+        changed, pictures = _edited_segments(file, image_id, edit)
+    else:
+        changed, pictures = dict(_changed(file, image_id, edit)), {}
+    records = {}
+    for index in file.of_image.get(image_id, ()):
+        start, end = file.annotations[index]
+        text = changed.get(index, file.text[start:end])
+        if text is not None:
+            records[index] = text
+    return records, pictures
 
 
 def _edited_segments(
