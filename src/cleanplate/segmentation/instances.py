@@ -69,12 +69,12 @@ def find_instances(
         labels: C names.
         size_hw: H and W of the photo.
     """
-    strongest = probabilities.argmax(axis=0)
+    strongest = probabilities.max(axis=0)
     taken = np.zeros(size_hw, np.bool_)
     found: list[tuple[str, float, Box, Mask]] = []
     for index, label in enumerate(labels):
         plane = probabilities[index]
-        likely = ((plane > _LIKELY) & (strongest == index)).astype(np.uint8)
+        likely = ((plane > _LIKELY) & (plane >= strongest)).astype(np.uint8)
         count, parts, stats, _ = cv2.connectedComponentsWithStats(likely, connectivity=8)
         for part in range(1, count):
             x, y, w, h, cells = stats[part].tolist()

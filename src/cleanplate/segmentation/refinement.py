@@ -53,7 +53,7 @@ Labels = npt.NDArray[np.int64]
 # "The object's side" is the square root of its area. Shares were chosen on pictures with known
 # outlines; the values beside them cost little in either direction.
 _WORK_SIDE = 288  # px; long side of the working image
-_BLOCK = 48  # px of the small size; side of what is computed at once at full size
+_BLOCK_PX = 192  # of full size; side of what is computed there at once
 _LEAST_SIDE_PX = 6.0  # side of an object below which nothing is refined
 _BAND_SHARE = 0.10  # of the side: by which an outline is off ...
 _BAND_LEAST_PX = 2.0  # ... plus the grid's own blur, in px of the small size
@@ -477,8 +477,9 @@ def _at_full_size(scene: Scene, outline: _Outline) -> Mask:
     down, across = mask.shape[0] / height, mask.shape[1] / width
     differs = _may_differ(scene, outline)
     decides, core = (part.astype(np.float32) for part in (outline.decides, scene.core))
-    for top, left in itertools.product(range(0, height, _BLOCK), range(0, width, _BLOCK)):
-        bottom, right = min(top + _BLOCK, height), min(left + _BLOCK, width)
+    block = max(8, round(_BLOCK_PX / scene.shrink))  # px of the small size
+    for top, left in itertools.product(range(0, height, block), range(0, width, block)):
+        bottom, right = min(top + block, height), min(left + block, width)
         if not differs[top:bottom, left:right].any():
             continue
         rows = slice(round(top * down), round(bottom * down))
