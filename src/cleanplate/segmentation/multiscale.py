@@ -78,7 +78,7 @@ _LEAST_DETAIL = 5.0  # grey levels; no block of a tile deviates more: flat sky
 # budget with less; small ones have more false detections with it (29 instead of 19 in 32 photos).
 _CONTEXT_PX = 64
 _CONTEXT_OF_LARGE_PX = 32  # of photos whose scan is not at their own size
-_CONTEXT_OF_SCAN_PX = 192  # with less, a strip of a bridge in the fog is a bus
+_CONTEXT_OF_SCAN_PX = 192  # with less, a strip of a bridge at dusk becomes two buses
 
 # What the first pass saw, and where later passes are averaged into it. Half the weight for each
 # gives a mean IoU of 0.823 on 55 photos of VOC2012 val; a third 0.822, none 0.819.
