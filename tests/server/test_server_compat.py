@@ -4,6 +4,7 @@ Clipdrop by pyclipdrop; IOPaint as its front end, 1.6.0, was recorded to ask in 
 """
 
 import base64
+import json
 import threading
 import time
 from io import BytesIO
@@ -116,6 +117,21 @@ def test_iopaint_fills_with_the_seed_and_tells_it(running, photo, strokes):
     assert filled(1)[1] != filled(2)[1]
     assert filled(1)[0] == "1"
     assert 0 <= int(filled(-1)[0]) < 100_000_000
+
+
+def test_notes_of_encoding_come_with_the_answers(running, pixels, strokes, monkeypatch):
+    from cleanplate.io.formats.jpeg import JpegContainer
+
+    monkeypatch.setattr(JpegContainer, "_is_unchanged", lambda *_: False)  # as if damaged
+    stream = BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG")
+    photo = data_uri(stream.getvalue(), "image/jpeg")
+    request = {"image": photo, "mask": data_uri(strokes)}
+    answer = running.client.post("/api/v1/inpaint", json=request)
+    (note,) = json.loads(answer.headers["X-Cleanplate-Notes"])
+    assert "damaged" in note
+    wanted = {"input": {"image_path": photo, "objects_to_remove": "person"}}
+    assert running.client.post("/predictions", json=wanted).json()["logs"] == note
 
 
 def test_iopaint_takes_base64_without_a_prefix_and_an_empty_mask_changes_nothing(running, photo):

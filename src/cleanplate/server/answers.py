@@ -1,8 +1,9 @@
 """How errors become answers (RFC 9457)."""
 
 import asyncio
+import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -37,6 +38,12 @@ MEDIA_TYPES = {
     "RAW": "image/tiff",
 }
 """Format of a photo -> media type of its results."""
+
+
+def notes_header(notes: Sequence[str]) -> dict[str, str]:
+    """Return the header of an answer that tells the notes on its file; none if there are none."""
+    return {"X-Cleanplate-Notes": json.dumps(notes)} if notes else {}  # ASCII, as headers are
+
 
 PROBLEM: dict[int | str, dict[str, Any]] = {
     "4XX": {

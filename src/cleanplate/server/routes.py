@@ -22,7 +22,7 @@ from cleanplate.io import PHOTO_SUFFIXES, Photo, read_mask, read_photo
 from cleanplate.labels import aliases_of
 from cleanplate.options import RemovalOptions
 from cleanplate.segmentation import installed_prompter
-from cleanplate.server.answers import MEDIA_TYPES, answer_picture, problem
+from cleanplate.server.answers import MEDIA_TYPES, answer_picture, notes_header, problem
 from cleanplate.server.edits import Edits
 from cleanplate.server.job_routes import jobs
 from cleanplate.server.sessions import (
@@ -481,9 +481,7 @@ def _describe(removal: Removal[RGBImage]) -> dict[str, Any]:
 
 
 def _file(content: bytes, notes: Sequence[str], photo: Photo) -> Response:
-    headers = _attachment(download_name(photo.path, photo.format))
-    if notes:
-        headers["X-Cleanplate-Notes"] = json.dumps(notes)  # ASCII, as headers are
+    headers = _attachment(download_name(photo.path, photo.format)) | notes_header(notes)
     return Response(content, media_type=MEDIA_TYPES[photo.format], headers=headers)
 
 

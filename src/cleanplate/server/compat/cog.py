@@ -71,9 +71,10 @@ def add_cog(app: FastAPI) -> None:
             return problem(409, f"prediction {id!r} is running already")
         ticket = running[id] = Ticket()
         begun, clock = datetime.now(UTC), time.perf_counter()
-        status, output = "succeeded", None
+        status, output, logs = "succeeded", None, ""
         try:
-            output = await shared.work(_predictor(shared, wanted.input), request, ticket=ticket)
+            work = _predictor(shared, wanted.input)
+            output, logs = await shared.work(work, request, ticket=ticket)
         except CancelledError:
             status = "canceled"
         finally:
@@ -84,7 +85,7 @@ def add_cog(app: FastAPI) -> None:
                 "status": status,
                 "output": output,
                 "error": None,
-                "logs": "",
+                "logs": logs,
                 "started_at": begun.isoformat(),
                 "completed_at": datetime.now(UTC).isoformat(),
                 "metrics": {"predict_time": time.perf_counter() - clock},
@@ -94,16 +95,18 @@ def add_cog(app: FastAPI) -> None:
     app.include_router(router)
 
 
-def _predictor(app: App, wanted: _Input) -> Callable[[Ticket], str]:
+def _predictor(app: App, wanted: _Input) -> Callable[[Ticket], tuple[str, str]]:
+    """Return what makes the result, as a data URI, and the notes on it, a line each."""
     labels = [name.strip() for name in wanted.objects_to_remove.split(",")]
     options = RemovalOptions(classes=tuple(name for name in labels if name))
 
-    def work(ticket: Ticket) -> str:
+    def work(ticket: Ticket) -> tuple[str, str]:
         content = decode_base64("image_path", wanted.image_path)
         photo = read_photo(content, max_pixels=app.max_pixels)
         removal: Removal[RGBImage] = stoppable(app.remover, ticket)(photo, options=options)
         ticket.check()
-        result = base64.b64encode(encode_result(content, photo, removal)[0]).decode()
-        return f"data:{MEDIA_TYPES[photo.format]};base64,{result}"
+        encoded, notes = encode_result(content, photo, removal)
+        result = base64.b64encode(encoded).decode()
+        return f"data:{MEDIA_TYPES[photo.format]};base64,{result}", "\n".join(notes)
 
     return work

@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from cleanplate.errors import InputError
 from cleanplate.io import read_photo
 from cleanplate.ops import dilate
-from cleanplate.server.answers import MEDIA_TYPES, add_error_answers
+from cleanplate.server.answers import MEDIA_TYPES, add_error_answers, notes_header
 from cleanplate.server.compat.filling import (
     UnequalSizesError,
     decode_base64,
@@ -116,10 +116,11 @@ def add_iopaint(app: FastAPI) -> None:
         def work(ticket: Ticket) -> Response:
             content, mask = decode_base64("image", wanted.image), decode_base64("mask", wanted.mask)
             photo, removal = fill_light(shared, content, mask, ticket, seed=seed)
+            encoded, notes = encode_result(content, photo, removal)
             return Response(
-                encode_result(content, photo, removal)[0],
+                encoded,
                 media_type=MEDIA_TYPES[photo.format],
-                headers={"X-Seed": str(seed)},
+                headers={"X-Seed": str(seed), **notes_header(notes)},
             )
 
         return await shared.work(work, request)
