@@ -106,6 +106,16 @@ def test_twice_the_same_gives_the_same():
     np.testing.assert_array_equal(first.mask, second.mask)
 
 
+def test_what_is_left_out_at_full_size_would_not_have_changed(monkeypatch):
+    truth = disc((500, 640), 120) | disc((500, 640), 200) & (np.indices((500, 640))[0] % 90 < 20)
+    image, rough = rasterize(truth), instance_of(disc((500, 640), 126))
+    in_blocks = on_photo(refine_outline(image, rough), truth.shape)
+    monkeypatch.setattr("cleanplate.segmentation.refinement._BLOCK_PX", 10_000)
+    at_once = on_photo(refine_outline(image, rough), truth.shape)
+    assert overlap(at_once, disc((500, 640), 126)) < 0.95
+    assert overlap(in_blocks, at_once) > 0.999
+
+
 # --- generated pictures
 
 
