@@ -103,7 +103,7 @@ class _Level:
     """The photo at one scale; sides are multiples of `SIDE_MULTIPLE`."""
 
     size_hw: tuple[int, int]
-    scan: bool  # process all of it, not only candidate regions
+    scan: bool  # process all of it where an object is possible, not only candidate regions
     in_place_of_scan: bool  # not larger than the photo, but too large to process all of it
     shrinks: bool  # may be smaller than the photo: resized as one image, by area averaging
     # A region is a candidate if its probability is above the first, and its long side in px of
