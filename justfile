@@ -9,11 +9,11 @@ install:
 
 # Fast tests, on every core
 test *arguments:
-    pytest -n auto {{ arguments }}
+    pytest -n 3 {{ arguments }}
 
 # All tests; the slow ones build the wheel and new environments
 test-all:
-    pytest -n auto -m "slow or not slow" --durations=15
+    pytest -n 3 -m "slow or not slow" --durations=15
 
 # Lint and check the format
 lint:
