@@ -202,7 +202,6 @@ def _export_compact(
         outputs=[returns],
         dynamic={name: (0, 2, 3)},
         trials=trials[1:],
-        traced=True,  # the newer exporter never ends on the sizes of "same" padding
     )
     fold_padding(path)
     halve_weights(path)
