@@ -3,6 +3,7 @@
 import _thread
 import builtins
 import logging
+import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -114,10 +115,13 @@ def test_a_large_network_ends_in_the_middle_when_it_is_cancelled(endless):
 
 
 def test_ctrl_c_ends_a_large_network(endless):
-    timer = threading.Timer(0.15, _thread.interrupt_main)
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        endless.run(np.zeros(1000, np.float32))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's & ignores it
+    try:
+        threading.Timer(0.15, _thread.interrupt_main).start()
+        with pytest.raises(KeyboardInterrupt):
+            endless.run(np.zeros(1000, np.float32))
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 # --- devices
