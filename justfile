@@ -7,7 +7,7 @@ install:
     pip install -e ".[dev]"
     pre-commit install
 
-# Fast tests, on every core
+# Fast tests; three processes keep two cores busy
 test *arguments:
     pytest -n 3 {{ arguments }}
 
