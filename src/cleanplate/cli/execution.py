@@ -107,13 +107,13 @@ def removal_options(
         InputError: an option cannot be used.
         UnknownNameError: a label is unknown.
     """
-    from cleanplate.options import RemovalOptions
+    from cleanplate.options import OPTIONS_OF_MASKS, RemovalOptions
     from cleanplate.segmentation import requested_labels
 
     settings = removal.settings()
     if masked:
-        of_fill = ("dilation", "effects", "texture", "seed")
-        return RemovalOptions(**{name: settings[name] for name in of_fill if name in settings})
+        apply = ("dilation", *OPTIONS_OF_MASKS)
+        return RemovalOptions(**{name: settings[name] for name in apply if name in settings})
     rules, points, boxes = removal.rules(), removal.points(), removal.boxes()
     has_names = bool(removal.names or rules.background_people or not (points or boxes))
     classes = requested_labels(removal.names, rules, known)[0] if has_names else ()
