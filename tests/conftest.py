@@ -43,6 +43,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return bool(_SLOW_FILE.search(collection_path.read_text("utf-8"))) or None
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put groups first and fast tests last, each in random order: processes end together."""
+    items.sort(key=lambda item: [not _has(item, "xdist_group"), not _has(item, "slow")])
+
+
+def _has(item: pytest.Item, mark: str) -> bool:
+    return item.get_closest_marker(mark) is not None
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """With -n: run a file of slow tests, or a group, in one process, with its fixtures made once.
@@ -50,6 +60,8 @@ def pytest_xdist_make_scheduler(config, log):
     Marks of groups alone do not do it: pytest-xdist 3.8 loses them with pytest 9.
     """
     from xdist.scheduler import LoadScopeScheduling
+
+    config.option.loadscopereorder = False  # as they were collected
 
     class Grouped(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
