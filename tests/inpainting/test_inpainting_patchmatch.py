@@ -141,3 +141,22 @@ def test_rough_surroundings_are_not_matched_with_a_smooth_area_of_the_same_colou
     inside = hole[synthesis.places_yx[:, 0], synthesis.places_yx[:, 1]]
     assert (synthesis.sources_yx[inside, 1] < 72).mean() > 0.4  # 0 by colours alone
     assert synthesis.image[hole].std() > 0.4 * 0.08
+
+
+def test_layers_go_on_behind_a_deep_hole_whose_guide_lost_one():
+    rng = np.random.default_rng(5)
+    layers = np.repeat(
+        np.array([[0.7, 0.75, 0.7], [0.3, 0.35, 0.35], [0.45, 0.5, 0.5]]), 80, axis=0
+    )
+    image = layers[:, None] + rng.normal(0, 0.03, (240, 240, 1))
+    image = np.clip(image, 0, 1).astype(np.float32)
+    hole = np.zeros(image.shape[:2], np.bool_)
+    hole[60:180, 70:170] = True
+    guide = image.copy()
+    guide[80:160, 70:170] = 0.7 * layers[200] + 0.3 * layers[120]
+
+    synthesis = synthesise(guide, hole, ~hole)
+
+    assert synthesis is not None
+    middle = synthesis.image[90:150, 90:150].mean(axis=(0, 1))
+    np.testing.assert_allclose(middle, layers[120], atol=0.06)

@@ -38,6 +38,9 @@ _SAMPLES = 4_000  # patches they are computed from
 _GUIDE_BLUR_PX = 2.0  # the first fill takes part with its colours around the patch's middle ...
 _GUIDE_WEIGHT = 7.0  # ... that count as much as this squared number of pixels
 _HEIGHT_WEIGHT = 2.0  # for a shift by the full height: what is like it and as high up is likelier
+_LAYERED_WEIGHT = 5.0  # ... deep in a hole before layers (sky, trees, water), which the guide loses
+_LAYERED_SHARE = (0.40, 0.47)  # of the variance of colours beside the hole that is between rows ...
+_DEEP_PX = (36.0, 42.0)  # ... and depths of holes: within these it grows from one to the other
 _DRAWN = 4  # descriptors besides the components: three colours of the first fill, the height
 _TEXTURE_PX = 2.0  # over which texture is averaged: the mean strength of gradients, across and down
 _TEXTURE_WEIGHT = 22.0  # in comparisons; squared, the number of pixels that it counts as
@@ -88,8 +91,9 @@ def synthesise(guide: Field, hole: Mask, usable: Mask, *, seed: int = 0) -> Synt
     level: _Level | None = None
     matches = _Matches(np.zeros(0, np.int64), np.zeros(0, np.float32))
     sizes = _sizes(hole.shape)
+    height_weight = _height_weight(guide, hole, usable)
     for index, size_hw in enumerate(sizes):
-        finer = _Level.of(guide, hole, usable, size_hw)
+        finer = _Level.of(guide, hole, usable, size_hw, height_weight)
         if finer is None:
             continue
         if level is None:
@@ -108,6 +112,24 @@ def synthesise(guide: Field, hole: Mask, usable: Mask, *, seed: int = 0) -> Synt
         return None
     places_yx, sources_yx = level.to_yx(level.places), level.to_yx(matches.sources)
     return Synthesis(level.image, level.texture, places_yx, sources_yx)
+
+
+def _height_weight(guide: Field, hole: Mask, usable: Mask) -> float:
+    """Return how much it counts to be as high up: more in deep holes of a scene of layers."""
+    depth_px = cv2.distanceTransform(np.pad(hole, 1).view(np.uint8), cv2.DIST_L2, 5).max()
+    rows = hole.any(axis=1)
+    known = usable[rows][..., None].astype(np.float32)
+    colours = cv2.GaussianBlur(guide, (0, 0), _GUIDE_BLUR_PX)[rows]
+
+    def variance(axes: int | tuple[int, int]) -> float:
+        count = np.maximum(known.sum(axis=axes, keepdims=True), 1)
+        mean = (colours * known).sum(axis=axes, keepdims=True) / count
+        return float(((colours - mean) ** 2 * known).sum())
+
+    layered = 1 - variance(1) / max(variance((0, 1)), 1e-6)
+    certain = float(np.interp(layered, _LAYERED_SHARE, (0, 1)))
+    certain *= float(np.interp(depth_px, _DEEP_PX, (0, 1)))
+    return _HEIGHT_WEIGHT + certain * (_LAYERED_WEIGHT - _HEIGHT_WEIGHT)
 
 
 def _sizes(full_hw: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -138,7 +160,12 @@ class _Level:
 
     @classmethod
     def of(
-        cls, guide: Field, hole: Mask, usable: Mask, size_hw: tuple[int, int]
+        cls,
+        guide: Field,
+        hole: Mask,
+        usable: Mask,
+        size_hw: tuple[int, int],
+        height_weight: float,
     ) -> "_Level | None":
         """Scale everything to a size; None if no patch is entirely known there."""
         size_wh = (size_hw[1], size_hw[0])
@@ -162,7 +189,7 @@ class _Level:
         basis = _basis_of(_patches(framed, known[:: max(1, len(known) // _SAMPLES)]))
         drawn = np.empty((*size_hw, _DRAWN), np.float32)
         drawn[..., :3] = cv2.GaussianBlur(image, (0, 0), _GUIDE_BLUR_PX) * _GUIDE_WEIGHT
-        drawn[..., 3] = np.linspace(0, _HEIGHT_WEIGHT, size_hw[0])[:, None]
+        drawn[..., 3] = np.linspace(0, height_weight, size_hw[0])[:, None]
         all_drawn = _framed(drawn).reshape(-1, _DRAWN)
         texture = _texture_of(image, ~inside)
         own_texture = _TEXTURE_WEIGHT * _framed(texture).reshape(-1, 2)
