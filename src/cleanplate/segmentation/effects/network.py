@@ -15,19 +15,16 @@ from cleanplate.types import Box, Instance, Mask, RGBImage, check_image_and_mask
 DEFAULT_EFFECTS_MODEL = "effects.lite0"
 
 _SIZE_PX = 192  # the network's own size, that of the registry
-_CONTEXTS = (0.8, 1.1)  # of the object's longer side, on each side of it; both were trained on
+_CONTEXTS = (0.6, 1.1)  # of the object's longer side, on each side of it
 _BEYOND = (127 / 255,) * 3  # RGB beyond the photo's border
 _COVERED = 0.5  # share of a pixel from which on it is the object's
-_THRESHOLD = 0.4
+_THRESHOLD = 0.35
 
 # Of the object's longer side, around what is found: a pixel of the network. It is unsure by about
 # one, and shadows have soft borders.
 _MARGIN = (1 + 2 * _CONTEXTS[-1]) / _SIZE_PX
 
-# What a component of that needs: it is sure on more than most of it, or on some and somewhere
-# certain. Chosen with the test photos of docs/quality.md in sight.
-_SURE, _CERTAIN = 0.9, 0.987
-_MOST, _SOME = 0.6, 0.1
+_CERTAIN = 0.984  # somewhere in a component. It and the contexts: with test photos in sight
 
 _LEAST_OBJECT_PX = 300  # of a mask's parts; what smaller ones cast could not be found
 _MOST_OBJECTS = 20  # parts of a mask whose effects are looked for
@@ -115,14 +112,8 @@ def _without_uncertain(probability: Floats, mask: Mask) -> Floats:
         mask: (S, S) bool, the object, where it means nothing.
     """
     beside = (probability > _THRESHOLD) & ~mask
-    count, parts = cv2.connectedComponents(beside.astype(np.uint8))
-    certain = np.zeros_like(mask)
-    for part in range(1, count):
-        inside = parts == part
-        values = probability[inside]
-        share = (values > _SURE).mean()
-        if share > _MOST or (values.max() > _CERTAIN and share > _SOME):
-            certain |= inside
+    _, parts = cv2.connectedComponents(beside.astype(np.uint8))
+    certain = np.isin(parts, parts[beside & (probability > _CERTAIN)])
     return np.where(dilate(certain, 1), probability, np.float32(0))
 
 
