@@ -26,7 +26,7 @@ from cleanplate.io.files import read_photo
 from cleanplate.segmentation import create_segmenter
 from cleanplate.segmentation.instances import find_instances
 from cleanplate.segmentation.models.semantic import SemanticSegmenter
-from cleanplate.segmentation.multiscale import add_small, find_small, run_passes
+from cleanplate.segmentation.multiscale import add_small, run_passes
 from cleanplate.types import RGBImage
 from training.pairs import IGNORED, find_pairs
 
@@ -46,7 +46,7 @@ class Examples:
     scored: list[tuple[float, bool]] = field(default_factory=list)
     """Logit of the mean probability of an object that is found."""
     small: list[tuple[float, float, bool]] = field(default_factory=list)
-    """Logit and log_share of a `SmallObject`."""
+    """Logit and again of a `SmallObject`."""
     weights: list[float] = field(default_factory=list)
     """How much each of `small` counts."""
 
@@ -75,11 +75,11 @@ def add_examples(
     passes = run_passes(photo, predict)
     rows, columns = passes.closest.shape[1:]
     cells = cv2.resize(classes, (columns, rows), interpolation=cv2.INTER_NEAREST)
-    for item in find_small(passes):
+    for item in passes.small:
         under = cells[item.place][item.inside]
         right = is_right(under, model.channels[item.index])
         if right is not None:
-            examples.small.append((item.logit, item.log_share, right))
+            examples.small.append((item.logit, item.again, right))
             examples.weights.append(1.0 if beside is None or under.any() else beside)
     if beside is not None:
         return

@@ -102,10 +102,10 @@ class Model:
     preprocessing: Preprocessing = Preprocessing()
     calibration: tuple[float, float] = (1, 0)  # slope and offset of a score's logit
     # Of a segmenter that looks at several scales, by training/calibration.py: weights of the logit
-    # of its most certain cell and of the logarithm of its share of the photo, and the offset, of
-    # the logit that an object is right which only a closer look saw. The default is fitted to the
-    # built-in segmenter.
-    small_objects: tuple[float, float, float] = (1.051, -0.435, -5.989)
+    # of its most certain cell in a closer look and in one more look, and the offset, of the logit
+    # that an object is right which only closer looks saw. The default is fitted to the built-in
+    # segmenter.
+    small_objects: tuple[float, float, float] = (1.315, 0.499, -4.407)
     licence: Licence
     source: str  # the paper the architecture is from, and the weights' publisher
     recipe: str  # how these weights were made
