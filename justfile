@@ -7,13 +7,13 @@ install:
     pip install -e ".[dev]"
     pre-commit install
 
-# Fast tests; three processes keep two cores busy
+# Fast tests; three processes keep two cores busy, since some wait
 test *arguments:
     pytest -n 3 {{ arguments }}
 
 # All tests; the slow ones build the wheel and new environments
 test-all:
-    pytest -n 2 -m "slow or not slow" --durations=15
+    pytest -n 3 -m "slow or not slow" --durations=15
 
 # Lint and check the format
 lint:

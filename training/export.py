@@ -99,13 +99,14 @@ def fold_padding(path: Path) -> int:
         node.attribute.extend([*kept, helper.make_attribute("pads", before + after)])
         node.input[0] = padded[node.input[0]]
         folded += 1
-    _drop_unused(graph)
+    drop_unused(graph)
     onnx.checker.check_model(model)
     onnx.save(model, path)
     return folded
 
 
-def _drop_unused(graph: onnx.GraphProto) -> None:
+def drop_unused(graph: onnx.GraphProto) -> None:
+    """Remove nodes and tensors on which no output depends."""
     needed = {output.name for output in graph.output}
     nodes = []
     for node in reversed(graph.node):

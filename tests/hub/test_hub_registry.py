@@ -120,7 +120,7 @@ def test_roles_are_what_the_adapters_ask_for():
     for model in BUILT_IN:
         roles = tuple(file.role for file in model.files)
         expected = {
-            "segmenter": ("segment",),
+            "segmenter": ("segment", "segment_cpu"),
             "inpainter": ("edges", "fill"),
             "effects": ("effects",),
         }

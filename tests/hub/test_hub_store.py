@@ -31,7 +31,10 @@ from cleanplate.segmentation import create_segmenter
 from cleanplate.segmentation.effects import EffectsDetector
 
 BUILT_IN = [
-    (model, file.role) for model in MODELS.values() if model.is_built_in for file in model.files
+    (model, role)
+    for model in MODELS.values()
+    if model.is_built_in
+    for role in model.networks(on_cpu=True).values()
 ]
 
 

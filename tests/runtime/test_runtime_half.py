@@ -15,10 +15,10 @@ from runtime_standins import CUDA
 onnx = pytest.importorskip("onnx")
 
 BUILT_IN = [
-    (model.name, file.role)
+    (model.name, role)
     for model in MODELS.values()
     if model.is_built_in
-    for file in model.files
+    for role in model.networks(on_cpu=False).values()
 ]
 
 

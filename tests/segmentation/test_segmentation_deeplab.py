@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cleanplate.errors import UnknownNameError, WeightsError
-from cleanplate.hub import get_model, model_names
+from cleanplate.hub import MODELS, get_model, model_names, read_file
 from cleanplate.labels.voc import VOC_LABELS
 from cleanplate.segmentation import DEFAULT_SEGMENTER, create_segmenter
 from cleanplate.segmentation.models.semantic import SemanticSegmenter
@@ -120,6 +120,19 @@ def deeplab_once(deeplab, image):
     odds = np.exp(logits - logits.max(axis=0))
     evidence = odds[VOC_LABELS.index("cat") + 1] / odds.sum(axis=0)
     return cv2.resize(evidence, image.shape[1::-1])
+
+
+@pytest.mark.slow
+def test_the_cpus_file_sees_what_the_other_does(deeplab, cat, pretended_cuda):
+    """On a CPU the weights have 8 bits."""
+    other = create_segmenter(device="cuda")
+    assert pretended_cuda.sessions[0].content == read_file(MODELS[deeplab.name], "segment")
+    masks = [
+        whole_mask(max(found, key=lambda one: one.area_px), cat.shape[:2])
+        for found in (deeplab.segment(cat, ["cat"]), other.segment(cat, ["cat"]))
+    ]
+    assert not np.array_equal(*masks)
+    assert overlap(*masks) > 0.97
 
 
 # --- what the network gets and what is made of its answer

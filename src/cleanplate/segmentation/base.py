@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cleanplate.errors import UnknownNameError
 from cleanplate.hub import get_model, read_file
-from cleanplate.runtime import Session, resize, to_tensor
+from cleanplate.runtime import Session, resize, resolve_device, to_tensor
 from cleanplate.types import Instance, RGBImage, check_image
 
 DEFAULT_SEGMENTER = "deeplabv3plus_lite2.voc"
@@ -91,12 +91,10 @@ class NetworkSegmenter(ABC):
     def __init__(self, name: str, *, device: str = "auto", threads: int | None = None) -> None:
         model = get_model(name, "segmenter")
         self._model = model
+        roles = model.networks(on_cpu=resolve_device(device) == "cpu")
         self._networks = {
-            file.role: Session(
-                read_file(model, file.role), name=name, device=device, threads=threads
-            )
-            for file in model.files
-            if file.filename.endswith(".onnx")
+            role: Session(read_file(model, file), name=name, device=device, threads=threads)
+            for role, file in roles.items()
         }
 
     @property

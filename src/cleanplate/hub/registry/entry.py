@@ -37,7 +37,8 @@ Value = tuple[str, tuple[int | str | tuple[int, ...] | None, ...]]
 class ModelFile:
     """One ONNX file that runs, or (role "weights") the weights of the file "fill"."""
 
-    role: str  # what the file does in its model: "segment", "edges", "fill"
+    # What the file does in its model: "segment", "edges", "fill"; "segment_cpu" the same on a CPU.
+    role: str
     filename: str
     sha256: str | None = None  # None: made on the user's machine, from a checkpoint or by training
     size_bytes: int | None = None
@@ -114,6 +115,19 @@ class Model:
     choose: str  # when to choose it, in plain words, with its limits
     # {"data, size": {"metric_unit": value}}; the key names who measured
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: MappingProxyType({}))
+
+    def networks(self, *, on_cpu: bool) -> dict[str, str]:
+        """Return role -> role of the file that computes it: "X_cpu" in place of "X" on the CPU.
+
+        Args:
+            on_cpu: whether the CPU computes.
+        """
+        roles = [file.role for file in self.files if file.filename.endswith(".onnx")]
+        return {
+            role: f"{role}_cpu" if on_cpu and f"{role}_cpu" in roles else role
+            for role in roles
+            if not role.endswith("_cpu")
+        }
 
     @property
     def advice(self) -> str:
