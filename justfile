@@ -13,7 +13,7 @@ test *arguments:
 
 # All tests; the slow ones build the wheel and new environments
 test-all:
-    pytest -n 3 -m "slow or not slow" --durations=15
+    pytest -n 2 -m "slow or not slow" --durations=15
 
 # Lint and check the format
 lint:

@@ -233,6 +233,7 @@ def test_models_verify_names_the_broken_file_and_checks_the_rest(cli, monkeypatc
     )
     assert re.findall(r"^ok  (\S+)  (\S+)", ran.out, re.MULTILINE) == [
         ("deeplabv3plus_lite2.voc", "segment"),
+        ("deeplabv3plus_lite2.voc", "segment_cpu"),
         ("effects.lite0", "effects"),
         ("edgeconnect.photos", "fill"),
     ]

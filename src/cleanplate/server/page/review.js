@@ -40,7 +40,7 @@ export class Review {
     on("reject", () => this.judge("rejected"));
     on("side", () => this.toggleSide());
     on("edit", () => this.edit());
-    on("run-stop", async () => this.#tellJob(await api.stopJob(this.job.id)));
+    on("run-stop", () => api.stopJob(this.job.id)); // an event tells when it has, maybe before this
     on("run-resume", async () => this.#tellJob(await api.resumeJob(this.job.id)));
     on("export", () => this.#askExport());
     byId("export-dialog").addEventListener("close", guarded(() => this.#export()));
@@ -241,7 +241,7 @@ const pictureUrl = (job, row, side) => api.jobPictureUrl(job, row, "preview", si
 async function load(url) {
   const image = new Image();
   image.src = url;
-  await image.decode();
+  await image.decode().catch(() => api.readPicture(url)); // which says why it is not there
   return image;
 }
 
