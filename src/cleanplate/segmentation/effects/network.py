@@ -24,7 +24,9 @@ _THRESHOLD = 0.35
 # one, and shadows have soft borders.
 _MARGIN = (1 + 2 * _CONTEXTS[-1]) / _SIZE_PX
 
-_CERTAIN = 0.984  # somewhere in a component. It and the contexts: with test photos in sight
+# A component of that stays if it is more certain than this somewhere. This and the contexts were
+# chosen with the test photos of docs/quality.md in sight.
+_CERTAIN = 0.984
 
 _LEAST_OBJECT_PX = 300  # of a mask's parts; what smaller ones cast could not be found
 _MOST_OBJECTS = 20  # parts of a mask whose effects are looked for
