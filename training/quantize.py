@@ -30,7 +30,7 @@ from training.photos import Photos
 _SIDES_PX = (384, 512, 768)  # long sides in turn, as photos are given to the network
 _MULTIPLE_PX = 32
 # Convolutions that stay in single precision at the start: their ranges differ most by channel. With
-# them in 8 bits the class of 1.0 % of the cells changes, else of 0.5 % (30 photos of VOC2012 train).
+# them in 8 bits the class of 1.0 % of the cells changes, else of 0.5 % (30 photos of VOC train).
 _FIRST_IN_SINGLE = 3
 _SEED = 0
 
