@@ -3,9 +3,14 @@
 import pytest
 
 from cleanplate.errors import InputError, UnknownNameError
-from cleanplate.labels import aliases_of, label_id, label_ids, resolve_labels
-from cleanplate.labels.coco import COCO_LABELS
-from cleanplate.labels.voc import VOC_LABELS
+from cleanplate.labels import (
+    COCO_LABELS,
+    VOC_LABELS,
+    aliases_of,
+    label_id,
+    label_ids,
+    resolve_labels,
+)
 from cleanplate.labels.words import GROUPS
 
 ALIASES = {word: label for label in VOC_LABELS for word in aliases_of(label)}

@@ -133,3 +133,12 @@ def test_modules_have_names_that_say_what_they_hold():
     drawers = {"utils", "helpers", "common", "misc"}
     assert not drawers & {path.stem for path in PATHS.values()}
     assert not [name for name, path in PATHS.items() if "import *" in path.read_text("utf-8")]
+
+
+def test_files_of_sibling_packages_have_names_of_their_own():
+    homes: dict[tuple[Path, str], list[Path]] = {}
+    for path in PATHS.values():
+        if path.name not in ("__init__.py", "base.py"):
+            homes.setdefault((path.parent.parent, path.name), []).append(path)
+    same = [paths for paths in homes.values() if len(paths) > 1]
+    assert not same, same

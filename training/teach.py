@@ -18,8 +18,7 @@ import numpy.typing as npt
 from cleanplate.errors import CleanplateError
 from cleanplate.io import PHOTO_SUFFIXES
 from cleanplate.io.files import read_photo
-from cleanplate.labels import resolve_labels
-from cleanplate.labels.voc import VOC_LABELS
+from cleanplate.labels import VOC_LABELS, resolve_labels
 from cleanplate.segmentation import create_segmenter
 from cleanplate.segmentation.base import Segmenter
 from cleanplate.types import RGBImage

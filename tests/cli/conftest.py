@@ -13,7 +13,7 @@ from PIL import Image
 
 from cleanplate import remover as pipeline
 from cleanplate.cli import main
-from cleanplate.labels.voc import VOC_LABELS
+from cleanplate.labels import VOC_LABELS
 from cleanplate.types import Instance, Mask, RGBImage
 
 COLOURS = {"person": (220, 20, 20), "car": (20, 20, 220)}

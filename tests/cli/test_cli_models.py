@@ -14,8 +14,7 @@ from cleanplate.errors import ChecksumError
 from cleanplate.hub import checksum_of, store
 from cleanplate.hub.registry import MODELS, get_model
 from cleanplate.hub.registry.entry import Licence, ModelFile
-from cleanplate.labels import aliases_of
-from cleanplate.labels.voc import VOC_LABELS
+from cleanplate.labels import VOC_LABELS, aliases_of
 
 
 def test_labels_lists_ids_names_and_other_words(cli):

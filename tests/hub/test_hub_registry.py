@@ -15,7 +15,7 @@ from cleanplate.hub import list_models, preset_model, presets
 from cleanplate.hub.registry import MODELS, get_model, model_names
 from cleanplate.hub.registry.entry import Checkpoint
 from cleanplate.hub.store import find_file
-from cleanplate.labels.voc import VOC_LABELS
+from cleanplate.labels import VOC_LABELS
 
 BUILT_IN = [model for model in MODELS.values() if model.is_built_in]
 FOREIGN = [model for model in MODELS.values() if not model.is_built_in]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import cleanplate
-from cleanplate.labels.voc import VOC_LABELS
+from cleanplate.labels import VOC_LABELS
 from cleanplate.remover import Remover
 from cleanplate.types import Instance
 

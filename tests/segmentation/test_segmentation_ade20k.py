@@ -5,7 +5,7 @@ import pytest
 
 from cleanplate.errors import InputError, UnknownNameError, WeightsError
 from cleanplate.hub import get_model
-from cleanplate.labels.ade20k import ADE20K_LABELS, ADE20K_STUFF
+from cleanplate.labels import ADE20K_LABELS, ADE20K_STUFF
 from cleanplate.segmentation import create_segmenter
 from cleanplate.segmentation.models.semantic import SemanticSegmenter
 

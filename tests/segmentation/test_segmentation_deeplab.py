@@ -6,7 +6,7 @@ import pytest
 
 from cleanplate.errors import UnknownNameError, WeightsError
 from cleanplate.hub import MODELS, get_model, model_names, read_file
-from cleanplate.labels.voc import VOC_LABELS
+from cleanplate.labels import VOC_LABELS
 from cleanplate.segmentation import DEFAULT_SEGMENTER, create_segmenter
 from cleanplate.segmentation.models.semantic import SemanticSegmenter
 from cleanplate.segmentation.multiscale import SIDE_MULTIPLE

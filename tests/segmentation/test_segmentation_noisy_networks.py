@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cleanplate.hub import get_model
-from cleanplate.labels.ade20k import ADE20K_LABELS
-from cleanplate.labels.coco import COCO_LABELS
+from cleanplate.labels import ADE20K_LABELS, COCO_LABELS
 from cleanplate.segmentation.models.clipseg import ClipSegSegmenter
 from cleanplate.segmentation.models.rfdetr import RfDetrSegmenter
 from cleanplate.segmentation.models.semantic import SemanticSegmenter

@@ -7,7 +7,7 @@ import pytest
 
 from cleanplate.errors import InputError, UnknownNameError, WeightsError
 from cleanplate.hub import get_model
-from cleanplate.labels.coco import COCO_IDS, COCO_LABELS
+from cleanplate.labels import COCO_IDS, COCO_LABELS
 from cleanplate.segmentation import create_segmenter
 from cleanplate.segmentation.models.rfdetr import RfDetrSegmenter
 

@@ -9,7 +9,7 @@ from test_segmenter_contract import check
 from cleanplate.errors import InputError, UnknownNameError
 from cleanplate.hub import get_model
 from cleanplate.hub.store import install
-from cleanplate.labels.voc import VOC_LABELS
+from cleanplate.labels import VOC_LABELS
 from cleanplate.segmentation import create_segmenter
 
 onnx = pytest.importorskip("onnx")

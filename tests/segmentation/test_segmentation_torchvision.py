@@ -12,7 +12,7 @@ from semantic_builders import resized_as_published
 from cleanplate.errors import ChecksumError, WeightsError
 from cleanplate.hub.install import import_model
 from cleanplate.hub.registry import get_model
-from cleanplate.labels.voc import VOC_LABELS
+from cleanplate.labels import VOC_LABELS
 from cleanplate.segmentation import create_segmenter
 
 torch = pytest.importorskip("torch")

@@ -13,7 +13,7 @@ from training.pairs import IGNORED, LabelledBatches, Pair, find_pairs
 from training.photos import Batches, Photos, batches_from, load_silhouettes
 from training.teach import label_photo, teach, voc_numbers
 
-from cleanplate.labels.voc import VOC_LABELS
+from cleanplate.labels import VOC_LABELS
 from cleanplate.types import Instance
 
 pytestmark = pytest.mark.slow  # loads PyTorch

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cleanplate.video.masks import MaskStore
+from cleanplate.video.mask_tracking import MaskStore
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (13, 7), (64, 90)])

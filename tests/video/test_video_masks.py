@@ -5,7 +5,7 @@ import pytest
 from video_builders import panned, red
 
 from cleanplate.ops.masks import dilate
-from cleanplate.video.masks import REACH, MaskStabilizer
+from cleanplate.video.mask_tracking import REACH, MaskStabilizer
 
 
 @pytest.fixture

@@ -4,9 +4,13 @@ from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
 from cleanplate.errors import InputError, UnknownNameError
-from cleanplate.labels.ade20k import ADE20K_LABELS, ADE20K_STUFF
-from cleanplate.labels.coco import COCO_IDS, COCO_LABELS
-from cleanplate.labels.voc import VOC_LABELS
+from cleanplate.labels.class_names import (
+    ADE20K_LABELS,
+    ADE20K_STUFF,
+    COCO_IDS,
+    COCO_LABELS,
+    VOC_LABELS,
+)
 from cleanplate.labels.words import GROUPS
 
 __all__ = [

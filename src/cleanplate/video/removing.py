@@ -28,7 +28,7 @@ from cleanplate.types import Instance, Mask, RGBImage
 from cleanplate.video.background import Applied, Plate
 from cleanplate.video.colour import RGBFrame, to_uint8
 from cleanplate.video.flicker import FlickerMeter
-from cleanplate.video.masks import MaskStabilizer, MaskStore
+from cleanplate.video.mask_tracking import MaskStabilizer, MaskStore
 from cleanplate.video.motion import CameraTracker
 from cleanplate.video.reading import (
     Clip,

@@ -4,17 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from cleanplate.errors import UnknownNameError
-from cleanplate.hub.registry import (
-    ade20k,
-    builtin,
-    clipseg,
-    inpainting,
-    interactive,
-    osor,
-    own,
-    rfdetr,
-    torchvision,
-)
+from cleanplate.hub.registry import builtin, inpainting, interactive, own, segmentation
 from cleanplate.hub.registry.entry import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -30,12 +20,8 @@ from cleanplate.hub.registry.entry import (
 
 _GROUPS = (
     builtin.ENTRIES,
-    torchvision.ENTRIES,
-    rfdetr.ENTRIES,
-    ade20k.ENTRIES,
-    clipseg.ENTRIES,
+    segmentation.ENTRIES,
     inpainting.ENTRIES,
-    osor.ENTRIES,
     interactive.ENTRIES,
     own.ENTRIES,
 )
