@@ -21,7 +21,7 @@ from make_rules_picture import cut_person_and_cat, lay_out, paste
 from PIL import Image
 
 from cleanplate import Mask, Remover, RGBImage
-from cleanplate.datasets import Decision, draw_annotations, open_dataset
+from cleanplate.datasets import AnnotationEdit, draw_annotations, open_dataset
 from cleanplate.ops import bounding_box, encode_rle
 
 TARGET = Path(__file__).parent / "images" / "dataset_rules.jpg"
@@ -152,7 +152,7 @@ def before_and_after(root: Path, output: Path, name: str, report: Path, scene: S
         editor = open_dataset(folder)
         [image] = [it for it in editor.images if it.relative.stem == name]
         decisions = tuple(
-            Decision(annotation=it, outcome=outcomes.get(it.key, "kept"))
+            AnnotationEdit(annotation=it, outcome=outcomes.get(it.key, "kept"))
             for it in editor.read(image)
         )
         photo = np.asarray(Image.open(folder / SPLIT / f"{name}.png"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cleanplate.datasets import Decision, ImageEdit
+from cleanplate.datasets import AnnotationEdit, ImageEdit
 
 COLOURS = {"person": (220, 20, 20), "dog": (20, 220, 20), "car": (20, 20, 220)}
 CATEGORY_IDS = {"person": 1, "car": 3, "dog": 18}  # COCO's own, with gaps
@@ -254,7 +254,7 @@ def edited(editor, name, outcomes, **more):
     image = image_of(editor, name)
     annotations = {it.key: it for it in editor.read(image)}
     changes = {
-        key: Decision(annotation=annotations[key], outcome=outcome, **extra)
+        key: AnnotationEdit(annotation=annotations[key], outcome=outcome, **extra)
         for key, (outcome, extra) in outcomes.items()
     }
     left = [it.label for key, it in annotations.items() if key not in changes]

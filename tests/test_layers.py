@@ -24,6 +24,15 @@ LAYERS = (
     ("integrations",),
     ("cli", "__main__"),
 )
+# Public names that several modules define, and why.
+SHARED_NAMES = {
+    "ENTRIES": "the registry joins the entries of its modules",
+    "RemoveObjects": "a transform of that name in each library's style",
+    "convert": "the interface of hub/convert's modules",
+    "fill": "the Python call, and the route of the HTTP API that makes it",
+    "logger": "logging's idiom",
+    "remove": "as fill",
+}
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Where a framework may be imported; only when it is used.
@@ -142,3 +151,28 @@ def test_files_of_sibling_packages_have_names_of_their_own():
             homes.setdefault((path.parent.parent, path.name), []).append(path)
     same = [paths for paths in homes.values() if len(paths) > 1]
     assert not same, same
+
+
+def defined_in(module: ast.Module) -> Iterator[str]:
+    """Yield the public names that a module defines at its top: classes, functions, constants."""
+    for node in module.body:
+        names: list[ast.expr] = []
+        match node:
+            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                yield node.name
+            case ast.Assign():
+                names = node.targets
+            case ast.AnnAssign():
+                names = [node.target]
+        yield from (name.id for name in names if isinstance(name, ast.Name))
+
+
+def test_a_public_name_is_defined_once():
+    homes: dict[str, set[str]] = {}
+    for module, path in PATHS.items():
+        for name in defined_in(ast.parse(path.read_text(encoding="utf-8"))):
+            if not name.startswith("_"):
+                homes.setdefault(name, set()).add(module)
+    shared = {name: modules for name, modules in homes.items() if len(modules) > 1}
+    assert shared.keys() == SHARED_NAMES.keys(), shared
+    assert len(SHARED_NAMES) <= 10

@@ -15,6 +15,9 @@ RGBImage = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 """(H, W) bool, True = remove."""
 
+FloatArray = npt.NDArray[np.float32]
+"""float32; its shape and range are stated where it is used."""
+
 Box = tuple[int, int, int, int]
 """left, top, right, bottom in px; right and bottom are exclusive."""
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cleanplate.datasets import DatasetOptions, Decision, ImageEdit, open_dataset
+from cleanplate.datasets import AnnotationEdit, DatasetOptions, ImageEdit, open_dataset
 from cleanplate.datasets.text import change_records, change_values, scan_json, splice
 from cleanplate.errors import InputError, PhotoError
 from cleanplate.io import write_mask
@@ -32,7 +32,7 @@ def edits_of(editor, name, outcomes):
     [image] = [it for it in editor.images if it.relative.stem == name]
     annotations = {it.key: it for it in editor.read(image)}
     changes = {
-        key: Decision(annotation=annotations[key], outcome=outcome, **more)
+        key: AnnotationEdit(annotation=annotations[key], outcome=outcome, **more)
         for key, (outcome, more) in outcomes.items()
     }
     return {image.relative: ImageEdit(image=image, changes=changes)}
@@ -313,7 +313,7 @@ def test_a_removed_segment_becomes_void_and_stuff_stays(tmp_path, with_instances
     write_mask(tmp_path / "mask.png", mask)
     edit = ImageEdit(
         image=image,
-        changes={found[0].key: Decision(annotation=found[0], outcome="removed")},
+        changes={found[0].key: AnnotationEdit(annotation=found[0], outcome="removed")},
         removed_labels={"person"},
         classes_left={"car"},
         mask=tmp_path / "mask.png",

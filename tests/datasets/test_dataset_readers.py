@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cleanplate.datasets import Decision, ImageEdit, open_dataset
+from cleanplate.datasets import AnnotationEdit, ImageEdit, open_dataset
 from cleanplate.io import write_bytes_atomic
 from dataset_builders import (
     SCENES,
@@ -35,12 +35,12 @@ def edit_all(root, out, label="person", clip=None):
         changes = {}
         for annotation in editor.read(image):
             if annotation.label == label:
-                changes[annotation.key] = Decision(annotation=annotation, outcome="removed")
+                changes[annotation.key] = AnnotationEdit(annotation=annotation, outcome="removed")
             elif annotation.label == clip:
                 left, top, right, bottom = map(int, annotation.box)
                 half = (left, top, (left + right) // 2, bottom)
                 mask = np.ones((half[3] - half[1], half[2] - half[0]), np.bool_)
-                changes[annotation.key] = Decision(
+                changes[annotation.key] = AnnotationEdit(
                     annotation=annotation, outcome="clipped", visible=(half, mask)
                 )
         edits[image.relative] = ImageEdit(image=image, changes=changes)

@@ -7,7 +7,7 @@ import pytest
 from cluster_standins import ColourSegmenter
 
 from cleanplate.batch import Job
-from cleanplate.distributed.actor import MAX_ATTEMPTS, PhotoActor
+from cleanplate.distributed.actor import MAX_GROUP_ATTEMPTS, PhotoActor
 from cleanplate.distributed.config import ClusterJob, RemoverFactory
 from cleanplate.distributed.history import write_started
 from cleanplate.distributed.listing import END, FAILED, LOST, Listing
@@ -108,7 +108,10 @@ def test_a_group_that_was_begun_too_often_is_given_back(job, cleaner, make_photo
     job.source.write("a.png", make_photo("person"))
     [group, _] = groups(job)
     write_started(
-        job.output, group["name"][0].as_py(), {"a.png": {"a.png": None}}, attempts=MAX_ATTEMPTS
+        job.output,
+        group["name"][0].as_py(),
+        {"a.png": {"a.png": None}},
+        attempts=MAX_GROUP_ATTEMPTS,
     )
     assert told(cleaner(group)) == (LOST, [])
     assert job.output.stat("a.png") is None

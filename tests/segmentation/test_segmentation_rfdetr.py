@@ -138,7 +138,7 @@ def checkpoint(tmp_path_factory):
     pytest.importorskip("torch")
     from cleanplate.hub.convert import rfdetr
 
-    return saved(rfdetr._configure(rfdetr._SIZES[NAME]), tmp_path_factory.mktemp("rfdetr"))
+    return saved(rfdetr._configure(rfdetr._SIZES[NAME], SIDE), tmp_path_factory.mktemp("rfdetr"))
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def shallow(tmp_path, monkeypatch):
     transformers = pytest.importorskip("transformers")
     from cleanplate.hub.convert import rfdetr
 
-    config = rfdetr._configure(rfdetr._SIZES[NAME])
+    config = rfdetr._configure(rfdetr._SIZES[NAME], SIDE)
     config.decoder_layers = 1
     config.backbone_config = transformers.RfDetrDinov2Config(
         hidden_size=96,

@@ -5,7 +5,7 @@ import pytest
 from video_builders import view, world
 
 from cleanplate.ops.geometry import translation
-from cleanplate.video.background import FRAMES, NETWORK, SAMPLES, Plate
+from cleanplate.video.background import FRAMES, NETWORK, SAMPLES, SegmentPlate
 
 SIZE_HW = (60, 80)
 
@@ -32,7 +32,7 @@ def plate_of(frames, masks, moves, *, fill=no_fill, unit=1):
         rows, columns = np.nonzero(mask)
         box = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
         boxes.append(tuple(int(edge) for edge in box))
-    plate = Plate(SIZE_HW, [moves[n] for n, _ in holes], boxes, unit=unit)
+    plate = SegmentPlate(SIZE_HW, [moves[n] for n, _ in holes], boxes, unit=unit)
     for number, mask in holes:
         plate.request(mask, moves[number])
     gains = [plate.add(*three) for three in zip(frames, masks, moves, strict=True)]
@@ -165,7 +165,7 @@ def test_deep_pictures_stay_deep(rng):
 def test_memory_does_not_follow_the_number_of_frames(rng, frames):
     truth = world(rng)[:60, :80]
     mask = box_mask(30, 20, 50, 40)
-    plate = Plate(SIZE_HW, [np.eye(3)], [(30, 20, 50, 40)])
+    plate = SegmentPlate(SIZE_HW, [np.eye(3)], [(30, 20, 50, 40)])
     plate.request(mask, np.eye(3))
     for _ in range(frames):
         plate.add(truth, np.zeros_like(mask), np.eye(3))

@@ -13,7 +13,7 @@ from cleanplate.errors import WeightsError
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from cleanplate.hub import Manifest, Model, Progress
+    from cleanplate.hub import DownloadProgress, Manifest, Model
 
 
 def ask_to_pull(models: "Sequence[Model]", *, why: str) -> None:
@@ -94,7 +94,7 @@ def _size_of(model: "Model") -> str:
 
 
 @contextmanager
-def _shown_progress() -> "Iterator[Progress]":
+def _shown_progress() -> "Iterator[DownloadProgress]":
     """Yield a callback showing download progress: a bar on a terminal, a line elsewhere."""
     if not can_move_cursor():
         begun: set[str] = set()

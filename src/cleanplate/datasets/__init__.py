@@ -1,7 +1,7 @@
 """Datasets without some of their objects: images filled, annotations edited in their own text."""
 
-from cleanplate.datasets.annotations import Annotation, CroppedMask, DatasetImage, Decision
-from cleanplate.datasets.detection import FORMATS, open_dataset
+from cleanplate.datasets.annotations import Annotation, AnnotationEdit, CroppedMask, DatasetImage
+from cleanplate.datasets.detection import open_dataset
 from cleanplate.datasets.editing import (
     PLATES_FILE,
     DatasetEditing,
@@ -21,16 +21,15 @@ from cleanplate.datasets.rules import (
 )
 
 __all__ = [
-    "FORMATS",
     "PLATES_FILE",
     "AnnotatedPhoto",
     "Annotation",
+    "AnnotationEdit",
     "CroppedMask",
     "Crowds",
     "DatasetEditing",
     "DatasetImage",
     "DatasetOptions",
-    "Decision",
     "Editor",
     "ImageEdit",
     "LabelResult",

@@ -17,7 +17,7 @@ from cleanplate.types import Box, Mask
 BoxXYXY = tuple[float, float, float, float]
 """Left, top, right, bottom; right and bottom exclusive."""
 
-Region = tuple[Box, Mask]
+TightMask = tuple[Box, Mask]
 """A tight box, and the mask inside it."""
 
 Polygons = tuple[tuple[float, ...], ...]
@@ -90,13 +90,13 @@ clipped  of an object that stays, a part was filled: cut to what is visible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class AnnotationEdit:
     """What becomes of one annotation."""
 
     annotation: Annotation
     outcome: Outcome
     share: float | None = None  # of its pixels that were filled; None: no pixels are known
-    visible: Region | None = None  # what is left of a clipped one
+    visible: TightMask | None = None  # what is left of a clipped one
     hidden: tuple[int, ...] = ()  # indices of visible keypoints that were filled
 
     @property
@@ -110,7 +110,7 @@ class Decision:
         return self.outcome in ("removed", "covered", "clipped") or bool(self.hidden)
 
 
-def region_of(annotation: Annotation, size_hw: tuple[int, int]) -> Region | None:
+def region_of(annotation: Annotation, size_hw: tuple[int, int]) -> TightMask | None:
     """Return the pixels of an annotation; None where only its box is known, or no pixel is.
 
     Raises:
@@ -139,7 +139,7 @@ def region_of(annotation: Annotation, size_hw: tuple[int, int]) -> Region | None
 _FRACTION_BITS = 4  # of polygon corners, in OpenCV
 
 
-def fill_polygons(polygons: Polygons, size_hw: tuple[int, int]) -> Region | None:
+def fill_polygons(polygons: Polygons, size_hw: tuple[int, int]) -> TightMask | None:
     """Return the pixels in polygons; None where there is none in the photo."""
     height, width = size_hw
     outlines = [np.reshape(polygon, (-1, 2)).astype(np.float64) for polygon in polygons]
@@ -168,14 +168,14 @@ def _area(outline: npt.NDArray[np.float64]) -> float:
     return float(abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2)
 
 
-def tight(box: Box, mask: Mask) -> Region:
+def tight(box: Box, mask: Mask) -> TightMask:
     """Return the tight box of a mask in `box` that is not empty, and the mask inside it."""
     x0, y0, x1, y1 = bounding_box(mask)
     left, top = box[:2]
     return (left + x0, top + y0, left + x1, top + y1), np.ascontiguousarray(mask[y0:y1, x0:x1])
 
 
-def polygons_of(region: Region) -> list[list[float]]:
+def polygons_of(region: TightMask) -> list[list[float]]:
     """Return the outlines of a region as polygons in px, each of at least 3 corners.
 
     Holes in it are lost, as in all formats with polygons. Corners are those of pixels.
@@ -195,7 +195,7 @@ def polygons_of(region: Region) -> list[list[float]]:
     return polygons
 
 
-def box_of(region: Region) -> BoxXYXY:
+def box_of(region: TightMask) -> BoxXYXY:
     """Return the tight box of a region."""
     left, top, right, bottom = region[0]
     return float(left), float(top), float(right), float(bottom)

@@ -21,15 +21,15 @@ import numpy.typing as npt
 
 from cleanplate.datasets.annotations import (
     Annotation,
+    AnnotationEdit,
     CroppedMask,
     DatasetImage,
-    Decision,
     Rle,
     box_of,
     polygons_of,
     tight,
 )
-from cleanplate.datasets.editor import Editor, Edits, plate_name, plate_path
+from cleanplate.datasets.editor import Editor, ImageEdits, plate_name, plate_path
 from cleanplate.datasets.rules import ImageEdit, decide
 from cleanplate.datasets.sizes import check_mask_size
 from cleanplate.datasets.text import (
@@ -241,7 +241,7 @@ class CocoEditor(Editor):
                 paths.update(folder.glob("*.png"))
         return frozenset(path.relative_to(self.root) for path in paths)
 
-    def edited(self, edits: Edits) -> Iterator[tuple[Path, bytes]]:
+    def edited(self, edits: ImageEdits) -> Iterator[tuple[Path, bytes]]:
         """Yield the JSON files with their new content; see `Editor.edited`."""
         for file in self._files:
             images: dict[int, str | None] = {}
@@ -268,7 +268,7 @@ class CocoEditor(Editor):
                 yield from self._drawn(file, drawn)
             yield file.path.relative_to(self.root), splice(file.text, changes).encode("utf-8")
 
-    def with_plates(self, edits: Edits) -> Iterator[tuple[Path, bytes]]:
+    def with_plates(self, edits: ImageEdits) -> Iterator[tuple[Path, bytes]]:
         """Yield the JSON files with plates added; see `Editor.with_plates`.
 
         A plate has the same new id in all files, and so have records of one object.
@@ -470,7 +470,7 @@ def _changed(file: _File, image_id: Any, edit: ImageEdit) -> Iterator[tuple[int,
             yield index, change_values(file.text[start:end], _values(record, decision))
 
 
-def _values(record: Mapping[str, Any], decision: Decision) -> dict[str, str]:
+def _values(record: Mapping[str, Any], decision: AnnotationEdit) -> dict[str, str]:
     """Return the values of a record that change, as JSON."""
     values: dict[str, Any] = {}
     if decision.hidden and "keypoints" in record:

@@ -14,16 +14,16 @@ import numpy as np
 
 from cleanplate.datasets.annotations import (
     Annotation,
+    AnnotationEdit,
     BoxXYXY,
     CroppedMask,
     DatasetImage,
-    Decision,
     Polygons,
     box_of,
     join_polygons,
     polygons_of,
 )
-from cleanplate.datasets.editor import Editor, Edits, plate_bytes
+from cleanplate.datasets.editor import Editor, ImageEdits, plate_bytes
 from cleanplate.datasets.rules import ImageEdit
 from cleanplate.datasets.text import (
     Element,
@@ -93,7 +93,7 @@ class CvatEditor(Editor):
         """Return the XML file."""
         return frozenset((self._path.relative_to(self.root),))
 
-    def edited(self, edits: Edits) -> Iterator[tuple[Path, bytes]]:
+    def edited(self, edits: ImageEdits) -> Iterator[tuple[Path, bytes]]:
         """Yield the XML file with its new content; see `Editor.edited`."""
         changes: list[tuple[Span, bytes]] = []
         for relative, edit in edits.items():
@@ -104,7 +104,7 @@ class CvatEditor(Editor):
             changes += self._edited(element, edit)
         yield self._path.relative_to(self.root), splice_bytes(self._content, changes)
 
-    def with_plates(self, edits: Edits) -> Iterator[tuple[Path, bytes]]:
+    def with_plates(self, edits: ImageEdits) -> Iterator[tuple[Path, bytes]]:
         """Yield the XML file with plates added; see `Editor.with_plates`."""
         content = self._content
         numbers = [int(it.number) for it in self.images if it.number and it.number.isdigit()]
@@ -189,7 +189,7 @@ def _geometry(shape: Element) -> tuple[BoxXYXY, Polygons | CroppedMask | None]:
     return (left, top, right, bottom), outline
 
 
-def _values(shape: Element, decision: Decision) -> Mapping[str, str]:
+def _values(shape: Element, decision: AnnotationEdit) -> Mapping[str, str]:
     """Return the attributes of a clipped shape that change."""
     assert decision.visible is not None
     left, top, right, bottom = box_of(decision.visible)

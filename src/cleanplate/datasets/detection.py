@@ -10,7 +10,7 @@ from cleanplate.datasets.voc import VocEditor
 from cleanplate.datasets.yolo import YoloEditor
 from cleanplate.errors import InputError
 
-FORMATS: tuple[type[Editor], ...] = (
+EDITORS: tuple[type[Editor], ...] = (
     VocEditor,
     YoloEditor,
     CvatEditor,
@@ -29,13 +29,13 @@ def open_dataset(path: Path) -> Editor:
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; check its spelling")
-    for kind in FORMATS:
+    for kind in EDITORS:
         found = kind.detect(path)
         if found is not None and found.errors and not found.images:
             raise InputError(found.errors[0])
         if found is not None:
             return found
-    known = ", ".join(kind.format for kind in FORMATS)
+    known = ", ".join(kind.format for kind in EDITORS)
     raise InputError(
         f"{path}: no dataset of a known format ({known}); name the folder that holds images and "
         "annotations"

@@ -25,9 +25,9 @@ from cleanplate.batch import (
 )
 from cleanplate.datasets.annotations import (
     Annotation,
+    AnnotationEdit,
     CroppedMask,
     DatasetImage,
-    Decision,
     Outcome,
     region_of,
 )
@@ -69,7 +69,7 @@ class LabelResult:
     """What became of an image and its labels."""
 
     edit: ImageEdit
-    decisions: tuple[Decision, ...] = ()
+    decisions: tuple[AnnotationEdit, ...] = ()
     notes: tuple[str, ...] = ()
     error: str | None = None  # why its labels are missing
 
@@ -380,7 +380,7 @@ _OTHER_SPLIT = "it is not for training"
 
 
 def draw_annotations(
-    image: RGBImage, decisions: tuple[Decision, ...], *, after: bool = False
+    image: RGBImage, decisions: tuple[AnnotationEdit, ...], *, after: bool = False
 ) -> RGBImage:
     """Return an image with annotations drawn on it, in the colour of what becomes of them.
 
@@ -411,7 +411,7 @@ def draw_annotations(
     return drawn
 
 
-def _notes(decisions: list[Decision]) -> tuple[str, ...]:
+def _notes(decisions: list[AnnotationEdit]) -> tuple[str, ...]:
     """Return what a person should know about the labels of an image."""
     notes = []
     for outcome, words in (

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 from cleanplate.datasets.annotations import Annotation, DatasetImage
 from cleanplate.datasets.rules import ImageEdit
 
-Edits = Mapping[Path, ImageEdit]
+ImageEdits = Mapping[Path, ImageEdit]
 """What becomes of images, by their `relative`; images without an edit stay as they are."""
 
 
@@ -76,7 +76,7 @@ class Editor(ABC):
         """Return the files with labels, below `root`: those that `edited` may yield, and caches."""
 
     @abstractmethod
-    def edited(self, edits: Edits) -> Iterator[tuple[Path, bytes]]:
+    def edited(self, edits: ImageEdits) -> Iterator[tuple[Path, bytes]]:
         """Yield each file with labels: its path below `root`, and its new content.
 
         A file that needs no change is yielded with the content it has.
@@ -86,7 +86,7 @@ class Editor(ABC):
         """
 
     @abstractmethod
-    def with_plates(self, edits: Edits) -> Iterator[tuple[Path, bytes]]:
+    def with_plates(self, edits: ImageEdits) -> Iterator[tuple[Path, bytes]]:
         """Yield each file with labels: as it is, with the clean plates added as further images.
 
         Every image whose edit has a mask gets one, with the annotations that the edit leaves, under
@@ -96,7 +96,7 @@ class Editor(ABC):
             PhotoError: a file can no longer be read.
         """
 
-    def filled(self, edits: Edits) -> list[ImageEdit]:
+    def filled(self, edits: ImageEdits) -> list[ImageEdit]:
         """Return the edits of images in which something was filled, in the dataset's order."""
         found = (edits.get(image.relative) for image in self.images)
         return [edit for edit in found if edit is not None and edit.mask is not None]

@@ -12,14 +12,14 @@ import numpy as np
 
 from cleanplate.datasets.annotations import (
     Annotation,
+    AnnotationEdit,
     CroppedMask,
     DatasetImage,
-    Decision,
     Polygons,
     join_polygons,
     polygons_of,
 )
-from cleanplate.datasets.editor import Editor, Edits, plate_name, plate_path
+from cleanplate.datasets.editor import Editor, ImageEdits, plate_name, plate_path
 from cleanplate.datasets.rules import ImageEdit
 from cleanplate.datasets.text import (
     Member,
@@ -84,7 +84,7 @@ class LabelMeEditor(Editor):
         """Return the JSON files."""
         return frozenset(path.relative_to(self.root) for path in self._files.values())
 
-    def edited(self, edits: Edits) -> Iterator[tuple[Path, bytes]]:
+    def edited(self, edits: ImageEdits) -> Iterator[tuple[Path, bytes]]:
         """Yield the JSON files with their new content; see `Editor.edited`."""
         for image in self.images:
             path = self._files[image.relative]
@@ -96,7 +96,7 @@ class LabelMeEditor(Editor):
                 text = _edited(path, text, edit)
             yield path.relative_to(self.root), text.encode("utf-8")
 
-    def with_plates(self, edits: Edits) -> Iterator[tuple[Path, bytes]]:
+    def with_plates(self, edits: ImageEdits) -> Iterator[tuple[Path, bytes]]:
         """Yield the JSON files and those of plates; see `Editor.with_plates`."""
         yield from self.edited({})
         for edit in self.filled(edits):
@@ -193,7 +193,7 @@ def _placed(text: str, left: int, top: int) -> CroppedMask:
     return CroppedMask((left, top, left + mask.shape[1], top + mask.shape[0]), mask)
 
 
-def _values(shape: Mapping[str, Any], decision: Decision) -> dict[str, str]:
+def _values(shape: Mapping[str, Any], decision: AnnotationEdit) -> dict[str, str]:
     """Return the values of a shape that change, as JSON."""
     from PIL import Image
 

@@ -12,7 +12,7 @@ from cleanplate.datasets.annotations import (
     Annotation,
     CroppedMask,
     DatasetImage,
-    Region,
+    TightMask,
     region_of,
     tight,
 )
@@ -110,7 +110,7 @@ class AnnotatedPhoto:
                 return replace(nothing, kept=tuple(replace(it, reason=reason) for it in chosen))
         return plan
 
-    def _instance(self, index: int, region: Region | None) -> Instance:
+    def _instance(self, index: int, region: TightMask | None) -> Instance:
         assert region is not None
         return Instance(index + 1, self.annotations[index].label, 1.0, *region)
 
@@ -118,7 +118,7 @@ class AnnotatedPhoto:
         self,
         photo: Photo,
         remover: Remover,
-        regions: Sequence[Region | None],
+        regions: Sequence[TightMask | None],
         asked: Sequence[int],
         labels: dict[str, tuple[str, ...]],
     ) -> tuple[list[Instance], list[Instance]]:
@@ -161,7 +161,7 @@ class AnnotatedPhoto:
         return chosen, extra
 
     @staticmethod
-    def _inside(found: Mask, box: tuple[int, int, int, int]) -> Region | None:
+    def _inside(found: Mask, box: tuple[int, int, int, int]) -> TightMask | None:
         """Return what was found in a box; None if that is not what the box shows."""
         left, top, right, bottom = box
         part = found[top:bottom, left:right]

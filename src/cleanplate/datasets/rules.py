@@ -9,9 +9,9 @@ import numpy as np
 
 from cleanplate.datasets.annotations import (
     Annotation,
+    AnnotationEdit,
     DatasetImage,
-    Decision,
-    Region,
+    TightMask,
     region_of,
     tight,
 )
@@ -96,7 +96,7 @@ class ImageEdit:
     """
 
     image: DatasetImage
-    changes: Mapping[str, Decision] = field(default_factory=dict)
+    changes: Mapping[str, AnnotationEdit] = field(default_factory=dict)
     is_lost: bool = False  # no photo was written: its labels go too
     removed_labels: Collection[str] = ()  # classes of which objects went
     classes_left: Collection[str] = ()  # of all that stay
@@ -116,7 +116,7 @@ def decide(
     mask: Mask,
     planned: Collection[int],
     options: DatasetOptions,
-) -> list[Decision]:
+) -> list[AnnotationEdit]:
     """Return what becomes of each annotation of an image.
 
     Args:
@@ -135,7 +135,7 @@ def decide(
     for index, annotation in enumerate(annotations):
         region = region_of(annotation, (mask.shape[0], mask.shape[1]))
         share = _share(annotation, region, mask)
-        decision = Decision(annotation=annotation, outcome="kept", share=share)
+        decision = AnnotationEdit(annotation=annotation, outcome="kept", share=share)
         if annotation.label in options.classes:
             if index not in planned:
                 decision = replace(decision, outcome="missed")
@@ -152,12 +152,12 @@ def decide(
 
 
 def _decide_neighbour(
-    kept: Decision,
-    region: Region | None,
+    kept: AnnotationEdit,
+    region: TightMask | None,
     share: float,
     mask: Mask,
     options: DatasetOptions,
-) -> Decision:
+) -> AnnotationEdit:
     visible = 1 - share
     if visible >= options.min_whole and visible > 0:
         return kept
@@ -170,7 +170,7 @@ def _decide_neighbour(
     return replace(kept, outcome="clipped", visible=tight(region[0], rest))
 
 
-def _share(annotation: Annotation, region: Region | None, mask: Mask) -> float | None:
+def _share(annotation: Annotation, region: TightMask | None, mask: Mask) -> float | None:
     """Return the share of an annotation's pixels, or of its box, that were filled."""
     if region is not None:
         (left, top, right, bottom), own = region

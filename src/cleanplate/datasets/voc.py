@@ -16,13 +16,13 @@ import numpy.typing as npt
 
 from cleanplate.datasets.annotations import (
     Annotation,
+    AnnotationEdit,
     BoxXYXY,
     CroppedMask,
     DatasetImage,
-    Decision,
     tight,
 )
-from cleanplate.datasets.editor import Editor, Edits, plate_bytes, plate_path
+from cleanplate.datasets.editor import Editor, ImageEdits, plate_bytes, plate_path
 from cleanplate.datasets.rules import ImageEdit
 from cleanplate.datasets.sizes import check_mask_size
 from cleanplate.datasets.text import (
@@ -36,6 +36,7 @@ from cleanplate.datasets.text import (
     splice_bytes,
 )
 from cleanplate.errors import InputError, PhotoError
+from cleanplate.ops import box_iou
 
 _ADVICE = "correct it, or remove the object"
 _MASKS = ("SegmentationClass", "SegmentationObject")
@@ -131,7 +132,7 @@ class VocEditor(Editor):
             if path.is_file()
         )
 
-    def edited(self, edits: Edits) -> Iterator[tuple[Path, bytes]]:
+    def edited(self, edits: ImageEdits) -> Iterator[tuple[Path, bytes]]:
         """Yield XML files, masks and lists with their new content; see `Editor.edited`."""
         present: dict[str, set[str]] = {}  # image -> classes that are left, where that changed
         lost = set()
@@ -148,7 +149,7 @@ class VocEditor(Editor):
             lines = _edited_lines(path, present, lost)
             yield path.relative_to(self.root), b"".join(lines)
 
-    def with_plates(self, edits: Edits) -> Iterator[tuple[Path, bytes]]:
+    def with_plates(self, edits: ImageEdits) -> Iterator[tuple[Path, bytes]]:
         """Yield XML files, masks and lists with plates added; see `Editor.with_plates`."""
         for image in self.images:
             yield from self._files_of(self._files[image.relative], None)
@@ -202,7 +203,7 @@ class VocEditor(Editor):
                 continue
             region = tight((0, 0, width, height), indices == index)
             scores = {
-                number: _iou(region[0], box)
+                number: box_iou(region[0], box)
                 for number, box in enumerate(boxes, start=1)
                 if number not in taken
             }
@@ -282,16 +283,7 @@ def _box(path: Path, number: int, element: Element) -> BoxXYXY:
     return max(0.0, left - 1), max(0.0, top - 1), right, bottom
 
 
-def _iou(first: tuple[float, ...], second: tuple[float, ...]) -> float:
-    across = min(first[2], second[2]) - max(first[0], second[0])
-    down = min(first[3], second[3]) - max(first[1], second[1])
-    if across <= 0 or down <= 0:
-        return 0.0
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second))
-    return across * down / (areas - across * down)
-
-
-def _clipped(element: Element, decision: Decision) -> list[tuple[Span, bytes]]:
+def _clipped(element: Element, decision: AnnotationEdit) -> list[tuple[Span, bytes]]:
     """Return the changes that clip an object's box and mark it as truncated and occluded."""
     assert decision.visible is not None
     left, top, right, bottom = decision.visible[0]

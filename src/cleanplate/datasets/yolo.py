@@ -11,13 +11,13 @@ from typing import Any, ClassVar, Self
 
 from cleanplate.datasets.annotations import (
     Annotation,
+    AnnotationEdit,
     DatasetImage,
-    Decision,
     box_of,
     join_polygons,
     polygons_of,
 )
-from cleanplate.datasets.editor import Editor, Edits, plate_bytes, plate_path
+from cleanplate.datasets.editor import Editor, ImageEdits, plate_bytes, plate_path
 from cleanplate.datasets.rules import ImageEdit
 from cleanplate.datasets.sizes import upright_size
 from cleanplate.datasets.text import append_lines, read_bytes, read_text
@@ -111,7 +111,7 @@ class YoloEditor(Editor):
         }
         return frozenset(path.relative_to(self.root) for path in (*labels, *caches, *self._lists))
 
-    def edited(self, edits: Edits) -> Iterator[tuple[Path, bytes]]:
+    def edited(self, edits: ImageEdits) -> Iterator[tuple[Path, bytes]]:
         """Yield the text files with their new content; see `Editor.edited`."""
         lost = {it.image.relative for it in edits.values() if it.is_lost}
         for image in self.images:
@@ -122,7 +122,7 @@ class YoloEditor(Editor):
             kept = (line for line in lines if self._listed(line) not in lost)
             yield path.relative_to(self.root), b"".join(kept)
 
-    def with_plates(self, edits: Edits) -> Iterator[tuple[Path, bytes]]:
+    def with_plates(self, edits: ImageEdits) -> Iterator[tuple[Path, bytes]]:
         """Yield the text files with plates added; see `Editor.with_plates`."""
         filled = self.filled(edits)
         for image in self.images:
@@ -235,7 +235,7 @@ def _parse_yaml(path: Path, text: str) -> dict[str, Any]:
     return content
 
 
-def _clipped(line: bytes, decision: Decision, size_hw: tuple[int, int] | None) -> bytes:
+def _clipped(line: bytes, decision: AnnotationEdit, size_hw: tuple[int, int] | None) -> bytes:
     """Return a line with the outline of what is visible, in the same notation."""
     if decision.visible is None or size_hw is None:
         return line

@@ -55,7 +55,7 @@ Row = Mapping[str, Any]
 STATUS_COLUMNS = ("photo", "output", "status", "skipped", "error", "notes")
 """Columns of a row that `run_cluster` yields of every photo."""
 
-MAX_ATTEMPTS = 3
+MAX_GROUP_ATTEMPTS = 3
 """Attempts at a group; after them it is processed photo by photo, each with as many attempts."""
 
 _CONCURRENCY = 8  # requests to the stores that one actor makes at the same time
@@ -148,7 +148,7 @@ class PhotoActor:
         attempts = 1
         if before is not None:  # an actor started it and was killed
             attempts = before["tries"] + 1
-            if attempts > MAX_ATTEMPTS:
+            if attempts > MAX_GROUP_ATTEMPTS:
                 return None
             started = {name: parse_stamps(stamps) for name, stamps in before["photos"].items()}
             photos = [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cleanplate.batch import Job, WorkerConfig
 from cleanplate.distributed.location import Location
-from cleanplate.distributed.model_transfer import Packed, unpack_models
+from cleanplate.distributed.model_transfer import PackedModels, unpack_models
 from cleanplate.distributed.subprocess_remover import SubprocessRemover
 from cleanplate.errors import CleanplateError, InputError
 
@@ -103,10 +103,10 @@ class RemoverFactory:
             )
         return remover
 
-    def _fetch(self) -> Packed:
+    def _fetch(self) -> PackedModels:
         import ray
 
-        packed: Packed = ray.get(self.packed[0])
+        packed: PackedModels = ray.get(self.packed[0])
         return packed
 
 

@@ -20,7 +20,7 @@ from cleanplate.batch import (
     is_portable,
     settings_in_words,
 )
-from cleanplate.distributed.actor import MAX_ATTEMPTS, STATUS_COLUMNS, PhotoActor, make_row
+from cleanplate.distributed.actor import MAX_GROUP_ATTEMPTS, STATUS_COLUMNS, PhotoActor, make_row
 from cleanplate.distributed.cluster import (
     actor_options,
     first_cause,
@@ -265,7 +265,8 @@ def _report_lost(listing: Listing, job: ClusterJob) -> list[PhotoStatus]:
     for photo in listing.photos():
         relative = photo.file.relative
         name = Path(name_of(relative))
-        cause = f"every worker that processed it was killed, {MAX_PASSES * MAX_ATTEMPTS} in all"
+        attempts = MAX_PASSES * MAX_GROUP_ATTEMPTS
+        cause = f"every worker that processed it was killed, {attempts} in all"
         error = PhotoError(name, cause, "check the memory of the machines")
         result = failed_result(PlannedPhoto(name, name, name), error)
         rows.append(make_row(job, relative, result, targets_of(relative, job.job)[0]))

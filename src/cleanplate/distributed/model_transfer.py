@@ -21,7 +21,7 @@ from cleanplate.hub import (
 )
 from cleanplate.io import hash_bytes, write_bytes_atomic
 
-Packed = Mapping[str, Mapping[str, bytes]]
+PackedModels = Mapping[str, Mapping[str, bytes]]
 """Model -> file name below its folder -> content. The manifest is the last."""
 
 _DIGITS = 12
@@ -52,7 +52,7 @@ def pack_models(names: Iterable[object]) -> dict[str, dict[str, bytes]]:
     return packed
 
 
-def hashes_of(packed: Packed) -> dict[str, tuple[str, ...]]:
+def hashes_of(packed: PackedModels) -> dict[str, tuple[str, ...]]:
     """Return model -> the sorted SHA-256 of its files, which a machine needs to have."""
     return {
         name: tuple(
@@ -64,7 +64,7 @@ def hashes_of(packed: Packed) -> dict[str, tuple[str, ...]]:
     }
 
 
-def unpack_models(hashes: Mapping[str, tuple[str, ...]], fetch: Callable[[], Packed]) -> None:
+def unpack_models(hashes: Mapping[str, tuple[str, ...]], fetch: Callable[[], PackedModels]) -> None:
     """Make models available to this process; they are fetched if this machine lacks them.
 
     They are written once per machine, to a folder named after their content, below that of the
@@ -109,7 +109,7 @@ def _has(name: str, hashes: tuple[str, ...]) -> bool:
     return tuple(sorted(file.sha256 for file in manifest.files.values())) == hashes
 
 
-def _write(folder: Path, packed: Packed, hashes: Mapping[str, tuple[str, ...]]) -> None:
+def _write(folder: Path, packed: PackedModels, hashes: Mapping[str, tuple[str, ...]]) -> None:
     if hashes_of(packed) != dict(hashes):
         raise ChecksumError(f"{', '.join(packed)}: damaged in transfer; start the run again")
     for name, files in packed.items():

@@ -17,7 +17,7 @@ from cleanplate.batch import (
     pass_bytes,
 )
 
-MAX_ATTEMPTS = 2
+MAX_PHOTO_ATTEMPTS = 2
 """Attempts at a photo whose process dies: memory may have been short only then."""
 
 _SUFFIX_CHARS = 10  # of any format's name
@@ -72,7 +72,7 @@ class SubprocessRemover:
         return Processed(result, made, done.provider if done is not None else None)
 
     def _run(self, photo: PlannedPhoto) -> ProcessedPhoto:
-        for attempt in range(1, MAX_ATTEMPTS + 1):
+        for attempt in range(1, MAX_PHOTO_ATTEMPTS + 1):
             self._worker.start(Task(photo, overwrite=True))
             done = self._answer()
             if done is not None:

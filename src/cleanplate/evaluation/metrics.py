@@ -13,9 +13,7 @@ import numpy.typing as npt
 
 from cleanplate.errors import InputError
 from cleanplate.ops import bounding_box, coverage
-from cleanplate.types import Mask, RGBImage, check_image_and_mask
-
-FloatArray = npt.NDArray[np.float32]
+from cleanplate.types import FloatArray, Mask, RGBImage, check_image_and_mask
 
 _PSNR_CEILING_DB = 100.0  # of equal images, for which it is infinite
 _SSIM_SIGMA_PX = 1.5

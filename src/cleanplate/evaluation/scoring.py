@@ -6,7 +6,6 @@ from functools import cached_property
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from cleanplate.evaluation.features import FeatureExtractor
 from cleanplate.evaluation.metrics import (
@@ -17,14 +16,12 @@ from cleanplate.evaluation.metrics import (
     sharpness_ratio,
     ssim,
 )
-from cleanplate.ops import bounding_box
-from cleanplate.types import Mask, RGBImage
+from cleanplate.ops import bounding_box, square_around
+from cleanplate.types import FloatArray, Mask, RGBImage
 
 _CONTEXT_PX = 64  # around a hole, plus a quarter of its side: what its features see
 _SIMILARITY_MARGIN_PX = 16  # around the smallest square, as ReMOVE's crop has it
 _SIMILARITY_SIDE_PX = 512  # the crop is brought to this size: 32 x 32 cells at stride 16
-
-FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +74,15 @@ class FillScorer:
 
     def without_truth(self, fill: RGBImage) -> NoReferenceScore:
         """Return how well a fill, (H, W, 3) uint8, goes with its surroundings."""
-        square = _square_around(self._mask)
-        side = (_SIMILARITY_SIDE_PX, _SIMILARITY_SIDE_PX)
-        crop = np.asarray(cv2.resize(fill[square], side, interpolation=cv2.INTER_AREA), np.uint8)
-        hole = cv2.resize(self._mask[square].view(np.uint8), side, interpolation=cv2.INTER_NEAREST)
+        hole = bounding_box(self._mask)
+        side = max(hole[2] - hole[0], hole[3] - hole[1]) + 2 * _SIMILARITY_MARGIN_PX
+        left, top, right, bottom = square_around(hole, side, self._mask.shape)
+        square = slice(top, bottom), slice(left, right)
+        size = (_SIMILARITY_SIDE_PX, _SIMILARITY_SIDE_PX)
+        crop = np.asarray(cv2.resize(fill[square], size, interpolation=cv2.INTER_AREA), np.uint8)
+        mask = cv2.resize(self._mask[square].view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
         return NoReferenceScore(
-            similarity=context_similarity(self._features.maps(crop)[-1], hole > 0),
+            similarity=context_similarity(self._features.maps(crop)[-1], mask > 0),
             sharpness=sharpness_ratio(fill, self._mask),
             seam=seam_ratio(fill, self._mask),
         )
@@ -92,15 +92,3 @@ class FillScorer:
         context_px = int(_CONTEXT_PX + 0.25 * np.sqrt(np.count_nonzero(self._mask)))
         left, top, right, bottom = bounding_box(self._mask, pad_px=context_px)
         return slice(top, bottom), slice(left, right)
-
-
-def _square_around(mask: Mask) -> tuple[slice, slice]:
-    """Return the smallest square around the hole with a margin, moved to lie inside the photo."""
-    left, top, right, bottom = bounding_box(mask)
-    side = max(right - left, bottom - top) + 2 * _SIMILARITY_MARGIN_PX
-    spans = []
-    for first, last, length in ((top, bottom, mask.shape[0]), (left, right, mask.shape[1])):
-        size = min(side, length)
-        start = min(max(0, (first + last - size) // 2), length - size)
-        spans.append(slice(start, start + size))
-    return spans[0], spans[1]

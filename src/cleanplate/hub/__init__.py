@@ -1,7 +1,7 @@
 """Model registry, download, conversion and local storage."""
 
 from cleanplate.hub.convert import check_can_convert
-from cleanplate.hub.download import MIRROR_VARIABLE, OFFLINE_VARIABLE, Progress, checksum_of
+from cleanplate.hub.download import MIRROR_VARIABLE, OFFLINE_VARIABLE, DownloadProgress, checksum_of
 from cleanplate.hub.install import import_model, pull_model
 from cleanplate.hub.presets import PRESETS, preset_model
 from cleanplate.hub.registry import (
@@ -39,12 +39,12 @@ __all__ = [
     "OFFLINE_VARIABLE",
     "PRESETS",
     "Checkpoint",
+    "DownloadProgress",
     "Manifest",
     "Model",
     "ModelFile",
     "ModelKind",
     "Preprocessing",
-    "Progress",
     "check_can_convert",
     "checksum_of",
     "find_file",

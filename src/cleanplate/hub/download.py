@@ -19,7 +19,7 @@ OFFLINE_VARIABLE = "CLEANPLATE_OFFLINE"
 MIRROR_VARIABLE = "CLEANPLATE_MIRROR"
 """Environment variable: a folder, or the http(s) address of one, to take the files from instead."""
 
-Progress = Callable[[str, int, int], None]
+DownloadProgress = Callable[[str, int, int], None]
 """Called with a file's name, the bytes that have come, and the bytes in all (0: not known)."""
 
 _TIMEOUT_S = (15, 60)  # to connect; between two pieces
@@ -37,7 +37,7 @@ def fetch_file(
     folder: Path,
     *,
     mirror: str | None = None,
-    progress: Progress | None = None,
+    progress: DownloadProgress | None = None,
 ) -> Path:
     """Fetch one file into `folder`, verify its checksum and return its path.
 
@@ -123,7 +123,7 @@ def checksum_of(file: Checkpoint | ModelFile) -> str | None:
     return None if file.sha256 is None else f"sha256:{file.sha256}"
 
 
-def _download(url: str, target: Path, progress: Progress) -> None:
+def _download(url: str, target: Path, progress: DownloadProgress) -> None:
     """Download a file, going on where a connection was cut; leave nothing if that fails."""
     import requests
 
@@ -150,7 +150,7 @@ def _download(url: str, target: Path, progress: Progress) -> None:
         raise WeightsError(f"{target}: {cause} or set CLEANPLATE_HOME to another disk") from error
 
 
-def _receive(url: str, target: Path, progress: Progress) -> None:
+def _receive(url: str, target: Path, progress: DownloadProgress) -> None:
     """Write what is missing of a file to `target`, which may hold its beginning."""
     import requests
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from cleanplate.errors import ChecksumError, InputError, LicenceError, WeightsError
 from cleanplate.hub.convert import check_can_convert, convert, converter_versions
-from cleanplate.hub.download import Progress, check_file, checksum_of, fetch_file
-from cleanplate.hub.registry import MODELS, Checkpoint, Model, ModelFile, Value, get_model
+from cleanplate.hub.download import DownloadProgress, check_file, checksum_of, fetch_file
+from cleanplate.hub.registry import MODELS, Checkpoint, Model, ModelFile, TensorSpec, get_model
 from cleanplate.hub.store import (
     HOME_VARIABLE,
     Manifest,
@@ -28,7 +28,7 @@ def pull_model(
     *,
     accept_licence: bool = False,
     mirror: str | None = None,
-    progress: Progress | None = None,
+    progress: DownloadProgress | None = None,
 ) -> Manifest:
     """Fetch a registered model, convert it if need be, and install it.
 
@@ -264,7 +264,7 @@ def _assign_roles(model: Model, paths: Sequence[Path]) -> dict[str, Path]:
     return chosen
 
 
-def _values_match(found: Sequence[Value], wanted: Sequence[Value]) -> bool:
+def _values_match(found: Sequence[TensorSpec], wanted: Sequence[TensorSpec]) -> bool:
     return len(found) == len(wanted) and all(
         dtype == expected
         and len(shape) == len(sizes)
@@ -282,7 +282,7 @@ def _size_matches(found: object, wanted: object) -> bool:
     return found in wanted if isinstance(wanted, tuple) else found == wanted
 
 
-def _format_interface(inputs: Sequence[Value], outputs: Sequence[Value]) -> str:
+def _format_interface(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str:
     """Return "float32 1x3xHxW -> float32 1x1xHxW" and the like."""
     return " -> ".join(
         ", ".join(

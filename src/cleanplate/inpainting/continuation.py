@@ -19,10 +19,15 @@ import numpy.typing as npt
 
 from cleanplate.inpainting.lines import PROFILE_PX, Line, find_lines, median_profile
 from cleanplate.inpainting.texture_transfer import noise_level
-from cleanplate.ops import bounding_box, coverage, pull_push, resample, solve_gradients
-from cleanplate.types import Mask, RGBImage
-
-Field = npt.NDArray[np.float32]
+from cleanplate.ops import (
+    bounding_box,
+    coverage,
+    pull_push,
+    resample,
+    size_within,
+    solve_gradients,
+)
+from cleanplate.types import FloatArray, Mask, RGBImage
 
 _SIDE = 512  # px; in larger windows lines are looked for at this size
 _SMALL_SIDE = 256  # ... and colours are continued at this one
@@ -58,10 +63,10 @@ class Continuation:
     """
 
     hole: Mask
-    shift: Field
-    smooth: Field
-    plain: Field
-    grain: Field | None
+    shift: FloatArray
+    smooth: FloatArray
+    plain: FloatArray
+    grain: FloatArray | None
     lines: "_Pixels"
 
     def guide(self, fill: RGBImage) -> RGBImage:
@@ -74,7 +79,11 @@ class Continuation:
         return self._painted(textured, np.float32(0), plain, np.random.default_rng(seed))
 
     def _painted(
-        self, fill: RGBImage, shifted: np.float32, plain: Field, rng: np.random.Generator | None
+        self,
+        fill: RGBImage,
+        shifted: np.float32,
+        plain: FloatArray,
+        rng: np.random.Generator | None,
     ) -> RGBImage:
         result = fill.copy()
         height, width = self.hole.shape
@@ -110,8 +119,8 @@ class _Pixels:
 
     y: npt.NDArray[np.int64]
     x: npt.NDArray[np.int64]
-    colours: Field
-    near: Field
+    colours: FloatArray
+    near: FloatArray
 
 
 def continue_surroundings(image: RGBImage, fill: RGBImage, hole: Mask) -> Continuation | None:
@@ -155,21 +164,16 @@ def continue_surroundings(image: RGBImage, fill: RGBImage, hole: Mask) -> Contin
     )
 
 
-def _size_wh(size_hw: tuple[int, ...], long_side: int) -> tuple[int, int]:
-    shrink = max(1.0, max(size_hw) / long_side)
-    return max(1, round(size_hw[1] / shrink)), max(1, round(size_hw[0] / shrink))
-
-
-def _shrunk(image: RGBImage, long_side: int) -> Field:
-    size_wh = _size_wh(image.shape[:2], long_side)
+def _shrunk(image: RGBImage, long_side: int) -> FloatArray:
+    size_wh = size_within(image.shape, long_side)
     return np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _covered(hole: Mask, long_side: int) -> Mask:
-    return np.asarray(coverage(hole, _size_wh(hole.shape, long_side)) > 0)
+    return np.asarray(coverage(hole, size_within(hole.shape, long_side)) > 0)
 
 
-def _draw(lines: list[Line], image: RGBImage | Field, hole: Mask, scale: float) -> _Pixels:
+def _draw(lines: list[Line], image: RGBImage | FloatArray, hole: Mask, scale: float) -> _Pixels:
     """Return the pixels of the hole that lines pass, the lines' colours, and how near they are.
 
     Args:
@@ -195,7 +199,7 @@ def _draw(lines: list[Line], image: RGBImage | Field, hole: Mask, scale: float) 
     return _Pixels(y, x, np.stack(mean, axis=1).astype(np.float32), nearest)
 
 
-def _draw_one(line: Line, image: RGBImage | Field, hole: Mask, scale: float) -> _Pixels:
+def _draw_one(line: Line, image: RGBImage | FloatArray, hole: Mask, scale: float) -> _Pixels:
     reach = max(1, round(PROFILE_PX * scale))
     before, beyond = (
         line.strip(image, hole, at_end=at_end, scale=scale) for at_end in (False, True)
@@ -235,7 +239,7 @@ def _draw_one(line: Line, image: RGBImage | Field, hole: Mask, scale: float) -> 
     return _Pixels(y[used], x[used], colours[used], near[used].astype(np.float32))
 
 
-def _along(strip: Field, px: Field, across: Field) -> Field:
+def _along(strip: FloatArray, px: FloatArray, across: FloatArray) -> FloatArray:
     """Return (N, 3) colours of a strip going on into the hole, to and fro.
 
     Args:
@@ -258,7 +262,9 @@ def _along(strip: Field, px: Field, across: Field) -> Field:
     return np.asarray(there[row, low] * (1 - part) + there[row, low + 1] * part, np.float32)
 
 
-def _smooth_regions(image: Field, hole: Mask, drawn: Mask, crossed: Mask) -> tuple[Mask, Field]:
+def _smooth_regions(
+    image: FloatArray, hole: Mask, drawn: Mask, crossed: Mask
+) -> tuple[Mask, FloatArray]:
     """Return where in the hole the surroundings of a region between lines are smooth.
 
     And the image, in which what else touches these regions has the colours of their surroundings:
@@ -295,7 +301,7 @@ def _smooth_regions(image: Field, hole: Mask, drawn: Mask, crossed: Mask) -> tup
     return result, ranged
 
 
-def _continued(values: Field, known: Mask, *, fading_px: float | None = None) -> Field:
+def _continued(values: FloatArray, known: Mask, *, fading_px: float | None = None) -> FloatArray:
     """Return (h, w, 3) the harmonic continuation of the known values; with `fading_px`, to 0."""
     if known.all() or not known.any():
         return values
@@ -309,7 +315,7 @@ def _continued(values: Field, known: Mask, *, fading_px: float | None = None) ->
     return result
 
 
-def _grain(image: RGBImage, hole: Mask, plain: Mask) -> Field | None:
+def _grain(image: RGBImage, hole: Mask, plain: Mask) -> FloatArray | None:
     """Return a sample (n, n, 3) of the grain beside smooth regions, by which to filter white noise.
 
     None where they are rougher than the photo's flattest places are.

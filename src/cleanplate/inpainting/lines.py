@@ -15,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.ops import bounding_box
-from cleanplate.types import Mask, RGBImage
+from cleanplate.types import FloatArray, Mask, RGBImage
 
-Field = npt.NDArray[np.float32]
-Point = npt.NDArray[np.float64]
+Vector = npt.NDArray[np.float64]
 """(2,) x and y in px."""
 
 Part = tuple[float, float]
@@ -69,8 +68,8 @@ class Line:
             start, behind it as at the end.
     """
 
-    start: Point
-    end: Point
+    start: Vector
+    end: Vector
     slopes: tuple[float, float]
     seen_px: tuple[float, float]
     open: tuple[Part | None, Part | None] = (None, None)
@@ -92,7 +91,7 @@ class Line:
         along = self.end - self.start
         return np.asarray(self.start + t * along + self._bend(t) * np.array([-along[1], along[0]]))
 
-    def coordinates(self, x: Field, y: Field) -> tuple[Field, Field]:
+    def coordinates(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return position along it, 0 to 1 from start to end, and px to its right, of points."""
         along = (self.end - self.start) / self.length
         dx, dy = x - self.start[0], y - self.start[1]
@@ -110,13 +109,15 @@ class Line:
         ends = ((self.start, -self._ahead(at_end=False)), (self.end, self._ahead(at_end=True)))
         return [np.stack([at, at + px * outwards]) for at, outwards in ends]
 
-    def _ahead(self, *, at_end: bool) -> Point:
+    def _ahead(self, *, at_end: bool) -> Vector:
         """Return the line's direction at an end, a unit vector."""
         along = self.end - self.start
         ahead = along + self.slopes[at_end] * np.array([-along[1], along[0]])
         return np.asarray(ahead / np.hypot(*ahead))
 
-    def strip(self, image: RGBImage | Field, unknown: Mask, *, at_end: bool, scale: float) -> Field:
+    def strip(
+        self, image: RGBImage | FloatArray, unknown: Mask, *, at_end: bool, scale: float
+    ) -> FloatArray:
         """Return the photo along the edge that is seen at one end.
 
         Args:
@@ -150,18 +151,18 @@ class Line:
 class _Ray:
     """An edge that runs into a hole."""
 
-    entry: Point
-    direction: Point  # unit, into the hole
+    entry: Vector
+    direction: Vector  # unit, into the hole
     length: float  # px of the edge outside
-    colours: Field  # (2 * PROFILE_PX + 1, 3) across it, NaN where unknown
+    colours: FloatArray  # (2 * PROFILE_PX + 1, 3) across it, NaN where unknown
 
-    def side(self, *, right: bool) -> Field:
+    def side(self, *, right: bool) -> FloatArray:
         """Return the mean colour (3,) to its right or left; NaN where nothing is known."""
         half = self.colours[PROFILE_PX + _SIDE_PX :] if right else self.colours[: PROFILE_PX - 1]
         known = half[~np.isnan(half[:, 0])]
         return np.asarray(known.mean(axis=0) if len(known) else np.full(3, np.nan), np.float32)
 
-    def line_to(self, tip: Point) -> Line:
+    def line_to(self, tip: Vector) -> Line:
         """Return the line with which it ends at a point."""
         return Line(self.entry, tip, (0.0, 0.0), (self.length, 0.0))
 
@@ -312,14 +313,14 @@ def _looked_up(mask: Mask, at: npt.NDArray[np.float64]) -> Mask:
 
 
 def _sampled(
-    image: RGBImage | Field,
+    image: RGBImage | FloatArray,
     unknown: Mask,
     *,
-    origin: Point,
-    outwards: Point,
-    ahead: Point,
+    origin: Vector,
+    outwards: Vector,
+    ahead: Vector,
     size: tuple[int, int],
-) -> Field:
+) -> FloatArray:
     """Return (N, 2 M + 1, 3) colours outwards along a line and across it; NaN: unknown.
 
     Args:
@@ -346,7 +347,7 @@ def _sampled(
     return colours
 
 
-def median_profile(strip: Field) -> Field:
+def median_profile(strip: FloatArray) -> FloatArray:
     """Return (M, 3) of a strip (N, M, 3): its medians; NaN where less than a third is known."""
     enough = (~np.isnan(strip[..., 0])).mean(axis=0) >= _KNOWN_SHARE
     result = np.full(strip.shape[1:], np.nan, np.float32)
@@ -363,11 +364,11 @@ class _Joint:
     lines: tuple[Line, ...]
 
     @classmethod
-    def at(cls, rays: tuple[_Ray, ...], tip: Point) -> "_Joint":
+    def at(cls, rays: tuple[_Ray, ...], tip: Vector) -> "_Joint":
         """Let rays end at a point."""
         return cls(rays, tuple(ray.line_to(tip) for ray in rays))
 
-    def side(self, *, right: bool) -> tuple[Field, Field]:
+    def side(self, *, right: bool) -> tuple[FloatArray, FloatArray]:
         """Return the colours on one side of the way from one to the other, at both ends."""
         return self.rays[0].side(right=right), self.rays[1].side(right=not right)
 
@@ -406,7 +407,7 @@ def _corners(rays: list[_Ray], joints: list[_Joint], hole: Mask) -> list[_Joint]
     Of the three surfaces between them, two have to have the same colours at both of their rays.
     """
     rays = sorted(rays, key=lambda ray: -ray.length)[:_MOST_RAYS]
-    meetings: dict[tuple[int, int], Point] = {}
+    meetings: dict[tuple[int, int], Vector] = {}
     for i, one in enumerate(rays):
         for j in range(i):
             reach = _meeting(one.entry, one.direction, rays[j].entry, rays[j].direction)
@@ -502,7 +503,7 @@ def _stands(hits: list[tuple[float, _Ray, Line]], length: float) -> bool:
     return (hits[-1][0] - hits[0][0]) * length >= max(end.length for _, _, end in hits)
 
 
-def _chain(rays: list[_Ray], first: Field, last: Field, *, right: bool) -> list[int]:
+def _chain(rays: list[_Ray], first: FloatArray, last: FloatArray, *, right: bool) -> list[int]:
     """Return which rays, in their order along a line's side, go on from colour to colour.
 
     Args:
@@ -558,14 +559,14 @@ def _joining_cost(one: _Ray, other: _Ray) -> float | None:
     return float(offset) / _OFFSET_PX + unlike / _COLOUR_LEVELS + gap / _LONG_PX
 
 
-def _unlike(one: Field, other: Field) -> float:
+def _unlike(one: FloatArray, other: FloatArray) -> float:
     """Return the mean difference of colours, (..., 3), where both are known; else infinity."""
     difference = np.abs(one - other).mean(axis=-1)
     known = ~np.isnan(difference)
     return float(difference[known].mean()) if known.any() else np.inf
 
 
-def _angle(one: Point, other: Point) -> float:
+def _angle(one: Vector, other: Vector) -> float:
     """Return the angle from one direction to another, in radians from -pi to pi."""
     return float(np.arctan2(one[0] * other[1] - one[1] * other[0], one @ other))
 
@@ -591,7 +592,7 @@ def _cross(one: Line, other: Line) -> bool:
     return meeting is not None and all(0 < part < 1 for part in meeting)
 
 
-def _meeting(p: Point, u: Point, q: Point, v: Point) -> tuple[float, float] | None:
+def _meeting(p: Vector, u: Vector, q: Vector, v: Vector) -> tuple[float, float] | None:
     """Return s and t with p + s u = q + t v; None for parallels."""
     cross = float(u[0] * v[1] - u[1] * v[0])
     if abs(cross) < 1e-6:

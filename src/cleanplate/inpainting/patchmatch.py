@@ -23,10 +23,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.ops import coverage, pull_push
-from cleanplate.types import Mask
+from cleanplate.types import FloatArray, Mask
 
-Scalar = TypeVar("Scalar", np.uint8, np.float32)
-Field = npt.NDArray[np.float32]
+_ScalarT = TypeVar("_ScalarT", np.uint8, np.float32)
 Places = npt.NDArray[np.int64]
 """(N,) pixels of the framed picture, counted row by row."""
 
@@ -67,13 +66,13 @@ class Synthesis:
         sources_yx: (N, 2) int64, for each the middle of the known patch that is most like it.
     """
 
-    image: Field
-    texture: Field
+    image: FloatArray
+    texture: FloatArray
     places_yx: npt.NDArray[np.int64]
     sources_yx: npt.NDArray[np.int64]
 
 
-def synthesise(guide: Field, hole: Mask, usable: Mask, *, seed: int = 0) -> Synthesis | None:
+def synthesise(guide: FloatArray, hole: Mask, usable: Mask, *, seed: int = 0) -> Synthesis | None:
     """Return the hole synthesised from the usable pixels, guided by a first fill.
 
     Args:
@@ -114,7 +113,7 @@ def synthesise(guide: Field, hole: Mask, usable: Mask, *, seed: int = 0) -> Synt
     return Synthesis(level.image, level.texture, places_yx, sources_yx)
 
 
-def _height_weight(guide: Field, hole: Mask, usable: Mask) -> float:
+def _height_weight(guide: FloatArray, hole: Mask, usable: Mask) -> float:
     """Return how much it counts to be as high up: more in deep holes of a scene of layers."""
     depth_px = cv2.distanceTransform(np.pad(hole, 1).view(np.uint8), cv2.DIST_L2, 5).max()
     rows = hole.any(axis=1)
@@ -144,24 +143,24 @@ def _sizes(full_hw: tuple[int, ...]) -> list[tuple[int, int]]:
 class _Level:
     """The picture at one size. Pixels are counted in its framed copy."""
 
-    image: Field  # (h, w, 3), changed by `vote`
-    framed: Field  # the same, mirrored at its borders
-    texture: Field  # (h, w, 2), see `Synthesis`; changed by `vote`
+    image: FloatArray  # (h, w, 3), changed by `vote`
+    framed: FloatArray  # the same, mirrored at its borders
+    texture: FloatArray  # (h, w, 2), see `Synthesis`; changed by `vote`
     hole: Mask  # (h, w)
     places: Places  # (N,) patches that reach into the hole
     known: Places  # (M,) patches that are entirely known
     index: Places  # of every framed pixel among the places; -1: none
     allowed: Mask  # of every framed pixel: True at `known`
-    features: Field  # (framed pixels, D) descriptors, where allowed
-    drawn: Field  # (N, _DRAWN), the first fill's part of the places' descriptors
-    basis: Field  # (patch, _COMPONENTS)
-    confidence: Field  # (N,)
+    features: FloatArray  # (framed pixels, D) descriptors, where allowed
+    drawn: FloatArray  # (N, _DRAWN), the first fill's part of the places' descriptors
+    basis: FloatArray  # (patch, _COMPONENTS)
+    confidence: FloatArray  # (N,)
     passes: "list[tuple[Places, Places, int]]"  # places, which place lies beside each, and how far
 
     @classmethod
     def of(
         cls,
-        guide: Field,
+        guide: FloatArray,
         hole: Mask,
         usable: Mask,
         size_hw: tuple[int, int],
@@ -246,7 +245,7 @@ class _Level:
                 radius //= 2
         return best
 
-    def _try(self, best: "_Matches", wanted: Field, tried: Places, which: Places) -> None:
+    def _try(self, best: "_Matches", wanted: FloatArray, tried: Places, which: Places) -> None:
         """Take the sources that are tried for the places `which` where they suit better."""
         fits = np.flatnonzero(self.allowed[tried] & (tried != best.sources[which]))
         tried, which = tried[fits], which[fits]
@@ -256,14 +255,14 @@ class _Level:
         best.sources[which] = tried[nearer]
         best.distance[which] = distance[nearer]
 
-    def _wanted(self) -> Field:
+    def _wanted(self) -> FloatArray:
         """Return (N, D), the places' descriptors in the picture as it is now."""
         texture = _TEXTURE_WEIGHT * _framed(self.texture).reshape(-1, 2)[self.places]
         return np.concatenate(
             [_projected(self.framed, self.places, self.basis), self.drawn, texture], axis=1
         )
 
-    def _distance(self, sources: Places, wanted: Field) -> Field:
+    def _distance(self, sources: Places, wanted: FloatArray) -> FloatArray:
         difference = _rows(self.features, sources)
         difference -= wanted
         return np.asarray(np.einsum("ij,ij->i", difference, difference))
@@ -311,7 +310,7 @@ class _Matches:
     """The places' sources and their squared distances."""
 
     sources: Places  # (N,)
-    distance: Field  # (N,)
+    distance: FloatArray  # (N,)
 
 
 def _enlarged(coarse: _Level, sources: Places, fine: _Level, rng: np.random.Generator) -> Places:
@@ -325,13 +324,13 @@ def _enlarged(coarse: _Level, sources: Places, fine: _Level, rng: np.random.Gene
     return np.where(lost, rng.choice(fine.known, len(enlarged)), enlarged)
 
 
-def _framed(field: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+def _framed(field: npt.NDArray[_ScalarT]) -> npt.NDArray[_ScalarT]:
     """Return a field, (h, w) or (h, w, C), with a frame of zeros."""
     border = ((_FRAME_PX, _FRAME_PX), (_FRAME_PX, _FRAME_PX), (0, 0))
     return np.pad(field, border[: field.ndim])
 
 
-def _mirrored(image: Field) -> Field:
+def _mirrored(image: FloatArray) -> FloatArray:
     """Return the image padded by reflection of its borders."""
     return np.asarray(cv2.copyMakeBorder(image, *(_FRAME_PX,) * 4, cv2.BORDER_REFLECT_101))
 
@@ -342,7 +341,7 @@ def _moves_of_patch(width: int) -> list[int]:
     return [down * width + across for down in reach for across in reach]
 
 
-def _patches(framed: Field, at: Places) -> Field:
+def _patches(framed: FloatArray, at: Places) -> FloatArray:
     """Return (N, patch): the colours of the patches around N places."""
     side, row = 2 * _REACH_PX + 1, framed.shape[1]
     colours = framed.reshape(-1, 3)
@@ -353,7 +352,7 @@ def _patches(framed: Field, at: Places) -> Field:
     return patches.reshape(len(at), -1)
 
 
-def _rows(table: Field, at: Places, count: int | None = None) -> Field:
+def _rows(table: FloatArray, at: Places, count: int | None = None) -> FloatArray:
     """Return (M, count): as many values as that, beginning at each of M rows of a table.
 
     Each is copied in one go, which takes half the time of `table[at]`.
@@ -370,7 +369,7 @@ def _rows(table: Field, at: Places, count: int | None = None) -> Field:
     return pieces[at].view(np.float32).reshape(-1, count)
 
 
-def _texture_of(image: Field, known: Mask) -> Field:
+def _texture_of(image: FloatArray, known: Mask) -> FloatArray:
     """Return (h, w, 2), see `Synthesis`; continued from what is known.
 
     Args:
@@ -386,14 +385,14 @@ def _texture_of(image: Field, known: Mask) -> Field:
     return pull_push(mean, total > _LEAST_KNOWN)
 
 
-def _basis_of(patches: Field) -> Field:
+def _basis_of(patches: FloatArray) -> FloatArray:
     """Return (patch, _COMPONENTS), the directions in which patches differ most."""
     centred = patches - patches.mean(axis=0)
     _, vectors = np.linalg.eigh(centred.T @ centred)
     return np.ascontiguousarray(vectors[:, ::-1][:, :_COMPONENTS], np.float32)
 
 
-def _all_projected(framed: Field, basis: Field) -> Field:
+def _all_projected(framed: FloatArray, basis: FloatArray) -> FloatArray:
     """Return (framed pixels, _COMPONENTS), the patches around all of them on the basis."""
     side = 2 * _REACH_PX + 1
     kernels = np.ascontiguousarray(basis.reshape(side, side, 3, -1).transpose(3, 2, 0, 1))
@@ -406,7 +405,7 @@ def _all_projected(framed: Field, basis: Field) -> Field:
     return projected.reshape(-1, len(kernels))
 
 
-def _projected(framed: Field, at: Places, basis: Field) -> Field:
+def _projected(framed: FloatArray, at: Places, basis: FloatArray) -> FloatArray:
     """Return (N, _COMPONENTS), the patches around N places on the basis, in batches."""
     parts = [
         _patches(framed, at[first : first + _BATCH]) @ basis for first in range(0, len(at), _BATCH)

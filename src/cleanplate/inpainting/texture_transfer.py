@@ -19,10 +19,9 @@ import numpy.typing as npt
 
 from cleanplate.inpainting.patchmatch import Synthesis, synthesise
 from cleanplate.ops import bounding_box, coverage, resample, solve_gradients
-from cleanplate.types import Box, Mask, RGBImage
+from cleanplate.types import Box, FloatArray, Mask, RGBImage
 
-Field = npt.NDArray[np.float32]
-"""(h, w, 3) or (h, w) float32; colours are in [0, 1]."""
+# Arrays of colours are (h, w, 3) float32 in [0, 1].
 
 Offsets = npt.NDArray[np.int64]
 """(K, 2) displacements (down, across) in px of the small size."""
@@ -106,12 +105,12 @@ class _Window:
     """What is copied from."""
 
     guide: RGBImage  # (H, W, 3) uint8, the photo with the fill in its hole
-    small: Field  # (h, w, 3) the same, scaled down
-    synthesised: Field  # (h, w, 3) the same, with its hole synthesised
+    small: FloatArray  # (h, w, 3) the same, scaled down
+    synthesised: FloatArray  # (h, w, 3) the same, with its hole synthesised
     sources: Mask  # (H, W) bool, where copying is allowed
 
 
-def _likeness(small: Field, anew: Field) -> Field:
+def _likeness(small: FloatArray, anew: FloatArray) -> FloatArray:
     """Return (h, w) in [0, 1]: agreement of the synthesised hole with the network's colours."""
     difference = _blurred(anew - small, _STRAY_PX)
     cost = (difference**2).sum(axis=2)
@@ -137,10 +136,10 @@ class _Plan:
     rows: slice  # the part, in small px
     columns: slice
     choice: npt.NDArray[np.int64]  # (h, w) index into offsets; -1: not needed
-    trust: Field  # (h, w) in [0, 1]; 0: keep the network's fill
+    trust: FloatArray  # (h, w) in [0, 1]; 0: keep the network's fill
 
 
-def _plan(looks: Field, hole: Mask, usable: Mask, offsets: Offsets) -> _Plan:
+def _plan(looks: FloatArray, hole: Mask, usable: Mask, offsets: Offsets) -> _Plan:
     """Choose a displacement for each pixel of the hole such that neighbours move alike.
 
     Args:
@@ -187,7 +186,7 @@ def _plan(looks: Field, hole: Mask, usable: Mask, offsets: Offsets) -> _Plan:
     return _Plan(offsets, rows, columns, np.where(needed, choice, -1), trust.astype(np.float32))
 
 
-def _softmax(values: Field) -> Field:
+def _softmax(values: FloatArray) -> FloatArray:
     shares = np.exp(values - values.max(axis=0))
     return np.asarray(shares / shares.sum(axis=0), np.float32)
 
@@ -248,7 +247,7 @@ def noise_level(image: RGBImage, known: Mask, blur_px: float) -> float:
     return float(np.sqrt(max(0.0, np.quantile(power[whole], 0.1))))
 
 
-def _noise(size_hw: tuple[int, ...], level: float, rng: np.random.Generator) -> Field:
+def _noise(size_hw: tuple[int, ...], level: float, rng: np.random.Generator) -> FloatArray:
     """Return (h, w, 1) of noise whose finest detail has that deviation, in grey levels."""
     white = rng.standard_normal((*size_hw[:2], 1), np.float32)
     # White noise keeps that share of its power beyond a blur (the discrete kernel's own).
@@ -257,14 +256,14 @@ def _noise(size_hw: tuple[int, ...], level: float, rng: np.random.Generator) -> 
     return np.asarray(white * np.float32(level / np.sqrt(left_over)))
 
 
-def _stitch(small: Field, plan: _Plan) -> Field:
+def _stitch(small: FloatArray, plan: _Plan) -> FloatArray:
     """Return the plan's part of the small image with its hole copied in the gradient domain."""
     moved = plan.choice >= 0
     moves = np.where(moved[..., None], plan.offsets[np.maximum(plan.choice, 0)], 0)
     down, across = np.mgrid[plan.rows, plan.columns]
     down, across = down + moves[..., 0], across + moves[..., 1]
 
-    def copied(dy: int, dx: int) -> Field:
+    def copied(dy: int, dx: int) -> FloatArray:
         """Return what lies (dy, dx) beside each pixel's source."""
         height, width = small.shape[:2]
         beside = small[np.clip(down + dy, 0, height - 1), np.clip(across + dx, 0, width - 1)]
@@ -272,7 +271,7 @@ def _stitch(small: Field, plan: _Plan) -> Field:
 
     part, here = small[plan.rows, plan.columns], copied(0, 0)
     trust = np.where(moved, plan.trust, np.float32(1))[..., None]
-    gradients: list[Field] = []
+    gradients: list[FloatArray] = []
     for axis, (dy, dx) in enumerate(((1, 0), (0, 1))):
         first, _ = _neighbours(copied(dy, dx) - here, axis)
         _, second = _neighbours(here - copied(-dy, -dx), axis)
@@ -285,7 +284,7 @@ def _stitch(small: Field, plan: _Plan) -> Field:
     return solve_gradients(part, moved, gradients[0], gradients[1], pull=1 / _TINT_PX**2)
 
 
-def _neighbours(field: Field, axis: int) -> tuple[Field, Field]:
+def _neighbours(field: FloatArray, axis: int) -> tuple[FloatArray, FloatArray]:
     """Return the first and the second of all pairs of neighbours along an axis."""
     if axis == 0:
         return field[:-1], field[1:]
@@ -296,7 +295,7 @@ def _neighbours(field: Field, axis: int) -> tuple[Field, Field]:
 class _Region:
     """The small pixels that one displacement serves."""
 
-    share: Field  # soft membership inside the region's box
+    share: FloatArray  # soft membership inside the region's box
     start_yx: tuple[int, int]  # where that box begins in the window, in small px
     move: tuple[int, int]  # down, across; px of the window
     scale: tuple[float, float]  # px of the window per small px, down and across
@@ -315,7 +314,7 @@ class _Region:
             scale=scale,
         )
 
-    def add_to(self, block: Box, detail: Field, weight: Field, window: "_Window") -> None:
+    def add_to(self, block: Box, detail: FloatArray, weight: FloatArray, window: "_Window") -> None:
         """Add what the region copies inside `block` beyond the small size to sums of its size."""
         guide, sources, small = window.guide, window.sources, window.small
         down, across = self.move
@@ -374,8 +373,8 @@ def _within(outer: Box, inner: Box) -> tuple[slice, slice]:
 
 
 def _sampled(
-    field: Field, start_yx: tuple[int, int], scale: tuple[float, float], box: Box
-) -> Field:
+    field: FloatArray, start_yx: tuple[int, int], scale: tuple[float, float], box: Box
+) -> FloatArray:
     """Return a small field at the pixels of `box` in the window.
 
     Args:
@@ -393,5 +392,5 @@ def _sampled(
     )
 
 
-def _blurred(field: Field, sigma_px: float) -> Field:
+def _blurred(field: FloatArray, sigma_px: float) -> FloatArray:
     return np.asarray(cv2.GaussianBlur(field, (0, 0), sigma_px), np.float32)

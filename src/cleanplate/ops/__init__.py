@@ -3,11 +3,11 @@
 from cleanplate.ops.blending import paste, pull_push, solve_gradients
 from cleanplate.ops.filters import (
     ColourGuide,
-    Field,
     apply_coefficients,
     box_mean,
     coverage,
     resample,
+    size_within,
 )
 from cleanplate.ops.geometry import (
     Luma,
@@ -41,22 +41,24 @@ from cleanplate.ops.rle import decode_rle, encode_rle, pack_counts, unpack_count
 from cleanplate.ops.tiling import (
     Window,
     box_area,
+    box_iou,
     cover_boxes,
     disjoint_rounds,
     parallel_map,
     plan_windows,
+    square_around,
     tile_spans,
 )
 
 __all__ = [
     "ColourGuide",
-    "Field",
     "Luma",
     "Transform",
     "Window",
     "apply_coefficients",
     "bounding_box",
     "box_area",
+    "box_iou",
     "box_mean",
     "components_touching",
     "convex_outline",
@@ -84,7 +86,9 @@ __all__ = [
     "resample",
     "scale_of",
     "scaling",
+    "size_within",
     "solve_gradients",
+    "square_around",
     "subtract",
     "tile_spans",
     "transform_points",

@@ -7,18 +7,18 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.types import Mask, RGBImage
+from cleanplate.types import FloatArray, Mask, RGBImage
 
-Scalar = TypeVar("Scalar", np.uint8, np.float32)
+_ScalarT = TypeVar("_ScalarT", np.uint8, np.float32)
 
 
 def resample(
-    field: npt.NDArray[Scalar],
+    field: npt.NDArray[_ScalarT],
     *,
     start_yx: tuple[float, float],
     step_yx: tuple[float, float],
     size_hw: tuple[int, int],
-) -> npt.NDArray[Scalar]:
+) -> npt.NDArray[_ScalarT]:
     """Return a field at the centres of pixels that lie in a row and column of their own pitch.
 
     Linear between the field's elements, constant beyond them. Positions are counted from the outer
@@ -51,6 +51,17 @@ def resample(
     return np.asarray(sampled, field.dtype)
 
 
+def size_within(size_hw: tuple[int, ...], long_side: int) -> tuple[int, int]:
+    """Return width and height, >= 1 px, of an image scaled down to a long side where it is larger.
+
+    Args:
+        size_hw: height and width in px; what follows them, such as channels, is ignored.
+        long_side: px.
+    """
+    shrink = max(1.0, max(size_hw[:2]) / long_side)
+    return max(1, round(size_hw[1] / shrink)), max(1, round(size_hw[0] / shrink))
+
+
 def coverage(mask: Mask, size_wh: tuple[int, int]) -> npt.NDArray[np.float32]:
     """Return (h, w) in [0, 1]: the fraction of each pixel of a coarser grid that a mask covers.
 
@@ -62,17 +73,13 @@ def coverage(mask: Mask, size_wh: tuple[int, int]) -> npt.NDArray[np.float32]:
     return np.asarray(area, np.float32)
 
 
-Field = npt.NDArray[np.float32]
-"""(h, w) or (h, w, C) float32."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class ColourGuide:
     """The part of the filter that depends on the guide image alone."""
 
-    colour: Field  # (h, w, 3) in [0, 1]
-    mean: Field  # (h, w, 3) of the windows
-    inverse: Field  # (h, w, 6) of the windows' covariances: rr, rg, rb, gg, gb, bb
+    colour: FloatArray  # (h, w, 3) in [0, 1]
+    mean: FloatArray  # (h, w, 3) of the windows
+    inverse: FloatArray  # (h, w, 6) of the windows' covariances: rr, rg, rb, gg, gb, bb
     radius_px: int
 
     @classmethod
@@ -100,7 +107,7 @@ class ColourGuide:
         inverse = np.stack(adjugate, axis=-1) / determinant[..., None]
         return cls(colour, mean, inverse.astype(np.float32), radius_px)
 
-    def fit(self, target: Field) -> Field:
+    def fit(self, target: FloatArray) -> FloatArray:
         """Return (h, w, 4) float32 coefficients of R, G, B and 1 that approximate `target`.
 
         Args:
@@ -120,7 +127,7 @@ class ColourGuide:
         return box_mean(factors, self.radius_px)
 
 
-def apply_coefficients(factors: Field, colour: Field) -> Field:
+def apply_coefficients(factors: FloatArray, colour: FloatArray) -> FloatArray:
     """Return (h, w): factors (h, w, 4) of R, G, B and a constant, on (h, w, 3) in [0, 1]."""
     total = factors[..., 3].copy()
     for i in range(3):
@@ -128,7 +135,7 @@ def apply_coefficients(factors: Field, colour: Field) -> Field:
     return total
 
 
-def box_mean(field: Field, radius_px: int) -> Field:
+def box_mean(field: FloatArray, radius_px: int) -> FloatArray:
     """Return the mean of the square window around each element, mirrored at the border."""
     size = 2 * radius_px + 1
     return np.asarray(cv2.blur(field, (size, size), borderType=cv2.BORDER_REFLECT), np.float32)

@@ -67,7 +67,7 @@ def plan_windows(mask: Mask, *, context: float, min_size: int, join: float) -> l
     for group in _join_near(boxes, side_of, join):
         hole = _around(boxes[index] for index in group)
         side = side_of(hole)
-        left, top, right, bottom = _square_around(hole, side, mask.shape)
+        left, top, right, bottom = square_around(hole, side, mask.shape)
         own = np.zeros((bottom - top, right - left), np.bool_)
         inside = parts[hole[1] - edge[1] : hole[3] - edge[1], hole[0] - edge[0] : hole[2] - edge[0]]
         own[hole[1] - top : hole[3] - top, hole[0] - left : hole[2] - left] = np.isin(
@@ -145,6 +145,16 @@ def box_area(box: Box) -> int:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
+def box_iou(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    """Return the intersection over union of two boxes (left, top, right, bottom), in [0, 1]."""
+    across = min(one[2], other[2]) - max(one[0], other[0])
+    down = min(one[3], other[3]) - max(one[1], other[1])
+    if across <= 0 or down <= 0:
+        return 0.0
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
+    return across * down / (areas - across * down)
+
+
 def _join_near(boxes: list[Box], side_of: Callable[[Box], int], join: float) -> list[list[int]]:
     """Group the boxes that one window should fill, by repeated joining of pairs."""
     waiting = [_Group([index], box, side_of(box)) for index, box in enumerate(boxes)]
@@ -188,7 +198,8 @@ def _gap(first: Box, second: Box) -> int:
 _JOIN_GROWTH = 1.35
 
 
-def _square_around(hole: Box, side: int, size_hw: tuple[int, ...]) -> Box:
+def square_around(hole: Box, side: int, size_hw: tuple[int, ...]) -> Box:
+    """Return the square of `side` px around a box, moved and clipped to lie inside the photo."""
     left, top, right, bottom = hole
     spans = []
     for low, high, length in ((left, right, size_hw[1]), (top, bottom, size_hw[0])):
@@ -207,13 +218,13 @@ def _long_side(box: Box) -> int:
     return max(box[2] - box[0], box[3] - box[1])
 
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+_ItemT = TypeVar("_ItemT")
+_ResultT = TypeVar("_ResultT")
 
 
 def parallel_map(
-    function: Callable[[Item], Result], items: Iterable[Item], max_concurrency: int
-) -> Iterator[Result]:
+    function: Callable[[_ItemT], _ResultT], items: Iterable[_ItemT], max_concurrency: int
+) -> Iterator[_ResultT]:
     """Yield `function(item)` for each of `items`, in their order.
 
     Args:

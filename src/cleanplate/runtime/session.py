@@ -28,7 +28,7 @@ from cleanplate.runtime.interrupts import check_interrupted
 from cleanplate.runtime.network import Network, Run, Tensor
 from cleanplate.runtime.server import Address, Client, Content, Load
 
-Value = tuple[str, tuple[int | str | None, ...]]
+TensorInfo = tuple[str, tuple[int | str | None, ...]]
 """An input or output of a file: dtype, and shape: a name or None where a size is not fixed."""
 
 # As ONNX Runtime names them -> as NumPy does.
@@ -341,7 +341,7 @@ def _share_arena() -> bool:
     return True
 
 
-def interface_of(content: bytes, *, name: str) -> tuple[Sequence[Value], Sequence[Value]]:
+def interface_of(content: bytes, *, name: str) -> tuple[Sequence[TensorInfo], Sequence[TensorInfo]]:
     """Return what the inputs and the outputs of an ONNX file are, in its order.
 
     Raises:

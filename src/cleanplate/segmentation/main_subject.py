@@ -10,12 +10,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from cleanplate.ops import coverage
-from cleanplate.types import Box, Instance, RGBImage
-
-Field = npt.NDArray[np.float32]
+from cleanplate.types import Box, FloatArray, Instance, RGBImage
 
 _SIDE_PX = 1024  # long side at which sharpness is measured, which removes noise
 _MIN_HEIGHT = 0.15  # of the photo's: a person smaller than this and ...
@@ -101,15 +98,15 @@ def _sharpnesses(image: RGBImage, people: Sequence[Instance]) -> list[float]:
     size_wh = (max(1, round(width / shrink)), max(1, round(height / shrink)))
     small = cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    light: Field = np.asarray(cv2.GaussianBlur(grey, (0, 0), 1), np.float32)
+    light: FloatArray = np.asarray(cv2.GaussianBlur(grey, (0, 0), 1), np.float32)
     down, across = (cv2.Sobel(light, cv2.CV_32F, x, y, ksize=1) / 2 for x, y in ((0, 1), (1, 0)))
-    slope: Field = np.asarray(np.hypot(down, across), np.float32)
+    slope: FloatArray = np.asarray(np.hypot(down, across), np.float32)
     return [_steepness(light, slope, person, shrink) for person in people]
 
 
 def _steepness(
-    light: Field,
-    slope: Field,
+    light: FloatArray,
+    slope: FloatArray,
     person: Instance,
     shrink: float,
 ) -> float:

@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from cleanplate.ops import Field, expand_box, rasterize
-from cleanplate.types import Instance, Mask, RGBImage
+from cleanplate.ops import expand_box, rasterize
+from cleanplate.types import FloatArray, Instance, Mask, RGBImage
 
 # Lengths are in units of 1 px, or more in large photos.
 _RIM_UNITS = 1200  # in the photo's long side
@@ -41,7 +41,7 @@ def missed_rim_px(image: RGBImage, part: Instance) -> int:
     framed = np.pad(mask, 1, mode="edge").astype(np.uint8)
     inside = cv2.distanceTransform(framed, cv2.DIST_L2, 5)[1:-1, 1:-1] / unit
 
-    def mean_near(chosen: Mask) -> tuple[Field, Mask]:
+    def mean_near(chosen: Mask) -> tuple[FloatArray, Mask]:
         sigma_px = _RIM_BLUR * unit
         weight = cv2.GaussianBlur(chosen.astype(np.float32), (0, 0), sigma_px)
         total = cv2.GaussianBlur(colours * chosen[..., None], (0, 0), sigma_px)

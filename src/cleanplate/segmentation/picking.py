@@ -3,9 +3,8 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from cleanplate.errors import InputError
+from cleanplate.ops import box_iou
 from cleanplate.options import Point, PointBox
 from cleanplate.segmentation.interactive import DEFAULT_PROMPTER, InteractiveSegmenter, instance_of
 from cleanplate.types import Box, Instance, RGBImage
@@ -75,8 +74,8 @@ def pick_instances(
         picked.add(min(at, key=lambda instance: instance.area_px).id)
     for box in boxes:
         wanted = _xyxy(box, size_hw)
-        best = max(found, key=lambda instance: _iou(instance.box_xyxy, wanted), default=None)
-        if best is None or _iou(best.box_xyxy, wanted) < _MIN_IOU:
+        best = max(found, key=lambda instance: box_iou(instance.box_xyxy, wanted), default=None)
+        if best is None or box_iou(best.box_xyxy, wanted) < _MIN_IOU:
             raise _nothing_at(f"box {box}", found)
         picked.add(best.id)
     return tuple(sorted(picked))
@@ -111,11 +110,3 @@ def _xyxy(box: PointBox, size_hw: tuple[int, int]) -> Box:
             "give left, top, width, height"
         )
     return left, top, right, bottom
-
-
-def _iou(one: Box, other: Box) -> float:
-    across = min(one[2], other[2]) - max(one[0], other[0])
-    down = min(one[3], other[3]) - max(one[1], other[1])
-    shared = max(0, across) * max(0, down)
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    return float(shared / np.maximum(1, sum(areas) - shared))

@@ -32,7 +32,6 @@ import numpy.typing as npt
 from cleanplate.errors import InputError
 from cleanplate.ops import (
     ColourGuide,
-    Field,
     apply_coefficients,
     box_mean,
     components_touching,
@@ -45,9 +44,9 @@ from cleanplate.ops import (
     with_mask,
 )
 from cleanplate.segmentation.instances import nearest_number
-from cleanplate.types import Box, Instance, Mask, RGBImage, check_image
+from cleanplate.types import Box, FloatArray, Instance, Mask, RGBImage, check_image
 
-Labels = npt.NDArray[np.int64]
+PaletteIndices = npt.NDArray[np.int64]
 """(h, w) indices of a palette's colours."""
 
 # "The object's side" is the square root of its area. Shares were chosen on pictures with known
@@ -210,7 +209,7 @@ class Scene:
     photo: RGBImage  # (H, W, 3) inside the box, a view
     mask: Mask  # (H, W) as detected
     small: RGBImage  # (h, w, 3)
-    inside: Field  # (h, w) px from the detected outline, negative outside
+    inside: FloatArray  # (h, w) px from the detected outline, negative outside
     side: float  # px of the small size
     band: float  # px of the small size
     core: Mask  # (h, w) the object's for certain
@@ -244,7 +243,7 @@ def scene_of(image: RGBImage, instance: Instance, side_px: float) -> Scene:
     return Scene(box, photo, mask, small, inside, side, band, inside > max(depth, 0), shrink)
 
 
-def _signed_distance(mask: Mask) -> Field:
+def _signed_distance(mask: Mask) -> FloatArray:
     """Return px to the outline of `mask`, positive inside; pixel centres are half a px off it."""
     own = mask.astype(np.uint8)
     deep = cv2.distanceTransform(own, cv2.DIST_L2, 5) - 0.5
@@ -253,11 +252,11 @@ def _signed_distance(mask: Mask) -> Field:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Features:
+class OutlineFeatures:
     """What tells the object's pixels from others, at the working size."""
 
-    planes: Field  # (h, w, 3), of `_WEIGHTS`
-    evidence: Field  # (h, w) log ratios of the colours
+    planes: FloatArray  # (h, w, 3), of `_WEIGHTS`
+    evidence: FloatArray  # (h, w) log ratios of the colours
     colours: "_Colours"
     guide: ColourGuide
     open: Mask  # (h, w), where the object may be; its core apart
@@ -267,12 +266,14 @@ class Features:
 class _Outline:
     """Where the object is, at the small size, such that it can be read at any size."""
 
-    factors: Field  # (h, w, 4) of R, G, B in [0, 1] and a constant; the sum is > 0.5 on the object
-    inside: Field  # (h, w) px from the new outline, negative outside
+    factors: (
+        FloatArray  # (h, w, 4) of R, G, B in [0, 1] and a constant; the sum is > 0.5 on the object
+    )
+    inside: FloatArray  # (h, w) px from the new outline, negative outside
     decides: Mask  # (h, w), elsewhere the detected outline stays
 
 
-def outline_features(scene: Scene) -> Features | None:
+def outline_features(scene: Scene) -> OutlineFeatures | None:
     """Return what tells the object's pixels from others; None without both classes."""
     inside, band = scene.inside, scene.band
     own, other = inside > _OWN_SHARE * band, inside < -_OFF_SHARE * band
@@ -287,7 +288,7 @@ def outline_features(scene: Scene) -> Features | None:
         np.clip(inside / band, -_MOST_BANDS, _MOST_BANDS),
         apply_coefficients(guide.fit((inside > 0).astype(np.float32)), guide.colour),
     )
-    return Features(np.stack(planes, axis=-1), evidence, colours, guide, open_)
+    return OutlineFeatures(np.stack(planes, axis=-1), evidence, colours, guide, open_)
 
 
 def _follow(scene: Scene) -> _Outline | None:
@@ -308,7 +309,7 @@ def _follow(scene: Scene) -> _Outline | None:
     return _Outline(factors, _signed_distance(found), _decided(scene, found, telling))
 
 
-def _compare_again(scene: Scene, features: Features, near: Mask) -> Field:
+def _compare_again(scene: Scene, features: OutlineFeatures, near: Mask) -> FloatArray:
     """Return (h, w) log ratios against a background without what looks like the object.
 
     A raised arm is background of its own colours at first.
@@ -325,7 +326,7 @@ def _compare_again(scene: Scene, features: Features, near: Mask) -> Field:
     return _compare(features.colours, own, other, features.open)
 
 
-def _parts(evidence: Field, near: Mask, open_: Mask, area_px: float) -> Mask:
+def _parts(evidence: FloatArray, near: Mask, open_: Mask, area_px: float) -> Mask:
     """Return (h, w), the parts beside `near` that differ from what is on both their sides.
 
     Args:
@@ -361,8 +362,8 @@ def _parts(evidence: Field, near: Mask, open_: Mask, area_px: float) -> Mask:
 class _Colours:
     """The picture in the K colours of a palette of its own."""
 
-    shades: Labels  # (h, w), the nearest colour of each pixel
-    alike: Field  # (K, K) in [0, 1]
+    shades: PaletteIndices  # (h, w), the nearest colour of each pixel
+    alike: FloatArray  # (K, K) in [0, 1]
     cell: int  # px of the small size: pitch of the grid of histograms
 
 
@@ -388,7 +389,7 @@ def _colours_of(scene: Scene) -> _Colours:
     return _Colours(np.asarray(nearest[coarse], np.int64), alike, cell)
 
 
-def _cut_at_medians(samples: Field) -> npt.NDArray[np.int32]:
+def _cut_at_medians(samples: FloatArray) -> npt.NDArray[np.int32]:
     """Return (n, 1) labels of 2^`_CUTS` groups: each is halved where it spreads most, in turn."""
     order = np.arange(len(samples))[None]  # (groups, members)
     for _ in range(_CUTS):
@@ -402,7 +403,7 @@ def _cut_at_medians(samples: Field) -> npt.NDArray[np.int32]:
     return labels
 
 
-def _compare(colours: _Colours, own: Mask, other: Mask, where: Mask) -> Field:
+def _compare(colours: _Colours, own: Mask, other: Mask, where: Mask) -> FloatArray:
     """Return (h, w) log ratios: how much better a pixel fits the object's colours near it."""
     ratio = np.log(_shares(colours, own) + _FLOOR) - np.log(_shares(colours, other) + _FLOOR)
     evidence = np.zeros(where.shape, np.float32)
@@ -410,7 +411,7 @@ def _compare(colours: _Colours, own: Mask, other: Mask, where: Mask) -> Field:
     return evidence
 
 
-def _shares(colours: _Colours, where: Mask) -> Field:
+def _shares(colours: _Colours, where: Mask) -> FloatArray:
     """Return (rows, columns, K): what share of the pixels near a cell is like each colour."""
     shades, alike, cell = colours.shades, colours.alike, colours.cell
     height, width = shades.shape
@@ -428,7 +429,7 @@ def _shares(colours: _Colours, where: Mask) -> Field:
     return np.asarray((near @ alike + far * overall) / (total + far), np.float32)
 
 
-def _read(grid: Field, colours: _Colours, where: Mask) -> Field:
+def _read(grid: FloatArray, colours: _Colours, where: Mask) -> FloatArray:
     """Return the grid's values at the pixels of `where` and their shades, linear in between."""
     rows, columns, _ = grid.shape
     ys, xs = np.nonzero(where)
@@ -444,7 +445,7 @@ def _read(grid: Field, colours: _Colours, where: Mask) -> Field:
     return np.asarray(upper * (1 - dy) + lower * dy, np.float32)
 
 
-def _is_telling(evidence: Field, open_: Mask, band: float) -> Mask:
+def _is_telling(evidence: FloatArray, open_: Mask, band: float) -> Mask:
     """Return (h, w), where the colours of object and background differ."""
     radius = max(1, round(band))
     strength = box_mean(np.where(open_, np.abs(evidence), 0).astype(np.float32), radius)

@@ -18,7 +18,7 @@ _MOST_POINTS = 200  # of an outline that is sent; it is shown, not filled
 _SHIFT = 4  # bits after the binary point of drawn coordinates
 
 Coordinate = Annotated[float, Field(ge=-1e6, le=1e6)]
-Point = tuple[Coordinate, Coordinate]
+StrokePoint = tuple[Coordinate, Coordinate]
 
 
 class _Strict(BaseModel):
@@ -30,14 +30,14 @@ class Stroke(_Strict):
 
     tool: Literal["brush", "eraser"]
     size: float = Field(gt=0, le=10_000)
-    points: list[Point] = Field(min_length=1, max_length=100_000)
+    points: list[StrokePoint] = Field(min_length=1, max_length=100_000)
 
 
 class Lasso(_Strict):
     """A closed line around what is added or erased: x and y in px of the photo."""
 
     tool: Literal["lasso", "lasso-erase"]
-    points: list[Point] = Field(min_length=3, max_length=100_000)
+    points: list[StrokePoint] = Field(min_length=3, max_length=100_000)
 
 
 class Edits(_Strict):

@@ -17,7 +17,7 @@ jobs = APIRouter(tags=["jobs"])
 _MOST_ROWS = 200
 
 
-def job_of(request: Request, id: str) -> FolderJob:
+def requested_job(request: Request, id: str) -> FolderJob:
     """Return the job that an address names.
 
     Raises:
@@ -26,7 +26,7 @@ def job_of(request: Request, id: str) -> FolderJob:
     return app_of(request).jobs.get(id)
 
 
-Found = Annotated[FolderJob, Depends(job_of)]
+Found = Annotated[FolderJob, Depends(requested_job)]
 
 
 class JobRequest(BaseModel):

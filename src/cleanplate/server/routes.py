@@ -26,8 +26,8 @@ from cleanplate.server.answers import MEDIA_TYPES, answer_picture, notes_header,
 from cleanplate.server.edits import Edits
 from cleanplate.server.job_routes import jobs
 from cleanplate.server.sessions import (
-    Fill,
-    Session,
+    EditSession,
+    SessionFill,
     describe_instance,
     describe_plan,
     download_name,
@@ -43,7 +43,7 @@ _UNCHANGING = "private, max-age=3600"  # what a browser may do with tiles and pr
 _CANCELLING_POLL_S = 0.1  # until what was cancelled has ended
 
 
-def session_of(request: Request, id: str) -> Session:
+def session_of(request: Request, id: str) -> EditSession:
     """Return the session that an address names.
 
     Raises:
@@ -52,7 +52,7 @@ def session_of(request: Request, id: str) -> Session:
     return app_of(request).sessions.get(id)
 
 
-Opened = Annotated[Session, Depends(session_of)]
+Opened = Annotated[EditSession, Depends(session_of)]
 Labels = Annotated[list[str], Form(description="Class names; commas separate several.")]
 OptionsText = Annotated[str, Form(description="RemovalOptions as JSON.")]
 
@@ -261,7 +261,7 @@ async def open_session(
 ) -> dict[str, Any]:
     """Upload a photo once, to edit it."""
 
-    def create() -> Session:
+    def create() -> EditSession:
         return app.sessions.create(_name_of(image), image.file.read())
 
     async with app.opening:
@@ -283,7 +283,7 @@ async def open_from_job(app: Shared, wanted: FromJob) -> dict[str, Any]:
     job = app.jobs.get(wanted.job)
     photo = job.photo(wanted.photo)
 
-    def create() -> Session:
+    def create() -> EditSession:
         session = app.sessions.create(photo.source.name, photo.source.read_bytes())
         session.accept = lambda content: job.replace_result(wanted.photo, content)
         return session
@@ -386,7 +386,7 @@ async def fill_session(
         await asyncio.sleep(_CANCELLING_POLL_S)
     session.ticket = ticket = Ticket()
 
-    def work(ticket: Ticket) -> Fill:
+    def work(ticket: Ticket) -> SessionFill:
         return session.fill(wanted.edits, wanted.inpainter, wanted.verify, ticket, seed=wanted.seed)
 
     try:

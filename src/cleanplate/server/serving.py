@@ -17,7 +17,7 @@ from cleanplate.errors import InputError
 from cleanplate.hub import home
 from cleanplate.io import temporary_path
 from cleanplate.server.app import create_app
-from cleanplate.server.sessions import Session
+from cleanplate.server.sessions import EditSession
 from cleanplate.server.state import App, ServerConfig
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _show(address: str, announce: "Callable[[str], None]", *, browser: bool) -> 
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
 
-def _end_when_closed(server: uvicorn.Server, session: Session, after_s: float) -> None:
+def _end_when_closed(server: uvicorn.Server, session: EditSession, after_s: float) -> None:
     """End the server when the page, once it was open, is closed for so long."""
     seen: float | None = None
     while not server.should_exit:

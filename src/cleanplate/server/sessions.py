@@ -53,7 +53,7 @@ class MissingSessionError(CleanplateError):
 
 
 @dataclass(frozen=True, slots=True)
-class Fill:
+class SessionFill:
     """One way in which the photo of a session was filled."""
 
     n: int  # 1, 2, ...
@@ -77,7 +77,7 @@ class Fill:
         }
 
 
-class Session:
+class EditSession:
     """One photo, what was found in it, and its fills; made by `SessionStore`.
 
     Args:
@@ -91,7 +91,7 @@ class Session:
         self.id, self.folder, self.name = id, folder, name
         self.used = time.monotonic()
         self.plan: RemovalPlan | None = None
-        self.fills: list[Fill] = []
+        self.fills: list[SessionFill] = []
         self.ticket: Ticket | None = None  # of the fill in work
         # Takes the file of an accepted fill; None: the photo was uploaded, and is downloaded.
         self.accept: Callable[[bytes], dict[str, Any]] | None = None
@@ -251,7 +251,7 @@ class Session:
         ticket: Ticket,
         *,
         seed: int = 0,
-    ) -> Fill:
+    ) -> SessionFill:
         """Fill what the edits ask for.
 
         Raises:
@@ -289,7 +289,7 @@ class Session:
             if is_try and np.array_equal(self.pixels(former.n), removal.image):
                 raise InputError(f"{name} fills this the same with any seed; choose another model")
         self.tell("write", "Saving")
-        fill = Fill(
+        fill = SessionFill(
             n=len(self.fills) + 1,
             inpainter=name,
             seed=seed,
@@ -302,7 +302,7 @@ class Session:
         self.tell("done", "")
         return fill
 
-    def keep(self, photo: Photo, fill: Fill, removal: Removal[RGBImage]) -> Fill:
+    def keep(self, photo: Photo, fill: SessionFill, removal: Removal[RGBImage]) -> SessionFill:
         """Store a fill: its pixels, its file and its mask; return it with the file's notes."""
         np.save(self.folder / f"{fill.n}.npy", removal.image)
         content, notes = encode_with_notes(photo, removal.image, removal.mask)
@@ -390,9 +390,9 @@ class SessionStore:
     def __init__(self, remover: Remover, max_pixels: int) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="cleanplate-server-"))  # mode 0700
         self._remover, self._max_pixels = remover, max_pixels
-        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._sessions: OrderedDict[str, EditSession] = OrderedDict()
 
-    def create(self, name: str, content: bytes) -> Session:
+    def create(self, name: str, content: bytes) -> EditSession:
         """Open a photo.
 
         Raises:
@@ -402,7 +402,7 @@ class SessionStore:
         id = secrets.token_urlsafe(12)
         folder = self.folder / id
         folder.mkdir(mode=0o700)
-        session = Session(id, folder, Path(name).name or "photo", self._remover)
+        session = EditSession(id, folder, Path(name).name or "photo", self._remover)
         try:
             session.original.write_bytes(content)
             photo = replace(read_photo(content, max_pixels=self._max_pixels), path=session.name)
@@ -420,7 +420,7 @@ class SessionStore:
         self._sessions[id] = session
         return session
 
-    def get(self, id: str) -> Session:
+    def get(self, id: str) -> EditSession:
         """Return a session.
 
         Raises:

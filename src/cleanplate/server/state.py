@@ -16,7 +16,7 @@ from cleanplate.server.security import Access
 from cleanplate.server.sessions import SessionStore
 from cleanplate.server.work import Ticket, WorkQueue
 
-Result = TypeVar("Result")
+_ResultT = TypeVar("_ResultT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +52,12 @@ class App:
 
     async def work(
         self,
-        task: Callable[[Ticket], Result],
+        task: Callable[[Ticket], _ResultT],
         request: Request,
         *,
         ticket: Ticket | None = None,
         on_wait: Callable[[int], None] = lambda _: None,
-    ) -> Result:
+    ) -> _ResultT:
         """Return what a task returns; it is cancelled when the client goes.
 
         Raises:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from cleanplate.errors import CleanplateError
 from cleanplate.runtime import interruptible
 
-Result = TypeVar("Result")
+_ResultT = TypeVar("_ResultT")
 
 _POLL_S = 0.2  # how often a waiting request is asked whether its client is still there
 _MOST_WAIT_S = 60  # that a client is told to wait
@@ -69,13 +69,13 @@ class WorkQueue:
 
     async def run(
         self,
-        task: Callable[[Ticket], Result],
+        task: Callable[[Ticket], _ResultT],
         is_gone: Callable[[], Awaitable[bool]],
         *,
         ticket: Ticket | None = None,
         on_wait: Callable[[int], None] = lambda _: None,
         must_run: bool = False,
-    ) -> Result:
+    ) -> _ResultT:
         """Return what a task returns, when it is its turn.
 
         Args:
@@ -114,7 +114,7 @@ class WorkQueue:
         """Return how many tasks wait or run."""
         return len(self._tickets)
 
-    def _timed(self, task: Callable[[Ticket], Result], ticket: Ticket) -> Result:
+    def _timed(self, task: Callable[[Ticket], _ResultT], ticket: Ticket) -> _ResultT:
         ticket.check()
         start = time.perf_counter()
         with interruptible(ticket.check):

@@ -32,7 +32,7 @@ from cleanplate.types import Box, Mask, RGBImage
 from cleanplate.video.colour import UINT16_UNIT, RGBFrame, to_uint8
 from cleanplate.video.motion import extent_of
 
-Fill = Callable[[RGBImage, Mask], RGBImage]
+FillFunction = Callable[[RGBImage, Mask], RGBImage]
 """Fills the True pixels of a mask, as `Remover.fill` does."""
 
 NOTHING, FRAMES, NETWORK = 0, 1, 2
@@ -70,7 +70,7 @@ class Applied:
     from_frames: int  # px of `accepted` that other frames show
 
 
-class Plate:
+class SegmentPlate:
     """The background of one segment. First every frame is added, then it is completed and applied.
 
     Args:
@@ -134,7 +134,7 @@ class Plate:
         self._sample(image, unmasked, to_plate)
         return self._gain
 
-    def complete(self, fill: Fill) -> None:
+    def complete(self, fill: FillFunction) -> None:
         """Compute the samples' medians, and fill where there are none."""
         places = self._places
         if places is None or not len(places):

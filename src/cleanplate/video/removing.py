@@ -25,7 +25,7 @@ from cleanplate.options import RemovalOptions
 from cleanplate.plan import dilated
 from cleanplate.segmentation import SCORE_BELOW
 from cleanplate.types import Instance, Mask, RGBImage
-from cleanplate.video.background import Applied, Plate
+from cleanplate.video.background import Applied, SegmentPlate
 from cleanplate.video.colour import RGBFrame, to_uint8
 from cleanplate.video.flicker import FlickerMeter
 from cleanplate.video.mask_tracking import MaskStabilizer, MaskStore
@@ -42,7 +42,7 @@ from cleanplate.video.writing import CRF_RANGE, DEFAULT_CRF, ClipWriter, check_s
 if TYPE_CHECKING:
     from cleanplate.remover import Remover
 
-Progress = Callable[[str, int, int | None], None]
+FrameProgress = Callable[[str, int, int | None], None]
 """Called after each frame with the stage ("detect" or "fill"), frames done, and frames in all."""
 
 _MISSING_S = 1.0  # by which the video may end before the file; sound is often a little longer
@@ -109,7 +109,7 @@ class _Work:
     clip: Clip
     remover: "Remover"
     result: VideoRemoval
-    tell: Progress
+    tell: FrameProgress
     threads: int | None
 
 
@@ -123,7 +123,7 @@ def remove_from_video(
     crf: int | None = None,
     threads: int | None = None,
     overwrite: bool = False,
-    on_progress: Progress | None = None,
+    on_progress: FrameProgress | None = None,
 ) -> VideoRemoval:
     """Write a clip without the objects of the given classes.
 
@@ -314,7 +314,7 @@ def _next_frames(items: Iterator[object], writer: ClipWriter, count: int) -> Ite
 
 def _make_plate(
     work: _Work, detected: _Detections, segment: tuple[int, int], frames: Iterator[DecodedFrame]
-) -> tuple[Plate | None, Gains]:
+) -> tuple[SegmentPlate | None, Gains]:
     """Return the completed plate of a segment, and the gain of each of its frames."""
     clip = work.clip
     first, end = segment
@@ -325,7 +325,7 @@ def _make_plate(
         for _ in range(first, end):
             next(frames)
         return None, gains
-    plate = Plate(
+    plate = SegmentPlate(
         clip.size_hw,
         [to_key[index] for index, _ in holes],
         [box for _, box in holes],

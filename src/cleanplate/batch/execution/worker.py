@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _BOOT = (
     "import sys; sys.path[:] = {path!r}; "
-    "from cleanplate.batch.execution.worker import serve; serve()"
+    "from cleanplate.batch.execution.worker import run_worker; run_worker()"
 )
 _ENDS_WITHIN_S = 10.0
 
@@ -137,7 +137,7 @@ class Worker:
         self._answers.put((self, None))
 
 
-def serve() -> None:
+def run_worker() -> None:
     """Process tasks from standard input until it ends; the counterpart of `Worker`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: _end(128 + signal.SIGTERM))

@@ -19,6 +19,7 @@ import numpy as np
 from cleanplate import __version__
 from cleanplate.batch.records.results import PhotoResult, Thumbnails
 from cleanplate.errors import PhotoError
+from cleanplate.ops import size_within
 from cleanplate.types import Mask, Removal, RGBImage
 
 # Some 10,000 changed photos; browsers open pages of this size from the disk in a few seconds.
@@ -157,24 +158,20 @@ def make_thumbnails(image: RGBImage, removal: Removal | None = None) -> Thumbnai
     )
 
 
-def _size_wh(size_hw: tuple[int, ...]) -> tuple[int, int]:
-    shrink = max(1.0, max(size_hw[:2]) / SIDE_PX)
-    return max(1, round(size_hw[1] / shrink)), max(1, round(size_hw[0] / shrink))
-
-
 def _shrunk(image: RGBImage) -> RGBImage:
-    small = cv2.resize(image, _size_wh(image.shape), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(image, size_within(image.shape, SIDE_PX), interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.uint8)
 
 
 def _shrunk_mask(mask: Mask, effects: Mask | None) -> RGBImage:
     """Return a mask in which small holes still show: white, effects orange."""
-    shown = np.zeros((*_size_wh(mask.shape)[::-1], 3), np.uint8)
+    size_wh = size_within(mask.shape, SIDE_PX)
+    shown = np.zeros((*size_wh[::-1], 3), np.uint8)
     objects = mask if effects is None else mask & ~effects
     for part, colour in ((effects, _EFFECTS_RGB), (objects, _OBJECTS_RGB)):
         if part is not None:
             white = (part & mask).astype(np.uint8) * np.uint8(255)
-            small = cv2.resize(white, _size_wh(mask.shape), interpolation=cv2.INTER_AREA)
+            small = cv2.resize(white, size_wh, interpolation=cv2.INTER_AREA)
             shown[small > 0] = colour
     return shown
 

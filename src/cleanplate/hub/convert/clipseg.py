@@ -17,7 +17,6 @@ from cleanplate.hub.convert.export import export_network
 from cleanplate.hub.convert.pretrained import load_pretrained
 from cleanplate.hub.registry import Model
 
-SIDE = 352  # px of the square that it was trained on and is published for
 _MARKS = 2 + 512  # ids that are no joined pair: start and end, and each byte in and at a word's end
 
 
@@ -85,6 +84,7 @@ def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversi
     config = published_config()
     _check_merges(merges, config.text_config.vocab_size)
     network = load_pretrained(CLIPSegForImageSegmentation, config, load_state(weights), weights)
+    side = model.preprocessing.square_px
     paths = {file.role: folder / file.filename for file in model.files}
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(merges, paths["merges"])
@@ -100,10 +100,10 @@ def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversi
         "segment": export_network(
             _Photo(network),
             paths["segment"],
-            inputs=_random_photo(config, 2),
+            inputs=_random_photo(config, side, 2),
             outputs=["logits"],
             dynamic={"embeddings": (0,)},
-            trials=[_random_photo(config, 1), _random_photo(config, 3)],
+            trials=[_random_photo(config, side, 1), _random_photo(config, side, 3)],
             original=_repeating(network),
         ),
     }
@@ -140,9 +140,9 @@ def _random_ids(config: CLIPSegConfig, phrases: int, length: int) -> torch.Tenso
     return ids
 
 
-def _random_photo(config: CLIPSegConfig, phrases: int) -> dict[str, torch.Tensor]:
+def _random_photo(config: CLIPSegConfig, side: int, phrases: int) -> dict[str, torch.Tensor]:
     return {
-        "pixels": torch.randn(1, 3, SIDE, SIDE),
+        "pixels": torch.randn(1, 3, side, side),
         "embeddings": torch.randn(phrases, config.projection_dim),
     }
 

@@ -30,7 +30,6 @@ _DRAWN = 12
 class _Size:
     """What differs between the sizes (`rfdetr/config.py`, version 1.11)."""
 
-    side: int  # px of the square input
     windows: int  # along each side, for attention within them
     decoder_layers: int
     queries: int
@@ -38,21 +37,21 @@ class _Size:
 
 _SIZES = MappingProxyType(
     {
-        "rfdetr_seg_nano.coco": _Size(312, 1, 4, 100),
-        "rfdetr_seg_small.coco": _Size(384, 2, 4, 100),
-        "rfdetr_seg_medium.coco": _Size(432, 2, 5, 200),
-        "rfdetr_seg_large.coco": _Size(504, 2, 5, 200),
+        "rfdetr_seg_nano.coco": _Size(1, 4, 100),
+        "rfdetr_seg_small.coco": _Size(2, 4, 100),
+        "rfdetr_seg_medium.coco": _Size(2, 5, 200),
+        "rfdetr_seg_large.coco": _Size(2, 5, 200),
     }
 )
 
 
-def _configure(size: _Size) -> RfDetrConfig:
-    """Return the configuration of a size; what is not named is the default."""
+def _configure(size: _Size, side: int) -> RfDetrConfig:
+    """Return the configuration for squares of `side` px; what is not named is the default."""
     backbone = RfDetrDinov2Config(
         hidden_size=384,
         num_attention_heads=6,
         num_hidden_layers=12,
-        image_size=size.side,
+        image_size=side,
         patch_size=_PATCH,
         num_windows=size.windows,
         out_features=["stage3", "stage6", "stage9", "stage12"],
@@ -90,11 +89,12 @@ def convert(model: Model, checkpoints: Sequence[Path], folder: Path) -> Conversi
     """Make the ONNX file; see `Converter`."""
     (path,) = checkpoints
     (file,) = model.files
-    size = _SIZES[model.name]
+    side = model.preprocessing.square_px
+    config = _configure(_SIZES[model.name], side)
     state = {k: v for k, v in load_state(path, inside="model").items() if k != _UNUSED}
-    network = load_pretrained(RfDetrForInstanceSegmentation, _configure(size), state, path)
+    network = load_pretrained(RfDetrForInstanceSegmentation, config, state, path)
     target = folder / file.filename
-    example, *trials = _clear_trials(network, size.side)
+    example, *trials = _clear_trials(network, side)
     largest = export_network(
         _Network(network),
         target,

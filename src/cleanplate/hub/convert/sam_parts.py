@@ -11,19 +11,19 @@ from torch import nn
 from cleanplate.hub.convert import Conversion
 from cleanplate.hub.convert.checkpoints import State
 from cleanplate.hub.convert.export import export_network
-from cleanplate.hub.registry import Model
+from cleanplate.hub.registry import Model, get_model
 
-SIDE = 1024
-"""Input height and width in px."""
+SIDE = get_model("sam21_hiera_tiny.sav").preprocessing.square_px
+"""Input height and width in px; the same for SAM."""
 
 CELLS = SIDE // 16
 """Height and width of the feature grid."""
 
-Rules = Sequence[tuple[str, str]]
+NamePatterns = Sequence[tuple[str, str]]
 """Pattern and replacement of `re.sub`, applied one after the other."""
 
 # From Meta's names to those of transformers.
-PROMPT_RULES: Rules = (
+PROMPT_RULES: NamePatterns = (
     (r"\.pe_layer\.positional_encoding_gaussian_matrix$", ".shared_embedding.positional_embedding"),
     (r"\.point_embeddings\.", ".point_embed."),
     (r"\.mask_downscaling\.0\.", ".mask_embed.conv1."),
@@ -41,7 +41,7 @@ PROMPT_RULES: Rules = (
 )
 
 
-def rename_parameters(state: State, rules: Rules) -> dict[str, torch.Tensor]:
+def rename_parameters(state: State, rules: NamePatterns) -> dict[str, torch.Tensor]:
     """Return the parameters under the names that the rules make of theirs."""
 
     def rename(name: str) -> str:

@@ -14,7 +14,7 @@ from cleanplate.hub.registry.entry import (
     ModelFile,
     ModelKind,
     Preprocessing,
-    Value,
+    TensorSpec,
     frozen_metrics,
 )
 

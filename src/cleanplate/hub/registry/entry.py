@@ -29,7 +29,7 @@ class Licence:
     restrictions: str = ""
 
 
-Value = tuple[str, tuple[int | str | tuple[int, ...] | None, ...]]
+TensorSpec = tuple[str, tuple[int | str | tuple[int, ...] | None, ...]]
 """An input or output: dtype, and shape; a letter or None: any size, a tuple: one of its numbers."""
 
 
@@ -44,8 +44,8 @@ class ModelFile:
     size_bytes: int | None = None
     url: str | None = None  # pinned to a commit or release; None: built in, or made from one
     # What it takes and returns, in the file's order; stated where users may import an ONNX file.
-    inputs: tuple[Value, ...] = ()
-    outputs: tuple[Value, ...] = ()
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +79,17 @@ class Preprocessing:
     resampling: Resampling = "antialiased"
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # subtracted from RGB in [0, 1]
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)  # what that is divided by
+
+    @property
+    def square_px(self) -> int:
+        """Side of the square to which the full photo is resized.
+
+        Raises:
+            ValueError: it is resized to no square.
+        """
+        if self.size_hw is None or self.size_hw[0] != self.size_hw[1]:
+            raise ValueError(f"{self.size_hw} is not the size of a square")
+        return self.size_hw[0]
 
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from cleanplate.inpainting.base import NetworkInpainter, composite, pad_to, planes_of
 from cleanplate.inpainting.models.canny import SIGMA_PX, canny_edges, grey_of
 from cleanplate.ops import pull_push
-from cleanplate.types import Mask, RGBImage
+from cleanplate.types import FloatArray, Mask, RGBImage
 
 _CHANNELS_WITH_MASK = 5  # RGB, edges and mask: networks trained by users may take the mask too
 _WHITE = np.float32(1)  # the paint that marks the hole, as in the paper
@@ -38,9 +38,6 @@ _THIN_PX = 1.6  # a hole nowhere deeper than this is a scratch: the network may 
 
 FloatImage = npt.NDArray[np.float32]
 """(H, W, 3) float32, RGB in [0, 1]."""
-
-Plane = npt.NDArray[np.float32]
-"""(H, W) float32 in [0, 1]."""
 
 
 class _EdgeConnect(NetworkInpainter):
@@ -61,7 +58,7 @@ class _EdgeConnect(NetworkInpainter):
 
     def _generate_edges(
         self, grey: npt.NDArray[np.floating], edges: npt.NDArray[np.generic], hole: Mask
-    ) -> Plane:
+    ) -> FloatArray:
         """Run the edge generator.
 
         Args:
@@ -76,7 +73,7 @@ class _EdgeConnect(NetworkInpainter):
         edge_map = self._networks["edges"].run(np.stack(planes).astype(np.float32)[None])
         return np.asarray(edge_map[0, 0])
 
-    def _generate_colours(self, rgb: FloatImage, edges: Plane, hole: Mask) -> FloatImage:
+    def _generate_colours(self, rgb: FloatImage, edges: FloatArray, hole: Mask) -> FloatImage:
         """Run the colour generator.
 
         Args:
@@ -132,8 +129,8 @@ class PublishedEdgeConnectInpainter(_EdgeConnect):
         hole: Mask,
         *,
         sigma_px: float = SIGMA_PX,
-        edges: Plane | None = None,
-    ) -> tuple[FloatImage, Plane]:
+        edges: FloatArray | None = None,
+    ) -> tuple[FloatImage, FloatArray]:
         """Return the colours that the networks draw, in the hole and beside it, and the edges.
 
         Args:

@@ -8,7 +8,6 @@ Reference:
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from cleanplate.hub import get_model, read_manifest
 from cleanplate.inpainting.base import (
@@ -21,9 +20,7 @@ from cleanplate.inpainting.base import (
     planes_of,
 )
 from cleanplate.runtime import resolve_device
-from cleanplate.types import Mask, RGBImage, check_image_and_mask
-
-Floats = npt.NDArray[np.float32]
+from cleanplate.types import FloatArray, Mask, RGBImage, check_image_and_mask
 
 _CELL = 8  # px of a latent's value
 _CHANNELS = 4
@@ -49,7 +46,7 @@ class OSORInpainter(SeededInpainter, SharpInpainter, NetworkInpainter):
         """The working size is that of the short side, as in training."""
         return True
 
-    def alpha(self, image: RGBImage, mask: Mask) -> Floats:
+    def alpha(self, image: RGBImage, mask: Mask) -> FloatArray:
         """Return how much of each pixel goes with what is removed: (H, W) in [0, 1].
 
         Args:
@@ -68,7 +65,7 @@ class OSORInpainter(SeededInpainter, SharpInpainter, NetworkInpainter):
         filled = self._networks["decode"].run(latent)[0]
         return composite(image, mask, filled.transpose(1, 2, 0) * np.float32(255))
 
-    def _remove(self, image: RGBImage, mask: Mask) -> tuple[Floats, Floats]:
+    def _remove(self, image: RGBImage, mask: Mask) -> tuple[FloatArray, FloatArray]:
         """Return the latent without the object, and alpha: (1, 4, h, w), (1, 1, h, w)."""
         padded, hole = pad_to(image, mask, self._padded_hw(mask), border=cv2.BORDER_REFLECT)
         height, width = (side // _CELL for side in hole.shape)

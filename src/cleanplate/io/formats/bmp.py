@@ -35,7 +35,7 @@ _BI_RLE = {1: 8, 2: 4}  # to bits per pixel
 _MASKS_16BIT = (0x7C00, 0x3E0, 0x1F, 0)
 _BGRX_MASKS = (0xFF0000, 0xFF00, 0xFF)
 _ALPHA_MASK = 0xFF000000
-Packed = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
+PackedPixels = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 """(H, W): all channels of a pixel in one number."""
 
 _CONVERT = "save it as an uncompressed 24-bit BMP, or as PNG"
@@ -109,7 +109,7 @@ class BmpContainer:
     header: _Header
     before: bytes
     after: bytes
-    packed: Packed | None = None  # (H, W), with unusual masks
+    packed: PackedPixels | None = None  # (H, W), with unusual masks
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Encoded:
         """Return the edited BMP."""
@@ -229,8 +229,8 @@ def _of_masks(rows: Plane, masks: tuple[int, int, int, int], container: BmpConta
 
 
 def _with_colours(
-    packed: Packed, colours: Plane, hole: Mask, masks: tuple[int, int, int, int]
-) -> Packed:
+    packed: PackedPixels, colours: Plane, hole: Mask, masks: tuple[int, int, int, int]
+) -> PackedPixels:
     """Return packed pixels with (N, 3) new colours in the hole; all their other bits stay."""
     values = packed[hole].astype(np.uint32)
     for mask, colour in zip(masks[:3], colours.T, strict=True):

@@ -39,16 +39,14 @@ from cleanplate.io.formats.jpeg_coding import (
     to_bits,
 )
 from cleanplate.io.metadata import DHT, DQT, DRI, SOS, Frame, Segment, Stream, walk_markers
-from cleanplate.types import Mask
-
-Floats = npt.NDArray[np.float32]
+from cleanplate.types import FloatArray, Mask
 
 _SOF0, _SOF1, _SOF2 = 0xC0, 0xC1, 0xC2
 _EOI = b"\xff\xd9"
 # (64, 64): rows are the basis functions of the DCT, by row; T.81, A.3.3.
 _FREQUENCY, _PLACE = np.meshgrid(np.arange(8), np.arange(8), indexing="ij")
 _DCT_8 = np.cos((2 * _PLACE + 1) * _FREQUENCY * np.pi / 16) / 2 * np.where(_FREQUENCY, 1, 0.5**0.5)
-_DCT: Floats = np.kron(_DCT_8, _DCT_8).astype(np.float32)
+_DCT: FloatArray = np.kron(_DCT_8, _DCT_8).astype(np.float32)
 _MIN = np.float32(1e-6)  # share of a sample; less is the error of averaging
 _DC_RANGE, _AC_RANGE = (-1024, 1023), (-1023, 1023)  # of 8-bit samples; T.81, tables F.1 and F.2
 
@@ -101,9 +99,9 @@ class _Change:
 
     top: int
     left: int
-    samples: Floats  # (R, C, 64), 0 at mid-grey
-    weight: Floats  # (R, C, 64): share of each sample that is new
-    table: Floats  # (64,) quantisation, by row
+    samples: FloatArray  # (R, C, 64), 0 at mid-grey
+    weight: FloatArray  # (R, C, 64): share of each sample that is new
+    table: FloatArray  # (64,) quantisation, by row
 
     def touched(self, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
         """Return (rows, columns): whether a block changes."""
@@ -153,7 +151,7 @@ def replace_pixels(
     if not mask.any():
         return stream.scans, mask
     grid = _Grid(frame)
-    quantisation: dict[int, Floats] = {}
+    quantisation: dict[int, FloatArray] = {}
     for segment in stream.segments:
         if segment.marker == DQT:
             quantisation.update(_parse_quantisation(segment.payload))
@@ -233,7 +231,7 @@ def _items(stream: Stream) -> Iterator[Segment | Scan]:
     raise CodingError("the end of the image is missing")
 
 
-def _parse_quantisation(payload: bytes) -> Iterator[tuple[int, Floats]]:
+def _parse_quantisation(payload: bytes) -> Iterator[tuple[int, FloatArray]]:
     """Yield number and (64,) table, by row, of a DQT segment."""
     at = 0
     while at < len(payload):
@@ -249,7 +247,7 @@ def _parse_quantisation(payload: bytes) -> Iterator[tuple[int, Floats]]:
 
 def _changes(
     grid: _Grid,
-    tables: list[Floats],
+    tables: list[FloatArray],
     filled: npt.NDArray[np.uint8],
     mask: Mask,
     *,
@@ -298,14 +296,14 @@ def _changes(
     return out
 
 
-def _to_ycbcr(rgb: Floats) -> Floats:
+def _to_ycbcr(rgb: FloatArray) -> FloatArray:
     """Return Y, Cb and Cr of full range; T.871, 7."""
     red, green, blue = (rgb[..., i] for i in range(3))
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     return np.stack([luma, (blue - luma) / 1.772 + 128, (red - luma) / 1.402 + 128], axis=-1)
 
 
-def _to_blocks(plane: Floats) -> Floats:
+def _to_blocks(plane: FloatArray) -> FloatArray:
     height, width = plane.shape[0] // 8, plane.shape[1] // 8
     return plane.reshape(height, 8, width, 8).swapaxes(1, 2).reshape(height, width, 64)
 

@@ -5,12 +5,11 @@ from collections.abc import Collection
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from cleanplate.hub import get_model, read_file
 from cleanplate.ops import bounding_box, dilate, dilate_instance, rasterize, union, with_mask
 from cleanplate.runtime import Session
-from cleanplate.types import Box, Instance, Mask, RGBImage, check_image_and_mask
+from cleanplate.types import Box, FloatArray, Instance, Mask, RGBImage, check_image_and_mask
 
 DEFAULT_EFFECTS_MODEL = "effects.lite0"
 
@@ -32,8 +31,6 @@ _LEAST_OBJECT_PX = 300  # of a mask's parts; what smaller ones cast could not be
 _MOST_OBJECTS = 20  # parts of a mask whose effects are looked for
 
 _LARGEST_SHARE = 3.0  # of the object's area; what is larger is hardly cast by it: ignored
-
-Floats = npt.NDArray[np.float32]
 
 
 class EffectsDetector:
@@ -89,7 +86,7 @@ class EffectsDetector:
         return found & ~mask
 
 
-def _average(inner: Floats, outer: Floats) -> Floats:
+def _average(inner: FloatArray, outer: FloatArray) -> FloatArray:
     """Return the mean of two windows around the same centre; beyond the inner one, the outer one.
 
     Args:
@@ -106,7 +103,7 @@ def _average(inner: Floats, outer: Floats) -> Floats:
     return mean
 
 
-def _without_uncertain(probability: Floats, mask: Mask) -> Floats:
+def _without_uncertain(probability: FloatArray, mask: Mask) -> FloatArray:
     """Return (S, S), 0 but for components that the network is certain of.
 
     Args:
@@ -229,7 +226,7 @@ class _View:
         self._grid = spans[0][1], spans[1][1]  # where that is in the network's input
         self._method = cv2.INTER_AREA if side > _SIZE_PX else cv2.INTER_LINEAR
 
-    def network_input(self, image: RGBImage, mask: Mask) -> Floats:
+    def network_input(self, image: RGBImage, mask: Mask) -> FloatArray:
         """Return (4, S, S) float32: RGB in [0, 1], and the object as 0 or 1."""
         seen = np.full((_SIZE_PX, _SIZE_PX, 4), (*_BEYOND, 0), np.float32)
         rows, columns = self._grid
@@ -241,13 +238,13 @@ class _View:
         seen[rows, columns, 3] = covered > _COVERED
         return seen.transpose(2, 0, 1)
 
-    def within_photo(self, probability: Floats) -> Floats:
+    def within_photo(self, probability: FloatArray) -> FloatArray:
         """Return an (S, S) output of the network with 0 beyond the photo."""
         kept = np.zeros_like(probability)
         kept[self._grid] = probability[self._grid]
         return kept
 
-    def at_full_size(self, probability: Floats) -> Floats:
+    def at_full_size(self, probability: FloatArray) -> FloatArray:
         """Return an (S, S) output of the network for each pixel of the photo in the square."""
         rows, columns = self.slices
         size_wh = (columns.stop - columns.start, rows.stop - rows.start)

@@ -25,8 +25,8 @@ from cleanplate.segmentation.interactive.prompts import (
     OUTLINED,
     InteractiveSegmenter,
     Outline,
-    Point,
     Prepared,
+    PromptPoint,
     instance_of,
 )
 
@@ -37,8 +37,8 @@ __all__ = [
     "OUTLINED",
     "InteractiveSegmenter",
     "Outline",
-    "Point",
     "Prepared",
+    "PromptPoint",
     "create_prompter",
     "installed_prompter",
     "instance_of",

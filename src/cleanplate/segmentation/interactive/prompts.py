@@ -10,7 +10,7 @@ from cleanplate.errors import InputError
 from cleanplate.ops import bounding_box
 from cleanplate.types import Box, Instance, Mask, RGBImage
 
-Point = tuple[float, float, bool]
+PromptPoint = tuple[float, float, bool]
 """x, y in px of the photo, the first pixel's being (0, 0); True: on the object, False: on
 the background."""
 
@@ -67,7 +67,7 @@ class InteractiveSegmenter(Protocol):
         ...
 
     def predict(
-        self, prepared: Prepared, *, points: Sequence[Point] = (), box_xyxy: Box | None = None
+        self, prepared: Prepared, *, points: Sequence[PromptPoint] = (), box_xyxy: Box | None = None
     ) -> Outline:
         """Return the object marked by the points and the box.
 
@@ -86,7 +86,7 @@ class InteractiveSegmenter(Protocol):
         ...
 
 
-def check_prompts(prepared: Prepared, points: Sequence[Point], box_xyxy: Box | None) -> None:
+def check_prompts(prepared: Prepared, points: Sequence[PromptPoint], box_xyxy: Box | None) -> None:
     """Raise unless there is a point or a box, and all are inside the photo.
 
     Raises:

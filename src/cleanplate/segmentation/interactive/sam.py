@@ -10,12 +10,16 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from cleanplate.errors import InputError
 from cleanplate.hub import get_model, read_file
-from cleanplate.runtime import Session, to_tensor
-from cleanplate.segmentation.interactive.prompts import Outline, Point, Prepared, check_prompts
+from cleanplate.runtime import Session, resize, to_tensor
+from cleanplate.segmentation.interactive.prompts import (
+    Outline,
+    Prepared,
+    PromptPoint,
+    check_prompts,
+)
 from cleanplate.types import Box, RGBImage, check_image
 
 Logits = npt.NDArray[np.float32]
@@ -24,7 +28,6 @@ Logits = npt.NDArray[np.float32]
 Scores = npt.NDArray[np.float32]
 """(4,) float32, the IoU that the network expects of each of the masks."""
 
-_SIDE = 1024  # px; side of the networks' square input
 _NEGATIVE, _POSITIVE, _TOP_LEFT, _BOTTOM_RIGHT, _PADDING = 0, 1, 2, 3, -1  # labels of points
 # A mask is stable if it hardly changes with the threshold of its logits; values of the published
 # configuration of SAM 2.
@@ -44,6 +47,7 @@ class SamPrompter:
     def __init__(self, name: str, *, device: str = "auto", threads: int | None = None) -> None:
         model = get_model(name, "prompter")
         self._name, self._given = model.name, model.preprocessing
+        self._side = self._given.square_px  # of the networks' input
         self._image, self._prompt = (
             Session(read_file(model, role), name=name, device=device, threads=threads)
             for role in ("image", "prompt")
@@ -64,26 +68,23 @@ class SamPrompter:
         check_image(image)
         size_hw = image.shape[0], image.shape[1]
         height, width = self._resized_hw(size_hw)
-        # Pillow's linear filter widens when it shrinks, as the published pre-processing does.
-        scaled = Image.fromarray(np.ascontiguousarray(image)).resize(
-            (width, height), Image.Resampling.BILINEAR
+        antialias = self._given.resampling == "antialiased"
+        padded = np.zeros((1, 3, self._side, self._side), np.float32)
+        padded[:, :, :height, :width] = to_tensor(
+            resize(image, (height, width), antialias=antialias), self._given.mean, self._given.std
         )
-        resized = np.zeros((1, 3, _SIDE, _SIDE), np.float32)
-        resized[:, :, :height, :width] = to_tensor(
-            np.asarray(scaled), self._given.mean, self._given.std
-        )
-        features = self._image.run_all(resized)
+        features = self._image.run_all(padded)
         return Prepared(self._name, size_hw, tuple(features))
 
     def predict(
-        self, prepared: Prepared, *, points: Sequence[Point] = (), box_xyxy: Box | None = None
+        self, prepared: Prepared, *, points: Sequence[PromptPoint] = (), box_xyxy: Box | None = None
     ) -> Outline:
         """Run the prompt encoder and mask decoder; see `InteractiveSegmenter.predict`."""
         logits, score = self.logits(prepared, points=points, box_xyxy=box_xyxy)
         return Outline(logits > 0, score)
 
     def logits(
-        self, prepared: Prepared, *, points: Sequence[Point] = (), box_xyxy: Box | None = None
+        self, prepared: Prepared, *, points: Sequence[PromptPoint] = (), box_xyxy: Box | None = None
     ) -> tuple[npt.NDArray[np.float32], float]:
         """Return (H, W) float32, > 0 on the object, and its score in [0, 1]; raises as `predict`.
 
@@ -107,7 +108,7 @@ class SamPrompter:
 
     def _resized_hw(self, size_hw: tuple[int, int]) -> tuple[int, int]:
         """Return the size in px to which a photo is resized."""
-        scale = _SIDE / max(size_hw)
+        scale = self._side / max(size_hw)
         # At least 1 px: the published code cannot use photos that are narrower.
         return max(1, int(size_hw[0] * scale + 0.5)), max(1, int(size_hw[1] * scale + 0.5))
 
@@ -124,10 +125,10 @@ class SamPrompter:
     ) -> npt.NDArray[np.float32]:
         """Return (256, 256) logits at the photo's size."""
         height, width = self._resized_hw(size_hw)
-        return _scaled(_scaled(mask, (_SIDE, _SIDE))[:height, :width], size_hw)
+        return _scaled(_scaled(mask, (self._side, self._side))[:height, :width], size_hw)
 
     def _encode(
-        self, size_hw: tuple[int, int], points: Sequence[Point], box_xyxy: Box | None
+        self, size_hw: tuple[int, int], points: Sequence[PromptPoint], box_xyxy: Box | None
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """Return (N, 2) float32, x and y in px of the network's input, and (N,) labels."""
         resized = self._resized_hw(size_hw)
@@ -148,7 +149,7 @@ class Sam2Prompter(SamPrompter):
     """SAM 2 on single photos: both sides of the photo are scaled to the square."""
 
     def _resized_hw(self, size_hw: tuple[int, int]) -> tuple[int, int]:
-        return _SIDE, _SIDE
+        return self._side, self._side
 
     def _pads_points(self, box_xyxy: Box | None) -> bool:
         return True
