@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 KILLS = 6
-PHOTOS = 24
+PHOTOS = 16
 
 pytestmark = [
     pytest.mark.slow,
