@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from cleanplate.batch import Job
-from cleanplate.distributed.cluster import connected
+from cleanplate.distributed.cluster import connect_to_cluster
 from cleanplate.distributed.config import Workers
 from cleanplate.distributed.driver import run_cluster
 from cleanplate.options import RemovalOptions
@@ -33,7 +33,7 @@ def main() -> None:
     given = parser.parse_args()
     counts = [int(word) for word in given.workers.split(",")]
     rates: dict[int, list[float]] = {count: [] for count in counts}
-    with tempfile.TemporaryDirectory() as made, connected(given.address):
+    with tempfile.TemporaryDirectory() as made, connect_to_cluster(given.address):
         folder = Path(made) / "in"
         folder.mkdir()
         for photo in sorted(given.photos.iterdir())[: given.most]:

@@ -8,7 +8,7 @@ import pytest
 from cleanplate.errors import InputError, ShapeMismatchError
 from cleanplate.ops import dilate
 from cleanplate.options import RemovalOptions, Rules
-from cleanplate.plan import dilated, edit_plan
+from cleanplate.plan import dilate_instances, edit_plan
 from cleanplate.remover import Remover
 from cleanplate.types import Instance
 
@@ -153,18 +153,18 @@ def test_what_is_switched_on_is_looked_for_again(remover, image, fake_segmenter)
 
 def test_what_does_not_fit_is_refused(remover, image):
     plan = remover.plan(image, "person")
-    with pytest.raises(InputError, match="there is no object 9; there are 2"):
+    with pytest.raises(InputError, match="no such object: 9"):
         edit(image, plan, remove={9: True}, mask=plan.mask)
-    with pytest.raises(ShapeMismatchError, match=r"\(200, 300\) like the image, got \(300, 200\)"):
+    with pytest.raises(ShapeMismatchError, match=r"\(200, 300\).*got \(300, 200\)"):
         edit(image, plan, remove={}, mask=plan.mask.T)
 
 
 def test_margins_go_across_the_border_of_a_panorama():
     mask = area((0, 50, 20, 70))
     instance = Instance(1, "person", 0.9, (0, 50, 20, 70), mask[50:70, :20])
-    across = dilated([instance], (200, 300), 9, wraps=True)
+    across = dilate_instances([instance], (200, 300), 9, wraps=True)
     np.testing.assert_array_equal(across, dilate(mask, 9, wraps=True))
     turned = dilate(np.roll(mask, 150, axis=1), 9)
     np.testing.assert_array_equal(across, np.roll(turned, -150, axis=1))
     assert across[60, -9]
-    assert not dilated([instance], (200, 300), 9)[60, -9]
+    assert not dilate_instances([instance], (200, 300), 9)[60, -9]

@@ -139,7 +139,7 @@ def main() -> None:
     arguments = parser.parse_args()
     segmenter = create_segmenter(arguments.segmenter)
     if not isinstance(segmenter, SemanticSegmenter):
-        raise SystemExit(f"{segmenter.name} is no semantic segmenter; its scores are its own")
+        raise SystemExit(f"{segmenter.name} is not a semantic segmenter; its scores are its own")
     examples = Examples()
     labelled = [pair for folder in arguments.labelled for pair in find_pairs(folder)]
     pasted = [pair for folder in arguments.pasted for pair in find_pairs(folder)]

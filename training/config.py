@@ -188,7 +188,7 @@ def read_config(path: Path, kind: type[Config]) -> Config:
     """Return the configuration in a TOML file; what it does not name has its default.
 
     Raises:
-        ConfigError: a key is unknown or its value of another kind; or the file is no TOML.
+        ConfigError: a key is unknown or its value of another kind; or the file is not TOML.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))

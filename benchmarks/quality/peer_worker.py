@@ -54,7 +54,7 @@ def pypatchmatch(image: Image, mask: Mask, *, reach_px: int) -> Image:
 
 
 def resynthesizer(image: Image, mask: Mask) -> Image:
-    """Fill by GIMP's Resynthesizer; the photo is no tile, so patches do not wrap around."""
+    """Fill by GIMP's Resynthesizer; the photo is not a tile, so patches do not wrap around."""
     package: Any = importlib.import_module("resynthesizer")
     pillow: Any = importlib.import_module("PIL.Image")
     parameters = package.getDefaultParams()

@@ -60,7 +60,7 @@ class UnknownNameError(InputError):
             name: the unknown one.
             known: those there are.
             also: names that may be suggested but are not listed.
-            otherwise: what to do if the name is no misspelling of a known one, as a sentence
+            otherwise: what to do if the name is not a misspelling of a known one, as a sentence
                 without its full stop.
         """
         self.kind, self.name, self.known, self.also = kind, name, sorted(known), tuple(also)

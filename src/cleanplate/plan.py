@@ -104,7 +104,7 @@ def plan_masks(
         the margin, None if there are none.
     """
     chosen, kept, protected = selection.chosen, selection.kept, selection.protected
-    mask = dilated(chosen, size_hw, options.dilation, wraps=wraps)
+    mask = dilate_instances(chosen, size_hw, options.dilation, wraps=wraps)
     if protected:
         mask &= ~rasterize((it for it in kept if it.id in protected), size_hw)
     return add_effects(mask, casts, chosen, kept)
@@ -133,7 +133,7 @@ def add_effects(
     return mask | effects, effects
 
 
-def grown_to_edges(
+def grow_to_edges(
     image: RGBImage, mask: Mask, parts: Collection[Instance]
 ) -> tuple[Mask, tuple[str, ...]]:
     """Return a mask of the user's that reaches its objects' edges, and a note if it did not.
@@ -154,7 +154,7 @@ def grown_to_edges(
     return mask, (f"the mask was grown by up to {widest} px, to the edge of what is in it",)
 
 
-def dilated(
+def dilate_instances(
     instances: Collection[Instance],
     size_hw: tuple[int, ...],
     dilation: float | None,
@@ -217,7 +217,7 @@ def edit_plan(
     found = sorted((*plan.instances, *plan.kept), key=lambda instance: instance.id)
     unknown = remove.keys() - {instance.id for instance in found}
     if unknown:
-        raise InputError(f"there is no object {min(unknown)}; there are {len(found)}")
+        raise InputError(f"no such object: {min(unknown)}; {len(found)} were found")
     removed = {instance.id for instance in plan.instances}
     switched = {number for number, wanted in remove.items() if wanted != (number in removed)}
     added, erased = mask & ~plan.mask, plan.mask & ~mask

@@ -24,8 +24,8 @@ from cleanplate.options import OPTIONS_OF_MASKS, Point, PointBox, RemovalOptions
 from cleanplate.plan import (
     RemovalPlan,
     add_effects,
-    dilated,
-    grown_to_edges,
+    dilate_instances,
+    grow_to_edges,
     plan_masks,
     refine_outlines,
 )
@@ -41,7 +41,7 @@ from cleanplate.segmentation import (
     detect_remaining,
     find_effects,
     installed_prompter,
-    joined_around,
+    join_across_border,
     objects_in,
     outline_objects,
     pick_instances,
@@ -262,7 +262,7 @@ class Remover:
         The outlines of the former follow the photo at its own resolution. Each of the latter has
         its `reason`. The arguments are those of `__call__`, and so are the errors.
         """
-        # Effects are no instances, and take a network of their own.
+        # Effects are not instances, and take a network of their own.
         plan = self.plan(photo, classes, replace(_merged(classes, options), effects="off"))
         return list(plan.instances), list(plan.kept)
 
@@ -298,7 +298,7 @@ class Remover:
             labels, protected = requested_labels(asked, options.rules, self.segmenter.labels)
             found = self.segmenter.segment(image, (*labels, *protected))
             if opened.wraps:
-                found = joined_around(found, size_hw)
+                found = join_across_border(found, size_hw)
             rules = options.rules
             if has_places:
                 picked = pick_instances(found, options.points, options.boxes, size_hw)
@@ -368,7 +368,7 @@ class Remover:
         check_image_and_mask(image, mask)
         effects: Mask | None = None
         parts, given = objects_in(mask), mask
-        mask, notes = grown_to_edges(image, mask, parts)
+        mask, notes = grow_to_edges(image, mask, parts)
         if opened.transparent is not None:
             mask &= given | ~opened.transparent
         if options.effects != "off":
@@ -508,7 +508,7 @@ class Remover:
         for _ in range(_MAX_REFILLS):
             if not remaining:
                 break
-            more = dilated(remaining, size_hw, options.dilation, wraps=plan.wraps) & ~kept
+            more = dilate_instances(remaining, size_hw, options.dilation, wraps=plan.wraps) & ~kept
             if (more & ~removal.mask).any():
                 # The first fill met what is removed only now: those of its components that are
                 # connected to it are filled again.

@@ -227,7 +227,7 @@ def test_a_lock_holds_on_a_full_disk(tmp_path, monkeypatch):
 def test_a_journal_that_is_none_is_said(tmp_path):
     Path("out/.cleanplate").mkdir(parents=True)
     Path("out/.cleanplate/journal.sqlite").write_text("no database" * 99)
-    with pytest.raises(PhotoError, match=r"journal\.sqlite: the journal cannot be used \("):
+    with pytest.raises(PhotoError, match=r"journal\.sqlite: .*check permissions"):
         Journal(Path("out"), {})
     Path("file").touch()
     with pytest.raises(PhotoError, match="the journal cannot be used"):
@@ -239,7 +239,7 @@ def test_a_journal_of_a_newer_version_is_not_touched(tmp_path):
     with sqlite3.connect("out/.cleanplate/journal.sqlite") as database:
         database.execute("PRAGMA user_version = 99")
     database.close()
-    with pytest.raises(InputError, match="was written by a newer cleanplate; update cleanplate"):
+    with pytest.raises(InputError, match="update cleanplate"):
         Journal(Path("out"), {})
 
 

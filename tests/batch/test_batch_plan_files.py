@@ -244,5 +244,5 @@ def test_another_segmenter_cannot_look_again(own_remover, photo, fake_segmenter)
 
 def test_masks_are_never_written_over_photos(photo):
     plan = plan_photos([Path("in")], Path("out"), recursive=True)
-    with pytest.raises(InputError, match=r"in/sub/a\.png: would be overwritten by its own output"):
+    with pytest.raises(InputError, match=r"in/sub/a\.png: .*its own output"):
         plan_of_masks(plan, Path("in"))

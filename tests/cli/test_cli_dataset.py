@@ -238,8 +238,8 @@ def test_objects_without_a_pixel_in_their_photo_are_named(coco, run):
     save_coco(coco / "in", content)
     done = run()
     assert done.code == 0
-    told = [line for line in done.err.splitlines() if "no pixel" in line]
-    assert ["annotation 100" in told[0], "annotation 102" in told[1]] == [True, True]
+    outside = [line for line in done.err.splitlines() if "outside" in line]
+    assert ["annotation 100" in outside[0], "annotation 102" in outside[1]] == [True, True]
     assert {100, 102} <= {it["id"] for it in labels(coco / "out")["annotations"]}
 
 

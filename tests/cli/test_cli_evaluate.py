@@ -49,4 +49,4 @@ def test_wrong_use_is_refused(cli, folders):
     assert cli("evaluate", folders / "results").code == 2
     ran = cli("evaluate", folders / "results", "--masks", folders, "--segmenter", "x")
     assert ran.code == 2
-    assert "name it with --remove" in ran.err
+    assert "--remove" in ran.err

@@ -175,7 +175,7 @@ def test_models_import_of_a_wrong_file(cli, small, home):
     (small / "abc.onnx").write_bytes(b"abcd")
     ran = cli("models", "import", "small.test", small / "abc.onnx", "--accept-licence")
     assert ran.code == 1
-    assert "abc.onnx: 4 bytes, expected are 3" in ran.err
+    assert "abc.onnx: 4 bytes, expected 3" in ran.err
     assert "--own-weights" in ran.err
 
 

@@ -112,4 +112,4 @@ def test_numbers_are_for_one_photo(cli, make_photo):
 def test_own_masks_know_no_rules(cli):
     ran = cli("run", "in", "-o", "out", "--mask", "in", "--keep", 1, "--region", "0,0,9,9")
     assert ran.code == 2
-    assert "--keep, --region and --mask exclude each other: your masks say what is" in ran.err
+    assert "--keep, --region and --mask exclude each other: your masks define" in ran.err

@@ -121,7 +121,7 @@ def test_existing_outputs_are_skipped_unless_overwritten(cli, make_photo):
     ran = cli(*run)
     assert ran.code == 0
     assert ran.out.startswith(
-        "in/a.png: skipped, out/a.png is done\n1 photo: 1 skipped (done before); "
+        "in/a.png: skipped, out/a.png was done before\n1 photo: 1 skipped (done before); "
     )
     assert cli(*run, "--overwrite").out.startswith("in/a.png: removed 1 person")
 
@@ -235,8 +235,8 @@ def test_verbose_shows_where_an_internal_error_happened(cli, make_photo, monkeyp
     ("args", "told"),
     [
         ([], "Missing argument 'IN...'"),
-        (["in"], "no folder for the results; give --output DIR"),
-        (["in", "-o", "-", "--remove", "car"], "no folder for the results; give --output DIR"),
+        (["in"], "give --output DIR"),
+        (["in", "-o", "-", "--remove", "car"], "give --output DIR"),
         (["in", "-o", "out"], "nothing to remove; give --remove, such as --remove person,car, or"),
         (["in", "-o", "out", "--remove", ","], "no label given"),
         (["in", "-o", "out", "--remove", "persn"], "unknown label 'persn'; known: .*'person'"),

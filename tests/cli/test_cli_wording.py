@@ -37,7 +37,10 @@ def found(label, score, *, chosen=True):
             outcome("untouched", skipped="done", kept_by="skip"),
             "skipped, done before: nothing found, not written",
         ),
-        (outcome("untouched", skipped="done", kept_by="copy"), "skipped, out/a.jpg is done"),
+        (
+            outcome("untouched", skipped="done", kept_by="copy"),
+            "skipped, out/a.jpg was done before",
+        ),
         (
             outcome("would-remove", *map(found, ("cow", "sheep", "dog"), (0.9, 0.8, 0.7))),
             "would remove 1 cow (0.90), 1 sheep (0.80) and 1 dog (0.70)",

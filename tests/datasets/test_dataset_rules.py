@@ -149,7 +149,7 @@ def test_packed_run_lengths_are_those_of_the_reference():
 def test_text_that_is_no_run_length_is_refused():
     with pytest.raises(InputError, match="end in the middle"):
         unpack_counts("0P")
-    with pytest.raises(InputError, match="no part"):
+    with pytest.raises(InputError, match="run lengths"):
         unpack_counts("\n")
 
 

@@ -20,7 +20,7 @@ pytestmark = [
 import ray  # noqa: E402
 
 from cleanplate.batch import Job  # noqa: E402
-from cleanplate.distributed.cluster import connected  # noqa: E402
+from cleanplate.distributed.cluster import connect_to_cluster  # noqa: E402
 from cleanplate.distributed.config import Workers  # noqa: E402
 from cleanplate.distributed.driver import run_cluster  # noqa: E402
 from cleanplate.distributed.location import Location  # noqa: E402
@@ -50,7 +50,9 @@ def cluster(nodes_environment, tmp_path_factory):
     made.homes = homes
     made.add_second = lambda: made.add_node(**second)
     made.second = made.add_second()
-    with connected(made.address):  # once: every connection starts new processes on all nodes
+    with connect_to_cluster(
+        made.address
+    ):  # once: every connection starts new processes on all nodes
         yield made
     made.shutdown()
 

@@ -41,9 +41,9 @@ def test_examples_on_ray_run(photos, capsys):
     pytest.importorskip("ray.data")
     import ray
 
-    from cleanplate.distributed.cluster import connected
+    from cleanplate.distributed.cluster import connect_to_cluster
 
-    with connected(None):
+    with connect_to_cluster(None):
         for code in examples(spark=False):
             exec(code, {"__name__": "example"})
     ray.shutdown()

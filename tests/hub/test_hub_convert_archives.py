@@ -112,7 +112,7 @@ def test_a_storage_that_is_missing_or_too_short_is_reported(tmp_path):
                 if not storage or shorter:
                     content = source.read(name)
                     target.writestr(name, content[:40] if storage else content)
-        with pytest.raises(WeightsError, match=r"cut\.pth: cannot be read as a PyTorch archive"):
+        with pytest.raises(WeightsError, match=r"cut\.pth: .*PyTorch archive"):
             load_tensors(cut)
 
 

@@ -99,7 +99,7 @@ def test_the_file_fills_the_networks(network, published, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "match"),
     [
-        ({"image_encoder.extra": torch.zeros(1)}, r"has besides image_encoder\.extra"),
+        ({"image_encoder.extra": torch.zeros(1)}, r"has unexpected image_encoder\.extra"),
         ({"image_encoder.neck.1.bias": None}, r"lacks image_encoder\.neck\.1\.bias"),
         ({"mask_decoder.iou_token.weight": torch.zeros(3)}, r"size mismatch for mask_decoder\.iou"),
     ],
@@ -109,7 +109,7 @@ def test_another_architecture_is_refused(published, tmp_path, monkeypatch, chang
     path = tmp_path / "other.pt"
     content = {name: value for name, value in {**published, **changed}.items() if value is not None}
     torch.save(content, path)
-    with pytest.raises(WeightsError, match=rf"other\.pt: is not of this architecture.*{match}"):
+    with pytest.raises(WeightsError, match=rf"other\.pt: .*architecture.*{match}"):
         import_model(NAME, [path], own_weights=True)
 
 

@@ -75,8 +75,8 @@ def test_half_precision_is_read_as_single(network, published):
     ("change", "match"),
     [
         ({"decode_head.classifier.bias": None}, r"weights\.bin: .*it lacks decode_head\.class"),
-        ({"more": torch.ones(1)}, "it has besides more$"),
-        ({"more": torch.ones(1), "most": torch.ones(1)}, "it has besides more and 1 more$"),
+        ({"more": torch.ones(1)}, "it has unexpected more$"),
+        ({"more": torch.ones(1), "most": torch.ones(1)}, "it has unexpected more and 1 more$"),
         ({"decode_head.classifier.bias": torch.ones(6)}, "another shape for decode_head.class"),
     ],
 )

@@ -238,7 +238,7 @@ def test_metas_file_holds_the_same(numbered, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "match"),
     [
-        ({"vision_encoder.extra": torch.zeros(1)}, r"has besides vision_encoder\.extra"),
+        ({"vision_encoder.extra": torch.zeros(1)}, r"has unexpected vision_encoder\.extra"),
         ({"no_memory_embedding": torch.zeros(2)}, r"\(size mismatch for no_memory_embedding"),
         ({"mask_decoder.iou_token.weight": None}, r"it lacks mask_decoder\.iou_token\.weight"),
         ({KINDS: None}, r"it lacks prompt_encoder\.point_embed\.weight$"),
@@ -251,7 +251,7 @@ def test_another_architecture_is_refused(numbered, tmp_path, changed, match):
     path = tmp_path / "other.pt"
     torch.save(parameters, path)
     network = Sam2Model(sam2._tiny())
-    with pytest.raises(WeightsError, match=rf"other\.pt: is not of this architecture.*{match}"):
+    with pytest.raises(WeightsError, match=rf"other\.pt: .*architecture.*{match}"):
         fill_network(network, sam2._read(path), path)
 
 
@@ -259,7 +259,7 @@ def test_a_file_of_something_else_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("CLEANPLATE_HOME", str(tmp_path / "home"))
     path = tmp_path / "else.pt"
     torch.save({"model": {"weight": torch.zeros(2)}}, path)
-    with pytest.raises(WeightsError, match=r"else\.pt: is not of this architecture: it lacks"):
+    with pytest.raises(WeightsError, match=r"else\.pt: .*architecture.*lacks"):
         import_model(NAME, [path], own_weights=True)
     torch.save({"model": [1, 2]}, path)
     with pytest.raises(WeightsError, match="contains no parameters under 'model'"):

@@ -151,8 +151,8 @@ def test_progress_is_reported_up_to_the_end(address, folder):
 @pytest.mark.parametrize(
     ("way", "error", "match"),
     [
-        ("wrong", ChecksumError, r"/wrong/abc\.onnx: SHA-256 \w{64}, expected is \w{64}; .*--from"),
-        ("short", ChecksumError, r"1,048,575 bytes, expected are 1,048,576; it is truncated"),
+        ("wrong", ChecksumError, r"/wrong/abc\.onnx: SHA-256 \w{64}, expected \w{64}; .*--from"),
+        ("short", ChecksumError, r"1,048,575 bytes, expected 1,048,576; it is truncated"),
         ("cut", WeightsError, "/cut/abc.onnx: the connection was cut; check the network"),
         ("gone", WeightsError, "the server returned 404 Not Found; .*--from or CLEANPLATE_MIRROR"),
         ("broken", WeightsError, "the server returned 503 Service Unavailable"),
@@ -173,7 +173,7 @@ def test_an_answer_is_not_asked_for_again_a_cut_is(server, address, folder):
 
 
 def test_a_server_that_is_not_there_is_an_error(address, folder):
-    with pytest.raises(WeightsError, match=r"127\.0\.0\.1:9/abc.*cannot be reached; check the net"):
+    with pytest.raises(WeightsError, match=r"127\.0\.0\.1:9/abc.*check the network"):
         fetch_file(file_at("http://127.0.0.1:9/abc.onnx"), folder)
     assert list(folder.iterdir()) == []
 
@@ -203,16 +203,14 @@ def test_a_folder_serves_as_mirror_also_offline(address, folder, tmp_path, monke
 
 
 def test_a_folder_without_the_file_is_an_error(home, folder, tmp_path):
-    match = r"nowhere/abc\.onnx: no such file; check the folder"
+    match = r"nowhere/abc\.onnx: no such file"
     with pytest.raises(WeightsError, match=match):
         fetch_file(file_at("https://publisher.invalid/x"), folder, mirror=str(tmp_path / "nowhere"))
 
 
 def test_offline_nothing_is_asked(server, address, folder, monkeypatch):
     monkeypatch.setenv("CLEANPLATE_OFFLINE", "1")
-    with pytest.raises(
-        WeightsError, match=r"abc\.onnx is not downloaded: CLEANPLATE_OFFLINE is set"
-    ):
+    with pytest.raises(WeightsError, match=r"abc\.onnx .*CLEANPLATE_OFFLINE"):
         fetch_file(file_at(f"{address}/good/abc.onnx"), folder)
     assert server.asked == []
     monkeypatch.setenv("CLEANPLATE_OFFLINE", "0")
@@ -281,7 +279,7 @@ def small_disk(tmp_path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_reported_and_left_as_it_was(address, small_disk):
-    with pytest.raises(WeightsError, match="the disk is full; free some space or set CLEANPLATE_H"):
+    with pytest.raises(WeightsError, match="disk is full; .*CLEANPLATE_HOME"):
         fetch_file(file_at(f"{address}/good/abc.onnx"), small_disk)
     assert list(small_disk.iterdir()) == []
 

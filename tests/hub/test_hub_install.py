@@ -98,14 +98,14 @@ def test_a_model_that_is_here_is_not_fetched_again(published, mirror):
 
 def test_a_wrong_file_is_not_installed(published, mirror):
     (mirror / "abc.onnx").write_bytes(b"abd")
-    with pytest.raises(ChecksumError, match="expected is ba7816bf"):
+    with pytest.raises(ChecksumError, match="expected ba7816bf"):
         pull_model("abc.test", mirror=str(mirror))
     assert not is_available(published)
 
 
 @pytest.mark.parametrize("use", [pull_model, lambda name: import_model(name, [])])
 def test_built_in_and_unknown_models_are_refused(home, use):
-    with pytest.raises(InputError, match=r"edgeconnect\.photos is built in; there is nothing to"):
+    with pytest.raises(InputError, match=r"edgeconnect\.photos is built in"):
         use("edgeconnect.photos")
     with pytest.raises(UnknownNameError, match="unknown model 'lamma'"):
         use("lamma")
@@ -113,7 +113,7 @@ def test_built_in_and_unknown_models_are_refused(home, use):
 
 def test_a_licence_that_forbids_commercial_use_has_to_be_accepted(make_model, registered, mirror):
     model = registered(make_model(licence=NON_COMMERCIAL))
-    match = r"abc\.test is not for commercial use.*CC-BY-NC-4\.0: for research.*--accept-licence"
+    match = r"abc\.test .*CC-BY-NC-4\.0.*--accept-licence"
     with pytest.raises(LicenceError, match=match):
         pull_model("abc.test", mirror=str(mirror))
     with pytest.raises(LicenceError, match=match):
@@ -129,7 +129,7 @@ def test_a_model_without_an_address_cannot_be_pulled(make_model, registered, hom
     registered(
         make_model(files=(file,), checkpoints=checkpoints, converter="x", licence=NON_COMMERCIAL)
     )
-    match = r"abc\.test cannot be pulled: get a\.pth from https://example\.invalid/abc .*--accept"
+    match = r"abc\.test .*a\.pth .*https://example\.invalid/abc .*--accept"
     with pytest.raises(WeightsError, match=match):
         pull_model("abc.test")
 
@@ -147,7 +147,7 @@ def test_checkpoints_are_fetched_and_converted(to_convert, mirror, converter):
 def test_nothing_is_fetched_before_it_can_be_converted(to_convert, mirror, monkeypatch):
     monkeypatch.setattr(convert, "_NEEDED", ("json", "no_such_package"))
     monkeypatch.setattr(obtain, "fetch_file", None)
-    match = r"has to be converted once, which needs no_such_package; run .*cleanplate\[convert\]"
+    match = r"no_such_package; run .*cleanplate\[convert\]"
     with pytest.raises(MissingExtraError, match=match):
         pull_model("abc.test", mirror=str(mirror))
     with pytest.raises(MissingExtraError, match=match):
@@ -187,7 +187,7 @@ def test_files_are_detected_by_content(to_convert, mirror, converter, tmp_path):
 
 @pytest.mark.usefixtures("to_convert", "converter")
 def test_another_number_of_files_is_refused(mirror):
-    match = r"consists of 2 files \(abc\.pth, more\.pth\), got 1"
+    match = r"2 files \(abc\.pth, more\.pth\), got 1"
     with pytest.raises(InputError, match=match):
         import_model("abc.test", [mirror / "abc.pth"])
 
@@ -201,7 +201,7 @@ def test_own_weights_have_to_be_called_so(to_convert, mirror, converter, tmp_pat
     own = tmp_path / "own.pth"
     own.write_bytes(b"own")
     files = [own, mirror / "more.pth"]
-    with pytest.raises(ChecksumError, match=r"if these are custom weights .* --own-weights$"):
+    with pytest.raises(ChecksumError, match=r"custom weights .*--own-weights$"):
         import_model("abc.test", files)
     assert not is_available(to_convert)
     assert import_model("abc.test", files, own_weights=True).origin == "own"
@@ -217,7 +217,7 @@ def test_own_weights_need_no_licence_of_others(make_model, registered, mirror, n
 
 def test_own_weights_have_to_be_a_network(published, mirror):
     (mirror / "own.onnx").write_bytes(b"no network")
-    with pytest.raises(WeightsError, match=r"own\.onnx: .* load it \(.+\); give an ONNX file$"):
+    with pytest.raises(WeightsError, match=r"own\.onnx: .*give an ONNX file$"):
         import_model("abc.test", [mirror / "own.onnx"], own_weights=True)
     assert not is_available(published)
 
@@ -240,7 +240,7 @@ def test_own_weights_that_take_or_return_something_else_are_refused(
     model = registered(make_model(files=(replace(make_model().files[0], **wanted),)))
     own = tmp_path / "own.onnx"
     own.write_bytes(network_file)
-    with pytest.raises(WeightsError, match=r"own\.onnx: is no abc\.test: .*expected is") as refused:
+    with pytest.raises(WeightsError, match=r"own\.onnx: is not abc\.test: .*expected") as refused:
         import_model("abc.test", [own], own_weights=True)
     assert "float32 Nx3xHxW -> float32 Nx1xHxW" in str(refused.value)
     assert not is_available(model)
@@ -261,14 +261,14 @@ def test_own_files_find_their_roles_in_any_order(home):
     import_model("edgeconnect.own", files)
     for role in ("fill", "edges"):
         assert read_file(get_model("edgeconnect.own"), role) == read_file(built_in, role)
-    with pytest.raises(WeightsError, match=r"edges\.onnx: is no edgeconnect\.own: .* -> "):
+    with pytest.raises(WeightsError, match=r"edges\.onnx: is not edgeconnect\.own: .* -> "):
         import_model("edgeconnect.own", [files[1], files[1]])
 
 
 @pytest.mark.parametrize("name", ["lama.places", "migan.places2", "deeplabv3plus.own"])
 def test_a_network_of_another_model_is_refused(home, name):
     other = find_file(get_model("edgeconnect.photos"), "edges")
-    with pytest.raises(WeightsError, match=f"is no {name}"):
+    with pytest.raises(WeightsError, match=f"is not {name}"):
         import_model(name, [other], own_weights=True)
 
 
@@ -307,9 +307,7 @@ def test_importing_replaces_what_was_installed(published, mirror, network_file):
 
 def test_a_home_that_cannot_be_made_is_an_error(published, mirror, home):
     home.write_bytes(b"a file")
-    with pytest.raises(
-        WeightsError, match=r"incoming: cannot be created .*; set CLEANPLATE_HOME to"
-    ):
+    with pytest.raises(WeightsError, match=r"incoming: .*CLEANPLATE_HOME"):
         pull_model("abc.test", mirror=str(mirror))
 
 
@@ -334,7 +332,7 @@ def test_another_version_than_the_registered_one_is_not_used(published, mirror, 
     pull_model("abc.test", mirror=str(mirror))
     newer = make_model(files=(replace(published.files[0], sha256="0" * 64),))
     assert not is_available(newer)
-    with pytest.raises(WeightsError, match="the installed version is not the registered one; run"):
+    with pytest.raises(WeightsError, match="not the registered one; run"):
         read_file(newer, "fill")
 
 

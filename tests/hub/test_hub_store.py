@@ -61,7 +61,7 @@ def test_the_registered_file_is_read_and_verified(built_in, tmp_path):
 @pytest.mark.parametrize("use", [find_file, read_file, verify_file])
 def test_a_missing_file_says_to_reinstall(built_in, use):
     assert not is_available(built_in)
-    with pytest.raises(WeightsError, match=r"abc\.onnx: built-in model file is missing; reinstall"):
+    with pytest.raises(WeightsError, match=r"abc\.onnx: .*missing; reinstall"):
         use(built_in, "fill")
 
 
@@ -75,7 +75,7 @@ def test_a_folder_in_its_place_is_no_file(built_in, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"ab", b"abcd"])
 def test_a_file_of_another_size_states_both(built_in, tmp_path, use, content):
     (tmp_path / "abc.onnx").write_bytes(content)
-    match = rf"abc\.onnx: {len(content)} bytes, expected are 3; .* reinstall"
+    match = rf"abc\.onnx: {len(content)} bytes, expected 3; .* reinstall"
     with pytest.raises(ChecksumError, match=match):
         use(built_in, "fill")
 
@@ -83,7 +83,7 @@ def test_a_file_of_another_size_states_both(built_in, tmp_path, use, content):
 @pytest.mark.parametrize("use", [read_file, verify_file])
 def test_changed_bytes_state_both_hashes(built_in, tmp_path, use):
     (tmp_path / "abc.onnx").write_bytes(b"abd")
-    match = r"SHA-256 a52d159f\w+, expected is ba7816bf\w+; "
+    match = r"SHA-256 a52d159f\w+, expected ba7816bf\w+; "
     with pytest.raises(ChecksumError, match=match):
         use(built_in, "fill")
 
@@ -95,7 +95,7 @@ def test_an_unreadable_file_says_why(built_in, tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
-    with pytest.raises(WeightsError, match=r"abc\.onnx: cannot be read \(Permission denied\)"):
+    with pytest.raises(WeightsError, match=r"abc\.onnx: .*Permission denied"):
         read_file(built_in, "fill")
 
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cleanplate.inpainting.base import composite, inpaint_scaled, pad_to, planes_of
+from cleanplate.inpainting.base import composite, inpaint_scaled, pad_to, to_planes
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_only_the_hole_is_taken_and_rounded_to_the_nearest_level():
 
 def test_planes_are_contiguous_and_in_the_networks_order(rng):
     image = rng.integers(0, 256, (5, 7, 3)).astype(np.uint8)
-    planes = planes_of(image)
+    planes = to_planes(image)
     assert planes.shape == (1, 3, 5, 7)
     assert planes.flags.c_contiguous
     np.testing.assert_array_equal(planes[0, 1], image[..., 1])

@@ -206,7 +206,7 @@ def test_an_onnx_file_of_ones_own_is_imported(name, tmp_path, monkeypatch, astro
     monkeypatch.setenv("CLEANPLATE_HOME", str(tmp_path))
     own = tmp_path / "own.onnx"
     own.write_bytes(standin_file(name, "fill"))
-    with pytest.raises(ChecksumError, match=r"own\.onnx: .* bytes, expected are .*--own-weights"):
+    with pytest.raises(ChecksumError, match=r"own\.onnx: .* bytes, expected .*--own-weights"):
         import_model(name, [own])
 
     assert import_model(name, [own], own_weights=True).origin == "own"

@@ -114,7 +114,7 @@ def test_other_arrays_are_refused(prompter, image):
 )
 def test_a_point_outside_is_refused(prompter, x, y):
     prepared = prompter.set_image(np.zeros((4, 6, 3), np.uint8))
-    match = rf"point \({x:g}, {y:g}\) is outside the photo, which is 6 x 4 px; x must .* \[0, 6\)"
+    match = rf"point \({x:g}, {y:g}\) is outside the photo.*6 x 4 px.* \[0, 6\)"
     with pytest.raises(InputError, match=match):
         prompter.predict(prepared, points=[(1, 1, True), (x, y, False)])
 
@@ -131,7 +131,7 @@ def test_a_box_outside_or_empty_is_refused(prompter, box):
 
 def test_nothing_to_go_by_is_refused(prompter):
     prepared = prompter.set_image(np.zeros((4, 6, 3), np.uint8))
-    with pytest.raises(InputError, match="nothing to outline: give at least one point or a box"):
+    with pytest.raises(InputError, match="give at least one point or a box"):
         prompter.predict(prepared)
 
 

@@ -255,7 +255,7 @@ def test_exif_orientation_is_applied_once(photo_image, orientation, subsampling)
 @pytest.mark.parametrize("share", [0.05, 0.4, 0.9, 0.98])
 def test_cut_off_files_are_refused(photo_image, share, progressive):
     data = saved(photo_image, "JPEG", progressive=progressive)
-    with pytest.raises(PhotoError, match=r"damaged JPEG: .*; get an undamaged copy of the file"):
+    with pytest.raises(PhotoError, match=r"damaged JPEG: .*undamaged copy"):
         read_photo(data[: int(len(data) * share)])
 
 
@@ -279,7 +279,7 @@ def test_lossless_and_twelve_bits_are_refused():
         read_photo(bytes(lossless))
     data = bytearray(saved(Image.new("L", (8, 8)), "JPEG"))
     data[data.index(b"\xff\xc0") + 4] = 12
-    with pytest.raises(PhotoError, match="12 bits per sample is not supported; convert it to 8"):
+    with pytest.raises(PhotoError, match="12 bits per sample .*convert it"):
         read_photo(bytes(data))
 
 

@@ -255,7 +255,7 @@ def test_colours_under_full_transparency_are_kept():
 def test_apng_is_refused_with_its_number_of_frames():
     frames = [Image.new("RGB", (8, 8), (value, 0, 0)) for value in (0, 90, 200)]
     data = saved(frames[0], "PNG", save_all=True, append_images=frames[1:])
-    with pytest.raises(PhotoError, match=r"it holds 3 frames \(APNG\).*split it into single"):
+    with pytest.raises(PhotoError, match=r"3 frames \(APNG\).*split it"):
         read_photo(data)
 
 
@@ -265,9 +265,7 @@ def test_cut_off_files_are_refused(dtype, share):
     array = np.random.default_rng(1).integers(0, 255, (40, 40, 3)).astype(dtype)
     _, coded = cv2.imencode(".png", array)
     data = coded.tobytes()
-    with pytest.raises(
-        PhotoError, match="damaged PNG: the file is truncated; get an undamaged copy"
-    ):
+    with pytest.raises(PhotoError, match="damaged PNG: .*undamaged copy"):
         read_photo(data[: int(len(data) * share)])
 
 

@@ -149,19 +149,17 @@ def test_a_plain_tiff_is_no_raw():
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.9])
 def test_cut_off_files_are_refused(share):
     data = dng(SCENE)
-    with pytest.raises(PhotoError, match=r"damaged (RAW|TIFF): .*; get an undamaged copy of the"):
+    with pytest.raises(PhotoError, match=r"damaged (RAW|TIFF): .*undamaged copy"):
         read_photo(data[: int(len(data) * share)])
 
 
 def test_what_libraw_does_not_know_is_refused():
-    with pytest.raises(
-        PhotoError, match="LibRaw does not support this kind of RAW file; develop it"
-    ):
+    with pytest.raises(PhotoError, match="LibRaw .*develop it"):
         read_photo(b"FOVb" + bytes(500))
 
 
 def test_too_many_pixels_are_refused_before_developing():
-    with pytest.raises(PhotoError, match="160 x 120 = 19200 pixels are more than the limit of 999"):
+    with pytest.raises(PhotoError, match="19200 pixels .*limit of 999"):
         read_photo(dng(SCENE), max_pixels=999)
 
 
@@ -185,7 +183,7 @@ def test_a_raw_may_be_named_as_a_tiff_and_no_other_photo_as_a_raw(tmp_path):
     assert read_photo(path).format == "RAW"
     path = tmp_path / "a.nef"
     path.write_bytes(small_jpeg())
-    with pytest.raises(PhotoError, match=r"it is named \.nef but is a JPEG file; name it \.jpg"):
+    with pytest.raises(PhotoError, match=r"\.nef but is a JPEG file; name it \.jpg"):
         read_photo(path)
 
 

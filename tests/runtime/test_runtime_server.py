@@ -135,7 +135,7 @@ def test_a_server_that_is_gone_is_reported(echoing):
     server.close()
     with pytest.raises(
         DeviceError,
-        match="the process that runs the networks does not respond",
+        match="does not respond",
     ):
         client.load(b"x", "echo", "cpu", None)
 

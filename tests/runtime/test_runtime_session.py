@@ -172,7 +172,7 @@ def test_auto_goes_on_with_the_cpu_where_the_gpu_cannot_load_it(broken_cuda, cap
 def test_a_runtime_that_falls_back_in_silence_is_an_error(fake_runtime, monkeypatch):
     fake_runtime([CUDA, CPU], [CPU])
     monkeypatch.setattr("cleanplate.runtime.devices._cuda_unavailable_reason", lambda: None)
-    with pytest.raises(DeviceError, match="does not say why it was not used; it needs an NVIDIA"):
+    with pytest.raises(DeviceError, match="needs an NVIDIA"):
         Session(b"x", name="edges", device="cuda")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cleanplate.ops import rasterize
-from cleanplate.segmentation.instances import find_instances, joined_around
+from cleanplate.segmentation.instances import find_instances, join_across_border
 from cleanplate.types import Instance
 
 
@@ -153,7 +153,7 @@ def test_what_a_panoramas_border_cuts_in_two_is_one_object():
         part(4, "car", 0.9, (90, 30, 100, 40)),  # other rows
         part(5, "car", 0.9, (1, 12, 5, 22)),  # ends before the border
     )
-    found = joined_around([right, others[0], left, *others[1:]], (50, 100))
+    found = join_across_border([right, others[0], left, *others[1:]], (50, 100))
     assert [it.id for it in found] == [1, 2, 4, 5]
     one = found[0]
     assert (one.label, one.score, one.box_xyxy) == ("car", 0.9, (0, 10, 100, 22))
@@ -163,7 +163,7 @@ def test_what_a_panoramas_border_cuts_in_two_is_one_object():
 
 def test_an_object_of_three_parts_around_a_panorama_is_one():
     top = part(1, "wall", 0.5, (0, 0, 9, 5)), part(2, "wall", 0.7, (70, 4, 100, 30))
-    found = joined_around([*top, part(3, "wall", 0.6, (0, 20, 9, 30))], (50, 100))
+    found = join_across_border([*top, part(3, "wall", 0.6, (0, 20, 9, 30))], (50, 100))
     assert [(it.id, it.score, it.area_px) for it in found] == [(1, 0.7, 9 * 5 + 30 * 26 + 9 * 10)]
     ring = part(1, "wall", 0.5, (0, 0, 100, 5))
-    assert joined_around([ring], (50, 100)) == [ring]
+    assert join_across_border([ring], (50, 100)) == [ring]

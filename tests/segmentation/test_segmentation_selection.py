@@ -83,7 +83,7 @@ def test_only_the_numbers_given_go():
     chosen, left = parted(Rules(only=(1, 3)))
     assert (chosen, left[2]) == ([1, 3], "not among the numbers given")
     assert parted(Rules(only=(5,)))[1][5] == "score below 0.5"
-    with pytest.raises(InputError, match="only: there is no object 6, 5 were found; see a dry run"):
+    with pytest.raises(InputError, match="only: no such object: 6"):
         parted(Rules(only=(6,)))
 
 
@@ -168,14 +168,14 @@ def test_areas_are_pixels_or_shares(area, px):
 
 @pytest.mark.parametrize("area", [-1, "-1%", "101%", "5px", "", "%", math.nan, "inf", None])
 def test_areas_that_cannot_be_understood_are_refused(area):
-    with pytest.raises(InputError, match="max_area must be at least 0 px, or a share of the photo"):
+    with pytest.raises(InputError, match="max_area must be"):
         area_px("max_area", area, (1, 1))
 
 
 def test_regions_are_cut_at_the_photo_and_hold_something():
     assert region_box(("25%", "10%", "50%", "100%"), (100, 200)) == (50, 10, 150, 100)
     assert region_box((190, 0, 99, 5), (100, 200)) == (190, 0, 200, 5)
-    with pytest.raises(InputError, match="region 200,0,9,9 holds no pixel of a photo of 200 x 100"):
+    with pytest.raises(InputError, match="region 200,0,9,9 .*200 x 100"):
         region_box((200, 0, 9, 9), (100, 200))
 
 

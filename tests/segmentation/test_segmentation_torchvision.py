@@ -158,7 +158,7 @@ def test_the_published_file_gives_what_torchvision_gives(home, cat, architecture
 def test_another_file_is_refused_unless_it_is_said_to_be_ones_own(home):
     path = home / "own.pth"
     path.write_bytes(b"of another length")
-    with pytest.raises(ChecksumError, match=r"own\.pth: .*expected are.*--own-weights"):
+    with pytest.raises(ChecksumError, match=r"own\.pth: .*expected.*--own-weights"):
         import_model(SMALL, [path])
     path.write_bytes(bytes(get_model(SMALL).size_bytes))
     with pytest.raises(ChecksumError, match=r"own\.pth: .*d234d4ea.*--own-weights"):
@@ -176,7 +176,7 @@ def test_a_file_that_is_cut_off_is_refused(home):
 
 def test_another_architecture_is_refused(home):
     path = save(random_network("lraspp_mobilenet_v3_large"), home / "other.pth")
-    match = r"other\.pth: is not of this architecture.*it lacks classifier"
+    match = r"other\.pth: .*architecture.*lacks classifier"
     with pytest.raises(WeightsError, match=match):
         import_model("deeplabv3_mobilenet_v3_large.coco_voc", [path], own_weights=True)
 
@@ -186,7 +186,7 @@ def test_other_classes_are_refused(home):
         weights=None, weights_backbone=None, num_classes=5
     )
     path = save(network, home / "five.pth")
-    with pytest.raises(WeightsError, match=r"five\.pth: is not of this architecture .*classifier"):
+    with pytest.raises(WeightsError, match=r"five\.pth: .*architecture.*classifier"):
         import_model(SMALL, [path], own_weights=True)
 
 

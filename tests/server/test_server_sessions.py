@@ -177,7 +177,7 @@ def test_strokes_lasso_and_margin_say_exactly_what_is_filled(running, session, p
     (person,) = found(running, session, labels=["person"])
     alone = mask()
     assert alone[PERSON].all()
-    assert mask(grow=4).sum() > alone.sum() > mask(grow=-4).sum()
+    assert mask(dilation_px=4).sum() > alone.sum() > mask(dilation_px=-4).sum()
     assert not mask(objects={person["id"]: False}).any()
 
 

@@ -267,7 +267,7 @@ def test_sound_that_can_only_be_read_is_refused_by_name(tmp_path, remover, rng, 
     monkeypatch.setattr(
         av.container.output.OutputContainer, "supported_codecs", {"h264"}, raising=True
     )
-    with pytest.raises(PhotoError, match=r"its audio \(aac\) cannot be written to \.mp4;"):
+    with pytest.raises(PhotoError, match=r"audio \(aac\) .*\.mp4;"):
         remove_from_video(source, tmp_path / "out.mp4", ["person"], remover=remover)
 
 
@@ -279,7 +279,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, remover, rng, monkeyp
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("cleanplate.video.writing.ClipWriter.write_frame", full)
-    with pytest.raises(PhotoError, match=r"out\.mp4: it cannot be written \(No space left"):
+    with pytest.raises(PhotoError, match=r"out\.mp4: .*No space left"):
         remove_from_video(source, tmp_path / "out.mp4", ["person"], remover=remover)
 
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]

@@ -112,10 +112,10 @@ def name_stream_in_errors(stream: TextIO) -> Iterator[None]:
 
 
 _SKIPPED = ("done", "exists", "other settings", "edited")
-_MAX_NAMES = 5  # of photos in the summary that may need a look; the report lists all of them
+_MAX_NAMES = 5  # of photos in the summary to check; the report lists all of them
 
 
-_LONG_S = 10.0  # an object whose cost is told before a long run goes on
+_LONG_S = 10.0  # from this time per object, the cost is printed
 
 
 class ProgressReporter:
@@ -149,7 +149,7 @@ class ProgressReporter:
         self._losses: Counter[str] = Counter()  # what was lost -> photos
         self._removed: Counter[str] = Counter()  # objects by label
         self._kept: Counter[str] = Counter()
-        self._cost_told = False
+        self._is_cost_shown = False
         self._remaining: list[str] = []  # photos in which something is still detected in a hole
         self._differences: Counter[str] = Counter()  # settings, then and now -> photos
         self._failures: list[str] = []
@@ -225,9 +225,9 @@ class ProgressReporter:
         what = "an object takes about" if objects else "the mask of a photo takes about"
         left = self.total - self.done
         spent_s = result.timings_s.get("mask", 0) + result.timings_s.get("fill", 0)
-        if self._cost_told or result.skipped is not None or not result.mask_area_px or left < 1:
+        if self._is_cost_shown or result.skipped is not None or not result.mask_area_px or left < 1:
             return []
-        self._cost_told = True
+        self._is_cost_shown = True
         seconds = spent_s / max(1, objects)
         if seconds < _LONG_S:
             return []
@@ -310,7 +310,7 @@ class ProgressReporter:
             of_total = f" of {count_of(self.total, 'photo')}" if self.total else " photos"
             print_error(
                 f"interrupted: {self.done}{of_total} done, nothing half-written; the same command "
-                "without --overwrite does the rest"
+                "without --overwrite resumes it"
             )
         else:
             print_error("interrupted, nothing half-written; run the same command again")

@@ -305,9 +305,7 @@ def check_models(
     chosen_name = names.get("inpainter", "")
     if models.trust_pickle:
         if not chosen_name.startswith(safely):
-            raise InputError(
-                "--trust-pickle is for --inpainter diffusers:FOLDER only; leave it out"
-            )
+            raise InputError("--trust-pickle is for --inpainter diffusers:FOLDER only; omit it")
         names["inpainter"] = chosen_name.replace(safely, trusting, 1)
     if chosen_name.startswith(inpainting.PIPELINES):
         print_note(f"{chosen_name}: licence {inpainting.pipeline_licence(chosen_name)}")
@@ -327,11 +325,11 @@ def _check_published(names: Mapping[str, str], *, offered: bool) -> None:
     from cleanplate.hub import get_model
 
     if not offered:
-        raise InputError("--preset published belongs to 'cleanplate run'; give another")
+        raise InputError("--preset published works only with 'cleanplate run'; give another")
     segmenter, inpainter = names.get("segmenter"), names.get("inpainter")
     if segmenter is not None and get_model(segmenter).converter != "torchvision_semantic":
         raise InputError(
-            f"--preset published finds with FCN or DeepLabV3 as torchvision publishes them, not "
+            f"--preset published segments with torchvision's FCN or DeepLabV3, not "
             f"{segmenter}; give --segmenter deeplabv3_resnet101 or fcn_resnet101"
         )
     if inpainter is not None and not inpainter.startswith("edgeconnect."):
@@ -355,7 +353,7 @@ def check_remove_or_mask(
         return
     if removal.remove:
         raise InputError(
-            "--mask and --remove exclude each other: with --mask, what your masks show is "
+            "--mask and --remove exclude each other: with --mask, your masks define what is "
             "removed; give one of them"
         )
     given = [*(["--segmenter"] if models.segmenter else []), *removal.given()]
@@ -366,7 +364,7 @@ def check_remove_or_mask(
     given = [name for name in given if name not in used]
     if given:
         raise InputError(
-            f"{', '.join(given)} and --mask exclude each other: your masks say what is removed; "
+            f"{', '.join(given)} and --mask exclude each other: your masks define what is removed; "
             f"omit {'it' if len(given) == 1 else 'them'}"
         )
 

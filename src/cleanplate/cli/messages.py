@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 _SKIPPED = {
     "exists": "exists",
-    "done": "is done",
+    "done": "was done before",
     "other settings": "was made with other settings",
     "edited": "was changed since it was made",
 }
@@ -46,7 +46,7 @@ def describe_details(result: "PhotoResult") -> list[str]:
     ]
     lines += [f"  still detected {_describe_object(instance)}" for instance in result.remaining]
     if result.refills:
-        lines.append(f"  checked, filled {count_of(result.refills, 'time')} more")
+        lines.append(f"  rechecked, refilled {count_of(result.refills, 'time')}")
     if result.timings_s:
         stages = (f"{stage} {spent:.2f} s" for stage, spent in result.timings_s.items())
         lines.append("  " + ", ".join(stages))

@@ -63,7 +63,7 @@ class Annotation:
         polygons = self.outline if isinstance(self.outline, tuple) else ()
         for value in chain(self.box, *polygons, *(point[:2] for point in self.keypoints)):
             if not abs(value) < _MAX_PX:
-                raise InputError(f"{value:g} px is no place in a photo")
+                raise InputError(f"{value:g} px is not a position in a photo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +122,13 @@ def region_of(annotation: Annotation, size_hw: tuple[int, int]) -> TightMask | N
             return None
         case CroppedMask(box=box, mask=mask):
             if min(box) < 0 or box[2] > size_hw[1] or box[3] > size_hw[0]:
-                raise InputError(f"{annotation.key}: its mask reaches beyond the photo")
+                raise InputError(f"{annotation.key}: its mask extends beyond the photo")
             return (box, mask) if mask.any() else None
         case Rle():
             if outline.size_hw != size_hw:
                 height, width = outline.size_hw
                 raise InputError(
-                    f"{annotation.key}: its outline is of {width} x {height} px, the upright photo "
+                    f"{annotation.key}: its outline is {width} x {height} px, the upright photo "
                     f"is {size_hw[1]} x {size_hw[0]}"
                 )
             return decode_rle(outline.counts, size_hw) if any(outline.counts[1::2]) else None
@@ -160,7 +160,7 @@ def fill_polygons(polygons: Polygons, size_hw: tuple[int, int]) -> TightMask | N
     mask = canvas.astype(np.bool_)
     if not mask.any():
         return None
-    return tight((int(left), int(top), int(right), int(bottom)), mask)
+    return tight_mask((int(left), int(top), int(right), int(bottom)), mask)
 
 
 def _area(outline: npt.NDArray[np.float64]) -> float:
@@ -168,7 +168,7 @@ def _area(outline: npt.NDArray[np.float64]) -> float:
     return float(abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2)
 
 
-def tight(box: Box, mask: Mask) -> TightMask:
+def tight_mask(box: Box, mask: Mask) -> TightMask:
     """Return the tight box of a mask in `box` that is not empty, and the mask inside it."""
     x0, y0, x1, y1 = bounding_box(mask)
     left, top = box[:2]

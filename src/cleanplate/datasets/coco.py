@@ -27,7 +27,7 @@ from cleanplate.datasets.annotations import (
     Rle,
     box_of,
     polygons_of,
-    tight,
+    tight_mask,
 )
 from cleanplate.datasets.editor import Editor, ImageEdits, plate_name, plate_path
 from cleanplate.datasets.rules import ImageEdit, decide
@@ -66,7 +66,7 @@ class _File:
     split: str | None = None
     folder: Path = Path()  # of its images
     categories: dict[object, str] = field(default_factory=dict)
-    stuff: set[object] = field(default_factory=set)  # ids of categories that are no things
+    stuff: set[object] = field(default_factory=set)  # ids of stuff categories
     images: list[Span] = field(default_factory=list)
     annotations: list[Span] = field(default_factory=list)
     names: dict[object, str] = field(default_factory=dict)  # image id -> file name
@@ -107,7 +107,7 @@ class _File:
             return
         if image_id in self.names:
             self.duplicate_image_ids.add(image_id)
-            self.problems.append(f"{self.path}: image id {image_id} is used twice")
+            self.problems.append(f"{self.path}: image id {image_id} occurs twice")
         self.names[image_id] = name
         self._licence_ids[image_id] = record.get("license")
         self.image_index[image_id] = len(self.images) - 1
@@ -123,7 +123,7 @@ class _File:
         elif "segments_info" in record:
             self.kind = "panoptic"
         if number is not None and number in self.annotation_ids:
-            self.problems.append(f"{self.path}: annotation id {number} is used twice")
+            self.problems.append(f"{self.path}: annotation id {number} occurs twice")
         self.annotation_ids.add(number)
         self.of_image[image_id].append(len(self.annotations) - 1)
 
@@ -204,8 +204,8 @@ class CocoEditor(Editor):
         segments: list[Annotation] = []
         for file, image_id in self._ids[image.relative]:
             if image_id in file.duplicate_image_ids:
-                cause = f"image id {image_id} is used twice"
-                raise PhotoError(file.path, cause, "give each image an id of its own")
+                cause = f"image id {image_id} occurs twice"
+                raise PhotoError(file.path, cause, "give each image its own id")
             if file.kind == "panoptic":
                 segments += _segments(file, image_id, image.source)
             if file.kind != "instances":
@@ -215,8 +215,8 @@ class CocoEditor(Editor):
                 record = file.record(index)
                 annotation = _parse(file, record)
                 if annotation.key in keys:
-                    cause = f"{annotation.key} is there twice in an image"
-                    raise PhotoError(file.path, cause, "give each record an id of its own")
+                    cause = f"{annotation.key} occurs twice in an image"
+                    raise PhotoError(file.path, cause, "give each record its own id")
                 keys.add(annotation.key)
                 if record.get("category_id") in file.stuff:
                     continue
@@ -339,7 +339,7 @@ def _looks_like_coco(path: Path) -> bool:
 
 
 def _load(path: Path, root: Path) -> _File | None:
-    """Return a file with its records indexed; None if it is no COCO file."""
+    """Return a file with its records indexed; None if it is not a COCO file."""
     file = _File(path, read_text(path))
     take = {"licenses": file.take_licence, "categories": file.take_category}
     take |= {"images": file.take_image, "annotations": file.take_annotation}
@@ -355,7 +355,7 @@ def _load(path: Path, root: Path) -> _File | None:
         else:
             messages = file.errors if member.key == "images" else file.problems
             record = f"{member.key}, record {counts[member.key]}"
-            messages.append(f"{path}: {record}: {json.dumps(member.value)[:40]} is no object")
+            messages.append(f"{path}: {record}: {json.dumps(member.value)[:40]} is not an object")
     if not file.images:
         return None
     named = _KIND_AND_SPLIT.fullmatch(path.stem)
@@ -413,18 +413,18 @@ def _parse(file: _File, record: Mapping[str, Any]) -> Annotation:
     except InputError as error:
         raise PhotoError(file.path, f"{key}: {error}", _ADVICE) from error
     except (TypeError, ValueError) as error:
-        raise PhotoError(file.path, f"{key} cannot be understood ({error})", _ADVICE) from error
+        raise PhotoError(file.path, f"{key} is invalid ({error})", _ADVICE) from error
 
 
 def _category(file: _File, number: object) -> str:
     if number not in file.categories:
-        raise InputError(f"there is no category {number}")
+        raise InputError(f"no such category: {number}")
     return file.categories[number]
 
 
 def _keypoints(values: Sequence[float]) -> tuple[tuple[float, float, int], ...]:
     if len(values) % 3:
-        raise InputError(f"{len(values)} numbers are no keypoints of x, y, visibility")
+        raise InputError(f"{len(values)} numbers are not keypoints of x, y, visibility")
     return tuple(
         (float(values[i]), float(values[i + 1]), int(values[i + 2]))
         for i in range(0, len(values), 3)
@@ -447,7 +447,7 @@ def _outline(segmentation: object) -> "tuple[tuple[float, ...], ...] | Rle | Non
             raise InputError("its segmentation is neither polygons nor run lengths")
         corners = tuple(float(value) for value in polygon)
         if len(corners) % 2 or len(corners) < 6:
-            raise InputError(f"a polygon of {len(corners)} numbers; it takes 3 corners or more")
+            raise InputError(f"a polygon of {len(corners)} numbers; it needs 3 corners or more")
         polygons.append(corners)
     return tuple(polygons)
 
@@ -548,7 +548,7 @@ def _segments_of(
     check_mask_size(_segments_file(file, record), numbers.shape, photo)
     segments = record.get("segments_info")
     if not isinstance(segments, list) or not all(isinstance(it, dict) for it in segments):
-        cause = f"image {record.get('image_id')}: its segments_info is no list of records"
+        cause = f"image {record.get('image_id')}: its segments_info is not a list of records"
         raise PhotoError(file.path, cause, _ADVICE)
     found: list[Annotation] = []
     for segment in segments:
@@ -557,9 +557,9 @@ def _segments_of(
         if segment.get("category_id") in file.stuff:
             continue
         if segment.get("category_id") not in file.categories or not mask.any():
-            cause = f"{key}: it has no pixel or no category"
+            cause = f"{key}: it has no pixels or no category"
             raise PhotoError(file.path, cause, _ADVICE)
-        region = tight((0, 0, mask.shape[1], mask.shape[0]), mask)
+        region = tight_mask((0, 0, mask.shape[1], mask.shape[0]), mask)
         found.append(
             Annotation(
                 key=key,

@@ -62,7 +62,9 @@ class CvatEditor(Editor):
             relative = source.relative_to(self.root) if name and ".." not in name else None
             if relative is None or relative in self._elements:
                 number = element.attributes.get("id")
-                errors.append(f"{path}: image {number}: its name {name!r} is used twice or bad")
+                errors.append(
+                    f"{path}: image {number}: its name {name!r} occurs twice or is invalid"
+                )
                 continue
             split = subset.lower() if subset and subset != "default" else None
             number = element.attributes.get("id")
@@ -147,7 +149,7 @@ class CvatEditor(Editor):
             cause = f"image {image.number}: {key} has no {error}"
             raise PhotoError(self._path, cause, _ADVICE) from error
         except ValueError as error:
-            cause = f"image {image.number}: {key} cannot be understood ({error})"
+            cause = f"image {image.number}: {key} is invalid ({error})"
             raise PhotoError(self._path, cause, _ADVICE) from error
 
 

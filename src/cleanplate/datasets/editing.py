@@ -125,11 +125,11 @@ class DatasetEditing:
         inside, outside = Path(os.path.realpath(output)), Path(os.path.realpath(editor.root))
         if inside == outside or outside in inside.parents or inside in outside.parents:
             raise InputError(
-                f"{output}: one of it and the dataset contains the other; name another folder"
+                f"{output}: the output and the dataset contain each other; name another folder"
             )
         if only_train and editor.images and not any(is_training(it.split) for it in editor.images):
             splits = ", ".join(sorted({str(it.split) for it in editor.images}))
-            raise InputError(f"no image is for training, there is {splits}; give --all-splits")
+            raise InputError(f"no image is in the training split, only {splits}; give --all-splits")
         plate = next((it for it in editor.images if it.relative.stem.endswith(PLATE_END)), None)
         if adds_plates and plate is not None:
             raise InputError(f"{plate.source} is a plate; name the dataset without plates")
@@ -193,7 +193,7 @@ class DatasetEditing:
             if result.size_hw is None:
                 if reason is not None:
                     return LabelResult(edit=ImageEdit(image=image))
-                cause = "its output is not known to be made by a run"
+                cause = "its output was not made by a run"
                 raise PhotoError(image.source, cause, "give --overwrite to make it again")
             path = self.masks / (str(image.relative) + ".png")
             was_filled = result.status == "removed"
@@ -257,7 +257,7 @@ class DatasetEditing:
             try:
                 if target.is_file() and not self._overwrite:
                     if not filecmp.cmp(image.source, target):
-                        cause = "it exists, and is another image"
+                        cause = "it exists and is another image"
                         raise PhotoError(target, cause, "give --overwrite to replace it")
                 else:
                     (link_photo if link else copy_photo)(image.source, target)
@@ -279,7 +279,7 @@ class DatasetEditing:
                 if before is not None and before != content and not self._overwrite:
                     written = known.get(relative.as_posix())
                     if written != hash_bytes(before):
-                        cause = "it exists, and is not as a run wrote it"
+                        cause = "it exists and was changed since a run wrote it"
                         raise PhotoError(target, cause, "give --overwrite to replace it")
                 if before != content:
                     write_bytes_atomic(target, content)
@@ -363,7 +363,7 @@ class DatasetEditing:
             asked = any(it.label in self.options.classes for it in annotations)
             return f"its licence forbids changed copies ({image.licence})" if asked else None
         if blocking_crowds(annotations, self.options):
-            return "it shows a crowd of what is removed"
+            return "it has a crowd annotation of a removed class"
         return None
 
     def _is_dropped(self, image: DatasetImage) -> bool:
@@ -376,7 +376,7 @@ class DatasetEditing:
         return bool(labels) and labels <= set(self.options.classes)
 
 
-_OTHER_SPLIT = "it is not for training"
+_OTHER_SPLIT = "it is not in the training split"
 
 
 def draw_annotations(
@@ -431,7 +431,7 @@ def _notes(decisions: list[AnnotationEdit]) -> tuple[str, ...]:
             notes.append(f"{words}: {', '.join(names[:_SHOWN])}{more}")
     empty = [it.annotation.key for it in decisions if it.share is None]
     if empty:
-        notes.append(f"without a pixel in the image: {', '.join(empty[:_SHOWN])}")
+        notes.append(f"outside the image: {', '.join(empty[:_SHOWN])}")
     return tuple(notes)
 
 

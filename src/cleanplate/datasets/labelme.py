@@ -57,7 +57,7 @@ class LabelMeEditor(Editor):
             named = next((it.value for it in members if it.key == "imagePath"), None)
             relative = _image_of(path, named).relative_to(root) if _is_inside(named) else None
             if relative is None or relative in self._files:
-                cause = "leads elsewhere" if relative is None else "has two files"
+                cause = "is outside the dataset" if relative is None else "has two files"
                 errors.append(f"{path}: its imagePath {named!r} {cause}")
                 continue
             first = relative.parts[0] if len(relative.parts) > 1 else None
@@ -183,7 +183,7 @@ def _parse(path: Path, number: int, shape: Mapping[str, Any]) -> Annotation:
     except InputError as error:
         raise PhotoError(path, f"{key}: {error}", _ADVICE) from error
     except (OSError, TypeError, ValueError) as error:
-        raise PhotoError(path, f"{key} cannot be understood ({error})", _ADVICE) from error
+        raise PhotoError(path, f"{key} is invalid ({error})", _ADVICE) from error
 
 
 def _placed(text: str, left: int, top: int) -> CroppedMask:

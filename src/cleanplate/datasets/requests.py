@@ -14,7 +14,7 @@ from cleanplate.datasets.annotations import (
     DatasetImage,
     TightMask,
     region_of,
-    tight,
+    tight_mask,
 )
 from cleanplate.datasets.rules import DatasetOptions, blocking_crowds, decide
 from cleanplate.errors import CleanplateError, InputError
@@ -85,7 +85,7 @@ class AnnotatedPhoto:
         else:
             chosen = [self._instance(i, regions[i]) for i in asked if regions[i] is not None]
         kept = [
-            replace(self._instance(i, region), reason=f"annotated as {it.label}, which stays")
+            replace(self._instance(i, region), reason=f"annotated as {it.label}, which is kept")
             for i, (it, region) in enumerate(zip(self.annotations, regions, strict=True))
             if region is not None and i not in asked
         ]
@@ -106,7 +106,7 @@ class AnnotatedPhoto:
             planned = {it.id - 1 for it in chosen}
             decisions = decide(self.annotations, plan.mask, planned, options)
             if any(it.outcome in ("covered", "clipped") for it in decisions):
-                reason = "not removed: an object that stays would be filled, too"
+                reason = "not removed: a kept object would be filled too"
                 return replace(nothing, kept=tuple(replace(it, reason=reason) for it in chosen))
         return plan
 
@@ -144,7 +144,7 @@ class AnnotatedPhoto:
                     canvas = np.zeros(size_hw, np.bool_)
                     for (x0, y0, x1, y1), part in (region, own):
                         canvas[y0:y1, x0:x1] |= part
-                    own = tight((0, 0, size_hw[1], size_hw[0]), canvas)
+                    own = tight_mask((0, 0, size_hw[1], size_hw[0]), canvas)
                 region = own
             if region is not None:
                 chosen.append(self._instance(index, region))
@@ -167,7 +167,7 @@ class AnnotatedPhoto:
         part = found[top:bottom, left:right]
         if not part.any():
             return None
-        region = tight(box, part)
+        region = tight_mask(box, part)
         x0, y0, x1, y1 = region[0]
         area = (x1 - x0) * (y1 - y0)
         return region if area >= _MIN_BOX_IOU * (right - left) * (bottom - top) else None

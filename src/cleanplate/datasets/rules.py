@@ -13,7 +13,7 @@ from cleanplate.datasets.annotations import (
     DatasetImage,
     TightMask,
     region_of,
-    tight,
+    tight_mask,
 )
 from cleanplate.errors import InputError
 from cleanplate.types import Mask
@@ -21,7 +21,7 @@ from cleanplate.types import Mask
 Source = Literal["annotations", "detect", "both"]
 """Where the masks of the objects to remove come from:
 
-annotations  from the annotations; inside boxes without an outline, the segmenter looks for it
+annotations  from the annotations; inside boxes without an outline, the segmenter searches for it
 detect       from the segmenter: what it finds and an annotation confirms
 both         both together
 """
@@ -167,7 +167,7 @@ def _decide_neighbour(
         return kept
     (left, top, right, bottom), own = region
     rest = own & ~mask[top:bottom, left:right]
-    return replace(kept, outcome="clipped", visible=tight(region[0], rest))
+    return replace(kept, outcome="clipped", visible=tight_mask(region[0], rest))
 
 
 def _share(annotation: Annotation, region: TightMask | None, mask: Mask) -> float | None:

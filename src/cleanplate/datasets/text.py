@@ -55,7 +55,7 @@ def scan_json(path: Path, text: str) -> Iterator[Member]:
         text: an object.
 
     Raises:
-        PhotoError: it is no JSON object; the message has line and column.
+        PhotoError: it is not a JSON object; the message has line and column.
     """
     try:
         yield from _members(text)
@@ -82,7 +82,7 @@ def _members(text: str) -> Iterator[Member]:
             at = _skip(text, end)
         at = _comma(text, at, "}")
     if _skip(text, at + 1) != len(text):
-        raise json.JSONDecodeError("nothing more was expected", text, at + 1)
+        raise json.JSONDecodeError("unexpected text after the end", text, at + 1)
 
 
 def _skip(text: str, at: int) -> int:
@@ -97,7 +97,7 @@ def _decode(text: str, at: int) -> tuple[Any, int]:
 
 def _expect(text: str, at: int, character: str) -> int:
     if text[at : at + 1] != character:
-        raise json.JSONDecodeError(f"{character!r} was expected", text, at)
+        raise json.JSONDecodeError(f"expected {character!r}", text, at)
     return _skip(text, at + 1)
 
 
@@ -107,7 +107,7 @@ def _comma(text: str, at: int, end: str) -> int:
         return at
     at = _expect(text, at, ",")
     if text[at : at + 1] == end:
-        raise json.JSONDecodeError("a value was expected", text, at)
+        raise json.JSONDecodeError("expected a value", text, at)
     return at
 
 
@@ -233,7 +233,7 @@ def parse_xml(path: Path, content: bytes) -> Element:
         content: the file.
 
     Raises:
-        PhotoError: it is no valid XML; the message has line and column.
+        PhotoError: it is not valid XML; the message has line and column.
     """
     parser = expat.ParserCreate()
     stack: list[Element] = []

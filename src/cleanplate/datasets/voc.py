@@ -20,7 +20,7 @@ from cleanplate.datasets.annotations import (
     BoxXYXY,
     CroppedMask,
     DatasetImage,
-    tight,
+    tight_mask,
 )
 from cleanplate.datasets.editor import Editor, ImageEdits, plate_bytes, plate_path
 from cleanplate.datasets.rules import ImageEdit
@@ -201,7 +201,7 @@ class VocEditor(Editor):
         for index in np.unique(indices).tolist():
             if index in (0, _VOID):
                 continue
-            region = tight((0, 0, width, height), indices == index)
+            region = tight_mask((0, 0, width, height), indices == index)
             scores = {
                 number: box_iou(region[0], box)
                 for number, box in enumerate(boxes, start=1)
@@ -332,7 +332,7 @@ def _read_indices(path: Path) -> npt.NDArray[np.uint8]:
     """Return (H, W) palette indices.
 
     Raises:
-        PhotoError: the file is no palette or grey PNG.
+        PhotoError: the file is not a palette or grey PNG.
     """
     from PIL import Image
 

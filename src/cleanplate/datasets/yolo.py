@@ -89,7 +89,7 @@ class YoloEditor(Editor):
             return []
         size_hw = upright_size(image.source)
         if size_hw is None:
-            cause = "its size cannot be read, which its labels need"
+            cause = "its size, needed for its labels, cannot be read"
             raise PhotoError(image.source, cause, "check the file")
         annotations = []
         for number, line in enumerate(read_text(path).splitlines(), start=1):
@@ -169,7 +169,7 @@ class YoloEditor(Editor):
         candidates = [self.root / entry, self.root / entry.removeprefix("../")]
         found = next((it for it in candidates if it.exists()), None)
         if found is None:
-            errors.append(f"{self._config}: there is no {entry}")
+            errors.append(f"{self._config}: {entry} does not exist")
             return []
         if found.is_dir():
             return sorted(it for it in found.rglob("*") if it.suffix.lower() in PHOTO_SUFFIXES)
@@ -181,7 +181,9 @@ class YoloEditor(Editor):
         if found.is_relative_to(self.root):
             self._lists.append(found)
         if any(Path(name).is_absolute() for name in names):
-            problems.append(f"{found}: its paths are absolute, so those of its copy lead here, too")
+            problems.append(
+                f"{found}: its paths are absolute, so its copy would point to this dataset too"
+            )
         return [self.root / name for name in names]
 
     def _labels_of(self, image: DatasetImage) -> Path:
@@ -198,7 +200,7 @@ class YoloEditor(Editor):
         words = line.split()
         label = self._names.get(int(words[0]))
         if label is None:
-            raise InputError(f"there is no class {words[0]}, there are {len(self._names)}")
+            raise InputError(f"no such class: {words[0]}; there are {len(self._names)}")
         values = [float(word) for word in words[1:]]
         height, width = size_hw
         key = f"line {number}"

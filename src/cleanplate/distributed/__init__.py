@@ -4,7 +4,7 @@ Every worker is a Ray actor that sends its photos to a worker process of `cleanp
 models, settings, results and reports are the same. Ray is imported only when it is needed.
 """
 
-from cleanplate.distributed.cluster import connected
+from cleanplate.distributed.cluster import connect_to_cluster
 from cleanplate.distributed.config import Workers
 from cleanplate.distributed.driver import check_locations, run_cluster
 from cleanplate.distributed.location import Location
@@ -14,7 +14,7 @@ __all__ = [
     "Location",
     "Workers",
     "check_locations",
-    "connected",
+    "connect_to_cluster",
     "remove_dataset",
     "run_cluster",
 ]

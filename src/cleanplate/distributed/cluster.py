@@ -34,7 +34,7 @@ def import_ray() -> ModuleType:
 
 
 @contextmanager
-def connected(address: str | None) -> Iterator[None]:
+def connect_to_cluster(address: str | None) -> Iterator[None]:
     """Connect to a cluster, or start one on this machine, until the context ends.
 
     A cluster that is started here sends no usage statistics. Ray's messages on lost groups go to

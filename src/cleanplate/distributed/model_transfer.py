@@ -31,7 +31,7 @@ def pack_models(names: Iterable[object]) -> dict[str, dict[str, bytes]]:
     """Return the files of those models that are registered and not built in.
 
     Args:
-        names: of segmenter and inpainter; what is no registered name needs no files.
+        names: of segmenter and inpainter; what is not a registered name needs no files.
 
     Raises:
         WeightsError, ChecksumError: one is not installed, or damaged.

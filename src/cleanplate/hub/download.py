@@ -66,8 +66,8 @@ def fetch_file(
         source = url
         if is_offline():
             raise WeightsError(
-                f"{file.filename} is not downloaded: {OFFLINE_VARIABLE} is set; unset it, or bring "
-                "the file from another machine: 'cleanplate models import', or 'pull --from FOLDER'"
+                f"{file.filename} cannot be downloaded: {OFFLINE_VARIABLE} is set; unset it, or "
+                "use a copy: 'cleanplate models import', or 'pull --from FOLDER'"
             )
         _download(url, target, progress or (lambda *_: None))
     try:
@@ -98,7 +98,7 @@ def check_file(path: Path, file: Checkpoint | ModelFile, *, shown: str | None = 
         size = path.stat().st_size
         if file.size_bytes is not None and size != file.size_bytes:
             raise ChecksumError(
-                f"{shown or path}: {size:,} bytes, expected are {file.size_bytes:,}; it is "
+                f"{shown or path}: {size:,} bytes, expected {file.size_bytes:,}; it is "
                 "truncated or another file"
             )
         stated = checksum_of(file)
@@ -111,7 +111,7 @@ def check_file(path: Path, file: Checkpoint | ModelFile, *, shown: str | None = 
     if found != expected:
         name = "MD5" if kind == "md5" else "SHA-256"
         raise ChecksumError(
-            f"{shown or path}: {name} {found}, expected is {expected}; it is another file or was "
+            f"{shown or path}: {name} {found}, expected {expected}; it is another file or was "
             "changed"
         )
 

@@ -257,8 +257,8 @@ def _assign_roles(model: Model, paths: Sequence[Path]) -> dict[str, Path]:
         if not fitting:
             wanted = " or ".join(_format_interface(file.inputs, file.outputs) for file in left)
             raise WeightsError(
-                f"{path}: is no {model.name}: it computes {_format_interface(inputs, outputs)}, "
-                f"expected is {wanted}; import it under the model that it is"
+                f"{path}: is not {model.name}: it computes {_format_interface(inputs, outputs)}, "
+                f"expected {wanted}; import it as the model that it is"
             )
         chosen[fitting[0]] = path
     return chosen

@@ -150,12 +150,12 @@ def read_file(model: Model, role: str) -> bytes:
 def _check(model: Model, path: Path, known: StoredFile, size_bytes: int, found: str) -> None:
     if size_bytes != known.size_bytes:
         raise ChecksumError(
-            f"{path}: {size_bytes:,} bytes, expected are {known.size_bytes:,}; the file is "
+            f"{path}: {size_bytes:,} bytes, expected {known.size_bytes:,}; the file is "
             f"incomplete or was changed, {_reinstall_hint(model)}"
         )
     if found != known.sha256:
         raise ChecksumError(
-            f"{path}: SHA-256 {found}, expected is {known.sha256}; the file was changed, "
+            f"{path}: SHA-256 {found}, expected {known.sha256}; the file was changed, "
             f"{_reinstall_hint(model)}"
         )
 

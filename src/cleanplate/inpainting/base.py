@@ -279,7 +279,7 @@ def composite(image: RGBImage, mask: Mask, filled: npt.NDArray[np.float32] | RGB
     return np.where(mask[..., None], levels, image).astype(np.uint8)
 
 
-def planes_of(image: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+def to_planes(image: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     """Return (1, C, H, W), contiguous, of an (H, W, C) image."""
     return np.ascontiguousarray(image.transpose(2, 0, 1)[None])
 

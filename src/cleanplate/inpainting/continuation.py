@@ -39,12 +39,12 @@ _SMOOTH_PX = 1.0  # what a blur of this takes away is grain
 _SMOOTH_LEVELS = 4.0  # steepest gradient of smooth surroundings, of ...
 _SMOOTH_SHARE = 0.95  # ... this share of them
 _RANGE_LEVELS = 32.0  # more between the colours of that share: several surfaces
-_ASTRAY_LEVELS = 16.0  # what lies farther outside that range is no part of the surface
+_ASTRAY_LEVELS = 16.0  # what lies farther outside that range is not part of the surface
 _FADING_PX = 8.0  # within which lines colour the other fill
 
 _GRAIN_PX = 24  # side of the sample of grain, px of the photo
 _GRAIN_BLUR_PX = 2.0
-_ROUGH, _LEAST_NOISE_LEVELS = 1.5, 0.5  # so many times the photo's noise is no grain, but texture
+_ROUGH, _LEAST_NOISE_LEVELS = 1.5, 0.5  # so many times the photo's noise is not grain but texture
 _GRAIN_REACH_PX, _GRAIN_REACH_SMALL_PX = 24, 8  # samples lie so near, px of both sizes together
 _STRIP_PX = 1_000_000  # pixels that are worked on at a time
 

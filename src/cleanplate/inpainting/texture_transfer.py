@@ -93,8 +93,8 @@ def transfer_texture(
         return fill.copy()
     anew = small + (synthesis.image - small) * _likeness(small, synthesis.image)[..., None]
     offsets = _frequent_offsets(synthesis)
-    looks = np.dstack([_blurred(anew, _BLUR_PX), _TEXTURE_WEIGHT * synthesis.texture])
-    plan = _plan(looks, small_hole, usable, offsets)
+    features = np.dstack([_blurred(anew, _BLUR_PX), _TEXTURE_WEIGHT * synthesis.texture])
+    plan = _plan(features, small_hole, usable, offsets)
     guide = np.where(filled[..., None], fill, image)
     window = _Window(guide, small, anew, sources & ~filled)
     return _copy(window, filled, plan, seed)
@@ -139,22 +139,22 @@ class _Plan:
     trust: FloatArray  # (h, w) in [0, 1]; 0: keep the network's fill
 
 
-def _plan(looks: FloatArray, hole: Mask, usable: Mask, offsets: Offsets) -> _Plan:
+def _plan(features: FloatArray, hole: Mask, usable: Mask, offsets: Offsets) -> _Plan:
     """Choose a displacement for each pixel of the hole such that neighbours move alike.
 
     Args:
-        looks: (h, w, 5) what is compared: colours and texture.
+        features: (h, w, 5) what is compared: colours and texture.
         hole: (h, w) bool.
         usable: (h, w) bool, where copying is allowed.
         offsets: to choose from.
     """
     left, top, right, bottom = bounding_box(hole, pad_px=2)
     rows, columns = slice(top, bottom), slice(left, right)
-    here = looks[rows, columns]
+    here = features[rows, columns]
     costs = np.empty((len(offsets), *here.shape[:2]), np.float32)
     # Framed by what must not be copied, so that every displacement can be looked up.
     frame = int(np.abs(offsets).max())
-    colours = cv2.copyMakeBorder(looks, *(frame,) * 4, cv2.BORDER_REPLICATE)
+    colours = cv2.copyMakeBorder(features, *(frame,) * 4, cv2.BORDER_REPLICATE)
     allowed = cv2.copyMakeBorder(usable.view(np.uint8), *(frame,) * 4, cv2.BORDER_CONSTANT) > 0
     for index, (down, across) in enumerate(offsets.tolist()):
         moved = (

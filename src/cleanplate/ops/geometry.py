@@ -80,7 +80,7 @@ def convex_outline(mask: Mask) -> npt.NDArray[np.float64]:
     """Return (K, 2) corners, at least 3, of the convex hull of a mask that is not empty, in px."""
     contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     points = np.vstack([contour[:, 0] for contour in contours]).astype(np.float64)
-    # Pixels have a width: a line of them is no degenerate polygon.
+    # Pixels have a width: a line of them is not a degenerate polygon.
     corners = (
         points[:, None] + np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
     ).reshape(-1, 2)

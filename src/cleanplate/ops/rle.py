@@ -88,14 +88,14 @@ def unpack_counts(text: str) -> list[int]:
     """Return the run lengths that `pack_counts` wrote.
 
     Raises:
-        InputError: it is no such text.
+        InputError: it is not such text.
     """
     counts: list[int] = []
     value = shift = 0
     for character in text:
         group = ord(character) - _ZERO
         if not 0 <= group < 2 * _MORE:
-            raise InputError(f"{character!r} is no part of run lengths")
+            raise InputError(f"{character!r} is not valid in run lengths")
         value |= (group & 0x1F) << shift
         shift += 5
         if not group & _MORE:

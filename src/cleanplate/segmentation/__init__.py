@@ -13,7 +13,7 @@ from cleanplate.segmentation.effects import (
     find_effects,
     objects_in,
 )
-from cleanplate.segmentation.instances import PERSON, joined_around
+from cleanplate.segmentation.instances import PERSON, join_across_border
 from cleanplate.segmentation.interactive import (
     DEFAULT_PROMPTER,
     OUTLINED,
@@ -55,7 +55,7 @@ __all__ = [
     "find_effects",
     "installed_prompter",
     "instance_of",
-    "joined_around",
+    "join_across_border",
     "missed_rim_px",
     "objects_in",
     "outline_objects",

@@ -257,7 +257,7 @@ def _grown(mask: Mask, cores: npt.NDArray[np.int32], chosen: list[int]) -> list[
     return [np.asarray(mask & (nearest == c)) for c in chosen]
 
 
-def joined_around(instances: Sequence[Instance], size_hw: tuple[int, ...]) -> list[Instance]:
+def join_across_border(instances: Sequence[Instance], size_hw: tuple[int, ...]) -> list[Instance]:
     """Return a panorama's objects, those in one piece that its border cuts in two.
 
     Parts of a label that touch the left and the right border in the same rows become one object,

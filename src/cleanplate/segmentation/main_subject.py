@@ -16,7 +16,7 @@ from cleanplate.types import Box, FloatArray, Instance, RGBImage
 
 _SIDE_PX = 1024  # long side at which sharpness is measured, which removes noise
 _MIN_HEIGHT = 0.15  # of the photo's: a person smaller than this and ...
-_MIN_AREA = 0.01  # ... covering less of the photo than this is no main subject
+_MIN_AREA = 0.01  # ... covering less of the photo than this is not a main subject
 _MAIN_SHARE = 0.6  # of the greatest prominence: a main subject wherever it is
 _COMPANION_SHARE = 0.35  # of it: a main subject if it stands with one
 _MAX_GAP = 0.25  # of the taller one's height: people nearer to each other stand together

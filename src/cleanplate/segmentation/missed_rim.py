@@ -37,7 +37,7 @@ def missed_rim_px(image: RGBImage, part: Instance) -> int:
         return 0
     colours = image[rows, columns].astype(np.float32)
     outside = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5) / unit
-    # What lies beyond the photo is no border of the mask.
+    # What lies beyond the photo is not an edge of the mask.
     framed = np.pad(mask, 1, mode="edge").astype(np.uint8)
     inside = cv2.distanceTransform(framed, cv2.DIST_L2, 5)[1:-1, 1:-1] / unit
 

@@ -8,8 +8,8 @@ The first pass sees objects whole, and decides; it is the mean of three, at size
 networks are trained at. Later ones are averaged into it at and near what it saw, as long as that
 fits into their view. What only a later pass saw is mostly a part of something else: on 148 photos
 of VOC2012 val, none of 90 such detections was right. It counts if it is small, such that the first
-pass could not see it, and if one more look at it agrees: an object looks the same when it is
-mirrored, centred and of another size; what was falsely seen mostly does not.
+pass could not see it, and if one more pass over it agrees: an object is found again when it is
+mirrored, centred and of another size; a false detection mostly is not.
 
 A costly network makes the first pass itself. Then only candidate regions of large photos are
 processed again, within a budget, and nothing is enlarged.
@@ -42,7 +42,7 @@ FIRST_PASS_SIDE = 512  # px; long side of the first pass; the networks' papers u
 # The first pass also takes these sides, mirrored. On 295 photos of VOC2012 val, that turns a mean
 # IoU of 0.707 into 0.728, and 42 classes falsely seen into 31; 384 px alone into 0.717, 36.
 _MIRRORED_SIDES = (384, 768)  # px
-_MIRRORED_SCALE = 2.0  # at most, of these: small crops are looked at again after each fill
+_MIRRORED_SCALE = 2.0  # at most, of these: small crops are processed again after each fill
 _TILE = 768  # px; larger tiles overlap less, but a run's memory grows with its area
 _OVERLAP = 64  # px; what a tile's edge cuts is complete one level before or after
 _RIM = 16  # px; a tile's inner rim, which lacks context, is not used
@@ -91,12 +91,12 @@ _WEIGHT = 0.5
 _FITS_PX = 640  # long side of an object at the pass's scale
 # What only later passes saw counts if it is right with this probability, by the registry's weights.
 _LIKELY_RIGHT = 0.4
-# It is looked at again from this probability on. Of what is less certain, one in forty is right.
+# It is rechecked from this probability on. Of what is less certain, one in forty is right.
 _DOUBTFUL = 0.73
-# One more look: so many px, mirrored, in whose middle is the object, of this long side.
-_LOOK_PX = 256
-_LOOKED_AT_PX = 112
-_MOST_LOOKS = 16  # in a photo, at the most certain
+# The recheck: a crop of so many px, mirrored, with the object in the middle, of this long side.
+_RECHECK_PX = 256
+_RECHECKED_PX = 112
+_MAX_RECHECKS = 16  # in a photo, at the most certain
 _LARGEST_SHARE = 0.01  # of the photo's area
 _MOST_CERTAIN = 0.9999  # beyond, a probability says no more
 
@@ -128,7 +128,7 @@ class SmallObject:
     place: tuple[slice, slice]  # rows and columns of its box on the grid
     inside: npt.NDArray[np.bool_]  # its cells in that box
     logit: float  # of its most certain cell's probability
-    again: float  # logit of the most certain cell in one more look
+    again: float  # logit of the most certain cell in the recheck
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -270,7 +270,7 @@ def _small_objects(
     seen: npt.NDArray[np.bool_],
     max_concurrency: int,
 ) -> list[SmallObject]:
-    """Return what later passes saw and the first did not, as one more look sees it."""
+    """Return what later passes saw and the first did not, rechecked by one more pass."""
     found = []
     for index, parts, stats in _components(_seen(closest)):
         for part, (x, y, w, h, area) in enumerate(stats.tolist()):
@@ -281,17 +281,17 @@ def _small_objects(
             most = float(closest[index, *place][inside].max())
             if most >= _DOUBTFUL and not seen[index, *place][inside].any():
                 found.append((most, index, place, inside))
-    found = sorted(found, key=lambda item: -item[0])[:_MOST_LOOKS]
+    found = sorted(found, key=lambda item: -item[0])[:_MAX_RECHECKS]
 
-    def look(item: tuple[float, int, tuple[slice, slice], npt.NDArray[np.bool_]]) -> SmallObject:
+    def recheck(item: tuple[float, int, tuple[slice, slice], npt.NDArray[np.bool_]]) -> SmallObject:
         most, index, place, inside = item
-        again = _look_again(image, predict, index, place, seen.shape[1:])
+        again = _recheck(image, predict, index, place, seen.shape[1:])
         return SmallObject(index, place, inside, _logit(most), _logit(again))
 
-    return list(parallel_map(look, found, max_concurrency))
+    return list(parallel_map(recheck, found, max_concurrency))
 
 
-def _look_again(
+def _recheck(
     image: RGBImage,
     predict: Predict,
     index: int,
@@ -302,11 +302,11 @@ def _look_again(
     down, across = image.shape[0] / grid_hw[0], image.shape[1] / grid_hw[1]
     top, bottom = place[0].start * down, place[0].stop * down
     left, right = place[1].start * across, place[1].stop * across
-    scale = min(_LARGEST_SCALE, _LOOKED_AT_PX / max(bottom - top, right - left))
-    side = min(round(_LOOK_PX / scale), *image.shape[:2])
+    scale = min(_LARGEST_SCALE, _RECHECKED_PX / max(bottom - top, right - left))
+    side = min(round(_RECHECK_PX / scale), *image.shape[:2])
     y = min(max(0, round((top + bottom - side) / 2)), image.shape[0] - side)
     x = min(max(0, round((left + right - side) / 2)), image.shape[1] - side)
-    part = _resized(image[y : y + side, x : x + side], (_LOOK_PX, _LOOK_PX))
+    part = _resized(image[y : y + side, x : x + side], (_RECHECK_PX, _RECHECK_PX))
     found = predict(np.ascontiguousarray(part[:, ::-1]))[index, :, ::-1]
     cells = len(found) / side
     rows = slice(int((top - y) * cells), math.ceil((bottom - y) * cells))

@@ -136,7 +136,7 @@ def select(
     least_px = area_px("min_area", min_area, size_hw)
     if rules.only and max(rules.only) > len(found):
         raise InputError(
-            f"only: there is no object {max(rules.only)}, {len(found)} were found; see a dry run"
+            f"only: no such object: {max(rules.only)}; {len(found)} were found, see a dry run"
         )
     reasons: dict[int, str] = {}
     protected: set[int] = set()

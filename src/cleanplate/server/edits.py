@@ -48,7 +48,7 @@ class Edits(_Strict):
     strokes: list[Annotated[Stroke | Lasso, Field(discriminator="tool")]] = Field(
         default=[], max_length=10_000
     )
-    grow: float = Field(default=0, ge=-500, le=500)
+    dilation_px: float = Field(default=0, ge=-500, le=500)
 
 
 def edited_plan(
@@ -72,11 +72,11 @@ def edited_plan(
         mask, effects = plan_masks(image.shape, selection, casts, plan.options, wraps=plan.wraps)
         plan = replace(plan, mask=mask, effects=effects)
     mask = plan.mask.copy()
-    if edits.grow > 0:
-        mask = dilate(mask, edits.grow, wraps=plan.wraps)
+    if edits.dilation_px > 0:
+        mask = dilate(mask, edits.dilation_px, wraps=plan.wraps)
         mask &= ~rasterize((it for it in plan.kept if it.id in plan.protected), mask.shape)
-    elif edits.grow < 0:
-        mask = ~dilate(~mask, -edits.grow, wraps=plan.wraps)
+    elif edits.dilation_px < 0:
+        mask = ~dilate(~mask, -edits.dilation_px, wraps=plan.wraps)
     drawn = mask.view(np.uint8)
     for stroke in edits.strokes:
         _draw(drawn, stroke)

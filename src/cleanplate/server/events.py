@@ -23,7 +23,7 @@ class Broadcast:
         """Whether anybody listens."""
         return bool(self._listeners)
 
-    def tell(self, event: str, content: dict[str, Any]) -> None:
+    def publish(self, event: str, content: dict[str, Any]) -> None:
         """Send an event; from any thread."""
         text = f"event: {event}\ndata: {json.dumps(content)}\n\n"
         for listener in tuple(self._listeners):

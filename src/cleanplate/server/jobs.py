@@ -184,7 +184,7 @@ class FolderJob:
                 n = self._numbers.get(result.source)
                 if n is not None:
                     self._results[n] = result
-                    self.events.tell("photo", self.row(n))
+                    self.events.publish("photo", self.row(n))
                 self._changed()
         except CleanplateError as error:
             self.error = str(error)
@@ -224,7 +224,7 @@ class FolderJob:
         self._cancelled = True
 
     def _changed(self) -> None:
-        self.events.tell("progress", self.describe())
+        self.events.publish("progress", self.describe())
 
     # --- what is shown
 
@@ -304,7 +304,7 @@ class FolderJob:
             MissingSessionError: there is no such photo.
         """
         if not 0 <= n < len(self.photos):
-            raise MissingSessionError(f"there is no photo {n}; there are {len(self.photos)}")
+            raise MissingSessionError(f"no such photo: {n}; there are {len(self.photos)}")
         return self.photos[n]
 
     def file(self, n: int, side: Side) -> Path:
@@ -522,7 +522,7 @@ class JobStore:
         """
         job = self._jobs.get(id)
         if job is None:
-            raise MissingSessionError("there is no such job; start it again, and it goes on")
+            raise MissingSessionError("no such job; start it again to resume it")
         return job
 
     def delete(self, id: str) -> None:

@@ -313,7 +313,7 @@ async def accept_fill(session: Opened, wanted: AcceptRequest) -> dict[str, Any]:
 async def cancel_edit(session: Opened) -> None:
     """End the command that opened the photo, without a result."""
     if session.cancel is None:
-        raise InputError("no command waits for this photo; close the page")
+        raise InputError("no command is waiting for this photo; close the page")
     session.cancel()
 
 
@@ -382,7 +382,7 @@ async def fill_session(
     """Fill what the edits ask for; closing the request cancels it."""
     while session.ticket is not None:
         if not session.ticket.is_cancelled:
-            raise InputError("this photo is being filled already; wait, or cancel it")
+            raise InputError("this photo is already being filled; wait, or cancel it")
         await asyncio.sleep(_CANCELLING_POLL_S)
     session.ticket = ticket = Ticket()
 

@@ -59,7 +59,7 @@ class Access:
     def __init__(self, token: str | None = None) -> None:
         if token is not None and len(token) < _MIN_TOKEN:
             raise InputError(
-                f"the token has {len(token)} characters; it needs at least {_MIN_TOKEN}, such as "
+                f"the token has {len(token)} characters and needs at least {_MIN_TOKEN}, such as "
                 "'openssl rand -hex 32' prints"
             )
         self.token = token or secrets.token_urlsafe(32)
@@ -154,7 +154,7 @@ class Guard:
         has_files = headers.get("content-type", "").lower().startswith("multipart/form-data")
         if has_files or scope["path"].startswith(self._json_photos):
             return self._max_body, "raise --max-upload, or send less"
-        return min(_MAX_JSON, self._max_body), "send files as multipart/form-data, the rest shorter"
+        return min(_MAX_JSON, self._max_body), "send files as multipart/form-data"
 
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str, str] | None:
         """Return status, cause and advice if a request may not be answered at all."""
@@ -164,7 +164,7 @@ class Guard:
         origin = headers.get("origin")
         foreign = origin is not None and urlsplit(origin).netloc != host
         if foreign or headers.get("sec-fetch-site") == "cross-site":
-            return 403, "a page of another site sent this", "use the server's own page"
+            return 403, "the request came from a page of another site", "use the server's own page"
         length = headers.get("content-length", "")
         most, advice = self._limit(scope, headers)
         if length.isdigit() and int(length) > most:
@@ -195,7 +195,7 @@ class _LimitedBody:
             left_s = min(_IDLE_S, self._end - time.monotonic())
             message = await asyncio.wait_for(self._receive(), max(0.0, left_s))
         except TimeoutError:
-            raise HTTPException(408, "the request did not arrive; send it again") from None
+            raise HTTPException(408, "the request is incomplete; send it again") from None
         self._is_complete = not message.get("more_body", False)
         self._left -= len(message.get("body", b""))
         if self._left < 0:

@@ -133,7 +133,7 @@ class EditSession:
         """
         path = self.folder / f"{n}.npy"
         if not path.exists():
-            raise MissingSessionError(f"there is no fill {n}")
+            raise MissingSessionError(f"no such fill: {n}")
         return np.asarray(np.load(path, mmap_mode="r"))
 
     def tile(self, n: int, level: int, column: int, row: int) -> bytes:
@@ -145,11 +145,11 @@ class EditSession:
         image = self.pixels(n)
         height, width = image.shape[:2]
         if level not in range(levels_of((height, width))) or min(column, row) < 0:
-            raise MissingSessionError(f"there is no tile {level}, {column}, {row}")
+            raise MissingSessionError(f"no such tile: {level}, {column}, {row}")
         side = TILE_PX << level
         part = image[row * side : (row + 1) * side, column * side : (column + 1) * side]
         if part.size == 0:
-            raise MissingSessionError(f"there is no tile {level}, {column}, {row}")
+            raise MissingSessionError(f"no such tile: {level}, {column}, {row}")
         return _jpeg(_shrunk(part, 1 << level))
 
     def preview(self, n: int) -> bytes:
@@ -171,7 +171,7 @@ class EditSession:
             InputError: an option or label that cannot be used.
             CancelledError: it was cancelled.
         """
-        self.tell("find", "Looking for objects")
+        self.report_progress("find", "Detecting objects")
         photo = self.open()
         ticket.check()
         if labels or not options.classes:
@@ -185,7 +185,7 @@ class EditSession:
         with self._lock:
             self.plan, self._suggested = plan, frozenset(it.id for it in chosen)
             self._outlined.clear()
-        self.tell("done", "")
+        self.report_progress("done", "")
 
     def outline(
         self, points: list[tuple[float, float, bool]], box: tuple[float, ...] | None, ticket: Ticket
@@ -198,7 +198,7 @@ class EditSession:
         prompter = self._remover.prompter
         if prompter is None:
             raise InputError(
-                "clicking outlines objects with a promptable model, and none is installed; run "
+                "clicks need a promptable model, and none is installed; run "
                 "'cleanplate models pull sam21_hiera_tiny.sav'"
             )
         photo = self.open()
@@ -262,7 +262,7 @@ class EditSession:
         """
         if len(self.fills) >= _MAX_FILLS:
             raise InputError(f"{_MAX_FILLS} fills of one photo are kept; open it again for more")
-        self.tell("mask", "Outlining what goes")
+        self.report_progress("mask", "Outlining objects")
         photo = self.open()
         plan = self.edited(photo, edits)
         if not plan.mask.any():
@@ -277,7 +277,7 @@ class EditSession:
             remover = self._remover_with(inpainter)
 
         def tell_part(part: int) -> None:
-            self.tell("fill", "Filling", part=part)
+            self.report_progress("fill", "Filling", part=part)
 
         removal: Removal[RGBImage] = stoppable(remover, ticket, tell_part).fill(
             photo, plan, seed=seed
@@ -287,8 +287,8 @@ class EditSession:
         for former in self.fills:
             is_try = former.inpainter == name and former.seed != seed
             if is_try and np.array_equal(self.pixels(former.n), removal.image):
-                raise InputError(f"{name} fills this the same with any seed; choose another model")
-        self.tell("write", "Saving")
+                raise InputError(f"{name} gives the same fill with any seed; choose another model")
+        self.report_progress("write", "Saving")
         fill = SessionFill(
             n=len(self.fills) + 1,
             inpainter=name,
@@ -299,7 +299,7 @@ class EditSession:
             timings_s=removal.timings_s,
         )
         fill = self.keep(photo, fill, removal)
-        self.tell("done", "")
+        self.report_progress("done", "")
         return fill
 
     def keep(self, photo: Photo, fill: SessionFill, removal: Removal[RGBImage]) -> SessionFill:
@@ -325,7 +325,7 @@ class EditSession:
             MissingSessionError: there is no such fill.
         """
         if not 1 <= n <= len(self.fills):
-            raise MissingSessionError(f"there is no fill {n}")
+            raise MissingSessionError(f"no such fill: {n}")
         if kind == "mask":
             return self.folder / f"{n}.mask.png", f"{Path(self.name).stem}-mask.png"
         if kind == "png" and self.about["format"] != "PNG":
@@ -336,7 +336,7 @@ class EditSession:
             return path, f"{Path(self.name).stem}-clean.png"
         return self.folder / f"{n}.result", download_name(self.name, self.about["format"])
 
-    # --- what the page is told
+    # --- what is reported to the page
 
     def describe(self) -> dict[str, Any]:
         """Return the session as JSON can hold it."""
@@ -357,13 +357,13 @@ class EditSession:
             "cancels": self.cancel is not None,
         }
 
-    def tell(self, stage: str, message: str, **more: Any) -> None:
+    def report_progress(self, stage: str, message: str, **more: Any) -> None:
         """Send progress to whoever listens; from any thread."""
-        self.events.tell("progress", {"stage": stage, "message": message, **more})
+        self.events.publish("progress", {"stage": stage, "message": message, **more})
 
     def tell_waiting(self, before: int) -> None:
         """Say how many photos come before this one."""
-        self.tell("queued", "Waiting for other photos", position=before)
+        self.report_progress("queued", "Waiting for other photos", position=before)
 
     def _planned(self, photo: Photo) -> RemovalPlan:
         """Return the plan, or one of nothing where nothing was searched for."""
@@ -428,7 +428,7 @@ class SessionStore:
         """
         session = self._sessions.get(id)
         if session is None:
-            raise MissingSessionError("there is no such photo; open it again")
+            raise MissingSessionError("no such photo; open it again")
         session.used = time.monotonic()
         self._sessions.move_to_end(id)
         return session

@@ -105,7 +105,7 @@ class WorkQueue:
                     ticket.check()
             return future.result()
         except asyncio.CancelledError:  # the server ends
-            raise CancelledError("the server ends") from None
+            raise CancelledError("the server is shutting down") from None
         finally:
             ticket.cancel()
             self._tickets.remove(ticket)

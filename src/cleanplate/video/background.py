@@ -3,7 +3,7 @@
 All frames of a segment lie in the px of its key frame (`motion`). Wherever something is removed in
 any of them, the plate keeps some samples of the frames in which the place is free, and takes their
 median: what passes by is outvoted. Where the samples disagree (water, leaves, things nearer or
-farther than the plane that the camera's motion was fitted to) they are no background, and where no
+farther than the plane that the camera's motion was fitted to) they are not background, and where no
 frame shows a place there are none: these parts are filled once, on the plate, and so are the same
 in every frame.
 

@@ -121,7 +121,7 @@ def read_clip(path: Path) -> Clip:
             f"use one of {', '.join(CONTAINERS)}; ffmpeg -i IN -c copy OUT.mkv changes the "
             "container alone",
         )
-    with opened(path) as container:
+    with open_container(path) as container:
         stream, notes = _only_video(path, container)
         context = stream.codec_context
         codec = context.name if context.name in ENCODERS else stream.codec.canonical_name
@@ -150,7 +150,7 @@ def read_clip(path: Path) -> Clip:
 
 
 @contextmanager
-def opened(path: Path) -> "Iterator[av.container.InputContainer]":
+def open_container(path: Path) -> "Iterator[av.container.InputContainer]":
     """Open a clip to read.
 
     Raises:
@@ -188,7 +188,7 @@ def decode_frames_and_packets(
     Raises:
         PhotoError: it is damaged, or changes on the way.
     """
-    with opened(clip.path) as container:
+    with open_container(clip.path) as container:
         stream, _ = _only_video(clip.path, container)
         stream.thread_type = "AUTO"
         if threads is not None:
@@ -238,13 +238,13 @@ def _only_video(
     notes = tuple(
         f"{what} is not carried over"
         for stream in container.streams
-        if (what := not_carried(stream)) is not None
+        if (what := describe_unsupported(stream)) is not None
         and not (chapters and stream.frames == chapters)
     )
     return videos[0], notes
 
 
-def not_carried(stream: "av.stream.Stream") -> str | None:
+def describe_unsupported(stream: "av.stream.Stream") -> str | None:
     """Return what a stream is that cannot be written again; None if it can."""
     if stream.type in ("audio", "subtitle", "video", "attachment"):
         return None

@@ -22,7 +22,7 @@ from cleanplate.errors import InputError
 from cleanplate.io import copy_photo
 from cleanplate.ops import Transform, paste, rasterize
 from cleanplate.options import RemovalOptions
-from cleanplate.plan import dilated
+from cleanplate.plan import dilate_instances
 from cleanplate.segmentation import SCORE_BELOW
 from cleanplate.types import Instance, Mask, RGBImage
 from cleanplate.video.background import Applied, SegmentPlate
@@ -109,7 +109,7 @@ class _Work:
     clip: Clip
     remover: "Remover"
     result: VideoRemoval
-    tell: FrameProgress
+    on_progress: FrameProgress
     threads: int | None
 
 
@@ -151,8 +151,8 @@ def remove_from_video(
     clip = check_video(source, target, crf=crf, overwrite=overwrite, options=options)
     crf = DEFAULT_CRF[clip.codec] if crf is None else crf
     result = VideoRemoval(clip=clip, target=target, notes=clip.notes, crf=crf)
-    tell = on_progress or (lambda stage, done, total: None)
-    work = _Work(clip, remover or pipeline.Remover(), result, tell, threads)
+    on_progress = on_progress or (lambda stage, done, total: None)
+    work = _Work(clip, remover or pipeline.Remover(), result, on_progress, threads)
     start = time.perf_counter()
 
     def plan(image: RGBImage) -> _FrameMasks:
@@ -161,7 +161,7 @@ def remove_from_video(
         if made.protected:
             kept = rasterize((x for x in made.kept if x.id in made.protected), made.mask.shape)
         weak = [x for x in made.kept if _is_weak(x, options.min_score)]
-        hint = dilated(weak, made.mask.shape, options.dilation) if weak else None
+        hint = dilate_instances(weak, made.mask.shape, options.dilation) if weak else None
         removed_labels, kept_labels = (
             frozenset(x.label for x in group) for group in (made.instances, made.kept)
         )
@@ -247,7 +247,7 @@ def _detect(work: _Work, masks: MaskStore, plan: Planner) -> _Detections:
             image, planned.mask, weak=planned.weak, kept=planned.kept, cut=placed.cut
         ):
             keep(steady.mask, steady.propagated)
-        work.tell("detect", result.frames, clip.frames)
+        work.on_progress("detect", result.frames, clip.frames)
     for steady in steadier.finish():
         keep(steady.mask, steady.propagated)
     if damaged:
@@ -293,7 +293,7 @@ def _write(work: _Work, detected: _Detections) -> None:
                     stored = np.rot90(image, turns), np.rot90(hole, turns)
                     writer.write_frame(frame, clip.sample_format.write_hole(frame.planes, *stored))
                     unsteady.add(to_uint8(image), hole, to_key)
-                work.tell("fill", writer.frames, result.frames)
+                work.on_progress("fill", writer.frames, result.frames)
         for item in behind:
             if not isinstance(item, DecodedFrame):
                 writer.write_packet(item)

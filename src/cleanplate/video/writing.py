@@ -20,7 +20,14 @@ from cleanplate.errors import InputError, PhotoError
 from cleanplate.io import temporary_path
 from cleanplate.video.colour import Planes
 from cleanplate.video.matroska import write_pixel_aspect
-from cleanplate.video.reading import CONTAINERS, ENCODERS, Clip, DecodedFrame, load_av, not_carried
+from cleanplate.video.reading import (
+    CONTAINERS,
+    ENCODERS,
+    Clip,
+    DecodedFrame,
+    describe_unsupported,
+    load_av,
+)
 
 if TYPE_CHECKING:
     import av
@@ -210,7 +217,9 @@ class ClipWriter:
         """Return what the written file lacks: pixel aspect ratio, titles and other metadata."""
         with self._library.open(str(self._temporary), "r", metadata_errors="replace") as made:
             pairs = [(self._source.metadata, made.metadata, _CONTAINERS_OWN)]
-            taken = [stream for stream in self._source.streams if not_carried(stream) is None]
+            taken = [
+                stream for stream in self._source.streams if describe_unsupported(stream) is None
+            ]
             for old, new in zip(taken, made.streams, strict=False):
                 pairs.append((old.metadata, new.metadata, _STREAMS_OWN))
             lost = [
@@ -250,7 +259,7 @@ class ClipWriter:
                 made = self._output.add_attachment(
                     stream.name or "attachment", stream.mimetype or "", stream.data
                 )
-            elif not_carried(stream) is None:
+            elif describe_unsupported(stream) is None:
                 made = self._others[stream.index] = self._output.add_stream_from_template(stream)
                 made.time_base = stream.time_base
             else:

@@ -17,11 +17,11 @@ STANDARD_INPUT = Path("standard input")
 """Name of the photo in messages."""
 
 STANDARD_OUTPUT = Path("standard output")
-"""Name of its written in messages."""
+"""Name of its output in messages."""
 
 
 def run_bytes(content: bytes, remover: "Remover", job: Job) -> tuple[PhotoResult, bytes | None]:
-    """Return the written of a photo, and its new file; None if it failed or none was to be written.
+    """Return the result of a photo, and its new file; None if it failed or none was to be written.
 
     Args:
         content: the photo's file; returned unchanged if nothing is to be removed.
@@ -40,14 +40,14 @@ def pass_bytes(
     source: Path = STANDARD_INPUT,
     target: Path = STANDARD_OUTPUT,
 ) -> tuple[PhotoResult, bytes | None]:
-    """Call `run` with the photo in a temporary file; return its written and its new file.
+    """Call `run` with the photo in a temporary file; return its result and its new file.
 
     Args:
         content: the photo's file.
         run: processes a photo in a file, such as `process_photo`.
         name: of that file; its suffix may give the format.
-        source: name of the photo in the written.
-        target: name of its output in the written.
+        source: name of the photo in the result.
+        target: name of its output in the result.
     """
     with tempfile.TemporaryDirectory(prefix="cleanplate-") as made:
         folder = Path(made)

@@ -49,10 +49,10 @@ class MaskFiles:
             named = _named(self.name, photo.relative)
             return folder / named if named in self._listing(folder) else None
         name, stem = photo.relative.name, photo.relative.stem
-        exact = self._look(folder, name)
+        exact = self._find_mask(folder, name)
         if exact is not None:
             return exact
-        loose = self._look(folder, stem)
+        loose = self._find_mask(folder, stem)
         if loose is not None and photo.shares_stem:
             raise PhotoError(
                 photo.source,
@@ -111,7 +111,7 @@ class MaskFiles:
                 f"{photos[0]}; name another folder, or give --mask-name"
             )
 
-    def _look(self, folder: Path, start: str) -> Path | None:
+    def _find_mask(self, folder: Path, start: str) -> Path | None:
         """Return the first file in `folder` named `start` plus a photo suffix, .png before all."""
         names = self._listing(folder)
         for suffix in (".png", *sorted(PHOTO_SUFFIXES)):

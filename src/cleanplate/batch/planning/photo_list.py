@@ -221,7 +221,7 @@ def _expand(
 
 
 def _check_folders(inputs: Sequence[Path], used: Mapping[str, Path | None]) -> None:
-    """Refuse an output that is no folder, and inputs that are folders the run writes to."""
+    """Refuse an output that is not a folder, and inputs that are folders the run writes to."""
     output = used["--output"]
     if output is not None and _mode(output) is not None and not _is_folder(output):
         raise InputError(f"{output}: is a file; --output takes a folder")

@@ -102,7 +102,7 @@ _OPTIONS = {
 _WITHOUT_EFFECT = ("untouched", "preserve_times", "like", "like_mask", "save_intermediate")
 """Settings that change neither what is filled nor how; of examples, the contents do."""
 
-_ALWAYS_TOLD = ("min_score",)
+_ALWAYS_SHOWN = ("min_score",)
 """Settings whose default on the command line is not that of `Job`."""
 
 _HASH_DIGITS = 12  # shown of each file's SHA-256
@@ -210,7 +210,7 @@ def settings_in_words(job: Job, models: ModelNames) -> Mapping[str, str]:
     words = {
         _OPTIONS.get(name, "--" + name.replace("_", "-")): _in_words(name, value)
         for name, value in flat_settings(describe_settings(job)).items()
-        if name not in _WITHOUT_EFFECT and (value != default.get(name) or name in _ALWAYS_TOLD)
+        if name not in _WITHOUT_EFFECT and (value != default.get(name) or name in _ALWAYS_SHOWN)
     }
     if job.examples:
         words["--like"] = ", ".join(

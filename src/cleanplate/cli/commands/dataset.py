@@ -69,8 +69,8 @@ def dataset_command(
         option(
             metavar="annotations|detect|both",
             panel=WHAT,
-            help="Masks from the annotations (in boxes without outline, the segmenter looks for "
-            "the object), from what the segmenter finds and annotations confirm, or both together.",
+            help="Masks from the annotations (in boxes without an outline, the segmenter searches "
+            "for the object), from detections that annotations confirm, or from both.",
             show_default=True,
         ),
     ] = "annotations",
@@ -79,7 +79,7 @@ def dataset_command(
         option(
             metavar="keep|fill",
             panel=WHAT,
-            help="What to do with objects that the segmenter finds and no annotation shows.",
+            help="What to do with detected objects that are not annotated.",
             show_default=True,
         ),
     ] = "keep",
@@ -88,8 +88,9 @@ def dataset_command(
         option(
             metavar="protect|clip|skip",
             panel=HOW,
-            help="Annotated objects that stay, where the mask meets them: cut the mask at their "
-            "outline, clip their labels to what is visible, or leave the image as it is.",
+            help="Where the mask meets annotated objects that are kept: protect cuts the mask at "
+            "their outline, clip reduces their labels to what stays visible, skip leaves the image "
+            "unchanged.",
             show_default=True,
         ),
     ] = "protect",
@@ -98,7 +99,8 @@ def dataset_command(
         option(
             metavar="skip|fill",
             panel=HOW,
-            help="Images with a crowd of what is removed: leave them as they are, or fill it.",
+            help="Images with a crowd annotation of a removed class: leave them unchanged, or fill "
+            "the crowd.",
             show_default=True,
         ),
     ] = "skip",
@@ -116,7 +118,7 @@ def dataset_command(
         option(
             metavar="0..1",
             panel=HOW,
-            help="Leave the label of a neighbour if this share of it is visible.",
+            help="Keep the label of a neighbour unchanged if this share of it is visible.",
             show_default=True,
         ),
     ] = 0.75,
@@ -135,7 +137,7 @@ def dataset_command(
             "--only-train/--all-splits",
             metavar="",
             panel=PHOTOS,
-            help="Change only images of the training split, where there are splits; or all.",
+            help="Change only the training split, if there are splits; or all of them.",
             show_default="--only-train",
         ),
     ] = True,
@@ -144,7 +146,7 @@ def dataset_command(
         flag(
             "--allow-no-derivatives",
             panel=PHOTOS,
-            help="Change images, too, whose licence in the dataset forbids changed copies.",
+            help="Also change images whose licence in the dataset forbids derivatives.",
         ),
     ] = False,
     drop_empty: Annotated[
@@ -152,7 +154,7 @@ def dataset_command(
         flag(
             "--drop-empty",
             panel=RESULTS,
-            help="Leave images out that show nothing but what is removed.",
+            help="Exclude images in which every annotated object is removed.",
         ),
     ] = False,
     cache: Annotated[
@@ -169,8 +171,8 @@ def dataset_command(
         flag(
             "--add-plates",
             panel=RESULTS,
-            help="Keep all images and labels as they are, and add each changed image as a further "
-            "one, NAME__plate, with the labels that are left.",
+            help="Keep all images and labels, and add each changed image as another one, "
+            "NAME__plate, with its remaining labels.",
         ),
     ] = False,
     models: ModelOptions,
@@ -305,7 +307,7 @@ def _edit_labels(
                 plates.append(labels)
             outcomes.update(it.outcome for it in labels.decisions)
             outside += [
-                f"{image.source}: {it.annotation.key} has no pixel in the image"
+                f"{image.source}: {it.annotation.key} lies outside the image"
                 for it in labels.decisions
                 if it.share is None
             ]
@@ -328,7 +330,7 @@ def _edit_labels(
         lost = 0 if work.adds_plates else sum(edit.is_lost for edit in edits.values())
         print_line(
             f"annotations: {summary or 'none changed'}"
-            + (f"; {count_of(lost, 'image')} left out of the labels" if lost else "")
+            + (f"; {count_of(lost, 'image')} excluded" if lost else "")
         )
 
 
@@ -336,7 +338,7 @@ _OUTCOMES = ("removed", "clipped", "covered", "partial", "missed", "kept")
 
 
 def _print_problems(editor: "Editor", reporter: ProgressReporter) -> None:
-    """Print what is wrong with the dataset; what keeps images out of the result is a failure."""
+    """Print what is wrong with the dataset; whatever excludes images counts as a failure."""
     for error in editor.errors:
         reporter.fail(error)
     for messages in (editor.errors, () if reporter.quiet else editor.problems):
@@ -367,7 +369,7 @@ def _print_table(work: "DatasetEditing", reporter: ProgressReporter) -> None:
         print_line("  ".join(cells).rstrip())
     for split, count in splits.items():
         for reason, number in count.unchanged.most_common():
-            print_line(f"{split}: {count_of(number, 'image')} as they are: {reason}")
+            print_line(f"{split}: {count_of(number, 'image')} unchanged: {reason}")
     for problem in problems:
         reporter.fail(problem)
     _print_some(problems)

@@ -36,7 +36,7 @@ def doctor_command(
     ] = None,
     device: Annotated[
         str,
-        option(metavar="NAME", help="What computes while the photo is timed.", show_default=True),
+        option(metavar="NAME", help="Device to time the photo on.", show_default=True),
     ] = "auto",
     timed: Annotated[
         bool,

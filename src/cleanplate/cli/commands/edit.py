@@ -61,7 +61,7 @@ def edit_command(
         flag(
             "--beside",
             panel=RESULTS,
-            help="Write NAME-clean beside the photo, or NAME-clean-2 and so on if that exists.",
+            help="Write NAME-clean beside the photo; NAME-clean-2 and so on if that exists.",
         ),
     ] = False,
     gui: Annotated[
@@ -116,7 +116,7 @@ def edit_command(
         own_masks = masking.files()
         if own_masks is not None:
             if not own_masks.path.is_file():
-                raise InputError(f"{own_masks.path}: no such file; --mask takes a mask")
+                raise InputError(f"{own_masks.path}: no such file; --mask takes a mask file")
             own_masks.check_stay(plan)
         examples = removal.examples(plan)
         remover = load_remover(models, run.threads, examples)
@@ -155,7 +155,7 @@ def _check_gui(removal: RemovalArguments, masking: MaskArguments) -> None:
     names = [name for name, value in given.items() if value]
     if names:
         raise InputError(
-            f"{', '.join(names)} and --gui exclude each other: what goes is chosen on the page"
+            f"{', '.join(names)} and --gui exclude each other: on the page, you select objects"
         )
 
 

@@ -34,12 +34,12 @@ def evaluate_command(
         Path | None,
         option(
             metavar="DIR",
-            help="The photos before. Without --masks, what differs from them is the hole.",
+            help="Original photos. Without --masks, the pixels that differ from them are the hole.",
         ),
     ] = None,
     masks: Annotated[
         Path | None,
-        option(metavar="DIR", help="What was filled, in white, as `run --masks` saves it."),
+        option(metavar="DIR", help="Masks of what was filled, as `run --masks` saves them."),
     ] = None,
     truth: Annotated[
         Path | None,
@@ -49,15 +49,13 @@ def evaluate_command(
         list[str] | None,
         option(
             metavar="NAMES",
-            help="What was to be removed: checks whether it is still detected in the holes. "
+            help="Classes that were removed: check whether they are still detected in the holes. "
             "Repeatable.",
         ),
     ] = None,
     segmenter: Annotated[
         str | None,
-        option(
-            metavar="NAME", help="Model that detects it.", show_default="deeplabv3plus_lite2.voc"
-        ),
+        option(metavar="NAME", help="Model for --remove.", show_default="deeplabv3plus_lite2.voc"),
     ] = None,
     json_file: Annotated[
         Path | None,
@@ -76,7 +74,7 @@ def evaluate_command(
     Photos have the same relative paths in all folders. Exit code 1: some could not be measured.
     """
     if segmenter and not remove:
-        raise InputError("--segmenter detects what was to be removed; name it with --remove")
+        raise InputError("--segmenter needs --remove, the classes to detect")
     from cleanplate import evaluation
     from cleanplate.io import write_bytes_atomic
     from cleanplate.options import Rules

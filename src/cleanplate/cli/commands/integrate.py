@@ -26,7 +26,7 @@ _MIME_TYPES = ("jpeg", "png", "tiff", "webp", "bmp", "gif", "heic", "heif", "avi
 
 @dataclass(frozen=True, slots=True)
 class FileManager:
-    """Where a file manager looks for entries of its menus, and what it reads there."""
+    """Where a file manager keeps entries of its menus, and what it reads there."""
 
     platform: str  # as `sys.platform` starts
     place: Callable[[Mapping[str, str]], Path]  # the entry, by the environment
@@ -61,11 +61,13 @@ def integrate_command(
     check_name("file manager", manager, MANAGERS)
     chosen = MANAGERS[manager]
     if not sys.platform.startswith(chosen.platform):
-        raise InputError(f"{manager}: is not on this system ({sys.platform}); name another one")
+        raise InputError(
+            f"{manager}: not available on this system ({sys.platform}); name another one"
+        )
     place = chosen.place(os.environ)
     if undo:
         if not place.exists():
-            raise InputError(f"{place}: there is no entry; nothing was removed")
+            raise InputError(f"{place}: no such entry; nothing was removed")
         shutil.rmtree(place) if place.is_dir() else place.unlink()
         print_line(f"removed {place}")
         return

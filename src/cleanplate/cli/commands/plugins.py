@@ -1,4 +1,4 @@
-"""`cleanplate plugins`: copy the plug-ins of photo editors to where those look for them."""
+"""`cleanplate plugins`: copy the plug-ins of photo editors to their plug-in folders."""
 
 import json
 import shutil
@@ -38,7 +38,7 @@ _IntoOption = Annotated[
 class Host:
     """A program that has plug-ins."""
 
-    folders: Callable[[], list[Path]]  # where it looks for plug-ins, those that exist
+    folders: Callable[[], list[Path]]  # plug-in folders that exist
     folder_name: str  # of these, for the message
     check: str
 
@@ -57,7 +57,7 @@ def install_command(host: _HostArgument, into: _IntoOption = None) -> None:
     folder = _folder_of(host, into)
     ours = folder / _OURS
     if ours.exists() and not (ours / _MARK).exists():
-        raise InputError(f"{ours}: is no plug-in of cleanplate; move it away")
+        raise InputError(f"{ours}: is not a cleanplate plug-in; move it away")
     source = _sources() / host
     _remove(host, folder)
     shutil.copytree(

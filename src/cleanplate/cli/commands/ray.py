@@ -61,7 +61,7 @@ def ray_command(
         str,
         typer.Argument(
             metavar="OUT",
-            help="Folder for the results, likewise. Names, formats and sub-folders stay; a RAW "
+            help="Folder or URL for the results. Names, formats and sub-folders stay; a RAW "
             "photo a.nef comes back as a.nef.tif.",
             show_default=False,
         ),
@@ -103,7 +103,7 @@ def ray_command(
         option(
             metavar="N",
             panel=WORK,
-            help="Processor cores of each worker, and its threads.",
+            help="CPU cores, and threads, of each worker.",
             show_default="1",
         ),
     ] = 1.0,
@@ -144,7 +144,13 @@ def ray_command(
         raise InputError(NOTHING_TO_REMOVE)
     from cleanplate import inpainting, segmentation
     from cleanplate.batch import Job
-    from cleanplate.distributed import Location, Workers, check_locations, connected, run_cluster
+    from cleanplate.distributed import (
+        Location,
+        Workers,
+        check_locations,
+        connect_to_cluster,
+        run_cluster,
+    )
     from cleanplate.io import RESULT_SUFFIXES
     from cleanplate.remover import Remover
 
@@ -165,7 +171,7 @@ def ray_command(
         untouched=cast("Any", untouched),
         overwrite=outputs.overwrite,
     )
-    with handle_interrupts(reporter), connected(address):
+    with handle_interrupts(reporter), connect_to_cluster(address):
         if not run.quiet:
             print_note(f"segmenter {segmenter}, inpainter {inpainter}, device {models.device}")
             print_note(

@@ -161,5 +161,5 @@ def _check_not_from_masks(job: "Job", given: list[str]) -> None:
     if given and (job.own_masks is not None or job.own_plans is not None):
         raise InputError(
             f"{', '.join(given)}: the photos were filled from masks, which are used again as they "
-            "are now; paint on them instead"
+            "are now; edit the masks instead"
         )

@@ -90,24 +90,24 @@ def run_command(
         option(
             metavar="upright|stored",
             panel=RESULTS,
-            help="How --masks are turned: upright, as photos are shown; or stored, as the pixels "
-            "of a turned photo are, for programs that ignore its Exif orientation. The mask states "
-            "it too, so that --mask reads it right.",
+            help="Orientation of --masks: upright, as photos are displayed; or stored, as their "
+            "pixels are, for programs that ignore Exif orientation. The mask has the tag too, so "
+            "that --mask reads it correctly.",
             show_default=True,
         ),
     ] = "upright",
     outputs: OutputOptions,
     dry_run: Annotated[
         bool,
-        flag("--dry-run", panel=WORK, help="Find and print only; write no photo and no mask."),
+        flag("--dry-run", panel=WORK, help="Detect and print only; write no photo and no mask."),
     ] = False,
     run: RunOptions,
 ) -> None:
     """Remove objects from photos and write the results to another folder.
 
     Photos in which nothing is found are copied byte for byte. The output folder keeps a journal:
-    the same command continues where it was stopped, and processes photos again that changed since.
-    Other results that exist are kept.
+    the same command resumes an interrupted run, and processes changed photos again. Other existing
+    results are kept.
 
     Exit code 0: all done. 1: some photo failed, the others are done; or a model is missing. 2:
     wrong use, nothing was done. 130: stopped by Ctrl-C (143: by SIGTERM), nothing is half-written.
@@ -124,10 +124,10 @@ def run_command(
         }
         _check_piped(inputs, output, mask, outputs.report, unused=unused)
     elif output in (None, _STDIO):
-        raise InputError("no folder for the results; give --output DIR")
+        raise InputError("no output folder; give --output DIR")
     folder = output or Path()
     if mask_orientation != "upright" and masks is None:
-        raise InputError("--mask-orientation is about the masks that are saved; give --masks DIR")
+        raise InputError("--mask-orientation applies to saved masks; give --masks DIR")
     rules = removal.rules()
     others = {"--mask": mask, "--segmenter": models.segmenter}
     removal.check_examples(excluded=others, report=outputs.report)
@@ -237,7 +237,7 @@ def _check_piped(
     *,
     unused: Mapping[str, object | None],
 ) -> None:
-    """Refuse what makes no sense for a single photo without a name.
+    """Refuse options that make no sense for a single photo from standard input.
 
     Raises:
         InputError: more inputs, an output folder, a folder of masks, a report over a photo, one of
@@ -286,8 +286,9 @@ def _run_piped(
         return
     if not reporter.quiet:
         notes = result.notes if result.status == "removed" else ()
-        told = [f"  note: {note}" for note in notes]
-        details = describe_details(result) if reporter.verbose else told
+        details = [f"  note: {note}" for note in notes]
+        if reporter.verbose:
+            details = describe_details(result)
         for line in (describe_photo(result), *details):
             print_note(line)
     if content is not None:

@@ -19,19 +19,20 @@ def serve_command(
         str,
         option(
             metavar="ADDRESS",
-            help="Address to listen on. Any but 127.0.0.1 lets other computers in, with the token.",
+            help="Address to listen on. Any but 127.0.0.1 allows other computers, with the token.",
             show_default=True,
         ),
     ] = "127.0.0.1",
     port: Annotated[
-        int, option(metavar="N", min=0, max=65535, help="0: a free one.", show_default=True)
+        int, option(metavar="N", min=0, max=65535, help="Port; 0: any free one.", show_default=True)
     ] = 8765,
     browser: Annotated[
-        bool, typer.Option("--browser/--no-browser", help="Open the page.", metavar="")
+        bool,
+        typer.Option("--browser/--no-browser", help="Open the page in the browser.", metavar=""),
     ] = True,
     root: Annotated[
         Path | None,
-        option(metavar="DIR", help="Folders in this one can be processed from the page."),
+        option(metavar="DIR", help="Folder whose sub-folders can be processed from the page."),
     ] = None,
     max_upload: Annotated[
         str,
@@ -41,19 +42,19 @@ def serve_command(
         list[str] | None,
         option(
             metavar="NAME",
-            help="Another name under which browsers reach this server. Repeatable.",
+            help="Another host name of this server. Repeatable.",
         ),
     ] = None,
     compat: Annotated[
         str,
         option(
             metavar="NAMES",
-            help="Answer at the addresses of these services too: iopaint, clipdrop, cog.",
+            help="Emulate the APIs of these services too: iopaint, clipdrop, cog.",
         ),
     ] = "",
     idle_exit: Annotated[
         float | None,
-        option(metavar="MINUTES", min=0, help="End after so long without a request."),
+        option(metavar="MINUTES", min=0, help="Stop after this long without a request."),
     ] = None,
     verbose_requests: Annotated[bool, flag("--log", help="Print every request.")] = False,
     models: ModelOptions,

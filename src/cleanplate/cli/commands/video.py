@@ -63,7 +63,7 @@ def video_command(
             metavar="N",
             min=0,
             panel=RESULTS,
-            help="Quality of the encoder: constant rate factor, lower is finer and larger.",
+            help="Constant rate factor of the encoder; lower is better quality and larger files.",
             show_default="16 H.264, 18 HEVC, 20 VP9 and AV1",
         ),
     ] = None,
@@ -82,7 +82,7 @@ def video_command(
 ) -> None:
     """Remove objects from a clip and write it to another file of the same kind.
 
-    Objects are searched in every frame, and the background behind them is taken from the frames
+    Objects are detected in every frame, and the background behind them is taken from the frames
     that show it; an inpainter fills only what no frame shows. Sound, subtitles, times and rotation
     stay. A clip in which nothing is found is copied byte for byte. Needs the extra 'video'.
 

@@ -36,10 +36,10 @@ def load_tensors(path: Path) -> State:
 
     Dictionaries, lists and the attributes of objects are followed, each once:
     "model.generator.model.1.weight" in a TorchScript file, "state_dict.generator.model.1.weight" in
-    a file of training. Files that are no zip archives are read as `load_checkpoint` does.
+    a file of training. Files that are not zip archives are read as `load_checkpoint` does.
 
     Raises:
-        WeightsError: it is no checkpoint, or is damaged.
+        WeightsError: it is not a checkpoint, or is damaged.
     """
     content = _read_archive(path) if zipfile.is_zipfile(path) else load_checkpoint(path)
     return _name_tensors(content)

@@ -90,7 +90,7 @@ def fill_network(
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise WeightsError(f"{path}: is not of this architecture ({reason})") from None
-    for names, wrong in ((found.missing_keys, "lacks"), (found.unexpected_keys, "has besides")):
+    for names, wrong in ((found.missing_keys, "lacks"), (found.unexpected_keys, "has unexpected")):
         if names:
             raise WeightsError(
                 f"{path}: is not of this architecture: it {wrong} {names[0]}"

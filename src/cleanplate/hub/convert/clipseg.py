@@ -17,7 +17,7 @@ from cleanplate.hub.convert.export import export_network
 from cleanplate.hub.convert.pretrained import load_pretrained
 from cleanplate.hub.registry import Model
 
-_MARKS = 2 + 512  # ids that are no joined pair: start and end, and each byte in and at a word's end
+_MARKS = 2 + 512  # ids that are not a merged pair: start, end, each byte in and at a word's end
 
 
 def published_config() -> CLIPSegConfig:

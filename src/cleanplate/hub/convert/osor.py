@@ -300,4 +300,6 @@ def _merge(weights: Path, changes: State, checkpoint: Path) -> Iterator[tuple[st
                     ).reshape(value.shape)
             yield name, value.half()
     if left:
-        raise WeightsError(f"{checkpoint}: is not of this architecture: it has {min(left)} besides")
+        raise WeightsError(
+            f"{checkpoint}: is not of this architecture: it has unexpected {min(left)}"
+        )

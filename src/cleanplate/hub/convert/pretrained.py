@@ -47,7 +47,7 @@ def load_pretrained(architecture: Any, config: Any, state: State, path: Path) ->
     for names, wrong in (
         (found["mismatched_keys"], "has another shape for"),
         (found["missing_keys"], "lacks"),
-        (found["unexpected_keys"], "has besides"),
+        (found["unexpected_keys"], "has unexpected"),
     ):
         first = min((name if isinstance(name, str) else name[0] for name in names), default=None)
         if first is not None:

@@ -113,9 +113,9 @@ class Model:
     channels: tuple[int, ...] = ()  # of the network's output, one for each label
     preprocessing: Preprocessing = Preprocessing()
     calibration: tuple[float, float] = (1, 0)  # slope and offset of a score's logit
-    # Of a segmenter that looks at several scales, by training/calibration.py: weights of the logit
-    # of its most certain cell in a closer look and in one more look, and the offset, of the logit
-    # that an object is right which only closer looks saw. The default is fitted to the built-in
+    # Of a segmenter that runs at several scales, by training/calibration.py: weights of the logit
+    # of its most certain cell in a closer pass and in the recheck, and the offset, of the logit
+    # that an object is right which only closer passes saw. The default is fitted to the built-in
     # segmenter.
     small_objects: tuple[float, float, float] = (1.315, 0.499, -4.407)
     licence: Licence

@@ -2,7 +2,7 @@
 
 The built-in one is written from the paper and from the contract of its weights; the published
 one runs its authors' checkpoints as their program does. What differs there: the photo is neither
-cropped nor squashed to 256 x 256, sides that are no multiples of 4 are padded, and levels are
+cropped nor squashed to 256 x 256, sides that are not multiples of 4 are padded, and levels are
 rounded to the nearest.
 
 References:
@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.inpainting.base import NetworkInpainter, composite, pad_to, planes_of
+from cleanplate.inpainting.base import NetworkInpainter, composite, pad_to, to_planes
 from cleanplate.inpainting.models.canny import SIGMA_PX, canny_edges, grey_of
 from cleanplate.ops import pull_push
 from cleanplate.types import FloatArray, Mask, RGBImage
@@ -85,7 +85,7 @@ class _EdgeConnect(NetworkInpainter):
         network = self._networks["fill"]
         if network.input_shapes[0][1] == _CHANNELS_WITH_MASK:
             planes.append(hole.astype(np.float32))
-        filled = network.run(planes_of(np.dstack(planes)))[0]  # (3, H, W)
+        filled = network.run(to_planes(np.dstack(planes)))[0]  # (3, H, W)
         return np.asarray(filled.transpose(1, 2, 0))
 
 

@@ -16,7 +16,7 @@ from cleanplate.inpainting.base import (
     composite,
     inpaint_scaled,
     pad_to,
-    planes_of,
+    to_planes,
 )
 from cleanplate.types import Mask, RGBImage
 
@@ -35,7 +35,7 @@ class LamaInpainter(SharpInpainter, NetworkInpainter):
         # The network also zeroes the hole; the content of the hole has no effect.
         known = np.where(hole[..., None], np.float32(0), padded / np.float32(255))
         holes = hole.astype(np.float32)[None, None]
-        filled = self._networks["fill"].run(planes_of(known), holes)[0]  # (3, H, W)
+        filled = self._networks["fill"].run(to_planes(known), holes)[0]  # (3, H, W)
         return composite(image, mask, filled.transpose(1, 2, 0) * self._level)
 
 

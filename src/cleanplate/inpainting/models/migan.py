@@ -14,7 +14,7 @@ from cleanplate.inpainting.base import (
     SharpInpainter,
     composite,
     pad_to,
-    planes_of,
+    to_planes,
 )
 from cleanplate.ops import pull_push
 from cleanplate.types import Mask, RGBImage
@@ -31,7 +31,7 @@ class MIGANInpainter(SharpInpainter, NetworkInpainter):
         ground = composite(image, mask, pull_push(image.astype(np.float32), ~mask))
         padded, hole = pad_to(ground, mask, self._size_for(mask), border=cv2.BORDER_REFLECT)
         known = np.where(hole, _HOLE, _KNOWN)
-        filled = self._networks["fill"].run(planes_of(padded), known[None, None])[0]
+        filled = self._networks["fill"].run(to_planes(padded), known[None, None])[0]
         return composite(image, mask, filled.transpose(1, 2, 0))
 
     def _size_for(self, mask: Mask) -> tuple[int, int]:

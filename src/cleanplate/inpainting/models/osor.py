@@ -17,7 +17,7 @@ from cleanplate.inpainting.base import (
     check_memory,
     composite,
     pad_to,
-    planes_of,
+    to_planes,
 )
 from cleanplate.runtime import resolve_device
 from cleanplate.types import FloatArray, Mask, RGBImage, check_image_and_mask
@@ -74,7 +74,7 @@ class OSORInpainter(SeededInpainter, SharpInpainter, NetworkInpainter):
         shape = (1, _CHANNELS, height, width)
         sampling, noise = (draw.standard_normal(shape, np.float32) for _ in range(2))
         pixels = padded / np.float32(127.5) - np.float32(1)
-        latent = self._networks["encode"].run(planes_of(pixels), sampling)
+        latent = self._networks["encode"].run(to_planes(pixels), sampling)
         cells = np.asarray(hole.reshape(1, 1, height, _CELL, width, _CELL).any(axis=(3, 5)))
         result, alpha = self._networks["fill"].run_all(latent, cells.astype(np.float32), noise)
         return result, alpha

@@ -202,8 +202,8 @@ def _check_folder(folder: Path) -> None:
         has_class = isinstance(index["_class_name"], str)
     except (OSError, ValueError, AttributeError, LookupError) as error:
         raise WeightsError(
-            f"{folder}: is no folder of a pipeline of diffusers: model_index.json cannot be read "
-            f"({error}); give a local folder, as 'hf download --local-dir' makes it"
+            f"{folder}: is not a diffusers pipeline: model_index.json cannot be read ({error}); "
+            f"give a local folder, as 'hf download --local-dir' makes it"
         ) from None
     code = next(folder.rglob("*.py"), None)
     if code is not None or not has_class or not libraries.issubset(_LIBRARIES):

@@ -103,7 +103,7 @@ def _lanczos(image: npt.NDArray[np.uint8], size_wh: tuple[int, int]) -> npt.NDAr
 
 def _without_gaps(hole: Mask) -> Mask:
     """Return a mask whose gaps of up to 2 px between pixels of a row are closed."""
-    pad = _GAP_PX + 1  # what lies beyond the border is no pixel of the hole
+    pad = _GAP_PX + 1  # what lies beyond the border is not a pixel of the hole
     padded = np.pad(hole, ((0, 0), (pad, pad))).astype(np.uint8)
     closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, np.ones((1, _GAP_PX + 1), np.uint8))
     return np.asarray(closed[:, pad:-pad] > 0)

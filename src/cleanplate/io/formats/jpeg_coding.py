@@ -28,7 +28,7 @@ _LANE_BYTES = 1024  # of data, at least
 _LANES = 4096  # of at least that size; a group of lanes is decoded together
 _LANES_FROM_BYTES = 1 << 17  # fewer are decoded one after the other
 _WARM_UP_BITS = 6000  # 1,000 symbols; of 12 Mpx at quality 90 5 lanes of 3,161 are then wrong
-_PADDING = b"\xff" * 16  # all ones is no code (T.81, C.2): a lane ends there
+_PADDING = b"\xff" * 16  # all ones is not a code (T.81, C.2): a lane ends there
 _BITS, _STEP = 6, 7  # widths of the parts of a table's entry; the symbol follows
 _LENGTH = (1 << _BITS) - 1
 _CHUNK = 1 << 20  # symbols packed at a time
@@ -265,7 +265,7 @@ class _Lanes:
 
 
 class _Decoder:
-    """Decodes the data of some intervals; each is followed by bits that are no code."""
+    """Decodes the data of some intervals; each is followed by bits that are not code."""
 
     def __init__(self, intervals: Sequence[bytes], table: Ints, places: Ints) -> None:
         data = _PADDING.join([*intervals, b""])
@@ -395,7 +395,7 @@ def _synchronize(decoder: _Decoder, begin: Ints) -> _Lanes:
 def _run(
     decoder: _Decoder, lanes: Ints, start: _Lanes, stop: Ints, end: _Lanes
 ) -> tuple[Ints, Ints, Ints, Ints]:
-    """Decode `lanes` until they reach `stop` or what is no code; their last state goes to `end`.
+    """Decode `lanes` until they reach `stop` or what is not a code; their last state goes to `end`.
 
     Returns:
         Lane, first bit, coefficient and entry of each symbol, step by step.

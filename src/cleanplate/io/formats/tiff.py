@@ -368,7 +368,7 @@ def _decode(file: TiffFile, page: Directory, layout: _Layout) -> Raster:
     page_tags[_PHOTOMETRIC] = shorts(layout.photometric)
     page_tags.pop(_EXTRA, None)
     if layout.extra is not None:
-        page_tags[_EXTRA] = shorts(2)  # Pillow drops what is no alpha, and divides by associated
+        page_tags[_EXTRA] = shorts(2)  # Pillow drops what is not alpha, and divides by associated
     if layout.compression == _WEBP:
         return _decode_webp(page, layout, strips)
     bare = serialize_tiff(page_tags, strips, order=file.order, is_tiled=offsets_tag == 324)

@@ -34,7 +34,7 @@ class PhraseEncoder:
         merges: content of a `merges.txt`: one pair a line, most frequent first.
 
     Raises:
-        WeightsError: it is no such list.
+        WeightsError: it is not such a list.
     """
 
     def __init__(self, merges: bytes) -> None:

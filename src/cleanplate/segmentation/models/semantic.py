@@ -58,7 +58,7 @@ class SemanticSegmenter(NetworkSegmenter):
         probabilities = add_small(passes, self._model.small_objects)
         slope, offset = self._model.calibration
         return [
-            replace(instance, score=calibrated(instance.score, slope, offset))
+            replace(instance, score=calibrate(instance.score, slope, offset))
             for instance in find_instances(probabilities, asked, image.shape[:2])
         ]
 
@@ -104,7 +104,7 @@ class SemanticSegmenter(NetworkSegmenter):
         return np.concatenate([every[channels], others.max(axis=0, keepdims=True, initial=0)])
 
 
-def calibrated(score: float, slope: float, offset: float) -> float:
+def calibrate(score: float, slope: float, offset: float) -> float:
     """Return the share of detections of a mean probability that are right.
 
     Args:

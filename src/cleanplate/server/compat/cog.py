@@ -60,15 +60,15 @@ def add_cog(app: FastAPI) -> None:
     @router.post("/predictions/{id}/cancel")
     async def cancel(id: str) -> JSONResponse:
         if id not in running:
-            return problem(404, f"no prediction {id!r} is running")
+            return problem(404, f"no running prediction {id!r}")
         running[id].cancel()
         return JSONResponse({})
 
     async def answer(request: Request, wanted: _Prediction, id: str) -> JSONResponse:
         if wanted.webhook is not None:
-            raise InputError("webhook: this server calls no addresses; wait for the answer")
+            raise InputError("webhook: this server calls no webhooks; wait for the response")
         if id in running:
-            return problem(409, f"prediction {id!r} is running already")
+            return problem(409, f"prediction {id!r} is already running")
         ticket = running[id] = Ticket()
         begun, clock = datetime.now(UTC), time.perf_counter()
         status, output, logs = "succeeded", None, ""

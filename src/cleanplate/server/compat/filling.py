@@ -22,14 +22,14 @@ def decode_base64(name: str, text: str) -> bytes:
     """Return what base64 says, with or without `data:...,` before it.
 
     Raises:
-        InputError: it is no base64, or an address.
+        InputError: it is not base64, or is an address.
     """
     if text.startswith(("http://", "https://")):
-        raise InputError(f"{name}: no address is fetched; send the file itself, as a data: URI")
+        raise InputError(f"{name}: URLs are not fetched; send the file as a data: URI")
     try:
         return base64.b64decode(text.partition(",")[2] if text.startswith("data:") else text)
     except (binascii.Error, ValueError) as error:
-        raise InputError(f"{name}: is not base64; send the file as a data: URI") from error
+        raise InputError(f"{name}: is not valid base64; send the file as a data: URI") from error
 
 
 def read_light(content: bytes, max_pixels: int) -> Mask:

@@ -1,7 +1,7 @@
 // Starts the page: its two views, and the keys.
 
 import * as api from "./api.js";
-import { byId, clearError, el, fillWords, guarded } from "./dom.js";
+import { byId, catchErrors, clearError, el, fillWords } from "./dom.js";
 import { Files } from "./files.js";
 import { listenToKeys, showKeys } from "./keys.js";
 import { PhotoEditor } from "./photo.js";
@@ -9,7 +9,7 @@ import { reviewKeys } from "./review.js";
 import { Runs } from "./runs.js";
 import { t } from "./strings.js";
 
-const editor = new PhotoEditor(guarded(showFolder));
+const editor = new PhotoEditor(catchErrors(showFolder));
 const files = new Files(editor, showPhoto);
 const common = [
   { keys: ["o"], shown: "O", words: "keyOpen", run: () => byId("file").click() },
@@ -77,8 +77,8 @@ async function start() {
   byId("error-close").addEventListener("click", clearError);
   byId("help").addEventListener("click", showAllKeys);
   byId("skip").addEventListener("click", () => byId("panel").focus());
-  byId("view-photo").addEventListener("click", guarded(() => showPhoto()));
-  byId("view-folder").addEventListener("click", guarded(showFolder));
+  byId("view-photo").addEventListener("click", catchErrors(() => showPhoto()));
+  byId("view-folder").addEventListener("click", catchErrors(showFolder));
   listenToKeys(() => [
     ...(byId("folder-view").hidden ? [...editor.keys, ...several] : runs.keys), ...common,
   ]);
@@ -91,4 +91,4 @@ async function start() {
   await listInpainters(info.inpainter);
 }
 
-guarded(start)();
+catchErrors(start)();

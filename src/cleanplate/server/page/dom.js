@@ -62,7 +62,7 @@ export function clearError() {
 }
 
 /** Return a listener that shows the errors of an async function. */
-export function guarded(task) {
+export function catchErrors(task) {
   return async (...values) => {
     try {
       await task(...values);

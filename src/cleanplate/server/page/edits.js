@@ -1,7 +1,7 @@
 // What a person changed, as one document that the server understands, with undo and redo.
 // Documents are never modified: each change makes a new one, which shares what stayed the same.
 
-const EMPTY = { objects: {}, effects: {}, strokes: [], grow: 0 };
+const EMPTY = { objects: {}, effects: {}, strokes: [], dilation_px: 0 };
 const MOST_STEPS = 500;
 
 export class Edits extends EventTarget {
@@ -39,8 +39,8 @@ export class Edits extends EventTarget {
     this.#change({ strokes: [...this.#now.strokes, stroke] });
   }
 
-  setGrow(grow) {
-    if (grow !== this.#now.grow) this.#change({ grow });
+  setDilation(px) {
+    if (px !== this.#now.dilation_px) this.#change({ dilation_px: px });
   }
 
   undo() {

@@ -1,7 +1,7 @@
 // The files that a person drops, pastes or chooses: one or several, edited one after the other.
 
 import { closeSession } from "./api.js";
-import { byId, guarded } from "./dom.js";
+import { byId, catchErrors } from "./dom.js";
 import { t } from "./strings.js";
 
 export class Files {
@@ -57,7 +57,7 @@ export class Files {
     byId("previous").disabled = at === 0;
     byId("next").disabled = at === n - 1;
     const photo = this.#photos[at];
-    guarded(() => this.show(async () => {
+    catchErrors(() => this.show(async () => {
       if (photo.id) await this.editor.openSession(photo.id);
       else photo.id = await this.editor.openFile(photo.file);
     }))();

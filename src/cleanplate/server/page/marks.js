@@ -20,20 +20,20 @@ export function pathOf(polygons) {
 
 /**
  * Draw objects and strokes.
- * objects: [{path, effectsPath, isOn, areEffectsOn, isHovered}]; strokes and grow: as in EDITS, px.
+ * objects: [{path, effectsPath, isOn, areEffectsOn, isHovered}]; strokes and dilationPx: as in EDITS, px.
  */
-export function drawMarks(context, scale, { objects, strokes, grow }) {
+export function drawMarks(context, scale, { objects, strokes, dilationPx }) {
   const shown = objects.filter((object) => object.isOn);
   const effects = shown.filter((object) => object.areEffectsOn && object.effectsPath);
   const erasing = strokes.filter((stroke) => stroke.tool === "eraser" || stroke.tool === "lasso-erase");
   tint(context, (on) => {
-    for (const object of effects) fillGrown(on, object.effectsPath, grow);
+    for (const object of effects) fillGrown(on, object.effectsPath, dilationPx);
     on.globalCompositeOperation = "destination-out";
     for (const object of shown) on.fill(object.path, "evenodd");
     for (const stroke of erasing) drawStroke(on, stroke);
   }, hatchOf(context));
   tint(context, (on) => {
-    for (const object of shown) fillGrown(on, object.path, grow);
+    for (const object of shown) fillGrown(on, object.path, dilationPx);
     for (const stroke of strokes) {
       on.globalCompositeOperation = erasing.includes(stroke) ? "destination-out" : "source-over";
       drawStroke(on, stroke);
@@ -81,13 +81,13 @@ function tint(context, drawShapes, fillStyle) {
   context.restore();
 }
 
-function fillGrown(on, path, grow) {
+function fillGrown(on, path, dilationPx) {
   on.fill(path, "evenodd");
-  if (grow === 0) return;
+  if (dilationPx === 0) return;
   on.save();
-  if (grow < 0) on.globalCompositeOperation = "destination-out";
+  if (dilationPx < 0) on.globalCompositeOperation = "destination-out";
   on.lineJoin = "round";
-  on.lineWidth = 2 * Math.abs(grow);
+  on.lineWidth = 2 * Math.abs(dilationPx);
   on.stroke(path);
   on.restore();
 }

@@ -1,7 +1,7 @@
 // One photo: what goes from it, filling, and the results.
 
 import * as api from "./api.js";
-import { byId, clearError, el, guarded, keepFocus, say, sayError } from "./dom.js";
+import { byId, catchErrors, clearError, el, keepFocus, say, sayError } from "./dom.js";
 import { Edits } from "./edits.js";
 import { drawMarks } from "./marks.js";
 import { Objects, objectRows } from "./objects.js";
@@ -27,7 +27,7 @@ export class PhotoEditor {
     this.viewer = new Viewer(byId("stage"), byId("picture"), byId("marks"));
     this.viewer.drawMarks = (context, scale) => this.#drawMarks(context, scale);
     this.viewer.canPanNow = () => this.isHeld;
-    this.viewer.onClick = guarded((point) => this.#click(point));
+    this.viewer.onClick = catchErrors((point) => this.#click(point));
     this.viewer.onHover = (point) => this.#hover(point);
     this.results = new Results(this.viewer, (n) => this.show(n));
     this.toolbox = new Toolbox(this.viewer, {
@@ -155,12 +155,12 @@ export class PhotoEditor {
 
   #drawMarks(context, scale) {
     if (this.results.shown > 0 || this.isHeld) return;
-    const { strokes, grow } = this.edits.document;
+    const { strokes, dilation_px: dilationPx } = this.edits.document;
     const drawn = this.viewer.tool?.stroke;
     drawMarks(context, scale, {
       objects: this.objects.marks,
       strokes: drawn ? [...strokes, drawn] : strokes,
-      grow,
+      dilationPx,
     });
   }
 
@@ -168,9 +168,9 @@ export class PhotoEditor {
     const { document: now, canUndo, canRedo } = this.edits;
     byId("undo").disabled = !canUndo;
     byId("redo").disabled = !canRedo;
-    byId("grow").value = now.grow;
-    byId("grow-value").textContent = now.grow
-      ? t("marginValue", { n: (now.grow > 0 ? "+" : "−") + Math.abs(now.grow) })
+    byId("margin").value = now.dilation_px;
+    byId("margin-value").textContent = now.dilation_px
+      ? t("marginValue", { n: (now.dilation_px > 0 ? "+" : "−") + Math.abs(now.dilation_px) })
       : t("marginAuto");
     const isAnything = this.objects.chosen.length > 0
       || now.strokes.some(({ tool }) => tool === "brush" || tool === "lasso");
@@ -331,7 +331,7 @@ export class PhotoEditor {
   }
 
   #listen() {
-    const on = (id, task, event = "click") => byId(id).addEventListener(event, guarded(task));
+    const on = (id, task, event = "click") => byId(id).addEventListener(event, catchErrors(task));
     on("undo", () => this.undo());
     on("redo", () => this.redo());
     on("zoom-in", () => this.viewer.zoom(1.5));
@@ -340,7 +340,7 @@ export class PhotoEditor {
     on("full", () => this.viewer.showFull());
     on("all", () => this.#choose(({ isDoubtful }) => !isDoubtful));
     on("none", () => this.#choose(() => false));
-    on("grow", () => this.edits.setGrow(byId("grow").valueAsNumber), "change");
+    on("margin", () => this.edits.setDilation(byId("margin").valueAsNumber), "change");
     on("remove", () => this.fill());
     on("cancel", () => this.cancel());
     on("fill-again", () => this.#fillAgain(byId("inpainter").value));
@@ -383,7 +383,7 @@ export class PhotoEditor {
       key(arrow("ArrowUp"), "", "keyPan", pan(0, 1), { repeats: true }),
       key(arrow("ArrowDown"), "", "keyPan", pan(0, -1), { repeats: true }),
       key(["Ctrl+s"], "Ctrl+S", "keySave", () => byId("download").hidden || byId("download").click()),
-      key(canCopy ? ["Ctrl+c"] : [], "Ctrl+C", "keyCopy", guarded(() => this.copy())),
+      key(canCopy ? ["Ctrl+c"] : [], "Ctrl+C", "keyCopy", catchErrors(() => this.copy())),
     ];
   }
 }

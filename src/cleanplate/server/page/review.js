@@ -1,7 +1,7 @@
 // The review of one run: its photos, before and after, accepted or rejected by a person.
 
 import * as api from "./api.js";
-import { byId, delayed, el, guarded, say } from "./dom.js";
+import { byId, catchErrors, delayed, el, say } from "./dom.js";
 import { VirtualList } from "./list.js";
 import { factsOf } from "./runs.js";
 import { number, t } from "./strings.js";
@@ -29,13 +29,13 @@ export class Review {
       rowPx: ROW_PX,
       load: (offset, limit) => this.#load(offset, limit),
       draw: (row) => drawRow(this.job.id, row),
-      onChoose: guarded((row, index) => this.#show(row, index)),
+      onChoose: catchErrors((row, index) => this.#show(row, index)),
     });
     byId("filter-show").replaceChildren(
       ...Object.entries(SHOW).map(([words, value]) => el("option", { value }, t(words))));
-    byId("filters").addEventListener("input", delayed(guarded(() => this.list.reload()), 250));
+    byId("filters").addEventListener("input", delayed(catchErrors(() => this.list.reload()), 250));
     byId("filters").addEventListener("submit", (event) => event.preventDefault());
-    const on = (id, task) => byId(id).addEventListener("click", guarded(task));
+    const on = (id, task) => byId(id).addEventListener("click", catchErrors(task));
     on("approve", () => this.judge("accepted"));
     on("reject", () => this.judge("rejected"));
     on("side", () => this.toggleSide());
@@ -43,7 +43,7 @@ export class Review {
     on("run-stop", () => api.stopJob(this.job.id)); // an event tells when it has, maybe before this
     on("run-resume", async () => this.#tellJob(await api.resumeJob(this.job.id)));
     on("export", () => this.#askExport());
-    byId("export-dialog").addEventListener("close", guarded(() => this.#export()));
+    byId("export-dialog").addEventListener("close", catchErrors(() => this.#export()));
   }
 
   async open(job) {
@@ -111,7 +111,7 @@ export class Review {
   /** Take a row that has changed. */
   #take(row) {
     const index = this.list.update(row);
-    if (row.n === this.row?.n) guarded(() => this.#show(row, index))();
+    if (row.n === this.row?.n) catchErrors(() => this.#show(row, index))();
   }
 
   async #show(row, index) {
@@ -205,7 +205,7 @@ export class Review {
 /** Return the keys of a review; without one, to list them. */
 export function reviewKeys(review = null) {
   const key = (keys, shown, words, run, repeats = false) => ({
-    keys, shown, words, repeats, run: guarded(run),
+    keys, shown, words, repeats, run: catchErrors(run),
   });
   const move = (steps) => () => review.list.choose(review.list.current + steps);
   return [

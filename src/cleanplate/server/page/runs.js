@@ -1,7 +1,7 @@
 // Folders and runs: choose a folder, start, and see what is running.
 
 import * as api from "./api.js";
-import { byId, el, guarded, keepFocus } from "./dom.js";
+import { byId, catchErrors, el, keepFocus } from "./dom.js";
 import { Review } from "./review.js";
 import { t } from "./strings.js";
 
@@ -12,19 +12,19 @@ export class Runs {
     this.path = "";
     this.review = new Review(openPhoto);
     this.isInRun = false;
-    byId("folder-up").addEventListener("click", guarded(() =>
+    byId("folder-up").addEventListener("click", catchErrors(() =>
       this.#goTo(this.path.split("/").slice(0, -1).join("/"))));
-    byId("start").addEventListener("submit", guarded(async (event) => {
+    byId("start").addEventListener("submit", catchErrors(async (event) => {
       event.preventDefault();
       const labels = byId("labels").value.split(",").map((word) => word.trim()).filter(Boolean);
       await this.#openRun(await api.startJob(this.path, labels));
     }));
-    byId("all-runs").addEventListener("click", guarded(() => {
+    byId("all-runs").addEventListener("click", catchErrors(() => {
       this.review.close();
       this.isInRun = false;
       return this.show();
     }));
-    setInterval(guarded(() => this.#poll()), POLL_MS);
+    setInterval(catchErrors(() => this.#poll()), POLL_MS);
   }
 
   get keys() {
@@ -54,7 +54,7 @@ export class Runs {
       `${folder.path || t("folderRoot")} · ${t("folderPhotos", { n: folder.photos })}`;
     byId("folders").replaceChildren(...folder.folders.map(({ name, photos }) =>
       el("li", {}, el("button",
-        { onclick: guarded(() => this.#goTo(folder.path ? `${folder.path}/${name}` : name)) },
+        { onclick: catchErrors(() => this.#goTo(folder.path ? `${folder.path}/${name}` : name)) },
         el("span", {}, name), el("small", {}, t("folderPhotos", { n: photos }))))));
     keepFocus(byId("folders").querySelector("button") ?? byId("labels"));
   }
@@ -78,7 +78,7 @@ export class Runs {
     const hadFocus = byId("runs").contains(document.activeElement)
       && document.activeElement.dataset.job;
     byId("runs").replaceChildren(...jobs.map((job) =>
-      el("li", {}, el("button", { "data-job": job.id, onclick: guarded(() => this.#openRun(job)) },
+      el("li", {}, el("button", { "data-job": job.id, onclick: catchErrors(() => this.#openRun(job)) },
         el("span", {}, job.folder || t("folderRoot")), el("small", {}, factsOf(job))))));
     if (hadFocus) byId("runs").querySelector(`[data-job="${CSS.escape(hadFocus)}"]`)?.focus();
   }
