@@ -160,7 +160,7 @@ class TestResources:
     def test_what_cannot_be_is_said(self):
         with pytest.raises(InputError, match=r"--workers 3 .*2 available processor cores"):
             Resources.for_run(9, workers=3, threads=2)
-        with pytest.raises(InputError, match="--max-memory 100 MB .* 480 MB .*--workers"):
+        with pytest.raises(InputError, match=r"--max-memory 100 MB .* 480 MB .*--workers"):
             Resources.for_run(9, workers=1, max_memory=100 << 20)
 
 

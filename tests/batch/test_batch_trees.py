@@ -73,9 +73,9 @@ def test_what_is_left_out_is_said_and_leaving_out_all_is_refused(touch):
     touch("in/a.jpg", "in/b.jpg", "in/c.jpg")
     found = plan_photos([Path("in")], Path("out"), photo_filter=PhotoFilter(exclude=("a.*", "b.*")))
     assert found.notes == ("2 photos excluded by the options",)
-    with pytest.raises(InputError, match="all 3 photos .*--include, --exclude"):
+    with pytest.raises(InputError, match=r"all 3 photos .*--include, --exclude"):
         names(include=("*.png",))
-    with pytest.raises(InputError, match="--min-size 9 .*--max-size 8"):
+    with pytest.raises(InputError, match=r"--min-size 9 .*--max-size 8"):
         PhotoFilter(min_size=9, max_size=8)
 
 

@@ -279,7 +279,7 @@ def small_disk(tmp_path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_reported_and_left_as_it_was(address, small_disk):
-    with pytest.raises(WeightsError, match="disk is full; .*CLEANPLATE_HOME"):
+    with pytest.raises(WeightsError, match=r"disk is full; .*CLEANPLATE_HOME"):
         fetch_file(file_at(f"{address}/good/abc.onnx"), small_disk)
     assert list(small_disk.iterdir()) == []
 

@@ -50,7 +50,7 @@ def test_an_outline_becomes_an_instance():
 
 
 def test_an_empty_outline_is_no_instance():
-    with pytest.raises(InputError, match="empty.*add points"):
+    with pytest.raises(InputError, match=r"empty.*add points"):
         instance_of(Outline(np.zeros((3, 4), np.bool_), 0.1))
 
 

@@ -317,7 +317,7 @@ def test_premultiplied_alpha_is_refused():
     (alpha,) = file.sources(b"auxl", file.primary)
     premultiplied = Reference(b"prem", file.primary, (alpha,))
     data = serialize_heif(replace(file, references=(*file.references, premultiplied)))
-    with pytest.raises(PhotoError, match="premultiplied alpha .*convert it"):
+    with pytest.raises(PhotoError, match=r"premultiplied alpha .*convert it"):
         read_photo(data)
 
 
@@ -345,7 +345,7 @@ def test_damaged_files_raise_photo_errors_only(make):
 
 
 def test_too_many_pixels_are_refused_by_the_header_alone():
-    with pytest.raises(PhotoError, match="5120 pixels .*limit of 5119"):
+    with pytest.raises(PhotoError, match=r"5120 pixels .*limit of 5119"):
         read_photo(avif(ARRAY), max_pixels=5119)
 
 

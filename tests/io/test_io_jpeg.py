@@ -279,7 +279,7 @@ def test_lossless_and_twelve_bits_are_refused():
         read_photo(bytes(lossless))
     data = bytearray(saved(Image.new("L", (8, 8)), "JPEG"))
     data[data.index(b"\xff\xc0") + 4] = 12
-    with pytest.raises(PhotoError, match="12 bits per sample .*convert it"):
+    with pytest.raises(PhotoError, match=r"12 bits per sample .*convert it"):
         read_photo(bytes(data))
 
 

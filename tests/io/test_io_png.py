@@ -265,7 +265,7 @@ def test_cut_off_files_are_refused(dtype, share):
     array = np.random.default_rng(1).integers(0, 255, (40, 40, 3)).astype(dtype)
     _, coded = cv2.imencode(".png", array)
     data = coded.tobytes()
-    with pytest.raises(PhotoError, match="damaged PNG: .*undamaged copy"):
+    with pytest.raises(PhotoError, match=r"damaged PNG: .*undamaged copy"):
         read_photo(data[: int(len(data) * share)])
 
 

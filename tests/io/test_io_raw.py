@@ -154,12 +154,12 @@ def test_cut_off_files_are_refused(share):
 
 
 def test_what_libraw_does_not_know_is_refused():
-    with pytest.raises(PhotoError, match="LibRaw .*develop it"):
+    with pytest.raises(PhotoError, match=r"LibRaw .*develop it"):
         read_photo(b"FOVb" + bytes(500))
 
 
 def test_too_many_pixels_are_refused_before_developing():
-    with pytest.raises(PhotoError, match="19200 pixels .*limit of 999"):
+    with pytest.raises(PhotoError, match=r"19200 pixels .*limit of 999"):
         read_photo(dng(SCENE), max_pixels=999)
 
 

@@ -175,7 +175,7 @@ def test_areas_that_cannot_be_understood_are_refused(area):
 def test_regions_are_cut_at_the_photo_and_hold_something():
     assert region_box(("25%", "10%", "50%", "100%"), (100, 200)) == (50, 10, 150, 100)
     assert region_box((190, 0, 99, 5), (100, 200)) == (190, 0, 200, 5)
-    with pytest.raises(InputError, match="region 200,0,9,9 .*200 x 100"):
+    with pytest.raises(InputError, match=r"region 200,0,9,9 .*200 x 100"):
         region_box((200, 0, 9, 9), (100, 200))
 
 
