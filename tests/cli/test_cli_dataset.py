@@ -485,8 +485,7 @@ def test_the_dataset_is_never_written_to(coco, cli, out):
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_killed_at_any_moment_the_next_run_makes_the_same_dataset(tmp_path):
     scenes = {
-        f"{number:02}": [Thing("person", (10 + number, 10, 30 + number, 50))]
-        for number in range(8)
+        f"{number:02}": [Thing("person", (10 + number, 10, 30 + number, 50))] for number in range(8)
     }
     save_coco(tmp_path / "in", coco_content(scenes), scenes=scenes)
 
