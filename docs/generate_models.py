@@ -78,7 +78,7 @@ def _row(model: Model) -> str:
     size = "built in" if model.is_built_in else ""
     if not size and model.size_bytes is not None:
         size = f"{'~' * model.is_size_estimated}{model.size_bytes / 1e6:.0f}"
-    licence = f"{model.licence.commercial} ({model.licence.spdx})"
+    licence = f"{model.licence.commercial} ({model.licence.words})"
     links = [page for page in model.pages if page.startswith("https://")]
     name = f"[`{model.name}`]({links[0]})" if links else f"`{model.name}`"
     name += "".join(f" [({number})]({link})" for number, link in enumerate(links[1:], start=2))

@@ -2,7 +2,9 @@
 
 import json
 import math
+from dataclasses import asdict, fields
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,3 +97,58 @@ def test_json_that_cannot_be_understood_is_refused(values, named):
 def test_options_out_of_range_are_refused_with_the_value(values, named):
     with pytest.raises(InputError, match=named):
         RemovalOptions(**values)
+
+
+NUMPY = {
+    "keep": lambda n: {"rules": Rules(keep=np.int64(n))},
+    "only": lambda n: {"rules": Rules(only=np.array([n + 1]))},
+    "max_area": lambda n: {"rules": Rules(max_area=np.float32(n))},
+    "region": lambda n: {"rules": Rules(region=np.array([0, n, n + 1, n + 2]))},
+    "min_score": lambda n: {"min_score": np.float32(n / 10)},
+    "min_area": lambda n: {"min_area": np.uint8(n)},
+    "dilation": lambda n: {"dilation": np.float16(n)},
+    "seed": lambda n: {"seed": np.int32(n)},
+    "points": lambda n: {"points": np.array([(n, n + 1)])},
+    "boxes": lambda n: {"boxes": np.array([(n, n, n + 0.5, n + 1.5)])},
+}
+
+
+@given(name=st.sampled_from(sorted(NUMPY)), number=st.integers(0, 9))
+def test_numbers_of_numpy_become_those_of_python(name, number):
+    options = RemovalOptions(**NUMPY[name](number))
+    assert RemovalOptions.from_json(json.loads(json.dumps(options.to_json()))) == options
+
+
+WRONG = [
+    None,
+    5,
+    1.5,
+    math.nan,
+    10**400,
+    "a",
+    b"5",
+    True,
+    object(),
+    [object()],
+    {"a": 1},
+    np.ones(3),
+]
+
+
+@given(kind=st.sampled_from([Rules, RemovalOptions]), data=st.data(), value=st.sampled_from(WRONG))
+def test_any_value_of_any_option_is_taken_and_survives_json_or_is_refused_by_name(
+    kind, data, value
+):
+    name = data.draw(st.sampled_from([option.name for option in fields(kind)]))
+    try:
+        made, error = kind(**{name: value}), None
+    except InputError as refused:
+        made, error = None, str(refused)
+    if made:
+        json.dumps(asdict(made), allow_nan=False)
+        return
+    inner = next(iter(value)) if isinstance(value, list | dict | np.ndarray) else value
+    assert name in error
+    assert isinstance(value, int | float) or any(
+        type(it).__name__ in error for it in (value, inner)
+    )

@@ -4,13 +4,13 @@ import functools
 from collections.abc import Collection
 from dataclasses import replace
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from cleanplate.errors import InputError
+from cleanplate.errors import InputError, check_type
 from cleanplate.io import (
     AnyPhoto,
     PhotoT,
+    as_path,
     check_result_name,
     copy_photo,
     must_convert,
@@ -20,7 +20,8 @@ from cleanplate.io import (
 )
 from cleanplate.options import Point, PointBox, RemovalOptions
 from cleanplate.remover import Remover
-from cleanplate.types import Mask, Removal
+from cleanplate.runtime import check_device
+from cleanplate.types import AnyMask, Removal
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -34,7 +35,7 @@ def remove(
     *,
     points: Collection[Point] | None = None,
     boxes: Collection[PointBox] | None = None,
-    mask: Mask | None = None,
+    mask: AnyMask | None = None,
     device: str = "auto",
     remover: Remover | None = None,
 ) -> PhotoT: ...
@@ -46,7 +47,7 @@ def remove(
     *,
     points: Collection[Point] | None = None,
     boxes: Collection[PointBox] | None = None,
-    mask: Mask | None = None,
+    mask: AnyMask | None = None,
     device: str = "auto",
     remover: Remover | None = None,
 ) -> "Image.Image": ...
@@ -57,7 +58,7 @@ def remove(
     *,
     points: Collection[Point] | None = None,
     boxes: Collection[PointBox] | None = None,
-    mask: Mask | None = None,
+    mask: AnyMask | None = None,
     device: str = "auto",
     remover: Remover | None = None,
 ) -> Any:
@@ -73,7 +74,8 @@ def remove(
         options: how; see `RemovalOptions`.
         points: (x, y) in px; remove only the objects at these points.
         boxes: (left, top, width, height) in px; remove only the objects in these boxes.
-        mask: (H, W), bool or uint8 of 0 and 255: remove what it shows, and its effects.
+        mask: (H, W), bool or uint8 of 0 and 255, or a Pillow image of mode 1 or L: remove what it
+            shows, and its effects.
         device: one of `cleanplate.runtime.DEVICES`.
         remover: used instead of the default models.
 
@@ -100,7 +102,7 @@ def remove_file(
     *,
     points: Collection[Point] | None = None,
     boxes: Collection[PointBox] | None = None,
-    mask: Mask | None = None,
+    mask: AnyMask | None = None,
     overwrite: bool = False,
     device: str = "auto",
     remover: Remover | None = None,
@@ -130,7 +132,8 @@ def remove_file(
             `remove`, like all others.
         PhotoError: the photo cannot be read or written.
     """
-    source, target = Path(_as_path("source", source)), Path(_as_path("target", target))
+    source, target = as_path("source", source), as_path("target", target)
+    check_type("overwrite", overwrite, bool, "True or False")
     raw_output = check_result_name(target, source, read_format(source))
     photo = read_photo(source, raw_output=raw_output)
     if target.exists():
@@ -150,24 +153,25 @@ def remove_file(
 
 @overload
 def fill(
-    photo: PhotoT, mask: Mask, *, device: str = "auto", remover: Remover | None = None
+    photo: PhotoT, mask: AnyMask, *, device: str = "auto", remover: Remover | None = None
 ) -> PhotoT: ...
 @overload
 def fill(
     photo: str | PathLike[str],
-    mask: Mask,
+    mask: AnyMask,
     *,
     device: str = "auto",
     remover: Remover | None = None,
 ) -> "Image.Image": ...
 def fill(
-    photo: AnyPhoto, mask: Mask, *, device: str = "auto", remover: Remover | None = None
+    photo: AnyPhoto, mask: AnyMask, *, device: str = "auto", remover: Remover | None = None
 ) -> Any:
     """Return the photo with the pixels of a mask filled, as the kind it was given.
 
     Args:
         photo: as for `remove`.
-        mask: (H, W), True or 255 = fill; bool, or uint8 of 0 and 255.
+        mask: (H, W), True or 255 = fill; bool, or uint8 of 0 and 255; or a Pillow image of mode 1
+            or L.
         device: one of `cleanplate.runtime.DEVICES`.
         remover: used instead of the default models.
 
@@ -181,10 +185,10 @@ def fill(
 
 
 def _remover(remover: Remover | None, device: str) -> Remover:
+    check_device(device, None)
     if remover is None:
         return _default_remover(device)
-    if not isinstance(remover, Remover):
-        raise InputError(f"remover must be a Remover, got {type(remover).__name__}")
+    check_type("remover", remover, Remover, "a Remover")
     if device != "auto":
         raise InputError(f"device {device}: a remover has its own; make Remover(device={device!r})")
     return remover
@@ -193,9 +197,3 @@ def _remover(remover: Remover | None, device: str) -> Remover:
 @functools.cache
 def _default_remover(device: str = "auto") -> Remover:
     return Remover(device=device)
-
-
-def _as_path(name: str, value: object) -> str | PathLike[str]:
-    if not isinstance(value, str | PathLike):
-        raise InputError(f"{name} must be a path, got {type(value).__name__}")
-    return value

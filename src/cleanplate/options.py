@@ -4,11 +4,13 @@ They are checked once, when they are made, and passed on unopened.
 """
 
 import math
-from collections.abc import Collection, Mapping
+import sys
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
-from cleanplate.errors import InputError
+from cleanplate.errors import InputError, check_type, invalid
 
 if TYPE_CHECKING:
     from cleanplate.types import Box
@@ -66,19 +68,16 @@ class Rules:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        object.__setattr__(self, "protect", _names("protect", self.protect))
-        if not _is_number(self.keep) or self.keep < 0:
-            raise InputError(f"keep must be at least 0, got {self.keep!r}")
-        _check_bool("background_people", self.background_people)
-        only = _sequence("only", self.only, "object numbers such as (1, 3)")
-        object.__setattr__(self, "only", only)
-        for number in only:
-            if not _is_number(number) or number < 1:
-                raise InputError(f"only takes object numbers from 1 on, got {number!r}")
-        if self.max_area is not None:
-            _parse("max_area", self.max_area)
-        if self.region is not None:
-            object.__setattr__(self, "region", _checked_region(self.region))
+        check_type("background_people", self.background_people, bool, "True or False")
+        numbers = _sequence("only", self.only, "object numbers such as (1, 3)")
+        _set(
+            self,
+            keep=_whole("keep", self.keep),
+            protect=as_names("protect", self.protect),
+            only=tuple(_whole("only", number, 1) for number in numbers),
+            max_area=None if self.max_area is None else _area("max_area", self.max_area),
+            region=None if self.region is None else _region(self.region),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,31 +124,30 @@ class RemovalOptions:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        object.__setattr__(self, "classes", _names("classes", self.classes))
-        if not _is_number(self.min_score) or not 0 <= self.min_score <= 1:
-            raise InputError(f"min_score must be in [0, 1], got {self.min_score!r}")
-        object.__setattr__(self, "min_score", float(self.min_score))
-        _parse("min_area", self.min_area)
-        if self.dilation is not None and not (
-            _is_number(self.dilation) and 0 <= self.dilation < math.inf
-        ):
-            raise InputError(f"dilation must be at least 0 px, got {self.dilation!r}")
+        known = f"one of {', '.join(get_args(Effects))}"
+        check_type("effects", self.effects, str, known)
         if self.effects not in get_args(Effects):
-            known = ", ".join(get_args(Effects))
-            raise InputError(f"effects must be one of {known}, got {self.effects!r}")
-        _check_bool("verify", self.verify)
-        _check_bool("texture", self.texture)
-        if not isinstance(self.seed, int) or isinstance(self.seed, bool) or self.seed < 0:
-            raise InputError(f"seed must be a whole number from 0 on, got {self.seed!r}")
-        if not isinstance(self.rules, Rules):
-            raise InputError(f"rules must be Rules(...), got {type(self.rules).__name__}")
-        points = _numbers("points", self.points, 2, "(x, y) in px, such as [(120, 80)]")
-        object.__setattr__(self, "points", points)
-        boxes = _numbers("boxes", self.boxes, 4, "(x, y, w, h) in px, such as [(10, 20, 64, 64)]")
+            raise InputError(f"effects must be {known}, got {self.effects!r}")
+        check_type("verify", self.verify, bool, "True or False")
+        check_type("texture", self.texture, bool, "True or False")
+        check_type("rules", self.rules, Rules, "Rules(...)")
+        points = _places("points", self.points, 2, "(x, y) in px, such as [(120, 80)]")
+        boxes = _places("boxes", self.boxes, 4, "(x, y, w, h) in px, such as [(10, 20, 64, 64)]")
         for box in boxes:
             if not (box[2] and box[3]):
                 raise InputError(f"boxes must be wider and higher than 0 px, got {box}")
-        object.__setattr__(self, "boxes", boxes)
+        _set(
+            self,
+            classes=as_names("classes", self.classes),
+            min_score=float(_number("min_score", self.min_score, "in [0, 1]", 1)),
+            min_area=_area("min_area", self.min_area),
+            dilation=None
+            if self.dilation is None
+            else _number("dilation", self.dilation, "at least 0 px"),
+            seed=_whole("seed", self.seed),
+            points=points,
+            boxes=boxes,
+        )
 
     def of_mask(self) -> Self:
         """Return those of `OPTIONS_OF_MASKS`; the others have their defaults."""
@@ -214,50 +212,66 @@ def region_box(region: Region, size_hw: tuple[int, int]) -> "Box":
     return box
 
 
-def _names(name: str, value: Collection[str]) -> tuple[str, ...]:
+def as_names(name: str, value: Collection[str]) -> tuple[str, ...]:
+    """Return one name or several as a tuple.
+
+    Args:
+        name: the parameter, for the message.
+        value: such as "person" or ["person"].
+
+    Raises:
+        InputError: it is something else.
+    """
     names = (value,) if isinstance(value, str) else _sequence(name, value, 'names like ["person"]')
     for item in names:
-        if not isinstance(item, str):
-            raise InputError(f"{name} must be names, got {item!r} ({type(item).__name__})")
+        check_type(name, item, str, "names")
     return names
 
 
+def _set(options: object, **values: object) -> None:
+    """Set fields of a frozen dataclass that is being made."""
+    for name, value in values.items():
+        object.__setattr__(options, name, value)
+
+
 def _sequence(name: str, value: Any, expected: str) -> tuple[Any, ...]:
-    try:
-        return tuple(value)
-    except TypeError:
-        raise InputError(f"{name} must be {expected}, got {type(value).__name__}") from None
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise invalid(name, expected, value)
+    return tuple(value)
 
 
-def _numbers(name: str, value: Any, length: int, expected: str) -> tuple[Any, ...]:
+def _places(name: str, value: Any, length: int, expected: str) -> tuple[Any, ...]:
     """Return tuples of `length` finite numbers of at least 0."""
-    items = tuple(_sequence(name, item, expected) for item in _sequence(name, value, expected))
+    items = [_sequence(name, item, expected) for item in _sequence(name, value, expected)]
     for item in items:
-        if len(item) != length or not all(
-            _is_number(number) and 0 <= number < math.inf for number in item
-        ):
+        if len(item) != length:
             raise InputError(f"{name} must be {expected}, got {item}")
-    return items
+    return tuple(tuple(_number(name, number, expected) for number in item) for item in items)
 
 
-def _is_number(value: object) -> bool:
-    if isinstance(value, bool | str | bytes):
-        return False
-    try:
-        float(value)  # type: ignore[arg-type]  # whatever is a number, NumPy's too
-    except (TypeError, ValueError):
-        return False
-    return True
+def _number(name: str, value: Any, expected: str, highest: float = sys.float_info.max) -> float:
+    """Return a finite number of at least 0, NumPy's too, as Python's int or float."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise invalid(name, expected, value)
+    number = int(value) if isinstance(value, Integral) else float(value)
+    if not 0 <= number <= highest:
+        raise InputError(f"{name} must be {expected}, got {number}")
+    return number
 
 
-def _check_bool(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise InputError(f"{name} must be True or False, got {value!r}")
+def _whole(name: str, value: Any, lowest: int = 0) -> int:
+    """Return a whole number, NumPy's too, as an int."""
+    expected = f"a whole number from {lowest} on"
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise invalid(name, expected, value)
+    if value < lowest:
+        raise InputError(f"{name} must be {expected}, got {value}")
+    return int(value)
 
 
 def _check_keys(what: str, values: object, kind: type) -> None:
     if not isinstance(values, Mapping):
-        raise InputError(f"{what} must be a mapping, got {type(values).__name__}")
+        raise invalid(what, "a mapping", values)
     known = [option.name for option in fields(kind)]
     unknown = [str(key) for key in values if key not in known]
     if unknown:
@@ -271,26 +285,33 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
-def _checked_region(region: Region) -> Region:
-    if isinstance(region, str) or len(region) != 4:
-        raise InputError(f"region must be left, top, width, height, got {region!r}")
-    width, height = (_parse("region", edge)[0] for edge in region[2:])
-    if not (width and height):
+def _region(region: Region) -> Region:
+    expected = "left, top, width, height"
+    edges = _sequence("region", region, expected)
+    if len(edges) != 4:
+        raise InputError(f"region must be {expected}, got {region!r}")
+    left, top, width, height = (_area("region", edge) for edge in edges)
+    if not (_parse("region", width)[0] and _parse("region", height)[0]):
         raise InputError(f"region must be wider and higher than 0, got {region!r}")
-    for edge in region[:2]:
-        _parse("region", edge)
-    return (region[0], region[1], region[2], region[3])
+    return left, top, width, height
+
+
+def _area(name: str, amount: Area) -> Area:
+    """Return an area that can be parsed; NumPy's numbers as Python's."""
+    value, _ = _parse(name, amount)
+    return amount if isinstance(amount, str) else value
 
 
 def _parse(name: str, amount: Area) -> tuple[float, bool]:
     """Return a number, and whether it is in percent."""
-    is_share = isinstance(amount, str) and amount.strip().endswith("%")
+    expected = "at least 0 px, or a share of the photo such as 5%"
+    if not isinstance(amount, str):
+        return _number(name, amount, expected), False
+    is_share = amount.strip().endswith("%")
     try:
-        value = float(amount.strip().removesuffix("%") if isinstance(amount, str) else amount)
-    except (TypeError, ValueError):
+        value = float(amount.strip().removesuffix("%"))
+    except ValueError:
         value = math.nan
-    if not 0 <= value < math.inf or (is_share and value > 100):
-        raise InputError(
-            f"{name} must be at least 0 px, or a share of the photo such as 5%, got {amount}"
-        )
+    if not 0 <= value <= (100 if is_share else sys.float_info.max):
+        raise InputError(f"{name} must be {expected}, got {amount}")
     return value, is_share

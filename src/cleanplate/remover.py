@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from os import PathLike
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, overload
 
-from cleanplate.errors import InputError
+from cleanplate.errors import InputError, check_type, invalid
 from cleanplate.inpainting import (
     DEFAULT_INPAINTER,
     Inpainter,
@@ -29,6 +30,7 @@ from cleanplate.plan import (
     plan_masks,
     refine_outlines,
 )
+from cleanplate.runtime import check_device
 from cleanplate.segmentation import (
     DEFAULT_EFFECTS_MODEL,
     DEFAULT_SEGMENTER,
@@ -50,6 +52,7 @@ from cleanplate.segmentation import (
     selection_notes,
 )
 from cleanplate.types import (
+    AnyMask,
     Instance,
     Mask,
     Removal,
@@ -64,6 +67,9 @@ if TYPE_CHECKING:
 
 _MAX_REFILLS = 2  # of what is detected again; after that it is only reported
 _NO_OPTIONS = RemovalOptions()
+_METHODS = MappingProxyType(
+    {"segmenter": "segment", "inpainter": "inpaint", "prompter": "set_image"}
+)
 
 
 class Remover:
@@ -80,6 +86,10 @@ class Remover:
             name no classes; without any, points and boxes pick among the instances found.
         device: one of `cleanplate.runtime.DEVICES`, for models given by name.
         threads: CPU threads of one network run; None uses every available core.
+
+    Raises:
+        InputError: an argument of another type.
+        UnknownNameError: no such device.
     """
 
     def __init__(
@@ -91,6 +101,11 @@ class Remover:
         device: str = "auto",
         threads: int | None = None,
     ) -> None:
+        check_device(device, threads)
+        _check_model("segmenter", segmenter)
+        _check_model("inpainter", inpainter)
+        if prompter is not None:
+            _check_model("prompter", prompter)
         self._given: dict[str, Any] = {
             "segmenter": segmenter,
             "inpainter": inpainter,
@@ -168,8 +183,9 @@ class Remover:
             inpainter: an instance; or a name, of what is loaded now.
 
         Raises:
-            UnknownNameError, WeightsError, DeviceError: as `create_inpainter`.
+            InputError, UnknownNameError, WeightsError, DeviceError: as `create_inpainter`.
         """
+        _check_model("inpainter", inpainter)
         if isinstance(inpainter, str):
             inpainter = create_inpainter(inpainter, device=self._device, threads=self._threads)
         other = copy.copy(self)
@@ -185,7 +201,7 @@ class Remover:
         *,
         points: Collection[Point] | None = None,
         boxes: Collection[PointBox] | None = None,
-        mask: Mask | None = None,
+        mask: AnyMask | None = None,
     ) -> Removal[PhotoT]: ...
     @overload
     def __call__(
@@ -196,7 +212,7 @@ class Remover:
         *,
         points: Collection[Point] | None = None,
         boxes: Collection[PointBox] | None = None,
-        mask: Mask | None = None,
+        mask: AnyMask | None = None,
     ) -> "Removal[Image.Image]": ...
     @overload
     def __call__(
@@ -207,7 +223,7 @@ class Remover:
         *,
         points: Collection[Point] | None = None,
         boxes: Collection[PointBox] | None = None,
-        mask: Mask | None = None,
+        mask: AnyMask | None = None,
     ) -> Removal: ...
     def __call__(
         self,
@@ -217,7 +233,7 @@ class Remover:
         *,
         points: Collection[Point] | None = None,
         boxes: Collection[PointBox] | None = None,
-        mask: Mask | None = None,
+        mask: AnyMask | None = None,
     ) -> Removal[Any]:
         """Remove the objects of the given classes from a photo.
 
@@ -228,8 +244,9 @@ class Remover:
             options: how; see `RemovalOptions`.
             points: (x, y) in px; remove only the objects at these points.
             boxes: (left, top, width, height) in px; remove only the objects in these boxes.
-            mask: (H, W), bool or uint8 of 0 and 255: remove what it shows, and its effects; detect
-                no objects. Of the options, only `effects` and `texture` count.
+            mask: (H, W), bool or uint8 of 0 and 255, or a Pillow image of mode 1 or L: remove what
+                it shows, and its effects; detect no objects. Of the options, only `effects` and
+                `texture` count.
 
         Returns:
             What was removed; its `image` is of the kind that was given (see
@@ -274,7 +291,7 @@ class Remover:
         *,
         points: Collection[Point] | None = None,
         boxes: Collection[PointBox] | None = None,
-        mask: Mask | None = None,
+        mask: AnyMask | None = None,
     ) -> RemovalPlan:
         """Return what a call would fill, for `fill` to do it; arguments and errors are the same."""
         start = time.perf_counter()
@@ -422,25 +439,26 @@ class Remover:
 
     @overload
     def fill(
-        self, photo: PhotoT, mask: Mask | RemovalPlan, *, seed: int | None = None
+        self, photo: PhotoT, mask: AnyMask | RemovalPlan, *, seed: int | None = None
     ) -> Removal[PhotoT]: ...
     @overload
     def fill(
-        self, photo: str | PathLike[str], mask: Mask | RemovalPlan, *, seed: int | None = None
+        self, photo: str | PathLike[str], mask: AnyMask | RemovalPlan, *, seed: int | None = None
     ) -> "Removal[Image.Image]": ...
     @overload
     def fill(
-        self, photo: Photo, mask: Mask | RemovalPlan, *, seed: int | None = None
+        self, photo: Photo, mask: AnyMask | RemovalPlan, *, seed: int | None = None
     ) -> Removal: ...
     def fill(
-        self, photo: AnyPhoto, mask: Mask | RemovalPlan, *, seed: int | None = None
+        self, photo: AnyPhoto, mask: AnyMask | RemovalPlan, *, seed: int | None = None
     ) -> Removal[Any]:
         """Fill exactly the pixels of a mask.
 
         Args:
             photo: as for a call.
-            mask: (H, W), True or 255 = fill, bool or uint8 of 0 and 255; or a plan, whose kept
-                objects are not copied from, and whose holes are rechecked.
+            mask: (H, W), True or 255 = fill, bool or uint8 of 0 and 255; a Pillow image of mode 1
+                or L; or a plan, whose kept objects are not copied from, and whose holes are
+                rechecked.
             seed: see `RemovalOptions.seed`; None takes the plan's, or 0.
 
         Raises:
@@ -561,6 +579,13 @@ def _outline(image: RGBImage, options: RemovalOptions, prompter: InteractiveSegm
     return Selection(tuple(outline_objects(image, options.points, options.boxes, prompter)))
 
 
+def _check_model(role: str, model: object) -> None:
+    """Raise unless a model is a name, or an instance that does what is asked of its role."""
+    is_one = callable(getattr(model, _METHODS[role], None)) and not isinstance(model, type)
+    if not (is_one or isinstance(model, str)):
+        raise invalid(role, f"a name, or an instance with a method {_METHODS[role]}", model)
+
+
 def _merged(
     classes: Collection[str] | str | None,
     options: RemovalOptions | None,
@@ -572,9 +597,8 @@ def _merged(
     Raises:
         InputError: one of them cannot be used.
     """
-    if options is not None and not isinstance(options, RemovalOptions):
-        raise InputError(f"options must be RemovalOptions(...), got {type(options).__name__}")
-    options = options or _NO_OPTIONS
+    options = _NO_OPTIONS if options is None else options
+    check_type("options", options, RemovalOptions, "RemovalOptions(...)")
     given = {"classes": classes, "points": points, "boxes": boxes}
     changes: dict[str, Any] = {name: it for name, it in given.items() if it is not None}
     return replace(options, **changes) if changes else options

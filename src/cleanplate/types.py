@@ -2,18 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Generic, Union
 
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.errors import InputError, ShapeMismatchError
+from cleanplate.errors import InputError, ShapeMismatchError, check_type, invalid
 
 RGBImage = npt.NDArray[np.uint8]
 """(H, W, 3) uint8, RGB, [0, 255]."""
 
 Mask = npt.NDArray[np.bool_]
 """(H, W) bool, True = remove."""
+
+AnyMask = Union[Mask, npt.NDArray[np.uint8], "Image.Image"]
+"""(H, W) bool, or uint8 of 0 and 255 only; or a Pillow image of mode 1 or L with such pixels."""
 
 FloatArray = npt.NDArray[np.float32]
 """float32; its shape and range are stated where it is used."""
@@ -22,6 +25,7 @@ Box = tuple[int, int, int, int]
 """left, top, right, bottom in px; right and bottom are exclusive."""
 
 if TYPE_CHECKING:
+    from PIL import Image
     from typing_extensions import TypeVar
 
     ImageT = TypeVar("ImageT", default=RGBImage)
@@ -99,7 +103,7 @@ def check_image(image: npt.NDArray[np.generic]) -> None:
     Raises:
         InputError: another type, shape or dtype; the message states it.
     """
-    _check_array("image", image)
+    check_type("image", image, np.ndarray, "a NumPy array")
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
         raise InputError(
             f"image must be (H, W, 3) uint8 RGB with H, W >= 1, got {image.shape} {image.dtype}"
@@ -114,7 +118,7 @@ def check_image_and_mask(image: npt.NDArray[np.generic], mask: npt.NDArray[np.ge
         ShapeMismatchError: the sizes differ.
     """
     check_image(image)
-    _check_array("mask", mask)
+    check_type("mask", mask, np.ndarray, "a NumPy array")
     if mask.dtype != np.bool_:
         raise InputError(
             f"mask must be bool with True = remove, got {mask.dtype}; "
@@ -124,18 +128,24 @@ def check_image_and_mask(image: npt.NDArray[np.generic], mask: npt.NDArray[np.ge
         raise ShapeMismatchError(image.shape[:2], mask.shape)
 
 
-def as_mask(mask: npt.NDArray[Any]) -> Mask:
+def as_mask(mask: AnyMask) -> Mask:
     """Return a mask of True and False.
 
     Args:
-        mask: (H, W) bool, or uint8 of 0 and 255 only. Not modified.
+        mask: see `AnyMask`. Not modified.
 
     Raises:
-        InputError: another type, dtype or value; the message states it.
+        InputError: another type, mode, dtype or value; the message states it.
     """
-    _check_array("mask", mask)
+    mode = None if isinstance(mask, np.ndarray) else getattr(mask, "mode", None)
+    if mode in ("1", "L"):
+        mask = np.asarray(mask)
+    elif isinstance(mode, str):
+        raise InputError(f"a Pillow mask must be of mode 1 or L, got {mode}; mask.convert('L')")
+    if not isinstance(mask, np.ndarray):
+        raise invalid("mask", "a NumPy array or a Pillow image", mask)
     if mask.dtype == np.bool_:
-        return mask
+        return np.asarray(mask, np.bool_)
     if mask.dtype != np.uint8:
         raise InputError(f"mask must be bool, or uint8 of 0 and 255, got {mask.dtype}")
     between = mask[(mask > 0) & (mask < 255)]
@@ -145,11 +155,6 @@ def as_mask(mask: npt.NDArray[Any]) -> Mask:
             "`mask > 0`"
         )
     return np.asarray(mask == 255)
-
-
-def _check_array(name: str, value: object) -> None:
-    if not isinstance(value, np.ndarray):
-        raise InputError(f"{name} must be a NumPy array, got {type(value).__name__}")
 
 
 def _size(mask: Mask) -> str:

@@ -3,13 +3,17 @@
 import json
 import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from cleanplate import __version__
 from cleanplate import cli as cli_module
+from cleanplate.cli.commands import models
 from cleanplate.errors import ChecksumError
 from cleanplate.hub import checksum_of, store
 from cleanplate.hub.registry import MODELS, get_model
@@ -73,17 +77,34 @@ def small(monkeypatch, tmp_path):
     return tmp_path / "mirror"
 
 
-def test_models_list_is_a_table_of_100_columns(cli, home):
+def test_models_list_is_a_table_with_one_row_for_each(cli, home):
     ran = cli("models", "list")
     assert ran.code == 0
     lines = ran.out.splitlines()
-    assert max(map(len, lines)) <= 100
-    rows = [re.split(r" {2,}", line) for line in lines if line[0] != " "]
-    assert rows[0] == ["name", "task", "size", "licence", "commercial", "installed"]
-    assert [get_model(row[0]) for row in rows[1:-2]] == list(MODELS.values())
-    assert all(row[-2] == get_model(row[0]).licence.commercial for row in rows[1:-2])
-    assert "edgeconnect.photos" + " " * 12 + "inpainter    18 MB  Apache-2.0" in ran.out
+    starts = [lines[0].index(heading) for heading in lines[0].split("  ") if heading]
+    rows = [
+        [line[start:end].strip() for start, end in pairwise((*starts, None))] for line in lines[1:]
+    ]
+    assert [row[0] for row in rows[:-2]] == list(MODELS)
+    for name, kind, _, licence, commercial, _, advice in rows[:-2]:
+        model = MODELS[name]
+        assert (kind, commercial, advice) == (model.kind, model.licence.commercial, model.advice)
+        assert licence in model.licence.spdx or licence == "not stated"
+        assert f"licence   {licence}, " in cli("models", "show", name).out
     assert "telea, navier-stokes (OpenCV)" in ran.out
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(columns=st.integers(40, 300))
+def test_a_narrow_terminal_shows_all_of_the_table(cli, home, columns):
+    whole = cli("models", "list").out
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "is_terminal", lambda stream: True)
+        patch.setenv("COLUMNS", str(columns))
+        shown = cli("models", "list").out
+    assert shown.split() == whole.split()
+    table = shown.partition("Inpainters without")[0]
+    assert max(map(len, table.splitlines())) <= columns
 
 
 @pytest.mark.parametrize("name", ["lama", "edgeconnect.photos", "segformer_b0"])
@@ -114,16 +135,17 @@ def test_models_list_as_json(cli, home):
 
 
 def test_models_list_of_a_kind_and_for_commercial_use(cli, small, home):
-    assert "\nsmall " in cli("models", "list", "--kind", "inpainter").out
+    assert "\nsmall.test " in cli("models", "list", "--kind", "inpainter").out
     for words in (["--kind", "segmenter"], ["--commercial-only"]):
         listed = cli("models", "list", *words).out
-        assert "\nsmall " not in listed
-        assert "deeplabv3plus_lite2" in listed.split()
+        assert "\nsmall.test " not in listed
+        assert "deeplabv3plus_lite2.voc" in listed.split()
     named = json.loads(cli("models", "list", "--commercial-only", "--json").out)
     assert {model["licence"]["commercial"] for model in named} == {"yes"}
     ran = cli("models", "list", "--kind", "segmentor")
     assert ran.code == 2
-    assert "--kind must be one of " in ran.err
+    assert "kind 'segmentor'" in ran.err
+    assert "'segmenter'" in ran.err
 
 
 def test_models_pull_shows_the_licence_and_wants_it_accepted(cli, small, home):

@@ -60,5 +60,5 @@ def test_page_of_models_holds_every_model_and_label():
     assert list(rows) == list(MODELS)
     for model in MODELS.values():
         assert model.advice in rows[model.name]
-        assert f"{model.licence.commercial} ({model.licence.spdx})" in rows[model.name]
+        assert f"{model.licence.commercial} ({model.licence.words})" in rows[model.name]
         assert ", ".join(model.labels) in page

@@ -10,7 +10,7 @@ import pytest
 
 from cleanplate import hub as models
 from cleanplate import inpainting, segmentation
-from cleanplate.errors import UnknownNameError
+from cleanplate.errors import InputError, UnknownNameError
 from cleanplate.hub import list_models, preset_model, presets
 from cleanplate.hub.registry import MODELS, get_model, model_names
 from cleanplate.hub.registry.entry import Checkpoint
@@ -245,10 +245,30 @@ def test_short_names_find_their_model(short, name):
     assert get_model(short, MODELS[name].kind).name == name
 
 
-@pytest.mark.parametrize("name", ["edgeconnect", "segformer", "", ".", "lama.", "lamma"])
-def test_ambiguous_and_unknown_short_names_are_refused(name):
+@pytest.mark.parametrize("name", ["", ".", "lama.", "lamma"])
+def test_unknown_short_names_are_refused(name):
     with pytest.raises(UnknownNameError, match="known: "):
         get_model(name)
+
+
+def meant_by(short):
+    return [it for it in MODELS.values() if it.name.startswith((f"{short}.", f"{short}_"))]
+
+
+SHORT = {name[: sign.start()] for name in MODELS for sign in re.finditer(r"[._]", name)}
+AMBIGUOUS = sorted(short for short in SHORT - {"rfdetr"} if len(meant_by(short)) > 1)
+
+
+@pytest.mark.parametrize("short", AMBIGUOUS)
+def test_an_ambiguous_short_name_lists_the_best_choice_first(short):
+    meant = meant_by(short)
+    with pytest.raises(InputError, match="ambiguous: ") as refused:
+        get_model(short)
+    listed = [MODELS[name] for name in str(refused.value).partition(": ")[2].split(", ")]
+    assert sorted(it.name for it in listed) == sorted(it.name for it in meant)
+    assert listed[0].is_built_in or not any(it.is_built_in for it in meant)
+    ranks = [it.licence.commercial == "yes" for it in listed]
+    assert ranks == sorted(ranks, reverse=True)
 
 
 def test_list_models_filters_by_kind_and_licence():
@@ -256,6 +276,8 @@ def test_list_models_filters_by_kind_and_licence():
     listed = list_models("segmenter", commercial_only=True)
     assert all(m.kind == "segmenter" and m.licence.commercial == "yes" for m in listed)
     assert 0 < len(listed) < len(list_models("segmenter")) < len(list_models())
+    with pytest.raises(UnknownNameError, match="Did you mean 'segmenter'"):
+        list_models("segmentr")
 
 
 # --- presets

@@ -259,8 +259,10 @@ def test_masks_that_cannot_be_used_are_refused(coffee):
         ExampleSegmenter(coffee, mask)
     with pytest.raises(ShapeMismatchError, match="transposed"):
         ExampleSegmenter(coffee, mask.T)
-    with pytest.raises(InputError, match="mask must be bool"):
+    with pytest.raises(InputError, match="0 and 255 only, got 1"):
         ExampleSegmenter(coffee, mask.astype(np.uint8))
+    with pytest.raises(InputError, match=r"mask must be .*list"):
+        ExampleSegmenter(coffee, mask.tolist())
 
 
 @pytest.mark.parametrize(

@@ -182,8 +182,8 @@ def test_regions_are_cut_at_the_photo_and_hold_something():
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"keep": -1}, "keep must be at least 0, got -1"),
-        ({"only": (2, 0)}, "only takes object numbers from 1 on, got 0"),
+        ({"keep": -1}, "keep .*-1"),
+        ({"only": (2, 0)}, "only .*1 on, got 0"),
         ({"max_area": "x"}, "max_area must be at least 0 px, .*, got x"),
         ({"region": (1, 2, 3)}, r"region must be left, top, width, height, got \(1, 2, 3\)"),
         ({"region": "1,2,3,4"}, "region must be left, top, width, height, got '1,2,3,4'"),

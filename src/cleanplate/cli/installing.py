@@ -86,7 +86,7 @@ def _terms_of(model: "Model") -> str:
         "no": "FORBIDS commercial use",
         "unclear": "commercial use is not clearly granted",
     }[model.licence.commercial]
-    return f"licence {model.licence.spdx.replace('NOASSERTION', 'not stated')}, {commercial}"
+    return f"licence {model.licence.words}, {commercial}"
 
 
 def _size_of(model: "Model") -> str:

@@ -14,7 +14,6 @@ from cleanplate.hub.registry import (
     get_model,
     list_models,
     model_names,
-    short_name,
 )
 from cleanplate.hub.store import (
     HOME_VARIABLE,
@@ -61,6 +60,5 @@ __all__ = [
     "read_file",
     "read_manifest",
     "remove_model",
-    "short_name",
     "verify_file",
 ]

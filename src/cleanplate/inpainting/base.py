@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.errors import UnknownNameError, WeightsError
+from cleanplate.errors import UnknownNameError, WeightsError, check_type
 from cleanplate.hub import Model, get_model, model_names, read_file, verify_file
 from cleanplate.ops import coverage
-from cleanplate.runtime import Session, free_memory
+from cleanplate.runtime import Session, check_device, free_memory
 from cleanplate.types import Mask, RGBImage, check_image_and_mask
 
 METHODS = ("telea", "navier-stokes")
@@ -330,7 +330,9 @@ def find_inpainter(name: str) -> Model | None:
 
     Raises:
         UnknownNameError: no such inpainter; the message lists the known names.
+        InputError: several begin so, and the message lists them; or no text.
     """
+    check_type("name", name, str, "the name of an inpainter")
     if name in METHODS or name.startswith(PIPELINES):
         return None
     try:
@@ -371,10 +373,12 @@ def create_inpainter(
         threads: CPU threads of one run; None uses every available core.
 
     Raises:
+        InputError: an argument of another type, or an ambiguous name.
         UnknownNameError: no such inpainter; the message lists the known names.
         WeightsError: it is not installed, or damaged; the message states how to install it.
         DeviceError, MissingRuntimeError: see `cleanplate.runtime.session.Session`.
     """
+    check_device(device, threads)
     model = find_inpainter(name)
     other = "pipeline" if name.startswith(PIPELINES) else "method"
     module, adapter = _FAMILIES[other if model is None else model.family]

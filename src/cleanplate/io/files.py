@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Union
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.errors import InputError, PhotoError
+from cleanplate.errors import InputError, PhotoError, check_type, invalid
 from cleanplate.io.formats import FORMATS, RawFormat, TiffFormat
 from cleanplate.io.metadata import is_full_panorama
 from cleanplate.io.photo import (
@@ -50,6 +50,20 @@ _REFUSED_SIGNATURES = (
     (b"\x76\x2f\x31\x01", "OpenEXR"),
     (b"#?RADIANCE", "Radiance HDR"),
 )
+
+
+def as_path(name: str, value: str | PathLike[str]) -> Path:
+    """Return a path.
+
+    Args:
+        name: the parameter, for the message.
+        value: what was given.
+
+    Raises:
+        InputError: it is no path.
+    """
+    check_type(name, value, (str, PathLike), "a path")
+    return Path(value)
 
 
 def is_photo_name(path: str | PathLike[str]) -> bool:
@@ -416,7 +430,4 @@ def _open_pil(photo: "str | PathLike[str] | Image.Image") -> Photo:
             return replace(photo_from_pil(Image.fromarray(read.pixels)), wraps=read.wraps)
         with Image.open(photo) as opened:
             return replace(photo_from_pil(opened), wraps=read.wraps)
-    raise InputError(
-        "a photo must be bytes, an array, a Pillow image or the path of a photo, "
-        f"got {type(photo).__name__}"
-    )
+    raise invalid("photo", "bytes, an array, a Pillow image or the path of a photo", photo)

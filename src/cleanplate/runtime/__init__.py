@@ -1,6 +1,13 @@
 """Running networks: devices, ONNX Runtime sessions, batching."""
 
-from cleanplate.runtime.devices import DEVICES, free_memory, is_shared, resolve_device, usable_cores
+from cleanplate.runtime.devices import (
+    DEVICES,
+    check_device,
+    free_memory,
+    is_shared,
+    resolve_device,
+    usable_cores,
+)
 from cleanplate.runtime.interrupts import check_interrupted, interruptible
 from cleanplate.runtime.preprocessing import (
     resize,
@@ -22,6 +29,7 @@ __all__ = [
     "Address",
     "Server",
     "Session",
+    "check_device",
     "check_interrupted",
     "free_memory",
     "interface_of",

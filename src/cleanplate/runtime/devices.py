@@ -15,7 +15,14 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import cast
 
-from cleanplate.errors import DeviceError, MissingRuntimeError, UnknownNameError
+from cleanplate.errors import (
+    DeviceError,
+    InputError,
+    MissingRuntimeError,
+    UnknownNameError,
+    check_type,
+    invalid,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +108,26 @@ def available_providers() -> tuple[str, ...]:
     return tuple(import_runtime().get_available_providers())
 
 
+def check_device(device: str, threads: int | None) -> None:
+    """Raise unless a network may be asked to run so; whether it can is for `resolve_device`.
+
+    Args:
+        device: one of `DEVICES`.
+        threads: CPU threads of one run, 1 or more; None: every available core.
+
+    Raises:
+        InputError: another type or number.
+        UnknownNameError: `device` is none of `DEVICES`.
+    """
+    check_type("device", device, str, f"one of {', '.join(DEVICES)}")
+    if device not in DEVICES:
+        raise UnknownNameError("device", device, DEVICES)
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int)):
+        raise invalid("threads", "a whole number, or None", threads)
+    if threads is not None and threads < 1:
+        raise InputError(f"threads must be at least 1, got {threads}")
+
+
 def resolve_device(device: str) -> str:
     """Return what computes, for "auto": CUDA where it works, else the CPU, which is logged.
 
@@ -108,13 +135,13 @@ def resolve_device(device: str) -> str:
         device: one of `DEVICES`.
 
     Raises:
+        InputError: `device` is no text.
         MissingRuntimeError: ONNX Runtime is not installed.
         UnknownNameError: `device` is none of `DEVICES`.
         DeviceError: the device was requested and cannot be used, as far as known without a
             network.
     """
-    if device not in DEVICES:
-        raise UnknownNameError("device", device, DEVICES)
+    check_device(device, None)
     available = available_providers()
     if device == "auto":
         return "cuda" if CUDA in available and _cuda_works() else "cpu"

@@ -10,13 +10,14 @@ from typing import Any, cast
 
 import numpy as np
 
-from cleanplate.errors import CleanplateError, DeviceError, InputError, WeightsError
+from cleanplate.errors import CleanplateError, DeviceError, WeightsError
 from cleanplate.runtime.batching import MAX_IN_BATCH, Batcher
 from cleanplate.runtime.devices import (
     ACCELERATORS,
     CPU,
     CUDA,
     INSTALL,
+    check_device,
     import_runtime,
     provider_of,
     providers_for,
@@ -62,6 +63,7 @@ class Session:
         inner: names of internal values of the graph to return after the file's outputs.
 
     Raises:
+        InputError: `device` or `threads` is of another type or out of range.
         MissingRuntimeError: ONNX Runtime is not installed.
         UnknownNameError: `device` is none of `DEVICES`.
         DeviceError: the requested device cannot be used.
@@ -77,8 +79,7 @@ class Session:
         threads: int | None = None,
         inner: Sequence[str] = (),
     ) -> None:
-        if threads is not None and threads < 1:
-            raise InputError(f"threads must be at least 1, got {threads}")
+        check_device(device, threads)
         if isinstance(content, bytes):
             content += b"".join(_extra_output(value) for value in inner)
         self._network = _loader(content, name, device, threads)

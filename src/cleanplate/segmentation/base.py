@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from cleanplate.errors import UnknownNameError
 from cleanplate.hub import get_model, read_file
+from cleanplate.options import as_names
 from cleanplate.runtime import Session, resize, resolve_device, to_tensor
 from cleanplate.types import Instance, RGBImage, check_image
 
@@ -54,8 +55,8 @@ class Segmenter(Protocol):
 
         Args:
             image: (H, W, 3) uint8, RGB, [0, 255]. Not modified.
-            labels: canonical names, a subset of `self.labels`; if that is empty, any phrases, such
-                as "red car": each is the label of what it describes.
+            labels: one or several canonical names, a subset of `self.labels`; if that is empty, any
+                phrases, such as "red car": each is the label of what it describes.
 
         Returns:
             Instances whose masks are not empty, lie inside the image and do not overlap.
@@ -68,11 +69,13 @@ class Segmenter(Protocol):
 
 
 def choose_labels(asked: Collection[str], known: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the asked labels in the order of `known`, each once.
+    """Return the asked labels, one or several, in the order of `known`, each once.
 
     Raises:
+        InputError: no names.
         UnknownNameError: a label is none of `known`; the message lists them.
     """
+    asked = as_names("labels", asked)
     for label in asked:
         if label not in known:
             raise UnknownNameError("label", label, known)
@@ -156,6 +159,7 @@ def create_segmenter(
         threads: CPU threads of one run; None uses every available core.
 
     Raises:
+        InputError: an argument of another type, or an ambiguous name.
         UnknownNameError: no such segmenter; the message lists the known names.
         WeightsError: it is not installed, or damaged; the message states how to install it.
         DeviceError, MissingRuntimeError: see `cleanplate.runtime.session.Session`.

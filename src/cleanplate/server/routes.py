@@ -125,7 +125,7 @@ async def read_models() -> dict[str, Any]:
                 "name": method,
                 "installed": True,
                 "licence": "Apache-2.0",
-                "commercial": True,
+                "commercial": "yes",
                 "advice": "thin holes",
             }
         )

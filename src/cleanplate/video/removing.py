@@ -18,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate import remover as pipeline
-from cleanplate.errors import InputError
-from cleanplate.io import copy_photo
+from cleanplate.errors import InputError, check_type, invalid
+from cleanplate.io import as_path, copy_photo
 from cleanplate.ops import Transform, paste, rasterize
 from cleanplate.options import RemovalOptions
 from cleanplate.plan import dilate_instances
+from cleanplate.runtime import check_device
 from cleanplate.segmentation import SCORE_BELOW
 from cleanplate.types import Instance, Mask, RGBImage
 from cleanplate.video.background import Applied, SegmentPlate
@@ -146,8 +147,18 @@ def remove_from_video(
         MissingExtraError: PyAV is not installed.
         MissingRuntimeError, WeightsError: the models cannot be loaded.
     """
-    source, target = Path(source), Path(target)
-    options = replace(options or RemovalOptions(), verify=False)
+    source, target = as_path("source", source), as_path("target", target)
+    options = RemovalOptions() if options is None else options
+    check_type("options", options, RemovalOptions, "RemovalOptions(...)")
+    if remover is not None:
+        check_type("remover", remover, pipeline.Remover, "a Remover")
+    if crf is not None:
+        check_type("crf", crf, int, "a whole number, or None")
+    check_device("auto", threads)
+    check_type("overwrite", overwrite, bool, "True or False")
+    if on_progress is not None and not callable(on_progress):
+        raise invalid("on_progress", "a function, or None", on_progress)
+    options = replace(options, verify=False)
     clip = check_video(source, target, crf=crf, overwrite=overwrite, options=options)
     crf = DEFAULT_CRF[clip.codec] if crf is None else crf
     result = VideoRemoval(clip=clip, target=target, notes=clip.notes, crf=crf)

@@ -1,21 +1,23 @@
 """`cleanplate models`: list, show, pull, import, verify and remove the networks."""
 
 import json
+import shutil
+import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from cleanplate.cli.console import print_error, print_line
+from cleanplate.cli.console import is_terminal, print_error, print_line
 from cleanplate.cli.installing import pull_and_report, report_installed, show_licence
 from cleanplate.cli.messages import count_of
 from cleanplate.cli.options import flag
 from cleanplate.errors import InputError, WeightsError
 
 if TYPE_CHECKING:
-    from cleanplate.hub import Checkpoint, Model, ModelFile
+    from cleanplate.hub import Checkpoint, Model, ModelFile, ModelKind
 
 models_app = typer.Typer(help="List, show, install, verify and remove the networks.")
 
@@ -54,15 +56,7 @@ def list_command(
     from cleanplate.hub import list_models
     from cleanplate.inpainting import METHODS
 
-    models = list_models()
-    kinds = sorted({model.kind for model in models})
-    if kind is not None and kind not in kinds:
-        raise InputError(f"--kind must be one of {', '.join(kinds)}, got {kind!r}")
-    models = tuple(
-        model
-        for model in list_models(commercial_only=commercial_only)
-        if kind in (None, model.kind)
-    )
+    models = list_models(cast("ModelKind | None", kind), commercial_only=commercial_only)
     if as_json:
         print_line(json.dumps([_as_json(model) for model in models]))
         return
@@ -213,20 +207,24 @@ def remove_command(name: _NameArgument) -> None:
 
 
 def _table(models: "Iterable[Model]") -> Iterator[str]:
-    """Return the lines of a table at most 100 columns wide: per model, a row and its advice."""
-    from cleanplate.hub import is_available, short_name
+    """Return the rows of a table; a terminal that is too narrow has the advice on further lines."""
+    from cleanplate.hub import is_available
 
-    row = "{:<28}  {:<9}  {:>7}  {:<16}  {:<10}  {}".format
-    yield row("name", "task", "size", "licence", "commercial", "installed")
+    rows = [("name", "task", "size", "licence", "commercial", "installed", "choose it for")]
     for model in models:
         size = "" if model.size_bytes is None else f"{model.size_bytes / 1e6:.0f} MB"
         installed = "built in" if model.is_built_in else "yes" if is_available(model) else "no"
-        licence = model.licence.spdx.removeprefix("LicenseRef-").replace(
-            "NOASSERTION", "not stated"
-        )
-        commercial = model.licence.commercial
-        yield row(short_name(model), model.kind, size, licence, commercial, installed)
-        yield f"    {textwrap.shorten(model.advice, 96, placeholder=' ...')}"
+        licence = model.licence
+        cells = (model.name, model.kind, size, licence.words, licence.commercial, installed)
+        rows.append((*cells, model.advice))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        line = "  ".join(f"{it:<{width}}" for it, width in zip(row, widths, strict=True)).rstrip()
+        if not is_terminal(sys.stdout):
+            yield line
+            continue
+        columns, indent = shutil.get_terminal_size().columns, " " * 4
+        yield from textwrap.wrap(line, columns, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _describe(model: "Model") -> Iterator[str]:
@@ -239,7 +237,7 @@ def _describe(model: "Model") -> Iterator[str]:
     yield f"  kind      {model.kind}"
     yield f"  state     {_state(model)}"
     yield f"  size      {size} in {count_of(len(files), 'file')}{converted}"
-    yield f"  licence   {model.licence.spdx}, commercial use: {model.licence.commercial}"
+    yield f"  licence   {model.licence.words}, commercial use: {model.licence.commercial}"
     yield f"            {model.licence.note}"
     if model.licence.restrictions:
         yield f"  forbidden {model.licence.restrictions}"

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import get_args
 
-from cleanplate.errors import UnknownNameError
+from cleanplate.errors import InputError, UnknownNameError, check_type
 from cleanplate.hub.registry import builtin, inpainting, interactive, own, segmentation
 from cleanplate.hub.registry.entry import (
     IMAGENET_MEAN,
@@ -35,8 +36,8 @@ _SHORT_NAMES = MappingProxyType({"rfdetr": "rfdetr_seg_large.coco"})
 
 
 def model_names(kind: ModelKind | None = None) -> tuple[str, ...]:
-    """Return the names of all models, or of those of one kind, the built-in ones first."""
-    return tuple(model.name for model in MODELS.values() if kind in (None, model.kind))
+    """Return the names of all models, or of those of one kind, as `list_models` does."""
+    return tuple(model.name for model in list_models(kind))
 
 
 def get_model(name: str, kind: ModelKind | None = None) -> Model:
@@ -49,8 +50,10 @@ def get_model(name: str, kind: ModelKind | None = None) -> Model:
         kind: only entries of this kind; None searches all.
 
     Raises:
-        UnknownNameError: no such entry, or several; the message lists the known ones.
+        UnknownNameError: no such entry; the message lists the known ones.
+        InputError: several begin so, and the message lists them; or no text.
     """
+    check_type("name", name, str, "the name of a model")
     known = model_names(kind)
     full = _SHORT_NAMES.get(name, name)
     matching = (
@@ -58,14 +61,12 @@ def get_model(name: str, kind: ModelKind | None = None) -> Model:
     )
     if len(matching) == 1:
         return MODELS[matching[0]]
-    raise UnknownNameError(kind or "model", name, known)
-
-
-def short_name(model: Model) -> str:
-    """Return a model's name up to the "." if that is unambiguous, else its full name."""
-    short = model.name.partition(".")[0]
-    names = [name for name in model_names() if name.startswith((f"{short}.", f"{short}_"))]
-    return short if names == [model.name] else model.name
+    if not matching:
+        raise UnknownNameError(kind or "model", name, known)
+    matching.sort(
+        key=lambda it: (not MODELS[it].is_built_in, MODELS[it].licence.commercial != "yes")
+    )
+    raise InputError(f"{kind or 'model'} {name!r} is ambiguous: {', '.join(matching)}")
 
 
 def list_models(
@@ -76,7 +77,17 @@ def list_models(
     Args:
         kind: "segmenter", "inpainter", "prompter" or "effects"; None returns all.
         commercial_only: only those whose publisher grants commercial use of the weights.
+
+    Raises:
+        UnknownNameError: no such kind.
+        InputError: an argument of another type.
     """
+    check_type("commercial_only", commercial_only, bool, "True or False")
+    kinds = get_args(ModelKind)
+    if kind is not None:
+        check_type("kind", kind, str, f"one of {', '.join(kinds)}, or None")
+        if kind not in kinds:
+            raise UnknownNameError("kind", kind, kinds)
     return tuple(
         model
         for model in MODELS.values()

@@ -28,6 +28,11 @@ class Licence:
     # What it forbids to do with the weights; such a licence is accepted before installing.
     restrictions: str = ""
 
+    @property
+    def words(self) -> str:
+        """Its name, for tables."""
+        return "not stated" if self.spdx == "NOASSERTION" else self.spdx.removeprefix("LicenseRef-")
+
 
 TensorSpec = tuple[str, tuple[int | str | tuple[int, ...] | None, ...]]
 """An input or output: dtype, and shape; a letter or None: any size, a tuple: one of its numbers."""

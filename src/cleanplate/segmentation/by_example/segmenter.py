@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from cleanplate.errors import InputError, UnknownNameError
+from cleanplate.errors import InputError, check_type
 from cleanplate.ops import (
     Luma,
     Transform,
@@ -24,6 +24,7 @@ from cleanplate.ops import (
     transform_points,
     translation,
 )
+from cleanplate.segmentation.base import choose_labels
 from cleanplate.segmentation.by_example.contours import edge_length, edge_similarity, match_edges
 from cleanplate.segmentation.by_example.matching import (
     Features,
@@ -38,7 +39,16 @@ from cleanplate.segmentation.by_example.similarity import (
     colour_similarity,
     visible_fraction,
 )
-from cleanplate.types import Box, Instance, Mask, RGBImage, check_image, check_image_and_mask
+from cleanplate.types import (
+    AnyMask,
+    Box,
+    Instance,
+    Mask,
+    RGBImage,
+    as_mask,
+    check_image,
+    check_image_and_mask,
+)
 
 _PHOTO_SIDE = 2400  # px; larger photos are searched at this long side
 _PHOTO_FEATURES = 16_000
@@ -85,16 +95,19 @@ class ExampleSegmenter:
 
     Args:
         image: (H, W, 3) uint8, RGB, the example. Not modified.
-        mask: (H, W) bool, True on the object.
+        mask: (H, W), True or 255 on the object: bool, uint8 of 0 and 255, or a Pillow image of
+            mode 1 or L.
         label: of the object.
 
     Raises:
-        InputError: the mask is empty, or the object is too small or too plain to be recognised.
+        InputError: an argument of another type; the mask is empty, or the object is too small or
+            too plain to be recognised.
         ShapeMismatchError: image and mask differ in size.
     """
 
-    def __init__(self, image: RGBImage, mask: Mask, *, label: str = "example") -> None:
-        self._examples: tuple[_Example, ...] = (_prepare(image, mask),)
+    def __init__(self, image: RGBImage, mask: AnyMask, *, label: str = "example") -> None:
+        check_type("label", label, str, "a name")
+        self._examples: tuple[_Example, ...] = (_prepare(image, as_mask(mask)),)
         self._label = label
 
     @classmethod
@@ -134,10 +147,7 @@ class ExampleSegmenter:
         do: noise and the edge never agree. From 0.5 it is the object, possibly half occluded.
         """
         check_image(image)
-        for label in labels:
-            if label != self._label:
-                raise UnknownNameError("label", label, self.labels)
-        if not labels:
+        if not choose_labels(labels, self.labels):
             return []
         photo = np.ascontiguousarray(image)
         luma = np.asarray(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), np.uint8)

@@ -65,6 +65,7 @@ def create_prompter(
         threads: CPU threads of one run; None uses every available core.
 
     Raises:
+        InputError: an argument of another type, or an ambiguous name.
         UnknownNameError: no such prompter; the message lists the known names.
         WeightsError: it is not installed, or damaged; the message states how to install it.
         DeviceError, MissingRuntimeError: see `cleanplate.runtime.session.Session`.

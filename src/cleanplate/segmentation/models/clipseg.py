@@ -11,8 +11,8 @@ from collections.abc import Collection
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.errors import InputError
 from cleanplate.hub import get_model, read_file
+from cleanplate.options import as_names
 from cleanplate.runtime import sigmoid
 from cleanplate.segmentation.base import NetworkSegmenter
 from cleanplate.segmentation.instances import find_instances
@@ -43,7 +43,7 @@ class ClipSegSegmenter(NetworkSegmenter):
 
     def _choose(self, labels: Collection[str]) -> tuple[str, ...]:
         """Return phrases, such as "red car": they become the labels of the instances."""
-        return tuple(dict.fromkeys(labels))
+        return tuple(dict.fromkeys(as_names("labels", labels)))
 
     def _find(self, image: RGBImage, asked: tuple[str, ...]) -> list[Instance]:
         embeddings = np.concatenate([self._embedding(phrase) for phrase in asked])
@@ -68,7 +68,5 @@ class ClipSegSegmenter(NetworkSegmenter):
 
     def _embed(self, phrase: str) -> npt.NDArray[np.float32]:
         """Return (1, 512) for a phrase."""
-        if not isinstance(phrase, str):
-            raise InputError(f"a phrase must be text, got {type(phrase).__name__}")
         ids = np.array([self._encoder.encode(phrase)], np.int64)
         return np.asarray(self._networks["text"].run(ids), np.float32)
