@@ -69,12 +69,12 @@ def cpu_seconds() -> float:
     return times.children_user + times.children_system
 
 
-def watch(command: Sequence[str], count: int, told: Path) -> None:
+def watch(command: Sequence[str], count: int, reported: Path) -> None:
     """Run a command that prints a line per photo; print rate and memory at the marks."""
     start, used_s = time.perf_counter(), cpu_seconds()
     with (
-        told.open("w") as lines,
-        told.open() as reader,
+        reported.open("w") as lines,
+        reported.open() as reader,
         subprocess.Popen(command, stdout=lines) as running,
     ):
         process = psutil.Process(running.pid)

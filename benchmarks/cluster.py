@@ -55,7 +55,7 @@ def measure(photos: Path, output: Path, workers: int) -> float:
     run = run_cluster(
         str(photos), str(output), Remover(), job, workers=Workers(count=workers), group_size=GROUP
     )
-    times = [time.perf_counter() for told in run if told["status"] != "failed"]
+    times = [time.perf_counter() for reported in run if reported["status"] != "failed"]
     warm = [moment for moment in times if moment > times[0] + 0.05]
     return len(warm) / (times[-1] - times[0])
 

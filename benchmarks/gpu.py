@@ -76,9 +76,9 @@ def networks_of(models: list[str], device: str, variant: dict[str, Any]) -> dict
         device: one of `cleanplate.hub.DEVICES`.
         variant: one of `_VARIANTS`.
     """
-    told = {key: value for key, value in variant.items() if key != "binding"}
+    reported = {key: value for key, value in variant.items() if key != "binding"}
     with ExitStack() as stack:
-        options = {**devices._CUDA_OPTIONS, **told}
+        options = {**devices._CUDA_OPTIONS, **reported}
         stack.enter_context(mock.patch.object(devices, "_CUDA_OPTIONS", options))
         if not variant.get("binding", True):
             plain = lambda _, session, names, where: runtime._plain(session, names)  # noqa: E731
@@ -252,11 +252,11 @@ def main() -> None:
         found = results[device] = {}
         print(f"\n{device}")
         variants = _VARIANTS if device.startswith("cuda") else {"as it is": {}}
-        for variant, told in variants.items():
+        for variant, reported in variants.items():
             rows = found[variant] = []
             batches = [1, 2] if quick else [1, 2, 4, 8, 16, 32]
             try:
-                networks = networks_of(models, device, told)
+                networks = networks_of(models, device, reported)
                 for row in time_networks(networks, batches, 0 if quick else 1):
                     rows.append(row)
                     _print_rate(f"{variant}, batch {row['batch']}", row["photos_per_s"], row["ms"])

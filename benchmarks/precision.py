@@ -60,8 +60,8 @@ def whole() -> Sessions:
 
 def half() -> Sessions:
     """Return the networks in bf16."""
-    told = ("OpenVINOExecutionProvider", {"device_type": "CPU", "load_config": _HALF})
-    with mock.patch.object(runtime, "providers_for", return_value=[told]):
+    reported = ("OpenVINOExecutionProvider", {"device_type": "CPU", "load_config": _HALF})
+    with mock.patch.object(runtime, "providers_for", return_value=[reported]):
         return {role: Session(_file(role), name=role, device="openvino") for role in _ROLES}
 
 

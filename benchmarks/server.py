@@ -149,7 +149,7 @@ def run(args: argparse.Namespace, home: Path) -> None:
             print(
                 f"half {part}: {photos / spent_s:.2f} photos/s, "
                 f"{(cpu_s(process) - computed_s) / photos:.2f} CPU s a photo, "
-                f"{memory_mb(process):.0f} MB, {load.busy} times told to wait"
+                f"{memory_mb(process):.0f} MB, {load.busy} requests asked to wait"
             )
         ordered = sorted(load.latencies_s)
         p95 = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]

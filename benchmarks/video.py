@@ -224,10 +224,12 @@ def main() -> None:
             source = folder / "in.mp4"
             write(source, shown, 10)
             write(folder / "truth.mp4", truth, crf)
-            told = []
+            reported = []
 
-            def video(source: Path = source, folder: Path = folder, told: list = told) -> None:
-                told.append(
+            def video(
+                source: Path = source, folder: Path = folder, reported: list = reported
+            ) -> None:
+                reported.append(
                     remove_from_video(source, folder / "video.mp4", ["person"], remover=remover)
                 )
 
@@ -246,7 +248,7 @@ def main() -> None:
                 seconds = f"{spent[key]:6.2f}" if key in spent else " " * 6
                 where = ""
                 if key == "video":
-                    made = told[0]
+                    made = reported[0]
                     where = (
                         f"frames {made.share(made.from_frames_px):.0%}, network once "
                         f"{made.share(made.by_network_px):.0%}, each frame "

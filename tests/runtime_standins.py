@@ -45,7 +45,7 @@ class FakeRuntime:
 
         class InferenceSession:
             def __init__(self, content, options, providers) -> None:
-                self._enable_fallback = True  # as version 1.21 does, whatever it is told
+                self._enable_fallback = True  # as version 1.21 does, whatever the options
                 try:
                     self._running = runtime.load(content, options, providers)
                 except RuntimeError as error:

@@ -35,40 +35,42 @@ def test_a_photos_error_is_not_the_callers():
 
 def test_shape_mismatch_states_both_sizes():
     error = ShapeMismatchError((4, 6), (5, 6))
-    assert str(error) == "mask must be (H, W) = (4, 6) like the image, got (5, 6)."
+    assert "(4, 6)" in str(error)
+    assert "(5, 6)" in str(error)
     assert (error.image_hw, error.mask_hw) == ((4, 6), (5, 6))
 
 
 def test_shape_mismatch_sees_a_transposed_mask():
-    assert str(ShapeMismatchError((4, 6), (6, 4))).endswith("got (6, 4). They seem transposed.")
+    assert "transposed" in str(ShapeMismatchError((4, 6), (6, 4)))
+    assert "transposed" not in str(ShapeMismatchError((4, 6), (4, 7)))
 
 
 def test_unknown_name_lists_the_known_ones_sorted_and_the_nearest():
     error = UnknownNameError("label", "persn", ["person", "dog"])
-    assert str(error) == "unknown label 'persn'; known: dog, person. Did you mean 'person'?"
+    assert "known: dog, person. Did you mean 'person'?" in str(error)
     assert (error.kind, error.name, error.known) == ("label", "persn", ["dog", "person"])
 
 
 def test_unknown_name_suggests_nothing_far_fetched():
-    assert str(UnknownNameError("label", "xyz", ["dog"])) == "unknown label 'xyz'; known: dog"
+    assert "mean" not in str(UnknownNameError("label", "xyz", ["dog"]))
 
 
 def test_unknown_name_may_suggest_what_it_does_not_list():
     message = str(UnknownNameError("label", "kittn", ["cat"], also=["kitten"]))
-    assert message == "unknown label 'kittn'; known: cat. Did you mean 'kitten'?"
+    assert "known: cat. Did you mean 'kitten'?" in message
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "words"),
     [
         ("persn", ". Did you mean 'person'?"),
         ("red car", ". Did you mean 'car'? Take another"),
         ("unicorn", ". Take another"),
     ],
 )
-def test_what_to_do_otherwise_is_reported_unless_it_is_a_misspelling(name, told):
+def test_what_to_do_otherwise_is_reported_unless_it_is_a_misspelling(name, words):
     error = UnknownNameError("label", name, ["car", "person"], otherwise="Take another")
-    assert str(error) == f"unknown label {name!r}; known: car, person{told}"
+    assert str(error).endswith(f"known: car, person{words}")
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 

@@ -41,7 +41,7 @@ class Instance:
 
     id: int  # 1, 2, ... in one photo, by falling area
     label: str  # canonical name, e.g. "person"
-    score: float  # mean probability of the label over the object's pixels, [0, 1]
+    score: float  # [0, 1]; of the built-in segmenter, how often such a detection is right
     box_xyxy: Box
     mask: Mask  # (bottom - top, right - left)
     reason: str = ""  # why it stays in the photo, e.g. "kept: largest"; empty if it goes

@@ -208,8 +208,8 @@ def test_a_second_run_on_the_same_output_is_refused_until_the_first_is_dead(tmp_
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
         other.stdout.readline()
-        told = rf"out: another run writes to it \(process {other.pid}\); wait for its end"
-        with pytest.raises(InputError, match=told):
+        reported = rf"out: another run writes to it \(process {other.pid}\); wait for its end"
+        with pytest.raises(InputError, match=reported):
             Journal(Path("out"), {})
         other.kill()
     Journal(Path("out"), {}).close()

@@ -149,24 +149,24 @@ addEventListener("load", () => {
     by(id).dispatchEvent(new Event("input"));
   };
   const names = () => [...document.querySelectorAll("li .name")].map(n => n.textContent);
-  const told = { all: names(), alerts: window.alerts, pictures: document.images.length };
-  set("label", "dog"); told.dogs = names();
-  set("label", ""); set("sort", "time"); told.by_time = names();
-  set("down", true); told.slowest = names()[0];
-  set("down", false); set("sort", "area"); told.by_area = names();
-  set("sort", "remaining"); set("down", true); told.most_remains = names()[0];
-  set("down", false); set("sort", "order"); set("search", "CUT OFF"); told.searched = names();
-  set("search", ""); set("least", "20"); told.large = names();
-  set("least", ""); set("status", "failed"); told.failed = names();
-  set("status", "remaining"); told.remaining = names();
+  const seen = { all: names(), alerts: window.alerts, pictures: document.images.length };
+  set("label", "dog"); seen.dogs = names();
+  set("label", ""); set("sort", "time"); seen.by_time = names();
+  set("down", true); seen.slowest = names()[0];
+  set("down", false); set("sort", "area"); seen.by_area = names();
+  set("sort", "remaining"); set("down", true); seen.most_remains = names()[0];
+  set("down", false); set("sort", "order"); set("search", "CUT OFF"); seen.searched = names();
+  set("search", ""); set("least", "20"); seen.large = names();
+  set("least", ""); set("status", "failed"); seen.failed = names();
+  set("status", "remaining"); seen.remaining = names();
   set("status", "");
-  told.empty_save = by("save").disabled;
+  seen.empty_save = by("save").disabled;
   for (const box of document.querySelectorAll(".reject input")) box.click();
   document.querySelector(".reject input").click();
-  told.list = rejectedText();
-  told.count = by("count").textContent;
-  set("status", "rejected"); told.rejected = names();
-  document.title = JSON.stringify(told);
+  seen.list = rejectedText();
+  seen.count = by("count").textContent;
+  set("status", "rejected"); seen.rejected = names();
+  document.title = JSON.stringify(seen);
   document.body.replaceChildren();  // Chromium cannot dump names that are no text
 });
 </script>
@@ -200,27 +200,27 @@ def test_sorts_filters_searches_and_lists_in_a_browser(tmp_path):
         [CHROMIUM, *flags, "--dump-dom", page], capture_output=True, check=True, timeout=120
     ).stdout.decode("utf-8", "replace")
     title = html.unescape(re.search("<title>(.*?)</title>", dump, re.DOTALL)[1])
-    told = json.loads(title)
-    names = [name.removeprefix("in/") for name in told["all"]]
+    reported = json.loads(title)
+    names = [name.removeprefix("in/") for name in reported["all"]]
     assert names[:4] == ["a.jpg", "b.jpg", "c\n.jpg", evil]
-    assert told["alerts"] == 0
-    assert told["pictures"] == 12
-    assert told["dogs"] == ["in/b.jpg"]
-    assert told["by_time"][:3] == ["in/b.jpg", "in/c\n.jpg", "in/a.jpg"]
-    assert told["slowest"] == f"in/{evil}"
-    assert told["by_area"][0] == "in/c\n.jpg"
-    assert told["by_area"][-1] == "in/b.jpg"
-    assert told["most_remains"] == "in/b.jpg"
-    assert told["searched"] == told["failed"] == ["in/c\n.jpg"]
-    assert told["large"][:2] == ["in/b.jpg", f"in/{evil}"]
-    assert told["remaining"] == ["in/b.jpg"]
-    assert told["empty_save"] is True
-    assert told["count"] == "5 of 5 photos, 4 rejected"
-    assert told["list"].splitlines() == [
+    assert reported["alerts"] == 0
+    assert reported["pictures"] == 12
+    assert reported["dogs"] == ["in/b.jpg"]
+    assert reported["by_time"][:3] == ["in/b.jpg", "in/c\n.jpg", "in/a.jpg"]
+    assert reported["slowest"] == f"in/{evil}"
+    assert reported["by_area"][0] == "in/c\n.jpg"
+    assert reported["by_area"][-1] == "in/b.jpg"
+    assert reported["most_remains"] == "in/b.jpg"
+    assert reported["searched"] == reported["failed"] == ["in/c\n.jpg"]
+    assert reported["large"][:2] == ["in/b.jpg", f"in/{evil}"]
+    assert reported["remaining"] == ["in/b.jpg"]
+    assert reported["empty_save"] is True
+    assert reported["count"] == "5 of 5 photos, 4 rejected"
+    assert reported["list"].splitlines() == [
         "# Rejected photos, for 'cleanplate redo OUT --list FILE'",
         "in/b.jpg",
         '"in/c\\n.jpg"',
         f"in/{evil}",
         '"in/\\udcff.jpg"',
     ]
-    assert len(told["rejected"]) == 4
+    assert len(reported["rejected"]) == 4

@@ -116,8 +116,8 @@ def test_the_files_tell_what_was_found_and_chosen(own_remover, photo):
     assert content["size_wh"] == [200, 120]
     assert content["models"] == {"segmenter": "fake"}
     assert RemovalOptions.from_json(content["settings"]) == job.options
-    told = [(x["id"], x["remove"], x["label"], x["reason"]) for x in content["objects"]]
-    assert told == [
+    message = [(x["id"], x["remove"], x["label"], x["reason"]) for x in content["objects"]]
+    assert message == [
         (1, False, "person", "kept: largest"),
         (2, True, "person", None),
         (3, False, "dog", "protected"),
@@ -198,7 +198,7 @@ def test_a_mask_of_another_size_is_an_error(own_remover, photo):
 
 
 @pytest.mark.parametrize(
-    ("edit", "told"),
+    ("edit", "message"),
     [
         (lambda c: c.update(format=1), "its format is 1, not 3; make it again"),
         (lambda c: c["objects"][0].update(remove="no"), 'remove must be true or false, got "no"'),
@@ -210,13 +210,13 @@ def test_a_mask_of_another_size_is_an_error(own_remover, photo):
         (lambda c: c.pop("settings"), r"not a file of 'cleanplate plan' \(KeyError"),
     ],
 )
-def test_json_that_cannot_be_understood_is_an_error(own_remover, photo, edit, told):
+def test_json_that_cannot_be_understood_is_an_error(own_remover, photo, edit, message):
     write_plans(own_remover, JOBS["plain"])
     change(edit)
     (outcome,) = fill(own_remover)
     assert outcome.status == "failed"
     assert outcome.error.startswith("masks/sub/a.json: ")
-    assert re.search(told, outcome.error), outcome.error
+    assert re.search(message, outcome.error), outcome.error
 
 
 def test_broken_or_absent_files_are_errors(own_remover, photo):

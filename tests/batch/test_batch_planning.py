@@ -285,18 +285,18 @@ def test_neither_masks_nor_report_may_meet_other_files(touch):
 
 def test_two_masks_never_share_a_name(touch):
     touch("in/a.jpg", "in/a.png", "in/a.jpg.png")
-    told = (
+    records = (
         r"the mask of in/a\.jpg and that of in/a\.jpg\.png would both be written to "
         r"masks/a\.jpg\.png; rename one of them"
     )
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=records):
         plan("in", masks="masks")
 
 
 def test_a_mask_and_the_report_never_share_a_name(touch):
     touch("in/a.jpg")
-    told = r"the mask of in/a\.jpg and the report would both be written to masks/a\.png; rename"
-    with pytest.raises(InputError, match=told):
+    records = r"the mask of in/a\.jpg and the report would both be written to masks/a\.png; rename"
+    with pytest.raises(InputError, match=records):
         plan("in", masks="masks", report="masks/a.png")
 
 

@@ -86,16 +86,16 @@ def test_a_list_may_begin_with_a_byte_order_mark():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "list.txt: lists no photo; write one path a line"),
         ("# only this\n\n", "list.txt: lists no photo"),
         ('a.jpg\n"b', r"list.txt, line 2: is not a JSON string \("),
     ],
 )
-def test_lists_that_cannot_be_understood_are_refused(text, told):
+def test_lists_that_cannot_be_understood_are_refused(text, message):
     Path("list.txt").write_text(text)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         read_list(Path("list.txt"))
 
 
@@ -127,7 +127,7 @@ def test_the_plan_leads_from_the_inputs_to_the_same_outputs():
 
 
 @pytest.mark.parametrize(
-    ("entry", "told"),
+    ("entry", "message"),
     [
         (line("b.jpg"), "in/a.jpg: not in the report; name the report of its run"),
         (line(output=None), "in/a.jpg: not in the report"),
@@ -138,9 +138,9 @@ def test_the_plan_leads_from_the_inputs_to_the_same_outputs():
         (line(photo="out/a.jpg"), "out/a.jpg: would be overwritten by its own output"),
     ],
 )
-def test_what_does_not_fit_is_refused(entry, told):
+def test_what_does_not_fit_is_refused(entry, message):
     name = "out/a.jpg" if entry["photo"].startswith("out") else "in/a.jpg"
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         plan_redo([name], lines(entry), Path("out"))
 
 

@@ -116,8 +116,10 @@ def test_names_that_differ_in_case_are_both_done_and_said(remover, make_photo):
 def test_names_that_differ_in_case_are_refused_where_the_disk_ignores_it(touch, monkeypatch):
     touch("in/a.jpg", "in/A.JPG")
     monkeypatch.setattr(twins, "_ignores_case", lambda _: True)
-    told = "A.JPG and a.jpg would be one file in out, whose disk does not distinguish them; rename"
-    with pytest.raises(InputError, match=told):
+    records = (
+        "A.JPG and a.jpg would be one file in out, whose disk does not distinguish them; rename"
+    )
+    with pytest.raises(InputError, match=records):
         plan_photos([Path("in")], Path("out"))
 
 

@@ -1,4 +1,4 @@
-"""Words that no list of labels has: who takes them is told, and every command takes them."""
+"""Words that no list of labels has: which models take them is reported, and every command does."""
 
 import json
 import re

@@ -120,10 +120,10 @@ def test_the_command_times_a_photo(capsys, tmp_path, rocket):
 
 def test_the_command_prints_json(capsys):
     code, out, _ = run(capsys, "--no-time", "--json")
-    told = json.loads(out)
+    records = json.loads(out)
     assert code == 0
-    assert told["devices"]["cpu"] is None
-    assert told["models"][0] == {
+    assert records["devices"]["cpu"] is None
+    assert records["models"][0] == {
         "name": "deeplabv3plus_lite2.voc", "where": "built in", "problem": None,
     }  # fmt: skip
 

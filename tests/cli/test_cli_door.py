@@ -143,15 +143,15 @@ def test_interrupted_it_leaves_whole_files_and_says_how_many(start, slow, photos
 
     assert process.returncode == code
     done = results(photos / "out")
-    told = [json.loads(line) for line in (photos / "report.jsonl").read_text().splitlines()]
+    records = [json.loads(line) for line in (photos / "report.jsonl").read_text().splitlines()]
     assert 4 <= len(done) < 20
-    assert len(done) - 1 <= len(told) <= len(done)
+    assert len(done) - 1 <= len(records) <= len(done)
     for path in done:
         assert path.suffix == ".png"
         with Image.open(path) as photo:
             photo.load()
     match = re.search(rb"interrupted: (\d+) of 20 photos done, nothing half-written; ", err)
-    assert len(told) - 1 <= int(match[1]) <= len(told)
+    assert len(records) - 1 <= int(match[1]) <= len(records)
     assert b"not processed" in out
     assert b"Traceback" not in err
 

@@ -30,9 +30,9 @@ def test_prints_a_table_and_writes_figures_and_sheet(cli, folders):
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.startswith("1 result: 1 with a hole, 0 unchanged\n| Figure | Mean |")
     assert "| share of the hole that still shows objects to remove | 0 |" in ran.out
-    told = json.loads((folders / "out" / "e.json").read_text())
-    assert told["results"][0]["name"] == "a.png"
-    assert told["mean"]["psnr_db"]["mean"] == 100
+    records = json.loads((folders / "out" / "e.json").read_text())
+    assert records["results"][0]["name"] == "a.png"
+    assert records["mean"]["psnr_db"]["mean"] == 100
     with Image.open(folders / "out" / "sheet.jpg") as sheet:
         assert sheet.width > 3 * sheet.height
 

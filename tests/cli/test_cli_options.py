@@ -1,6 +1,7 @@
 """The declarations that commands share, and the reporter of their progress."""
 
 import inspect
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, get_args
@@ -64,12 +65,12 @@ def test_a_cluster_lists_the_first_failures_only(capsys):
     reporter.finish_record(record("removed"))
     reporter.finish_record(record("untouched", skipped="other settings", notes=["--dilate 3"]))
     for number in range(3):
-        reporter.finish_record(record("failed", error=f"{number}.png: damaged"))
+        reporter.finish_record(record("failed", error=f"{number}.png"))
     reporter.summarise()
     out, err = capsys.readouterr()
     assert out.startswith("5 photos: 1 removed, 1 skipped (made with other settings), 3 failed; ")
-    assert "1 photo skipped, made with other settings: --dilate 3; --overwrite" in out
-    assert "3 failed:\n  0.png: damaged\n  1.png: damaged\n  and 1 more, " in err
+    assert re.search("1 photo skipped.*: --dilate 3; --overwrite", out)
+    assert "3 failed:\n  0.png\n  1.png\n  and 1 more, " in err
     assert reporter.failed
 
 
@@ -98,10 +99,10 @@ def test_a_clip_notes_its_frames_where_there_is_no_terminal(capsys):
 
 
 @pytest.mark.parametrize(
-    ("fill_s", "objects", "told"),
+    ("fill_s", "objects", "message"),
     [(80.0, 2, ["an object takes about 40 s"]), (2.0, 2, []), (80.0, 0, ["mask", "80 s"])],
 )
-def test_the_cost_is_told_once_after_the_first_photo(capsys, fill_s, objects, told):
+def test_the_cost_is_told_once_after_the_first_photo(capsys, fill_s, objects, message):
     found = [FoundObject(n, "cat", 0.9, (0, 0, 2, 2), 4, chosen=n < 2) for n in range(objects + 1)]
     reporter = ProgressReporter(RunOptions())
     reporter.expect(3)
@@ -116,8 +117,8 @@ def test_the_cost_is_told_once_after_the_first_photo(capsys, fill_s, objects, to
     captured = capsys.readouterr()
     lines = (captured.out + captured.err).splitlines()
     costs = [line for line in lines if "on this machine" in line]
-    assert len(costs) == bool(told)
-    assert all(word in line for line in costs for word in [*told, "left: 2"])
+    assert len(costs) == bool(message)
+    assert all(word in line for line in costs for word in [*message, "left: 2"])
 
 
 def test_quiet_and_verbose_exclude_each_other():

@@ -42,11 +42,11 @@ class TestWithoutNetworks:
             "a.jpg.json", "a.jpg.png", "a.png.json", "a.png.png", "sub/b.json", "sub/b.png",
         ]  # fmt: skip
         assert hashes("filled") == hashes("out")
-        assert masked.err.splitlines()[0] == "segmenter colours on NumPy"
+        assert "inpainter" not in masked.err
         assert masked.out.splitlines()[1] == (
             "in/a.png: would remove 1 car (0.30); kept 1 person (0.91)"
         )
-        assert filled.err.splitlines()[0] == "segmenter colours on NumPy, inpainter grey on NumPy"
+        assert "inpainter" in filled.err
         assert filled.out.splitlines()[1].startswith("in/a.png: removed 1 car (0.30), ")
         first = json.loads(Path("masks.jsonl").read_text().splitlines()[0])
         assert (first["output"], first["status"]) == ("masks/a.jpg.png", "would-copy")
@@ -81,11 +81,11 @@ class TestWithoutNetworks:
         make_photo("in/b.png", "person")
         ran = cli("fill", "in", "--masks", "masks", "-o", "out")
         assert ran.code == 1
-        assert "in/b.png: it has no plan; make it with 'cleanplate plan'" in ran.err
+        assert "in/b.png: it has no plan; " in ran.err
         assert list(hashes("out")) == ["a.png"]
 
     @pytest.mark.parametrize(
-        ("args", "told"),
+        ("args", "message"),
         [
             (["plan", "in", "-o", "m"], "nothing to remove; give --remove, such as --remove pers"),
             (["plan", "in", "-o", "in", "--remove", "car"], "in: is an input and also --output"),
@@ -96,30 +96,30 @@ class TestWithoutNetworks:
             (["fill", "in", "--masks", "in", "-o", "out"], "in: is an input and also --mask"),
         ],
     )
-    def test_wrong_use_is_one_line_and_does_nothing(self, cli, make_photo, args, told):
+    def test_wrong_use_is_one_line_and_does_nothing(self, cli, make_photo, args, message):
         make_photo("in/a.png", "person")
         before = hashes(".")
         ran = cli(*args)
         assert (ran.code, ran.out) == (2, "")
-        assert re.fullmatch(rf"cleanplate: error: .*{told}.*\n", ran.err)
+        assert re.fullmatch(rf"cleanplate: error: .*{message}.*\n", ran.err)
         assert hashes(".") == before
 
 
 @pytest.mark.usefixtures("without_networks")
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["-o", "masks"], "masks: contains your masks and is also --output"),
         (["-o", "o", "--report", "masks/a.json"], "masks/a.json: the report would overwrite it"),
     ],
 )
-def test_drafts_are_never_overwritten(cli, make_photo, options, told):
+def test_drafts_are_never_overwritten(cli, make_photo, options, message):
     make_photo("in/a.png", "person")
     cli("plan", "in", "-o", "masks", "--remove", "person")
     before = hashes(".")
     ran = cli("fill", "in", "--masks", "masks", "--overwrite", *options)
     assert ran.code == 2
-    assert told in ran.err
+    assert message in ran.err
     assert hashes(".") == before
 
 

@@ -12,7 +12,7 @@ def inside(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ((*RUN, "--as-published-size"), "--as-published-size"),
         ((*RUN, "--canny-sigma", "3", "--preset", "fast"), "--canny-sigma"),
@@ -24,7 +24,7 @@ def inside(tmp_path, monkeypatch):
         (("plan", "in", "-o", "m", "--remove", "person", "--preset", "published"), "run"),
     ],
 )
-def test_what_does_not_go_together_is_refused(cli, arguments, told):
+def test_what_does_not_go_together_is_refused(cli, arguments, message):
     ran = cli(*arguments)
     assert ran.code == 2
-    assert told in ran.err
+    assert message in ran.err

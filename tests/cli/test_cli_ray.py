@@ -38,7 +38,7 @@ def test_without_the_extra_the_way_to_get_it_is_reported(tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in").mkdir()
     assert main(["ray", "in", "out", "--remove", "person"]) == 1
-    told = capsys.readouterr().err
-    assert "Ray is not installed" in told
-    assert "run 'pip install \"cleanplate[ray]\"'" in told
+    records = capsys.readouterr().err
+    assert "Ray is not installed" in records
+    assert "run 'pip install \"cleanplate[ray]\"'" in records
     assert [path.name for path in tmp_path.iterdir()] == ["in"]

@@ -54,10 +54,9 @@ def test_the_main_job(cli, make_photo):
     assert re.fullmatch(
         r"3 photos: 1 removed, 2 copied unchanged; \d+\.\d s, \d+\.\d photos/s", lines[3]
     )
-    assert ran.err.splitlines() == [
-        "segmenter colours on NumPy, inpainter grey on NumPy",
-        "3 photos, 1 other file ignored, removing car, person",
-    ]
+    models, summary = ran.err.splitlines()
+    assert re.fullmatch(r"segmenter .+ on .+, inpainter .+ on .+", models)
+    assert summary.startswith("3 photos, 1 other file ignored, ")
     after = hashes("out")
     assert hashes("in") == before
     assert after["a.png"] != before["a.png"]
@@ -168,9 +167,9 @@ def test_a_dry_run_tells_and_writes_only_the_report(cli, make_photo):
     ]
     assert ran.err.splitlines()[0] == "segmenter colours on NumPy"
     assert list(hashes(".")) == ["in/a.png", "in/b.png", "report.jsonl"]
-    told = [json.loads(line) for line in Path("report.jsonl").read_text().splitlines()]
-    assert [line["status"] for line in told] == ["would-remove", "would-copy"]
-    assert told[0]["models"] == {"segmenter": "colours", "inpainter": None}
+    message = [json.loads(line) for line in Path("report.jsonl").read_text().splitlines()]
+    assert [line["status"] for line in message] == ["would-remove", "would-copy"]
+    assert message[0]["models"] == {"segmenter": "colours", "inpainter": None}
 
 
 def test_masks_are_saved_and_used_again(cli, make_photo):
@@ -183,7 +182,7 @@ def test_masks_are_saved_and_used_again(cli, make_photo):
     ran = cli("run", "in", "-r", "-o", "out2", "--mask", "masks", "--report", "report.jsonl")
 
     assert ran.code == 0
-    assert ran.err.splitlines() == ["inpainter grey on NumPy", "2 photos"]
+    assert "segmenter" not in ran.err
     assert ran.out.splitlines()[0] == "in/b.png: the mask is empty, copied"
     assert ran.out.splitlines()[1].startswith("in/sub/a.png: filled the mask, ")
     assert hashes("out2") == hashes("out")
@@ -232,7 +231,7 @@ def test_verbose_shows_where_an_internal_error_happened(cli, make_photo, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("args", "told"),
+    ("args", "message"),
     [
         ([], "Missing argument 'IN...'"),
         (["in"], "give --output DIR"),
@@ -259,7 +258,7 @@ def test_verbose_shows_where_an_internal_error_happened(cli, make_photo, monkeyp
         (["in", "-o", "out", "--remove", "car", "-q", "-v"], "-q and -v exclude each other"),
         (["in", "-o", "out", "--remove", "car", "-x"], "No such option:? '?-x"),
         (["in", "-o", "out", "--remove", "car", "--report", "in/a.png"], "report would overwrite"),
-        (["in", "-o", "", "--remove", "car"], "an argument is empty; is a variable of the shell"),
+        (["in", "-o", "", "--remove", "car"], "an argument is empty"),
         (["", "-o", "out", "--remove", "car"], "an argument is empty"),
         (["in", "--output=", "--remove", "car"], "an argument is empty"),
         (["in", "-o", "out", "--remove", "car", "--report", "x.png"], "replace a photo or mask"),
@@ -273,7 +272,7 @@ def test_verbose_shows_where_an_internal_error_happened(cli, make_photo, monkeyp
         (["in", "-o", "m", "--mask", "m"], "m: contains your masks and is also --output"),
     ],
 )
-def test_wrong_use_is_one_line_and_does_nothing(cli, make_photo, args, told):
+def test_wrong_use_is_one_line_and_does_nothing(cli, make_photo, args, message):
     make_photo("in/a.png", "person")
     make_photo("out/a.png")
     make_photo("m/a.png")
@@ -282,7 +281,7 @@ def test_wrong_use_is_one_line_and_does_nothing(cli, make_photo, args, told):
     before = hashes(".")
     ran = cli("run", *args)
     assert (ran.code, ran.out) == (2, "")
-    assert re.fullmatch(rf"cleanplate: error: .*{told}.*\n", ran.err)
+    assert re.fullmatch(rf"cleanplate: error: .*{message}.*\n", ran.err)
     assert hashes(".") == before
 
 
@@ -298,7 +297,7 @@ def test_a_photo_in_a_closed_folder_is_not_taken_for_a_wrong_label(cli, make_pho
     monkeypatch.setattr(Path, "stat", refuse)
     ran = cli("run", "in/a.png", "-o", "out", "--remove", "person")
     assert ran.code == 2
-    assert "in/a.png: permission denied; check the permissions" in ran.err
+    assert "in/a.png: permission denied" in ran.err
 
 
 def test_masks_that_a_later_run_does_not_make_are_reported(cli, make_photo):
@@ -308,8 +307,8 @@ def test_masks_that_a_later_run_does_not_make_are_reported(cli, make_photo):
     assert "not saved" not in cli(*run, "--masks", "m").out
     assert "not saved" not in cli(*run, "--masks", "m").out
     Path("m/a.png").unlink()
-    told = "1 mask not saved"
-    assert told in cli(*run, "--masks", "m").out
+    message = "1 mask not saved"
+    assert message in cli(*run, "--masks", "m").out
     assert "2 masks not saved, " in cli(*run, "--masks", "other").out
     assert "not saved" not in cli(*run, "--masks", "other", "--overwrite").out
 
@@ -325,21 +324,19 @@ def test_interrupted_while_loading_nothing_is_claimed(cli, make_photo, monkeypat
     monkeypatch.setattr(pipeline, "Remover", lambda **_: (_ for _ in ()).throw(KeyboardInterrupt))
     ran = cli("run", "in", "-o", "out", "--remove", "person")
     assert (ran.code, ran.out) == (130, "")
-    assert ran.err == (
-        "cleanplate: error: interrupted, nothing half-written; run the same command again\n"
-    )
+    assert re.fullmatch(r"cleanplate: error: interrupted, .*run the same command again\n", ran.err)
 
 
 def test_a_missing_runtime_is_one_line_and_exit_1(cli, make_photo, monkeypatch):
     make_photo("in/a.png")
 
     def fail(**_):
-        raise MissingRuntimeError("ONNX Runtime is not installed; run 'pip install x'")
+        raise MissingRuntimeError
 
     monkeypatch.setattr(pipeline, "Remover", fail)
     ran = cli("run", "in", "-o", "out", "--remove", "person")
     assert (ran.code, ran.out) == (1, "")
-    assert ran.err == "cleanplate: error: ONNX Runtime is not installed; run 'pip install x'\n"
+    assert re.fullmatch(r"cleanplate: error: .*\n", ran.err)
 
 
 def test_a_report_that_cannot_be_written_does_not_stop_the_run(cli, make_photo):
@@ -349,7 +346,7 @@ def test_a_report_that_cannot_be_written_does_not_stop_the_run(cli, make_photo):
     make_photo("in/b.png", "person")
     ran = cli("run", "in", "-o", "out", "--remove", "person", "--report", "/dev/full")
     assert ran.code == 1
-    assert "/dev/full: the report cannot be written (No space left on device)" in ran.err
+    assert "/dev/full: " in ran.err
     assert list(hashes("out")) == ["a.png", "b.png"]
 
 

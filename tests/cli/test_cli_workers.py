@@ -76,8 +76,8 @@ def test_interrupted_it_ends_its_workers_and_leaves_whole_files(number, code, he
     for name in done:
         with Image.open(Path("out") / name) as photo:
             photo.load()
-    told = [json.loads(line) for line in Path("report.jsonl").read_text().splitlines()]
-    assert {Path(line["output"]).relative_to("out").as_posix() for line in told} <= done
+    message = [json.loads(line) for line in Path("report.jsonl").read_text().splitlines()]
+    assert {Path(line["output"]).relative_to("out").as_posix() for line in message} <= done
 
     again = subprocess.run([*COMMAND, *TELEA], capture_output=True, check=True, timeout=60)
     assert f"{len(done)} skipped (done before)".encode() in again.stdout
@@ -98,7 +98,7 @@ def test_fail_fast_stops_all_workers():
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("--workers", "0"), "'--workers'"),
         (
@@ -111,10 +111,10 @@ def test_fail_fast_stops_all_workers():
         (("--min-size", "9", "--max-size", "5"), "--min-size 9 is above --max-size 5"),
     ],
 )
-def test_wrong_use_does_nothing(cli, words, told):
+def test_wrong_use_does_nothing(cli, words, message):
     ran = cli(*COMMAND[3:], *TELEA, *words)
     assert (ran.code, ran.out) == (2, "")
-    assert told in ran.err
+    assert message in ran.err
     assert not Path("out").exists()
 
 

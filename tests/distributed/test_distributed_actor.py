@@ -48,7 +48,7 @@ def groups(job: ClusterJob, group: int = 10):
     return list(listing.rows())
 
 
-def told(table):
+def records(table):
     [name], [content] = table["name"].to_pylist(), table["content"].to_pylist()
     return name, pickle.loads(content)
 
@@ -62,8 +62,8 @@ def test_a_group_becomes_results_and_a_part_of_the_report(job, cleaner, make_pho
     job.source.write("notes.txt", b"")
     job.source.write(".hidden/c.png", make_photo(None))
     group, end = groups(job)
-    name, lines = told(cleaner(group))
-    assert told(cleaner(end)) == (END, 1)
+    name, lines = records(cleaner(group))
+    assert records(cleaner(end)) == (END, 1)
     assert {line["photo"].removeprefix(job.source.shown): line["status"] for line in lines} == {
         "/sub/a.png": "removed",
         "/b.png": "untouched",
@@ -94,12 +94,12 @@ def test_a_group_that_is_tried_again_is_done_once(job, cleaner, make_photo):
         job.output, name, {"a.png": {"a.png": None}, "b.png": {"b.png": None}}, attempts=1
     )
     job.output.write("a.png", b"of the killed one")
-    assert {line["status"] for line in told(cleaner(group))[1]} == {"removed"}
+    assert {line["status"] for line in records(cleaner(group))[1]} == {"removed"}
     first = job.output.read("a.png")
     assert first != b"of the killed one"
     # Another one wrote all of it and was killed before it could tell.
     stamp = job.output.stat("a.png")
-    assert {line["status"] for line in told(cleaner(group))[1]} == {"removed"}
+    assert {line["status"] for line in records(cleaner(group))[1]} == {"removed"}
     assert job.output.stat("a.png") == stamp
 
 
@@ -113,7 +113,7 @@ def test_a_group_that_was_begun_too_often_is_given_back(job, cleaner, make_photo
         {"a.png": {"a.png": None}},
         attempts=MAX_GROUP_ATTEMPTS,
     )
-    assert told(cleaner(group)) == (LOST, [])
+    assert records(cleaner(group)) == (LOST, [])
     assert job.output.stat("a.png") is None
 
 
@@ -125,7 +125,7 @@ def test_a_report_that_cannot_be_written_is_reported(job, cleaner, make_photo, m
         raise OSError("the bucket is gone")
 
     monkeypatch.setattr("cleanplate.distributed.actor.write_part", fail)
-    assert told(cleaner(group)) == (LOST, "OSError: the bucket is gone")
+    assert records(cleaner(group)) == (LOST, "OSError: the bucket is gone")
 
 
 def test_the_output_inside_the_input_is_passed_over(job, make_photo):
@@ -143,8 +143,8 @@ def test_an_actor_that_cannot_load_its_models_says_so_with_its_first_group(job, 
     broken = PhotoActor(
         job, RemoverFactory(models=("nosuch", "telea", "cpu"), job=job.job, threads=1)
     )
-    name, why = told(broken(group))
+    name, why = records(broken(group))
     assert name == FAILED
     assert "unknown segmenter 'nosuch'" in why
-    assert told(broken(end)) == (END, 1)
+    assert records(broken(end)) == (END, 1)
     broken.close()

@@ -120,7 +120,7 @@ def test_models_travel_once_to_every_node_that_lacks_them(cluster, make_photo, t
     for number in range(4):
         (tmp_path / "in" / f"{number}.png").write_bytes(make_photo("person", seed=number))
     before = {path for home in cluster.homes for path in home.rglob("*.onnx")}
-    told = list(
+    records = list(
         run_cluster(
             str(tmp_path / "in"),
             str(tmp_path / "out"),
@@ -130,7 +130,7 @@ def test_models_travel_once_to_every_node_that_lacks_them(cluster, make_photo, t
             group_size=1,
         )
     )
-    assert Counter(line["status"] for line in told) == {"removed": 4}
+    assert Counter(line["status"] for line in records) == {"removed": 4}
     came = {path for home in cluster.homes for path in home.rglob("*.onnx")} - before
     for home in cluster.homes:
         mine = [path for path in came if path.is_relative_to(home / "cluster")]
@@ -182,20 +182,24 @@ def test_a_killed_node_and_photos_that_kill_process_and_actor_cost_nothing_else(
     photos |= {path: make_photo(kind) for path, kind in deadly.items()}
     put(bucket, photos)
     source, output = Location(f"s3://photos/in{s3}"), Location(f"s3://photos/out{s3}")
-    told = []
+    records = []
     nodes_before = len([node for node in ray.nodes() if node["Alive"]])
     for line in run_cluster(
         source, output, remover(0.1), JOB, workers=Workers(count=2), group_size=3
     ):
-        told.append(line)
-        if len(told) == 4:
+        records.append(line)
+        if len(records) == 4:
             cluster.remove_node(cluster.second, allow_graceful=False)
     nodes_after = len([node for node in ray.nodes() if node["Alive"]])
     cluster.second = cluster.add_second()  # for the tests that follow in random order
     assert (nodes_before, nodes_after) == (2, 1)
 
-    assert Counter(line["status"] for line in told) == {"removed": 10, "untouched": 10, "failed": 2}
-    errors = {line["photo"]: line["error"] for line in told if line["status"] == "failed"}
+    assert Counter(line["status"] for line in records) == {
+        "removed": 10,
+        "untouched": 10,
+        "failed": 2,
+    }
+    errors = {line["photo"]: line["error"] for line in records if line["status"] == "failed"}
     assert set(errors) == {f"s3://{path}" for path in deadly}
     assert (
         "the process that worked on it died with code 3" in errors["s3://photos/in/sub1/deadly.png"]

@@ -81,6 +81,8 @@ def test_workers_that_cannot_be_are_refused(wrong, message):
 
 
 def test_the_cause_is_found_in_what_ray_tells():
-    told = "ActorDiedError: ...\n  raise\ncleanplate.errors.WeightsError: x is missing; pull it\n"
-    assert str(first_cause(RuntimeError(told))) == "x is missing; pull it"
+    records = (
+        "ActorDiedError: ...\n  raise\ncleanplate.errors.WeightsError: x is missing; pull it\n"
+    )
+    assert str(first_cause(RuntimeError(records))) == "x is missing; pull it"
     assert "Ray stopped the run: boom" in str(first_cause(RuntimeError("a\n  boom \n")))

@@ -1,4 +1,4 @@
-"""Folders of clean plates are measured, whatever made them; what cannot be is told."""
+"""Folders of clean plates are measured, whatever made them; what cannot be is reported."""
 
 import re
 from pathlib import Path

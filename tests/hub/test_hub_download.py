@@ -1,4 +1,4 @@
-"""Fetching from a real HTTP server on this machine: what goes wrong is told and leaves nothing."""
+"""Fetching from a real HTTP server on this machine: failures are reported and leave nothing."""
 
 import hashlib
 import os
@@ -38,14 +38,14 @@ class Handler(BaseHTTPRequestHandler):
             case "short":
                 self.answer(CONTENT[:-1])
             case "cut":
-                self.answer(CONTENT[: len(CONTENT) // 2], told=len(CONTENT))
+                self.answer(CONTENT[: len(CONTENT) // 2], records=len(CONTENT))
             case "cut-once":
                 first = self.server.asked.count(self.path) == 1
-                self.answer(CONTENT[:1000] if first else CONTENT, told=len(CONTENT))
+                self.answer(CONTENT[:1000] if first else CONTENT, records=len(CONTENT))
             case "cut-and-resumed":
                 self.answer_range(self.headers.get("Range"))
             case "slow":
-                self.answer(CONTENT[: len(CONTENT) // 2], told=len(CONTENT))
+                self.answer(CONTENT[: len(CONTENT) // 2], records=len(CONTENT))
                 self.wfile.flush()
                 time.sleep(0.2)
                 self.wfile.write(CONTENT[len(CONTENT) // 2 :])
@@ -54,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_header("Location", "/good/abc.onnx")
                 self.end_headers()
             case "silent":
-                self.send_response(200)  # no length told
+                self.send_response(200)  # no length stated
                 self.end_headers()
                 self.wfile.write(CONTENT)
             case "broken":
@@ -66,12 +66,12 @@ class Handler(BaseHTTPRequestHandler):
         """Go on where asked to, and cut the connection after a quarter."""
         begin = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
         piece = CONTENT[begin : begin + len(CONTENT) // 4]
-        self.answer(piece, told=len(CONTENT) - begin, status=206 if asked else 200)
+        self.answer(piece, records=len(CONTENT) - begin, status=206 if asked else 200)
 
-    def answer(self, content: bytes, *, told: int | None = None, status: int = 200) -> None:
+    def answer(self, content: bytes, *, records: int | None = None, status: int = 200) -> None:
         self.server.sent += len(content)
         self.send_response(status)
-        self.send_header("Content-Length", str(told or len(content)))
+        self.send_header("Content-Length", str(records or len(content)))
         self.end_headers()
         self.wfile.write(content)
 
@@ -118,14 +118,14 @@ def test_what_comes_is_the_file(address, folder, way):
 
 
 def test_what_was_cut_is_resumed_where_it_ended(server, address, folder):
-    told: list[int] = []
+    records: list[int] = []
     file = file_at(f"{address}/cut-and-resumed/abc.onnx")
-    fetch_file(file, folder, progress=lambda _, size, total: told.append((size, total)))
+    fetch_file(file, folder, progress=lambda _, size, total: records.append((size, total)))
     assert (folder / "abc.onnx").read_bytes() == CONTENT
     assert server.asked == ["/cut-and-resumed/abc.onnx"] * 4
     assert server.sent == len(CONTENT), "a byte was sent twice"
-    assert told == sorted(told)
-    assert told[-1] == (len(CONTENT), len(CONTENT))
+    assert records == sorted(records)
+    assert records[-1] == (len(CONTENT), len(CONTENT))
 
 
 def test_two_that_pull_at_once_both_get_it(address, make_model, registered):
@@ -138,11 +138,13 @@ def test_two_that_pull_at_once_both_get_it(address, make_model, registered):
 
 
 def test_progress_is_reported_up_to_the_end(address, folder):
-    told: list[tuple[str, int, int]] = []
-    fetch_file(file_at(f"{address}/good/abc.onnx"), folder, progress=lambda *now: told.append(now))
-    assert {name for name, _, _ in told} == {"abc.onnx"}
-    assert {total for _, _, total in told} == {len(CONTENT)}
-    come = [size for _, size, _ in told]
+    records: list[tuple[str, int, int]] = []
+    fetch_file(
+        file_at(f"{address}/good/abc.onnx"), folder, progress=lambda *now: records.append(now)
+    )
+    assert {name for name, _, _ in records} == {"abc.onnx"}
+    assert {total for _, _, total in records} == {len(CONTENT)}
+    come = [size for _, size, _ in records]
     assert come == sorted(come)
     assert len(set(come)) > 2
     assert come[-1] == len(CONTENT)

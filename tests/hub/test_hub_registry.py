@@ -1,4 +1,4 @@
-"""Every registered model states what a user must know, and the built-in files are the ones told."""
+"""Every registered model states what a user must know, and the built-in files match."""
 
 import dataclasses
 import hashlib

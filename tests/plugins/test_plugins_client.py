@@ -129,12 +129,12 @@ def server(tmp_path):
 
 
 def test_removes_and_forgets_the_photo(load, server):
-    told = []
-    client = load().Client(told.append)
+    records = []
+    client = load().Client(records.append)
     assert client.remove(b"photo", "person, car") == (b"filled", b"mask")
     assert {"person": True, "car": True} in server.seen
     assert server.seen[-1] == "DELETE /v1/sessions/s"
-    assert told[-1] == "Filling 2 objects"
+    assert records[-1] == "Filling 2 objects"
     assert client.remove(b"photo", "nothing") is None
     assert client.find(b"photo", "person") == (b"mask", 1)
     assert client.fill(b"photo", b"mask") == b"filled"

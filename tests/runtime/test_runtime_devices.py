@@ -161,7 +161,7 @@ def test_cores_are_counted():
 
 
 @pytest.mark.parametrize(
-    ("told", "most"),
+    ("message", "most"),
     [
         ("max 100000", None),
         ("150000 100000", 2),
@@ -171,12 +171,12 @@ def test_cores_are_counted():
         ("5 0", None),
     ],
 )
-def test_a_containers_share_of_the_cores_counts(tmp_path, monkeypatch, told, most):
+def test_a_containers_share_of_the_cores_counts(tmp_path, monkeypatch, message, most):
     unlimited = tmp_path / "absent"
     monkeypatch.setattr(devices, "_CGROUP_CPU_MAX", unlimited)
     cores = usable_cores()
     path = tmp_path / "cpu.max"
-    path.write_text(told)
+    path.write_text(message)
     monkeypatch.setattr(devices, "_CGROUP_CPU_MAX", path)
     assert usable_cores() == min(cores, most or cores)
 

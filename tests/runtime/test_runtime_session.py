@@ -165,8 +165,8 @@ def test_auto_goes_on_with_the_cpu_where_the_gpu_cannot_load_it(broken_cuda, cap
     with caplog.at_level(logging.WARNING):
         session = Session(b"not on CUDA", name="edges", device="auto")
     assert session.provider == CPU
-    told = "cuda is not used: it cannot load edges (CUDA failure 2: out of memory); the CPU runs"
-    assert told in caplog.text
+    records = "cuda is not used: it cannot load edges (CUDA failure 2: out of memory); the CPU runs"
+    assert records in caplog.text
 
 
 def test_a_runtime_that_falls_back_in_silence_is_an_error(fake_runtime, monkeypatch):

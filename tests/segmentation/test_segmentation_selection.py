@@ -180,7 +180,7 @@ def test_regions_are_cut_at_the_photo_and_hold_something():
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ({"keep": -1}, "keep .*-1"),
         ({"only": (2, 0)}, "only .*1 on, got 0"),
@@ -191,6 +191,6 @@ def test_regions_are_cut_at_the_photo_and_hold_something():
         ({"region": ("x", 0, 1, 4)}, "region must be at least 0 px, .*, got x"),
     ],
 )
-def test_rules_out_of_range_are_refused(values, told):
-    with pytest.raises(InputError, match=told):
+def test_rules_out_of_range_are_refused(values, message):
+    with pytest.raises(InputError, match=message):
         Rules(**values)

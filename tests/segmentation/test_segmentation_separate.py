@@ -16,13 +16,13 @@ def full(label, score, box):
     return Candidate(label, score, box, np.ones((bottom - top, right - left), np.bool_))
 
 
-def told(found):
+def records(found):
     return [(x.id, x.label, x.score, x.box_xyxy, x.area_px) for x in found]
 
 
 def test_what_stands_apart_comes_back_as_it_was_by_falling_area():
     small, large = full("dog", 0.9, (1, 2, 6, 7)), full("person", 0.6, (10, 5, 30, 25))
-    assert told(separate_instances([small, large], SIZE_HW)) == [
+    assert records(separate_instances([small, large], SIZE_HW)) == [
         (1, "person", 0.6, (10, 5, 30, 25), 400),
         (2, "dog", 0.9, (1, 2, 6, 7), 25),
     ]
@@ -32,7 +32,7 @@ def test_what_stands_apart_comes_back_as_it_was_by_falling_area():
 def test_two_people_who_touch_stay_two_and_the_surer_has_what_both_claim(turned):
     pair = [full("person", 0.9, (5, 5, 15, 25)), full("person", 0.8, (12, 5, 24, 25))]
     found = separate_instances(pair[::-1] if turned else pair, SIZE_HW)
-    assert told(found) == [
+    assert records(found) == [
         (1, "person", 0.9, (5, 5, 15, 25), 200),
         (2, "person", 0.8, (15, 5, 24, 25), 180),
     ]
@@ -68,7 +68,7 @@ def test_what_reaches_beyond_the_photo_is_cut_and_what_lies_outside_dropped():
         ],
         SIZE_HW,
     )
-    assert told(found) == [
+    assert records(found) == [
         (1, "cat", 0.9, (1, 2, 10, 10), 72),
         (2, "dog", 0.8, (35, 25, 40, 30), 25),
     ]

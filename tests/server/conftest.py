@@ -60,9 +60,9 @@ def opened(browser, running):
     """Return a function that opens the page; afterwards nothing may have gone wrong in it."""
     contexts, faults = [], []
 
-    def note(told):
-        if told.type == "error" and "Failed to load resource" not in told.text:
-            faults.append(told.text)
+    def note(answered):
+        if answered.type == "error" and "Failed to load resource" not in answered.text:
+            faults.append(answered.text)
 
     def open_page(server=running, **settings):
         context = browser.new_context(**{"viewport": WIDE, **settings})

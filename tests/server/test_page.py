@@ -218,9 +218,9 @@ GIVE = """([event, property, names, bytes]) => {
   for (const name of names) {
     given.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
   }
-  const told = new Event(event, { bubbles: true });
-  told[property] = given;
-  document.dispatchEvent(told);
+  const made = new Event(event, { bubbles: true });
+  made[property] = given;
+  document.dispatchEvent(made);
 }"""
 
 

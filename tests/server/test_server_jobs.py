@@ -45,9 +45,9 @@ def start(server, **wanted):
 def finished(server, job):
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        told = server.client.get(f"/v1/jobs/{job['id']}").json()
-        if told["state"] not in ("queued", "running"):
-            return told
+        answered = server.client.get(f"/v1/jobs/{job['id']}").json()
+        if answered["state"] not in ("queued", "running"):
+            return answered
         time.sleep(0.02)
     raise AssertionError("the job does not end")
 
@@ -124,8 +124,8 @@ def test_a_review_changes_nothing_until_it_is_exported(server, root):
     assert decide("b.png", "accept") == "accepted"
     assert (root / "in-clean/a.png").read_bytes() == done
     assert rows(server, job, review="rejected").keys() == {"a.png"}
-    told = server.client.post(f"/v1/jobs/{job['id']}/export", json={}).json()
-    assert told == {"rejected": 1, "edited": 0, "kept": 4}
+    answered = server.client.post(f"/v1/jobs/{job['id']}/export", json={}).json()
+    assert answered == {"rejected": 1, "edited": 0, "kept": 4}
     assert (root / "in-clean/a.png").read_bytes() == (root / "in/a.png").read_bytes()
 
 
@@ -157,8 +157,8 @@ def test_a_photo_is_edited_by_hand_and_replaced_at_the_export(server, root, fake
         assert rows(second, job)["empty.png"]["edited"]
         shown = second.client.get(f"/v1/jobs/{job['id']}/photos/{n}/preview")
         assert shown.headers["etag"] == rows(second, job)["empty.png"]["etag"] != before
-        told = second.client.post(f"/v1/jobs/{job['id']}/export", json={}).json()
-        assert told == {"rejected": 0, "edited": 1, "kept": 5}
+        answered = second.client.post(f"/v1/jobs/{job['id']}/export", json={}).json()
+        assert answered == {"rejected": 0, "edited": 1, "kept": 5}
         assert second.client.get(f"/v1/jobs/{job['id']}").json()["counts"]["edited"] == 0
     old, new = (np.array(Image.open(BytesIO(it))) for it in (before, target.read_bytes()))
     assert (old != new).any()
@@ -176,8 +176,8 @@ def test_edits_and_decisions_can_be_undone_until_the_export(server, root):
     server.client.post(f"/v1/jobs/{job['id']}/photos/{n}/reject")
     server.client.post(f"/v1/jobs/{job['id']}/photos/{n}/reset")
     assert {path: path.read_bytes() for path in before} == before
-    told = server.client.post(f"/v1/jobs/{job['id']}/export", json={}).json()
-    assert told == {"rejected": 0, "edited": 1, "kept": 5}
+    answered = server.client.post(f"/v1/jobs/{job['id']}/export", json={}).json()
+    assert answered == {"rejected": 0, "edited": 1, "kept": 5}
     changed = {path.name for path in before if path.read_bytes() != before[path]}
     assert changed == {"b.png"}
 
@@ -200,8 +200,8 @@ def test_another_server_goes_on_where_the_first_ended(fake_segmenter_class, root
     stamps = {path: path.stat().st_mtime_ns for path in root.glob("in-clean/**/*.png")}
     with serving(fake_segmenter_class(), root=root) as second:
         [found] = former(second)
-        told = {name: found[name] for name in ("folder", "output", "labels", "started")}
-        assert told == {name: job[name] for name in told}
+        answered = {name: found[name] for name in ("folder", "output", "labels", "started")}
+        assert answered == {name: job[name] for name in answered}
         assert found["state"] == "cancelled"  # the broken photo is still to be done
         assert found["counts"].items() >= {"total": 5, "done": 4, "cleaned": 3}.items()
         assert rows(second, found)["a.png"]["review"] == "rejected"
@@ -265,8 +265,8 @@ def test_links_to_photos_elsewhere_are_not_followed(server, root, photo, tmp_pat
 
 
 def test_folders_are_listed(server):
-    told = server.client.get("/v1/folders").json()
-    assert told == {"path": "", "folders": [{"name": "in", "photos": 4}], "photos": 0}
+    answered = server.client.get("/v1/folders").json()
+    assert answered == {"path": "", "folders": [{"name": "in", "photos": 4}], "photos": 0}
 
 
 def test_without_a_root_there_are_no_jobs(running):
@@ -302,8 +302,8 @@ def test_progress_and_rows_are_streamed(server):
             if line.startswith("event: "):
                 event = line[7:]
             elif line.startswith("data: "):
-                told = json.loads(line[6:])
-                names += [told["name"]] if event == "photo" else []
-                if event == "progress" and told["state"] == "done":
+                answered = json.loads(line[6:])
+                names += [answered["name"]] if event == "photo" else []
+                if event == "progress" and answered["state"] == "done":
                     break
     assert set(names) == set(NAMES)

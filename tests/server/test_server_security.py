@@ -183,9 +183,9 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(running, bomb):
 def test_names_of_uploads_are_never_paths(running, photo, name):
     answer = running.client.post("/v1/sessions", files={"image": (name, photo)})
     assert answer.status_code == 201
-    told = answer.json()["name"]
-    assert "/" not in told
-    assert "\\" not in told
+    answered = answer.json()["name"]
+    assert "/" not in answered
+    assert "\\" not in answered
     folder = running.app.sessions.get(answer.json()["id"]).folder
     assert {path.name for path in folder.iterdir()} == {"original", "0.npy", "about.json"}
 

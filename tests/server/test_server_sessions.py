@@ -58,17 +58,17 @@ def test_without_the_object_the_very_same_bytes_come_back(running, photo):
         "/v1/remove", files={"image": ("a.png", photo)}, data={"labels": "car"}
     )
     assert answer.content == photo
-    told = running.client.post(
+    answered = running.client.post(
         "/v1/remove?format=json", files={"image": ("a.png", photo)}, data={"labels": "car"}
     ).json()
-    assert (told["changed"], told["objects"]) == (False, [])
+    assert (answered["changed"], answered["objects"]) == (False, [])
     accepting = running.client.post(
         "/v1/remove",
         files={"image": ("a.png", photo)},
         data={"labels": "car"},
         headers={"Accept": "application/json"},
     )
-    assert accepting.json() == told | {"timings_s": accepting.json()["timings_s"]}
+    assert accepting.json() == answered | {"timings_s": accepting.json()["timings_s"]}
 
 
 def test_fill_fills_exactly_the_mask(running, photo, pixels):
@@ -100,8 +100,8 @@ def test_notes_of_encoding_come_with_the_file_and_with_the_session(running, pixe
 
 
 def test_find_returns_outlines_and_changes_nothing(running, photo):
-    told = running.client.post("/v1/find", files={"image": ("a.png", photo)}).json()
-    (person,) = told["objects"]
+    answered = running.client.post("/v1/find", files={"image": ("a.png", photo)}).json()
+    (person,) = answered["objects"]
     assert (person["label"], person["box"]) == ("person", [40, 30, 20, 40])
     assert person["selected"]
     (polygon,) = person["outline"]
@@ -112,12 +112,12 @@ def test_find_returns_outlines_and_changes_nothing(running, photo):
 def test_a_session_is_found_edited_filled_and_downloaded(running, session, pixels):
     assert (session["width"], session["height"], session["format"]) == (120, 90, "PNG")
     (person,) = found(running, session)
-    told = filled(running, session, objects={person["id"]: True})
+    answered = filled(running, session, objects={person["id"]: True})
     answer = result(running, session)
     assert 'filename="a b-clean.png"' in answer.headers["content-disposition"]
     after = opened(answer.content)
     mask = opened(result(running, session, kind="mask").content) > 0
-    assert told["changed_px"] == mask.sum() >= 800
+    assert answered["changed_px"] == mask.sum() >= 800
     assert (after[~mask] == pixels[~mask]).all()
     assert not (after[PERSON] == pixels[PERSON]).all(axis=2).any()
     assert running.client.delete(f"/v1/sessions/{session['id']}").status_code == 204
@@ -221,9 +221,9 @@ def test_errors_are_problems_with_a_cause(running, photo, more, status, words):
     answer = running.client.post("/v1/remove", **wanted)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
-    told = answer.json()
-    assert told["status"] == status
-    assert words in told["detail"]
+    answered = answer.json()
+    assert answered["status"] == status
+    assert words in answered["detail"]
 
 
 def test_an_empty_selection_and_unknown_objects_are_refused(running, session):
@@ -294,8 +294,8 @@ def test_progress_is_streamed(running, session):
             heard.set()
             for line in stream.iter_lines():
                 if line.startswith("data: "):
-                    told = json.loads(line[6:])
-                    stages.append((told["stage"], told.get("part")))
+                    answered = json.loads(line[6:])
+                    stages.append((answered["stage"], answered.get("part")))
                     if stages.count(("done", None)) == 2:
                         return
 

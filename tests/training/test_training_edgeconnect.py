@@ -79,11 +79,13 @@ def test_inputs_are_what_the_package_feeds(batches, sees_mask):
 
 def test_losses_fall_on_one_batch(batches):
     trainer = trainer_for(replace(TINY, run=replace(TINY.run, steps=60)))
-    told = [trainer.step(batches[0], step) for step in range(50)]
+    reported = [trainer.step(batches[0], step) for step in range(50)]
     for name in ("edge_all", "known"):
-        first, last = (np.mean([one[name] for one in part]) for part in (told[:3], told[-3:]))
+        first, last = (
+            np.mean([one[name] for one in part]) for part in (reported[:3], reported[-3:])
+        )
         assert last < 0.8 * first, name
-    assert all(np.isfinite(value) for one in told for value in one.values())
+    assert all(np.isfinite(value) for one in reported for value in one.values())
 
 
 @pytest.mark.parametrize("networks", ["both", "edges", "fill"])

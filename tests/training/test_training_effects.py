@@ -80,8 +80,8 @@ def test_windows_show_objects_with_effects_and_without(batches):
 
 
 def test_it_learns(batches, trainer):
-    told = [trainer.step(batches[step % 2], step)["loss"] for step in range(30)]
-    assert np.mean(told[-5:]) < 0.75 * np.mean(told[:5])
+    losses = [trainer.step(batches[step % 2], step)["loss"] for step in range(30)]
+    assert np.mean(losses[-5:]) < 0.75 * np.mean(losses[:5])
 
 
 def test_what_was_trained_keeps_the_contract(trainer, tmp_path):

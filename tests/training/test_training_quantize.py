@@ -66,7 +66,7 @@ def test_it_computes_nearly_the_same(network_file, tmp_path, cat):
 def test_the_command_takes_photos(network_file, tmp_path, photo_folder):
     out = tmp_path / "eight.onnx"
     words = ["-m", "training.quantize", network_file, "--photos", photo_folder, "-o", out]
-    told = subprocess.check_output([sys.executable, *map(str, words)], text=True)
-    assert f"{out}: {out.stat().st_size:,} bytes" in told
+    output = subprocess.check_output([sys.executable, *map(str, words)], text=True)
+    assert f"{out}: {out.stat().st_size:,} bytes" in output
     planes = np.random.default_rng(0).random((1, 3, 96, 160), np.float32)
     assert Session(out.read_bytes(), name="eight", device="cpu").run(planes).shape == (1, 5, 48, 80)

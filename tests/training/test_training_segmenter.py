@@ -55,8 +55,8 @@ def trainer_for(config: SegmenterConfig) -> SegmenterTrainer:
 
 def test_it_learns(batches):
     trainer = trainer_for(replace(TINY, run=replace(TINY.run, steps=80)))
-    told = [trainer.step(batches[step % 2], step)["loss"] for step in range(50)]
-    assert np.mean(told[-5:]) < 0.7 * np.mean(told[:5])
+    losses = [trainer.step(batches[step % 2], step)["loss"] for step in range(50)]
+    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
 
 
 def test_a_run_goes_on_exactly_where_it_was_stopped(batches, tmp_path):

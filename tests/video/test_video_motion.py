@@ -1,4 +1,4 @@
-"""How the camera moved is told to a fraction of a pixel, and where it cannot be told."""
+"""The camera's motion is estimated to a fraction of a pixel, and reported where it cannot be."""
 
 import cv2
 import numpy as np

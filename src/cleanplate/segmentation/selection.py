@@ -124,7 +124,7 @@ def select(
     Args:
         image: (H, W, 3) uint8, RGB. Not modified.
         found: objects of the requested and the protected labels.
-        min_score: [0, 1]; objects of a lower mean probability are kept.
+        min_score: [0, 1]; objects of a lower score are kept.
         min_area: smaller objects are kept.
         rules: which others are kept.
         protected_labels: canonical labels that are never removed.
@@ -231,7 +231,7 @@ def detect_remaining(
         kept: the kept objects; detections mostly inside one of them are ignored.
         segmenter: run on a crop around each hole.
         labels: canonical names.
-        min_score: [0, 1]; objects of a lower mean probability do not count.
+        min_score: [0, 1]; objects of a lower score do not count.
         min_area: px; smaller objects do not count.
 
     Returns:

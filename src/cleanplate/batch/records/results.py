@@ -229,7 +229,7 @@ def describe_result(
         - label: canonical name.
         - label_id: published id of the label in the segmenter's label set, as `label_ids` has it;
           null for a label without.
-        - score: mean probability over the object, [0, 1].
+        - score: confidence, [0, 1].
         - box_xyxy: left, top, right, bottom in px of the upright photo; right and bottom exclusive.
         - area_px: pixels of the object, before the margin.
         - removed: whether it was removed, or would be in a dry run.
