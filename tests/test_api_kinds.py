@@ -14,7 +14,14 @@ from cleanplate.remover import Remover
 
 SHAPES = {"grey": (), "RGB array": (3,), "RGBA array": (4,)}
 MODES = {"1": (), "L": (), "P": (), "LA": (2,), "RGB": (3,), "RGBA": (4,), "CMYK": (4,)}
+MODES |= dict.fromkeys(("PA", "YCbCr", "LAB", "HSV", "RGBX"), (3,))
 KINDS = (*SHAPES, *MODES, "bytes", "path")
+MASKS = {
+    "bool": lambda mask: mask,
+    "0 and 255": lambda mask: mask.astype(np.uint8) * np.uint8(255),
+    "1": Image.fromarray,
+    "L": lambda mask: Image.fromarray(mask).convert("L"),
+}
 CALLS = {
     "call": lambda photo, mask, remover: remover(photo, mask=mask).image,
     "Remover.fill": lambda photo, mask, remover: remover.fill(photo, mask).image,
@@ -30,11 +37,15 @@ def make(kind, size_hw, rng, folder):
         return pixels
     if kind == "1":
         return Image.fromarray(pixels > 127)
-    if kind == "P":
-        return Image.fromarray(np.repeat(pixels[..., None], 3, axis=2) & 0xF0).quantize(16)
+    if kind in ("P", "PA"):
+        colours = pixels if kind == "PA" else np.repeat(pixels[..., None], 3, axis=2)
+        return Image.fromarray(colours & 0xF0).quantize(16).convert(kind)
+    if kind == "LAB":
+        profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+        return ImageCms.profileToProfile(Image.fromarray(pixels), *profiles, outputMode="LAB")
     image = Image.fromarray(pixels, "CMYK" if kind == "CMYK" else None)
     if kind in MODES:
-        return image
+        return image.convert(kind)
     image.save(folder / "photo.png")
     return folder / "photo.png" if kind == "path" else (folder / "photo.png").read_bytes()
 
@@ -46,15 +57,16 @@ def samples(photo):
     return np.asarray(Image.open(photo) if hasattr(photo, "read_bytes") else photo)
 
 
-@settings(max_examples=30)
+@settings(max_examples=60)
 @given(
     kind=st.sampled_from(KINDS),
+    mask_kind=st.sampled_from(sorted(MASKS)),
     call=st.sampled_from(sorted(CALLS)),
     size_hw=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     seed=st.integers(0, 999),
 )
 def test_the_same_kind_comes_back_and_only_the_mask_differs(
-    tmp_path_factory, fake_inpainter_class, *, kind, call, size_hw, seed
+    tmp_path_factory, fake_inpainter_class, *, kind, mask_kind, call, size_hw, seed
 ):
     rng = np.random.default_rng(seed)
     photo = make(kind, size_hw, rng, tmp_path_factory.getbasetemp())
@@ -62,7 +74,7 @@ def test_the_same_kind_comes_back_and_only_the_mask_differs(
     mask = rng.random(size_hw) < 0.4
 
     remover = Remover(segmenter="none", inpainter=fake_inpainter_class())
-    result = CALLS[call](photo, mask, remover)
+    result = CALLS[call](photo, MASKS[mask_kind](mask), remover)
 
     expected = np.ndarray if kind in SHAPES else bytes if kind == "bytes" else Image.Image
     assert isinstance(result, expected)

@@ -386,12 +386,15 @@ def test_points_and_boxes_pick_among_the_instances(remover):
     assert [x.box_xyxy[0] for x in remover(image, "person", points=[(121, 21)]).instances] == [120]
     with pytest.raises(InputError, match=r"point \(90, 30\).*person.*models pull"):
         remover(image, points=[(90, 30)])
-    with pytest.raises(InputError, match=r"point \(210, 30\)"):
+    with pytest.raises(InputError, match=r"no person .*point \(210, 30\).*class(?!.*models pull)"):
         remover(image, "person", points=[(210, 30)])
     with pytest.raises(InputError, match=r"box \(70, 20, 40, 40\)"):
         remover(image, boxes=[(70, 20, 40, 40)])
+    for place in ({"points": [(300, 30)]}, {"boxes": [(10, 200, 30, 30)]}):
+        with pytest.raises(InputError, match=r"30.* photo.* 300 x 200 px"):
+            remover(image, **place)
     with pytest.raises(InputError, match=r"only.*points"):
-        remover(image, "person", RemovalOptions(rules=Rules(only=(1,)), points=[(30, 30)]))
+        RemovalOptions(rules=Rules(only=(1,)), points=[(30, 30)])
 
 
 class FixedPrompter:

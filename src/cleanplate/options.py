@@ -136,6 +136,8 @@ class RemovalOptions:
         for box in boxes:
             if not (box[2] and box[3]):
                 raise InputError(f"boxes must be wider and higher than 0 px, got {box}")
+        if self.rules.only and (points or boxes):
+            raise InputError("only and points or boxes exclude each other; give one of them")
         _set(
             self,
             classes=as_names("classes", self.classes),

@@ -38,6 +38,7 @@ from cleanplate.segmentation import (
     InteractiveSegmenter,
     Segmenter,
     Selection,
+    check_places,
     create_prompter,
     create_segmenter,
     detect_remaining,
@@ -303,8 +304,7 @@ class Remover:
         size_hw = (image.shape[0], image.shape[1])
         area_px("min_area", options.min_area, size_hw)
         has_places = bool(options.points or options.boxes)
-        if has_places and options.rules.only:
-            raise InputError("only and points or boxes exclude each other; give one of them")
+        check_places(options.points, options.boxes, size_hw)
         prompter = None
         if has_places and (self._given["prompter"] or not options.classes):
             prompter = self.prompter
@@ -318,7 +318,8 @@ class Remover:
                 found = join_across_border(found, size_hw)
             rules = options.rules
             if has_places:
-                picked = pick_instances(found, options.points, options.boxes, size_hw)
+                named = labels if options.classes else ()
+                picked = pick_instances(found, options.points, options.boxes, size_hw, named)
                 rules = replace(rules, only=picked)
             selection = select(
                 image,
@@ -387,7 +388,7 @@ class Remover:
         parts, given = objects_in(mask), mask
         mask, notes = grow_to_edges(image, mask, parts)
         if opened.transparent is not None:
-            mask &= given | ~opened.transparent
+            mask = mask & (given | ~opened.transparent)
         if options.effects != "off":
             casts = self._casts(image, parts, (), options)
             mask, effects = add_effects(mask, casts, parts, ())

@@ -227,7 +227,8 @@ def merge_fill(samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask)
         ink[mask] = rgb_to_ink(hole, pixels[~mask], samples.ink[~mask])
         return ink
     if samples.indices is not None:
-        return _merge_palette(samples, samples.indices, hole, mask)
+        indices = _merge_palette(samples, samples.indices, hole, mask)
+        return indices if samples.alpha is None else np.dstack([indices, samples.alpha])
     if samples.samples16 is not None:
         return _merge_16bit(samples, samples.samples16, hole, mask)
     gray = samples.kind == "gray"

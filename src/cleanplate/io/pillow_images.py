@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 IMAGE_NAME = "<image>"
 
 _MODES_16BIT = ("I;16", "I;16L", "I;16B", "I;16N")
-_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", *_MODES_16BIT)
+_CONVERTED = ("YCbCr", "LAB", "HSV", "RGBX")  # worked on as RGB; their pixels around holes stay
+_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", *_CONVERTED, *_MODES_16BIT)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +41,7 @@ class PilContainer:
     mode: str
     orientation: int
     info: dict[Any, Any]
+    original: "Image.Image | None" = None  # of a mode that is worked on as RGB
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Encoded:
         """Raise: an image in memory has no file to be carried over."""
@@ -50,8 +52,8 @@ def photo_from_pil(image: "Image.Image") -> Photo:
     """Return a Pillow image as a photo, upright.
 
     Args:
-        image: mode 1, L, LA, P, RGB, RGBA, CMYK or I;16. Decoded if it was not yet; else not
-            modified.
+        image: mode 1, L, LA, P, PA, RGB, RGBA, RGBX, CMYK, YCbCr, LAB, HSV or I;16. Decoded if it
+            was not yet; else not modified.
 
     Raises:
         PhotoError: another mode, several frames, or a file behind it that is damaged.
@@ -68,6 +70,8 @@ def photo_from_pil(image: "Image.Image") -> Photo:
     except (OSError, SyntaxError, ValueError) as error:
         raise PhotoError(IMAGE_NAME, f"it cannot be decoded ({error})", "check the file") from error
     info, orientation = _clean_info(image)
+    original = image if image.mode in _CONVERTED else None
+    image = image if original is None else _converted(original, "RGB")
     array = cast("Raster", np.asarray(image))
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * np.uint8(255)
@@ -76,8 +80,9 @@ def photo_from_pil(image: "Image.Image") -> Photo:
     upright = cast("Raster", np.ascontiguousarray(apply_orientation(array, orientation)))
     pixels, samples = _split(upright, image)
     pixels.flags.writeable = False
-    container = PilContainer(image.mode, orientation, info)
-    return Photo(IMAGE_NAME, pixels, image.format or "", samples=samples, container=container)
+    container = PilContainer(image.mode, orientation, info, original)
+    format_name = (original or image).format or ""
+    return Photo(IMAGE_NAME, pixels, format_name, samples=samples, container=container)
 
 
 def pil_from_photo(photo: Photo, filled: RGBImage, mask: Mask) -> "Image.Image":
@@ -111,13 +116,31 @@ def pil_from_photo(photo: Photo, filled: RGBImage, mask: Mask) -> "Image.Image":
         image = Image.frombytes(container.mode, size_wh, raster[..., 0].astype(dtype).tobytes())
     elif container.mode == "CMYK":
         image = Image.fromarray(raster, "CMYK")
-    elif container.mode == "P" and photo.samples.palette is not None:
-        image = Image.frombytes("P", (raster.shape[1], raster.shape[0]), raster.tobytes())
+    elif container.mode in ("P", "PA") and photo.samples.palette is not None:
+        size_wh = (raster.shape[1], raster.shape[0])
+        image = Image.frombytes(container.mode, size_wh, raster.tobytes())
         image.putpalette(photo.samples.palette.tobytes())
     else:
         image = Image.fromarray(raster)
-    image.info.update(container.info)
+    if container.original is not None:
+        hole = Image.fromarray(np.ascontiguousarray(undo_orientation(mask, container.orientation)))
+        filled_image = _converted(image, container.original.mode)
+        image = container.original.copy()
+        image.paste(filled_image, mask=hole)
+    image.info = dict(container.info)
     return image
+
+
+def _converted(image: "Image.Image", mode: str) -> "Image.Image":
+    """Return an image in another mode, one of them RGB."""
+    if "LAB" not in (image.mode, mode):
+        return image.convert(mode)
+    from PIL import ImageCms
+
+    srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    ends = (lab, srgb) if image.mode == "LAB" else (srgb, lab)
+    converted = ImageCms.profileToProfile(image, *ends, outputMode=mode)
+    return cast("Image.Image", converted)
 
 
 def _clean_info(image: "Image.Image") -> tuple[dict[Any, Any], int]:
@@ -143,9 +166,11 @@ def _split(raster: Raster, image: "Image.Image") -> tuple[RGBImage, Samples]:
     """Return the 8-bit RGB image, and the record of what it does not hold."""
     mode, transparency = image.mode, image.info.get("transparency")
     raster.flags.writeable = False
-    if mode == "P":
+    if mode in ("P", "PA"):
         palette = np.array(image.getpalette() or [0, 0, 0], dtype=np.uint8).reshape(-1, 3)
-        missing = int(raster.max()) + 1 - len(palette)
+        is_opaque = mode == "P"
+        indices = cast("Plane", raster if is_opaque else np.ascontiguousarray(raster[..., 0]))
+        missing = int(indices.max()) + 1 - len(palette)
         if missing > 0:
             palette = np.pad(palette, ((0, missing), (0, 0)))
         alpha = np.full(len(palette), 255, dtype=np.uint8)
@@ -154,8 +179,10 @@ def _split(raster: Raster, image: "Image.Image") -> tuple[RGBImage, Samples]:
             alpha[: len(stated)] = stated
         elif isinstance(transparency, int) and transparency < len(palette):
             alpha[transparency] = 0
-        indices = cast("Plane", raster)
-        samples = Samples(kind="palette", indices=indices, palette=palette, palette_alpha=alpha)
+        plane = None if is_opaque else cast("Plane", np.ascontiguousarray(raster[..., 1]))
+        samples = Samples(
+            kind="palette", indices=indices, palette=palette, palette_alpha=alpha, alpha=plane
+        )
         return palette[indices], samples
     key = (transparency,) if isinstance(transparency, int) else transparency
     key = tuple(key) if mode in ("1", "L", "RGB", *_MODES_16BIT) and key is not None else None

@@ -9,7 +9,31 @@ from cleanplate.options import Point, PointBox
 from cleanplate.segmentation.interactive import DEFAULT_PROMPTER, InteractiveSegmenter, instance_of
 from cleanplate.types import Box, Instance, RGBImage
 
+_NAMED = 3  # labels that a message names
 _MIN_IOU = 0.25  # of a box and that of the object meant by it; a loose box has about 0.5
+
+
+def check_places(
+    points: Collection[Point], boxes: Collection[PointBox], size_hw: tuple[int, int]
+) -> None:
+    """Raise unless all points and a part of each box are in a photo.
+
+    Args:
+        points: (x, y) in px.
+        boxes: (left, top, width, height) in px.
+        size_hw: H and W of the photo.
+
+    Raises:
+        InputError: one is outside; the message names it and the photo's size.
+    """
+    for x, y in points:
+        if not (x < size_hw[1] and y < size_hw[0]):
+            raise InputError(
+                f"point ({x:g}, {y:g}) is outside the photo, which is {size_hw[1]} x {size_hw[0]} "
+                "px; give x, y from its upper left corner"
+            )
+    for box in boxes:
+        _xyxy(box, size_hw)
 
 
 def outline_objects(
@@ -30,7 +54,8 @@ def outline_objects(
         Instances labelled "object", numbered 1, 2, ... by falling area.
 
     Raises:
-        InputError: a point or box is outside the photo, or no object is found there.
+        InputError: a point or box is outside the photo, or no object is found there; the message
+            names it.
     """
     prepared = prompter.set_image(image)
     size_hw = (image.shape[0], image.shape[1])
@@ -54,6 +79,7 @@ def pick_instances(
     points: Collection[Point],
     boxes: Collection[PointBox],
     size_hw: tuple[int, int],
+    labels: Collection[str] = (),
 ) -> tuple[int, ...]:
     """Return the ids of the instances at the points, and of those that fit the boxes best.
 
@@ -62,6 +88,7 @@ def pick_instances(
         points: (x, y) in px.
         boxes: (left, top, width, height) in px.
         size_hw: H and W of the photo.
+        labels: what was asked for by name, for the message; none: whatever is there.
 
     Raises:
         InputError: there is none at a point or in a box; the message names it.
@@ -70,23 +97,27 @@ def pick_instances(
     for x, y in points:
         at = [instance for instance in found if _holds(instance, int(x), int(y))]
         if not at:
-            raise _nothing_at(f"point ({x:g}, {y:g})", found)
+            raise _nothing_at(f"point ({x:g}, {y:g})", found, labels)
         picked.add(min(at, key=lambda instance: instance.area_px).id)
     for box in boxes:
         wanted = _xyxy(box, size_hw)
         best = max(found, key=lambda instance: box_iou(instance.box_xyxy, wanted), default=None)
         if best is None or box_iou(best.box_xyxy, wanted) < _MIN_IOU:
-            raise _nothing_at(f"box {box}", found)
+            raise _nothing_at(f"box {box}", found, labels)
         picked.add(best.id)
     return tuple(sorted(picked))
 
 
-def _nothing_at(place: str, found: Sequence[Instance]) -> InputError:
+def _nothing_at(place: str, found: Sequence[Instance], labels: Collection[str]) -> InputError:
     boxes = ", ".join(f"{it.label} {it.box_xyxy}" for it in found[:5]) or "nothing"
-    return InputError(
-        f"no object found at {place}; detected: {boxes}; install a model that outlines objects of "
-        f"any kind with 'cleanplate models pull {DEFAULT_PROMPTER}', or pass a mask"
+    advice = (
+        "move it, or name no class to remove whatever is there"
+        if labels
+        else "install a model that outlines objects of any kind with 'cleanplate models pull "
+        f"{DEFAULT_PROMPTER}', or pass a mask"
     )
+    sought = " or ".join(labels) if 0 < len(labels) <= _NAMED else "object"
+    return InputError(f"no {sought} found at {place}; detected: {boxes}; {advice}")
 
 
 def _holds(instance: Instance, x: int, y: int) -> bool:
