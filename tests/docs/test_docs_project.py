@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -65,3 +66,19 @@ def test_pictures_are_small_enough():
     for picture in (ROOT / "docs" / "images").iterdir():
         limit = 150_000 if picture.name.startswith("gallery_") else 300_000
         assert picture.stat().st_size <= limit, picture.name
+
+
+@pytest.mark.slow
+def test_design_states_what_a_photo_crosses():
+    traced = subprocess.run(
+        [sys.executable, ROOT / "docs" / "trace_photo.py"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    design = " ".join((ROOT / "docs" / "design.md").read_text(encoding="utf-8").split())
+    for line in traced.stdout.splitlines():
+        assert line in design
+    frames, modules = map(int, re.findall(r"\d+", traced.stdout.splitlines()[0]))
+    assert frames <= 12
+    assert modules <= 45

@@ -13,7 +13,6 @@ from cleanplate.evaluation.features import FeatureExtractor
 from cleanplate.evaluation.metrics import (
     bootstrap_interval,
     context_similarity,
-    kernel_distance,
     perceptual_distance,
     psnr_db,
     seam_ratio,
@@ -70,12 +69,6 @@ def test_a_step_at_the_border_is_a_seam(gravel, hole):
     assert seam_ratio(shifted.astype(np.uint8), hole) > 1.5
 
 
-def test_kernel_distance_is_about_zero_within_one_distribution(rng):
-    first, second = rng.normal(size=(2, 300, 16)).astype(np.float32)
-    assert abs(kernel_distance(first, second)) < 0.02
-    assert kernel_distance(first, second + np.float32(1)) > 1
-
-
 def test_the_interval_holds_the_mean_and_is_the_same_each_time(rng):
     values = [*rng.normal(5, 1, 200).tolist(), math.nan]
     low, high = bootstrap_interval(values)
@@ -94,8 +87,6 @@ def test_an_empty_hole_is_refused(gravel):
         perceptual_distance([], [], nothing)
     with pytest.raises(InputError):
         bootstrap_interval([math.nan])
-    with pytest.raises(InputError):
-        kernel_distance(np.zeros((1, 3), np.float32), np.zeros((4, 3), np.float32))
 
 
 def test_features_have_the_strides_they_say(cat):

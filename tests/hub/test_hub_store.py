@@ -21,6 +21,7 @@ from cleanplate.hub.store import (
     is_available,
     is_installed,
     model_folder,
+    network_roles,
     read_file,
     read_manifest,
     remove_model,
@@ -34,7 +35,7 @@ BUILT_IN = [
     (model, role)
     for model in MODELS.values()
     if model.is_built_in
-    for role in model.networks(on_cpu=True).values()
+    for role in network_roles(model, on_cpu=True).values()
 ]
 
 

@@ -21,7 +21,7 @@ from cleanplate.io import lost_in
 from cleanplate.io.files import encode_photo, read_photo
 from cleanplate.io.metadata.exif import clean_exif
 from cleanplate.io.metadata.iptc import clean_resources
-from cleanplate.io.metadata.thumbnails import find_jpeg_streams
+from cleanplate.io.metadata.jpeg_segments import find_jpeg_streams
 from cleanplate.io.metadata.xmp import clean_xmp
 
 PLAIN = saved(Image.new("RGB", (64, 48), (90, 120, 40)), "JPEG", dpi=(240, 240), quality=90)

@@ -7,7 +7,7 @@ import pytest
 
 from cleanplate.errors import DeviceError
 from cleanplate.hub.registry import MODELS
-from cleanplate.hub.store import read_file
+from cleanplate.hub.store import network_roles, read_file
 from cleanplate.runtime.half import in_half_precision
 from cleanplate.runtime.session import Session
 from runtime_standins import CUDA
@@ -18,7 +18,7 @@ BUILT_IN = [
     (model.name, role)
     for model in MODELS.values()
     if model.is_built_in
-    for role in model.networks(on_cpu=False).values()
+    for role in network_roles(model, on_cpu=False).values()
 ]
 
 

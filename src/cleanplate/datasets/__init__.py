@@ -1,16 +1,15 @@
 """Datasets without some of their objects: images filled, annotations edited in their own text."""
 
-from cleanplate.datasets.annotations import Annotation, AnnotationEdit, CroppedMask, DatasetImage
+from cleanplate.datasets.annotations import Annotation, AnnotationEdit, CroppedMask
 from cleanplate.datasets.detection import open_dataset
 from cleanplate.datasets.editing import (
     PLATES_FILE,
     DatasetEditing,
     LabelResult,
-    SplitCount,
     draw_annotations,
 )
-from cleanplate.datasets.editor import Editor, is_training
-from cleanplate.datasets.requests import AnnotatedPhoto, labels_of
+from cleanplate.datasets.editor import Editor
+from cleanplate.datasets.requests import AnnotatedPhoto
 from cleanplate.datasets.rules import (
     Crowds,
     DatasetOptions,
@@ -28,17 +27,13 @@ __all__ = [
     "CroppedMask",
     "Crowds",
     "DatasetEditing",
-    "DatasetImage",
     "DatasetOptions",
     "Editor",
     "ImageEdit",
     "LabelResult",
     "Neighbours",
     "Source",
-    "SplitCount",
     "decide",
     "draw_annotations",
-    "is_training",
-    "labels_of",
     "open_dataset",
 ]

@@ -2,19 +2,14 @@
 
 from cleanplate.evaluation.features import FeatureExtractor
 from cleanplate.evaluation.folders import EvaluatedImages, Evaluation, Sources, evaluate_folders
-from cleanplate.evaluation.scoring import FillScorer, NoReferenceScore, TruthScore
 from cleanplate.evaluation.sheets import sheet_of, tiles_of, with_hole
-from cleanplate.evaluation.summary import FIGURES, figures_of, mean_figures, table_lines
+from cleanplate.evaluation.summary import figures_of, mean_figures, table_lines
 
 __all__ = [
-    "FIGURES",
     "EvaluatedImages",
     "Evaluation",
     "FeatureExtractor",
-    "FillScorer",
-    "NoReferenceScore",
     "Sources",
-    "TruthScore",
     "evaluate_folders",
     "figures_of",
     "mean_figures",

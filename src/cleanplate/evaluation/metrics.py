@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from cleanplate.errors import InputError
 from cleanplate.ops import bounding_box, coverage
@@ -201,40 +200,6 @@ def context_similarity(features: FloatArray, mask: Mask) -> float:
     one, two = features[:, inside].mean(axis=1), features[:, outside].mean(axis=1)
     length = float(np.linalg.norm(one) * np.linalg.norm(two))
     return float(one @ two) / length if length > 0 else math.nan
-
-
-def kernel_distance(first: FloatArray, second: FloatArray) -> float:
-    """Return the kernel inception distance between two sets of images' features.
-
-    Args:
-        first: (N, D) float32, N >= 2.
-        second: (M, D) float32, M >= 2.
-
-    Returns:
-        The unbiased squared maximum mean discrepancy; about 0, and as often below it, for two
-        samples of the same distribution.
-
-    Raises:
-        InputError: a set has fewer than 2 members, or the lengths differ.
-
-    References:
-        Binkowski et al., Demystifying MMD GANs, ICLR 2018: cubic kernel (x.y / D + 1)^3.
-    """
-    if min(len(first), len(second)) < 2 or first.shape[1] != second.shape[1]:
-        raise InputError(
-            f"features of two sets of at least 2 images are needed, got {first.shape} and "
-            f"{second.shape}"
-        )
-
-    def kernel(x: FloatArray, y: FloatArray) -> npt.NDArray[np.float64]:
-        likeness = x.astype(np.float64) @ y.T.astype(np.float64) / x.shape[1] + 1
-        return np.asarray(likeness**3)
-
-    def within(x: FloatArray) -> float:
-        own = kernel(x, x)
-        return float((own.sum() - np.trace(own)) / (len(x) * (len(x) - 1)))
-
-    return within(first) + within(second) - 2 * float(kernel(first, second).mean())
 
 
 def bootstrap_interval(

@@ -114,6 +114,21 @@ def read_manifest(model: Model) -> Manifest:
     return manifest
 
 
+def network_roles(model: Model, *, on_cpu: bool) -> dict[str, str]:
+    """Return role -> role of the file that computes it: "X_cpu" in place of "X" on the CPU.
+
+    Args:
+        model: the registry's entry.
+        on_cpu: whether the CPU computes.
+    """
+    roles = [file.role for file in model.files if file.filename.endswith(".onnx")]
+    return {
+        role: f"{role}_cpu" if on_cpu and f"{role}_cpu" in roles else role
+        for role in roles
+        if not role.endswith("_cpu")
+    }
+
+
 def find_file(model: Model, role: str) -> Path:
     """Return the path of a role's file. Its content is not verified.
 

@@ -32,7 +32,6 @@ from cleanplate.io.photo import (
     RawOutput,
     lost_in,
 )
-from cleanplate.io.pillow_images import photo_from_pil, pil_from_photo
 from cleanplate.io.storage import (
     COPIED_NOTE,
     TEMPORARY_SUFFIX,
@@ -78,8 +77,6 @@ __all__ = [
     "lost_in",
     "must_convert",
     "open_photo",
-    "photo_from_pil",
-    "pil_from_photo",
     "read_error",
     "read_format",
     "read_mask",

@@ -15,7 +15,6 @@ from cleanplate.segmentation.effects import (
 )
 from cleanplate.segmentation.instances import PERSON, join_across_border
 from cleanplate.segmentation.interactive import (
-    DEFAULT_PROMPTER,
     OUTLINED,
     InteractiveSegmenter,
     create_prompter,
@@ -37,7 +36,6 @@ from cleanplate.segmentation.selection import (
 
 __all__ = [
     "DEFAULT_EFFECTS_MODEL",
-    "DEFAULT_PROMPTER",
     "DEFAULT_SEGMENTER",
     "OUTLINED",
     "PERSON",

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.errors import UnknownNameError
-from cleanplate.hub import get_model, read_file
+from cleanplate.hub import get_model, network_roles, read_file
 from cleanplate.options import as_names
 from cleanplate.runtime import Session, resize, resolve_device, to_tensor
 from cleanplate.types import Instance, RGBImage, check_image
@@ -94,7 +94,7 @@ class NetworkSegmenter(ABC):
     def __init__(self, name: str, *, device: str = "auto", threads: int | None = None) -> None:
         model = get_model(name, "segmenter")
         self._model = model
-        roles = model.networks(on_cpu=resolve_device(device) == "cpu")
+        roles = network_roles(model, on_cpu=resolve_device(device) == "cpu")
         self._networks = {
             role: Session(read_file(model, file), name=name, device=device, threads=threads)
             for role, file in roles.items()

@@ -2,7 +2,7 @@
 
 from cleanplate.server.app import create_app
 from cleanplate.server.compat import COMPAT
-from cleanplate.server.serving import edit_photo, serve, server_file
+from cleanplate.server.serving import edit_photo, serve
 from cleanplate.server.state import App, ServerConfig
 
-__all__ = ["COMPAT", "App", "ServerConfig", "create_app", "edit_photo", "serve", "server_file"]
+__all__ = ["COMPAT", "App", "ServerConfig", "create_app", "edit_photo", "serve"]

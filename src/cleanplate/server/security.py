@@ -28,7 +28,6 @@ COOKIE = "cleanplate"
 """Name of the cookie, before a hyphen and the port."""
 
 _OPEN_PATHS = ("/healthz",)
-_UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
 _MIN_TOKEN = 20  # characters
 _MAX_JSON = 4 << 20  # bytes of a body without files: it is parsed at once, and all others wait
 _IDLE_S = 30.0  # a body that brings nothing for so long is given up

@@ -26,7 +26,6 @@ from cleanplate.batch.records.results import (
     Thumbnails,
     describe_result,
     failed_result,
-    own_masks_of,
     skipped_result,
     unreadable_result,
 )

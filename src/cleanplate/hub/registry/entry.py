@@ -132,19 +132,6 @@ class Model:
     # {"data, size": {"metric_unit": value}}; the key names who measured
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: MappingProxyType({}))
 
-    def networks(self, *, on_cpu: bool) -> dict[str, str]:
-        """Return role -> role of the file that computes it: "X_cpu" in place of "X" on the CPU.
-
-        Args:
-            on_cpu: whether the CPU computes.
-        """
-        roles = [file.role for file in self.files if file.filename.endswith(".onnx")]
-        return {
-            role: f"{role}_cpu" if on_cpu and f"{role}_cpu" in roles else role
-            for role in roles
-            if not role.endswith("_cpu")
-        }
-
     @property
     def advice(self) -> str:
         """When to choose it: the beginning of `choose`, for tables."""

@@ -41,11 +41,12 @@ from cleanplate.io.metadata.jpeg_segments import (
     Frame,
     Segment,
     Stream,
+    contains_image,
+    find_jpeg_streams,
     parse_segments,
     serialize_segments,
     walk_markers,
     with_size,
 )
 from cleanplate.io.metadata.regions import drop_regions, is_portrait
-from cleanplate.io.metadata.thumbnails import contains_image, find_jpeg_streams
 from cleanplate.io.metadata.xmp import clean_xmp, is_full_panorama

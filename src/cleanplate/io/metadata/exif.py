@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cleanplate.io.metadata.ifd import SUB_DIRECTORIES, Field, IfdReader
+from cleanplate.io.metadata.jpeg_segments import find_jpeg_streams
 from cleanplate.io.metadata.regions import turn_point
-from cleanplate.io.metadata.thumbnails import find_jpeg_streams
 
 EXIF_ID = b"Exif\x00\x00"
 

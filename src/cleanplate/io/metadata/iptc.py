@@ -7,7 +7,7 @@ References:
 import struct
 from dataclasses import dataclass
 
-from cleanplate.io.metadata.thumbnails import contains_image
+from cleanplate.io.metadata.jpeg_segments import contains_image
 
 _THUMBNAILS = (0x0409, 0x040C)  # Photoshop 4, and 5 and later
 _SIGNATURES = (b"8BIM", b"MeSa", b"PHUT", b"AgHg", b"DCSR")

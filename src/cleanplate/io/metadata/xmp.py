@@ -9,8 +9,8 @@ References:
 import re
 from dataclasses import dataclass
 
+from cleanplate.io.metadata.jpeg_segments import contains_image
 from cleanplate.io.metadata.regions import turn_regions
-from cleanplate.io.metadata.thumbnails import contains_image
 
 _ORIENTATION = re.compile(rb"(<tiff:Orientation>\s*|tiff:Orientation\s*=\s*[\"'])\d+")
 _NAME = rb"""(?:
