@@ -13,6 +13,7 @@ from PIL import Image
 
 from cleanplate import remover as pipeline
 from cleanplate.errors import InputError, ShapeMismatchError, UnknownNameError
+from cleanplate.hub import list_models
 from cleanplate.inpainting import create_inpainter
 from cleanplate.inpainting import fill as filling
 from cleanplate.inpainting.base import inpaint_scaled
@@ -428,6 +429,14 @@ def test_a_prompter_outlines_what_is_at_points_and_in_boxes(fake_inpainter, fake
     assert fake_segmenter.asked == []
     with pytest.raises(InputError, match=r"rules.*prompter"):
         remover(image, options=RemovalOptions(rules=Rules(keep=1)), points=[(50, 50)])
+
+
+def test_labels_are_known_without_loading_a_model(remover, fake_segmenter):
+    assert remover.labels == fake_segmenter.labels
+    for model in list_models("segmenter"):
+        assert Remover(segmenter=model.name).labels == model.labels
+    with pytest.raises(UnknownNameError, match="Did you mean"):
+        _ = Remover(segmenter="rfdetr_seg_larg.coco").labels
 
 
 def test_reprs_hold_no_arrays(remover):

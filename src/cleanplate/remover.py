@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, overload
 
 from cleanplate.errors import InputError, check_type, invalid
+from cleanplate.hub import get_model
 from cleanplate.inpainting import (
     DEFAULT_INPAINTER,
     Inpainter,
@@ -127,6 +128,18 @@ class Remover:
         """What finds the objects; loaded at the first use, which raises as `create_segmenter`."""
         segmenter: Segmenter = self._load("segmenter", create_segmenter)
         return segmenter
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the segmenter finds; of one given by name, without loading it.
+
+        Empty: any words. Raises as `create_segmenter` where there is no such name.
+        """
+        given = self._given["segmenter"]
+        labels: tuple[str, ...] = (
+            get_model(given, "segmenter") if isinstance(given, str) else given
+        ).labels
+        return labels
 
     @property
     def inpainter(self) -> Inpainter:

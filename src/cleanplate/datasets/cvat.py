@@ -14,11 +14,11 @@ import numpy as np
 
 from cleanplate.datasets.annotations import (
     Annotation,
-    AnnotationEdit,
     BoxXYXY,
     CroppedMask,
     DatasetImage,
     Polygons,
+    TightMask,
     box_of,
     join_polygons,
     polygons_of,
@@ -135,7 +135,7 @@ class CvatEditor(Editor):
             if decision is not None and decision.is_dropped:
                 changes.append(remove_element(self._content, shape))
             elif decision is not None and decision.visible is not None:
-                values = _values(shape, decision)
+                values = _values(shape, decision.visible)
                 changes.append(change_attributes(self._content, shape, values))
         return changes
 
@@ -191,12 +191,11 @@ def _geometry(shape: Element) -> tuple[BoxXYXY, Polygons | CroppedMask | None]:
     return (left, top, right, bottom), outline
 
 
-def _values(shape: Element, decision: AnnotationEdit) -> Mapping[str, str]:
+def _values(shape: Element, visible: TightMask) -> Mapping[str, str]:
     """Return the attributes of a clipped shape that change."""
-    assert decision.visible is not None
-    left, top, right, bottom = box_of(decision.visible)
+    left, top, right, bottom = box_of(visible)
     if shape.name == "mask":
-        flat = np.concatenate([[False], decision.visible[1].ravel(), [True]])
+        flat = np.concatenate([[False], visible[1].ravel(), [True]])
         edges = np.flatnonzero(np.diff(flat.astype(np.int8)))
         bounds = [0, *edges.tolist(), flat.size - 2]
         counts = [end - start for start, end in pairwise(bounds)]
@@ -207,6 +206,6 @@ def _values(shape: Element, decision: AnnotationEdit) -> Mapping[str, str]:
         placed = {name: str(int(it)) for name, it in zip(names, numbers, strict=True)}
         return {"rle": ", ".join(map(str, counts)), **placed, "occluded": "1"}
     if shape.name == "polygon":
-        corners = np.reshape(join_polygons(polygons_of(decision.visible)), (-1, 2))
+        corners = np.reshape(join_polygons(polygons_of(visible)), (-1, 2))
         return {"points": ";".join(f"{x:.2f},{y:.2f}" for x, y in corners), "occluded": "1"}
     return {"occluded": "1"}

@@ -12,10 +12,10 @@ import numpy as np
 
 from cleanplate.datasets.annotations import (
     Annotation,
-    AnnotationEdit,
     CroppedMask,
     DatasetImage,
     Polygons,
+    TightMask,
     join_polygons,
     polygons_of,
 )
@@ -115,7 +115,7 @@ def _edited(path: Path, text: str, edit: ImageEdit, *, is_plate: bool = False) -
             records[index] = None
         elif decision is not None and decision.visible is not None:
             start, end = shape.span
-            records[index] = change_values(text[start:end], _values(shape.value, decision))
+            records[index] = change_values(text[start:end], _values(shape.value, decision.visible))
     changes: list[tuple[Span, str]] = change_records(text, [it.span for it in shapes], records)
     # A copy of the old pixels; without it, LabelMe reads the image's file.
     changes += [
@@ -193,12 +193,11 @@ def _placed(text: str, left: int, top: int) -> CroppedMask:
     return CroppedMask((left, top, left + mask.shape[1], top + mask.shape[0]), mask)
 
 
-def _values(shape: Mapping[str, Any], decision: AnnotationEdit) -> dict[str, str]:
+def _values(shape: Mapping[str, Any], visible: TightMask) -> dict[str, str]:
     """Return the values of a shape that change, as JSON."""
     from PIL import Image
 
-    assert decision.visible is not None
-    (left, top, right, bottom), mask = decision.visible
+    (left, top, right, bottom), mask = visible
     values: dict[str, Any] = {"shape_type": "polygon"}
     if shape.get("shape_type") == "mask":
         stream = io.BytesIO()
@@ -207,7 +206,5 @@ def _values(shape: Mapping[str, Any], decision: AnnotationEdit) -> dict[str, str
         points = [[left, top], [right - 1, bottom - 1]]
         values = {"mask": text, "points": points}
     else:
-        values["points"] = np.reshape(
-            join_polygons(polygons_of(decision.visible)), (-1, 2)
-        ).tolist()
+        values["points"] = np.reshape(join_polygons(polygons_of(visible)), (-1, 2)).tolist()
     return {name: json.dumps(value) for name, value in values.items()}

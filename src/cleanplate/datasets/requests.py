@@ -83,7 +83,8 @@ class AnnotatedPhoto:
         if is_searched or boxed:
             chosen, others = self._found(photo, remover, regions, asked, labels)
         else:
-            chosen = [self._instance(i, regions[i]) for i in asked if regions[i] is not None]
+            own = ((i, regions[i]) for i in asked)
+            chosen = [self._instance(i, region) for i, region in own if region is not None]
         kept = [
             replace(self._instance(i, region), reason=f"annotated as {it.label}, which is kept")
             for i, (it, region) in enumerate(zip(self.annotations, regions, strict=True))
@@ -110,8 +111,7 @@ class AnnotatedPhoto:
                 return replace(nothing, kept=tuple(replace(it, reason=reason) for it in chosen))
         return plan
 
-    def _instance(self, index: int, region: TightMask | None) -> Instance:
-        assert region is not None
+    def _instance(self, index: int, region: TightMask) -> Instance:
         return Instance(index + 1, self.annotations[index].label, 1.0, *region)
 
     def _found(

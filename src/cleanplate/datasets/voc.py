@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from cleanplate.datasets.annotations import (
     Annotation,
-    AnnotationEdit,
     BoxXYXY,
     CroppedMask,
     DatasetImage,
+    TightMask,
     tight_mask,
 )
 from cleanplate.datasets.editor import Editor, ImageEdits, plate_bytes, plate_path
@@ -186,7 +186,7 @@ class VocEditor(Editor):
             if decision is not None and decision.is_dropped:
                 changes.append(remove_element(content, element))
             elif decision is not None and decision.visible is not None:
-                changes += _clipped(element, decision)
+                changes += _clipped(element, decision.visible)
         return splice_bytes(content, changes)
 
     def _outlines(self, stem: str, boxes: list[BoxXYXY]) -> dict[int, tuple[int, CroppedMask]]:
@@ -283,10 +283,9 @@ def _box(path: Path, number: int, element: Element) -> BoxXYXY:
     return max(0.0, left - 1), max(0.0, top - 1), right, bottom
 
 
-def _clipped(element: Element, decision: AnnotationEdit) -> list[tuple[Span, bytes]]:
+def _clipped(element: Element, visible: TightMask) -> list[tuple[Span, bytes]]:
     """Return the changes that clip an object's box and mark it as truncated and occluded."""
-    assert decision.visible is not None
-    left, top, right, bottom = decision.visible[0]
+    left, top, right, bottom = visible[0]
     changes = []
     box = element.find("bndbox")
     for name, value in zip(_CLIPPED_EDGES, (left + 1, top + 1, right, bottom), strict=True):

@@ -187,7 +187,7 @@ def _prepare(
     source: Location, output: Location, remover: Remover, job: Job, workers: Workers
 ) -> tuple[ClusterJob, RemoverFactory]:
     segmenter, inpainter, _ = remover.config
-    # On the CPU: this machine only looks up names and labels, and may have no other device.
+    # On the CPU: this machine only looks up names, and may have no other device.
     local = Remover(segmenter=segmenter, inpainter=inpainter, device="cpu", threads=1)
     models = describe_models(local, job)
     cluster_job = ClusterJob(
@@ -198,7 +198,7 @@ def _prepare(
         made_with=json.dumps(settings_in_words(job, models), sort_keys=True),
         run=f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}",
         models=models["models"],
-        known=tuple(local.segmenter.labels),
+        known=remover.labels,
     )
     return cluster_job, make_factory(remover, job, workers)
 

@@ -66,18 +66,17 @@ def remove_dataset(
     if not is_portable(remover):
         raise InputError("workers need models given by name, as each loads its own")
     segmenter, inpainter, _ = remover.config
-    # On the CPU: this machine only looks up names and labels, and may have no other device.
+    # On the CPU: this machine only looks up names, and may have no other device.
     local = Remover(segmenter=segmenter, inpainter=inpainter, device="cpu", threads=1)
     options = options or RemovalOptions()
     wanted = options.classes if classes is None else classes
     job = Job(
         options=replace(
-            options, classes=requested_labels(wanted, options.rules, local.segmenter.labels)[0]
+            options, classes=requested_labels(wanted, options.rules, remover.labels)[0]
         ),
         raw_output=raw_output,
     )
     names = describe_models(local, job)["models"]
-    known = tuple(local.segmenter.labels)
     return dataset.map_batches(
         _RowProcessor,
         batch_size=_ROWS,
@@ -87,7 +86,7 @@ def remove_dataset(
             "column": column,
             "name_column": name_column,
             "models": names,
-            "known": known,
+            "known": remover.labels,
         },
         **actor_options(workers),
     )

@@ -101,7 +101,7 @@ async def make_ticket(app: Shared) -> dict[str, str]:
 @server.get("/v1/labels")
 async def read_labels(app: Shared) -> dict[str, Any]:
     """List what can be found, with everyday words for it."""
-    labels = await asyncio.to_thread(lambda: app.remover.segmenter.labels)
+    labels = app.remover.labels
     return {"labels": [{"name": name, "words": list(aliases_of(name, labels))} for name in labels]}
 
 

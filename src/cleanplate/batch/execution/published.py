@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.batch.planning import PlannedPhoto, mask_name
+from cleanplate.batch.planning import MaskFiles, PlannedPhoto, mask_name
 from cleanplate.batch.records import Job, Published
 from cleanplate.errors import PhotoError
 from cleanplate.inpainting import Square, fill_as_published
@@ -43,7 +43,7 @@ def remove_as_published(
         objects,
         remover.inpainter,
         sigma_px=how.canny_sigma,
-        edges=None if how.edges is None else _edges_of(photo, how),
+        edges=None if how.edges is None else _edges_of(photo, how.edges),
     )
     removal = Removal(
         image=square.fill_into(image.pixels),
@@ -85,13 +85,12 @@ def save_intermediate(photo: PlannedPhoto, square: Square, folder: Path) -> None
         write_square(path, images[what])
 
 
-def _edges_of(photo: PlannedPhoto, how: Published) -> npt.NDArray[np.uint8]:
-    assert how.edges is not None
-    path = how.edges.find(photo)
+def _edges_of(photo: PlannedPhoto, edges: MaskFiles) -> npt.NDArray[np.uint8]:
+    path = edges.find(photo)
     if path is None:
         raise PhotoError(
             photo.source,
-            f"{how.edges.path} has no edges for it",
+            f"{edges.path} has no edges for it",
             f"add {mask_name(photo)}, white lines on black",
         )
     return np.asarray(read_photo(path).pixels.max(axis=2))

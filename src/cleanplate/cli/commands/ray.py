@@ -163,10 +163,8 @@ def ray_command(
     segmenter = models.segmenter or segmentation.DEFAULT_SEGMENTER
     inpainter = models.inpainter or inpainting.DEFAULT_INPAINTER
     remover = Remover(segmenter=segmenter, inpainter=inpainter, device=models.device)
-    # On the CPU, as this machine only looks up the labels.
-    names = segmentation.create_segmenter(segmenter, device="cpu", threads=1).labels
     job = Job(
-        options=removal_options(removal, names),
+        options=removal_options(removal, remover.labels),
         raw_output=cast("Any", outputs.raw_output),
         untouched=cast("Any", untouched),
         overwrite=outputs.overwrite,
