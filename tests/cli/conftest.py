@@ -90,13 +90,12 @@ def cli(capsys) -> Callable[..., Called]:
 
 @pytest.fixture
 def without_networks(monkeypatch) -> None:
-    real = pipeline.Remover
+    class Remover(pipeline.Remover):
+        def __init__(self, **options):
+            models = {"segmenter": ColourSegmenter(), "inpainter": GreyInpainter()}
+            super().__init__(**{**options, **models})
 
-    def make(**options):
-        models = {"segmenter": ColourSegmenter(), "inpainter": GreyInpainter()}
-        return real(**{**options, **models})
-
-    monkeypatch.setattr(pipeline, "Remover", make)
+    monkeypatch.setattr(pipeline, "Remover", Remover)
 
 
 @pytest.fixture
