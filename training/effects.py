@@ -1,4 +1,4 @@
-r"""Train the network that finds what objects cast: shadows and mirror images.
+r"""Train the network that finds what objects cast: shadows and reflections.
 
     python -m training.effects --config training/configs/effects.toml \
         --labelled FOLDER... --photos PHOTOS --output RUN

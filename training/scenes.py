@@ -1,7 +1,7 @@
 """Windows around objects, with what the objects cast: a pure function of seed and step.
 
 Half of them show photos whose effects people outlined. The others are made: such an object is put
-into another photo, with its shadow, sheared, measured or at its foot, with its mirror image, or
+into another photo, with its shadow, sheared, measured or at its foot, with its reflection, or
 with nothing, before other objects with theirs. What was pasted thus tells nothing.
 """
 
@@ -210,7 +210,7 @@ def _at_foot(rng: np.random.Generator, mask: Floats) -> Floats:
 
 
 def _mirror(rng: np.random.Generator, image: Floats, pixels: Floats, mask: Floats) -> Floats:
-    """Blend an object's mirror image into an image in place; return where it is seen."""
+    """Blend an object's reflection into an image in place; return where it is seen."""
     foot = np.flatnonzero((mask > 0.5).any(axis=1))[-1]
     move = np.array([[1.0, 0, 0], [0, -1, 2.0 * foot]])
     blur = rng.uniform(0.5, 4)
