@@ -83,7 +83,7 @@ class Recorder:
 @pytest.fixture
 def recorded(edgeconnect):
     inpainter = EdgeConnectInpainter.__new__(EdgeConnectInpainter)
-    inpainter._name, inpainter._given = edgeconnect.name, edgeconnect._given
+    inpainter._model = edgeconnect._model
     inpainter._networks = {
         role: Recorder(network) for role, network in edgeconnect._networks.items()
     }

@@ -194,7 +194,7 @@ class NetworkInpainter(ABC):
 
     def __init__(self, name: str, *, device: str = "auto", threads: int | None = None) -> None:
         model = get_model(name, "inpainter")
-        self._name, self._given = model.name, model.preprocessing
+        self._model = model
         self._networks = {
             file.role: Session(
                 self._content(model, file.role), name=name, device=device, threads=threads
@@ -214,7 +214,7 @@ class NetworkInpainter(ABC):
     @property
     def name(self) -> str:
         """Registered name."""
-        return self._name
+        return self._model.name
 
     @property
     def provider(self) -> str:
@@ -224,7 +224,7 @@ class NetworkInpainter(ABC):
     @property
     def working_size(self) -> int | None:
         """Long side in px at which it works best."""
-        return self._given.working_size_px
+        return self._model.preprocessing.working_size_px
 
     @property
     def max_concurrency(self) -> int:
@@ -238,8 +238,9 @@ class NetworkInpainter(ABC):
 
     def _padded_hw(self, mask: Mask) -> tuple[int, int]:
         """Return the padded height and width of the network's input for a mask."""
-        multiple, least = self._given.multiple_px, self._given.least_side_px
-        height, width = (-(-max(side, least) // multiple) * multiple for side in mask.shape)
+        given = self._model.preprocessing
+        sides = (max(side, given.least_side_px) for side in mask.shape)
+        height, width = (-(-side // given.multiple_px) * given.multiple_px for side in sides)
         return height, width
 
     @abstractmethod

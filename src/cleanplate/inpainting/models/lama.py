@@ -48,7 +48,7 @@ class FixedLamaInpainter(LamaInpainter):
     _level = np.float32(1)
 
     def _inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
-        size_hw = self._given.size_hw
+        size_hw = self._model.preprocessing.size_hw
         if size_hw is None:
             raise WeightsError(f"{self.name}: the registry states no size")
         if max(mask.shape) > max(size_hw):

@@ -46,8 +46,8 @@ class SamPrompter:
 
     def __init__(self, name: str, *, device: str = "auto", threads: int | None = None) -> None:
         model = get_model(name, "prompter")
-        self._name, self._given = model.name, model.preprocessing
-        self._side = self._given.square_px  # of the networks' input
+        self._model = model
+        self._side = model.preprocessing.square_px  # of the networks' input
         self._image, self._prompt = (
             Session(read_file(model, role), name=name, device=device, threads=threads)
             for role in ("image", "prompt")
@@ -56,7 +56,7 @@ class SamPrompter:
     @property
     def name(self) -> str:
         """Registered name."""
-        return self._name
+        return self._model.name
 
     @property
     def provider(self) -> str:
@@ -68,13 +68,12 @@ class SamPrompter:
         check_image(image)
         size_hw = image.shape[0], image.shape[1]
         height, width = self._resized_hw(size_hw)
-        antialias = self._given.resampling == "antialiased"
+        given = self._model.preprocessing
+        scaled = resize(image, (height, width), antialias=given.resampling == "antialiased")
         padded = np.zeros((1, 3, self._side, self._side), np.float32)
-        padded[:, :, :height, :width] = to_tensor(
-            resize(image, (height, width), antialias=antialias), self._given.mean, self._given.std
-        )
+        padded[:, :, :height, :width] = to_tensor(scaled, given.mean, given.std)
         features = self._image.run_all(padded)
-        return Prepared(self._name, size_hw, tuple(features))
+        return Prepared(self.name, size_hw, tuple(features))
 
     def predict(
         self, prepared: Prepared, *, points: Sequence[PromptPoint] = (), box_xyxy: Box | None = None
@@ -93,9 +92,9 @@ class SamPrompter:
             points: likewise.
             box_xyxy: likewise.
         """
-        if prepared.prompter != self._name:
+        if prepared.prompter != self.name:
             raise InputError(
-                f"the photo was prepared by {prepared.prompter}, not by {self._name}; prepare it "
+                f"the photo was prepared by {prepared.prompter}, not by {self.name}; prepare it "
                 "again"
             )
         check_prompts(prepared, points, box_xyxy)
