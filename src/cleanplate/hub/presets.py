@@ -31,8 +31,8 @@ def preset_model(preset: str, kind: ModelKind) -> Model:
     """Return the best model of a preset that is installed; if none is, the one to install.
 
     Args:
-        preset: "fast", the built-in models; "best", RF-DETR-Seg and LaMa; or "published", DeepLabV3
-            or FCN, and EdgeConnect with the weights of its authors.
+        preset: "fast", the built-in models; "best", RF-DETR-Seg, and OSOR or LaMa; or "published",
+            DeepLabV3 or FCN, and EdgeConnect with the weights of its authors.
         kind: "segmenter" or "inpainter".
 
     Raises:
