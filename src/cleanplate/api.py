@@ -6,7 +6,7 @@ from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, overload
 
-from cleanplate.errors import InputError, check_type
+from cleanplate.errors import InputError
 from cleanplate.io import (
     AnyPhoto,
     PhotoT,
@@ -18,7 +18,7 @@ from cleanplate.io import (
     read_photo,
     write_photo,
 )
-from cleanplate.options import Point, PointBox, RemovalOptions
+from cleanplate.options import Point, PointBox, RemovalOptions, check_type
 from cleanplate.remover import Remover
 from cleanplate.runtime import check_device
 from cleanplate.types import AnyMask, Removal

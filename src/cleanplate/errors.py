@@ -27,29 +27,6 @@ class InputError(CleanplateError, ValueError):
     """The caller passed something the function cannot use."""
 
 
-def invalid(name: str, expected: str, value: object) -> InputError:
-    """Return the error of an argument that cannot be used.
-
-    Args:
-        name: the parameter.
-        expected: what it must be, such as "a path".
-        value: what was given. Its type is named, and the value itself if it is short.
-    """
-    kind, text = type(value).__name__, repr(value)
-    is_short = "\n" not in text and len(text) <= _SHORT
-    return InputError(f"{name} must be {expected}, got {f'{text} ({kind})' if is_short else kind}")
-
-
-def check_type(name: str, value: object, kinds: type | tuple[type, ...], expected: str) -> None:
-    """Raise unless a value is of a type, or of one of several.
-
-    Raises:
-        InputError: see `invalid`, which takes the same.
-    """
-    if not isinstance(value, kinds):
-        raise invalid(name, expected, value)
-
-
 class ShapeMismatchError(InputError):
     """Image and mask do not cover the same pixels."""
 
@@ -102,7 +79,6 @@ class UnknownNameError(InputError):
         return restore, (self.kind, self.name, self.known)
 
 
-_SHORT = 60  # characters of a value that a message shows
 _MISSPELT = 0.8  # difflib's ratio: 'persn' has 0.91 to 'person', 'red car' 0.6 to 'car'
 
 

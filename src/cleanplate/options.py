@@ -8,12 +8,9 @@ import sys
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
-from cleanplate.errors import InputError, check_type, invalid
-
-if TYPE_CHECKING:
-    from cleanplate.types import Box
+from cleanplate.errors import InputError
 
 Area = float | str
 """Pixels, or a share of the photo such as "5%"."""
@@ -26,6 +23,8 @@ Point = tuple[float, float]
 
 PointBox = tuple[float, float, float, float]
 """Left, top, width and height in px."""
+
+_SHORT = 60  # characters of a value that a message shows
 
 Effects = Literal["auto", "off", "strong"]
 """Whether shadows and reflections go with their objects:
@@ -194,7 +193,7 @@ def area_px(name: str, area: Area, size_hw: tuple[int, int]) -> int:
     return math.ceil(value / 100 * size_hw[0] * size_hw[1]) if is_share else math.ceil(value)
 
 
-def region_box(region: Region, size_hw: tuple[int, int]) -> "Box":
+def region_box(region: Region, size_hw: tuple[int, int]) -> tuple[int, int, int, int]:
     """Return the part of the photo that a region covers, clipped to the photo.
 
     Raises:
@@ -212,6 +211,69 @@ def region_box(region: Region, size_hw: tuple[int, int]) -> "Box":
         given = ",".join(str(edge) for edge in region)
         raise InputError(f"region {given} holds no pixel of a photo of {width} x {height} px")
     return box
+
+
+def check_places(
+    points: Collection[Point], boxes: Collection[PointBox], size_hw: tuple[int, int]
+) -> None:
+    """Raise unless all points and a part of each box are in a photo.
+
+    Args:
+        points: (x, y) in px.
+        boxes: (left, top, width, height) in px.
+        size_hw: H and W of the photo.
+
+    Raises:
+        InputError: one is outside; the message names it and the photo's size.
+    """
+    for x, y in points:
+        if not (x < size_hw[1] and y < size_hw[0]):
+            raise InputError(
+                f"point ({x:g}, {y:g}) is outside the photo, which is {size_hw[1]} x {size_hw[0]} "
+                "px; give x, y from its upper left corner"
+            )
+    for box in boxes:
+        box_in_photo(box, size_hw)
+
+
+def box_in_photo(box: PointBox, size_hw: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return a box as left, top, right, bottom, clipped to the photo.
+
+    Raises:
+        InputError: it is outside the photo.
+    """
+    x, y, width, height = box
+    left, top = round(x), round(y)
+    right, bottom = min(size_hw[1], round(x + width)), min(size_hw[0], round(y + height))
+    if left >= right or top >= bottom:
+        raise InputError(
+            f"box {box} holds no pixel of a photo of {size_hw[1]} x {size_hw[0]} px; "
+            "give left, top, width, height"
+        )
+    return left, top, right, bottom
+
+
+def invalid(name: str, expected: str, value: object) -> InputError:
+    """Return the error of an argument that cannot be used.
+
+    Args:
+        name: the parameter.
+        expected: what it must be, such as "a path".
+        value: what was given. Its type is named, and the value itself if it is short.
+    """
+    kind, text = type(value).__name__, repr(value)
+    is_short = "\n" not in text and len(text) <= _SHORT
+    return InputError(f"{name} must be {expected}, got {f'{text} ({kind})' if is_short else kind}")
+
+
+def check_type(name: str, value: object, kinds: type | tuple[type, ...], expected: str) -> None:
+    """Raise unless a value is of a type, or of one of several.
+
+    Raises:
+        InputError: see `invalid`, which takes the same.
+    """
+    if not isinstance(value, kinds):
+        raise invalid(name, expected, value)
 
 
 def as_names(name: str, value: Collection[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from os import PathLike
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, overload
 
-from cleanplate.errors import InputError, check_type, invalid
+from cleanplate.errors import InputError
 from cleanplate.hub import get_model
 from cleanplate.inpainting import (
     DEFAULT_INPAINTER,
@@ -22,7 +22,17 @@ from cleanplate.inpainting import (
 from cleanplate.io import AnyPhoto, OpenedPhoto, Photo, PhotoT, open_photo
 from cleanplate.labels import ALL
 from cleanplate.ops import components_touching, rasterize
-from cleanplate.options import OPTIONS_OF_MASKS, Point, PointBox, RemovalOptions, Rules, area_px
+from cleanplate.options import (
+    OPTIONS_OF_MASKS,
+    Point,
+    PointBox,
+    RemovalOptions,
+    Rules,
+    area_px,
+    check_places,
+    check_type,
+    invalid,
+)
 from cleanplate.plan import (
     RemovalPlan,
     add_effects,
@@ -39,7 +49,6 @@ from cleanplate.segmentation import (
     InteractiveSegmenter,
     Segmenter,
     Selection,
-    check_places,
     create_prompter,
     create_segmenter,
     detect_remaining,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Generic, Union
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.errors import InputError, ShapeMismatchError, check_type, invalid
+from cleanplate.errors import InputError, ShapeMismatchError
+from cleanplate.options import check_type, invalid
 
 RGBImage = npt.NDArray[np.uint8]
 """(H, W, 3) uint8, RGB, [0, 255]."""

@@ -1,7 +1,7 @@
 """What a published semantic network is shown of a photo."""
 
 from cleanplate.hub import get_model
-from cleanplate.runtime import resize
+from cleanplate.ops import resize
 from cleanplate.segmentation.models.semantic import published_size
 from cleanplate.types import RGBImage
 

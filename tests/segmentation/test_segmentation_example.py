@@ -168,7 +168,7 @@ def test_it_is_removed_and_not_found_in_its_hole(segmenter, cup, gravel):
 
 
 def test_what_was_missed_is_found_when_looked_for_again(segmenter, cup, gravel):
-    from cleanplate.segmentation.selection import detect_remaining
+    from cleanplate.segmentation.verification import detect_remaining
 
     photo, truth = put(gravel, cup, placed((250, 250), 0.8))
     remaining = detect_remaining(

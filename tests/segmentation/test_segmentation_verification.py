@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cleanplate.ops.masks import bounding_box
-from cleanplate.segmentation.selection import detect_remaining
+from cleanplate.segmentation.verification import detect_remaining
 from cleanplate.types import Instance
 
 RED, SKY = (250, 0, 0), (120, 150, 190)

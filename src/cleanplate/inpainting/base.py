@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.errors import UnknownNameError, WeightsError, check_type
+from cleanplate.errors import UnknownNameError, WeightsError
 from cleanplate.hub import Model, get_model, model_names, read_file, verify_file
 from cleanplate.ops import coverage
+from cleanplate.options import check_type
 from cleanplate.runtime import Session, check_device, free_memory
 from cleanplate.types import Mask, RGBImage, check_image_and_mask
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Union
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.errors import InputError, PhotoError, check_type, invalid
+from cleanplate.errors import InputError, PhotoError
 from cleanplate.io.formats import FORMATS, RawFormat, TiffFormat
 from cleanplate.io.metadata import is_full_panorama
 from cleanplate.io.photo import (
@@ -27,6 +27,7 @@ from cleanplate.io.photo import (
 )
 from cleanplate.io.pillow_images import photo_from_pil, pil_from_photo
 from cleanplate.io.storage import read_error, write_bytes_atomic
+from cleanplate.options import check_type, invalid
 from cleanplate.types import Mask, RGBImage
 
 if TYPE_CHECKING:

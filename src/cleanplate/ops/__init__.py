@@ -3,10 +3,12 @@
 from cleanplate.ops.blending import paste, pull_push, solve_gradients
 from cleanplate.ops.filters import (
     ColourGuide,
+    Levels,
     apply_coefficients,
     box_mean,
     coverage,
     resample,
+    resize,
     size_within,
 )
 from cleanplate.ops.geometry import (
@@ -52,6 +54,7 @@ from cleanplate.ops.tiling import (
 
 __all__ = [
     "ColourGuide",
+    "Levels",
     "Luma",
     "Transform",
     "Window",
@@ -84,6 +87,7 @@ __all__ = [
     "rasterize",
     "remap",
     "resample",
+    "resize",
     "scale_of",
     "scaling",
     "size_within",

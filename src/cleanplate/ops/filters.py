@@ -11,6 +11,9 @@ from cleanplate.types import FloatArray, Mask, RGBImage
 
 _ScalarT = TypeVar("_ScalarT", np.uint8, np.float32)
 
+Levels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+"""Levels from 0 to 255."""
+
 
 def resample(
     field: npt.NDArray[_ScalarT],
@@ -71,6 +74,47 @@ def coverage(mask: Mask, size_wh: tuple[int, int]) -> npt.NDArray[np.float32]:
     """
     area = cv2.resize(mask.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA)
     return np.asarray(area, np.float32)
+
+
+def resize(image: RGBImage, size_hw: tuple[int, int], *, antialias: bool) -> Levels:
+    """Return a resized image; the aspect ratio may change.
+
+    Args:
+        image: (h, w, 3) uint8, RGB. Not modified.
+        size_hw: px.
+        antialias: filter when downsampling, as Pillow does with BILINEAR (the image processors of
+            transformers and torchvision do the same to a rounding of one level); otherwise linear
+            between neighbouring pixels, without rounding, as PyTorch's interpolate does.
+
+    Returns:
+        (H, W, 3), RGB; uint8, without antialiasing float32 where the size changes.
+    """
+    if image.shape[:2] == size_hw:
+        return image
+    if not antialias:
+        top, bottom, down = _neighbours(image.shape[0], size_hw[0])
+        left, right, across = _neighbours(image.shape[1], size_hw[1])
+        rows = image[top] + down[:, None, None] * (image[bottom] - image[top].astype(np.float32))
+        return np.asarray(
+            rows[:, left] + across[:, None] * (rows[:, right] - rows[:, left]), np.float32
+        )
+    from PIL import Image  # loads in 30 ms; nothing else here needs it
+
+    pillow = Image.fromarray(np.ascontiguousarray(image))
+    return np.asarray(pillow.resize(size_hw[::-1], Image.Resampling.BILINEAR), np.uint8)
+
+
+def _neighbours(
+    length: int, wanted: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+    """Return for each of the wanted pixels those before and after it, and the share of the latter.
+
+    Positions are those of pixels' middles; beyond the first and the last middle all is constant.
+    """
+    place = (np.arange(wanted) + 0.5) * (length / wanted) - 0.5
+    place = place.clip(0, length - 1)
+    before = place.astype(np.intp)
+    return before, np.minimum(before + 1, length - 1), (place - before).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

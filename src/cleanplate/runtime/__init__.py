@@ -9,17 +9,14 @@ from cleanplate.runtime.devices import (
     usable_cores,
 )
 from cleanplate.runtime.interrupts import check_interrupted, interruptible
-from cleanplate.runtime.preprocessing import (
-    resize,
-    sigmoid,
-    softmax,
-    to_tensor,
-)
 from cleanplate.runtime.server import Address, Server
 from cleanplate.runtime.session import (
     Session,
     interface_of,
     load_network,
+    sigmoid,
+    softmax,
+    to_tensor,
     unavailable_reason,
     use_server,
 )
@@ -36,7 +33,6 @@ __all__ = [
     "interruptible",
     "is_shared",
     "load_network",
-    "resize",
     "resolve_device",
     "sigmoid",
     "softmax",

@@ -15,14 +15,8 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import cast
 
-from cleanplate.errors import (
-    DeviceError,
-    InputError,
-    MissingRuntimeError,
-    UnknownNameError,
-    check_type,
-    invalid,
-)
+from cleanplate.errors import DeviceError, InputError, MissingRuntimeError, UnknownNameError
+from cleanplate.options import check_type, invalid
 
 logger = logging.getLogger(__name__)
 

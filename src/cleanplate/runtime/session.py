@@ -9,8 +9,10 @@ from types import ModuleType
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from cleanplate.errors import CleanplateError, DeviceError, WeightsError
+from cleanplate.ops import Levels
 from cleanplate.runtime.batching import MAX_IN_BATCH, Batcher
 from cleanplate.runtime.devices import (
     ACCELERATORS,
@@ -397,3 +399,41 @@ def _session_options(runtime: ModuleType, threads: int | None) -> Any:
         options.add_session_config_entry("session.use_env_allocators", "1")
     options.log_severity_level = 3  # errors only
     return options
+
+
+def to_tensor(
+    image: Levels,
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0),
+) -> npt.NDArray[np.float32]:
+    """Return an (H, W, 3) image as (1, 3, H, W) float32, contiguous.
+
+    Args:
+        image: RGB. Not modified.
+        mean: subtracted from R, G and B in [0, 1].
+        std: what that is divided by.
+    """
+    tensor = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
+    tensor /= 255
+    if any(mean):
+        tensor -= np.array(mean, np.float32)[:, None, None]
+    if any(value != 1 for value in std):
+        tensor /= np.array(std, np.float32)[:, None, None]
+    return tensor
+
+
+def sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the sigmoid of independent logits: probabilities in [0, 1]."""
+    return np.asarray((1 + np.tanh(logits / 2)) / 2, np.float32)  # does not overflow
+
+
+def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the softmax over the channels.
+
+    Args:
+        logits: (C, h, w) float32; overwritten.
+    """
+    logits -= logits.max(axis=0)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=0)
+    return logits

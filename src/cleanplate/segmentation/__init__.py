@@ -23,16 +23,16 @@ from cleanplate.segmentation.interactive import (
 )
 from cleanplate.segmentation.missed_rim import missed_rim_px
 from cleanplate.segmentation.models import find_as_published
-from cleanplate.segmentation.picking import check_places, outline_objects, pick_instances
+from cleanplate.segmentation.picking import outline_objects, pick_instances
 from cleanplate.segmentation.refinement import refine_each, refine_outline
 from cleanplate.segmentation.selection import (
     SCORE_BELOW,
     Selection,
-    detect_remaining,
     requested_labels,
     select,
     selection_notes,
 )
+from cleanplate.segmentation.verification import detect_remaining
 
 __all__ = [
     "DEFAULT_EFFECTS_MODEL",
@@ -45,7 +45,6 @@ __all__ = [
     "InteractiveSegmenter",
     "Segmenter",
     "Selection",
-    "check_places",
     "create_prompter",
     "create_segmenter",
     "detect_remaining",

@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from cleanplate.errors import UnknownNameError
 from cleanplate.hub import get_model, network_roles, read_file
+from cleanplate.ops import resize
 from cleanplate.options import as_names
-from cleanplate.runtime import Session, resize, resolve_device, to_tensor
+from cleanplate.runtime import Session, resolve_device, to_tensor
 from cleanplate.types import Instance, RGBImage, check_image
 
 DEFAULT_SEGMENTER = "deeplabv3plus_lite2.voc"

@@ -5,35 +5,12 @@ from dataclasses import replace
 
 from cleanplate.errors import InputError
 from cleanplate.ops import box_iou
-from cleanplate.options import Point, PointBox
+from cleanplate.options import Point, PointBox, box_in_photo
 from cleanplate.segmentation.interactive import DEFAULT_PROMPTER, InteractiveSegmenter, instance_of
-from cleanplate.types import Box, Instance, RGBImage
+from cleanplate.types import Instance, RGBImage
 
 _NAMED = 3  # labels that a message names
 _MIN_IOU = 0.25  # of a box and that of the object meant by it; a loose box has about 0.5
-
-
-def check_places(
-    points: Collection[Point], boxes: Collection[PointBox], size_hw: tuple[int, int]
-) -> None:
-    """Raise unless all points and a part of each box are in a photo.
-
-    Args:
-        points: (x, y) in px.
-        boxes: (left, top, width, height) in px.
-        size_hw: H and W of the photo.
-
-    Raises:
-        InputError: one is outside; the message names it and the photo's size.
-    """
-    for x, y in points:
-        if not (x < size_hw[1] and y < size_hw[0]):
-            raise InputError(
-                f"point ({x:g}, {y:g}) is outside the photo, which is {size_hw[1]} x {size_hw[0]} "
-                "px; give x, y from its upper left corner"
-            )
-    for box in boxes:
-        _xyxy(box, size_hw)
 
 
 def outline_objects(
@@ -63,7 +40,8 @@ def outline_objects(
         (f"point {point}", prompter.predict(prepared, points=[(*point, True)])) for point in points
     ]
     outlines += [
-        (f"box {box}", prompter.predict(prepared, box_xyxy=_xyxy(box, size_hw))) for box in boxes
+        (f"box {box}", prompter.predict(prepared, box_xyxy=box_in_photo(box, size_hw)))
+        for box in boxes
     ]
     found = []
     for place, outline in outlines:
@@ -100,7 +78,7 @@ def pick_instances(
             raise _nothing_at(f"point ({x:g}, {y:g})", found, labels)
         picked.add(min(at, key=lambda instance: instance.area_px).id)
     for box in boxes:
-        wanted = _xyxy(box, size_hw)
+        wanted = box_in_photo(box, size_hw)
         best = max(found, key=lambda instance: box_iou(instance.box_xyxy, wanted), default=None)
         if best is None or box_iou(best.box_xyxy, wanted) < _MIN_IOU:
             raise _nothing_at(f"box {box}", found, labels)
@@ -124,20 +102,3 @@ def _holds(instance: Instance, x: int, y: int) -> bool:
     left, top, right, bottom = instance.box_xyxy
     inside = left <= x < right and top <= y < bottom
     return inside and bool(instance.mask[y - top, x - left])
-
-
-def _xyxy(box: PointBox, size_hw: tuple[int, int]) -> Box:
-    """Return a box as left, top, right, bottom, clipped to the photo.
-
-    Raises:
-        InputError: it is outside the photo.
-    """
-    x, y, width, height = box
-    left, top = round(x), round(y)
-    right, bottom = min(size_hw[1], round(x + width)), min(size_hw[0], round(y + height))
-    if left >= right or top >= bottom:
-        raise InputError(
-            f"box {box} holds no pixel of a photo of {size_hw[1]} x {size_hw[0]} px; "
-            "give left, top, width, height"
-        )
-    return left, top, right, bottom

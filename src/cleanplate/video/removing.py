@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate import remover as pipeline
-from cleanplate.errors import InputError, check_type, invalid
+from cleanplate.errors import InputError
 from cleanplate.io import as_path, copy_photo
 from cleanplate.ops import Transform, paste, rasterize
-from cleanplate.options import RemovalOptions
+from cleanplate.options import RemovalOptions, check_type, invalid
 from cleanplate.plan import dilate_instances
 from cleanplate.runtime import check_device
 from cleanplate.segmentation import SCORE_BELOW

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import get_args
 
-from cleanplate.errors import InputError, UnknownNameError, check_type
+from cleanplate.errors import InputError, UnknownNameError
 from cleanplate.hub.registry import builtin, inpainting, interactive, own, segmentation
 from cleanplate.hub.registry.entry import (
     IMAGENET_MEAN,
@@ -18,6 +18,7 @@ from cleanplate.hub.registry.entry import (
     TensorSpec,
     frozen_metrics,
 )
+from cleanplate.options import check_type
 
 _GROUPS = (
     builtin.ENTRIES,

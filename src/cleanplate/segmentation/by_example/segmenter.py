@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from cleanplate.errors import InputError, check_type
+from cleanplate.errors import InputError
 from cleanplate.ops import (
     Luma,
     Transform,
@@ -24,6 +24,7 @@ from cleanplate.ops import (
     transform_points,
     translation,
 )
+from cleanplate.options import check_type
 from cleanplate.segmentation.base import choose_labels
 from cleanplate.segmentation.by_example.contours import edge_length, edge_similarity, match_edges
 from cleanplate.segmentation.by_example.matching import (

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from cleanplate.errors import InputError
 from cleanplate.hub import get_model, read_file
-from cleanplate.runtime import Session, resize, to_tensor
+from cleanplate.ops import resize
+from cleanplate.runtime import Session, to_tensor
 from cleanplate.segmentation.interactive.prompts import (
     Outline,
     Prepared,

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from cleanplate.runtime.preprocessing import resize, sigmoid, to_tensor
+from cleanplate.ops import resize
+from cleanplate.runtime import sigmoid, to_tensor
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
