@@ -7,13 +7,11 @@ import numpy as np
 import pytest
 
 from cleanplate.errors import ShapeMismatchError
-from cleanplate.hub import get_model
 from cleanplate.ops import rasterize
 from cleanplate.segmentation.effects import (
     EffectsDetector,
     effects_mask,
     find_effects,
-    network,
     objects_in,
 )
 from cleanplate.types import Instance
@@ -104,10 +102,6 @@ def test_objects_at_the_border_and_as_large_as_the_photo(detector, rng, box_xyxy
     assert (found.shape, found.dtype) == (mask.shape, bool)
     assert not (found & mask).any()
     assert (image == before).all()
-
-
-def test_its_size_is_that_of_the_registry():
-    assert get_model("effects.lite0").preprocessing.size_hw == (network._SIZE_PX,) * 2
 
 
 def test_an_empty_mask_casts_nothing(detector):

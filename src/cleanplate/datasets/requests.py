@@ -1,6 +1,5 @@
 """What is removed from one image of a dataset, as its annotations say."""
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from cleanplate.datasets.annotations import (
 )
 from cleanplate.datasets.rules import DatasetOptions, blocking_crowds, decide
 from cleanplate.errors import CleanplateError, InputError
-from cleanplate.io import Photo
+from cleanplate.io import Photo, hash_bytes
 from cleanplate.labels import resolve_labels
 from cleanplate.ops import rasterize
 from cleanplate.options import RemovalOptions
@@ -187,7 +186,7 @@ def labels_of(classes: Sequence[str], known: Sequence[str]) -> dict[str, tuple[s
 def _fingerprint(annotation: Annotation) -> str:
     outline = annotation.outline
     if isinstance(outline, CroppedMask):
-        digest = hashlib.sha256(np.packbits(outline.mask).tobytes()).hexdigest()
+        digest = hash_bytes(np.packbits(outline.mask).tobytes())
         return repr((replace(annotation, outline=None), outline.box, digest))
     return repr(annotation)
 

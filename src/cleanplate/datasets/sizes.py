@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from cleanplate.errors import PhotoError
-from cleanplate.io import read_size
+from cleanplate.io import ORIENTATION_TAG, read_size
 
-_ORIENTATION = 0x0112  # Exif's tag
-_SWAPPED = (5, 6, 7, 8)  # its values that swap width and height
+_SWAPPED = (5, 6, 7, 8)  # orientations that swap width and height
 
 
 def upright_size(photo: Path) -> tuple[int, int] | None:
@@ -18,7 +17,7 @@ def upright_size(photo: Path) -> tuple[int, int] | None:
         return None
     try:
         with Image.open(photo) as image:
-            is_swapped = image.getexif().get(_ORIENTATION, 1) in _SWAPPED
+            is_swapped = image.getexif().get(ORIENTATION_TAG, 1) in _SWAPPED
     except (OSError, ValueError):  # of a format that Pillow does not read
         is_swapped = False
     return size_hw[::-1] if is_swapped else size_hw

@@ -17,7 +17,7 @@ from cleanplate.hub import Model, get_model, model_names, read_file, verify_file
 from cleanplate.ops import coverage
 from cleanplate.options import check_type
 from cleanplate.runtime import Session, check_device, free_memory
-from cleanplate.types import Mask, RGBImage, check_image_and_mask
+from cleanplate.types import FloatArray, Mask, RGBImage, check_image_and_mask
 
 METHODS = ("telea", "navier-stokes")
 """Inpainters that need no model."""
@@ -243,6 +243,11 @@ class NetworkInpainter(ABC):
         sides = (max(side, given.least_side_px) for side in mask.shape)
         height, width = (-(-side // given.multiple_px) * given.multiple_px for side in sides)
         return height, width
+
+    def _levels(self, planes: FloatArray) -> FloatArray:
+        """Return a network's output, (3, H, W), as (H, W, 3) levels up to 255."""
+        level = np.float32(255 / self._model.preprocessing.output_max)
+        return np.asarray(planes.transpose(1, 2, 0) * level)
 
     @abstractmethod
     def _inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:

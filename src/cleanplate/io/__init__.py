@@ -27,6 +27,7 @@ from cleanplate.io.files import (
 from cleanplate.io.mask_files import MaskReading, read_mask, write_mask
 from cleanplate.io.photo import (
     MAX_PIXELS,
+    ORIENTATION_TAG,
     RESULT_SUFFIXES,
     Photo,
     RawOutput,
@@ -52,6 +53,7 @@ from cleanplate.io.storage import (
 __all__ = [
     "COPIED_NOTE",
     "MAX_PIXELS",
+    "ORIENTATION_TAG",
     "PHOTO_SUFFIXES",
     "RESULT_SUFFIXES",
     "SUFFIXES_BY_FORMAT",

@@ -10,14 +10,13 @@ import numpy.typing as npt
 
 from cleanplate.errors import PhotoError
 from cleanplate.io.files import read_photo
-from cleanplate.io.photo import MAX_PIXELS, Photo, to_gray, undo_orientation
+from cleanplate.io.photo import MAX_PIXELS, ORIENTATION_TAG, Photo, to_gray, undo_orientation
 from cleanplate.io.storage import write_bytes_atomic
 from cleanplate.types import Mask
 
 EFFECTS_VALUE = 240
 """Of shadows and reflections in masks that are written; white enough to be read as such."""
 
-_ORIENTATION = 0x0112
 _THRESHOLD = 127  # of 255, the middle: what a soft brush paints half counts as painted
 _LOSSY_FORMATS = ("JPEG", "HEIC", "AVIF")  # besides lossy WebP
 _GREY_SPREAD = {False: 8, True: 48}  # lossy -> most that R, G and B of a grey pixel differ by
@@ -188,6 +187,6 @@ def write_mask(
         grey[mask & effects] = EFFECTS_VALUE
     exif = Image.Exif()
     if orientation != 1:
-        exif[_ORIENTATION] = orientation
+        exif[ORIENTATION_TAG] = orientation
     Image.fromarray(undo_orientation(grey, orientation)).save(stream, format="PNG", exif=exif)
     write_bytes_atomic(path, stream.getvalue())

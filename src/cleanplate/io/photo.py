@@ -97,6 +97,9 @@ def translate_decoder_errors(kind: str) -> Iterator[None]:
 Plane = npt.NDArray[np.uint8]
 """(H, W) uint8."""
 
+ORIENTATION_TAG = 0x0112
+"""Of Exif and TIFF: how the stored pixels are turned."""
+
 Samples16 = npt.NDArray[np.uint16]
 """(H, W, C) uint16: every sample of a 16-bit file, alpha last."""
 
@@ -141,7 +144,7 @@ def apply_orientation(array: npt.NDArray[_Sample], orientation: int) -> npt.NDAr
 
     Args:
         array: (H, W) or (H, W, C), any dtype. Not modified.
-        orientation: Exif tag 0x0112; anything outside 2..8 changes nothing.
+        orientation: as `ORIENTATION_TAG` has it; anything outside 2..8 changes nothing.
 
     Returns:
         (H, W, ...) for 1 to 4, (W, H, ...) for 5 to 8.

@@ -5,7 +5,6 @@ networks, and only calls within one process can be batched. So the process that 
 owns the networks, and they send it tensors.
 """
 
-import hashlib
 import secrets
 import sys
 import threading
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from cleanplate.errors import CleanplateError, DeviceError
+from cleanplate.io import hash_bytes
 from cleanplate.runtime.network import Network, Tensor
 
 Content = bytes | Path
@@ -148,7 +148,7 @@ class Client:
         Raises:
             DeviceError: the server does not respond.
         """
-        unique = hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else content
+        unique = hash_bytes(content) if isinstance(content, bytes) else content
         key = f"{unique} {device} {threads}"
         with self._connection(device) as connection:
             connection.send(("load", key, name, device, threads))

@@ -84,6 +84,7 @@ class Preprocessing:
     resampling: Resampling = "antialiased"
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # subtracted from RGB in [0, 1]
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)  # what that is divided by
+    output_max: float = 1.0  # of an inpainter: what its network returns for full brightness
 
     @property
     def square_px(self) -> int:

@@ -129,7 +129,11 @@ _LAMA = (
         kind="inpainter",
         family="lama_onnx",
         preprocessing=Preprocessing(
-            size_hw=(512, 512), working_size_px=512, multiple_px=8, least_side_px=16
+            size_hw=(512, 512),
+            working_size_px=512,
+            multiple_px=8,
+            least_side_px=16,
+            output_max=255.0,
         ),
         files=(
             ModelFile(

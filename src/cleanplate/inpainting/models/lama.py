@@ -24,8 +24,6 @@ from cleanplate.types import Mask, RGBImage
 class LamaInpainter(SharpInpainter, NetworkInpainter):
     """LaMa for images of any size whose sides are multiples of 8."""
 
-    _level = np.float32(255)  # of full brightness, times what the network returns for it
-
     def _inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
         return self._run(image, mask, self._padded_hw(mask))
 
@@ -36,7 +34,7 @@ class LamaInpainter(SharpInpainter, NetworkInpainter):
         known = np.where(hole[..., None], np.float32(0), padded / np.float32(255))
         holes = hole.astype(np.float32)[None, None]
         filled = self._networks["fill"].run(to_planes(known), holes)[0]  # (3, H, W)
-        return composite(image, mask, filled.transpose(1, 2, 0) * self._level)
+        return composite(image, mask, self._levels(filled))
 
 
 class FixedLamaInpainter(LamaInpainter):
@@ -44,8 +42,6 @@ class FixedLamaInpainter(LamaInpainter):
 
     Smaller images are mirrored to that size, larger ones are filled at it and scaled back.
     """
-
-    _level = np.float32(1)
 
     def _inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
         size_hw = self._model.preprocessing.size_hw

@@ -63,7 +63,7 @@ class OSORInpainter(SeededInpainter, SharpInpainter, NetworkInpainter):
     def _inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
         latent = self._remove(image, mask)[0]
         filled = self._networks["decode"].run(latent)[0]
-        return composite(image, mask, filled.transpose(1, 2, 0) * np.float32(255))
+        return composite(image, mask, self._levels(filled))
 
     def _remove(self, image: RGBImage, mask: Mask) -> tuple[FloatArray, FloatArray]:
         """Return the latent without the object, and alpha: (1, 4, h, w), (1, 1, h, w)."""

@@ -37,6 +37,7 @@ from cleanplate.io.metadata import (
 )
 from cleanplate.io.photo import (
     DAMAGED_ADVICE,
+    ORIENTATION_TAG,
     Decoded,
     Encoded,
     ImageFormat,
@@ -71,7 +72,7 @@ _SIGNATURES = (
 )
 _PHOTOMETRIC, _SUB_IFDS, _DNG_VERSION = 262, 330, 50706
 _SENSOR_DATA = (32803, 34892)  # colour filter array, linear raw
-_EXIF, _GPS, _ORIENTATION, _MAKER_NOTE, _COLOUR_SPACE = 34665, 34853, 274, 37500, 0xA001
+_EXIF, _GPS, _MAKER_NOTE, _COLOUR_SPACE = 34665, 34853, 37500, 0xA001
 _XMP = 700
 _KEPT = frozenset({270, 271, 272, 305, 306, 315, 33432, 33723, _EXIF, _GPS})
 """Description, make, model, software, date, artist, copyright, IPTC, Exif, GPS."""
@@ -243,7 +244,7 @@ def read_raw_metadata(data: bytes, size_hw: tuple[int, int]) -> RawMetadata:
         main = None
     if not main:
         return RawMetadata(
-            {_ORIENTATION: shorts(1)}, ("its Exif data (unreadable) are not carried over",)
+            {ORIENTATION_TAG: shorts(1)}, ("its Exif data (unreadable) are not carried over",)
         )
     notes: list[str] = []
     if _XMP in main:
@@ -258,7 +259,7 @@ def read_raw_metadata(data: bytes, size_hw: tuple[int, int]) -> RawMetadata:
             child[_COLOUR_SPACE] = shorts(1)  # sRGB, whatever the camera's JPEGs are in
         kept[_EXIF] = replace(exif, child=child)
     cleaned = clean_directory(kept, (), 1, size_hw)
-    directory = cleaned.directory | {_ORIENTATION: shorts(1)}
+    directory = cleaned.directory | {ORIENTATION_TAG: shorts(1)}
     return RawMetadata(directory, (*notes, *cleaned.notes))
 
 

@@ -32,6 +32,7 @@ from cleanplate.io.metadata import (
 )
 from cleanplate.io.photo import (
     DAMAGED_ADVICE,
+    ORIENTATION_TAG,
     Decoded,
     Encoded,
     ImageFormat,
@@ -52,7 +53,7 @@ from cleanplate.io.photo import (
 from cleanplate.types import Mask, RGBImage
 
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _SUBFILE = 256, 257, 258, 259, 262, 254
-_ORIENTATION, _CHANNELS, _PLANES, _PREDICTOR, _COLOUR_MAP = 274, 277, 284, 317, 320
+_CHANNELS, _PLANES, _PREDICTOR, _COLOUR_MAP = 277, 284, 317, 320
 _EXTRA, _SAMPLE_FORMAT = 338, 339
 _IMAGE_TAGS = frozenset(
     (_WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC, 266, 273, _CHANNELS, 278, 279, _PLANES)
@@ -148,7 +149,7 @@ class TiffFormat(ImageFormat):
         masks = [p for p in file.pages[1:] if _number(p, _SUBFILE, 0) & ~2 == _MASK]
         check_one_frame(len(file.pages) - reduced - len(masks), "pages (TIFF)")
         _check_supported(page, layout, max_pixels)
-        orientation = _number(page, _ORIENTATION, 1)
+        orientation = _number(page, ORIENTATION_TAG, 1)
         with translate_decoder_errors("TIFF"):
             stored = _decode(file, page, layout)
         upright = np.ascontiguousarray(apply_orientation(stored, orientation))
@@ -509,8 +510,8 @@ def clean_directory(
         notes += note
         if clean is not None:
             kept[tag] = clean
-    if _ORIENTATION in kept:
-        kept[_ORIENTATION] = shorts(1)
+    if ORIENTATION_TAG in kept:
+        kept[ORIENTATION_TAG] = shorts(1)
     is_turned = orientation in (5, 6, 7, 8)
     if is_turned and _X_RESOLUTION in kept and _Y_RESOLUTION in kept:
         kept[_X_RESOLUTION], kept[_Y_RESOLUTION] = kept[_Y_RESOLUTION], kept[_X_RESOLUTION]

@@ -17,10 +17,11 @@ import numpy as np
 from cleanplate.io.metadata.ifd import SUB_DIRECTORIES, Field, IfdReader
 from cleanplate.io.metadata.jpeg_segments import find_jpeg_streams
 from cleanplate.io.metadata.regions import turn_point
+from cleanplate.io.photo import ORIENTATION_TAG
 
 EXIF_ID = b"Exif\x00\x00"
 
-_ORIENTATION, _EXIF_IFD, _STRIPS, _STRIP_BYTES = 0x0112, 0x8769, 0x0111, 0x0117
+_EXIF_IFD, _STRIPS, _STRIP_BYTES = 0x8769, 0x0111, 0x0117
 _JPEG_OFFSET, _JPEG_BYTES, _IMAGE_WIDTH, _IMAGE_LENGTH = 0x0201, 0x0202, 0x0100, 0x0101
 _PIXEL_X, _PIXEL_Y = 0xA002, 0xA003
 _SUBJECT_AREA, _SUBJECT_LOCATION = 0x9214, 0xA214
@@ -57,10 +58,10 @@ def clean_exif(
         main, _ = block.fields(first)
     except (ValueError, struct.error):
         return CleanExif(b"", notes=("its Exif data (corrupt) are not carried over",))
-    orientation = block.number(main.get(_ORIENTATION)) or 1
+    orientation = block.number(main.get(ORIENTATION_TAG)) or 1
     orientation = orientation if 1 <= orientation <= 8 else 1
     if not keep_orientation:
-        block.set_number(main.get(_ORIENTATION), 1)
+        block.set_number(main.get(ORIENTATION_TAG), 1)
         block.set_upright_size(main, size_hw, orientation)
     notes = block.blank_thumbnail(first) + block.blank_previews()
     return CleanExif(block.finished(), orientation, notes)

@@ -13,7 +13,7 @@ from cleanplate.types import Box, FloatArray, Instance, Mask, RGBImage, check_im
 
 DEFAULT_EFFECTS_MODEL = "effects.lite0"
 
-_SIZE_PX = 192  # the network's own size, that of the registry
+_SIZE_PX = get_model(DEFAULT_EFFECTS_MODEL).preprocessing.square_px  # of the network's input
 _CONTEXTS = (0.6, 1.1)  # of the object's longer side, on each side of it
 _BEYOND = (127 / 255,) * 3  # RGB beyond the photo's border
 _COVERED = 0.5  # share of a pixel from which on it is the object's
