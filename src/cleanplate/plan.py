@@ -66,6 +66,10 @@ def refine_outlines(image: RGBImage, selection: Selection) -> Selection:
 
     What is kept because of a limit keeps the segmenter's outline. No chosen object reaches into a
     kept one, and no protected one into a chosen one as it was detected.
+
+    Args:
+        image: (H, W, 3) uint8, RGB. Not modified.
+        selection: the objects found in it.
     """
     chosen, kept, protected = selection.chosen, selection.kept, selection.protected
     if not chosen:

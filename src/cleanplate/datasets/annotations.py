@@ -113,6 +113,10 @@ class AnnotationEdit:
 def region_of(annotation: Annotation, size_hw: tuple[int, int]) -> TightMask | None:
     """Return the pixels of an annotation; None where only its box is known, or no pixel is.
 
+    Args:
+        annotation: of an image.
+        size_hw: H and W of the upright image.
+
     Raises:
         InputError: the outline does not fit the photo.
     """
@@ -140,7 +144,7 @@ _FRACTION_BITS = 4  # of polygon corners, in OpenCV
 
 
 def fill_polygons(polygons: Polygons, size_hw: tuple[int, int]) -> TightMask | None:
-    """Return the pixels in polygons; None where there is none in the photo."""
+    """Return the pixels in polygons; None where there is none in a photo of H and W."""
     height, width = size_hw
     outlines = [np.reshape(polygon, (-1, 2)).astype(np.float64) for polygon in polygons]
     corners = np.concatenate(outlines) if outlines else np.zeros((0, 2))

@@ -52,5 +52,5 @@ def sheet_of(rows: Sequence[Sequence[RGBImage]]) -> RGBImage:
 
 
 def with_hole(image: RGBImage, mask: Mask) -> RGBImage:
-    """Return a copy of an image with the hole in white."""
+    """Return a copy of an image, (H, W, 3) uint8, with the hole, (H, W) bool, in white."""
     return np.where(mask[..., None], np.uint8(255), image)

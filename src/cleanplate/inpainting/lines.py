@@ -92,7 +92,12 @@ class Line:
         return np.asarray(self.start + t * along + self._bend(t) * np.array([-along[1], along[0]]))
 
     def coordinates(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return position along it, 0 to 1 from start to end, and px to its right, of points."""
+        """Return position along it, 0 to 1 from start to end, and px to its right, of points.
+
+        Args:
+            x: px, of any shape.
+            y: px, of the same.
+        """
         along = (self.end - self.start) / self.length
         dx, dy = x - self.start[0], y - self.start[1]
         t = (dx * along[0] + dy * along[1]) / self.length

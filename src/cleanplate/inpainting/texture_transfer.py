@@ -235,6 +235,11 @@ def noise_level(image: RGBImage, known: Mask, blur_px: float) -> float:
     """Return the deviation of the finest detail where the known part is flattest, in grey levels.
 
     Finest detail is what a blur of `blur_px` takes away; the flattest tenth of all blocks counts.
+
+    Args:
+        image: (H, W, 3) uint8, RGB.
+        known: (H, W) bool.
+        blur_px: sigma of the blur.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     fine = grey - _blurred(grey, blur_px)

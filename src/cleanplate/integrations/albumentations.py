@@ -74,7 +74,12 @@ class RemoveObjects(albumentations.DualTransform):
     def get_params_dependent_on_data(
         self, params: dict[str, Any], data: dict[str, Any]
     ) -> dict[str, Any]:
-        """Return the plate, and which objects stay."""
+        """Return the plate, and which objects stay.
+
+        Raises:
+            InputError: as `PlateCache.find`.
+            PhotoError: the image has not the size of its plate.
+        """
         plate = self._cache.find(data[self.key])
         keep: npt.NDArray[np.bool_] | None = None
         if plate is not None:
@@ -86,13 +91,13 @@ class RemoveObjects(albumentations.DualTransform):
         return {"plate": plate, "keep": keep}
 
     def apply(self, img: npt.NDArray[Any], plate: Plate | None, **_: Any) -> npt.NDArray[Any]:
-        """Return the plate."""
+        """Return the plate, (H, W, 3) uint8; the image itself if there is none."""
         return img if plate is None else plate.image.copy()
 
     def apply_to_mask(
         self, mask: npt.NDArray[Any], plate: Plate | None, **_: Any
     ) -> npt.NDArray[Any]:
-        """Return a semantic mask with background where something was filled."""
+        """Return a semantic mask, (H, W), with background where something was filled."""
         if plate is None:
             return mask
         edited = mask.copy()
@@ -106,7 +111,7 @@ class RemoveObjects(albumentations.DualTransform):
         keep: npt.NDArray[np.bool_] | None,
         **_: Any,
     ) -> npt.NDArray[Any]:
-        """Return the masks of the objects that stay, in step with the boxes if there are any."""
+        """Return the masks, (N, H, W), of the objects that stay, in step with any boxes."""
         if plate is None:
             return masks
         masks = np.asarray(masks)
@@ -117,11 +122,11 @@ class RemoveObjects(albumentations.DualTransform):
     def apply_to_bboxes(
         self, bboxes: npt.NDArray[Any], keep: npt.NDArray[np.bool_] | None, **_: Any
     ) -> npt.NDArray[Any]:
-        """Return the boxes of the objects that stay."""
+        """Return the boxes, (N, 4) or more columns, of the objects that stay."""
         return bboxes if keep is None else bboxes[keep]
 
     def apply_to_keypoints(
         self, keypoints: npt.NDArray[Any], plate: Plate | None, **_: Any
     ) -> npt.NDArray[Any]:
-        """Return the points that were not filled."""
+        """Return the points, (N, 2) or more columns, that were not filled."""
         return keypoints if plate is None else keypoints[plate.keeps_points(keypoints[:, :2])]

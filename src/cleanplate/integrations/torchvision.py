@@ -54,6 +54,10 @@ class RemoveObjects(v2.Transform):
         Args:
             image: a Pillow image, or a (3, H, W) tensor; uint8 RGB, or floats in [0, 1].
             target: with `key` in it.
+
+        Raises:
+            InputError: `key` is not in it; or as `PlateCache.find`.
+            PhotoError: the image has not the size of its plate.
         """
         if torch.rand(()) >= self.p:
             return image, target

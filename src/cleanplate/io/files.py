@@ -181,7 +181,7 @@ def must_convert(photo: Photo, target: Path) -> bool:
 
 
 def encode_photo(photo: Photo, filled: RGBImage, mask: Mask) -> bytes:
-    """Return the file of `encode_with_notes` alone."""
+    """Return the file of `encode_with_notes` alone; see there."""
     return encode_with_notes(photo, filled, mask)[0]
 
 
@@ -217,6 +217,12 @@ def encode_with_notes(photo: Photo, filled: RGBImage, mask: Mask) -> Encoded:
 
 def write_photo(path: Path, photo: Photo, filled: RGBImage, mask: Mask) -> tuple[str, ...]:
     """Write the file of `encode_with_notes` atomically; the folder is created if needed.
+
+    Args:
+        path: of the file.
+        photo: what was edited.
+        filled: (H, W, 3) uint8, RGB, upright.
+        mask: (H, W) bool, True = take from `filled`.
 
     Returns:
         The notes.

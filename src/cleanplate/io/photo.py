@@ -162,17 +162,17 @@ def apply_orientation(array: npt.NDArray[_Sample], orientation: int) -> npt.NDAr
 
 
 def undo_orientation(array: npt.NDArray[_Sample], orientation: int) -> npt.NDArray[_Sample]:
-    """Undo `apply_orientation`."""
+    """Undo `apply_orientation`, which takes the same."""
     return apply_orientation(array, {6: 8, 8: 6}.get(orientation, orientation))
 
 
 def to_8bit(samples16: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
-    """Return 16-bit samples as 8 bit, to the nearest."""
+    """Return 16-bit samples, of any shape, as 8 bit, to the nearest."""
     return np.take(_TO_8BIT, samples16)
 
 
 def gray_to_rgb(plane: Plane) -> RGBImage:
-    """Return a grey plane as (H, W, 3)."""
+    """Return a grey plane, (H, W), as (H, W, 3)."""
     return np.repeat(plane[..., None], 3, axis=2)
 
 
@@ -190,7 +190,7 @@ def to_gray(colours: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 def premultiply(
     colours: npt.NDArray[_Unsigned], alpha: npt.NDArray[_Unsigned]
 ) -> npt.NDArray[_Unsigned]:
-    """Return (..., C) or (...) colours times alpha (...), to the nearest."""
+    """Return colours, (..., C) or (...) of uint8 or uint16, times alpha, (...), to the nearest."""
     share = alpha.astype(np.float32) / np.iinfo(alpha.dtype).max
     share = share if colours.ndim == alpha.ndim else share[..., None]
     return np.rint(colours * share).astype(colours.dtype)
@@ -344,7 +344,17 @@ class Container(Protocol):
     """What a file format must remember to write a photo back as it came."""
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Encoded:
-        """Return the file with `filled` where `mask` is True and the original samples elsewhere."""
+        """Return the file with `filled` where `mask` is True and the original samples elsewhere.
+
+        Args:
+            samples: what the photo holds beside its image. Not modified.
+            pixels: (H, W, 3) uint8, RGB, the photo's image, upright.
+            filled: likewise; read only where `mask` is True.
+            mask: (H, W) bool.
+
+        Raises:
+            UnsupportedImageError: it cannot be coded.
+        """
         ...
 
 
@@ -462,7 +472,7 @@ def _size_by_plugin(path: Path) -> tuple[int, int]:
 
 
 def check_edit(photo: Photo, filled: RGBImage, mask: Mask) -> None:
-    """Raise unless both arrays are of the right dtype and of the photo's size.
+    """Raise unless `filled` is (H, W, 3) uint8, `mask` (H, W) bool, both of the photo's size.
 
     Raises:
         InputError: wrong dtype or number of dimensions.

@@ -44,7 +44,11 @@ class PilContainer:
     original: "Image.Image | None" = None  # of a mode that is worked on as RGB
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Encoded:
-        """Raise: an image in memory has no file to be carried over."""
+        """Raise: an image in memory has no file to be carried over.
+
+        Raises:
+            InputError: always.
+        """
         raise InputError(f"{IMAGE_NAME} did not come from a file; use pil_from_photo")
 
 

@@ -180,6 +180,14 @@ def apply_coefficients(factors: FloatArray, colour: FloatArray) -> FloatArray:
 
 
 def box_mean(field: FloatArray, radius_px: int) -> FloatArray:
-    """Return the mean of the square window around each element, mirrored at the border."""
+    """Return the mean of the square window around each element, mirrored at the border.
+
+    Args:
+        field: (h, w) or (h, w, C) float32.
+        radius_px: >= 0; windows have 2 * radius_px + 1 px a side.
+
+    Returns:
+        float32, of the field's shape.
+    """
     size = 2 * radius_px + 1
     return np.asarray(cv2.blur(field, (size, size), borderType=cv2.BORDER_REFLECT), np.float32)

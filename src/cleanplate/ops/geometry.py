@@ -21,7 +21,7 @@ _MAX_TAPER = 3.0  # ratio of the scales at the outline's corners
 
 
 def transform_points(transform: Transform, xy: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Return (K, 2) float64 points mapped by a transform."""
+    """Return (K, 2) points, x and y in px, mapped by a transform: (K, 2) float64."""
     mapped = np.column_stack([xy, np.ones(len(xy))]) @ transform.T
     return np.asarray(mapped[:, :2] / mapped[:, 2:])
 
@@ -63,7 +63,7 @@ def scale_of(transform: Transform, outline: npt.NDArray[np.float64]) -> float:
 
 
 def scaling(scale_x: float, scale_y: float | None = None) -> Transform:
-    """Return the transform that scales an image; its outer corners stay corners."""
+    """Return the (3, 3) transform that scales an image; its outer corners stay corners."""
     scale_y = scale_x if scale_y is None else scale_y
     return np.array(
         [[scale_x, 0, 0.5 * scale_x - 0.5], [0, scale_y, 0.5 * scale_y - 0.5], [0, 0, 1]],
@@ -72,7 +72,7 @@ def scaling(scale_x: float, scale_y: float | None = None) -> Transform:
 
 
 def translation(across: float, down: float) -> Transform:
-    """Return the transform that translates by some px."""
+    """Return the (3, 3) transform that translates by some px, to the right and down."""
     return np.array([[1, 0, across], [0, 1, down], [0, 0, 1]], np.float64)
 
 
@@ -89,7 +89,7 @@ def convex_outline(mask: Mask) -> npt.NDArray[np.float64]:
 
 
 def invert(transform: Transform) -> Transform:
-    """Return the inverse transform."""
+    """Return the inverse of a (3, 3) transform."""
     return np.asarray(np.linalg.inv(transform), np.float64)
 
 
@@ -106,6 +106,9 @@ def warp(
         transform: from px of the image to px of the result.
         size_hw: H and W of the result.
         interpolation: an OpenCV flag.
+
+    Returns:
+        (h, w) or (h, w, C) of `size_hw`, the image's dtype.
     """
     moved = cv2.warpPerspective(image, transform, size_hw[::-1], flags=interpolation)
     return np.asarray(moved)

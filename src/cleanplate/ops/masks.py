@@ -39,7 +39,7 @@ def fill_holes(mask: Mask, *, largest_px: int | None = None) -> Mask:
 
 
 def drop_specks(mask: Mask, *, least_px: int) -> Mask:
-    """Return `mask` without its 8-connected components of fewer than `least_px` pixels."""
+    """Return `mask`, (H, W) bool, without its 8-connected components below `least_px` pixels."""
     count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     kept = stats[:, cv2.CC_STAT_AREA] >= least_px
     kept[0] = False
@@ -117,6 +117,10 @@ def union(masks: list[tuple[Box, Mask]], size_hw: tuple[int, int]) -> Mask:
 def bounding_box(mask: Mask, *, pad_px: int = 0) -> Box:
     """Return the tight box of the True pixels, expanded by `pad_px` inside the array.
 
+    Args:
+        mask: (H, W) bool.
+        pad_px: >= 0.
+
     Raises:
         InputError: the mask is empty.
     """
@@ -167,6 +171,9 @@ def dilate_instance(
         instance: the detected object.
         size_hw: H and W of the photo.
         margin: px, >= 0.
+
+    Returns:
+        A box inside the photo, and (bottom - top, right - left) bool.
     """
     area = instance.area_px
     left, top, right, bottom = expand_box(instance.box_xyxy, math.ceil(margin) + 1, size_hw)

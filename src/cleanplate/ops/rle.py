@@ -39,7 +39,11 @@ def encode_rle(box: Box, mask: Mask, size_hw: tuple[int, int]) -> list[int]:
 
 
 def decode_rle(counts: Sequence[int], size_hw: tuple[int, int]) -> tuple[Box, Mask]:
-    """Return the tight box of a mask, and the mask inside it.
+    """Return the tight box of a mask, and the mask inside it, (bottom - top, right - left) bool.
+
+    Args:
+        counts: lengths of the runs, column by column, the first of False.
+        size_hw: H and W of the photo.
 
     Raises:
         InputError: the lengths do not add up to the photo, or there is no pixel.

@@ -409,7 +409,7 @@ def to_tensor(
     """Return an (H, W, 3) image as (1, 3, H, W) float32, contiguous.
 
     Args:
-        image: RGB. Not modified.
+        image: (H, W, 3) uint8 or float32, RGB in [0, 255]. Not modified.
         mean: subtracted from R, G and B in [0, 1].
         std: what that is divided by.
     """
@@ -423,7 +423,7 @@ def to_tensor(
 
 
 def sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return the sigmoid of independent logits: probabilities in [0, 1]."""
+    """Return the sigmoid of independent logits, float32 of any shape: probabilities in [0, 1]."""
     return np.asarray((1 + np.tanh(logits / 2)) / 2, np.float32)  # does not overflow
 
 
@@ -432,6 +432,9 @@ def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
     Args:
         logits: (C, h, w) float32; overwritten.
+
+    Returns:
+        (C, h, w) float32 in [0, 1]; over the channels they sum to 1.
     """
     logits -= logits.max(axis=0)
     np.exp(logits, out=logits)

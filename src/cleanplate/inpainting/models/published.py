@@ -17,7 +17,7 @@ from cleanplate.errors import InputError
 from cleanplate.inpainting.base import Inpainter, composite
 from cleanplate.inpainting.models.canny import SIGMA_PX
 from cleanplate.inpainting.models.edgeconnect import PublishedEdgeConnectInpainter
-from cleanplate.types import Mask, RGBImage
+from cleanplate.types import FloatArray, Mask, RGBImage
 
 SQUARE_PX = 256
 _WHITE = 255
@@ -30,21 +30,21 @@ class Square:
 
     ground: RGBImage  # what the networks are given, the hole not yet painted
     hole: Mask
-    drawn: npt.NDArray[np.float32]  # RGB in [0, 1], drawn by the network everywhere
-    edges: npt.NDArray[np.float32]  # in [0, 1], that it follows
+    drawn: FloatArray  # (S, S, 3) RGB in [0, 1], drawn by the network everywhere
+    edges: FloatArray  # (S, S) in [0, 1], that it follows
 
     @property
     def result(self) -> RGBImage:
-        """The filled square."""
+        """The filled square, (S, S, 3)."""
         return composite(self.ground, self.hole, self.drawn * np.float32(255))
 
     @property
     def masked(self) -> RGBImage:
-        """The square with a white hole."""
+        """The square with a white hole, (S, S, 3)."""
         return np.where(self.hole[..., None], np.uint8(_WHITE), self.ground)
 
     def mask_for(self, size_hw: tuple[int, int]) -> Mask:
-        """Return the hole at the size of the photo: the pixels whose middles lie in it."""
+        """Return the hole at the photo's size, (H, W): the pixels whose middles lie in it."""
         rows, columns = ((2 * np.arange(n) + 1) * SQUARE_PX // (2 * n) for n in size_hw)
         return self.hole[np.ix_(rows, columns)]
 

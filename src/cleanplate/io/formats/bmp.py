@@ -112,7 +112,7 @@ class BmpContainer:
     packed: PackedPixels | None = None  # (H, W), with unusual masks
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Encoded:
-        """Return the edited BMP."""
+        """Return the edited BMP; see `Container.encode`."""
         height, width = mask.shape
         raster: Raster
         if self.packed is not None and self.header.masks is not None:

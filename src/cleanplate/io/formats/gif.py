@@ -52,7 +52,7 @@ class GifContainer:
     after: bytes
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Encoded:
-        """Return the edited GIF."""
+        """Return the edited GIF; see `Container.encode`."""
         from PIL import Image
 
         indices = merge_fill(samples, pixels, filled, mask)

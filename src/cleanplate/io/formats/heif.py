@@ -186,7 +186,7 @@ class HeifContainer:
     metadata: tuple[Item, ...]
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Encoded:
-        """Return the edited file."""
+        """Return the edited file; see `Container.encode`."""
         raster = merge_fill(samples, pixels, filled, mask)
         if raster.ndim == 3 and raster.shape[2] in (2, 4):
             raster = raster[..., :-1]

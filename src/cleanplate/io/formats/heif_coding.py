@@ -177,14 +177,17 @@ def encode_image(raster: Raster, coding: Coding) -> bytes:
 
 
 def expand_to_16bit(samples: Samples16, bits: int) -> Samples16:
-    """Return 10- or 12-bit samples spread over [0, 65535]; `reduce_from_16bit` gives them back."""
+    """Return (H, W, C) samples of 10 or 12 bits, spread over [0, 65535].
+
+    `reduce_from_16bit` gives them back.
+    """
     top = 2**bits - 1
     spread: Samples16 = ((samples.astype(np.uint32) * 65535 + top // 2) // top).astype(np.uint16)
     return spread
 
 
 def reduce_from_16bit(samples: Samples16, bits: int) -> Samples16:
-    """Return samples of [0, 65535] with `bits` bits, to the nearest."""
+    """Return (H, W, C) samples of [0, 65535] with `bits` bits, to the nearest."""
     top = 2**bits - 1
     stored: Samples16 = ((samples.astype(np.uint32) * top + 32767) // 65535).astype(np.uint16)
     return stored

@@ -207,7 +207,11 @@ class JpegContainer:
     coding: _Coding
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Encoded:
-        """Return the edited JPEG; see the module for what stays identical."""
+        """Return the edited JPEG; see `Container.encode`, and the module for what stays identical.
+
+        Raises:
+            UnsupportedImageError: it cannot be coded again.
+        """
         orientation = self.metadata.orientation
         before: Raster = pixels[..., 0] if self.coding.is_gray else pixels
         new: npt.NDArray[np.uint8] = filled

@@ -52,7 +52,11 @@ class HuffmanTable:
 
     @cached_property
     def codes(self) -> tuple[Ints, Ints]:
-        """(256,) the code of each symbol, and (256,) its length in bits; 0 = it has none."""
+        """(256,) the code of each symbol, and (256,) its length in bits; 0 = it has none.
+
+        Raises:
+            CodingError: the table has more codes than its lengths can hold.
+        """
         codes, lengths = np.zeros(256, np.int64), np.zeros(256, np.int64)
         code, at = 0, 0
         for length, count in enumerate(self.counts, start=1):

@@ -155,7 +155,7 @@ class PngContainer:
     carried: SelectedChunks
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Encoded:
-        """Return the edited PNG."""
+        """Return the edited PNG; see `Container.encode`."""
         raster = merge_fill(samples, pixels, filled, mask)
         if raster.dtype == np.uint16:
             packed = [Chunk(b"IDAT", compress_16bit(cast("Samples16", raster)))]

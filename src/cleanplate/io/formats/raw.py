@@ -169,7 +169,7 @@ class DevelopedJpegContainer:
     metadata: RawMetadata
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Encoded:
-        """Return the JPEG, without chroma subsampling."""
+        """Return the JPEG, without chroma subsampling; see `Container.encode`."""
         from PIL import Image
 
         stream = io.BytesIO()

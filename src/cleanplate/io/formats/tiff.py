@@ -197,7 +197,7 @@ class TiffContainer:
     masks: tuple[tuple[Directory, list[bytes], bool], ...] = ()  # pages: where data are missing
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Encoded:
-        """Return the edited TIFF."""
+        """Return the edited TIFF; see `Container.encode`."""
         raster = merge_fill(samples, pixels, filled, mask)
         with translate_decoder_errors("TIFF"):
             if raster.dtype == np.uint16:

@@ -100,7 +100,7 @@ class WebpContainer:
     xmp: bytes
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Encoded:
-        """Return the edited WebP."""
+        """Return the edited WebP; see `Container.encode`."""
         from PIL import Image
 
         image = Image.fromarray(merge_fill(samples, pixels, filled, mask))

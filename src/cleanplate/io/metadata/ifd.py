@@ -130,6 +130,9 @@ def serialize_tiff(
         order: "<" or ">".
         is_tiled: whether `strips` are tiles.
         further: the same of further pages.
+
+    Raises:
+        UnsupportedImageError: it would be above 4 GiB.
     """
     link = bytearray(4)
     parts: list[bytes | bytearray] = [b"II*\x00" if order == "<" else b"MM\x00*", link]

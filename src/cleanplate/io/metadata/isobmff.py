@@ -106,6 +106,9 @@ def serialize_heif(file: HeifFile) -> bytes:
     """Return a file of the items, which are numbered anew from 1 in their order.
 
     References to items that are not in the file are omitted.
+
+    Raises:
+        UnsupportedImageError: too many items, or too many bytes.
     """
     numbers = {old: new for new, old in enumerate(file.items, start=1)}
     if len(numbers) > _MAX_ITEMS:
@@ -134,7 +137,11 @@ def _damaged(what: str) -> UnsupportedImageError:
 def walk_boxes(
     data: bytes, start: int = 0, end: int | None = None
 ) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (type, start of the content, end) of the boxes that follow each other."""
+    """Yield (type, start of the content, end) of the boxes that follow each other.
+
+    Raises:
+        UnsupportedImageError: a box is damaged or truncated.
+    """
     end = len(data) if end is None else end
     while start + 8 <= end:
         size, kind = struct.unpack_from(">I4s", data, start)
