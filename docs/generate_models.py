@@ -18,7 +18,7 @@ HEAD = """\
 
 Three models are built in and work offline. All others are installed once by `cleanplate models pull
 NAME`, or imported from files by `cleanplate models import`; nothing is downloaded while photos are
-processed. [Getting models](getting_models.md) covers mirrors, machines without network, conversion
+processed. [Getting models](getting_models.md) covers mirrors, offline machines, conversion
 and custom weights. `cleanplate models show NAME` prints all details of a model: paper, training,
 measured quality, licence note, and the files with their checksums.
 
@@ -30,13 +30,13 @@ measured in turn on {threads} CPU cores with a photo of {size}: a segmenter find
 it, an inpainter fills {hole}. `python benchmarks/models.py` measures
 your machine.
 
-*Checked against* is what gave the same outputs with the same random weights: a package, in this
+*Checked against* is the code that gave the same outputs with the same random weights: a package, in this
 project's tests and on the user's machine at each conversion; or the authors' program, once, by
 hand, and its formulas in the tests. "runs as published": the publisher's own ONNX file, of which
-nothing was converted. No package has the code that those were made with: what goes in and comes out
-is tested as their publishers describe it.
+nothing was converted. No package has their original code: inputs and outputs
+are tested as their publishers describe them.
 
-*MB* are downloaded; with ~, no size is published, and this is that of the parameters.
+*MB* is the size of the download; with ~, none is published, and it is that of the parameters.
 
 *Commercial use* is what the publisher of the **weights** (not of the code) grants. "unclear":
 nothing is stated for the weights, or it contradicts the terms of the training photos.

@@ -155,7 +155,7 @@ def grow_to_edges(
     for part in parts:
         if missed[part.id] > 0:
             mask |= dilate(rasterize([part], mask.shape), missed[part.id])
-    return mask, (f"the mask was grown by up to {widest} px, to the edge of what is in it",)
+    return mask, (f"the mask was dilated by up to {widest} px, to the edge of what is in it",)
 
 
 def dilate_instances(

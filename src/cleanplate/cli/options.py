@@ -167,8 +167,8 @@ class RemovalArguments:
         flag(
             "--background-people",
             panel=WHAT,
-            help="Remove people, but keep the main subject: who is large, sharp and central, and "
-            "who stands with them.",
+            help="Remove people, but keep the main subject: large, sharp and central people, and "
+            "those who stand with them.",
         ),
     ] = False
     protect: Annotated[
@@ -232,7 +232,7 @@ class RemovalArguments:
             "--verify/--no-verify",
             metavar="",
             panel=HOW,
-            help="Check the filled holes, and fill again what is still detected there.",
+            help="Recheck the filled holes, and refill where anything is still detected.",
             show_default="--verify",
         ),
     ] = None
@@ -243,7 +243,7 @@ class RemovalArguments:
             "--texture/--no-texture",
             metavar="",
             panel=HOW,
-            help="Give smooth fills the photo's own texture, or leave them as the network draws "
+            help="Give smooth fills the photo's own texture, or keep them as the network returns "
             "them.",
             show_default="--texture",
         ),
@@ -254,7 +254,7 @@ class RemovalArguments:
             metavar="N",
             min=0,
             panel=HOW,
-            help="Another number gives another fill, unless the inpainter draws nothing at random.",
+            help="Random seed: another number gives another fill, if the inpainter is random.",
             show_default="0",
         ),
     ] = None
@@ -379,7 +379,7 @@ class RemovalArguments:
         others = [name for name, value in {"--remove": self.remove, **excluded}.items() if value]
         if others:
             raise InputError(
-                f"--like and {' and '.join(others)} exclude each other: the example says what is "
+                f"--like and {' and '.join(others)} exclude each other: the example defines what is "
                 "removed; give one of them"
             )
         if report is not None:
@@ -534,7 +534,7 @@ class ModelOptions:
             help="Segmenter and inpainter, unless given: fast, the built-in ones; best, "
             "RF-DETR-Seg, and OSOR if installed, else LaMa; published (only 'run'), all steps as "
             "in Automated-Objects-Removal-Inpainter. "
-            "What is not installed is offered for download.",
+            "Missing models are offered for download.",
         ),
     ] = None
     segmenter: Annotated[
@@ -551,8 +551,8 @@ class ModelOptions:
         option(
             metavar="NAME",
             panel=HOW,
-            help="What fills the holes: telea, navier-stokes, a model ('cleanplate models list' "
-            "lists them), or diffusers:FOLDER, a pipeline of diffusers.",
+            help="Inpainter: telea, navier-stokes, a model ('cleanplate models list' lists them), "
+            "or diffusers:FOLDER, a diffusers pipeline.",
             show_default="edgeconnect.photos",
         ),
     ] = None
@@ -569,7 +569,7 @@ class ModelOptions:
         option(
             metavar="NAME",
             panel=HOW,
-            help="What computes: auto, cpu, cuda, cuda-fp16, openvino, coreml or directml.",
+            help="Device: auto, cpu, cuda, cuda-fp16, openvino, coreml or directml.",
             show_default=True,
         ),
     ] = "auto"
@@ -604,7 +604,7 @@ class PublishedArguments:
             min=0.1,
             max=50.0,
             panel=HOW,
-            help="With --preset published: blur before edges are found around the hole.",
+            help="With --preset published: blur before edge detection around the hole.",
             show_default="2",
         ),
     ] = None
@@ -613,7 +613,7 @@ class PublishedArguments:
         option(
             metavar="DIR",
             panel=RESULTS,
-            help="With --preset published: save what the networks are given there, as "
+            help="With --preset published: save the networks' inputs in this folder, as "
             "a_masked.png and a_edges.png.",
         ),
     ] = None
@@ -690,7 +690,7 @@ class OutputOptions:
         flag(
             "--preserve-times",
             panel=RESULTS,
-            help="Give changed photos the time of modification of the original, too.",
+            help="Set the modification time of changed photos to that of the original.",
         ),
     ] = False
     overwrite: Annotated[
@@ -708,7 +708,7 @@ class ResourceOptions:
             metavar="N",
             min=1,
             panel=WORK,
-            help="Processor cores to use, all workers together.",
+            help="CPU cores for all workers together.",
             show_default="all available",
         ),
     ] = None
@@ -718,7 +718,7 @@ class ResourceOptions:
             metavar="N",
             min=1,
             panel=WORK,
-            help="Photos to process at once; they share the processor cores.",
+            help="Photos to process at once; they share the CPU cores.",
             show_default="by cores, memory and photos",
         ),
     ] = None
@@ -727,8 +727,7 @@ class ResourceOptions:
         option(
             metavar="SIZE",
             panel=WORK,
-            help="Memory to use at most, such as 800M or 4G. A photo that needs more is processed "
-            "alone.",
+            help="Memory limit, such as 800M or 4G. A photo that needs more is processed alone.",
             show_default="3/4 of the free memory",
         ),
     ] = None

@@ -37,6 +37,6 @@ def open_dataset(path: Path) -> Editor:
             return found
     known = ", ".join(kind.format for kind in EDITORS)
     raise InputError(
-        f"{path}: no dataset of a known format ({known}); name the folder that holds images and "
+        f"{path}: not a dataset of a known format ({known}); name the folder that holds images and "
         "annotations"
     )

@@ -150,7 +150,7 @@ def check_memory(name: str, needed_bytes: float) -> None:
     free = free_memory()
     if free is not None and free < needed_bytes:
         raise WeightsError(
-            f"{name} needs {needed_bytes / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free; "
+            f"{name} needs {needed_bytes / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB free; "
             "close other programs, compute on a GPU (--device cuda), or choose another inpainter"
         )
 
@@ -365,7 +365,7 @@ def pipeline_licence(name: str) -> str:
             lines = [line for line in lines if line.startswith(("license:", "license_name:"))]
         if said := next(filter(None, lines), ""):
             return f"{said[:100]} ({path.name})"
-    return "not stated in its folder"
+    return "not stated in the folder"
 
 
 def create_inpainter(

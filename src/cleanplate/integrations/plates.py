@@ -123,7 +123,9 @@ class PlateCache:
         if plate.mask.shape != size_hw:
             height, width = plate.mask.shape
             cause = f"its plate is {width} x {height} px, the image is {size_hw[1]} x {size_hw[0]}"
-            raise PhotoError(str(key), cause, "put RemoveObjects before what changes the size")
+            raise PhotoError(
+                str(key), cause, "put RemoveObjects before transforms that change the size"
+            )
 
 
 def _areas(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -100,9 +100,7 @@ def aliases_of(label: str, known: Collection[str] = VOC_LABELS) -> tuple[str, ..
 def _phrases(words: Iterable[str]) -> tuple[str, ...]:
     phrases = tuple(dict.fromkeys(word.casefold() for word in words))
     if ALL in phrases:
-        raise InputError(
-            "this segmenter takes any words, so there is no 'all'; name what to remove"
-        )
+        raise InputError("this segmenter accepts any words and has no 'all'; name what to remove")
     return phrases
 
 

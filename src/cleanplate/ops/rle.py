@@ -56,7 +56,7 @@ def decode_rle(counts: Sequence[int], size_hw: tuple[int, int]) -> tuple[Box, Ma
     starts, ends = edges[1:-1:2], edges[2::2]
     starts, ends = starts[starts < ends], ends[starts < ends]
     if not starts.size:
-        raise InputError("the run lengths hold no pixel")
+        raise InputError("the run lengths contain no pixel")
     left, right = int(starts[0] // height), int((ends[-1] - 1) // height) + 1
     steps = np.zeros((right - left) * height + 1, np.int8)
     steps[starts - left * height] += 1

@@ -137,7 +137,7 @@ def select(
     if rules.only:
         stay(
             [item for item in sure if item.id not in rules.only],
-            "not among the numbers given",
+            "not among the given numbers",
         )
     if rules.region is not None:
         box = region_box(rules.region, size_hw)

@@ -118,8 +118,8 @@ def read_clip(path: Path) -> Clip:
         raise PhotoError(
             path,
             f"this format ({path.suffix or 'no extension'}) is not supported",
-            f"use one of {', '.join(CONTAINERS)}; ffmpeg -i IN -c copy OUT.mkv changes the "
-            "container alone",
+            f"use one of {', '.join(CONTAINERS)}; ffmpeg -i IN -c copy OUT.mkv changes "
+            "only the container",
         )
     with open_container(path) as container:
         stream, notes = _only_video(path, container)
@@ -265,7 +265,7 @@ def _sample_format(
     has_alpha = kind.startswith(("yuva", "rgba", "gbrap", "bgra", "argb")) or (
         stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) == "1"
     )
-    _check(path, not has_alpha, "it has transparency (alpha), which would be lost", _CONVERT)
+    _check(path, not has_alpha, "it has transparency (alpha), which cannot be kept", _CONVERT)
     writable = kind in _FORMATS and not (codec == "av1" and kind not in _SVT_FORMATS)
     _check(path, writable, f"the pixel format {kind} is not supported in {codec}", _CONVERT)
     transfer = int(frame.color_trc)

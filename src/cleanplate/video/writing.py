@@ -67,7 +67,7 @@ def check_storable(clip: Clip, target: Path) -> None:
     if suffix not in CONTAINERS:
         raise InputError(
             f"{target}: name the result with one of {', '.join(CONTAINERS)}; "
-            f"{clip.path.suffix} is what the clip has"
+            f"{clip.path.suffix} is the clip's"
         )
     if CONTAINERS[suffix] != clip.format:
         raise InputError(
@@ -77,7 +77,7 @@ def check_storable(clip: Clip, target: Path) -> None:
     if ENCODERS[clip.codec] not in library.codecs_available:
         raise PhotoError(
             clip.path,
-            f"this build of PyAV cannot write {clip.codec}, it lacks {ENCODERS[clip.codec]}",
+            f"this build of PyAV cannot write {clip.codec}: it lacks {ENCODERS[clip.codec]}",
             "install PyAV's own wheel with pip install --force-reinstall av",
         )
     with library.open(str(clip.path), "r", metadata_errors="replace") as container:

@@ -46,7 +46,7 @@ class FixedLamaInpainter(LamaInpainter):
     def _inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
         size_hw = self._model.preprocessing.size_hw
         if size_hw is None:
-            raise WeightsError(f"{self.name}: the registry states no size")
+            raise WeightsError(f"{self.name}: the registry has no size")
         if max(mask.shape) > max(size_hw):
             filled = inpaint_scaled(self._inpaint, image, mask, max(size_hw))
             return composite(image, mask, filled)

@@ -183,9 +183,9 @@ def _device(device: str, *, has_cuda: bool) -> str:
     if device == "cpu":
         return "cpu"
     if device not in ("cuda", "cuda-fp16"):
-        raise DeviceError(device, "pipelines of diffusers run on cpu, cuda and cuda-fp16")
+        raise DeviceError(device, "diffusers pipelines run on cpu, cuda and cuda-fp16")
     if not has_cuda:
-        raise DeviceError(device, "this PyTorch finds no CUDA; it needs one that was built with it")
+        raise DeviceError(device, "this build of PyTorch has no CUDA; install one with CUDA")
     return "cuda"
 
 
@@ -208,7 +208,7 @@ def _check_folder(folder: Path) -> None:
     code = next(folder.rglob("*.py"), None)
     if code is not None or not has_class or not libraries.issubset(_LIBRARIES):
         what = "model_index.json names it" if code is None else code.name
-        raise WeightsError(f"{folder}: has code of its own ({what}), which is not run")
+        raise WeightsError(f"{folder}: contains code ({what}), which is not run")
 
 
 def _options(folder: Path) -> dict[str, Any]:

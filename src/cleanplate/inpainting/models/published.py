@@ -78,7 +78,7 @@ def fill_as_published(
     """
     if not isinstance(inpainter, PublishedEdgeConnectInpainter):
         raise InputError(
-            f"the published pipeline fills with EdgeConnect's published weights, not "
+            f"the published pipeline needs EdgeConnect's published weights, not "
             f"{inpainter.name}; give --inpainter edgeconnect.places2"
         )
     grid_wh, square_wh = objects.shape[::-1], (SQUARE_PX, SQUARE_PX)

@@ -106,7 +106,7 @@ def check_prompts(prepared: Prepared, points: Sequence[PromptPoint], box_xyxy: B
     left, top, right, bottom = box_xyxy
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise InputError(
-            f"box {left:g}, {top:g}, {right:g}, {bottom:g} is empty or reaches outside the photo, "
+            f"box {left:g}, {top:g}, {right:g}, {bottom:g} is empty or extends beyond the photo, "
             f"which is {width} x {height} px; it must be left, top, right, bottom"
         )
 

@@ -37,7 +37,7 @@ def find_as_published(
     """
     if not isinstance(segmenter, SemanticSegmenter):
         raise InputError(
-            f"the published pipeline finds objects with FCN or DeepLabV3, not {segmenter.name}; "
+            f"the published pipeline needs FCN or DeepLabV3, not {segmenter.name}; "
             "give --segmenter deeplabv3_resnet101"
         )
     asked = choose_labels(labels, segmenter.labels)
