@@ -30,13 +30,14 @@ measured in turn on {threads} CPU cores with a photo of {size}: a segmenter find
 it, an inpainter fills {hole}. `python benchmarks/models.py` measures
 your machine.
 
-*Checked against* is the code that gave the same outputs with the same random weights: a package, in this
-project's tests and on the user's machine at each conversion; or the authors' program, once, by
-hand, and its formulas in the tests. "runs as published": the publisher's own ONNX file, of which
+*Checked against* is the code that gave the same outputs with the same random weights: a package, in
+this project's tests and on the user's machine at each conversion; or the authors' program, once,
+by hand, and its formulas in the tests. "runs as published": the publisher's own ONNX file, of which
 nothing was converted. No package has their original code: inputs and outputs
 are tested as their publishers describe them.
 
-*MB* is the size of the download; with ~, none is published, and it is that of the parameters.
+*MB* is the size of the download; with ~, none is published, and it is that of the
+parameters.
 
 *Commercial use* is what the publisher of the **weights** (not of the code) grants. "unclear":
 nothing is stated for the weights, or it contradicts the terms of the training photos.

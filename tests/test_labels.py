@@ -191,5 +191,5 @@ def test_without_known_labels_words_are_labels_themselves():
 
 
 def test_all_of_any_words_is_refused():
-    with pytest.raises(InputError, match="takes any words, so there is no 'all'"):
+    with pytest.raises(InputError, match="has no 'all'"):
         resolve_labels(["all"], ())

@@ -322,7 +322,7 @@ def test_a_mask_inside_its_objects_edge_is_grown_to_it_and_that_is_said(remover)
     assert removal.mask[50:110, 80:140].mean() > 0.99
     assert not removal.mask[:44].any()
     assert removal.mask.sum() < 1.3 * 60 * 60
-    assert any("grown" in note for note in removal.notes)
+    assert any("dilated" in note for note in removal.notes)
     np.testing.assert_array_equal(removal.image[~removal.mask], image[~removal.mask])
     exact = np.zeros((200, 300), np.bool_)
     exact[49:111, 79:141] = True

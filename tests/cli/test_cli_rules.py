@@ -39,7 +39,7 @@ BOTH = ("--remove", "person,car")
         (("--max-area", "7%"), None, None),
         (("--min-area", "7%"), "area below 431 px", "area below 431 px"),
         (("--protect", "dog,autos"), None, "protected"),
-        (("--only", "2"), "not among the numbers given", None),
+        (("--only", "2"), "not among the given numbers", None),
         (("--region", "0,0,50%,100%"), None, "outside the region"),
         (("--region", "0,0,50%,100%", "--only", "1, 2"), None, "outside the region"),
     ],
@@ -51,10 +51,10 @@ def test_rules_are_handed_on_and_the_report_tells_why(cli, options, person, car)
 @pytest.mark.parametrize(
     ("options", "car"),
     [
-        (("--point", "15,25"), "not among the numbers given"),
+        (("--point", "15,25"), "not among the given numbers"),
         (("--point", "15,25", "--point", "60,30"), None),
         (("--box", "10,20,20,20", "--box", "48,18,24,24"), None),
-        (("--point", "15,25", "--remove", "person,car"), "not among the numbers given"),
+        (("--point", "15,25", "--remove", "person,car"), "not among the given numbers"),
     ],
 )
 def test_points_and_boxes_choose_objects(cli, options, car):

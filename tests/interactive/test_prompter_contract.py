@@ -124,7 +124,7 @@ def test_a_point_outside_is_refused(prompter, x, y):
 )
 def test_a_box_outside_or_empty_is_refused(prompter, box):
     prepared = prompter.set_image(np.zeros((4, 6, 3), np.uint8))
-    match = f"box {', '.join(map(str, box))} is empty or reaches outside the photo, .* 6 x 4 px"
+    match = f"box {', '.join(map(str, box))} is empty or extends .* 6 x 4 px"
     with pytest.raises(InputError, match=match):
         prompter.predict(prepared, box_xyxy=box)
 

@@ -36,5 +36,5 @@ def test_the_lengths_of_a_known_mask():
 
 @pytest.mark.parametrize("counts", [[], [3], [2, 3], [-1, 5], [4, 0], [[2, 2]]])
 def test_lengths_that_are_no_mask_are_refused(counts):
-    with pytest.raises(InputError, match=r"do not add up to 2 x 2 px|hold no pixel"):
+    with pytest.raises(InputError, match=r"do not add up to 2 x 2 px|no pixel"):
         decode_rle(counts, (2, 2))

@@ -81,7 +81,7 @@ def test_protected_objects_stay_whatever_their_score():
 
 def test_only_the_numbers_given_go():
     chosen, left = parted(Rules(only=(1, 3)))
-    assert (chosen, left[2]) == ([1, 3], "not among the numbers given")
+    assert (chosen, left[2]) == ([1, 3], "not among the given numbers")
     assert parted(Rules(only=(5,)))[1][5] == "score below 0.5"
     with pytest.raises(InputError, match="only: no such object: 6"):
         parted(Rules(only=(6,)))

@@ -258,7 +258,7 @@ def test_an_unknown_label_is_reported(tmp_path, remover, rng):
 def test_an_encoder_that_is_missing_is_reported(tmp_path, remover, rng, monkeypatch):
     source = write_clip(tmp_path / "in.mp4", panned(rng, frames=3)[0])
     monkeypatch.setattr(av, "codecs_available", {"h264"})
-    with pytest.raises(PhotoError, match="cannot write h264, it lacks libx264"):
+    with pytest.raises(PhotoError, match=r"cannot write h264.*libx264"):
         remove_from_video(source, tmp_path / "out.mp4", ["person"], remover=remover)
 
 

@@ -379,8 +379,8 @@ class RemovalArguments:
         others = [name for name, value in {"--remove": self.remove, **excluded}.items() if value]
         if others:
             raise InputError(
-                f"--like and {' and '.join(others)} exclude each other: the example defines what is "
-                "removed; give one of them"
+                f"--like and {' and '.join(others)} exclude each other: the example defines what "
+                "is removed; give one of them"
             )
         if report is not None:
             check_report(report, stay=(*like, *masks))
