@@ -27,7 +27,7 @@ PointBox = tuple[float, float, float, float]
 _SHORT = 60  # characters of a value that a message shows
 
 Effects = Literal["auto", "off", "strong"]
-"""Whether shadows and reflections go with their objects:
+"""Which shadows and reflections are removed with their objects:
 
 auto    those that the network is certain of, up to three times the object's area
 off     none
@@ -35,26 +35,26 @@ strong  uncertain and larger ones too
 """
 
 DEFAULT_MIN_SCORE = 0.5
-"""Objects below this mean probability stay. True detections on real photos are mostly above 0.6,
-false ones below 0.5; figures against the light are near it."""
+"""Objects of a lower score are kept. The built-in segmenter's scores are calibrated: at 0.5, about
+every second detection is right (docs/quality.md, "Scores")."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """Which objects of the given classes stay. The defaults keep none.
+    """Which objects of the given classes are kept. The defaults keep none.
 
     Raises:
         InputError: a value out of range.
     """
 
     keep: int = 0
-    """So many of the largest objects stay."""
+    """Number of the largest objects to keep."""
 
     background_people: bool = False
     """People are removed, whether named or not, except the main subject of the photo."""
 
     max_area: Area | None = None
-    """Larger objects stay: px, or a share of the photo such as "5%"."""
+    """Larger objects are kept: px, or a share of the photo such as "5%"."""
 
     protect: Collection[str] = ()
     """Labels of objects that are never filled, not even by a margin, and never copied from."""
@@ -63,7 +63,7 @@ class Rules:
     """Numbers (`Instance.id`) of the objects that may be removed; none means all of them."""
 
     region: Region | None = None
-    """Objects that lie mostly outside this part of the photo stay."""
+    """Objects that lie mostly outside this part of the photo are kept."""
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -91,29 +91,28 @@ class RemovalOptions:
     """Label names, everyday words or VOC ids of what is removed."""
 
     min_score: float = DEFAULT_MIN_SCORE
-    """[0, 1]; objects of a lower mean probability stay."""
+    """[0, 1]; objects of a lower score are kept."""
 
     min_area: Area = 0
-    """Smaller objects stay: px, or a share of the photo such as "5%"."""
+    """Smaller objects are kept: px, or a share of the photo such as "5%"."""
 
     dilation: float | None = None
     """px, >= 0; margin around every object. None scales it with each object."""
 
     effects: Effects = "auto"
-    """Whether shadows and reflections go with their objects."""
+    """Which shadows and reflections are removed with their objects."""
 
     verify: bool = True
-    """Recheck the filled holes, and fill again what is still detected there, at most twice."""
+    """Recheck the filled holes, and refill where anything is still detected, at most twice."""
 
     texture: bool = True
-    """Give smooth fills the photo's own texture; False leaves them as the network draws them."""
+    """Give smooth fills the photo's own texture; False keeps them as the network returns them."""
 
     seed: int = 0
-    """>= 0; of what is drawn at random in a fill: another one gives another fill, unless the
-    inpainter draws nothing."""
+    """>= 0; random seed of fills: another one gives another fill, if the inpainter is random."""
 
     rules: Rules = field(default_factory=Rules)
-    """Which objects of these classes stay."""
+    """Which objects of these classes are kept."""
 
     points: Collection[Point] = ()
     """(x, y) in px; the objects at these points are removed."""
@@ -209,7 +208,7 @@ def region_box(region: Region, size_hw: tuple[int, int]) -> tuple[int, int, int,
     box = (round(x), round(y), min(width, round(x + across)), min(height, round(y + down)))
     if box[0] >= box[2] or box[1] >= box[3]:
         given = ",".join(str(edge) for edge in region)
-        raise InputError(f"region {given} holds no pixel of a photo of {width} x {height} px")
+        raise InputError(f"region {given} lies outside the photo of {width} x {height} px")
     return box
 
 
@@ -247,7 +246,7 @@ def box_in_photo(box: PointBox, size_hw: tuple[int, int]) -> tuple[int, int, int
     right, bottom = min(size_hw[1], round(x + width)), min(size_hw[0], round(y + height))
     if left >= right or top >= bottom:
         raise InputError(
-            f"box {box} holds no pixel of a photo of {size_hw[1]} x {size_hw[0]} px; "
+            f"box {box} lies outside the photo of {size_hw[1]} x {size_hw[0]} px; "
             "give left, top, width, height"
         )
     return left, top, right, bottom

@@ -40,11 +40,11 @@ class RemovalPlan:
 
     mask: Mask  # (H, W) bool, True = fill
     instances: tuple[Instance, ...]  # what is removed
-    kept: tuple[Instance, ...]  # what stays, each with its reason
+    kept: tuple[Instance, ...]  # each with its reason
     protected: frozenset[int] = field(default_factory=frozenset)  # ids of `kept`: see `Selection`
     options: RemovalOptions  # its classes are canonical labels; none: no recheck
     # (H, W), shadows and reflections of what is removed, beside its margin: part of `mask`. Those
-    # that stay since the option `effects` is "off" are looked for when it is filled.
+    # kept since the option `effects` is "off" are detected when it is filled.
     effects: Mask | None = None
     casts: tuple[Instance, ...] = ()  # what each object casts, by the object's id
     timings_s: Mapping[str, float] = field(default_factory=dict)  # of "find" and "mask"
@@ -125,8 +125,8 @@ def add_effects(
     Args:
         mask: (H, W) bool.
         casts: from `find_effects`.
-        removed: what goes.
-        kept: what stays.
+        removed: the objects to remove.
+        kept: the objects to keep.
 
     Returns:
         (H, W) bool; and (H, W): the effects beside `mask`, None if there are none.
@@ -208,7 +208,7 @@ def edit_plan(
     Args:
         image: (H, W, 3) uint8, RGB, the photo. Not modified.
         plan: as it was made.
-        remove: by the object's id, whether it is removed; the others stay as they are.
+        remove: by the object's id, whether it is removed; the others do not change.
         mask: (H, W) bool, the plan's mask with what was painted on it.
         detector: gives what finds the effects of objects that are switched on, if any are.
 

@@ -362,7 +362,7 @@ class Remover:
 
         Args:
             photo: as for a call.
-            selection: what goes and what stays.
+            selection: the objects to remove and to keep.
             options: `dilation`, `effects` and `verify` count; its classes are canonical labels.
 
         Raises:
@@ -395,15 +395,15 @@ class Remover:
     def _plan_of_mask(
         self, opened: OpenedPhoto, mask: Mask, options: RemovalOptions
     ) -> RemovalPlan:
-        """Return a plan to fill a mask of the user's, and what the objects in it cast.
+        """Return a plan to fill a mask of the user's, and its objects' shadows and reflections.
 
-        A mask inside its object's edge is grown to it, or the rest would stay as a rim.
+        A mask inside its object's edge is dilated to it, or a rim of the object would remain.
         """
         start, image = time.perf_counter(), opened.pixels
         if options != options.of_mask():
             names = ", ".join(OPTIONS_OF_MASKS)
             raise InputError(
-                f"a mask says what is removed; of the options, give only {names} with it"
+                f"a mask defines what is removed; of the options, give only {names} with it"
             )
         check_image_and_mask(image, mask)
         effects: Mask | None = None
@@ -597,7 +597,7 @@ def _outline(image: RGBImage, options: RemovalOptions, prompter: InteractiveSegm
     if options.rules != Rules():
         raise InputError(
             "rules choose among the instances that a segmenter finds; with a prompter, choose "
-            "by points and boxes alone"
+            "only by points and boxes"
         )
     return Selection(tuple(outline_objects(image, options.points, options.boxes, prompter)))
 

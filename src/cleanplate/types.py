@@ -45,7 +45,7 @@ class Instance:
     score: float  # [0, 1]; of the built-in segmenter, how often such a detection is right
     box_xyxy: Box
     mask: Mask  # (bottom - top, right - left)
-    reason: str = ""  # why it stays in the photo, e.g. "kept: largest"; empty if it goes
+    reason: str = ""  # why it is kept, e.g. "kept: largest"; empty if it is removed
 
     def __repr__(self) -> str:
         """Return label, score, box and area, without the mask."""

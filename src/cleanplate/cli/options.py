@@ -356,7 +356,7 @@ class RemovalArguments:
         return found
 
     def check_examples(self, *, excluded: Mapping[str, object | None], report: Path | None) -> None:
-        """Check examples, if there are any: each has a mask, and no other option says what goes.
+        """Check examples, if there are any: each has a mask, and no other option chooses objects.
 
         Args:
             excluded: values of the options that name in another way what to remove.

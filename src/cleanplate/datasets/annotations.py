@@ -84,8 +84,8 @@ kept     as it was
 removed  its object was filled: dropped
 partial  its object was to go, and only a part was filled: kept
 missed   its object was to go, and was not found: kept
-covered  of an object that stays, too little is left: dropped
-clipped  of an object that stays, a part was filled: cut to what is visible
+covered  of a kept object, of which too little remains: dropped
+clipped  of a kept object, partly filled: cut to what is visible
 """
 
 

@@ -582,7 +582,7 @@ def _plate_record(file: _File, image_id: Any, new_id: str) -> str:
 def _records_after(
     file: _File, image_id: Any, edit: ImageEdit
 ) -> tuple[dict[int, str], dict[Path, bytes | None]]:
-    """Return the records of an image that stay, as they are once it is filled, and PNG files."""
+    """Return the kept records of an image, as they are once it is filled, and PNG files."""
     if file.kind == "panoptic":
         changed, pictures = _edited_segments(file, image_id, edit)
     else:

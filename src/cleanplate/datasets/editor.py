@@ -49,7 +49,7 @@ class Editor(ABC):
     """Names of what is annotated."""
 
     problems: tuple[str, ...] = ()
-    """What is wrong with records that stay as they are; each names file and record."""
+    """What is wrong with records that are kept unchanged; each names file and record."""
 
     errors: tuple[str, ...] = ()
     """What keeps images out of the result; each names file and record."""

@@ -40,7 +40,7 @@ class AnnotatedPhoto:
     annotations: tuple[Annotation, ...]
     options: DatasetOptions
     removal: RemovalOptions  # its classes are not used
-    is_edited: bool = True  # False: of a split that stays as it is
+    is_edited: bool = True  # False: of a split that is not changed
     error: CleanplateError | None = None  # why the annotations cannot be read
 
     @property

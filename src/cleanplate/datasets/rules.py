@@ -27,7 +27,7 @@ both         both together
 """
 
 Neighbours = Literal["protect", "clip", "skip"]
-"""What becomes of annotated objects that stay where the mask would meet them:
+"""What happens to kept annotated objects where the mask would meet them:
 
 protect  the mask is cut at their outlines
 clip     they are cut to what is visible, and dropped if that is too little
@@ -54,7 +54,7 @@ class DatasetOptions:
     """Where the masks come from."""
 
     neighbours: Neighbours = "protect"
-    """What becomes of objects that stay where the mask would meet them."""
+    """What happens to kept objects where the mask would meet them."""
 
     crowds: Crowds = "skip"
     """What becomes of images with crowds."""
@@ -99,7 +99,7 @@ class ImageEdit:
     changes: Mapping[str, AnnotationEdit] = field(default_factory=dict)
     is_lost: bool = False  # no photo was written: its labels go too
     removed_labels: Collection[str] = ()  # classes of which objects went
-    classes_left: Collection[str] = ()  # of all that stay
+    classes_left: Collection[str] = ()  # of all kept objects
     mask: Path | None = None  # file with what was filled
     options: DatasetOptions = DatasetOptions(classes=())
 

@@ -348,7 +348,7 @@ def _read_indices(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def _void_of(indices: npt.NDArray[np.uint8], clear: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return the void that borders on what is cleared, and on no object that stays."""
+    """Return the void that borders on what is cleared, and on no kept object."""
     void = indices == _VOID
     stays = (indices != 0) & ~void & ~clear
     kernel = np.ones((3, 3), np.uint8)

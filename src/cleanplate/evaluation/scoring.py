@@ -73,7 +73,7 @@ class FillScorer:
         )
 
     def without_truth(self, fill: RGBImage) -> NoReferenceScore:
-        """Return how well a fill, (H, W, 3) uint8, goes with its surroundings."""
+        """Return how well a fill, (H, W, 3) uint8, matches its surroundings."""
         hole = bounding_box(self._mask)
         side = max(hole[2] - hole[0], hole[3] - hole[1]) + 2 * _SIMILARITY_MARGIN_PX
         left, top, right, bottom = square_around(hole, side, self._mask.shape)

@@ -29,7 +29,7 @@ from cleanplate.ops import (
 )
 from cleanplate.types import FloatArray, Mask, RGBImage
 
-_SIDE = 512  # px; in larger windows lines are looked for at this size
+_SIDE = 512  # px; in larger windows lines are searched for at this size
 _SMALL_SIDE = 256  # ... and colours are continued at this one
 _CORE_PX = 2.0  # at the first size: so far from a line all is as drawn, beyond that it fades out
 

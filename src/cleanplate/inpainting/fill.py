@@ -32,7 +32,7 @@ _JOIN = 0.15  # holes nearer than this share of the larger one's side may share 
 _SEAM_SHARE = 16  # of a panorama's width, to be filled again where a hole goes all the way round
 _NATIVE_LEAST_PX = 64  # context for methods that work at the photo's own resolution
 
-# Of what goes with an object. These could not be judged on pictures: no weights were at hand.
+# Of the effects of an object. These could not be judged on pictures: no weights were available.
 _EFFECTS_CONTEXT = 1.5  # a low sun's shadow is longer than its object is high
 _CERTAIN_ALPHA, _POSSIBLE_ALPHA = 0.5, 0.25
 _EFFECTS_MARGIN_PX = 4  # at the working size: alpha has a value for 8 x 8 px
@@ -90,7 +90,7 @@ def inpaint_holes(
 def effects_beside(
     image: RGBImage, mask: Mask, inpainter: Any, *, stays: Mask, strong: bool = False
 ) -> Mask:
-    """Return what goes with the objects in a mask, as an inpainter's `alpha` says.
+    """Return the effects of the objects in a mask, as an inpainter's `alpha` says.
 
     Args:
         image: (H, W, 3) uint8, RGB. Not modified.

@@ -26,7 +26,7 @@ PROFILE_PX = 5  # colours are taken so far to each side of an edge
 
 _LEAST_PX = 14.0  # length of an edge
 _GAP_PX = 14.0  # between an edge and the hole
-_AROUND_PX = 96  # edges are looked for so far around a hole
+_AROUND_PX = 96  # edges are searched for so far around a hole
 _BESIDE_PX = 1.5  # edges that lie less beside each other are one ...
 _MERGED_GAP_PX = 12.0  # ... if there is less than that between them
 _ROWS = 64  # segments that are compared with all others at a time

@@ -111,7 +111,7 @@ class RemoveObjects(albumentations.DualTransform):
         keep: npt.NDArray[np.bool_] | None,
         **_: Any,
     ) -> npt.NDArray[Any]:
-        """Return the masks, (N, H, W), of the objects that stay, in step with any boxes."""
+        """Return the masks, (N, H, W), of the kept objects, in step with any boxes."""
         if plate is None:
             return masks
         masks = np.asarray(masks)
@@ -122,7 +122,7 @@ class RemoveObjects(albumentations.DualTransform):
     def apply_to_bboxes(
         self, bboxes: npt.NDArray[Any], keep: npt.NDArray[np.bool_] | None, **_: Any
     ) -> npt.NDArray[Any]:
-        """Return the boxes, (N, 4) or more columns, of the objects that stay."""
+        """Return the boxes, (N, 4) or more columns, of the kept objects."""
         return bboxes if keep is None else bboxes[keep]
 
     def apply_to_keypoints(

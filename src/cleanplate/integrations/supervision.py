@@ -26,7 +26,7 @@ def remove_detections(
 ) -> tuple[RGBImage, Any]:
     """Return an image without some detected objects, and the detections that remain.
 
-    The outlines of detections that stay are not filled.
+    The outlines of kept detections are not filled.
 
     Args:
         image: (H, W, 3) uint8, RGB; OpenCV's are BGR. Not modified.

@@ -1,6 +1,6 @@
 """Instances with full-size masks, from class probabilities or from an instance network.
 
-A semantic network sees two people side by side as one object. They are told apart by their heads:
+A semantic network sees two people side by side as one object. They are separated by their heads:
 the upper outline has a valley between two. Otherwise the distance of the object's pixels to the
 outline has a peak in each of two objects and a saddle where they touch: as in a watershed, each
 peak becomes an object, if the saddle is low enough and the objects are of similar size.
@@ -39,7 +39,7 @@ _MIN_SHARE_LEFT = 0.25
 # Of touching objects.
 _SIDE = 160  # cells; long side at which the outline is looked at
 _LEAST_CELLS = 150  # smaller objects stay whole
-_LEVELS = 16  # at which saddles are looked for
+_LEVELS = 16  # at which saddles are searched for
 _NECK = 0.6  # of the lower peak: the highest saddle
 _LEAST_SHARE = 0.3  # of the largest object's area; a head has less of its body's
 _VALLEY = 0.12  # of the object's height: how deep the outline falls between two heads
@@ -178,7 +178,7 @@ def separate_touching(mask: Mask, *, upright: bool) -> list[Mask]:
 
     Args:
         mask: (h, w) bool.
-        upright: whether heads are looked for: people.
+        upright: whether heads are searched for: people.
     """
     if np.count_nonzero(mask) < _LEAST_CELLS:
         return [mask]

@@ -223,7 +223,7 @@ async def find(
 
 
 class FindRequest(BaseModel):
-    """What to look for; without labels, everything, and people in the background are suggested."""
+    """What to detect; without labels, everything, and people in the background are suggested."""
 
     model_config = ConfigDict(extra="forbid")
     labels: list[str] = []

@@ -145,7 +145,7 @@ class Guard:
         await self._app(scope, _LimitedBody(receive, *self._limit(scope, headers)), send)
 
     def _shape(self, text: str) -> dict[str, str]:
-        """Return what clients of other services look for in an error, where they are served."""
+        """Return what clients of other services read in an error, where they are served."""
         return {"error": text, "errors": text} if self._json_photos else {}
 
     def _limit(self, scope: Scope, headers: Headers) -> tuple[int, str]:

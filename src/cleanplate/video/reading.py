@@ -102,7 +102,7 @@ def load_av() -> Any:
         raise MissingExtraError(
             'clips need the package av; run pip install "cleanplate[video]"'
         ) from error
-    av.logging.set_level(None)  # what goes wrong is raised
+    av.logging.set_level(None)  # errors are raised
     return av
 
 

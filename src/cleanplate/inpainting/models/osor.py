@@ -47,7 +47,7 @@ class OSORInpainter(SeededInpainter, SharpInpainter, NetworkInpainter):
         return True
 
     def alpha(self, image: RGBImage, mask: Mask) -> FloatArray:
-        """Return how much of each pixel goes with what is removed: (H, W) in [0, 1].
+        """Return how much of each pixel is an effect of what is removed: (H, W) in [0, 1].
 
         Args:
             image: (H, W, 3) uint8, RGB. Not modified.

@@ -23,12 +23,12 @@ _THRESHOLD = 0.35
 # one, and shadows have soft borders.
 _MARGIN = (1 + 2 * _CONTEXTS[-1]) / _SIZE_PX
 
-# A component of that stays if it is more certain than this somewhere. This and the contexts were
+# A component of that is kept if it is more certain than this somewhere. This and the contexts were
 # chosen with the test photos of docs/quality.md in sight.
 _CERTAIN = 0.984
 
 _LEAST_OBJECT_PX = 300  # of a mask's parts; what smaller ones cast could not be found
-_MOST_OBJECTS = 20  # parts of a mask whose effects are looked for
+_MOST_OBJECTS = 20  # parts of a mask whose effects are detected
 
 _LARGEST_SHARE = 3.0  # of the object's area; what is larger is hardly cast by it: ignored
 
@@ -124,12 +124,12 @@ def find_effects(
     detector: EffectsDetector,
     strong: bool = False,
 ) -> tuple[Instance, ...]:
-    """Return what objects cast: of those that go, and of those that stay and might cast the same.
+    """Return what objects cast: of removed ones, and of kept ones that might cast the same.
 
     Args:
         image: (H, W, 3) uint8, RGB. Not modified.
-        removed: what goes, its outlines without a margin.
-        kept: what stays.
+        removed: the removed objects, their outlines without a margin.
+        kept: the kept objects.
         detector: finds it.
         strong: take uncertain parts and large areas too.
 
@@ -158,14 +158,14 @@ def effects_mask(
     kept: Collection[Instance],
     size_hw: tuple[int, ...],
 ) -> Mask:
-    """Return (H, W), what goes with some objects: nothing that a kept one casts too.
+    """Return (H, W), the effects of some objects, without those that a kept one casts too.
 
     Both have a margin that grows with the object.
 
     Args:
         effects: from `find_effects`.
-        removed: what goes.
-        kept: what stays.
+        removed: the removed objects.
+        kept: the kept objects.
         size_hw: H and W of the photo first.
     """
     height, width = size_hw[:2]

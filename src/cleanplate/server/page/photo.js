@@ -1,4 +1,4 @@
-// One photo: what goes from it, filling, and the results.
+// One photo: selection, filling, and results.
 
 import * as api from "./api.js";
 import { byId, catchErrors, clearError, el, keepFocus, say, sayError } from "./dom.js";
@@ -118,7 +118,7 @@ export class PhotoEditor {
     this.#edited();
   }
 
-  // --- choosing what goes
+  // --- selection
 
   async #click(point) {
     if (!this.session || this.results.shown > 0 || this.task) return;
@@ -259,7 +259,7 @@ export class PhotoEditor {
 
   // --- results
 
-  /** Show the original, to choose what goes (0), or a result. */
+  /** Show the original, to select objects (0), or a result. */
   show(n) {
     if (n > 0) this.toolbox.choose("select");
     this.results.show(n);
