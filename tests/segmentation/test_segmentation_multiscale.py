@@ -282,6 +282,50 @@ def blotted(size_hw, box):
     return image
 
 
+def is_part_added(part_xyxy, probability):
+    """Return whether a part is found that the passes at 512 and 384 px do not see."""
+    body = (200, 150, 360, 330)
+    left, top, right, bottom = part_xyxy
+    image = blotted((400, 600), body)
+    image[top:bottom, left:right] = (0, 255, 0)
+
+    def answer(predict, part):
+        coarse = len(predict.parts) <= FIRST and part.shape[1] < 768
+        of_part = redness(part[..., [1, 0, 2]]) * (0 if coarse else probability)
+        return redness(part) * 0.95 + of_part
+
+    found = run_passes(image, RecordedPredict(answer)).merged[0]
+    rows, columns = found.shape
+    middle = round((top + bottom) / 800 * rows), round((left + right) / 1200 * columns)
+    return bool(found[middle] > 0.5)
+
+
+@settings(max_examples=20)
+@given(
+    top=st.integers(155, 290),
+    width=st.integers(10, 30),
+    length=st.integers(40, 90),
+    probability=st.floats(0.85, 1.0),
+)
+def test_a_part_that_stands_out_counts_by_the_finest_pass(top, width, length, probability):
+    assert is_part_added((360, top, 360 + length, top + width), probability)
+
+
+@pytest.mark.parametrize(
+    "part_xyxy",
+    [
+        pytest.param((372, 200, 420, 220), id="apart"),
+        pytest.param((360, 180, 420, 300), id="too large a share of the object"),
+    ],
+)
+def test_what_is_no_part_that_stands_out_does_not_count(part_xyxy):
+    assert not is_part_added(part_xyxy, 0.95)
+
+
+def test_a_part_of_which_the_finest_pass_is_not_sure_does_not_count():
+    assert not is_part_added((360, 200, 420, 220), 0.7)
+
+
 def test_an_object_detected_only_when_enlarged_is_found_at_a_candidate():
     image = blotted((400, 600), (300, 200, 324, 224))
     # Its 24 px are 82 at the closest level, 41 at the one before.

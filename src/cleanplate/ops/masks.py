@@ -157,7 +157,12 @@ def with_mask(instance: Instance, mask: Mask, *, left: int = 0, top: int = 0) ->
 
 def default_dilation_px(instance: Instance) -> float:
     """Return the default dilation of an object's mask in px: a share of its size, at least 2."""
-    return _MARGIN_MIN_PX + _MARGIN_SHARE * math.sqrt(instance.area_px)
+    return dilation_px(instance.area_px)
+
+
+def dilation_px(area_px: float) -> float:
+    """Return the default dilation in px of the mask of an object of this area."""
+    return _MARGIN_MIN_PX + _MARGIN_SHARE * math.sqrt(area_px)
 
 
 def dilate_instance(
