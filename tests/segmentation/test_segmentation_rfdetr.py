@@ -159,7 +159,7 @@ def shallow(tmp_path, monkeypatch):
         num_windows=1,
         out_features=["stage1", "stage2"],
     )
-    monkeypatch.setattr(rfdetr, "_configure", lambda size: config)
+    monkeypatch.setattr(rfdetr, "_configure", lambda size, side: config)
     monkeypatch.setattr(rfdetr, "_DRAWN", 3)
     monkeypatch.setenv("CLEANPLATE_HOME", str(tmp_path / "home"))
     return saved(config, tmp_path)
