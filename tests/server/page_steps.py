@@ -8,8 +8,8 @@ from PIL import Image
 WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
 
 
-def give(page, content: bytes, name: str = "photo.png", found: str = " sure") -> None:
-    """Open a photo, and wait until some words tell what was found."""
+def give(page, content: bytes, name: str = "photo.png", found: str = "confidence") -> None:
+    """Open a photo, and wait until some words say what was found."""
     page.set_input_files("#file", {"name": name, "mimeType": "image/png", "buffer": content})
     page.locator("#edit-panel", has_text=found).wait_for(timeout=120_000)
 
