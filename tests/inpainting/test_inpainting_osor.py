@@ -206,7 +206,7 @@ def test_the_licence_is_accepted_first(published):
 
 def test_too_little_memory_is_told_before_anything_is_loaded(manifest, monkeypatch):
     monkeypatch.setattr(base, "free_memory", lambda: 1 << 30)
-    with pytest.raises(WeightsError, match=r"2\.\d GB of memory.*1\.1 GB are free.*cuda"):
+    with pytest.raises(WeightsError, match=r"2\.\d GB of memory.*1\.1 GB free.*cuda"):
         create_inpainter("osor.sdxl", device="cpu")
 
 

@@ -121,5 +121,5 @@ def test_memory_and_device_are_checked(pipeline, monkeypatch):
     with pytest.raises(DeviceError, match="cuda-fp16"):
         create_inpainter(f"diffusers:{pipeline}", device="directml")
     monkeypatch.setattr(base, "free_memory", lambda: 1 << 30)
-    with pytest.raises(WeightsError, match=r"2\.\d GB of memory.*1\.1 GB are free"):
+    with pytest.raises(WeightsError, match=r"2\.\d GB of memory.*1\.1 GB free"):
         create_inpainter(f"diffusers:{pipeline}", device="cpu")
