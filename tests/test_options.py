@@ -158,5 +158,5 @@ def test_any_value_of_any_option_is_taken_and_survives_json_or_is_refused_by_nam
         return
     inner = next(iter(value)) if isinstance(value, list | dict | np.ndarray) else value
     assert name in error
-    shown = (str(value), type(value).__name__, type(inner).__name__)
+    shown = (str(value), repr(value), type(value).__name__, type(inner).__name__)
     assert isinstance(value, int | float) or any(text in error for text in shown)
