@@ -74,6 +74,19 @@ def halve_weights(path: Path) -> None:
     onnx.save(model, path)
 
 
+def unpack_halves(graph: onnx.GraphProto) -> None:
+    """Replace weights in half precision, and their casts, by ones in single precision, in place."""
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    for node in list(graph.node):
+        if node.op_type == "Cast" and node.input[0] in tensors:
+            half = tensors[node.input[0]]
+            values = numpy_helper.to_array(half).astype(np.float32)
+            graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
+            graph.initializer.remove(half)
+            graph.node.remove(node)
+    assert all(tensor.data_type != TensorProto.FLOAT16 for tensor in graph.initializer)
+
+
 def fold_padding(path: Path) -> int:
     """Give convolutions of stride 2 the zeros around their input themselves; return how many.
 

@@ -21,10 +21,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
-from training.export import drop_unused
+from cleanplate.runtime import to_tensor
+from training.export import drop_unused, unpack_halves
 from training.photos import Photos
 
 _SIDES_PX = (384, 512, 768)  # long sides in turn, as photos are given to the network
@@ -56,7 +56,7 @@ def quantize(network: Path, inputs: Iterator[npt.NDArray[np.float32]], output: P
         output: the file; the first three convolutions and the last compute in float32.
     """
     model = onnx.load(network)
-    _unpack_halves(model.graph)
+    unpack_halves(model.graph)
     nodes = list(model.graph.node)
     for number, node in enumerate(nodes):
         node.name = f"{node.op_type}_{number}"
@@ -80,19 +80,6 @@ def quantize(network: Path, inputs: Iterator[npt.NDArray[np.float32]], output: P
     onnx.save(model, output)
 
 
-def _unpack_halves(graph: onnx.GraphProto) -> None:
-    """Replace weights in half precision, and their casts, by ones in single precision."""
-    tensors = {tensor.name: tensor for tensor in graph.initializer}
-    for node in list(graph.node):
-        if node.op_type == "Cast" and node.input[0] in tensors:
-            half = tensors[node.input[0]]
-            values = numpy_helper.to_array(half).astype(np.float32)
-            graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
-            graph.initializer.remove(half)
-            graph.node.remove(node)
-    assert all(tensor.data_type != TensorProto.FLOAT16 for tensor in graph.initializer)
-
-
 def inputs_from(photos: Photos, count: int) -> Iterator[npt.NDArray[np.float32]]:
     """Yield (1, 3, H, W) float32 in [0, 1], photos as a segmenter is given them."""
     chosen = np.random.default_rng(_SEED).permutation(len(photos))[:count]
@@ -106,7 +93,7 @@ def inputs_from(photos: Photos, count: int) -> Iterator[npt.NDArray[np.float32]]
             max(1, round(side * scale / _MULTIPLE_PX)) * _MULTIPLE_PX for side in photo.shape[:2]
         )
         scaled = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
-        yield np.ascontiguousarray(scaled.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
+        yield to_tensor(np.asarray(scaled, np.uint8))
 
 
 def main() -> None:
