@@ -129,7 +129,7 @@ def resolve_device(device: str) -> str:
         device: one of `DEVICES`.
 
     Raises:
-        InputError: `device` is no text.
+        InputError: `device` is not a string.
         MissingRuntimeError: ONNX Runtime is not installed.
         UnknownNameError: `device` is none of `DEVICES`.
         DeviceError: the device was requested and cannot be used, as far as known without a

@@ -130,6 +130,21 @@ def use_server(address: Address | None) -> None:
     _loader = load_network if address is None else Client(address).load
 
 
+def runs_on_cpu(device: str) -> bool:
+    """Return whether the networks that this process loads from now on run on the CPU.
+
+    Only accelerators have a server: with one, "auto" is that, and this process need not load ONNX
+    Runtime or try CUDA to know.
+
+    Args:
+        device: one of `DEVICES`.
+
+    Raises:
+        CleanplateError: as `resolve_device`, where there is no server.
+    """
+    return (resolve_device(device) if _loader is load_network else device) == "cpu"
+
+
 def load_network(content: Content, name: str, device: str, threads: int | None) -> Network:
     """Load a network into this process; arguments and errors are those of `Session`."""
     chosen = resolve_device(device)

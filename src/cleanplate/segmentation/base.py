@@ -13,7 +13,7 @@ from cleanplate.errors import UnknownNameError
 from cleanplate.hub import get_model, network_roles, read_file
 from cleanplate.ops import resize
 from cleanplate.options import as_names
-from cleanplate.runtime import Session, resolve_device, to_tensor
+from cleanplate.runtime import Session, runs_on_cpu, to_tensor
 from cleanplate.types import Instance, RGBImage, check_image
 
 DEFAULT_SEGMENTER = "deeplabv3plus_lite2.voc"
@@ -73,7 +73,7 @@ def choose_labels(asked: Collection[str], known: tuple[str, ...]) -> tuple[str, 
     """Return the asked labels, one or several, in the order of `known`, each once.
 
     Raises:
-        InputError: no names.
+        InputError: `asked` is neither a name nor names.
         UnknownNameError: a label is none of `known`; the message lists them.
     """
     asked = as_names("labels", asked)
@@ -95,7 +95,7 @@ class NetworkSegmenter(ABC):
     def __init__(self, name: str, *, device: str = "auto", threads: int | None = None) -> None:
         model = get_model(name, "segmenter")
         self._model = model
-        roles = network_roles(model, on_cpu=resolve_device(device) == "cpu")
+        roles = network_roles(model, on_cpu=runs_on_cpu(device))
         self._networks = {
             role: Session(read_file(model, file), name=name, device=device, threads=threads)
             for role, file in roles.items()

@@ -52,7 +52,7 @@ def get_model(name: str, kind: ModelKind | None = None) -> Model:
 
     Raises:
         UnknownNameError: no such entry; the message lists the known ones.
-        InputError: several begin so, and the message lists them; or no text.
+        InputError: the name is ambiguous, and the message lists what it may mean; or not a string.
     """
     check_type("name", name, str, "the name of a model")
     known = model_names(kind)
