@@ -337,7 +337,7 @@ def find_inpainter(name: str) -> Model | None:
 
     Raises:
         UnknownNameError: no such inpainter; the message lists the known names.
-        InputError: several begin so, and the message lists them; or no text.
+        InputError: the name is ambiguous, and the message lists what it may mean; or not a string.
     """
     check_type("name", name, str, "the name of an inpainter")
     if name in METHODS or name.startswith(PIPELINES):
