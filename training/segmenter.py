@@ -19,6 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from cleanplate.segmentation.multiscale import network_size
 from training.card import write_card
 from training.checkpoints import restore
 from training.config import SegmenterConfig, as_dict
@@ -28,7 +29,6 @@ from training.export import export_segmenter
 from training.loop import add_arguments, begin, describe_device, train
 from training.pairs import IGNORED, LabelledBatch, LabelledBatches, Pair, find_pairs
 
-_SIDE_MULTIPLE = 32  # px
 _VALIDATED_SIDE = 513  # px; long side, as the papers measure
 
 
@@ -93,10 +93,7 @@ def intersection_over_union(
         photo, truth = pair.read()
         height, width = photo.shape[:2]
         scale = _VALIDATED_SIDE / max(height, width)
-        size_wh = tuple(
-            max(1, round(side * scale / _SIDE_MULTIPLE)) * _SIDE_MULTIPLE
-            for side in (width, height)
-        )
+        size_wh = network_size((height, width), scale)[::-1]
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         small = cv2.resize(photo, size_wh, interpolation=method)
         rgb = torch.from_numpy(small).to(device).permute(2, 0, 1)[None].float() / 255

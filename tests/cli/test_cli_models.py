@@ -112,7 +112,7 @@ def test_models_show_prints_all_facts(cli, home, name):
     model = get_model(name)
     ran = cli("models", "show", name)
     assert ran.code == 0
-    for fact in (model.name, model.licence.note, model.source, model.choose, model.contract):
+    for fact in (model.name, model.licence.note, model.source, model.choose):
         assert fact in ran.out
     assert model.training_photos in ran.out
     assert all(data in ran.out for data in model.metrics)

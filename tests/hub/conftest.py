@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cleanplate.hub.registry import MODELS
-from cleanplate.hub.registry.entry import Checkpoint, Licence, Model, ModelFile
+from cleanplate.hub.registry.entry import Checkpoint, Licence, Model, ModelFile, TensorSpec
 
 ABC_SHA256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 """printf abc | sha256sum; the first example of FIPS 180-2."""
@@ -38,8 +38,8 @@ def make_model() -> Callable[..., Model]:
                     url="https://example.invalid/1.0/abc.onnx",
                     sha256=ABC_SHA256,
                     size_bytes=3,
-                    inputs=(("float32", (1, 3, "H", "W")),),
-                    outputs=(("float32", (1, 1, "H", "W")),),
+                    inputs=(TensorSpec("float32", ("N", 3, "H", "W")),),
+                    outputs=(TensorSpec("float32", ("N", 1, "H", "W")),),
                 ),
             ),
             "licence": Licence(spdx="MIT", commercial="yes", note="the publisher says so"),
@@ -47,7 +47,6 @@ def make_model() -> Callable[..., Model]:
             "source": "arXiv:0000.00000",
             "recipe": "",
             "training_photos": "",
-            "contract": "",
             "choose": "",
         }
         return Model(**usual | fields)

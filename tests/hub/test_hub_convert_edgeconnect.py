@@ -15,6 +15,7 @@ from torch.nn import functional as F  # noqa: E402, N812
 
 from cleanplate.hub.convert import edgeconnect as converter  # noqa: E402
 from cleanplate.hub.convert.checkpoints import fill_network  # noqa: E402
+from registered_interface import check_interface  # noqa: E402
 
 NAME = "edgeconnect.places2"
 
@@ -163,6 +164,7 @@ def test_from_the_authors_files_to_the_authors_picture(states, home, astronaut, 
 
     assert manifest.origin == "unstated"
     assert max(manifest.largest_difference.values()) < 1e-4
+    check_interface(NAME)
     inpainter = create_inpainter(NAME, device="cpu")
     for size_hw in ((96, 128), (64, 64)):
         image = astronaut[60 : 60 + size_hw[0], 180 : 180 + size_hw[1]]

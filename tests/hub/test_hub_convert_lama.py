@@ -14,6 +14,7 @@ from torch.nn import functional as F  # noqa: E402, N812
 
 from cleanplate.hub.convert import lama as converter  # noqa: E402
 from cleanplate.hub.convert.checkpoints import fill_network  # noqa: E402
+from registered_interface import check_interface  # noqa: E402
 
 NAME = "big_lama.places"
 WIDTH, BLOCKS, FAR = 8, 2, 48  # 64 and 18 in big-lama; 0.75 of the channels are global
@@ -277,6 +278,7 @@ def test_from_the_torchscript_file_to_its_own_picture(state, home, astronaut, mo
 
     assert manifest.origin == "own"
     assert max(manifest.largest_difference.values()) < 1e-4
+    check_interface(NAME)
     original, inpainter = torch.jit.load(str(path)), create_inpainter(NAME, device="cpu")
     for size_hw in ((120, 120), (101, 187), (256, 64)):
         image = astronaut[60 : 60 + size_hw[0], 180 : 180 + size_hw[1]]

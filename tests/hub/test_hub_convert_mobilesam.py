@@ -15,6 +15,7 @@ from cleanplate.hub.convert import mobilesam, tinyvit  # noqa: E402
 from cleanplate.hub.convert.checkpoints import fill_network  # noqa: E402
 from cleanplate.hub.install import import_model  # noqa: E402
 from cleanplate.segmentation.interactive import create_prompter  # noqa: E402
+from registered_interface import check_interface  # noqa: E402
 
 NAME = "mobilesam.sa1b"
 
@@ -172,6 +173,7 @@ def prompter(published, tmp_path_factory):
         manifest = import_model(NAME, [folder / "mobile_sam.pt"], own_weights=True)
         assert manifest.origin == "own"
         assert max(manifest.largest_difference.values()) < 1e-4
+        check_interface(NAME)
         return create_prompter(NAME, device="cpu")
 
 

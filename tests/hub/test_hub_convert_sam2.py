@@ -26,6 +26,7 @@ from cleanplate.hub.convert.checkpoints import fill_network  # noqa: E402
 from cleanplate.hub.install import import_model  # noqa: E402
 from cleanplate.hub.registry import get_model  # noqa: E402
 from cleanplate.segmentation.interactive import create_prompter  # noqa: E402
+from registered_interface import check_interface  # noqa: E402
 
 NAME = "sam21_hiera_tiny.sav"
 
@@ -78,6 +79,7 @@ def prompter(published, shallow, tmp_path_factory):
         manifest = import_model(NAME, [folder / "model.safetensors"], own_weights=True)
         assert manifest.origin == "own"
         assert max(manifest.largest_difference.values()) < 1e-4
+        check_interface(NAME)
         return create_prompter(NAME, device="cpu")
 
 

@@ -22,7 +22,7 @@ from cleanplate.hub import install as obtain
 from cleanplate.hub.convert import Conversion
 from cleanplate.hub.install import import_model, pull_model
 from cleanplate.hub.registry import get_model
-from cleanplate.hub.registry.entry import Licence, ModelFile
+from cleanplate.hub.registry.entry import Licence, ModelFile, TensorSpec
 from cleanplate.hub.store import find_file, is_available, read_file, read_manifest
 
 NON_COMMERCIAL = Licence(spdx="CC-BY-NC-4.0", commercial="no", note="for research only")
@@ -225,12 +225,12 @@ def test_own_weights_have_to_be_a_network(published, mirror):
 @pytest.mark.parametrize(
     "wanted",
     [
-        {"inputs": [("uint8", (1, 3, "H", "W"))]},
-        {"inputs": [("float32", (1, 4, "H", "W"))]},
-        {"inputs": [("float32", (1, 3, "H"))]},
-        {"inputs": [("float32", (1, 3, "H", "W"))] * 2},
-        {"outputs": [("float32", (1, 3, "H", "W"))]},
-        {"outputs": [("float32", (1, 1, "H", "W"))] * 2},
+        {"inputs": [TensorSpec("uint8", (1, 3, "H", "W"))]},
+        {"inputs": [TensorSpec("float32", (1, 4, "H", "W"))]},
+        {"inputs": [TensorSpec("float32", (1, 3, "H"))]},
+        {"inputs": [TensorSpec("float32", (1, 3, "H", "W"))] * 2},
+        {"outputs": [TensorSpec("float32", (1, 3, "H", "W"))]},
+        {"outputs": [TensorSpec("float32", (1, 1, "H", "W"))] * 2},
     ],
     ids=["dtype", "channels", "rank", "inputs", "output channels", "outputs"],
 )
@@ -248,10 +248,18 @@ def test_own_weights_that_take_or_return_something_else_are_refused(
 
 @pytest.mark.parametrize(
     ("own_side", "wanted_side", "fits"),
-    [(512, 512, True), (None, 512, True), (64, 512, False), (64, "H", False), (3, (3, 4), True)],
+    [
+        (512, 512, True),
+        (None, 512, True),
+        (64, 512, False),
+        (64, "H", False),
+        (3, (3, 4), True),
+        (1, "N", True),
+        (8, "N", False),
+    ],
 )
 def test_a_side_that_is_not_fixed_fits_any(own_side, wanted_side, fits):
-    own, wanted = [("float32", (1, own_side))], [("float32", (1, wanted_side))]
+    own, wanted = [("float32", (1, own_side))], [TensorSpec("float32", (1, wanted_side))]
     assert obtain._values_match(own, wanted) is fits
 
 
@@ -318,7 +326,7 @@ SCRIPT = """
 
     file = ModelFile(role="fill", filename="abc.onnx", url="https://example.invalid/1.0/abc.onnx",
                      sha256="{sha256}", size_bytes={size})
-    text = dict.fromkeys(("source", "recipe", "training_photos", "contract", "choose"), "")
+    text = dict.fromkeys(("source", "recipe", "training_photos", "choose"), "")
     licence = Licence(spdx="MIT", commercial="yes", note="the publisher says so")
     model = Model(name="abc.test", kind="inpainter", family="edgeconnect", files=(file,),
                   licence=licence, **text)

@@ -16,6 +16,7 @@ from cleanplate.hub.registry import MODELS, get_model, model_names
 from cleanplate.hub.registry.entry import Checkpoint
 from cleanplate.hub.store import find_file
 from cleanplate.labels import VOC_LABELS
+from registered_interface import check_interface
 
 BUILT_IN = [model for model in MODELS.values() if model.is_built_in]
 FOREIGN = [model for model in MODELS.values() if not model.is_built_in]
@@ -36,7 +37,6 @@ def test_texts_are_there_and_can_be_put_into_a_sentence():
             model.source,
             model.recipe,
             model.training_photos,
-            model.contract,
             model.choose,
         ):
             assert len(text) > 20
@@ -130,10 +130,18 @@ def test_roles_are_what_the_adapters_ask_for():
         assert model.size_bytes == sum(file.size_bytes for file in model.files)
 
 
-def test_where_users_bring_onnx_its_inputs_and_outputs_are_stated():
-    for model in FOREIGN:
-        if not model.checkpoints:
-            assert all(file.inputs and file.outputs for file in model.files)
+def test_inputs_and_outputs_of_every_network_are_stated():
+    for model in MODELS.values():
+        for file in model.files:
+            is_network = file.filename.endswith(".onnx")
+            assert bool(file.inputs) == bool(file.outputs) == is_network
+            for tensor in (*file.inputs, *file.outputs):
+                assert tensor.meaning, (model.name, file.role)
+
+
+@pytest.mark.parametrize("name", [model.name for model in BUILT_IN])
+def test_built_in_networks_take_and_return_what_is_stated(name):
+    check_interface(name)
 
 
 def test_a_built_in_file_is_the_registered_one():

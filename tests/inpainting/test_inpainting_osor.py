@@ -14,6 +14,7 @@ from cleanplate.hub import import_model, read_manifest  # noqa: E402
 from cleanplate.hub.registry import get_model  # noqa: E402
 from cleanplate.inpainting import base, create_inpainter  # noqa: E402
 from cleanplate.runtime import interruptible, session  # noqa: E402
+from registered_interface import check_interface  # noqa: E402
 
 CHECKPOINT = "osor-sdxlinpainting/weights/sdxlinpainting_phase2.pth"
 
@@ -33,6 +34,7 @@ def installed(folder, published):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLEANPLATE_HOME", str(folder))
         import_model("osor.sdxl", [published], accept_licence=True)
+        check_interface("osor.sdxl")
     return folder
 
 

@@ -8,6 +8,7 @@ from cleanplate.hub import get_model
 from cleanplate.labels import ADE20K_LABELS, ADE20K_STUFF
 from cleanplate.segmentation import create_segmenter
 from cleanplate.segmentation.models.semantic import SemanticSegmenter
+from registered_interface import check_interface
 
 SEGFORMER, UPERNET = "segformer_b0.ade20k", "upernet_convnext_tiny.ade20k"
 
@@ -159,6 +160,7 @@ def test_the_whole_way_is_what_transformers_computes(at_home, astronaut):
     manifest = import_model(name, [path], own_weights=True)
     assert manifest.origin == "own"
     assert manifest.largest_difference["segment"] < 1e-4
+    check_interface(name)
     segmenter = create_segmenter(name, device="cpu")
 
     image = astronaut[:300, :451].copy()

@@ -10,6 +10,7 @@ from cleanplate.hub import get_model
 from cleanplate.labels import COCO_IDS, COCO_LABELS
 from cleanplate.segmentation import create_segmenter
 from cleanplate.segmentation.models.rfdetr import RfDetrSegmenter
+from registered_interface import check_interface
 
 NAME = "rfdetr_seg_nano.coco"
 SIDE, QUERIES = 312, 100
@@ -191,6 +192,7 @@ def test_the_whole_way_is_what_transformers_computes(shallow, astronaut):
     network, path = shallow
     manifest = import_model(NAME, [path], own_weights=True)
     assert manifest.largest_difference["segment"] < 1e-3
+    check_interface(NAME)
     segmenter = create_segmenter(NAME, device="cpu")
 
     image = astronaut[:300, :451].copy()

@@ -20,6 +20,7 @@ segmentation = pytest.importorskip("torchvision.models.segmentation")
 pytestmark = pytest.mark.slow  # loads PyTorch
 
 from cleanplate.hub.convert import torchvision_semantic as converter  # noqa: E402
+from registered_interface import check_interface  # noqa: E402
 
 SMALL = "lraspp_mobilenet_v3_large.coco_voc"
 
@@ -121,6 +122,7 @@ def test_the_published_file_gives_what_torchvision_gives(home, cat, architecture
     monkeypatch.setattr(converter, "_TRIALS_HW", [(33, 131)])  # the full size is compared below
     manifest = import_model(name, [save(network, home / "any.pth")], own_weights=True)
     assert manifest.origin == "own"
+    check_interface(name)
     segmenter = create_segmenter(name, device="cpu")
     said, run = [], segmenter._networks["segment"].run
 

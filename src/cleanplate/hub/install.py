@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cleanplate.errors import ChecksumError, InputError, LicenceError, WeightsError
 from cleanplate.hub.convert import check_can_convert, convert, converter_versions
@@ -21,6 +22,9 @@ from cleanplate.hub.store import (
     read_manifest,
     verify_file,
 )
+
+if TYPE_CHECKING:
+    from cleanplate.runtime import TensorInfo
 
 
 def pull_model(
@@ -247,7 +251,7 @@ def _assign_roles(model: Model, paths: Sequence[Path]) -> dict[str, Path]:
 
     chosen: dict[str, Path] = {}
     for path in paths:
-        inputs, outputs = interface_of(path.read_bytes(), name=str(path))
+        inputs, outputs = interface_of(path)
         left = [file for file in model.files if file.role not in chosen]
         fitting = [
             file.role
@@ -264,14 +268,12 @@ def _assign_roles(model: Model, paths: Sequence[Path]) -> dict[str, Path]:
     return chosen
 
 
-def _values_match(found: Sequence[TensorSpec], wanted: Sequence[TensorSpec]) -> bool:
+def _values_match(found: "Sequence[TensorInfo]", wanted: Sequence[TensorSpec]) -> bool:
     return len(found) == len(wanted) and all(
-        dtype == expected
-        and len(shape) == len(sizes)
-        and all(
-            _size_matches(size, size_wanted) for size, size_wanted in zip(shape, sizes, strict=True)
-        )
-        for (dtype, shape), (expected, sizes) in zip(found, wanted, strict=True)
+        dtype == spec.dtype
+        and len(shape) == len(spec.shape)
+        and all(map(_size_matches, shape, spec.shape))
+        for (dtype, shape), spec in zip(found, wanted, strict=True)
     )
 
 
@@ -279,15 +281,19 @@ def _size_matches(found: object, wanted: object) -> bool:
     """Return whether an axis of a file, a number or not fixed, has every size that is wanted."""
     if not isinstance(found, int):
         return True
+    if wanted == "N":
+        return found == 1
     return found in wanted if isinstance(wanted, tuple) else found == wanted
 
 
-def _format_interface(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str:
+def _format_interface(
+    inputs: "Sequence[TensorInfo | TensorSpec]", outputs: "Sequence[TensorInfo | TensorSpec]"
+) -> str:
     """Return "float32 1x3xHxW -> float32 1x1xHxW" and the like."""
     return " -> ".join(
         ", ".join(
             f"{dtype} {'x'.join('?' if size is None else str(size) for size in shape)}"
-            for dtype, shape in values
+            for dtype, shape, *_ in values
         )
         for values in (inputs, outputs)
     )

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.errors import UnknownNameError, WeightsError
-from cleanplate.hub import Model, get_model, model_names, read_file, verify_file
+from cleanplate.hub import Model, get_model, model_names, network_roles, read_file, verify_file
 from cleanplate.ops import coverage
 from cleanplate.options import check_type
-from cleanplate.runtime import Session, check_device, free_memory
+from cleanplate.runtime import Session, check_device, free_memory, runs_on_cpu
 from cleanplate.types import FloatArray, Mask, RGBImage, check_image_and_mask
 
 METHODS = ("telea", "navier-stokes")
@@ -184,7 +184,20 @@ class SeededInpainter:
         return other
 
 
-class NetworkInpainter(ABC):
+class BaseInpainter(ABC):
+    """What all inpainters of this package share: a hole is checked, and an empty one is a copy."""
+
+    def inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
+        """Return `image` with the hole filled; see `Inpainter.inpaint`."""
+        check_image_and_mask(image, mask)
+        return self._inpaint(image, mask) if mask.any() else image.copy()
+
+    @abstractmethod
+    def _inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
+        """Inpaint with a mask that is not empty."""
+
+
+class NetworkInpainter(BaseInpainter):
     """An inpainter whose networks are a registered model's files.
 
     Args:
@@ -197,11 +210,8 @@ class NetworkInpainter(ABC):
         model = get_model(name, "inpainter")
         self._model = model
         self._networks = {
-            file.role: Session(
-                self._content(model, file.role), name=name, device=device, threads=threads
-            )
-            for file in model.files
-            if file.role != "weights"
+            role: Session(self._content(model, file), name=name, device=device, threads=threads)
+            for role, file in network_roles(model, on_cpu=runs_on_cpu(device)).items()
         }
 
     @staticmethod
@@ -232,11 +242,6 @@ class NetworkInpainter(ABC):
         """Useful number of concurrent windows: several on a GPU."""
         return self._networks["fill"].max_concurrency
 
-    def inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
-        """Return `image` with the hole filled; see `Inpainter.inpaint`."""
-        check_image_and_mask(image, mask)
-        return self._inpaint(image, mask) if mask.any() else image.copy()
-
     def _padded_hw(self, mask: Mask) -> tuple[int, int]:
         """Return the padded height and width of the network's input for a mask."""
         given = self._model.preprocessing
@@ -248,10 +253,6 @@ class NetworkInpainter(ABC):
         """Return a network's output, (3, H, W), as (H, W, 3) levels up to 255."""
         level = np.float32(255 / self._model.preprocessing.output_max)
         return np.asarray(planes.transpose(1, 2, 0) * level)
-
-    @abstractmethod
-    def _inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
-        """Inpaint with a mask that is not empty."""
 
 
 def pad_to(

@@ -12,6 +12,7 @@ from cleanplate.runtime.interrupts import check_interrupted, interruptible
 from cleanplate.runtime.server import Address, Server
 from cleanplate.runtime.session import (
     Session,
+    TensorInfo,
     interface_of,
     load_network,
     runs_on_cpu,
@@ -27,6 +28,7 @@ __all__ = [
     "Address",
     "Server",
     "Session",
+    "TensorInfo",
     "check_device",
     "check_interrupted",
     "free_memory",

@@ -270,7 +270,7 @@ def _with_mirrored(
 
     def run(side: int) -> Probabilities:
         scale = side / max(height, width)
-        scaled = _resized(image, (_side(height, scale), _side(width, scale)))
+        scaled = _resized(image, network_size((height, width), scale))
         mirrored = predict(np.ascontiguousarray(scaled[:, ::-1]))
         return np.ascontiguousarray(mirrored[..., ::-1])
 
@@ -434,7 +434,7 @@ def _plan_levels(size_hw: tuple[int, int], whole_side: int, *, costly: bool) -> 
         scan = side == whole_side or (fits and side <= _LARGEST_SCAN)
         levels.append(
             _Level(
-                (_side(size_hw[0], scale), _side(size_hw[1], scale)),
+                network_size(size_hw, scale),
                 scan=scan,
                 in_place_of_scan=fits and not scan,
                 shrinks=scan or fits or costly,
@@ -452,8 +452,12 @@ def _plan_levels(size_hw: tuple[int, int], whole_side: int, *, costly: bool) -> 
     return levels
 
 
-def _side(length: int, scale: float) -> int:
-    return max(SIDE_MULTIPLE, round(length * scale / SIDE_MULTIPLE) * SIDE_MULTIPLE)
+def network_size(size_hw: tuple[int, int], scale: float) -> tuple[int, int]:
+    """Return the height and width nearest to a photo's, scaled, that a network takes; in px."""
+    height, width = (
+        max(1, round(side * scale / SIDE_MULTIPLE)) * SIDE_MULTIPLE for side in size_hw
+    )
+    return height, width
 
 
 def _resized(image: RGBImage, size_hw: tuple[int, int]) -> RGBImage:

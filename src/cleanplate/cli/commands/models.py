@@ -5,6 +5,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -17,7 +18,7 @@ from cleanplate.cli.options import flag
 from cleanplate.errors import InputError, WeightsError
 
 if TYPE_CHECKING:
-    from cleanplate.hub import Checkpoint, Model, ModelFile, ModelKind
+    from cleanplate.hub import Checkpoint, Model, ModelFile, ModelKind, Preprocessing
 
 models_app = typer.Typer(help="List, show, install, verify and remove the networks.")
 
@@ -250,13 +251,41 @@ def _describe(model: "Model") -> Iterator[str]:
         yield f"  measured  {measured} ({data})"
     if model.labels:
         yield f"  labels    {', '.join(model.labels)}"
-    yield f"  contract  {model.contract}"
+    yield f"  input     {_describe_preprocessing(model.preprocessing)}"
+    for network in model.files:
+        if network.role == "segment_cpu":  # as "segment"
+            continue
+        for heading, tensors in (("takes", network.inputs), ("returns", network.outputs)):
+            for tensor in tensors:
+                shape = ", ".join(map(str, tensor.shape))
+                yield f"  {network.role:<9} {heading} {tensor.dtype} ({shape}): {tensor.meaning}"
     for page in model.pages:
         yield f"  page      {page}"
     for file in files:
         size = "size not stated" if file.size_bytes is None else f"{file.size_bytes:,} bytes"
         yield f"  file      {file.filename}, {size}{'' if file.url is None else f', {file.url}'}"
         yield f"            {_checksum(file)}"
+
+
+def _describe_preprocessing(given: "Preprocessing") -> str:
+    """Return how a photo is prepared for the network, in words."""
+    parts = []
+    if given.size_hw:
+        height, width = given.size_hw
+        padded = ", padded with zeros" if given.keeps_aspect else ""
+        parts.append(f"scaled to {width} x {height} px{padded}")
+    if given.short_side_px:
+        parts.append(f"scaled to a short side of {given.short_side_px} px")
+    if given.working_size_px:
+        parts.append(f"works best at {given.working_size_px} px")
+    if given.multiple_px > 1:
+        parts.append(f"sides padded to multiples of {given.multiple_px} px")
+    if given.least_side_px > 1:
+        parts.append(f"at least {given.least_side_px} px")
+    parts.append(f"{given.resampling} scaling")
+    if given.std != (1, 1, 1):
+        parts.append(f"normalized by mean {given.mean} and deviation {given.std}")
+    return "RGB, " + ", ".join(parts)
 
 
 def _checksum(file: "Checkpoint | ModelFile") -> str:
@@ -300,6 +329,8 @@ def _as_json(model: "Model") -> dict[str, object]:
                 "url": file.url,
                 "sha256": file.sha256,
                 "size_bytes": file.size_bytes,
+                "inputs": [tensor._asdict() for tensor in file.inputs],
+                "outputs": [tensor._asdict() for tensor in file.outputs],
             }
             for file in model.files
         ],
@@ -323,7 +354,7 @@ def _as_json(model: "Model") -> dict[str, object]:
         "pages": list(model.pages),
         "recipe": model.recipe,
         "training_photos": model.training_photos,
-        "contract": model.contract,
+        "preprocessing": asdict(model.preprocessing),
         "choose": model.choose,
         "metrics": {data: dict(values) for data, values in model.metrics.items()},
     }

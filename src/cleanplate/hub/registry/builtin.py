@@ -1,6 +1,13 @@
 """The networks inside the package."""
 
-from cleanplate.hub.registry.entry import Licence, Model, ModelFile, Preprocessing, frozen_metrics
+from cleanplate.hub.registry.entry import (
+    Licence,
+    Model,
+    ModelFile,
+    Preprocessing,
+    TensorSpec,
+    frozen_metrics,
+)
 from cleanplate.labels import VOC_LABELS
 
 _LICENCE = Licence(
@@ -14,16 +21,21 @@ _TRAINING_PHOTOS = (
     "public image collections of mixed or unstated terms; the photos are not distributed"
 )
 
-DEEPLAB_CONTRACT = (
-    "rgb (N, 3, H, W) float32 in [0, 1], H and W multiples of 32; returns logits (N, 21, H/4, "
-    "W/4), channel 0 the background"
+DEEPLAB_INPUTS = (TensorSpec("float32", ("N", 3, "H", "W"), "RGB in [0, 1]"),)
+DEEPLAB_OUTPUTS = (
+    TensorSpec(
+        "float32", ("N", 1 + len(VOC_LABELS), "H/4", "W/4"), "logits, channel 0 the background"
+    ),
 )
 
-EDGECONNECT_CONTRACT = (
-    "edges: grey, Canny and mask (N, 3, H, W) float32 in [0, 1], H and W multiples of 4, hole "
-    "painted 1, mask 1 = hole; returns edges (N, 1, H, W). fill: RGB and edges (N, 4, H, W), hole "
-    "painted 1; returns RGB (N, 3, H, W) in [0, 1]"
+EDGES_INPUTS = (
+    TensorSpec(
+        "float32", ("N", 3, "H", "W"), "grey, hole 1; Canny edges, none in the hole; mask, hole 1"
+    ),
 )
+EDGES_OUTPUTS = (TensorSpec("float32", ("N", 1, "H", "W"), "edges in [0, 1]"),)
+FILL_INPUTS = (TensorSpec("float32", ("N", 4, "H", "W"), "RGB in [0, 1], hole 1; edges"),)
+FILL_OUTPUTS = (TensorSpec("float32", ("N", 3, "H", "W"), "RGB in [0, 1]"),)
 
 ENTRIES = (
     Model(
@@ -37,12 +49,16 @@ ENTRIES = (
                 filename="deeplabv3plus_lite2_voc.onnx",
                 sha256="ee73f649bb5b8bffb655abdca362492437614c4c31fba10b0ed4c8a1bc010a77",
                 size_bytes=10_004_494,
+                inputs=DEEPLAB_INPUTS,
+                outputs=DEEPLAB_OUTPUTS,
             ),
             ModelFile(
                 role="segment_cpu",
                 filename="deeplabv3plus_lite2_voc_cpu.onnx",
                 sha256="682c5ca68224da75b2120e7b85235375a0bb6df2ad24cd034ba75924f304c6fc",
                 size_bytes=5_653_127,
+                inputs=DEEPLAB_INPUTS,
+                outputs=DEEPLAB_OUTPUTS,
             ),
         ),
         labels=VOC_LABELS,
@@ -59,7 +75,6 @@ ENTRIES = (
         "the way from the first to the second training's; the CPU's file has weights and "
         "activations of 8 bits, their ranges from 100 photos of VOC2012 train",
         training_photos=_TRAINING_PHOTOS,
-        contract=DEEPLAB_CONTRACT,
         choose="the default: small, fast, photos of any size; weak on dining tables, chairs, "
         "bicycles and sofas; touching objects of a class are one object",
         # One pass each. The 445 pairs are mostly animals and people, of 15 classes.
@@ -87,6 +102,20 @@ ENTRIES = (
                 filename="effects_lite0.onnx",
                 sha256="92a78079647e60901dde110e95bb1c44a3bbe4847a9de2bce4125529f73b22e1",
                 size_bytes=7_230_182,
+                inputs=(
+                    TensorSpec(
+                        "float32",
+                        ("N", 4, "H", "W"),
+                        "a square window around the object: RGB in [0, 1]; its mask, object 1",
+                    ),
+                ),
+                outputs=(
+                    TensorSpec(
+                        "float32",
+                        ("N", 1, "H", "W"),
+                        "probability that a pixel carries its shadow or reflection",
+                    ),
+                ),
             ),
         ),
         preprocessing=Preprocessing(size_hw=(192, 192)),
@@ -98,9 +127,6 @@ ENTRIES = (
         "real photos, 2,400 steps of 16, 55 minutes on 2 cores, and on 5,000 others and the same "
         "photos, 535 steps of 12, 17 minutes of one core; an average of both",
         training_photos=_TRAINING_PHOTOS,
-        contract="rgb_mask (N, 4, H, W) float32, H and W multiples of 32: RGB in [0, 1] and the "
-        "object's mask as 0 or 1, a square window around the object; returns effect (N, 1, H, W), "
-        "the probability that a pixel carries the object's shadow or reflection",
         choose="finds the shadows and reflections of objects for --effects; misses some on walls "
         "and dark water, and may take dark ground beside an object for its shadow",
         metrics=frozen_metrics(
@@ -122,12 +148,16 @@ ENTRIES = (
                 filename="edgeconnect_edges.onnx",
                 sha256="51d773575b786c82f2220f23cedc73d2b83770911d8bda5c4092728dd7ad2ad6",
                 size_bytes=5_433_931,
+                inputs=EDGES_INPUTS,
+                outputs=EDGES_OUTPUTS,
             ),
             ModelFile(
                 role="fill",
                 filename="edgeconnect_fill.onnx",
                 sha256="019b2b8bbd086e287395286afb61bad343dc07717d1fc5a76e6a762ffdedaca9",
                 size_bytes=12_183_819,
+                inputs=FILL_INPUTS,
+                outputs=FILL_OUTPUTS,
             ),
         ),
         licence=_LICENCE,
@@ -136,7 +166,6 @@ ENTRIES = (
         "channels), zero padding, dilations 2 2 4 4 8 8 4 2, 256 px crops, holes of 2 to 45 %, "
         "9,841 steps of 32, 22 minutes on one H100",
         training_photos=_TRAINING_PHOTOS,
-        contract=EDGECONNECT_CONTRACT,
         choose="the default: small, fast, with texture from the photo itself; blurs large holes "
         "in structured surroundings",
         metrics=frozen_metrics(

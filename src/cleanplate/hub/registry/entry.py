@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 ModelKind = Literal["segmenter", "inpainter", "prompter", "effects"]
 
@@ -34,8 +34,13 @@ class Licence:
         return "not stated" if self.spdx == "NOASSERTION" else self.spdx.removeprefix("LicenseRef-")
 
 
-TensorSpec = tuple[str, tuple[int | str | tuple[int, ...] | None, ...]]
-"""An input or output: dtype, and shape; a letter or None: any size, a tuple: one of its numbers."""
+class TensorSpec(NamedTuple):
+    """An input or output of a network."""
+
+    dtype: str
+    # A letter or None: any size; "N": any number, or 1; a tuple: one of its numbers.
+    shape: tuple[int | str | tuple[int, ...] | None, ...]
+    meaning: str = ""  # what it holds: channels, range, polarity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +53,7 @@ class ModelFile:
     sha256: str | None = None  # None: made on the user's machine, from a checkpoint or by training
     size_bytes: int | None = None
     url: str | None = None  # pinned to a commit or release; None: built in, or made from one
-    # What it takes and returns, in the file's order; stated where users may import an ONNX file.
+    # What it takes and returns, in the file's order.
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
 
@@ -77,6 +82,7 @@ class Preprocessing:
     """Preprocessing of a photo for a network; channels are in the order R, G, B."""
 
     size_hw: tuple[int, int] | None = None  # px; the full photo is resized to it; None: see below
+    keeps_aspect: bool = False  # it is resized to fit into that, and padded with zeros
     short_side_px: int | None = None  # the full photo is resized to this short side; None: any
     working_size_px: int | None = None  # of an inpainter: the long side that suits it best
     multiple_px: int = 1  # both sides are padded to multiples of it
@@ -128,7 +134,6 @@ class Model:
     source: str  # the paper the architecture is from, and the weights' publisher
     recipe: str  # how these weights were made
     training_photos: str  # training photos and their licences
-    contract: str  # inputs and outputs of the files: shapes, ranges, polarity, padding
     choose: str  # when to choose it, in plain words, with its limits
     # {"data, size": {"metric_unit": value}}; the key names who measured
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: MappingProxyType({}))

@@ -1,11 +1,18 @@
 """Inpainters of other publishers."""
 
+from cleanplate.hub.registry.builtin import (
+    EDGES_INPUTS,
+    EDGES_OUTPUTS,
+    FILL_INPUTS,
+    FILL_OUTPUTS,
+)
 from cleanplate.hub.registry.entry import (
     Checkpoint,
     Licence,
     Model,
     ModelFile,
     Preprocessing,
+    TensorSpec,
     frozen_metrics,
 )
 
@@ -28,9 +35,19 @@ def _edgeconnect(
         kind="inpainter",
         family="edgeconnect_published",
         preprocessing=Preprocessing(working_size_px=256, multiple_px=4, least_side_px=32),
-        files=tuple(
-            ModelFile(role=role, filename=f"edgeconnect_{data}_{role}.onnx")
-            for role in ("edges", "fill")
+        files=(
+            ModelFile(
+                role="edges",
+                filename=f"edgeconnect_{data}_edges.onnx",
+                inputs=EDGES_INPUTS,
+                outputs=EDGES_OUTPUTS,
+            ),
+            ModelFile(
+                role="fill",
+                filename=f"edgeconnect_{data}_fill.onnx",
+                inputs=FILL_INPUTS,
+                outputs=FILL_OUTPUTS,
+            ),
         ),
         # The authors offer them in a folder for browsers and state no checksum.
         checkpoints=tuple(
@@ -53,10 +70,6 @@ def _edgeconnect(
         "(github.com/knazeri/edge-connect), EdgeModel_gen.pth and InpaintingModel_gen.pth",
         recipe=f"trained by the authors on {title}, 256 px, regular and irregular holes",
         training_photos=training_photos,
-        contract="edges: grey, Canny and mask (N, 3, H, W) float32 in [0, 1], H and W multiples of "
-        "4, hole painted 1, no Canny edges in it, mask 1 = hole; returns edges (N, 1, H, W) in "
-        "[0, 1]. fill: RGB, hole painted 1, and those edges (N, 4, H, W); returns RGB (N, 3, H, W) "
-        "in [0, 1]",
         choose=choose,
     )
 
@@ -143,8 +156,15 @@ _LAMA = (
                 size_bytes=208_044_816,
                 url="https://huggingface.co/Carve/LaMa-ONNX/resolve/"
                 "c3c0c9e468934d62e79c329e35d82dd09ff8c444/lama_fp32.onnx",
-                inputs=(("float32", (1, 3, 512, 512)), ("float32", (1, 1, 512, 512))),
-                outputs=(("float32", (1, 3, 512, 512)),),
+                inputs=(
+                    TensorSpec("float32", (1, 3, 512, 512), "RGB in [0, 1]"),
+                    TensorSpec("float32", (1, 1, 512, 512), "mask, hole 1"),
+                ),
+                outputs=(
+                    TensorSpec(
+                        "float32", (1, 3, 512, 512), "RGB in [0, 255], the photo outside the hole"
+                    ),
+                ),
             ),
         ),
         pages=("https://huggingface.co/Carve/LaMa-ONNX",),
@@ -152,9 +172,6 @@ _LAMA = (
         source=_LAMA_SOURCE + "Carve.Photos as one ONNX file",
         recipe=_LAMA_RECIPE + "; exported by Carve.Photos",
         training_photos=_PLACES2,
-        contract="image (N, 3, 512, 512) float32 RGB in [0, 1] and mask (N, 1, 512, 512) float32, "
-        "1 = hole; exactly 512 x 512 px; returns RGB (N, 3, 512, 512) in [0, 255], equal to the "
-        "image outside the hole",
         choose="large holes, repeated structures such as tiles, fences and windows, without "
         "installing PyTorch; 208 MB; every hole takes the time of 512 x 512 px",
         metrics=_LAMA_METRICS,
@@ -164,7 +181,17 @@ _LAMA = (
         kind="inpainter",
         family="lama",
         preprocessing=Preprocessing(working_size_px=512, multiple_px=8, least_side_px=16),
-        files=(ModelFile(role="fill", filename="big_lama_places.onnx"),),
+        files=(
+            ModelFile(
+                role="fill",
+                filename="big_lama_places.onnx",
+                inputs=(
+                    TensorSpec("float32", ("N", 3, "H", "W"), "RGB in [0, 1]"),
+                    TensorSpec("float32", ("N", 1, "H", "W"), "mask, hole 1"),
+                ),
+                outputs=FILL_OUTPUTS,
+            ),
+        ),
         checkpoints=(
             Checkpoint(
                 filename="big-lama.pt",
@@ -179,8 +206,6 @@ _LAMA = (
         source=_LAMA_SOURCE + "the author of IOPaint as TorchScript",
         recipe=_LAMA_RECIPE,
         training_photos=_PLACES2,
-        contract="image (N, 3, H, W) float32 RGB in [0, 1] and mask (N, 1, H, W) float32, 1 = "
-        "hole; H and W multiples of 8; returns RGB (N, 3, H, W) in [0, 1], also outside the hole",
         choose="as lama.places, but faster for windows below 512 px, and for custom LaMa weights "
         "(big-lama.pt, best.ckpt, safetensors); needs PyTorch once, for conversion",
         metrics=_LAMA_METRICS,
@@ -203,8 +228,13 @@ _MIGAN = (
                 size_bytes=28_079_181,
                 url="https://huggingface.co/andraniksargsyan/migan/resolve/"
                 "406830d0fa60666da0071c342ad2fbc8f30c5c64/migan_pipeline_v2.onnx",
-                inputs=(("uint8", (1, 3, "H", "W")), ("uint8", (1, 1, "H", "W"))),
-                outputs=(("uint8", (1, 3, "H", "W")),),
+                inputs=(
+                    TensorSpec("uint8", (1, 3, "H", "W"), "RGB"),
+                    TensorSpec("uint8", (1, 1, "H", "W"), "mask, hole 0, known 255"),
+                ),
+                outputs=(
+                    TensorSpec("uint8", (1, 3, "H", "W"), "RGB, blended a few px beyond the hole"),
+                ),
             ),
         ),
         pages=("https://github.com/Picsart-AI-Research/MI-GAN",),
@@ -220,9 +250,6 @@ _MIGAN = (
         recipe="trained by the authors at 512 px, distilled from Co-Mod-GAN; one ONNX file with "
         "cropping, scaling and blending",
         training_photos=_PLACES2,
-        contract="image (1, 3, H, W) uint8 RGB and mask (1, 1, H, W) uint8, 255 = known, 0 = hole; "
-        "any size, inside scaled to 512 x 512 px; returns RGB (1, 3, H, W) uint8, blended softly, "
-        "also a few px outside the hole",
         choose="large holes with a small file: 28 MB, without installing PyTorch; its authors "
         "advise to fill large areas piece by piece",
     ),
@@ -259,10 +286,35 @@ _OSOR = (
         family="osor",
         preprocessing=Preprocessing(working_size_px=512, multiple_px=16, least_side_px=64),
         files=(
-            ModelFile(role="encode", filename="osor_sdxl_encode.onnx"),
-            ModelFile(role="fill", filename="osor_sdxl_fill.onnx"),
+            ModelFile(
+                role="encode",
+                filename="osor_sdxl_encode.onnx",
+                inputs=(
+                    TensorSpec("float32", (1, 3, "H", "W"), "RGB in [-1, 1], object included"),
+                    TensorSpec("float32", (1, 4, "H/8", "W/8"), "normal noise"),
+                ),
+                outputs=(TensorSpec("float32", (1, 4, "H/8", "W/8"), "latent"),),
+            ),
+            ModelFile(
+                role="fill",
+                filename="osor_sdxl_fill.onnx",
+                inputs=(
+                    TensorSpec("float32", (1, 4, "H/8", "W/8"), "latent"),
+                    TensorSpec("float32", (1, 1, "H/8", "W/8"), "mask, 1 where a px is object"),
+                    TensorSpec("float32", (1, 4, "H/8", "W/8"), "normal noise"),
+                ),
+                outputs=(
+                    TensorSpec("float32", (1, 4, "H/8", "W/8"), "latent without the object"),
+                    TensorSpec("float32", (1, 1, "H/8", "W/8"), "share that changed, in [0, 1]"),
+                ),
+            ),
             ModelFile(role="weights", filename="osor_sdxl_fill.weights"),
-            ModelFile(role="decode", filename="osor_sdxl_decode.onnx"),
+            ModelFile(
+                role="decode",
+                filename="osor_sdxl_decode.onnx",
+                inputs=(TensorSpec("float32", (1, 4, "H/8", "W/8"), "latent"),),
+                outputs=(TensorSpec("float32", (1, 3, "H", "W"), "RGB in [0, 1]"),),
+            ),
         ),
         checkpoints=tuple(
             Checkpoint(filename=f"osor_sdxl_{name.replace('/', '_')}", url=None, published_as=name)
@@ -289,11 +341,6 @@ _OSOR = (
         "pairs of CORNE",
         training_photos="CORNE, 287,012 pairs from NHR-Edit (Apache-2.0, most of them generated); "
         "the base on photos from the web",
-        contract="encode: pixels (1, 3, H, W) float32 RGB in [-1, 1], sides multiples of 16, and "
-        "normal noise (1, 4, H/8, W/8); returns the latent. fill: latent, mask (1, 1, H/8, W/8) "
-        "float32, 1 = object in one of its 8 x 8 pixels, and normal noise; returns the latent "
-        "without the object, and alpha in [0, 1], the share that changed; float16 inside. decode: "
-        "latent; returns RGB (1, 3, H, W) in [0, 1]. The noise is drawn with seed 0",
         choose="objects with their shadows and reflections, and with rough masks; 5.5 GB "
         "installed, a GPU, or 16 GB of memory and patience; has to be converted once",
     ),

@@ -8,23 +8,50 @@ from cleanplate.hub.registry.entry import (
     Model,
     ModelFile,
     Preprocessing,
+    TensorSpec,
     frozen_metrics,
 )
 
-_PROMPTS = (
-    "points float32 (1, N, 2): x, y in px of what the network sees; labels int64 (1, N): 0 beside "
-    "the object, 1 on it, 2 and 3 the top left and bottom right corners of a box, -1 no point"
+_IMAGE = (TensorSpec("float32", (1, 3, 1024, 1024), "RGB, normalized"),)
+_POINTS = (
+    TensorSpec("float32", (1, "N", 2), "x and y in px of the network's image"),
+    TensorSpec(
+        "int64",
+        (1, "N"),
+        "what they are: 0 beside the object, 1 on it, 2 and 3 a box's top left and bottom right "
+        "corners, -1 nothing (the last, in prompts without a box; in SAM 2 always)",
+    ),
 )
+_MASKS = (
+    TensorSpec("float32", (1, 4, 256, 256), "logits, the first for clear prompts"),
+    TensorSpec("float32", (1, 4), "expected IoU, in [0, 1]"),
+)
+_SAM_FEATURES = (TensorSpec("float32", (1, 256, 64, 64), "features"),)
+_SAM2_FEATURES = (
+    *_SAM_FEATURES,
+    TensorSpec("float32", (1, 64, 128, 128), "finer features"),
+    TensorSpec("float32", (1, 32, 256, 256), "finest features"),
+)
+
+
+def _files(name: str, features: tuple[TensorSpec, ...]) -> tuple[ModelFile, ...]:
+    return (
+        ModelFile(role="image", filename=f"{name}_image.onnx", inputs=_IMAGE, outputs=features),
+        ModelFile(
+            role="prompt",
+            filename=f"{name}_prompt.onnx",
+            inputs=(*features, *_POINTS),
+            outputs=_MASKS,
+        ),
+    )
+
 
 ENTRIES = (
     Model(
         name="sam21_hiera_tiny.sav",
         kind="prompter",
         family="sam2",
-        files=(
-            ModelFile(role="image", filename="sam21_hiera_tiny_image.onnx"),
-            ModelFile(role="prompt", filename="sam21_hiera_tiny_prompt.onnx"),
-        ),
+        files=_files("sam21_hiera_tiny", _SAM2_FEATURES),
         checkpoints=(
             Checkpoint(
                 filename="sam2.1_hiera_tiny.safetensors",
@@ -49,11 +76,6 @@ ENTRIES = (
         training_photos="SA-1B, 11 million photos licensed by Meta, and SA-V, 51 thousand videos "
         "filmed by crowd workers (CC BY 4.0), with further licensed videos",
         preprocessing=Preprocessing(size_hw=(1024, 1024), mean=IMAGENET_MEAN, std=IMAGENET_STD),
-        contract="image: image float32 (1, 3, 1024, 1024), RGB of the photo scaled to both sides, "
-        "in [0, 1], minus (0.485, 0.456, 0.406), over (0.229, 0.224, 0.225) -> coarse (1, 256, 64, "
-        "64), middle (1, 64, 128, 128), fine (1, 32, 256, 256); prompt: these three, "
-        f"{_PROMPTS}, as the last of all prompts -> masks (1, 4, 256, 256), logits, the first for "
-        "clear prompts, and scores (1, 4), expected IoU in [0, 1]",
         choose="objects of any kind, by a click or a box; the outline "
         "is computed at 256 px for the full photo, so thin parts of large photos are rough; the "
         "object has no label",
@@ -69,10 +91,7 @@ ENTRIES = (
         name="mobilesam.sa1b",
         kind="prompter",
         family="sam",
-        files=(
-            ModelFile(role="image", filename="mobilesam_image.onnx"),
-            ModelFile(role="prompt", filename="mobilesam_prompt.onnx"),
-        ),
+        files=_files("mobilesam", _SAM_FEATURES),
         checkpoints=(
             Checkpoint(
                 filename="mobile_sam.pt",
@@ -94,12 +113,9 @@ ENTRIES = (
         recipe="trained by the authors: the features of SAM's ViT-H encoder distilled into "
         "TinyViT, prompt encoder and mask decoder from SAM; on one GPU in less than a day",
         training_photos="1 % of SA-1B, which is 11 million photos licensed by Meta",
-        preprocessing=Preprocessing(size_hw=(1024, 1024), mean=IMAGENET_MEAN, std=IMAGENET_STD),
-        contract="image: image float32 (1, 3, 1024, 1024), RGB of the photo scaled to a long side "
-        "of 1024, in [0, 1], minus (0.485, 0.456, 0.406), over (0.229, 0.224, 0.225), padded "
-        "with zeros at the right and below -> coarse (1, 256, 64, 64); prompt: coarse, "
-        f"{_PROMPTS}, as the last of prompts without a box -> masks (1, 4, 256, 256), logits, the "
-        "first for clear prompts, and scores (1, 4), expected IoU",
+        preprocessing=Preprocessing(
+            size_hw=(1024, 1024), keeps_aspect=True, mean=IMAGENET_MEAN, std=IMAGENET_STD
+        ),
         choose="where SAM 2.1 is too large: a quarter of its download, half of its memory (0.6 "
         "instead of 1.1 GB) and time; imitates SAM, which is less accurate than SAM 2 by Meta's "
         "figures",

@@ -1,7 +1,13 @@
 """Networks of the built-in architectures that users train themselves, by training/."""
 
-from cleanplate.hub.registry.builtin import DEEPLAB_CONTRACT, EDGECONNECT_CONTRACT
-from cleanplate.hub.registry.entry import Licence, Model, ModelFile, Preprocessing
+from cleanplate.hub.registry.builtin import (
+    DEEPLAB_INPUTS,
+    DEEPLAB_OUTPUTS,
+    EDGES_INPUTS,
+    EDGES_OUTPUTS,
+    FILL_OUTPUTS,
+)
+from cleanplate.hub.registry.entry import Licence, Model, ModelFile, Preprocessing, TensorSpec
 from cleanplate.labels import VOC_LABELS
 
 _LICENCE = Licence(
@@ -22,8 +28,8 @@ ENTRIES = (
             ModelFile(
                 role="segment",
                 filename="deeplabv3plus.onnx",
-                inputs=(("float32", (1, 3, "H", "W")),),
-                outputs=(("float32", (1, 1 + len(VOC_LABELS), "H", "W")),),
+                inputs=DEEPLAB_INPUTS,
+                outputs=DEEPLAB_OUTPUTS,
             ),
         ),
         pages=(_PAGE,),
@@ -34,7 +40,6 @@ ENTRIES = (
         source="DeepLabV3+, Chen et al. 2018, arXiv:1802.02611",
         recipe=_RECIPE,
         training_photos=_PHOTOS,
-        contract=DEEPLAB_CONTRACT,
         choose="after training a segmenter on photos like yours",
     ),
     Model(
@@ -46,14 +51,20 @@ ENTRIES = (
             ModelFile(
                 role="edges",
                 filename="edgeconnect_own_edges.onnx",
-                inputs=(("float32", (1, 3, "H", "W")),),
-                outputs=(("float32", (1, 1, "H", "W")),),
+                inputs=EDGES_INPUTS,
+                outputs=EDGES_OUTPUTS,
             ),
             ModelFile(
                 role="fill",
                 filename="edgeconnect_own_fill.onnx",
-                inputs=(("float32", (1, (4, 5), "H", "W")),),
-                outputs=(("float32", (1, 3, "H", "W")),),
+                inputs=(
+                    TensorSpec(
+                        "float32",
+                        ("N", (4, 5), "H", "W"),
+                        "RGB in [0, 1], hole 1; edges; mask, hole 1, if the network takes it",
+                    ),
+                ),
+                outputs=FILL_OUTPUTS,
             ),
         ),
         pages=(_PAGE,),
@@ -61,7 +72,6 @@ ENTRIES = (
         source="EdgeConnect, Nazeri et al. 2019, arXiv:1901.00212",
         recipe=_RECIPE,
         training_photos=_PHOTOS,
-        contract=f"{EDGECONNECT_CONTRACT}; a fifth channel, if there is one, is the mask",
         choose="after training an inpainter on photos like yours",
     ),
 )

@@ -10,6 +10,7 @@ from cleanplate.hub.registry.entry import (
     Model,
     ModelFile,
     Preprocessing,
+    TensorSpec,
     frozen_metrics,
 )
 from cleanplate.labels import ADE20K_LABELS, COCO_IDS, COCO_LABELS, VOC_LABELS
@@ -56,7 +57,20 @@ def _torchvision(
         name=f"{architecture}.coco_voc",
         kind="segmenter",
         family="semantic",
-        files=(ModelFile(role="segment", filename=f"{architecture}_coco_voc.onnx"),),
+        files=(
+            ModelFile(
+                role="segment",
+                filename=f"{architecture}_coco_voc.onnx",
+                inputs=(TensorSpec("float32", ("N", 3, "H", "W"), "RGB in [0, 1]"),),
+                outputs=(
+                    TensorSpec(
+                        "float32",
+                        ("N", 1 + len(VOC_LABELS), "H", "W"),
+                        "logits, channel 0 the background",
+                    ),
+                ),
+            ),
+        ),
         checkpoints=(
             Checkpoint(
                 filename=filename,
@@ -75,8 +89,6 @@ def _torchvision(
         recipe="trained by torchvision on the photos of COCO train2017 that show any of the 20 VOC "
         "classes, from ImageNet weights of the backbone (references/segmentation)",
         training_photos=f"{_COCO_PHOTOS}; {_BACKBONE_PHOTOS}",
-        contract="rgb (N, 3, H, W) float32 in [0, 1], any H and W, made for a short side of 520 "
-        "px; returns logits (N, 21, H, W), channel 0 the background",
         choose=f"{choose}; {_LARGE_PHOTOS}; {_ONE_CLASS}",
         metrics=frozen_metrics({"COCO val2017, VOC labels, published by torchvision": {**quality}}),
     )
@@ -148,6 +160,8 @@ _RFDETR_LICENCE = Licence(
     "of COCO are from Flickr under mixed terms",
 )
 
+_QUERIES = (100, 200)  # of the two smaller sizes, and of the two larger
+
 
 def _rfdetr(
     size: str, *, side: int, ap: float, ap50: float, choose: str, checkpoint: tuple[str, int, str]
@@ -157,7 +171,21 @@ def _rfdetr(
         name=f"rfdetr_seg_{size}.coco",
         kind="segmenter",
         family="rfdetr",
-        files=(ModelFile(role="segment", filename=f"rfdetr_seg_{size}_coco.onnx"),),
+        files=(
+            ModelFile(
+                role="segment",
+                filename=f"rfdetr_seg_{size}_coco.onnx",
+                inputs=(TensorSpec("float32", (1, 3, side, side), "RGB, normalized"),),
+                outputs=(
+                    TensorSpec("float32", (1, _QUERIES, 91), "logits by COCO's category ids"),
+                    TensorSpec(
+                        "float32",
+                        (1, _QUERIES, side // 4, side // 4),
+                        "logits, positive on the object",
+                    ),
+                ),
+            ),
+        ),
         checkpoints=(
             Checkpoint(
                 filename=f"rf-detr-seg-{letter}-ft.pth",
@@ -180,10 +208,6 @@ def _rfdetr(
         "architecture search, trained on COCO train2017",
         training_photos="COCO train2017, photos from Flickr under mixed terms; the encoder's "
         "LVD-142M is from the web, of unstated terms",
-        contract=f"pixels (1, 3, {side}, {side}) float32, RGB scaled without smoothing whatever "
-        "its aspect, ImageNet mean and deviation; returns logits (1, Q, 91) for COCO's category "
-        f"ids, to be put through a sigmoid, and masks (1, Q, {side // 4}, {side // 4}), positive "
-        "on the object",
         choose=choose,
         metrics=frozen_metrics(
             {"COCO val2017, published by Roboflow": {"mask_ap": ap, "mask_ap50": ap50}}
@@ -260,15 +284,20 @@ _ADE20K_PHOTOS = (
     "encoder: ImageNet, mixed terms"
 )
 
-_ADE20K_CONTRACT = (
-    "pixels (1, 3, H, W) float32, RGB, ImageNet mean and deviation, H and W multiples of 32, "
-    "published for 512 px squares whatever the photo's aspect; returns logits (1, 150, H/4, W/4), "
-    "no background"
-)
-
 _ADE20K_PREPROCESSING = Preprocessing(size_hw=(512, 512), mean=IMAGENET_MEAN, std=IMAGENET_STD)
 
 _ADE20K_VAL = "ADE20K val, single scale, published by mmsegmentation for its own checkpoint"
+
+
+def _ade20k_file(filename: str) -> ModelFile:
+    return ModelFile(
+        role="segment",
+        filename=filename,
+        inputs=(TensorSpec("float32", (1, 3, "H", "W"), "RGB, normalized"),),
+        outputs=(
+            TensorSpec("float32", (1, len(ADE20K_LABELS), "H/4", "W/4"), "logits, no background"),
+        ),
+    )
 
 
 def _segformer(size: str, *, miou: float, choose: str, checkpoint: Checkpoint) -> Model:
@@ -276,7 +305,7 @@ def _segformer(size: str, *, miou: float, choose: str, checkpoint: Checkpoint) -
         name=f"segformer_{size}.ade20k",
         kind="segmenter",
         family="semantic",
-        files=(ModelFile(role="segment", filename=f"segformer_{size}_ade20k.onnx"),),
+        files=(_ade20k_file(f"segformer_{size}_ade20k.onnx"),),
         checkpoints=(checkpoint,),
         converter="ade20k",
         pages=(f"https://huggingface.co/nvidia/segformer-{size}-finetuned-ade-512-512",),
@@ -288,7 +317,6 @@ def _segformer(size: str, *, miou: float, choose: str, checkpoint: Checkpoint) -
         recipe=f"trained by the authors: MiT-{size.upper()} encoder pretrained on ImageNet, "
         "160,000 steps of 16 crops of 512 px",
         training_photos=_ADE20K_PHOTOS,
-        contract=_ADE20K_CONTRACT,
         choose=choose,
         metrics=frozen_metrics({_ADE20K_VAL: {"miou": miou}}),
     )
@@ -299,7 +327,7 @@ _ADE20K = (
         name="upernet_convnext_tiny.ade20k",
         kind="segmenter",
         family="semantic",
-        files=(ModelFile(role="segment", filename="upernet_convnext_tiny_ade20k.onnx"),),
+        files=(_ade20k_file("upernet_convnext_tiny_ade20k.onnx"),),
         checkpoints=(
             Checkpoint(
                 filename="upernet_convnext_tiny_ade20k.safetensors",
@@ -325,7 +353,6 @@ _ADE20K = (
         recipe="trained by OpenMMLab: ConvNeXt-T pretrained on ImageNet, 160,000 steps of 16 crops "
         "of 512 px",
         training_photos=_ADE20K_PHOTOS,
-        contract=_ADE20K_CONTRACT,
         choose="150 classes, among them signs, lamps, rubbish bins, fences, poles and animals as "
         "one class; every pixel has a class, so 'all' would remove the entire photo; slow on a "
         "CPU; touching objects of a class are one object",
@@ -373,8 +400,25 @@ _CLIPSEG = (
         kind="segmenter",
         family="clipseg",
         files=(
-            ModelFile(role="text", filename="clipseg_rd64_text.onnx"),
-            ModelFile(role="segment", filename="clipseg_rd64_segment.onnx"),
+            ModelFile(
+                role="text",
+                filename="clipseg_rd64_text.onnx",
+                inputs=(
+                    TensorSpec(
+                        "int64", ("N", "L"), "byte pairs between 49406 and 49407, 77 at most"
+                    ),
+                ),
+                outputs=(TensorSpec("float32", ("N", 512), "embedding of each text"),),
+            ),
+            ModelFile(
+                role="segment",
+                filename="clipseg_rd64_segment.onnx",
+                inputs=(
+                    TensorSpec("float32", (1, 3, 352, 352), "RGB, normalized"),
+                    TensorSpec("float32", ("N", 512), "embedding of each text"),
+                ),
+                outputs=(TensorSpec("float32", ("N", 352, 352), "logits of each text"),),
+            ),
             ModelFile(role="merges", filename="clipseg_rd64_merges.txt"),
         ),
         checkpoints=(
@@ -407,10 +451,6 @@ _CLIPSEG = (
         "frozen CLIP encoders, 352 px squares, phrases of PhraseCut",
         training_photos="PhraseCut on Visual Genome, photos from Flickr under mixed terms; CLIP's "
         "encoders: 400 million images from the web of unstated terms",
-        contract="text: ids (N, L) int64, L up to 77, byte pairs between start 49406 and end 49407;"
-        " returns embeddings (N, 512). segment: pixels (1, 3, 352, 352) float32, RGB scaled "
-        "whatever its aspect, ImageNet mean and deviation, and embeddings (N, 512); returns logits "
-        "(N, 352, 352), to be put through a sigmoid. merges: text, one joined pair a line",
         choose="objects in no list of classes, described in English: 'red car', 'graffiti'; masks "
         "are coarse (352 px for the full photo), small objects are missed, it neither counts nor "
         "negates, and touching objects are one object",

@@ -11,14 +11,15 @@ import cv2
 import numpy as np
 
 from cleanplate.errors import UnknownNameError
-from cleanplate.types import Mask, RGBImage, check_image_and_mask
+from cleanplate.inpainting.base import BaseInpainter
+from cleanplate.types import Mask, RGBImage
 
 _METHODS = MappingProxyType({"telea": cv2.INPAINT_TELEA, "navier-stokes": cv2.INPAINT_NS})
 
 _RADIUS_PX = 3.0  # neighbourhood of each filled pixel; OpenCV's own examples use 3
 
 
-class DiffusionInpainter:
+class DiffusionInpainter(BaseInpainter):
     """Propagates colours from the hole's border inwards.
 
     Args:
@@ -45,12 +46,8 @@ class DiffusionInpainter:
         """It works at any size."""
         return
 
-    def inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
-        """Return `image` with the hole filled; see `Inpainter.inpaint`.
-
-        An image that is entirely hole is returned grey.
-        """
-        check_image_and_mask(image, mask)
+    def _inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
+        """Inpaint; an image that is entirely hole is returned grey."""
         if mask.all():
             return np.full_like(image, 128)
         # At the array's border OpenCV uses pixels inside the hole.

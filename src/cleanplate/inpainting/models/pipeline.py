@@ -21,6 +21,7 @@ import numpy as np
 from cleanplate.errors import DeviceError, InputError, MissingExtraError, WeightsError
 from cleanplate.inpainting.base import (
     PIPELINES,
+    BaseInpainter,
     SeededInpainter,
     SharpInpainter,
     check_memory,
@@ -29,7 +30,7 @@ from cleanplate.inpainting.base import (
     pipeline_folder,
 )
 from cleanplate.runtime import check_interrupted
-from cleanplate.types import Mask, RGBImage, check_image_and_mask
+from cleanplate.types import Mask, RGBImage
 
 CONFIG = "cleanplate.toml"
 
@@ -51,7 +52,7 @@ _USUAL_SIZE = 1024  # px, for pipelines that do not state it
 _ROOM_BYTES = 2 << 30  # besides the weights
 
 
-class PipelineInpainter(SeededInpainter, SharpInpainter):
+class PipelineInpainter(SeededInpainter, SharpInpainter, BaseInpainter):
     """A pipeline of diffusers.
 
     Args:
@@ -114,11 +115,7 @@ class PipelineInpainter(SeededInpainter, SharpInpainter):
         """Long side in px of its training."""
         return self._size
 
-    def inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
-        """Return `image` with the hole filled; see `Inpainter.inpaint`."""
-        check_image_and_mask(image, mask)
-        if not mask.any():
-            return image.copy()
+    def _inpaint(self, image: RGBImage, mask: Mask) -> RGBImage:
         import torch
         from PIL import Image
 

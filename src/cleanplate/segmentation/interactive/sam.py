@@ -37,7 +37,7 @@ _MIN_STABILITY = 0.98
 
 
 class SamPrompter:
-    """SAM and its smaller versions: the photo keeps its aspect ratio in a square padded with zeros.
+    """SAM and its smaller versions.
 
     Args:
         name: a registered model of this architecture.
@@ -108,6 +108,8 @@ class SamPrompter:
 
     def _resized_hw(self, size_hw: tuple[int, int]) -> tuple[int, int]:
         """Return the size in px to which a photo is resized."""
+        if not self._model.preprocessing.keeps_aspect:
+            return self._side, self._side
         scale = self._side / max(size_hw)
         # At least 1 px: the published code cannot use photos that are narrower.
         return max(1, int(size_hw[0] * scale + 0.5)), max(1, int(size_hw[1] * scale + 0.5))
@@ -146,10 +148,7 @@ class SamPrompter:
 
 
 class Sam2Prompter(SamPrompter):
-    """SAM 2 on single photos: both sides of the photo are scaled to the square."""
-
-    def _resized_hw(self, size_hw: tuple[int, int]) -> tuple[int, int]:
-        return self._side, self._side
+    """SAM 2 on single photos."""
 
     def _pads_points(self, box_xyxy: Box | None) -> bool:
         return True
