@@ -4,10 +4,11 @@ import cv2
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
+import skimage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cleanplate.inpainting.patchmatch import synthesise
+from cleanplate.inpainting.patchmatch import _uniformity, synthesise
 
 SIZES_HW = st.tuples(st.integers(1, 60), st.integers(1, 60))
 
@@ -28,6 +29,17 @@ def boarded():
     hole[60:104, 70:130] = True
     faint = cv2.GaussianBlur(image, (0, 0), 3)
     return image, hole, np.where(hole[..., None], faint, image).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("gravel", 1), ("grass", 1), ("brick", 1), ("astronaut", 0), ("coffee", 0), ("chelsea", 0)],
+)
+def test_one_texture_is_told_from_a_scene(name, expected):
+    photo = getattr(skimage.data, name)()
+    small = cv2.resize(photo, (256, 256), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    image = np.broadcast_to(small.reshape(256, 256, -1), (256, 256, 3))
+    assert _uniformity(np.ascontiguousarray(image), np.ones((256, 256), np.bool_)) == expected
 
 
 @settings(max_examples=15, deadline=None)

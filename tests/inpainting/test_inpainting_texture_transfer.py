@@ -4,10 +4,12 @@ import cv2
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
+import skimage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cleanplate.evaluation.metrics import seam_ratio, sharpness_ratio
+from cleanplate.inpainting import patchmatch
 from cleanplate.inpainting import texture_transfer as texture
 from cleanplate.inpainting.texture_transfer import RIM_PX, transfer_texture
 from cleanplate.ops.blending import paste
@@ -65,6 +67,18 @@ def test_a_smooth_fill_gets_the_grain_of_its_surroundings(gravel):
     true = grain(photo, inner)
     assert grain(fill, inner) < 0.1 * true
     assert 0.7 * true < grain(result, inner) < 1.3 * true
+
+
+def test_in_one_texture_a_fill_that_hardly_fits_still_becomes_rough(monkeypatch):
+    """Gravel has no outlines that a network could guess: all of it suits."""
+    photo = np.repeat(skimage.data.gravel()[100:400, 100:400, None], 3, axis=2)
+    hole = cv2.circle(np.zeros(photo.shape[:2], np.uint8), (150, 150), 60, 1, -1) > 0
+    tinted = np.clip(cv2.GaussianBlur(photo, (0, 0), 15) + np.array([10.0, 0, -10]), 0, 255)
+    fill = np.where(hole[..., None], tinted, photo).astype(np.uint8)
+    rough = grain(transfer_texture(photo, fill, hole, ~hole), hole)
+    assert rough > 0.85 * grain(photo, hole)
+    monkeypatch.setattr(patchmatch, "_UNIFORM_SHARE", (-1, 0))  # no texture is uniform
+    assert rough > 1.03 * grain(transfer_texture(photo, fill, hole, ~hole), hole)
 
 
 def test_slow_colours_stay_those_of_the_fill(gravel):

@@ -36,6 +36,10 @@ _COMPONENTS = 24  # principal components per patch
 _SAMPLES = 4_000  # patches they are computed from
 _GUIDE_BLUR_PX = 2.0  # the first fill takes part with its colours around the patch's middle ...
 _GUIDE_WEIGHT = 7.0  # ... that count as much as this squared number of pixels
+_UNIFORM_GUIDE_WEIGHT = 3.0  # ... or as this, where the surroundings are one texture
+_UNIFORM_BLOCK_PX = 16  # such as gravel: the colours of such blocks vary ...
+_UNIFORM_SHARE = (0.25, 0.45)  # ... by no more of the variance inside them; by more, it is none
+_LEAST_VARIANCE = 1e-3  # of colours, the sum of three: less is no texture
 _HEIGHT_WEIGHT = 2.0  # for a shift by the full height: what is like it and as high up is likelier
 _LAYERED_WEIGHT = 5.0  # ... deep in a hole before layers (sky, trees, water), which the guide loses
 _LAYERED_SHARE = (0.40, 0.47)  # of the variance of colours beside the hole that is between rows ...
@@ -64,12 +68,14 @@ class Synthesis:
             their own, of the hole that of the patches that it is made of. Their mean is smoother.
         places_yx: (N, 2) int64, the pixels that were matched: those of the hole and close to it.
         sources_yx: (N, 2) int64, for each the middle of the known patch that is most like it.
+        uniformity: from 0 to 1, whether the surroundings are one texture.
     """
 
     image: FloatArray
     texture: FloatArray
     places_yx: npt.NDArray[np.int64]
     sources_yx: npt.NDArray[np.int64]
+    uniformity: float
 
 
 def synthesise(guide: FloatArray, hole: Mask, usable: Mask, *, seed: int = 0) -> Synthesis | None:
@@ -90,9 +96,11 @@ def synthesise(guide: FloatArray, hole: Mask, usable: Mask, *, seed: int = 0) ->
     level: _Level | None = None
     matches = _Matches(np.zeros(0, np.int64), np.zeros(0, np.float32))
     sizes = _sizes(hole.shape)
-    height_weight = _height_weight(guide, hole, usable)
+    uniformity = _uniformity(guide, usable)
+    guide_weight = _GUIDE_WEIGHT + uniformity * (_UNIFORM_GUIDE_WEIGHT - _GUIDE_WEIGHT)
+    weights = guide_weight, _height_weight(guide, hole, usable)
     for index, size_hw in enumerate(sizes):
-        finer = _Level.of(guide, hole, usable, size_hw, height_weight)
+        finer = _Level.of(guide, hole, usable, size_hw, weights)
         if finer is None:
             continue
         if level is None:
@@ -110,7 +118,7 @@ def synthesise(guide: FloatArray, hole: Mask, usable: Mask, *, seed: int = 0) ->
     if level is None or level.image.shape[:2] != hole.shape:
         return None
     places_yx, sources_yx = level.to_yx(level.places), level.to_yx(matches.sources)
-    return Synthesis(level.image, level.texture, places_yx, sources_yx)
+    return Synthesis(level.image, level.texture, places_yx, sources_yx, uniformity)
 
 
 def _height_weight(guide: FloatArray, hole: Mask, usable: Mask) -> float:
@@ -129,6 +137,19 @@ def _height_weight(guide: FloatArray, hole: Mask, usable: Mask) -> float:
     certain = float(np.interp(layered, _LAYERED_SHARE, (0, 1)))
     certain *= float(np.interp(depth_px, _DEEP_PX, (0, 1)))
     return _HEIGHT_WEIGHT + certain * (_LAYERED_WEIGHT - _HEIGHT_WEIGHT)
+
+
+def _uniformity(image: FloatArray, known: Mask) -> float:
+    """Return 1 if what is known is one texture, such as gravel or grass, and 0 if it is not."""
+    block = (_UNIFORM_BLOCK_PX,) * 2
+    whole = cv2.erode(known.view(np.uint8), np.ones(block, np.uint8), borderValue=[0]) > 0
+    if not whole.any():
+        return 0.0
+    mean, of_squares = (cv2.blur(field, block)[whole] for field in (image, image * image))
+    between, within = mean.var(axis=0).sum(), (of_squares - mean * mean).mean(axis=0).sum()
+    if within < _LEAST_VARIANCE:
+        return 0.0
+    return float(np.interp(between / within, _UNIFORM_SHARE, (1, 0)))
 
 
 def _sizes(full_hw: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -164,9 +185,17 @@ class _Level:
         hole: Mask,
         usable: Mask,
         size_hw: tuple[int, int],
-        height_weight: float,
+        weights: tuple[float, float],
     ) -> "_Level | None":
-        """Scale everything to a size; None if no patch is entirely known there."""
+        """Scale everything to a size; None if no patch is entirely known there.
+
+        Args:
+            guide: as for `synthesise`.
+            hole: likewise.
+            usable: likewise.
+            size_hw: px.
+            weights: of the first fill's colours, and of the height, in comparisons.
+        """
         size_wh = (size_hw[1], size_hw[0])
         if size_hw == guide.shape[:2]:
             image, inside, free = guide.copy(), hole, usable
@@ -187,8 +216,8 @@ class _Level:
         framed = _mirrored(image)
         basis = _basis_of(_patches(framed, known[:: max(1, len(known) // _SAMPLES)]))
         drawn = np.empty((*size_hw, _DRAWN), np.float32)
-        drawn[..., :3] = cv2.GaussianBlur(image, (0, 0), _GUIDE_BLUR_PX) * _GUIDE_WEIGHT
-        drawn[..., 3] = np.linspace(0, height_weight, size_hw[0])[:, None]
+        drawn[..., :3] = cv2.GaussianBlur(image, (0, 0), _GUIDE_BLUR_PX) * weights[0]
+        drawn[..., 3] = np.linspace(0, weights[1], size_hw[0])[:, None]
         all_drawn = _framed(drawn).reshape(-1, _DRAWN)
         texture = _texture_of(image, ~inside)
         own_texture = _TEXTURE_WEIGHT * _framed(texture).reshape(-1, 2)

@@ -49,6 +49,7 @@ _NEIGHBOURS_PX = 2.0
 
 # Of the copying.
 _GOOD_COST, _BAD_COST = 0.012, 0.05  # up to here all texture; from here on none
+_UNIFORM_LENIENCY = 4.0  # times these, in one texture: all of it suits, however it differs
 _TRANSITION = 3.0  # sharpness of the border between regions
 _TINT_PX = 8.0  # what varies more slowly than this stays as the small size has it
 _LEAST_SHARE = 0.02  # less of a region is not worth copying
@@ -94,7 +95,8 @@ def transfer_texture(
     anew = small + (synthesis.image - small) * _likeness(small, synthesis.image)[..., None]
     offsets = _frequent_offsets(synthesis)
     features = np.dstack([_blurred(anew, _BLUR_PX), _TEXTURE_WEIGHT * synthesis.texture])
-    plan = _plan(features, small_hole, usable, offsets)
+    leniency = 1 + synthesis.uniformity * (_UNIFORM_LENIENCY - 1)
+    plan = _plan(features, small_hole, usable, offsets, leniency)
     guide = np.where(filled[..., None], fill, image)
     window = _Window(guide, small, anew, sources & ~filled)
     return _copy(window, filled, plan, seed)
@@ -139,7 +141,9 @@ class _Plan:
     trust: FloatArray  # (h, w) in [0, 1]; 0: keep the network's fill
 
 
-def _plan(features: FloatArray, hole: Mask, usable: Mask, offsets: Offsets) -> _Plan:
+def _plan(
+    features: FloatArray, hole: Mask, usable: Mask, offsets: Offsets, leniency: float
+) -> _Plan:
     """Choose a displacement for each pixel of the hole such that neighbours move alike.
 
     Args:
@@ -147,6 +151,7 @@ def _plan(features: FloatArray, hole: Mask, usable: Mask, offsets: Offsets) -> _
         hole: (h, w) bool.
         usable: (h, w) bool, where copying is allowed.
         offsets: to choose from.
+        leniency: how many times the usual difference is trusted.
     """
     left, top, right, bottom = bounding_box(hole, pad_px=2)
     rows, columns = slice(top, bottom), slice(left, right)
@@ -181,7 +186,7 @@ def _plan(features: FloatArray, hole: Mask, usable: Mask, offsets: Offsets) -> _
         share = _softmax(np.asarray(preference + _AGREEMENT * support, np.float32))
     choice = share.argmax(axis=0)
     cost = np.take_along_axis(costs, choice[None], axis=0)[0]
-    trust = np.clip((_BAD_COST - cost) / (_BAD_COST - _GOOD_COST), 0, 1)
+    trust = np.clip((_BAD_COST - cost / leniency) / (_BAD_COST - _GOOD_COST), 0, 1)
     needed = cv2.dilate(hole.view(np.uint8), np.ones((3, 3), np.uint8))[rows, columns] > 0
     return _Plan(offsets, rows, columns, np.where(needed, choice, -1), trust.astype(np.float32))
 

@@ -92,6 +92,8 @@ class JpegMetadata:
         return any(segment.marker == marker for segment in (*self.before, *self.after))
 
     def _xmp_segments(self, hole: Mask) -> list[Segment]:
+        if not self.xmp:
+            return []
         extension = drop_regions(self.extension, hole)
         packet = drop_regions(self.xmp, hole)
         digest = _digest(extension)
