@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanplate.ops.blending import paste, pull_push
+from cleanplate.ops.blending import choose, paste, pull_push, put_levels
 from random_arrays import arrays
 
 SIZES_HW = st.tuples(st.integers(1, 33), st.integers(1, 33))
@@ -16,6 +16,25 @@ def photo_fill_mask(draw):
     size_hw = draw(SIZES_HW)
     image, fill = (draw(arrays(np.uint8, (*size_hw, 3))) for _ in range(2))
     return image, fill, draw(arrays(np.bool_, size_hw))
+
+
+# --- choosing
+
+
+@given(drawn=photo_fill_mask(), seed=st.integers(0, 99))
+def test_chosen_and_put_pixels_are_those_of_the_mask(drawn, seed):
+    image, fill, mask = drawn
+    expected = np.where(mask[..., None], fill, image)
+    np.testing.assert_array_equal(choose(mask, fill, image), expected)
+
+    values = np.random.default_rng(seed).integers(-300, 1200, fill.shape).astype(np.float32) / 2
+    larger = np.pad(image, ((2, 1), (1, 3), (0, 0)))
+    target = larger[2:-1, 1:-3]
+    put_levels(target, values, mask)
+    levels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    np.testing.assert_array_equal(target, np.where(mask[..., None], levels, image))
+    assert not larger[:2].any()
+    assert not larger[:, :1].any()
 
 
 # --- paste

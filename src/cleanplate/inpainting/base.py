@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from cleanplate.errors import UnknownNameError, WeightsError
 from cleanplate.hub import Model, get_model, model_names, network_roles, read_file, verify_file
-from cleanplate.ops import coverage
+from cleanplate.ops import coverage, put_levels
 from cleanplate.options import check_type
 from cleanplate.runtime import Session, check_device, free_memory, runs_on_cpu
 from cleanplate.types import FloatArray, Mask, RGBImage, check_image_and_mask
@@ -283,8 +283,9 @@ def composite(image: RGBImage, mask: Mask, filled: npt.NDArray[np.float32] | RGB
             the nearest level, not down.
     """
     height, width = mask.shape
-    levels = np.clip(np.rint(filled[:height, :width]), 0, 255).astype(np.uint8)
-    return np.where(mask[..., None], levels, image).astype(np.uint8)
+    result = image.copy()
+    put_levels(result, np.asarray(filled[:height, :width], np.float32), mask)
+    return result
 
 
 def to_planes(image: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:

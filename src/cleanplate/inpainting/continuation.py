@@ -23,6 +23,7 @@ from cleanplate.ops import (
     bounding_box,
     coverage,
     pull_push,
+    put_levels,
     resample,
     size_within,
     solve_gradients,
@@ -86,6 +87,21 @@ class Continuation:
         rng: np.random.Generator | None,
     ) -> RGBImage:
         result = fill.copy()
+        if shifted or plain.any():
+            self._paint_fields(result, shifted, plain, rng)
+        y, x, near = self.lines.y, self.lines.x, self.lines.near[:, None]
+        drawn = result[y, x] * (1 - near) + self.lines.colours * near
+        result[y, x] = np.clip(np.rint(drawn), 0, 255).astype(np.uint8)
+        return result
+
+    def _paint_fields(
+        self,
+        result: RGBImage,
+        shifted: np.float32,
+        plain: FloatArray,
+        rng: np.random.Generator | None,
+    ) -> None:
+        """Shift the hole's colours, and paint smooth regions, in place."""
         height, width = self.hole.shape
         step = (plain.shape[0] / height, plain.shape[1] / width)
         left, top, right, bottom = bounding_box(self.hole)
@@ -98,19 +114,16 @@ class Continuation:
                 resample(field, start_yx=start, step_yx=step, size_hw=size_hw)
                 for field in (self.shift, self.smooth, plain)
             )
-            if rng is not None and self.grain is not None:
-                white = rng.standard_normal(size_hw, np.float32)
+            white = None if rng is None else rng.standard_normal(size_hw, np.float32)
+            if not shifted and not share.any():
+                continue
+            if white is not None and self.grain is not None:
                 for channel in range(3):
                     kernel = np.ascontiguousarray(self.grain[..., channel])
                     smooth[..., channel] += cv2.filter2D(white, -1, kernel)
-            mixed = fill[here] + shifted * shift
+            mixed = result[here] + shifted * shift
             mixed += (smooth - mixed) * share[..., None]
-            inside = self.hole[here]
-            result[here][inside] = np.clip(np.rint(mixed[inside]), 0, 255).astype(np.uint8)
-        y, x, near = self.lines.y, self.lines.x, self.lines.near[:, None]
-        drawn = result[y, x] * (1 - near) + self.lines.colours * near
-        result[y, x] = np.clip(np.rint(drawn), 0, 255).astype(np.uint8)
-        return result
+            put_levels(result[here], mixed, self.hole[here])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

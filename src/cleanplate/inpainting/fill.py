@@ -19,6 +19,7 @@ from cleanplate.inpainting.texture_transfer import transfer_texture
 from cleanplate.ops import (
     Window,
     bounding_box,
+    choose,
     coverage,
     disjoint_rounds,
     parallel_map,
@@ -199,7 +200,7 @@ class _Canvas:
         long_side = _working_size(window, inpainter)
         filled = inpaint_scaled(inpainter.inpaint, part, unseen, long_side)
         # Objects of other windows, not yet removed, must not bleed in.
-        known = np.where(unseen[..., None], filled, part)
+        known = choose(unseen, filled, part)
         enlarged = scale_for(unseen, long_side) < 1
         smooth = size is not None and (enlarged or not is_sharp(inpainter))
         if smooth and self._texture:
@@ -207,12 +208,12 @@ class _Canvas:
             continued = continue_surroundings(part, filled, unseen)
             if continued is not None:
                 filled = continued.guide(filled)
-                known = np.where(unseen[..., None], filled, part)
+                known = choose(unseen, filled, part)
             sources = self._sources[window.slices]
             filled = transfer_texture(known, filled, window.mask, sources, seed=self._seed)
             if continued is not None:
                 filled = continued.finish(filled, seed=self._seed)
-        part[window.mask] = paste(known, filled, window.mask)[window.mask]
+        part[...] = choose(window.mask, paste(known, filled, window.mask), part)
         unknown &= ~window.mask
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.inpainting.patchmatch import Synthesis, synthesise
-from cleanplate.ops import bounding_box, coverage, resample, solve_gradients
+from cleanplate.ops import bounding_box, choose, coverage, put_levels, resample, solve_gradients
 from cleanplate.types import Box, FloatArray, Mask, RGBImage
 
 # Arrays of colours are (h, w, 3) float32 in [0, 1].
@@ -84,7 +84,7 @@ def transfer_texture(
     filled = cv2.dilate(hole.view(np.uint8), np.ones((2 * RIM_PX + 1,) * 2, np.uint8)) > 0
     shrink = max(1.0, max(height, width) / _SMALL_SIDE)
     size_wh = (max(1, round(width / shrink)), max(1, round(height / shrink)))
-    guide = np.where(hole[..., None], fill, image)
+    guide = choose(hole, fill, image)
     small = np.asarray(cv2.resize(guide, size_wh, interpolation=cv2.INTER_AREA), np.float32)
     small /= 255
     small_hole = coverage(hole, size_wh) > 0
@@ -97,7 +97,7 @@ def transfer_texture(
     features = np.dstack([_blurred(anew, _BLUR_PX), _TEXTURE_WEIGHT * synthesis.texture])
     leniency = 1 + synthesis.uniformity * (_UNIFORM_LENIENCY - 1)
     plan = _plan(features, small_hole, usable, offsets, leniency)
-    guide = np.where(filled[..., None], fill, image)
+    guide = choose(filled, fill, image)
     window = _Window(guide, small, anew, sources & ~filled)
     return _copy(window, filled, plan, seed)
 
@@ -231,8 +231,7 @@ def _copy(window: _Window, hole: Mask, plan: _Plan, seed: int) -> RGBImage:
         # What nothing in the photo resembles gets at least the photo's noise.
         own += _noise(own.shape[:2], noise, rng)
         mixed = 255 * _sampled(base, start_yx, scale, strip) + own + (detail - own) * share
-        inside = hole[here]
-        result[here][inside] = np.clip(np.rint(mixed[inside]), 0, 255).astype(np.uint8)
+        put_levels(result[here], mixed, hole[here])
     return result
 
 

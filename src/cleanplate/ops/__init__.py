@@ -1,6 +1,6 @@
 """Operations on arrays: masks, windows, blending, geometry."""
 
-from cleanplate.ops.blending import paste, pull_push, solve_gradients
+from cleanplate.ops.blending import choose, paste, pull_push, put_levels, solve_gradients
 from cleanplate.ops.filters import (
     ColourGuide,
     Levels,
@@ -64,6 +64,7 @@ __all__ = [
     "box_area",
     "box_iou",
     "box_mean",
+    "choose",
     "components_touching",
     "convex_outline",
     "cover_boxes",
@@ -86,6 +87,7 @@ __all__ = [
     "paste",
     "plan_windows",
     "pull_push",
+    "put_levels",
     "rasterize",
     "remap",
     "resample",
