@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
@@ -285,7 +286,12 @@ class Location:
         prefix = "/".join(part for part in (prefix, below) if part)
         base = len(self.root.partition("/")[2]) + 1 if "/" in self.root else 0
         try:
-            client = Session().create_client(
+            session = Session()
+            # botocore's own parser takes half the time of a listing.
+            session.get_component("response_parser_factory").set_parser_defaults(
+                timestamp_parser=_parse_timestamp
+            )
+            client = session.create_client(
                 "s3",
                 region_name=options.get("region"),
                 endpoint_url=endpoint,
@@ -329,6 +335,15 @@ def is_valid_key(relative: str) -> bool:
 def name_of(relative: str) -> str:
     """Return the last part of a key."""
     return PurePosixPath(relative).name
+
+
+def _parse_timestamp(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:  # of a store that is not quite S3
+        from botocore.utils import parse_timestamp
+
+        return cast("datetime", parse_timestamp(text))
 
 
 def _one_line(error: Exception) -> str:
