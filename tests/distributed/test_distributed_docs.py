@@ -13,7 +13,7 @@ FENCE = re.compile(r"^```python( spark)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore"),  # Ray's and Spark's own
-    pytest.mark.xdist_group("ray"),  # a running cluster would be connected to
+    pytest.mark.xdist_group("ray"),  # they share a cluster
 ]
 
 
@@ -28,25 +28,22 @@ def examples(*, spark: bool):
 
 
 @pytest.fixture
-def photos(astronaut, tmp_path, monkeypatch, nodes_environment):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "photos").mkdir()
-    figure = Image.fromarray(astronaut[:340, 60:350]).resize((145, 170))
-    figure.save("photos/lake.jpg", quality=90)
-    Image.new("RGB", (120, 90), (150, 140, 120)).save("photos/wall.png")
-    return tmp_path
+def make_photos(astronaut, monkeypatch, nodes_environment):
+    def make(folder: Path) -> None:
+        """Make the photos that the page speaks of in a folder, and work there."""
+        monkeypatch.chdir(folder)
+        Path("photos").mkdir()
+        figure = Image.fromarray(astronaut[:340, 60:350]).resize((145, 170))
+        figure.save("photos/lake.jpg", quality=90)
+        Image.new("RGB", (120, 90), (150, 140, 120)).save("photos/wall.png")
+
+    return make
 
 
-def test_examples_on_ray_run(photos, capsys):
-    pytest.importorskip("ray.data")
-    import ray
-
-    from cleanplate.distributed.cluster import connect_to_cluster
-
-    with connect_to_cluster(None):
-        for code in examples(spark=False):
-            exec(code, {"__name__": "example"})
-    ray.shutdown()
+def test_examples_on_ray_run(two_nodes, make_photos, capsys):
+    make_photos(two_nodes.folder)
+    for code in examples(spark=False):
+        exec(code, {"__name__": "example"})
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert sorted((Path(line[0]).name, line[1]) for line in lines) == [
         ("lake.jpg", "removed"),
@@ -54,13 +51,12 @@ def test_examples_on_ray_run(photos, capsys):
         ("wall.png", "untouched"),
         ("wall.png", "untouched"),
     ]
-    assert (photos / "clean" / "wall.png").read_bytes() == (
-        photos / "photos" / "wall.png"
-    ).read_bytes()
+    assert Path("clean/wall.png").read_bytes() == Path("photos/wall.png").read_bytes()
 
 
-def test_the_recipe_for_spark_runs(photos, monkeypatch):
+def test_the_recipe_for_spark_runs(make_photos, tmp_path, monkeypatch):
     sql = pytest.importorskip("pyspark.sql")
+    make_photos(tmp_path)
     monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
     monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
@@ -74,6 +70,6 @@ def test_the_recipe_for_spark_runs(photos, monkeypatch):
     finally:
         spark.stop()
     assert set(rows) == {"lake.jpg", "wall.png"}
-    assert bytes(rows["wall.png"].result) == (photos / "photos" / "wall.png").read_bytes()
+    assert bytes(rows["wall.png"].result) == Path("photos/wall.png").read_bytes()
     assert '"status": "removed"' in rows["lake.jpg"].report
     assert bytes(rows["lake.jpg"].result)[:2] == b"\xff\xd8"
