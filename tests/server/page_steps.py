@@ -37,13 +37,15 @@ def pixels_of(content: bytes) -> np.ndarray:
 
 
 def check_accessible(page, state: str) -> None:
-    """Check that axe finds nothing, and that the page is no wider than the screen."""
+    """Check that axe finds nothing, light and dark, and that the page fits the screen's width."""
     from axe_playwright_python.sync_playwright import Axe
 
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width <= page.viewport_size["width"], state
-    found = Axe().run(page)
-    assert found.violations_count == 0, (state, found.generate_report())
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # no half faded text
+        found = Axe().run(page)
+        assert found.violations_count == 0, (state, scheme, found.generate_report())
 
 
 CONTROLS = """() => [...document.querySelectorAll("button, a[href], input, select, [tabindex='0']")]

@@ -96,7 +96,15 @@ def serving(models, root: Path | None = None, prompter=None) -> Iterator[Running
     if not isinstance(models, Remover):
         models = Remover(segmenter=models, inpainter=inpainter, prompter=prompter)
     app = create_app(models, config)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="on"))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            port=0,
+            log_level="critical",
+            lifespan="on",
+            timeout_graceful_shutdown=1,  # an open page listens for ever
+        )
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20
