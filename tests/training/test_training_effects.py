@@ -80,7 +80,8 @@ def test_windows_show_objects_with_effects_and_without(batches):
 
 
 def test_it_learns(batches, trainer):
-    losses = [trainer.step(batches[step % 2], step)["loss"] for step in range(30)]
+    both = batches[0], batches[1]
+    losses = [trainer.step(both[step % 2], step)["loss"] for step in range(30)]
     assert np.mean(losses[-5:]) < 0.75 * np.mean(losses[:5])
 
 

@@ -1,6 +1,6 @@
 """A network with 8-bit weights computes nearly the same, and its file is smaller."""
 
-import subprocess
+import runpy
 import sys
 
 import numpy as np
@@ -63,10 +63,12 @@ def test_it_computes_nearly_the_same(network_file, tmp_path, cat):
     assert onnx.TensorProto.FLOAT16 not in kept
 
 
-def test_the_command_takes_photos(network_file, tmp_path, photo_folder):
+def test_the_command_takes_photos(network_file, tmp_path, photo_folder, monkeypatch, capsys):
     out = tmp_path / "eight.onnx"
-    words = ["-m", "training.quantize", network_file, "--photos", photo_folder, "-o", out]
-    output = subprocess.check_output([sys.executable, *map(str, words)], text=True)
-    assert f"{out}: {out.stat().st_size:,} bytes" in output
+    words = ["", network_file, "--photos", photo_folder, "-o", out]
+    monkeypatch.setattr(sys, "argv", [str(word) for word in words])
+    monkeypatch.delitem(sys.modules, "training.quantize")
+    runpy.run_module("training.quantize", run_name="__main__")
+    assert f"{out}: {out.stat().st_size:,} bytes" in capsys.readouterr().out
     planes = np.random.default_rng(0).random((1, 3, 96, 160), np.float32)
     assert Session(out.read_bytes(), name="eight", device="cpu").run(planes).shape == (1, 5, 48, 80)
