@@ -1,5 +1,8 @@
 """MobileSAM: a file in the published layout becomes a prompter that outlines as SAM's pipeline."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
@@ -27,11 +30,21 @@ PROMPTS = {
 }
 
 
+@contextmanager
+def narrow() -> Iterator[None]:
+    """Let the image encoder have narrow and few blocks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tinyvit, "_WIDTHS", (32, 32, 64, 64))
+        patch.setattr(tinyvit, "_DEPTHS", (1, 1, 2, 1))
+        yield
+
+
 @pytest.fixture(scope="module")
 def network():
-    """Return the networks with random parameters."""
+    """Return narrow networks with random parameters."""
     torch.manual_seed(4)
-    network = mobilesam.MobileSam().eval()
+    with narrow():
+        network = mobilesam.MobileSam().eval()
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if name.endswith(("attention_biases", "positional_embedding")):
@@ -46,8 +59,7 @@ def network():
     return network
 
 
-@pytest.fixture(scope="module")
-def published(network):
+def as_published(network):
     """Return the parameters as the authors' file holds them."""
     state = {metas_name(name): tensor for name, tensor in network.state_dict().items()}
     for name, shape in [
@@ -60,7 +72,14 @@ def published(network):
     return state
 
 
-def test_the_layout_is_the_published_one(published):
+@pytest.fixture(scope="module")
+def published(network):
+    return as_published(network)
+
+
+def test_the_layout_is_the_published_one():
+    with torch.device("meta"):
+        published = as_published(mobilesam.MobileSam())
     assert len(published) == 439
     for name, shape in {
         "image_encoder.patch_embed.seq.0.c.weight": (32, 3, 3, 3),
@@ -89,7 +108,8 @@ def test_the_layout_is_the_published_one(published):
 def test_the_file_fills_the_networks(network, published, tmp_path):
     path = tmp_path / "mobile_sam.pt"
     torch.save(published, path)
-    filled = mobilesam.MobileSam()
+    with narrow():
+        filled = mobilesam.MobileSam()
 
     fill_network(filled, mobilesam._read(path), path)
 
@@ -110,7 +130,7 @@ def test_another_architecture_is_refused(published, tmp_path, monkeypatch, chang
     path = tmp_path / "other.pt"
     content = {name: value for name, value in {**published, **changed}.items() if value is not None}
     torch.save(content, path)
-    with pytest.raises(WeightsError, match=rf"other\.pt: .*architecture.*{match}"):
+    with narrow(), pytest.raises(WeightsError, match=rf"other\.pt: .*architecture.*{match}"):
         import_model(NAME, [path], own_weights=True)
 
 
@@ -168,7 +188,7 @@ def test_features_are_a_sixteenth_of_the_photo():
 def prompter(published, tmp_path_factory):
     folder = tmp_path_factory.mktemp("mobilesam")
     torch.save(published, folder / "mobile_sam.pt")
-    with pytest.MonkeyPatch.context() as patch:
+    with narrow(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLEANPLATE_HOME", str(folder / "home"))
         manifest = import_model(NAME, [folder / "mobile_sam.pt"], own_weights=True)
         assert manifest.origin == "own"

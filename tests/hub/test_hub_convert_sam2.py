@@ -40,10 +40,12 @@ PROMPTS = {
 
 @pytest.fixture(scope="module")
 def shallow():
-    """Return the published architecture with fewer blocks, one of each kind a stage."""
+    """Return the published architecture with narrow and few blocks, one of each kind a stage."""
     config = sam2._tiny()
-    backbone = config.vision_config.backbone_config
+    vision, backbone = config.vision_config, config.vision_config.backbone_config
     backbone.blocks_per_stage, backbone.global_attention_blocks = [1, 1, 2, 1], [3]
+    backbone.hidden_size, backbone.embed_dim_per_stage = 16, [16, 32, 64, 128]
+    vision.backbone_channel_list = [128, 64, 32, 16]
     return config
 
 
@@ -237,6 +239,11 @@ def test_metas_file_holds_the_same(numbered, tmp_path):
         assert torch.equal(read[name], numbered[name]), name
 
 
+@pytest.fixture(scope="module")
+def network():
+    return Sam2Model(sam2._tiny())
+
+
 @pytest.mark.parametrize(
     ("changed", "match"),
     [
@@ -246,13 +253,12 @@ def test_metas_file_holds_the_same(numbered, tmp_path):
         ({KINDS: None}, r"it lacks prompt_encoder\.point_embed\.weight$"),
     ],
 )
-def test_another_architecture_is_refused(numbered, tmp_path, changed, match):
+def test_another_architecture_is_refused(network, numbered, tmp_path, changed, match):
     parameters = {
         name: value for name, value in {**numbered, **changed}.items() if value is not None
     }
     path = tmp_path / "other.pt"
     torch.save(parameters, path)
-    network = Sam2Model(sam2._tiny())
     with pytest.raises(WeightsError, match=rf"other\.pt: .*architecture.*{match}"):
         fill_network(network, sam2._read(path), path)
 
