@@ -117,6 +117,16 @@ def test_a_fill_that_meets_the_photo_is_taken_as_it_is(rng):
     np.testing.assert_array_equal(paste(image, fill, mask), fill)
 
 
+def test_where_contrasts_meet_the_seam_has_no_colours_of_its_own():
+    stripes = np.where(np.arange(60) % 2 == 0, 50, 200)[:, None, None]
+    image = np.broadcast_to(stripes, (60, 80, 3)).astype(np.uint8)
+    mask = np.zeros((60, 80), np.bool_)
+    mask[15:45, 20:60] = True
+    result = paste(image, 250 - image, mask)  # dark meets bright
+    assert result.min() >= 40
+    assert result.max() <= 210
+
+
 def test_a_full_mask_takes_the_fill_an_empty_one_the_photo(rng):
     image, fill = rng.integers(0, 256, (2, 9, 5, 3)).astype(np.uint8)
     np.testing.assert_array_equal(paste(image, fill, np.ones((9, 5), np.bool_)), fill)

@@ -100,9 +100,10 @@ def _without_outliers(photo: RGBImage, made: RGBImage, rim: Mask) -> Mask:
 def _continue_inwards(
     shifted: npt.NDArray[np.float32], photo: RGBImage, rim: Mask, hole: Mask
 ) -> None:
-    """Add to the hole's first few px what the nearest px of the rim still differ by, in place.
+    """Move the hole's first few px to the nearest px of the rim, as far as these are off, in place.
 
     Pull-push interpolation loses the finest differences; continued for a few px they leave no step.
+    Added as they are, they would leave colours that neither photo nor fill has.
     """
     if not rim.any():
         return
@@ -110,10 +111,12 @@ def _continue_inwards(
         (~rim).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
     reached = hole & (distance <= _CONTINUED_PX)
-    differences = np.zeros((int(nearest.max()) + 1, 3), np.float32)
-    differences[nearest[rim]] = photo[rim] - shifted[rim]
-    weight = np.exp((1 - distance[reached]) / _DECAY_PX)
-    shifted[reached] += differences[nearest[reached]] * weight[:, None]
+    colours, off = (np.zeros((int(nearest.max()) + 1, 3), np.float32) for _ in range(2))
+    colours[nearest[rim]] = photo[rim]
+    off[nearest[rim]] = np.abs(photo[rim] - shifted[rim])
+    own, beside = shifted[reached], nearest[reached]
+    weight = np.exp((1 - distance[reached]) / _DECAY_PX)[:, None]
+    shifted[reached] += np.clip(colours[beside] - own, -off[beside], off[beside]) * weight
 
 
 def _shift_field(photo: RGBImage, made: RGBImage, rim: Mask) -> tuple[npt.NDArray[np.float32], int]:
