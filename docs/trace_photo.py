@@ -23,7 +23,7 @@ from PIL import Image
 import cleanplate
 from cleanplate.cli import main
 
-SIDE_PX = 320
+SIDE_PX = 96
 PACKAGE = Path(cleanplate.__file__).parent
 
 

@@ -233,13 +233,11 @@ def test_wrong_use_is_one_line_and_does_nothing(cli, files, args, message, coffe
 
 @pytest.mark.slow
 def test_workers_go_by_the_same_example(files):
-    for number in range(2):
-        Path(f"in/with{number}.jpg").write_bytes(Path("in/with.jpg").read_bytes())
     results = []
     for workers in ("1", "2"):
         out = Path("out" + workers)
         words = [*RUN[:2], "-o", str(out), *RUN[4:], "--threads", "2", "--workers", workers]
         subprocess.run([sys.executable, "-m", "cleanplate", *words], check=True, timeout=120)
         results.append({path.name: path.read_bytes() for path in out.iterdir() if path.is_file()})
-    assert len(results[0]) == 5
+    assert len(results[0]) == 3
     assert results[0] == results[1]

@@ -38,10 +38,14 @@ def without_numbers(text: str) -> str:
     return re.sub(r"\d+(\.\d+)?", "N", text)
 
 
+def portrait(astronaut: np.ndarray, width: int, height: int) -> Image.Image:
+    return Image.fromarray(astronaut[:340, 60:350]).resize((width, height))
+
+
 @pytest.fixture
 def figure(astronaut) -> Image.Image:
     """Return a small portrait in which nothing but one person is found."""
-    return Image.fromarray(astronaut[:340, 60:350]).resize((145, 170))
+    return portrait(astronaut, 109, 128)
 
 
 @pytest.mark.parametrize(
@@ -72,12 +76,13 @@ def test_python_examples_run(page, figure, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def beach(figure, coffee, tmp_path) -> None:
+def beach(astronaut, coffee, tmp_path) -> None:
     """Make the clip that docs/video.md speaks of, if there is PyAV: the one person crosses it."""
     try:
         import av
     except ImportError:
         return
+    figure = portrait(astronaut, 145, 170)
     outline = Image.new("L", figure.size)
     draw = ImageDraw.Draw(outline)
     draw.ellipse((47, 8, 121, 74), fill=255)
