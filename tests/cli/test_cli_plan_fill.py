@@ -126,10 +126,10 @@ def test_drafts_are_never_overwritten(cli, make_photo, options, message):
 @pytest.mark.slow
 def test_both_stages_in_processes_of_their_own_are_a_run(astronaut, rng):
     Path("in").mkdir()
-    figure = Image.fromarray(astronaut[:340, 60:350]).resize((145, 170))
-    scene = Image.fromarray(rng.integers(90, 110, (220, 400, 3), np.uint8))
-    scene.paste(figure, (20, 50))
-    scene.paste(figure.resize((73, 85)), (300, 135))
+    figure = Image.fromarray(astronaut[:340, 60:350]).resize((109, 128))
+    scene = Image.fromarray(rng.integers(90, 110, (166, 300, 3), np.uint8))
+    scene.paste(figure, (15, 38))
+    scene.paste(figure.resize((55, 64)), (225, 102))
     scene.save("in/a.jpg", quality=92)
     figure.save("in/b.png")
 
@@ -141,6 +141,7 @@ def test_both_stages_in_processes_of_their_own_are_a_run(astronaut, rng):
     call("plan", "in", "-o", "masks", *options)
     call("fill", "in", "--masks", "masks", "-o", "filled", "--device", "cpu")
     assert hashes("filled") == hashes("out")
+    assert hashes("out")["a.jpg"] != hashes("in")["a.jpg"]
 
 
 @pytest.mark.usefixtures("without_networks")

@@ -12,7 +12,7 @@ from PIL import Image
 
 COMMAND = (sys.executable, "-m", "cleanplate", "run", "in", "-r", "-o", "out")
 TELEA = ("--mask", "mask.png", "--inpainter", "telea")
-PHOTOS = 16
+PHOTOS = 10
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +79,8 @@ def test_interrupted_it_ends_its_workers_and_leaves_whole_files(number, code, he
     message = [json.loads(line) for line in Path("report.jsonl").read_text().splitlines()]
     assert {Path(line["output"]).relative_to("out").as_posix() for line in message} <= done
 
-    again = subprocess.run([*COMMAND, *TELEA], capture_output=True, check=True, timeout=60)
+    words = (*COMMAND, *TELEA, "--workers", "1")
+    again = subprocess.run(words, capture_output=True, check=True, timeout=60)
     assert f"{len(done)} skipped (done before)".encode() in again.stdout
     assert b"output exists" not in again.stdout
     assert len(results()) == PHOTOS
