@@ -115,6 +115,24 @@ def actor_options(workers: Workers) -> dict[str, Any]:
     }
 
 
+class Counter:
+    """A Ray actor that counts the groups that came back.
+
+    It is here because its process then needs no Ray Data, whose import takes a second.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def add(self) -> None:
+        """Count one more."""
+        self._count += 1
+
+    def read(self) -> int:
+        """Return the count."""
+        return self._count
+
+
 @contextmanager
 def one_row_blocks() -> Iterator[None]:
     """Make Ray Data put each row in a block, and continue when a block is lost."""

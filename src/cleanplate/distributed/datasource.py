@@ -19,21 +19,6 @@ _POLL_S = 0.5
 _MAX_POLLS = 240  # without progress; then one group more is yielded, as others may be lost
 
 
-class Counter:
-    """A Ray actor that counts the groups that came back."""
-
-    def __init__(self) -> None:
-        self._count = 0
-
-    def add(self) -> None:
-        """Count one more."""
-        self._count += 1
-
-    def read(self) -> int:
-        """Return the count."""
-        return self._count
-
-
 class ListingSource(Datasource):
     """Yields the groups of a listing, a block each.
 

@@ -22,6 +22,7 @@ from cleanplate.batch import (
 )
 from cleanplate.distributed.actor import MAX_GROUP_ATTEMPTS, STATUS_COLUMNS, PhotoActor, make_row
 from cleanplate.distributed.cluster import (
+    Counter,
     actor_options,
     first_cause,
     here,
@@ -221,7 +222,7 @@ def _rows(
     """Yield the name of each group that comes back, and the status of its photos."""
     from ray.data import read_datasource
 
-    from cleanplate.distributed.datasource import Counter, ListingSource
+    from cleanplate.distributed.datasource import ListingSource
 
     counter = import_ray().remote(num_cpus=0, label_selector=here())(Counter).remote()
     with one_row_blocks():
