@@ -60,16 +60,40 @@ PATHS = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
 PACKAGES = {name for name, path in PATHS.items() if path.name == "__init__.py"}
 
 
-def imported_by(source: str, modules: set[str]) -> Iterator[str]:
+def imported_by(tree: ast.Module) -> Iterator[str]:
     """Yield what a module imports anywhere in it, as module names."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative import"
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
-                yield inner if inner in modules else str(node.module)
+                yield inner if inner in PATHS else str(node.module)
+
+
+def defined_in(module: ast.Module) -> Iterator[str]:
+    """Yield the public names that a module defines at its top: classes, functions, constants."""
+    for node in module.body:
+        names: list[ast.expr] = []
+        match node:
+            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                yield node.name
+            case ast.Assign():
+                names = node.targets
+            case ast.AnnAssign():
+                names = [node.target]
+        yield from (name.id for name in names if isinstance(name, ast.Name))
+
+
+@pytest.fixture(scope="module")
+def read() -> dict[str, tuple[set[str], set[str]]]:
+    """Return module -> what it imports and what it defines; trees take long to keep."""
+    found = {}
+    for module, path in PATHS.items():
+        tree = ast.parse(path.read_text("utf-8"))
+        found[module] = set(imported_by(tree)), set(defined_in(tree))
+    return found
 
 
 def faults_of(module: str, imported: set[str]) -> Iterator[str]:
@@ -90,11 +114,8 @@ def faults_of(module: str, imported: set[str]) -> Iterator[str]:
             yield f"{module} imports {name} from inside another package"
 
 
-def test_modules_import_downwards_and_from_packages_only():
-    imports = {
-        module: set(imported_by(path.read_text(encoding="utf-8"), set(PATHS)))
-        for module, path in PATHS.items()
-    }
+def test_modules_import_downwards_and_from_packages_only(read):
+    imports = {module: imported for module, (imported, _) in read.items()}
     faults = [fault for module, names in imports.items() for fault in faults_of(module, names)]
     assert not faults, "\n".join(faults)
     graph = {
@@ -153,24 +174,10 @@ def test_files_of_sibling_packages_have_names_of_their_own():
     assert not same, same
 
 
-def defined_in(module: ast.Module) -> Iterator[str]:
-    """Yield the public names that a module defines at its top: classes, functions, constants."""
-    for node in module.body:
-        names: list[ast.expr] = []
-        match node:
-            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
-                yield node.name
-            case ast.Assign():
-                names = node.targets
-            case ast.AnnAssign():
-                names = [node.target]
-        yield from (name.id for name in names if isinstance(name, ast.Name))
-
-
-def test_a_public_name_is_defined_once():
+def test_a_public_name_is_defined_once(read):
     homes: dict[str, set[str]] = {}
-    for module, path in PATHS.items():
-        for name in defined_in(ast.parse(path.read_text(encoding="utf-8"))):
+    for module, (_, defined) in read.items():
+        for name in defined:
             if not name.startswith("_"):
                 homes.setdefault(name, set()).add(module)
     shared = {name: modules for name, modules in homes.items() if len(modules) > 1}

@@ -159,7 +159,7 @@ class Person:
     def _edit(self, address):
         place, _, hash = address.partition("#session=")
         origin = place.partition("/?")[0]
-        with httpx.Client(base_url=origin, timeout=20, trust_env=False) as page:
+        with httpx.Client(base_url=origin, timeout=20, trust_env=False, verify=False) as page:
             while True:  # until it answers
                 try:
                     page.get(place)

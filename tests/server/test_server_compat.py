@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from server_standins import PLAIN
 
 from cleanplate.remover import Remover
 from cleanplate.server import ServerConfig, create_app
@@ -76,17 +77,17 @@ def test_other_services_are_answered_only_where_asked_for():
 )
 def test_other_services_need_the_token_too(running, method, path):
     url = f"http://127.0.0.1:{running.port}{path}"
-    assert httpx.request(method, url, trust_env=False).status_code == 401
+    assert httpx.request(method, url, **PLAIN).status_code == 401
     wrong = {"x-api-key": "x"}
-    assert httpx.request(method, url, headers=wrong, trust_env=False).status_code == 401
-    assert httpx.request(method, url, auth=("", "x"), trust_env=False).status_code == 401
+    assert httpx.request(method, url, headers=wrong, **PLAIN).status_code == 401
+    assert httpx.request(method, url, auth=("", "x"), **PLAIN).status_code == 401
     broken = {"Authorization": "Basic %%%"}
-    assert httpx.request(method, url, headers=broken, trust_env=False).status_code == 401
+    assert httpx.request(method, url, headers=broken, **PLAIN).status_code == 401
 
 
 def test_the_token_may_be_the_password_in_the_address(running):
     url = f"http://any:{running.app.access.token}@127.0.0.1:{running.port}/api/v1/server-config"
-    config = httpx.get(url, trust_env=False).json()
+    config = httpx.get(url, **PLAIN).json()
     assert config["modelInfos"][0]["name"] == "slow"
     assert config["plugins"] == []
 

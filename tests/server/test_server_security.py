@@ -9,6 +9,7 @@ from io import BytesIO
 import httpx
 import pytest
 from PIL import Image
+from server_standins import PLAIN
 
 from cleanplate.errors import InputError
 from cleanplate.remover import Remover
@@ -26,7 +27,7 @@ def raw(running, text, timeout=20):
 
 def ask(running, path="/v1/info", method="GET", **headers):
     url = f"http://127.0.0.1:{running.port}{path}"
-    return httpx.request(method, url, headers=headers, trust_env=False)
+    return httpx.request(method, url, headers=headers, **PLAIN)
 
 
 def signed(running, **headers):

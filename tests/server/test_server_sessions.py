@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from server_standins import PERSON, SquarePrompter, serving
+from server_standins import PERSON, PLAIN, SquarePrompter, serving
 
 FAR = np.s_[0:12, 0:30]  # nothing is here
 
@@ -249,7 +249,11 @@ def test_a_full_queue_is_429_and_a_client_that_goes_is_cancelled(running, photo)
         headers = dict(running.client.headers)
         answers.append(
             httpx.post(
-                f"http://127.0.0.1:{running.port}/v1/remove", headers=headers, timeout=30, **sent
+                f"http://127.0.0.1:{running.port}/v1/remove",
+                headers=headers,
+                timeout=30,
+                **sent,
+                **PLAIN,
             ).status_code
         )
 
@@ -320,13 +324,13 @@ def test_clients_that_go_free_their_places_at_once(running, photo):
     url = f"http://127.0.0.1:{running.port}/v1/remove"
     answers = []
     stays = threading.Thread(
-        target=lambda: answers.append(httpx.post(url, headers=headers, timeout=30, **sent))
+        target=lambda: answers.append(httpx.post(url, headers=headers, timeout=30, **sent, **PLAIN))
     )
     stays.start()
     assert running.inpainter.begun.acquire(timeout=20)
     for _ in range(6):  # more than the queue has places
         with pytest.raises(httpx.ReadTimeout):
-            httpx.post(url, headers=headers, timeout=httpx.Timeout(5, read=0.05), **sent)
+            httpx.post(url, headers=headers, timeout=httpx.Timeout(5, read=0.05), **sent, **PLAIN)
         deadline = time.monotonic() + 10
         while len(running.app.queue) > 1 and time.monotonic() < deadline:
             time.sleep(0.02)
