@@ -108,9 +108,9 @@ def test_what_was_made_as_published_takes_no_other_rules(cli):
     assert "--preset published" in ran.err
 
 
-@pytest.mark.parametrize(
-    ("args", "message"),
-    [
+def test_wrong_use_is_one_line_and_does_nothing(cli):
+    before = digest("out/a.png"), digest("out/report.jsonl")
+    for args, message in (
         (["redo", "out"], "Missing option '--list'"),
         ([*REDO, "--list", "no.txt"], "no.txt: no such file"),
         ([*REDO, "--from", "no.jsonl"], "no.jsonl: no such file"),
@@ -121,15 +121,12 @@ def test_what_was_made_as_published_takes_no_other_rules(cli):
         ([*REDO, "--report", "out/report.html"], "would replace the report of the former run"),
         ([*REDO, "--report", "rejected.txt"], "would replace the list of photos; name another"),
         ([*REDO, "-q", "-v"], "-q and -v exclude each other"),
-    ],
-)
-def test_wrong_use_is_one_line_and_does_nothing(cli, args, message):
-    before = digest("out/a.png"), digest("out/report.jsonl")
-    ran = cli(*args)
-    assert ran.code in (1, 2)
-    assert ran.out == ""
-    assert re.fullmatch(rf"cleanplate: error: .*{message}.*\n", ran.err)
-    assert (digest("out/a.png"), digest("out/report.jsonl")) == before
+    ):
+        ran = cli(*args)
+        assert ran.code in (1, 2), args
+        assert ran.out == "", args
+        assert re.fullmatch(rf"cleanplate: error: .*{message}.*\n", ran.err), args
+        assert (digest("out/a.png"), digest("out/report.jsonl")) == before, args
 
 
 def test_the_page_must_not_lie_where_an_input_does(cli, make_photo):

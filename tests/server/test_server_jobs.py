@@ -246,13 +246,13 @@ def test_a_job_is_cancelled_and_resumed(server):
     assert finished(server, job)["counts"]["done"] == 5
 
 
-@pytest.mark.parametrize("path", ["..", "../..", "/etc", "in/../..", "link", "a\0b"])
-def test_paths_out_of_the_root_are_refused(server, root, path):
+def test_paths_out_of_the_root_are_refused(server, root):
     (root / "link").symlink_to("/etc")
-    assert server.client.get("/v1/folders", params={"path": path}).status_code == 403
-    assert server.client.post("/v1/jobs", json={"folder": path}).status_code == 403
-    out = server.client.post("/v1/jobs", json={"folder": "in", "output": path})
-    assert out.status_code == 403
+    for path in ("..", "../..", "/etc", "in/../..", "link", "a\0b"):
+        listed = server.client.get("/v1/folders", params={"path": path})
+        given = server.client.post("/v1/jobs", json={"folder": path})
+        out = server.client.post("/v1/jobs", json={"folder": "in", "output": path})
+        assert (listed.status_code, given.status_code, out.status_code) == (403, 403, 403), path
 
 
 def test_links_to_photos_elsewhere_are_not_followed(server, root, photo, tmp_path_factory):
