@@ -93,9 +93,16 @@ def test_beside_the_photo_under_a_free_name(cli, make_photo):
     assert sorted(path.name for path in Path().iterdir()) == names
 
 
-@pytest.mark.parametrize(
-    ("words", "advice"),
-    [
+def test_wrong_use_touches_nothing(cli, make_photo):
+    make_photo("a.png", "person")
+    make_photo("there.png")
+    Path("folder").mkdir()
+    raw = dng(np.full((16, 16, 3), 200, np.uint8))
+    for name in ("a.dng", "raw.tif"):
+        Path(name).write_bytes(raw)
+    before = contents()
+
+    for words, advice in (
         (["a.png", *PERSON], "--in-place"),
         (["a.png", "-o", "b.png", "--in-place", *PERSON], "--in-place"),
         (["a.png", "-o", "b.png"], "--remove"),
@@ -108,22 +115,12 @@ def test_beside_the_photo_under_a_free_name(cli, make_photo):
         (["a.png", "-o", "there.png", "--overwrite", "--mask", "there.png"], "mask"),
         (["a.dng", "--in-place", *PERSON], "--output"),
         (["raw.tif", "--in-place", *PERSON], "--output"),
-    ],
-)
-def test_wrong_use_touches_nothing(cli, make_photo, words, advice):
-    make_photo("a.png", "person")
-    make_photo("there.png")
-    Path("folder").mkdir()
-    raw = dng(np.full((16, 16, 3), 200, np.uint8))
-    for name in ("a.dng", "raw.tif"):
-        Path(name).write_bytes(raw)
-    before = contents()
+    ):
+        called = cli("edit", *words)
 
-    called = cli("edit", *words)
-
-    assert called.code == 2
-    assert advice in called.err
-    assert contents() == before
+        assert called.code == 2, words
+        assert advice in called.err, words
+        assert contents() == before, words
 
 
 def test_a_failure_leaves_the_photo(cli, make_photo):
