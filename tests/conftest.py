@@ -278,6 +278,14 @@ def no_network() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_fsync() -> Iterator[None]:
+    """Let files reach the disk when they may: no test cuts the power."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
 @pytest.fixture
 def fake_runtime(monkeypatch):
     """Return a function that puts a `FakeRuntime` in ONNX Runtime's place."""
