@@ -506,8 +506,9 @@ def test_killed_at_any_moment_the_next_run_makes_the_same_dataset(tmp_path):
         )  # fmt: skip
         process.stdout.readline()
         time.sleep(random.uniform(0, 0.4))
-        caught += process.poll() is None
-        os.killpg(process.pid, signal.SIGKILL)
+        if process.poll() is None:
+            caught += 1
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
     assert caught
     for out in outs:
