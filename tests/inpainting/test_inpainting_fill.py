@@ -72,9 +72,9 @@ def test_several_windows_at_a_time_give_what_one_by_one_gives(scene, working_siz
 @pytest.mark.slow
 @pytest.mark.usefixtures("plain")
 def test_the_windows_of_a_photo_meet_on_the_gpu(rng, pretended_cuda):
-    photo = rng.integers(0, 255, (260, 700, 3)).astype(np.uint8)
-    mask = np.zeros((260, 700), np.bool_)
-    for left in range(100, 700, 300):
+    photo = rng.integers(0, 255, (260, 1000, 3)).astype(np.uint8)
+    mask = np.zeros((260, 1000), np.bool_)
+    for left in range(100, 1000, 300):
         mask[100 : 130 + left // 100, left : left + 40] = True
     expected = inpaint_holes(photo, mask, create_inpainter(device="cpu"))
     found = inpaint_holes(photo, mask, create_inpainter(device="cuda"))
