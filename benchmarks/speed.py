@@ -76,6 +76,8 @@ def prepare(scratch: Path, folder: Path | None, wanted: str, count: int) -> None
     small = [cv2.resize(photo, (800, 600), interpolation=cv2.INTER_AREA) for photo in photos]
     found = [remover.find(photo[..., ::-1].copy(), [wanted])[0] for photo in small]
     chosen = [photo for photo, objects in zip(small, found, strict=True) if len(objects) == 1]
+    if not chosen:
+        raise SystemExit(f"no photo shows exactly one {wanted} at 800x600; give another --remove")
     print(f"{len(chosen)} of {len(photos)} photos show exactly one object at 800x600: these run")
     quality = [cv2.IMWRITE_JPEG_QUALITY, 92]
     for index in range(count):
@@ -135,6 +137,8 @@ def main() -> None:
         )
         preparing.start()
         preparing.join()
+        if preparing.exitcode:
+            raise SystemExit(preparing.exitcode)
         remove = ["--remove", options.remove, "--overwrite", "-o", str(scratch / "out")]
 
         row("import numpy", repeated([sys.executable, "-c", "import numpy"], options.times))
