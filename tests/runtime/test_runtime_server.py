@@ -1,5 +1,7 @@
 """Networks computed by another process: the same answers, the same errors, and an end."""
 
+import gc
+import multiprocessing
 import os
 import socket
 import subprocess
@@ -12,7 +14,7 @@ import pytest
 
 from cleanplate.errors import DeviceError, WeightsError
 from cleanplate.runtime.network import Network
-from cleanplate.runtime.server import Address, Client, Server
+from cleanplate.runtime.server import Address, Client, Server, _put
 from cleanplate.runtime.session import Session, load_network, use_server
 
 
@@ -265,3 +267,20 @@ def test_a_process_that_lets_others_compute_needs_no_onnx_runtime(
         check=False,
     )
     assert ran.stdout.decode().strip() == "False", ran.stderr.decode()
+
+
+def test_a_message_that_cannot_be_sent_leaves_no_complaint(monkeypatch):
+    """Python 3.13 complains of a buffer that has views when it is thrown away."""
+    complaints = []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+    near, far = multiprocessing.Pipe()
+    _put(near, ("run", 2))
+    assert far.recv() == ("run", 2)
+    far.close()
+    with pytest.raises(ConnectionError) as failed:
+        _put(near, ("run", 2))
+    near.close()
+    failed.value.itself = failed.value  # a cycle, as where an error is kept
+    del failed
+    gc.collect()
+    assert complaints == []

@@ -5,6 +5,7 @@ networks, and only calls within one process can be batched. So the process that 
 owns the networks, and they send it tensors.
 """
 
+import pickle
 import secrets
 import sys
 import threading
@@ -109,24 +110,24 @@ class Server:
         with self._loading:
             network = self._networks.get(key)
             if network is None:
-                connection.send("content")
+                _put(connection, "content")
                 content = connection.recv()
                 try:
                     network = self._load(content, name, device, threads)
                 except Exception as error:
-                    connection.send(_sendable(error))
+                    _put(connection, _sendable(error))
                     return
                 self._networks[key] = network
-        connection.send((network.provider, network.input_shapes, network.max_concurrency))
+        _put(connection, (network.provider, network.input_shapes, network.max_concurrency))
 
     def _run_for(self, connection: Connection, key: str, count: int) -> None:
         tensors = [_receive(connection) for _ in range(count)]
         try:
             outputs = self._networks[key].run(tensors)
         except Exception as error:
-            connection.send(_sendable(error))
+            _put(connection, _sendable(error))
             return
-        connection.send(len(outputs))
+        _put(connection, len(outputs))
         for output in outputs:
             _send(connection, output)
 
@@ -151,17 +152,17 @@ class Client:
         unique = hash_bytes(content) if isinstance(content, bytes) else content
         key = f"{unique} {device} {threads}"
         with self._connection(device) as connection:
-            connection.send(("load", key, name, device, threads))
+            _put(connection, ("load", key, name, device, threads))
             answer = connection.recv()
             if answer == "content":
-                connection.send(content)
+                _put(connection, content)
                 answer = connection.recv()
         if isinstance(answer, Exception):
             raise answer
 
         def run(tensors: Sequence[Tensor]) -> list[Tensor]:
             with self._connection(device) as connection:
-                connection.send(("run", key, len(tensors)))
+                _put(connection, ("run", key, len(tensors)))
                 for tensor in tensors:
                     _send(connection, tensor)
                 answer = connection.recv()
@@ -225,8 +226,17 @@ def _connect(address: Address) -> Connection:
     return connection
 
 
+def _put(connection: Connection, message: object) -> None:
+    """Send what `Connection.recv` returns.
+
+    `Connection.send` keeps a view of a buffer, of which Python 3.13 complains on stderr if sending
+    fails.
+    """
+    connection.send_bytes(pickle.dumps(message))
+
+
 def _send(connection: Connection, tensor: Tensor) -> None:
-    connection.send((tensor.dtype.str, tensor.shape))
+    _put(connection, (tensor.dtype.str, tensor.shape))
     connection.send_bytes(_bytes_of(np.ascontiguousarray(tensor)))
 
 
