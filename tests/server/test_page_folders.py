@@ -89,6 +89,7 @@ def test_axe_finds_nothing_in_folders(opened, few, fake_segmenter_class):
         page.keyboard.press("a")
         page.keyboard.press("r")
         page.locator("[data-index='2'][aria-selected=true]").wait_for()
+        page.locator("#review-marks[aria-label]").wait_for()  # once the photo is drawn
         check("review")
         page.locator("#export").click()
         check("export")
