@@ -10,6 +10,6 @@ def check_interface(name: str) -> None:
     model = MODELS[name]
     for file in model.files:
         if file.filename.endswith(".onnx"):
-            inputs, outputs = interface_of(find_file(model, file.role))
+            inputs, outputs = interface_of(find_file(model, file.role), name=file.filename)
             for found, stated in ((inputs, file.inputs), (outputs, file.outputs)):
                 assert _values_match(found, stated), (file.filename, found, stated)

@@ -222,6 +222,17 @@ def test_own_weights_have_to_be_a_network(published, mirror):
     assert not is_available(published)
 
 
+def test_own_weights_in_a_second_file_are_refused(published, network_file, tmp_path):
+    """Only the named file would be copied."""
+    onnx = pytest.importorskip("onnx")
+    own = tmp_path / "own.onnx"
+    model = onnx.load_from_string(network_file)
+    onnx.save(model, own, save_as_external_data=True, location="own.bin", size_threshold=0)
+    with pytest.raises(WeightsError, match=r"own\.onnx: .*External data"):
+        import_model("abc.test", [own], own_weights=True)
+    assert not is_available(published)
+
+
 @pytest.mark.parametrize(
     "wanted",
     [

@@ -251,7 +251,7 @@ def _assign_roles(model: Model, paths: Sequence[Path]) -> dict[str, Path]:
 
     chosen: dict[str, Path] = {}
     for path in paths:
-        inputs, outputs = interface_of(path)
+        inputs, outputs = interface_of(path.read_bytes(), name=str(path))
         left = [file for file in model.files if file.role not in chosen]
         fitting = [
             file.role

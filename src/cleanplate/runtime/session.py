@@ -5,7 +5,6 @@ import logging
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
@@ -37,13 +36,10 @@ TensorInfo = tuple[str, tuple[int | str | None, ...]]
 
 # As ONNX Runtime names them -> as NumPy does.
 _DTYPES = {
-    f"tensor({theirs})": ours
-    for theirs, ours in (
-        ("float", "float32"),
-        ("float16", "float16"),
-        ("uint8", "uint8"),
-        ("int64", "int64"),
-    )
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(uint8)": "uint8",
+    "tensor(int64)": "int64",
 }
 
 logger = logging.getLogger(__name__)
@@ -365,8 +361,14 @@ def _share_arena() -> bool:
     return True
 
 
-def interface_of(path: Path) -> tuple[Sequence[TensorInfo], Sequence[TensorInfo]]:
+def interface_of(
+    content: Content, *, name: str
+) -> tuple[Sequence[TensorInfo], Sequence[TensorInfo]]:
     """Return what the inputs and the outputs of an ONNX file are, in its order.
+
+    Args:
+        content: of the file; its path permits weights in another file beside it.
+        name: for errors.
 
     Raises:
         MissingRuntimeError: ONNX Runtime is not installed.
@@ -374,11 +376,11 @@ def interface_of(path: Path) -> tuple[Sequence[TensorInfo], Sequence[TensorInfo]
     """
     runtime = import_runtime()
     try:
-        session = runtime.InferenceSession(path, _session_options(runtime, 1), providers=[CPU])
+        session = runtime.InferenceSession(content, _session_options(runtime, 1), providers=[CPU])
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise WeightsError(
-            f"{path}: ONNX Runtime {runtime.__version__} cannot load it ({reason}); give an ONNX "
+            f"{name}: ONNX Runtime {runtime.__version__} cannot load it ({reason}); give an ONNX "
             "file"
         ) from error
     inputs, outputs = (
