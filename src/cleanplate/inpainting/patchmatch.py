@@ -16,7 +16,7 @@ References:
 """
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -98,7 +98,7 @@ def synthesise(guide: FloatArray, hole: Mask, usable: Mask, *, seed: int = 0) ->
     sizes = _sizes(hole.shape)
     uniformity = _uniformity(guide, usable)
     guide_weight = _GUIDE_WEIGHT + uniformity * (_UNIFORM_GUIDE_WEIGHT - _GUIDE_WEIGHT)
-    weights = guide_weight, _height_weight(guide, hole, usable)
+    weights = _Weights(guide_weight, _height_weight(guide, hole, usable))
     for index, size_hw in enumerate(sizes):
         finer = _Level.of(guide, hole, usable, size_hw, weights)
         if finer is None:
@@ -160,6 +160,13 @@ def _sizes(full_hw: tuple[int, ...]) -> list[tuple[int, int]]:
     return [*sizes, (height, width)]
 
 
+class _Weights(NamedTuple):
+    """What counts in comparisons besides colours and texture."""
+
+    guide: float  # the first fill's colours
+    height: float  # how high up a patch is
+
+
 @dataclass(slots=True, eq=False)
 class _Level:
     """The picture at one size. Pixels are counted in its framed copy."""
@@ -185,7 +192,7 @@ class _Level:
         hole: Mask,
         usable: Mask,
         size_hw: tuple[int, int],
-        weights: tuple[float, float],
+        weights: "_Weights",
     ) -> "_Level | None":
         """Scale everything to a size; None if no patch is entirely known there.
 
@@ -194,7 +201,7 @@ class _Level:
             hole: likewise.
             usable: likewise.
             size_hw: px.
-            weights: of the first fill's colours, and of the height, in comparisons.
+            weights: in comparisons.
         """
         size_wh = (size_hw[1], size_hw[0])
         if size_hw == guide.shape[:2]:
@@ -216,8 +223,8 @@ class _Level:
         framed = _mirrored(image)
         basis = _basis_of(_patches(framed, known[:: max(1, len(known) // _SAMPLES)]))
         drawn = np.empty((*size_hw, _DRAWN), np.float32)
-        drawn[..., :3] = cv2.GaussianBlur(image, (0, 0), _GUIDE_BLUR_PX) * weights[0]
-        drawn[..., 3] = np.linspace(0, weights[1], size_hw[0])[:, None]
+        drawn[..., :3] = cv2.GaussianBlur(image, (0, 0), _GUIDE_BLUR_PX) * weights.guide
+        drawn[..., 3] = np.linspace(0, weights.height, size_hw[0])[:, None]
         all_drawn = _framed(drawn).reshape(-1, _DRAWN)
         texture = _texture_of(image, ~inside)
         own_texture = _TEXTURE_WEIGHT * _framed(texture).reshape(-1, 2)

@@ -229,6 +229,8 @@ def _table(models: "Iterable[Model]") -> Iterator[str]:
 
 
 def _describe(model: "Model") -> Iterator[str]:
+    from cleanplate.hub import network_roles
+
     files = model.checkpoints or model.files
     size = "size not stated" if model.size_bytes is None else f"{model.size_bytes:,} bytes"
     if model.is_size_estimated:
@@ -252,9 +254,8 @@ def _describe(model: "Model") -> Iterator[str]:
     if model.labels:
         yield f"  labels    {', '.join(model.labels)}"
     yield f"  input     {_describe_preprocessing(model.preprocessing)}"
-    for network in model.files:
-        if network.role == "segment_cpu":  # as "segment"
-            continue
+    roles = network_roles(model, on_cpu=False)  # on a CPU the same
+    for network in (file for file in model.files if file.role in roles):
         for heading, tensors in (("takes", network.inputs), ("returns", network.outputs)):
             for tensor in tensors:
                 shape = ", ".join(map(str, tensor.shape))

@@ -1,6 +1,7 @@
 """The networks inside the package."""
 
 from cleanplate.hub.registry.entry import (
+    RGB,
     Licence,
     Model,
     ModelFile,
@@ -21,7 +22,6 @@ _TRAINING_PHOTOS = (
     "public image collections of mixed or unstated terms; the photos are not distributed"
 )
 
-DEEPLAB_INPUTS = (TensorSpec("float32", ("N", 3, "H", "W"), "RGB in [0, 1]"),)
 DEEPLAB_OUTPUTS = (
     TensorSpec(
         "float32", ("N", 1 + len(VOC_LABELS), "H/4", "W/4"), "logits, channel 0 the background"
@@ -35,7 +35,6 @@ EDGES_INPUTS = (
 )
 EDGES_OUTPUTS = (TensorSpec("float32", ("N", 1, "H", "W"), "edges in [0, 1]"),)
 FILL_INPUTS = (TensorSpec("float32", ("N", 4, "H", "W"), "RGB in [0, 1], hole 1; edges"),)
-FILL_OUTPUTS = (TensorSpec("float32", ("N", 3, "H", "W"), "RGB in [0, 1]"),)
 
 ENTRIES = (
     Model(
@@ -49,7 +48,7 @@ ENTRIES = (
                 filename="deeplabv3plus_lite2_voc.onnx",
                 sha256="ee73f649bb5b8bffb655abdca362492437614c4c31fba10b0ed4c8a1bc010a77",
                 size_bytes=10_004_494,
-                inputs=DEEPLAB_INPUTS,
+                inputs=(RGB,),
                 outputs=DEEPLAB_OUTPUTS,
             ),
             ModelFile(
@@ -57,7 +56,7 @@ ENTRIES = (
                 filename="deeplabv3plus_lite2_voc_cpu.onnx",
                 sha256="682c5ca68224da75b2120e7b85235375a0bb6df2ad24cd034ba75924f304c6fc",
                 size_bytes=5_653_127,
-                inputs=DEEPLAB_INPUTS,
+                inputs=(RGB,),
                 outputs=DEEPLAB_OUTPUTS,
             ),
         ),
@@ -157,7 +156,7 @@ ENTRIES = (
                 sha256="019b2b8bbd086e287395286afb61bad343dc07717d1fc5a76e6a762ffdedaca9",
                 size_bytes=12_183_819,
                 inputs=FILL_INPUTS,
-                outputs=FILL_OUTPUTS,
+                outputs=(RGB,),
             ),
         ),
         licence=_LICENCE,

@@ -43,6 +43,10 @@ class TensorSpec(NamedTuple):
     meaning: str = ""  # what it holds: channels, range, polarity
 
 
+RGB = TensorSpec("float32", ("N", 3, "H", "W"), "RGB in [0, 1]")
+"""What most networks take or return."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
     """One ONNX file that runs, or (role "weights") the weights of the file "fill"."""

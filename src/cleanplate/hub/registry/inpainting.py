@@ -4,9 +4,9 @@ from cleanplate.hub.registry.builtin import (
     EDGES_INPUTS,
     EDGES_OUTPUTS,
     FILL_INPUTS,
-    FILL_OUTPUTS,
 )
 from cleanplate.hub.registry.entry import (
+    RGB,
     Checkpoint,
     Licence,
     Model,
@@ -46,7 +46,7 @@ def _edgeconnect(
                 role="fill",
                 filename=f"edgeconnect_{data}_fill.onnx",
                 inputs=FILL_INPUTS,
-                outputs=FILL_OUTPUTS,
+                outputs=(RGB,),
             ),
         ),
         # The authors offer them in a folder for browsers and state no checksum.
@@ -186,10 +186,10 @@ _LAMA = (
                 role="fill",
                 filename="big_lama_places.onnx",
                 inputs=(
-                    TensorSpec("float32", ("N", 3, "H", "W"), "RGB in [0, 1]"),
+                    RGB,
                     TensorSpec("float32", ("N", 1, "H", "W"), "mask, hole 1"),
                 ),
-                outputs=FILL_OUTPUTS,
+                outputs=(RGB,),
             ),
         ),
         checkpoints=(
@@ -279,6 +279,9 @@ _OSOR_FILES = (
     "osor-sdxlinpainting/weights/sdxlinpainting_phase2.pth",
 )
 
+_LATENT = TensorSpec("float32", (1, 4, "H/8", "W/8"), "latent")
+_NOISE = TensorSpec("float32", (1, 4, "H/8", "W/8"), "normal noise")
+
 _OSOR = (
     Model(
         name="osor.sdxl",
@@ -291,17 +294,17 @@ _OSOR = (
                 filename="osor_sdxl_encode.onnx",
                 inputs=(
                     TensorSpec("float32", (1, 3, "H", "W"), "RGB in [-1, 1], object included"),
-                    TensorSpec("float32", (1, 4, "H/8", "W/8"), "normal noise"),
+                    _NOISE,
                 ),
-                outputs=(TensorSpec("float32", (1, 4, "H/8", "W/8"), "latent"),),
+                outputs=(_LATENT,),
             ),
             ModelFile(
                 role="fill",
                 filename="osor_sdxl_fill.onnx",
                 inputs=(
-                    TensorSpec("float32", (1, 4, "H/8", "W/8"), "latent"),
+                    _LATENT,
                     TensorSpec("float32", (1, 1, "H/8", "W/8"), "mask, 1 where a px is object"),
-                    TensorSpec("float32", (1, 4, "H/8", "W/8"), "normal noise"),
+                    _NOISE,
                 ),
                 outputs=(
                     TensorSpec("float32", (1, 4, "H/8", "W/8"), "latent without the object"),
@@ -312,7 +315,7 @@ _OSOR = (
             ModelFile(
                 role="decode",
                 filename="osor_sdxl_decode.onnx",
-                inputs=(TensorSpec("float32", (1, 4, "H/8", "W/8"), "latent"),),
+                inputs=(_LATENT,),
                 outputs=(TensorSpec("float32", (1, 3, "H", "W"), "RGB in [0, 1]"),),
             ),
         ),

@@ -1,13 +1,11 @@
 """Networks of the built-in architectures that users train themselves, by training/."""
 
 from cleanplate.hub.registry.builtin import (
-    DEEPLAB_INPUTS,
     DEEPLAB_OUTPUTS,
     EDGES_INPUTS,
     EDGES_OUTPUTS,
-    FILL_OUTPUTS,
 )
-from cleanplate.hub.registry.entry import Licence, Model, ModelFile, Preprocessing, TensorSpec
+from cleanplate.hub.registry.entry import RGB, Licence, Model, ModelFile, Preprocessing, TensorSpec
 from cleanplate.labels import VOC_LABELS
 
 _LICENCE = Licence(
@@ -28,7 +26,7 @@ ENTRIES = (
             ModelFile(
                 role="segment",
                 filename="deeplabv3plus.onnx",
-                inputs=DEEPLAB_INPUTS,
+                inputs=(RGB,),
                 outputs=DEEPLAB_OUTPUTS,
             ),
         ),
@@ -64,7 +62,7 @@ ENTRIES = (
                         "RGB in [0, 1], hole 1; edges; mask, hole 1, if the network takes it",
                     ),
                 ),
-                outputs=FILL_OUTPUTS,
+                outputs=(RGB,),
             ),
         ),
         pages=(_PAGE,),

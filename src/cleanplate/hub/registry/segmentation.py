@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from cleanplate.hub.registry.entry import (
     IMAGENET_MEAN,
     IMAGENET_STD,
+    RGB,
     Checkpoint,
     Licence,
     Model,
@@ -61,7 +62,7 @@ def _torchvision(
             ModelFile(
                 role="segment",
                 filename=f"{architecture}_coco_voc.onnx",
-                inputs=(TensorSpec("float32", ("N", 3, "H", "W"), "RGB in [0, 1]"),),
+                inputs=(RGB,),
                 outputs=(
                     TensorSpec(
                         "float32",

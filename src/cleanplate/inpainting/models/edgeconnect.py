@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from cleanplate.inpainting.base import NetworkInpainter, composite, pad_to, to_planes
 from cleanplate.inpainting.models.canny import SIGMA_PX, canny_edges, grey_of
-from cleanplate.ops import pull_push
+from cleanplate.ops import choose, pull_push
 from cleanplate.types import FloatArray, Mask, RGBImage
 
 _CHANNELS_WITH_MASK = 5  # RGB, edges and mask: networks trained by users may take the mask too
@@ -260,4 +260,4 @@ def _fill_scratches(image: RGBImage, mask: Mask) -> RGBImage:
     rim = (1, 1, 1, 1, cv2.BORDER_REPLICATE)  # OpenCV reads beyond the memory of 1 px wide arrays
     ground, hole = (cv2.copyMakeBorder(a, *rim) for a in (image, scratches.astype(np.uint8)))
     lines = cv2.inpaint(ground, hole, 3, cv2.INPAINT_TELEA)[1:-1, 1:-1]
-    return np.where(scratches[..., None], lines, image).astype(np.uint8)
+    return choose(scratches, np.asarray(lines, np.uint8), image)

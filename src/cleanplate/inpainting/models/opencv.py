@@ -12,6 +12,7 @@ import numpy as np
 
 from cleanplate.errors import UnknownNameError
 from cleanplate.inpainting.base import BaseInpainter
+from cleanplate.ops import choose
 from cleanplate.types import Mask, RGBImage
 
 _METHODS = MappingProxyType({"telea": cv2.INPAINT_TELEA, "navier-stokes": cv2.INPAINT_NS})
@@ -56,4 +57,4 @@ class DiffusionInpainter(BaseInpainter):
         rim = (1, 1, 1, 1, cv2.BORDER_REPLICATE)  # in arrays 1 px wide it reads beyond their memory
         ground, hole = (cv2.copyMakeBorder(a, *rim) for a in (painted, mask.view(np.uint8)))
         filled = cv2.inpaint(ground, hole, _RADIUS_PX, _METHODS[self._name])[1:-1, 1:-1]
-        return np.where(mask[..., None], filled, image).astype(np.uint8)
+        return choose(mask, np.asarray(filled, np.uint8), image)
