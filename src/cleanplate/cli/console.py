@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
@@ -107,8 +107,17 @@ def name_stream_in_errors(stream: TextIO) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        _discard(stream)
         name = "standard output" if stream is sys.stdout else "standard error"
         raise OSError(error.errno, error.strerror, name) from error
+
+
+def _discard(stream: TextIO) -> None:
+    """Let what a stream still holds go nowhere: Python would fail to write it at exit, code 120."""
+    with suppress(OSError):  # a stream without a descriptor
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
 
 
 _SKIPPED = ("done", "exists", "other settings", "edited")
