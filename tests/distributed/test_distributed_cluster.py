@@ -40,12 +40,12 @@ def put(store, contents: dict[str, bytes]) -> None:
             stream.write(content)
 
 
+def names_in(place: Location) -> list[str]:
+    return [it.relative for it in place.list() if not it.relative.startswith(".cleanplate/")]
+
+
 def read_all(place: Location) -> dict[str, bytes]:
-    return {
-        it.relative: place.read(it.relative)
-        for it in place.list()
-        if not it.relative.startswith(".cleanplate/")
-    }
+    return {name: place.read(name) for name in names_in(place)}
 
 
 def rows_of(place: Location) -> list[dict]:
@@ -121,7 +121,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(cluster, make_photo, tmp_path
     command += ["--address", cluster.address]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 300  # of a busy machine
-    while time.monotonic() < deadline and len(read_all(Location(str(tmp_path / "out")))) < 7:
+    while time.monotonic() < deadline and len(names_in(Location(str(tmp_path / "out")))) < 7:
         time.sleep(0.05)
     process.kill()
     process.wait()
