@@ -40,7 +40,7 @@ from PIL import Image
 
 from cleanplate import Remover
 from cleanplate.hub.registry import get_model
-from cleanplate.hub.store import read_file
+from cleanplate.hub.store import network_roles, read_file
 from cleanplate.inpainting import DEFAULT_INPAINTER
 from cleanplate.io import is_photo_name
 from cleanplate.io.files import read_photo
@@ -84,12 +84,9 @@ def networks_of(models: list[str], device: str, variant: dict[str, Any]) -> dict
             plain = lambda _, session, names, where: runtime._plain(session, names)  # noqa: E731
             stack.enter_context(mock.patch.object(runtime, "_Binding", plain))
         return {
-            f"{name} {file.role}": load_network(
-                read_file(get_model(name), file.role), name, device, None
-            )
+            f"{name} {role}": load_network(read_file(get_model(name), role), name, device, None)
             for name in models
-            for file in get_model(name).files
-            if file.filename.endswith(".onnx")
+            for role in network_roles(get_model(name), on_cpu=False)
         }
 
 

@@ -29,8 +29,9 @@ from training.export import drop_unused, unpack_halves
 from training.photos import Photos
 
 _SIDES_PX = (384, 512, 768)  # long sides in turn, as photos are given to the network
-# Convolutions that stay in single precision at the start: their ranges differ most by channel. With
-# them in 8 bits the class of 1.0 % of the cells changes, else of 0.5 % (30 photos of VOC train).
+# Convolutions that stay in single precision at a segmenter's start: their ranges differ most by
+# channel. With them in 8 bits the class of 1.0 % of the cells changes, else of 0.5 % (30 photos of
+# VOC train).
 _FIRST_IN_SINGLE = 3
 _SEED = 0
 
@@ -47,21 +48,30 @@ class _Inputs(CalibrationDataReader):
         return None if tensor is None else {self._name: tensor}
 
 
-def quantize(network: Path, inputs: Iterator[npt.NDArray[np.float32]], output: Path) -> None:
+def quantize(
+    model: onnx.ModelProto,
+    inputs: Iterator[npt.NDArray[np.float32]],
+    output: Path,
+    *,
+    first: int = _FIRST_IN_SINGLE,
+    last: int = 1,
+    convolutions_only: bool = False,
+) -> None:
     """Write a network with 8-bit weights and activations.
 
     Args:
-        network: an ONNX file with one input.
+        model: with one input and weights in single precision; its nodes are renamed.
         inputs: (N, C, H, W) float32, what it is given.
-        output: the file; the first three convolutions and the last compute in float32.
+        output: the file.
+        first: convolutions at the start that compute in float32, with all that is before them.
+        last: convolutions at the end that do, with all that is after them.
+        convolutions_only: nothing but convolutions in 8 bits; what is between them stays exact.
     """
-    model = onnx.load(network)
-    unpack_halves(model.graph)
     nodes = list(model.graph.node)
     for number, node in enumerate(nodes):
         node.name = f"{node.op_type}_{number}"
     convolutions = [number for number, node in enumerate(nodes) if node.op_type == "Conv"]
-    first, last = convolutions[_FIRST_IN_SINGLE - 1], convolutions[-1]
+    begin, end = convolutions[first - 1], convolutions[-last]
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "whole.onnx"
         onnx.save(model, whole)
@@ -73,11 +83,19 @@ def quantize(network: Path, inputs: Iterator[npt.NDArray[np.float32]], output: P
             reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=[node.name for node in (*nodes[: first + 1], *nodes[last:])],
+            op_types_to_quantize=["Conv"] if convolutions_only else None,
+            nodes_to_exclude=[node.name for node in (*nodes[: begin + 1], *nodes[end:])],
         )
     model = onnx.load(output)
     drop_unused(model.graph)
     onnx.save(model, output)
+
+
+def load_in_single(path: Path) -> onnx.ModelProto:
+    """Return a network whose weights are in single precision."""
+    model = onnx.load(path)
+    unpack_halves(model.graph)
+    return model
 
 
 def inputs_from(photos: Photos, count: int) -> Iterator[npt.NDArray[np.float32]]:
@@ -103,7 +121,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
     inputs = inputs_from(Photos(arguments.photos), arguments.count)
-    quantize(arguments.network, inputs, arguments.output)
+    quantize(load_in_single(arguments.network), inputs, arguments.output)
     size = arguments.output.stat().st_size
     print(f"{arguments.output}: {size:,} bytes")
 

@@ -225,7 +225,9 @@ def test_models_path_prints_the_files(cli):
     ran = cli("models", "path", "edgeconnect.photos")
     assert ran.code == 0
     paths = [Path(line) for line in ran.out.splitlines()]
-    assert [path.name for path in paths] == ["edgeconnect_edges.onnx", "edgeconnect_fill.onnx"]
+    assert [path.name for path in paths] == [
+        f"edgeconnect_{role}.onnx" for role in ("edges", "edges_cpu", "fill", "fill_cpu")
+    ]
     assert all(path.is_file() for path in paths)
 
 
@@ -253,7 +255,9 @@ def test_models_verify_names_the_broken_file_and_checks_the_rest(cli, monkeypatc
         ("deeplabv3plus_lite2.voc", "segment"),
         ("deeplabv3plus_lite2.voc", "segment_cpu"),
         ("effects.lite0", "effects"),
+        ("edgeconnect.photos", "edges_cpu"),
         ("edgeconnect.photos", "fill"),
+        ("edgeconnect.photos", "fill_cpu"),
     ]
 
 

@@ -121,7 +121,7 @@ def test_roles_are_what_the_adapters_ask_for():
         roles = tuple(file.role for file in model.files)
         expected = {
             "segmenter": ("segment", "segment_cpu"),
-            "inpainter": ("edges", "fill"),
+            "inpainter": ("edges", "edges_cpu", "fill", "fill_cpu"),
             "effects": ("effects",),
         }
         assert roles == expected[model.kind]

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from training.export import halve_weights
-from training.quantize import quantize
+from training.quantize import load_in_single, quantize
 
 from cleanplate.hub.convert.export import export_network
 from cleanplate.runtime.session import Session
@@ -49,7 +49,7 @@ def network_file(tmp_path):
 def test_it_computes_nearly_the_same(network_file, tmp_path, cat):
     photo = cat[:288, :448].astype(np.float32).transpose(2, 0, 1)[None] / 255
     small = tmp_path / "small.onnx"
-    quantize(network_file, iter([photo, photo[..., ::-1].copy()]), small)
+    quantize(load_in_single(network_file), iter([photo, photo[..., ::-1].copy()]), small)
 
     whole, eight = (
         Session(path.read_bytes(), name="network", device="cpu") for path in (network_file, small)
