@@ -31,12 +31,13 @@ from cleanplate.types import Mask, RGBImage
 Fill = Callable[[RGBImage, Mask], RGBImage]
 
 OURS = "cleanplate"
+_CONTINUED = ("repeat_surroundings", "continue_surroundings")
 # Step -> what of the pipeline is switched off.
 STEPS: Mapping[str, tuple[str, ...]] = {
-    "network alone": ("continue_surroundings", "transfer_texture", "paste"),
-    "network + seam": ("continue_surroundings", "transfer_texture"),
-    "network + texture": ("continue_surroundings", "paste"),
-    "without lines": ("continue_surroundings",),
+    "network alone": (*_CONTINUED, "transfer_texture", "paste"),
+    "network + seam": (*_CONTINUED, "transfer_texture"),
+    "network + texture": (*_CONTINUED, "paste"),
+    "without lines": _CONTINUED,
     OURS: (),
 }
 _SHARES = (0.03, 0.1)  # of the photo: small holes, middling ones, large ones
@@ -92,7 +93,7 @@ def _ours(remover: Remover, off: Sequence[str]) -> Fill:
                 # The others take the photo first and the fill second.
                 nothing = (
                     (lambda *_: None)
-                    if step == "continue_surroundings"
+                    if step in _CONTINUED
                     else (lambda _, filled, *__, **___: filled)
                 )
                 stack.enter_context(mock.patch(f"cleanplate.inpainting.fill.{step}", nothing))

@@ -15,6 +15,7 @@ from cleanplate.inpainting.base import (
     with_seed,
 )
 from cleanplate.inpainting.continuation import continue_surroundings
+from cleanplate.inpainting.repetition import repeat_surroundings
 from cleanplate.inpainting.texture_transfer import transfer_texture
 from cleanplate.ops import (
     Window,
@@ -205,11 +206,17 @@ class _Canvas:
         smooth = size is not None and (enlarged or not is_sharp(inpainter))
         if smooth and self._texture:
             # A network's fill is smooth at the photo's resolution.
-            continued = continue_surroundings(part, filled, unseen)
+            sources = self._sources[window.slices]
+            repeated = repeat_surroundings(known, unseen, sources)
+            # Lines end at what is repeated, as at what is known.
+            rest = unseen
+            if repeated is not None:
+                filled, rest = repeated
+                known = choose(unseen, filled, part)
+            continued = continue_surroundings(known, filled, rest)
             if continued is not None:
                 filled = continued.guide(filled)
                 known = choose(unseen, filled, part)
-            sources = self._sources[window.slices]
             filled = transfer_texture(known, filled, window.mask, sources, seed=self._seed)
             if continued is not None:
                 filled = continued.finish(filled, seed=self._seed)
