@@ -138,9 +138,12 @@ class Segmentation:
     classes: int = 21  # with the background
     crop_px: int = 416
     scale_octaves: tuple[float, float] = (-0.8, 0.9)  # around "short side = crop"
+    close_share: float = 0.0  # of crops from anywhere, 1.6 to 3.2 times larger than the photo
+    small_share: float = 0.0  # of crops around an object of 30 to 90 px, enlarged 1.2 to 4 times
     hardest_share: float = 0.5  # of the pixels of a crop that count
     encoder_rate: float = 4e-4
     decoder_rate: float = 1.5e-3
+    relative_rate: float = 8e-4  # with --start: of both, as a share of each channel's size
     weight_decay: float = 1e-4
     labelled_share: float = 0.6  # of crops from pairs made by people, the rest by a teacher
 

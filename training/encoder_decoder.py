@@ -70,13 +70,19 @@ class EncoderDecoderTrainer(ABC, Generic[Config, Batch]):
     ) -> None:
         self.network, self.config, self.device = network, config, device
         self.average = copy.deepcopy(network).eval().requires_grad_(False)
-        encoder = list(network.get_submodule("encoder").parameters())
+        self.optimiser = self.make_optimiser(rates)
+        self._rates = [group["lr"] for group in self.optimiser.param_groups]
+
+    def make_optimiser(self, rates: Rates) -> torch.optim.Optimizer:
+        """Return the optimiser, with the rates that hold at the start."""
+        encoder = list(self.network.get_submodule("encoder").parameters())
         known = {id(parameter) for parameter in encoder}
-        others = [p for p in network.parameters() if id(p) not in known]
-        self._rates = (rates.encoder_rate, rates.decoder_rate)
-        self.optimiser = torch.optim.AdamW(
-            [{"params": encoder}, {"params": others}],
-            lr=rates.encoder_rate,
+        others = [p for p in self.network.parameters() if id(p) not in known]
+        return torch.optim.AdamW(
+            [
+                {"params": encoder, "lr": rates.encoder_rate},
+                {"params": others, "lr": rates.decoder_rate},
+            ],
             weight_decay=rates.weight_decay,
         )
 

@@ -17,6 +17,12 @@ IGNORED = 255
 """In a mask: a pixel that counts for nothing."""
 
 _GREY = 127  # of what lies outside a photo
+# What the closer passes of `cleanplate.segmentation.multiscale` see: parts of objects and
+# surroundings, and objects of few pixels enlarged.
+_CLOSE_OCTAVES = (0.7, 1.7)
+_SMALL_PX = (30, 90)  # long side of an object
+_ENLARGED = (1.2, 4.0)
+_LEAST_OBJECT = 0.004  # of the photo's area
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +121,13 @@ def _augmented(
     """Return a crop (S, S, 3) in [0, 1] and its classes (S, S)."""
     settings = config.segmentation
     size = settings.crop_px
-    scale = size / min(photo.shape[:2]) * 2 ** rng.uniform(*settings.scale_octaves)
+    octaves, tries, kind = settings.scale_octaves, 3, rng.random()
+    if kind < settings.small_share:
+        photo, classes = small_object(photo, classes, rng, size)
+        octaves = (0.0, 0.0)
+    elif kind < settings.small_share + settings.close_share:
+        octaves, tries = _CLOSE_OCTAVES, 1
+    scale = size / min(photo.shape[:2]) * 2 ** rng.uniform(*octaves)
     height = max(8, int(photo.shape[0] * scale))
     width = max(8, int(photo.shape[1] * scale * rng.uniform(0.9, 1.1)))
     method = cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA
@@ -128,7 +140,7 @@ def _augmented(
         photo = cv2.copyMakeBorder(photo, *border, value=(_GREY,) * 3)
         classes = cv2.copyMakeBorder(classes, *border, value=(IGNORED,))
     rows = columns = slice(0, size)
-    for _ in range(3):  # mostly where there is something
+    for _ in range(tries):  # mostly where there is something
         y = int(rng.integers(0, photo.shape[0] - size + 1))
         x = int(rng.integers(0, photo.shape[1] - size + 1))
         rows, columns = slice(y, y + size), slice(x, x + size)
@@ -139,6 +151,41 @@ def _augmented(
     if rng.random() < 0.5:
         crop, part = crop[:, ::-1], part[:, ::-1]
     return _recoloured(crop, rng), np.ascontiguousarray(part)
+
+
+def small_object(
+    photo: npt.NDArray[np.uint8],
+    classes: npt.NDArray[np.uint8],
+    rng: np.random.Generator,
+    size: int,
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Return the photo made so small that an object takes few pixels, and cut around it.
+
+    Args:
+        photo: (H, W, 3).
+        classes: (H, W).
+        rng: decides which object, and how small.
+        size: px; the side to which the cut will be enlarged.
+    """
+    known = ((classes > 0) & (classes != IGNORED)).astype(np.uint8)
+    boxes = cv2.connectedComponentsWithStats(known)[2][1:]
+    boxes = boxes[boxes[:, cv2.CC_STAT_AREA] > _LEAST_OBJECT * classes.size]
+    if not len(boxes):
+        return photo, classes
+    left, top, width, height = boxes[int(rng.integers(len(boxes))), :4].tolist()
+    scale = min(1.0, rng.uniform(*_SMALL_PX) / max(width, height))
+    side = round(size / rng.uniform(*_ENLARGED))
+    size_wh = [max(8, round(length * scale)) for length in classes.shape[::-1]]
+    photo = cv2.resize(photo, size_wh, interpolation=cv2.INTER_AREA)
+    classes = cv2.resize(classes, size_wh, interpolation=cv2.INTER_NEAREST)
+    y, x = (
+        int(np.clip((low + length / 2) * scale - side / 2 + rng.uniform(-0.3, 0.3) * side, 0, most))
+        for low, length, most in (
+            (top, height, max(0, size_wh[1] - side)),
+            (left, width, max(0, size_wh[0] - side)),
+        )
+    )
+    return photo[y : y + side, x : x + side], classes[y : y + side, x : x + side]
 
 
 def _recoloured(crop: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:

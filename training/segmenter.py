@@ -2,6 +2,8 @@ r"""Train DeepLabV3+ on masks made by people and on the labels of a teacher.
 
     python -m training.segmenter --config training/configs/segmenter.toml \
         --labelled VOC --taught TAUGHT --held-out VAL --output RUN
+    python -m training.segmenter --config training/configs/segmenter_on.toml \
+        --start deeplabv3plus_lite2_voc.onnx --labelled VOC --output RUN
 
 Each folder holds images/NAME.* and masks/NAME.png with class numbers, 255 = ignore. TAUGHT is made
 by `python -m training.teach` with any segmenter of the registry.
@@ -24,10 +26,12 @@ from training.card import write_card
 from training.checkpoints import restore
 from training.config import SegmenterConfig, as_dict
 from training.deeplab import DeepLab
-from training.encoder_decoder import EncoderDecoderTrainer
+from training.encoder_decoder import EncoderDecoderTrainer, Rates
 from training.export import export_segmenter
 from training.loop import add_arguments, begin, describe_device, train
+from training.onnx_network import OnnxNetwork
 from training.pairs import IGNORED, LabelledBatch, LabelledBatches, Pair, find_pairs
+from training.relative_adam import RelativeAdam
 
 _VALIDATED_SIDE = 513  # px; long side, as the papers measure
 
@@ -39,21 +43,38 @@ class SegmenterTrainer(EncoderDecoderTrainer[SegmenterConfig, LabelledBatch]):
         config: of the run.
         device: where it runs.
         pretrained: whether the encoder starts from ImageNet weights.
+        start: an exported file of the built-in network to train on from.
     """
 
     name = "segmenter"
     warm_up_steps = 100
 
     def __init__(
-        self, config: SegmenterConfig, device: torch.device, *, pretrained: bool = True
+        self,
+        config: SegmenterConfig,
+        device: torch.device,
+        *,
+        pretrained: bool = True,
+        start: Path | None = None,
     ) -> None:
         settings = config.segmentation
-        network = DeepLab(
-            settings.encoder, settings.classes, settings.decoder_width, pretrained=pretrained
-        ).to(device)
-        if device.type == "cuda":
+        if start is None:
+            network: nn.Module = DeepLab(
+                settings.encoder, settings.classes, settings.decoder_width, pretrained=pretrained
+            )
+        else:
+            network = OnnxNetwork(start)
+        network.to(device)
+        if device.type == "cuda" or start is not None:
             network.to(memory_format=torch.channels_last)
         super().__init__(network, config, settings, device)
+
+    def make_optimiser(self, rates: Rates) -> torch.optim.Optimizer:
+        """Return one whose steps are relative where the batch norms are folded."""
+        if isinstance(self.network, OnnxNetwork):
+            rate = self.config.segmentation.relative_rate
+            return RelativeAdam(self.network.parameters(), rate)
+        return super().make_optimiser(rates)
 
     def input_of(self, batch: LabelledBatch) -> torch.Tensor:
         """Return the crops."""
@@ -117,11 +138,18 @@ def main() -> None:
     parser.add_argument("--labelled", type=Path, nargs="*", default=[], help="made by people")
     parser.add_argument("--taught", type=Path, nargs="*", default=[], help="labelled by a teacher")
     parser.add_argument("--held-out", type=Path, help="pairs to measure on at the end")
+    parser.add_argument("--start", type=Path, help="ONNX file of the built-in network to train on")
+    parser.add_argument(
+        "--share",
+        type=float,
+        default=0.5,
+        help="with --start: how far from the old weights to the new the result lies; default: 0.5",
+    )
     add_arguments(parser)
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     config, content = begin(arguments, SegmenterConfig, device)
-    trainer = SegmenterTrainer(config, device, pretrained=content is None)
+    trainer = SegmenterTrainer(config, device, pretrained=content is None, start=arguments.start)
     first = restore(content, trainer.parts) if content is not None else 0
     labelled = [pair for folder in arguments.labelled for pair in find_pairs(folder)]
     taught = [pair for folder in arguments.taught for pair in find_pairs(folder)]
@@ -133,14 +161,19 @@ def main() -> None:
     begun = time.perf_counter()
     last = train(trainer, batches, arguments.output, start=first)
     trained_s = time.perf_counter() - begun
+    path = arguments.output / "deeplabv3plus.onnx"
+    network, difference = trainer.average, 0.0
+    if isinstance(network, OnnxNetwork):
+        network.write(path, arguments.share)
+        network = OnnxNetwork(path)
     metrics: dict[str, float] = {}
     if arguments.held_out:
         pairs = find_pairs(arguments.held_out)
-        each = intersection_over_union(trainer.average, pairs, config.segmentation.classes, device)
+        each = intersection_over_union(network, pairs, config.segmentation.classes, device)
         metrics[f"miou, {len(pairs)} held-out pairs"] = float(np.nanmean(each))
         metrics |= {f"iou of class {n}": float(v) for n, v in enumerate(each) if not np.isnan(v)}
-    path = arguments.output / "deeplabv3plus.onnx"
-    difference = export_segmenter(trainer.average, path)
+    if arguments.start is None:
+        difference = export_segmenter(network, path)
     write_card(
         arguments.output / "card.md",
         name="DeepLabV3+",

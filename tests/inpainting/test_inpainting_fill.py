@@ -71,7 +71,9 @@ def test_several_windows_at_a_time_give_what_one_by_one_gives(scene, working_siz
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("plain")
-def test_the_windows_of_a_photo_meet_on_the_gpu(rng, pretended_cuda):
+def test_the_windows_of_a_photo_meet_on_the_gpu(rng, pretended_cuda, monkeypatch):
+    # Both compute with the files for GPUs.
+    monkeypatch.setattr("cleanplate.inpainting.base.runs_on_cpu", lambda _: False)
     photo = rng.integers(0, 255, (260, 1000, 3)).astype(np.uint8)
     mask = np.zeros((260, 1000), np.bool_)
     for left in range(100, 1000, 300):
