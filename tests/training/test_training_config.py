@@ -18,7 +18,11 @@ CONFIGS = Path(__file__).parents[2] / "training" / "configs"
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.name)
 def test_every_published_configuration_is_read(path):
-    kinds = {"segmenter": SegmenterConfig, "effects": EffectsConfig}
+    kinds = {
+        "segmenter": SegmenterConfig,
+        "segmenter_on": SegmenterConfig,
+        "effects": EffectsConfig,
+    }
     kind = kinds.get(path.stem, EdgeConnectConfig)
     config = read_config(path, kind)
     assert from_dict(kind, as_dict(config)) == config
