@@ -25,6 +25,7 @@ from cleanplate.ops import (
     pull_push,
     put_levels,
     resample,
+    scale_within,
     size_within,
     solve_gradients,
 )
@@ -178,8 +179,7 @@ def continue_surroundings(image: RGBImage, fill: RGBImage, hole: Mask) -> Contin
 
 
 def _shrunk(image: RGBImage, long_side: int) -> FloatArray:
-    size_wh = size_within(image.shape, long_side)
-    return np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.float32)
+    return scale_within(image, long_side).astype(np.float32)
 
 
 def _covered(hole: Mask, long_side: int) -> Mask:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from cleanplate.ops import bounding_box, coverage, put_levels, resample, size_within
+from cleanplate.ops import bounding_box, coverage, put_levels, resample, scale_within, size_within
 from cleanplate.types import FloatArray, Mask, RGBImage
 
 Offset = tuple[int, int]
@@ -78,7 +78,7 @@ def repeat_surroundings(fill: RGBImage, hole: Mask, sources: Mask) -> Repetition
     known = (coverage(sources & ~hole, size_wh) > 0.999) & ~inside
     if not known.any() or not inside.any():
         return None
-    small = np.asarray(cv2.resize(fill, size_wh, interpolation=cv2.INTER_AREA), np.float32)
+    small = np.asarray(scale_within(fill, _SIDE), np.float32)
     small /= 255
     detail = _detail(small, known)
     offsets = _offsets(detail, inside, known)

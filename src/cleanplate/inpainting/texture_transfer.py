@@ -18,7 +18,16 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.inpainting.patchmatch import Synthesis, synthesise
-from cleanplate.ops import bounding_box, choose, coverage, put_levels, resample, solve_gradients
+from cleanplate.ops import (
+    bounding_box,
+    choose,
+    coverage,
+    put_levels,
+    resample,
+    scale_within,
+    size_within,
+    solve_gradients,
+)
 from cleanplate.types import Box, FloatArray, Mask, RGBImage
 
 # Arrays of colours are (h, w, 3) float32 in [0, 1].
@@ -79,13 +88,11 @@ def transfer_texture(
     """
     if not hole.any() or not sources.any():
         return fill.copy()
-    height, width = hole.shape
     # The rim is filled too: its difference from the photo determines the seam correction.
     filled = cv2.dilate(hole.view(np.uint8), np.ones((2 * RIM_PX + 1,) * 2, np.uint8)) > 0
-    shrink = max(1.0, max(height, width) / _SMALL_SIDE)
-    size_wh = (max(1, round(width / shrink)), max(1, round(height / shrink)))
+    size_wh = size_within(hole.shape, _SMALL_SIDE)
     guide = choose(hole, fill, image)
-    small = np.asarray(cv2.resize(guide, size_wh, interpolation=cv2.INTER_AREA), np.float32)
+    small = np.asarray(scale_within(guide, _SMALL_SIDE), np.float32)
     small /= 255
     small_hole = coverage(hole, size_wh) > 0
     usable = (coverage(sources & ~hole, size_wh) > 0.999) & ~small_hole

@@ -9,6 +9,7 @@ from cleanplate.ops.filters import (
     coverage,
     resample,
     resize,
+    scale_within,
     size_within,
 )
 from cleanplate.ops.geometry import (
@@ -93,6 +94,7 @@ __all__ = [
     "resample",
     "resize",
     "scale_of",
+    "scale_within",
     "scaling",
     "size_within",
     "solve_gradients",

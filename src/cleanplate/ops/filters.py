@@ -65,6 +65,12 @@ def size_within(size_hw: tuple[int, ...], long_side: int) -> tuple[int, int]:
     return max(1, round(size_hw[1] / shrink)), max(1, round(size_hw[0] / shrink))
 
 
+def scale_within(image: RGBImage, long_side: int) -> RGBImage:
+    """Return a copy of an (H, W, 3) image, scaled down to `size_within`."""
+    size_wh = size_within(image.shape, long_side)
+    return np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def coverage(mask: Mask, size_wh: tuple[int, int]) -> npt.NDArray[np.float32]:
     """Return (h, w) in [0, 1]: the fraction of each pixel of a coarser grid that a mask covers.
 

@@ -19,7 +19,7 @@ import numpy as np
 from cleanplate import __version__
 from cleanplate.batch.records.results import PhotoResult, Thumbnails
 from cleanplate.errors import PhotoError
-from cleanplate.ops import size_within
+from cleanplate.ops import scale_within, size_within
 from cleanplate.types import Mask, Removal, RGBImage
 
 # Some 10,000 changed photos; browsers open pages of this size from the disk in a few seconds.
@@ -148,19 +148,14 @@ def make_thumbnails(image: RGBImage, removal: Removal | None = None) -> Thumbnai
         image: (H, W, 3) uint8, RGB. Not modified.
         removal: what was done to it.
     """
-    before = _encode(_shrunk(image), lossless=False)
+    before = _encode(scale_within(image, SIDE_PX), lossless=False)
     if removal is None or not removal.changed:
         return Thumbnails(before)
     return Thumbnails(
         before,
         _encode(_shrunk_mask(removal.mask, removal.effects), lossless=True),
-        _encode(_shrunk(removal.image), lossless=False),
+        _encode(scale_within(removal.image, SIDE_PX), lossless=False),
     )
-
-
-def _shrunk(image: RGBImage) -> RGBImage:
-    small = cv2.resize(image, size_within(image.shape, SIDE_PX), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.uint8)
 
 
 def _shrunk_mask(mask: Mask, effects: Mask | None) -> RGBImage:
