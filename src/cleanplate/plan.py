@@ -1,7 +1,7 @@
 """What is going to be filled in a photo: the first of two stages, before anything is filled."""
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -21,11 +21,11 @@ from cleanplate.segmentation import (
     OUTLINED,
     EffectsDetector,
     Selection,
+    add_missed_parts,
     effects_mask,
     find_effects,
     missed_rim_px,
     refine_each,
-    refine_outline,
 )
 from cleanplate.types import Instance, Mask, RGBImage
 
@@ -64,8 +64,9 @@ class RemovalPlan:
 def refine_outlines(image: RGBImage, selection: Selection) -> Selection:
     """Return a selection whose outlines follow the photo's edges at full resolution.
 
-    What is kept because of a limit keeps the segmenter's outline. No chosen object reaches into a
-    kept one, and no protected one into a chosen one as it was detected.
+    What is chosen gets the parts that stand out beside it. What is kept because of a limit keeps
+    the segmenter's outline. No chosen object reaches into a kept one, and no protected one into a
+    chosen one as it was detected.
 
     Args:
         image: (H, W, 3) uint8, RGB. Not modified.
@@ -81,9 +82,16 @@ def refine_outlines(image: RGBImage, selection: Selection) -> Selection:
             instance.id: subtract(instance, removed) for instance in refine_each(image, staying)
         }
         kept = tuple(refined.get(instance.id, instance) for instance in kept)
+    return Selection(_outline(image, chosen, kept), kept, protected)
+
+
+def _outline(
+    image: RGBImage, chosen: Sequence[Instance], kept: Sequence[Instance]
+) -> tuple[Instance, ...]:
+    """Return objects with their outlines refined and their missed parts, outside of kept ones."""
     kept_mask = rasterize(kept, image.shape)
-    chosen = tuple(subtract(instance, kept_mask) for instance in refine_each(image, chosen))
-    return Selection(chosen, kept, protected)
+    refined = [subtract(instance, kept_mask) for instance in refine_each(image, chosen)]
+    return add_missed_parts(image, refined, kept)
 
 
 def plan_masks(
@@ -233,13 +241,10 @@ def edit_plan(
         for instance in found
         if instance.id not in removed
     )
-    kept_mask = rasterize(kept, image.shape)
-    instances = tuple(
-        subtract(refine_outline(image, instance), kept_mask)
-        if instance.id in switched
-        else instance
-        for instance in (replace(it, reason="") for it in found if it.id in removed)
-    )
+    chosen = [replace(it, reason="") for it in found if it.id in removed]
+    added_now = _outline(image, [it for it in chosen if it.id in switched], kept)
+    outlined = {instance.id: instance for instance in added_now}
+    instances = tuple(outlined.get(instance.id, instance) for instance in chosen)
     protected = (plan.protected | switched) - removed
     known = {cast.id for cast in plan.casts}
     new = [it for it in instances if it.id in switched and it.id not in known]

@@ -21,10 +21,11 @@ from cleanplate.segmentation.interactive import (
     installed_prompter,
     instance_of,
 )
+from cleanplate.segmentation.missed_parts import add_missed_parts
 from cleanplate.segmentation.missed_rim import missed_rim_px
 from cleanplate.segmentation.models import find_as_published
 from cleanplate.segmentation.picking import outline_objects, pick_instances
-from cleanplate.segmentation.refinement import refine_each, refine_outline
+from cleanplate.segmentation.refinement import refine_each
 from cleanplate.segmentation.selection import (
     SCORE_BELOW,
     Selection,
@@ -45,6 +46,7 @@ __all__ = [
     "InteractiveSegmenter",
     "Segmenter",
     "Selection",
+    "add_missed_parts",
     "create_prompter",
     "create_segmenter",
     "detect_remaining",
@@ -59,7 +61,6 @@ __all__ = [
     "outline_objects",
     "pick_instances",
     "refine_each",
-    "refine_outline",
     "requested_labels",
     "select",
     "selection_notes",
