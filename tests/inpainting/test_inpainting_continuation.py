@@ -152,6 +152,14 @@ def test_a_pole_that_may_end_anywhere_is_not_continued(hole, rng):
     assert len(find_lines(filled_with(photo, hole, 120), hole)) == 1
 
 
+def test_an_edge_between_two_walls_does_not_reach_a_kerb_of_one_colour(hole, rng):
+    colours = np.where(ACROSS[..., None] < 130, (150, 140, 125), (166, 156, 141))
+    colours = np.where(DOWN[..., None] < 55, colours, (158, 148, 133))  # gravel before them
+    colours = np.where(DOWN[..., None] < 75, colours, (60, 60, 60)).astype(np.float32)
+    photo = with_grain(cv2.GaussianBlur(colours, (0, 0), 0.7), rng, level=1.0)
+    assert len(find_lines(filled_with(photo, hole, 120), hole)) == 1
+
+
 def test_three_edges_of_a_room_meet_in_its_corner(hole, rng):
     floor = 0.3 * np.abs(ACROSS - 125) < DOWN - 110
     colours = np.where(ACROSS[..., None] < 125, (120, 110, 90), (90, 120, 190))

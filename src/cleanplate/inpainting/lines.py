@@ -44,6 +44,7 @@ _CROSSING = 0.35  # radians; joined lines that are more parallel may not cross
 _SEEN_PX = 20.0  # least length of the edge
 _CONTRAST_LEVELS = 10.0  # least mean difference between its sides
 _SAME_LEVELS = 18.0  # mean difference of colours of one surface
+_CHANGE_SHARE = 0.5  # of the difference of an edge's sides, along a line that it alone ends at
 _FARTHEST_PX = 120.0  # from where the edge enters the hole to a line
 _MOST_RAYS = 30  # of which room corners are made
 _MEETING_PX = 5.0  # three rays that come so near to each other meet in a point
@@ -477,6 +478,8 @@ def _ended(rays: list[_Ray], joints: list[_Joint], hole: Mask) -> list[Line]:
             chain = _chain([ray for _, ray, _ in hits], *joint.side(right=right), right=right)
             if not _stands([hits[index] for index in chain], line.length):
                 continue
+            if len(chain) == 1 and not _parts(hits[chain[0]][1], *joint.side(right=right)):
+                continue
             ends += [hits[index][2] for index in chain]
             if chain:
                 opened[right] = (hits[chain[0]][0], hits[chain[-1]][0])
@@ -506,6 +509,12 @@ def _stands(hits: list[tuple[float, _Ray, Line]], length: float) -> bool:
     if len(hits) < 2:
         return all(end.length <= ray.length for _, ray, end in hits)
     return (hits[-1][0] - hits[0][0]) * length >= max(end.length for _, _, end in hits)
+
+
+def _parts(ray: _Ray, first: FloatArray, last: FloatArray) -> bool:
+    """Return whether a side's colours (3,) at a line's start and end differ as a ray's sides do."""
+    apart = _unlike(ray.side(right=True), ray.side(right=False))
+    return _unlike(first, last) >= _CHANGE_SHARE * apart
 
 
 def _chain(rays: list[_Ray], first: FloatArray, last: FloatArray, *, right: bool) -> list[int]:
