@@ -1,174 +1,205 @@
-"""Measures how many touching objects come apart, on pasted pairs, whose truth is known.
+"""Measures how many touching objects come apart, and how many single ones stay whole.
 
-    python benchmarks/segmentation/touching.py --photos DIR --masks DIR --scenes DIR [--cache DIR]
+    cd benchmarks/segmentation
+    python touching.py --photos DIR --masks DIR --boxes DIR [--cache DIR]
 
-PHOTOS and MASKS are as `run.py` takes them; whole objects are cut out of them. In each scene, a
-photo without any of the classes, stand two of one class, of similar height, on one line, touching
-or overlapping; and every third time one alone. Two have come apart if each has a detection of its
-own that it fits with an intersection over union of at least 0.5. One alone is divided if a second
-detection covers a tenth of it or more.
+PHOTOS and MASKS are as `run.py` takes them. BOXES has a file NAME.txt for each photo, with a line
+for each object: its label, and left, top, right and bottom in px, such as `person 12 40 98 210`;
+right and bottom are the first column and row beyond it. Objects need no outlines of their own: a
+pixel of a class in one of its boxes only is that object's, and in several it does not count.
+
+A region is a connected part of a class. Of one with several objects of half a per cent of the photo
+or more, those count that have a detection of their own, with an intersection over union of at least
+0.5: of the pixels that are known, or, if these are less than 0.3 of the object, of the boxes. One
+with a single object is whole if no second detection covers a tenth of it.
 """
 
 import argparse
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from run import cache_networks
-from samples import photos_in, read_samples
-from small_objects import CutOut, cut_outs
+from samples import IGNORED, photos_in, read_samples
 
 from cleanplate import Remover
-from cleanplate.io.files import read_photo
 from cleanplate.labels import VOC_LABELS
 from cleanplate.ops.masks import rasterize
-from cleanplate.segmentation.instances import COUNTED, PERSON
-from cleanplate.types import RGBImage
+from cleanplate.segmentation.instances import COUNTED
+from cleanplate.types import Box, Instance, Mask
 
-_HEIGHT = (0.35, 0.6)  # of the scene's short side
-_SHORTER = 0.85  # than the other, at most
-_OVERLAP = 0.2  # of the narrower one's width, at most
-_LEAST_PX = 80  # of a cut-out's height: smaller ones are blurred
-_LEAST_LEFT = 0.5  # of the one behind that the other does not hide
+_GROUPS = {
+    "people": {"person"},
+    "cars, buses, motorbikes": {"car", "bus", "motorbike"},
+    "animals": {"bird", "cat", "cow", "dog", "horse", "sheep"},
+}
+_JOINED_PX = 9  # side of a square that bridges unlabelled strips between objects
+_LEAST_SHARE = 0.005  # of the photo's area
+_LABELLED = 0.9  # share of a region that boxes must cover where one object is to be alone in it
+_KNOWN = 0.3  # share of an object's pixels that must be known for their intersection over union
 _FITS = 0.5  # intersection over union
-_PART = 0.1  # of an object
+_SEEN = 0.3  # share of a single object that a detection must cover to have found it
+_PART = 0.1  # of a single object
 
 
-@dataclass(frozen=True)
-class Group:
-    """One object, or two that touch."""
+@dataclass(frozen=True, eq=False)
+class Object:
+    """One object of a region."""
 
-    photo: RGBImage  # (H, W, 3) uint8
-    numbers: np.ndarray  # (H, W) uint8, 0 = background, 1, 2 the objects
+    box_xyxy: Box
+    own: Mask  # (H, W), its pixels that are in no other box
+    area_px: int  # with those that are
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A connected part of a class."""
+
     label: str
+    objects: tuple[Object, ...]  # those of some size
+    area: Mask  # (H, W)
+    known: Mask  # (H, W), where it is known to which object a pixel belongs, or that to none
 
 
 def main() -> None:
-    """Parse the command line, make groups, measure, print a table."""
+    """Parse the command line, measure, print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--masks", type=Path, required=True)
-    parser.add_argument("--scenes", type=Path, required=True)
+    parser.add_argument("--boxes", type=Path, required=True)
     parser.add_argument("--cache", type=Path, help="folder for the network's outputs")
-    parser.add_argument("--count", type=int, default=60, help="scenes to make")
     parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()
-    samples = read_samples(arguments.photos, arguments.masks, 1)
-    cuts = [
-        cut
-        for sample in samples
-        for cut in cut_outs(sample)
-        if VOC_LABELS[cut.number - 1] in COUNTED and cut.mask.shape[0] >= _LEAST_PX
-    ]
-    scenes = [read_photo(path).pixels for path in photos_in(arguments.scenes)]
-    if not cuts or not scenes:
-        raise SystemExit("no photo has a whole object of a counted class, or there is no scene")
     remover = Remover(threads=arguments.threads)
     if arguments.cache:
         cache_networks(remover, arguments.cache)
-    right: Counter[tuple[str, int]] = Counter()
-    total: Counter[tuple[str, int]] = Counter()
-    for group in make_groups(cuts, scenes, arguments.count):
-        kind = "people" if group.label == PERSON else "others"
-        count = int(group.numbers.max())
-        total[kind, count] += 1
-        right[kind, count] += is_right(group, remover)
-    print("| | Pairs | Come apart | Alone | Stay whole |\n|---|---|---|---|---|")
-    for kind in ("people", "others"):
-        pair, alone = (kind, 2), (kind, 1)
-        print(f"| {kind} | {total[pair]} | {right[pair]} | {total[alone]} | {right[alone]} |")
+    counts: Counter[tuple[str, str]] = Counter()
+    names = [path.stem for path in photos_in(arguments.photos)]
+    names = [name for name in names if (arguments.masks / f"{name}.png").exists()]
+    samples = read_samples(arguments.photos, arguments.masks, 1)
+    for name, sample in zip(names, samples, strict=True):
+        boxes = read_boxes(arguments.boxes / f"{name}.txt")
+        regions = list(regions_of(sample.classes, boxes))
+        if not regions:
+            continue
+        chosen, kept = remover.find(sample.photo, COUNTED)
+        for region in regions:
+            found = [it for it in (*chosen, *kept) if it.label == region.label]
+            group = next(name for name, labels in _GROUPS.items() if region.label in labels)
+            if len(region.objects) > 1:
+                counts[group, "touching"] += len(region.objects)
+                counts[group, "apart"] += count_apart(region, found)
+            else:
+                shares = covered_shares(region, found)
+                counts[group, "single"] += max(shares, default=0) >= _SEEN
+                counts[group, "whole"] += (
+                    max(shares, default=0) >= _SEEN and sum(it >= _PART for it in shares) == 1
+                )
+    print("| | Touching | Come apart | Single | Stay whole |\n|---|---|---|---|---|")
+    for group in _GROUPS:
+        columns = (counts[group, what] for what in ("touching", "apart", "single", "whole"))
+        print(f"| {group} | {' | '.join(map(str, columns))} |")
 
 
-def make_groups(cuts: list[CutOut], scenes: list[RGBImage], count: int) -> Iterator[Group]:
-    """Yield scenes with people and with other objects in turn."""
-    rng = np.random.default_rng(5)
-    people = VOC_LABELS.index(PERSON) + 1
-    kinds = [[c for c in cuts if (c.number == people) == wanted] for wanted in (True, False)]
-    kinds = [kind for kind in kinds if kind]
-    made = 0
-    while made < count:
-        kind = kinds[made % len(kinds)]
-        first = kind[rng.integers(len(kind))]
-        alike = [cut for cut in kind if cut.number == first.number]
-        chosen = [first] if made % 3 == 2 else [first, alike[rng.integers(len(alike))]]
-        group = stand(chosen, scenes[rng.integers(len(scenes))].copy(), rng)
-        if group is not None:
-            made += 1
-            yield group
+def read_boxes(path: Path) -> list[tuple[str, Box]]:
+    """Return the objects in a file of boxes; none if it does not exist."""
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        label, *sides = line.rsplit(maxsplit=4)
+        left, top, right, bottom = map(int, sides)
+        found.append((label, (left, top, right, bottom)))
+    return found
 
 
-def stand(cuts: list[CutOut], scene: RGBImage, rng: np.random.Generator) -> Group | None:
-    """Return the scene with the objects side by side; None if they do not fit into it.
+def regions_of(classes: np.ndarray, objects: Collection[tuple[str, Box]]) -> Iterator[Region]:
+    """Yield the regions of a photo in which several objects touch, or which are one object.
 
     Args:
-        cuts: one or two.
-        scene: (H, W, 3), changed in place.
-        rng: for sizes and places.
+        classes: (H, W) uint8, VOC's class numbers, 0 = background, 255 = not labelled.
+        objects: their labels and boxes.
     """
-    height, width = scene.shape[:2]
-    tallest = rng.uniform(*_HEIGHT) * min(height, width)
-    ground = round(0.95 * height)
-    numbers = np.zeros((height, width), np.uint8)
-    left = round(0.2 * width)
-    for number, cut in enumerate(cuts, start=1):
-        pixels, cover = scaled(cut, round(tallest * rng.uniform(_SHORTER, 1)))
-        high, wide = cover.shape
-        if number == 2:
-            columns = np.flatnonzero((numbers == 1).any(axis=0))
-            shared = rng.uniform(0, _OVERLAP) * min(wide, len(columns))
-            left = touching_from(numbers == 1, cover > 0.5, ground, int(columns[-1] + 1 - shared))
-        if left < 0 or left + wide > width:
-            return None
-        place = (slice(ground - high, ground), slice(left, left + wide))
-        mixed = scene[place] * (1 - cover[..., None]) + pixels * cover[..., None]
-        scene[place] = (mixed + 0.5).astype(np.uint8)
-        before = np.count_nonzero(numbers == 1)
-        numbers[place][cover > 0.5] = number
-        if number == 2 and np.count_nonzero(numbers == 1) < _LEAST_LEFT * before:
-            return None
-    return Group(scene, numbers, VOC_LABELS[cuts[0].number - 1])
+    unlabelled = classes == IGNORED
+    least = _LEAST_SHARE * classes.size
+    for label in sorted(COUNTED.intersection(label for label, _ in objects)):
+        mine = classes == VOC_LABELS.index(label) + 1
+        boxes = [box for name, box in objects if name == label]
+        around = np.zeros(classes.shape, np.int32)
+        for left, top, right, bottom in boxes:
+            around[top:bottom, left:right] += 1
+        near = cv2.dilate(mine.astype(np.uint8), np.ones((_JOINED_PX, _JOINED_PX), np.uint8)) > 0
+        joined = (near & (mine | unlabelled)).astype(np.uint8)
+        count, parts = cv2.connectedComponents(joined)
+        belongs = [part_of(box, parts, mine, around) for box in boxes]
+        for part in range(1, count):
+            area = (parts == part) & mine
+            every = [
+                made(box, area, around)
+                for box, its in zip(boxes, belongs, strict=True)
+                if its == part
+            ]
+            large = tuple(it for it in every if it.area_px >= least)
+            known = np.where(parts == part, area & (around == 1), ~unlabelled)
+            alone = len(every) == 1 and (around[area] > 0).mean() >= _LABELLED
+            if len(large) > 1 or (alone and large):
+                yield Region(label, large, area, known)
 
 
-def scaled(cut: CutOut, height: int) -> tuple[RGBImage, np.ndarray]:
-    """Return an object's pixels, and (h, w) float32 in [0, 1], how much of each it covers."""
-    size_wh = (max(1, round(cut.mask.shape[1] * height / cut.mask.shape[0])), height)
-    method = cv2.INTER_AREA if height < cut.mask.shape[0] else cv2.INTER_LINEAR
-    pixels = cv2.resize(cut.pixels, size_wh, interpolation=method)
-    return pixels, cv2.resize(cut.mask.astype(np.float32), size_wh, interpolation=method)
+def part_of(box_xyxy: Box, parts: np.ndarray, mine: Mask, around: np.ndarray) -> int:
+    """Return the component in which an object has most of its pixels; 0 if it has none."""
+    left, top, right, bottom = box_xyxy
+    place = np.s_[top:bottom, left:right]
+    inside = mine[place] & (around[place] == 1)
+    counts = np.bincount(parts[place][inside if inside.any() else mine[place]])
+    return int(counts.argmax()) if counts.size else 0
 
 
-def touching_from(first: np.ndarray, second: np.ndarray, ground: int, left: int) -> int:
-    """Return the largest left edge up to `left` at which the second touches the first; or -1."""
-    near = cv2.dilate(first.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    high, wide = second.shape
-    for start in range(min(left, first.shape[1] - wide), -1, -1):
-        if (near[ground - high : ground, start : start + wide] & second).any():
-            return start
-    return -1
+def made(box_xyxy: Box, area: Mask, around: np.ndarray) -> Object:
+    """Return an object of a region."""
+    left, top, right, bottom = box_xyxy
+    place = np.s_[top:bottom, left:right]
+    own = np.zeros_like(area)
+    own[place] = area[place] & (around[place] == 1)
+    return Object(box_xyxy, own, int(np.count_nonzero(area[place])))
 
 
-def is_right(group: Group, remover: Remover) -> bool:
-    """Return whether each object has a detection of its own, and no part of it another."""
-    chosen, _ = remover.find(group.photo, [group.label])
-    found = [rasterize([instance], group.numbers.shape) for instance in chosen]
-    objects = [group.numbers == number for number in range(1, int(group.numbers.max()) + 1)]
-    if len(objects) == 1:
-        own = objects[0]
-        return sum(np.count_nonzero(mask & own) >= _PART * own.sum() for mask in found) == 1
-    best = [
-        max(range(len(found)), key=lambda k: overlap(found[k], own), default=-1) for own in objects
-    ]
-    return best[0] != best[1] and all(
-        overlap(found[k], own) >= _FITS for k, own in zip(best, objects, strict=True)
+def count_apart(region: Region, found: Collection[Instance]) -> int:
+    """Return how many objects of a region have a detection of their own."""
+    fits = sorted(
+        (
+            (fit(item, region, it), n, it.id)
+            for n, item in enumerate(region.objects)
+            for it in found
+        ),
+        reverse=True,
     )
+    objects: set[int] = set()
+    detections: set[int] = set()
+    for share, n, number in fits:
+        if share >= _FITS and n not in objects and number not in detections:
+            objects.add(n)
+            detections.add(number)
+    return len(objects)
 
 
-def overlap(mask: np.ndarray, other: np.ndarray) -> float:
-    """Return the intersection over union."""
-    return float(np.count_nonzero(mask & other) / max(1, np.count_nonzero(mask | other)))
+def fit(item: Object, region: Region, instance: Instance) -> float:
+    """Return the intersection over union of an object and a detection."""
+    own = np.count_nonzero(item.own)
+    if own >= _KNOWN * item.area_px:
+        seen = rasterize([instance], item.own.shape) & region.known
+        return np.count_nonzero(seen & item.own) / max(1, np.count_nonzero(seen | item.own))
+    boxes = np.array([item.box_xyxy, instance.box_xyxy])
+    both = (boxes[:, 2:].min(axis=0) - boxes[:, :2].max(axis=0)).clip(min=0).prod()
+    each = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    return float(both / (each.sum() - both))
+
+
+def covered_shares(region: Region, found: Collection[Instance]) -> list[float]:
+    """Return which share of a region each detection covers."""
+    masks = (rasterize([it], region.area.shape) for it in found)
+    return [np.count_nonzero(mask & region.area) / region.area.sum() for mask in masks]
 
 
 if __name__ == "__main__":
