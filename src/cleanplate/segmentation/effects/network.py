@@ -9,13 +9,14 @@ import numpy as np
 from cleanplate.hub import get_model, read_file
 from cleanplate.ops import bounding_box, dilate, dilate_instance, rasterize, union, with_mask
 from cleanplate.runtime import Session
+from cleanplate.segmentation.square_view import SquareView
 from cleanplate.types import Box, FloatArray, Instance, Mask, RGBImage, check_image_and_mask
 
 DEFAULT_EFFECTS_MODEL = "effects.lite0"
 
 _SIZE_PX = get_model(DEFAULT_EFFECTS_MODEL).preprocessing.square_px  # of the network's input
 _CONTEXTS = (0.6, 1.1)  # of the object's longer side, on each side of it
-_BEYOND = (127 / 255,) * 3  # RGB beyond the photo's border
+_BEYOND = 127  # grey beyond the photo's border
 _COVERED = 0.5  # share of a pixel from which on it is the object's
 _THRESHOLD = 0.35
 
@@ -75,15 +76,22 @@ class EffectsDetector:
         found = np.zeros_like(mask)
         if mask.any():
             box = bounding_box(mask)
-            views = [_View(box, context, mask.shape) for context in _CONTEXTS]
-            inputs = np.stack([view.network_input(image, mask) for view in views])
+            views = [SquareView(box, context, mask.shape, _SIZE_PX) for context in _CONTEXTS]
+            inputs = np.stack([_network_input(view, image, mask) for view in views])
             both = self._network.run(np.concatenate([inputs, inputs[..., ::-1]]))[:, 0]
             inner, outer = (both[: len(views)] + both[len(views) :, :, ::-1]) / 2
-            probability = views[-1].within_photo(_average(inner, outer))
+            probability = views[-1].within_picture(_average(inner, outer))
             if not strong:
                 probability = _without_uncertain(probability, inputs[-1, 3] > 0)
             found[views[-1].slices] = views[-1].at_full_size(probability) > _THRESHOLD
         return found & ~mask
+
+
+def _network_input(view: SquareView, image: RGBImage, mask: Mask) -> FloatArray:
+    """Return (4, S, S) float32: RGB in [0, 1], and the object as 0 or 1."""
+    rgb = view.see(image, _BEYOND) / np.float32(255)
+    covered = view.see(mask.view(np.uint8), 0) > _COVERED
+    return np.dstack([rgb, covered]).transpose(2, 0, 1)
 
 
 def _average(inner: FloatArray, outer: FloatArray) -> FloatArray:
@@ -145,7 +153,8 @@ def find_effects(
             reached |= cast
     for instance in kept:
         # Its window bounds what it can cast: far ones need no run of the network.
-        if reached[_View(instance.box_xyxy, _CONTEXTS[-1], image.shape).slices].any():
+        window = SquareView(instance.box_xyxy, _CONTEXTS[-1], image.shape, _SIZE_PX)
+        if reached[window.slices].any():
             cast = detector.find(image, rasterize([instance], image.shape), strong=strong)
             if cast.any():
                 found.append(with_mask(instance, cast))
@@ -204,58 +213,3 @@ def objects_in(mask: Mask) -> tuple[Instance, ...]:
 def _longer_side(box_xyxy: Box) -> int:
     left, top, right, bottom = box_xyxy
     return max(right - left, bottom - top)
-
-
-class _View:
-    """A square around an object as the network sees it; it may reach beyond the photo.
-
-    Args:
-        box_xyxy: of the object.
-        context: what to show on each side of it, as a share of its longer side.
-        size_hw: of the photo.
-    """
-
-    def __init__(self, box_xyxy: Box, context: float, size_hw: tuple[int, ...]) -> None:
-        left, top, right, bottom = box_xyxy
-        side = _longer_side(box_xyxy) * (1 + 2 * context)
-        spans = [
-            _spans((top + bottom - side) / 2, side, size_hw[0]),
-            _spans((left + right - side) / 2, side, size_hw[1]),
-        ]
-        self.slices = spans[0][0], spans[1][0]  # what of the photo is in the square
-        self._grid = spans[0][1], spans[1][1]  # where that is in the network's input
-        self._method = cv2.INTER_AREA if side > _SIZE_PX else cv2.INTER_LINEAR
-
-    def network_input(self, image: RGBImage, mask: Mask) -> FloatArray:
-        """Return (4, S, S) float32: RGB in [0, 1], and the object as 0 or 1."""
-        seen = np.full((_SIZE_PX, _SIZE_PX, 4), (*_BEYOND, 0), np.float32)
-        rows, columns = self._grid
-        size_wh = (columns.stop - columns.start, rows.stop - rows.start)
-        colours = cv2.resize(image[self.slices], size_wh, interpolation=self._method)
-        shape = mask[self.slices].astype(np.float32)
-        covered = cv2.resize(shape, size_wh, interpolation=self._method)
-        seen[rows, columns, :3] = colours / np.float32(255)
-        seen[rows, columns, 3] = covered > _COVERED
-        return seen.transpose(2, 0, 1)
-
-    def within_photo(self, probability: FloatArray) -> FloatArray:
-        """Return an (S, S) output of the network with 0 beyond the photo."""
-        kept = np.zeros_like(probability)
-        kept[self._grid] = probability[self._grid]
-        return kept
-
-    def at_full_size(self, probability: FloatArray) -> FloatArray:
-        """Return an (S, S) output of the network for each pixel of the photo in the square."""
-        rows, columns = self.slices
-        size_wh = (columns.stop - columns.start, rows.stop - rows.start)
-        scaled = cv2.resize(probability[self._grid], size_wh, interpolation=cv2.INTER_LINEAR)
-        return np.asarray(scaled, np.float32)
-
-
-def _spans(start: float, side: float, length: int) -> tuple[slice, slice]:
-    """Return what of a side of the photo a square covers, and where in the network's input."""
-    first, last = max(0, round(start)), min(length, round(start + side))
-    scale = _SIZE_PX / side
-    low = max(0, min(round((first - start) * scale), _SIZE_PX - 1))
-    high = max(round((last - start) * scale), low + 1)
-    return slice(first, last), slice(low, min(high, _SIZE_PX))
