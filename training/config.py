@@ -184,6 +184,33 @@ class EffectsConfig:
     clip_norm: float = 3.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instances:
+    """The network that divides touching objects, its windows and its loss."""
+
+    encoder: str = "tf_efficientnet_lite0"  # of timm
+    layers: int = 4  # of the encoder: up to stride 16
+    decoder_widths: tuple[int, ...] = (64, 48)
+    size_px: int = 192
+    group_share: float = 0.36  # of windows: several objects of a photo
+    single_share: float = 0.28  # one object of a photo; the rest are made
+    people_share: float = 0.5  # of windows
+    offset_weight: float = 10.0  # beside the loss of the centres
+    encoder_rate: float = 3e-4
+    decoder_rate: float = 1.2e-3
+    weight_decay: float = 1e-4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstancesConfig:
+    """A training of the network that divides touching objects."""
+
+    run: Run = field(default_factory=Run)
+    instances: Instances = field(default_factory=Instances)
+    average: float = 0.998
+    clip_norm: float = 3.0
+
+
 Config = TypeVar("Config")
 
 

@@ -191,6 +191,15 @@ def export_effects(network: nn.Module, path: Path) -> float:
     return _export_compact(whole, path, takes=("rgb_mask", 4), returns="effect")
 
 
+def export_instances(network: nn.Module, path: Path) -> float:
+    """Write a network that divides components in the package's contract; return as above.
+
+    Raises:
+        WeightsError: the file computes something else.
+    """
+    return _export_compact(network, path, takes=("rgb_mask", 4), returns="centre_offset")
+
+
 def _export_compact(
     network: nn.Module, path: Path, *, takes: tuple[str, int], returns: str
 ) -> float:

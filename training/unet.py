@@ -15,33 +15,43 @@ from training.losses import make_encoder
 
 
 class UNet(nn.Module):
-    """The probability that a pixel carries what an object casts.
+    """What a window around an object says of each pixel.
 
     Args:
         encoder: timm's name.
-        widths: channels of the decoder, from stride 16 to 1.
+        widths: channels of the decoder, from half the encoder's last stride on.
         pretrained: whether the encoder starts from ImageNet weights.
+        layers: of the encoder, of strides 2, 4, 8 and so on.
+        outputs: channels.
     """
 
-    def __init__(self, encoder: str, widths: Sequence[int], *, pretrained: bool) -> None:
+    def __init__(
+        self,
+        encoder: str,
+        widths: Sequence[int],
+        *,
+        pretrained: bool,
+        layers: int = 5,
+        outputs: int = 1,
+    ) -> None:
         super().__init__()
-        self.encoder = make_encoder(encoder, range(5), pretrained=pretrained)
+        self.encoder = make_encoder(encoder, range(layers), pretrained=pretrained)
         _widen(self.encoder)
         *skips, deepest = self.encoder.feature_info.channels()
         skipped = [*reversed(skips), 0]
         inputs = [deepest, *widths[:-1]]
         self.decoder = nn.ModuleList(
             Join(below + skip, width)
-            for below, skip, width in zip(inputs, skipped, widths, strict=True)
+            for below, skip, width in zip(inputs, skipped[: len(widths)], widths, strict=True)
         )
-        self.head = nn.Conv2d(widths[-1], 1, 3, padding=1)
+        self.head = nn.Conv2d(widths[-1], outputs, 3, padding=1)
 
     def forward(self, rgb_mask: torch.Tensor) -> torch.Tensor:
-        """(N, 4, H, W) in [0, 1], sides multiples of 32 -> logits (N, 1, H, W)."""
+        """(N, 4, H, W) in [0, 1], sides multiples of 32 -> logits (N, outputs, H / s, W / s)."""
         rgb, mask = rgb_mask[:, :3], rgb_mask[:, 3:]
         features = self.encoder(torch.cat([(rgb * 255 - 127) / 128, mask * 2 - 1], 1))
         *skips, deep = features
-        for block, skip in zip(self.decoder, [*reversed(skips), None], strict=True):
+        for block, skip in zip(self.decoder, [*reversed(skips), None], strict=False):
             deep = block(deep, skip)
         return self.head(deep)
 

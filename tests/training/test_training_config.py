@@ -7,6 +7,7 @@ from training.config import (
     ConfigError,
     EdgeConnectConfig,
     EffectsConfig,
+    InstancesConfig,
     SegmenterConfig,
     as_dict,
     from_dict,
@@ -22,6 +23,7 @@ def test_every_published_configuration_is_read(path):
         "segmenter": SegmenterConfig,
         "segmenter_on": SegmenterConfig,
         "effects": EffectsConfig,
+        "instances": InstancesConfig,
     }
     kind = kinds.get(path.stem, EdgeConnectConfig)
     config = read_config(path, kind)
