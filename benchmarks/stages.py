@@ -46,6 +46,7 @@ STAGES = (
 )  # fmt: skip
 _NETWORK_STAGES = {
     "segment": "find: network",
+    "divide": "find: network",
     "effects": "effects: network",
     "edges": "fill: edges network",
     "fill": "fill: completion network",
@@ -106,6 +107,7 @@ class Networks:
     def register(self, remover: Remover) -> None:
         """Register a remover's networks."""
         networks = {**remover.segmenter._networks, **remover.inpainter._networks}
+        networks["divide"] = remover.segmenter.divider._network
         networks["effects"] = remover.effects_detector._network
         self._roles = {id(session): role for role, session in networks.items()}
 

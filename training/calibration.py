@@ -84,7 +84,8 @@ def add_examples(
     if beside is not None:
         return
     found = add_small(passes, model.small_objects)
-    for instance in find_instances(found, model.labels, photo.shape[:2]):
+    divide = functools.partial(segmenter.divider.divide, photo)
+    for instance in find_instances(found, model.labels, photo.shape[:2], divide):
         left, top, right_side, bottom = instance.box_xyxy
         under = classes[top:bottom, left:right_side][instance.mask]
         right = is_right(under, model.channels[model.labels.index(instance.label)])

@@ -123,6 +123,7 @@ def test_roles_are_what_the_adapters_ask_for():
             "segmenter": ("segment", "segment_cpu"),
             "inpainter": ("edges", "edges_cpu", "fill", "fill_cpu"),
             "effects": ("effects",),
+            "divider": ("divide",),
         }
         assert roles == expected[model.kind]
         assert model.labels == (VOC_LABELS if model.kind == "segmenter" else ())

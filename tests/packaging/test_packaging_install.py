@@ -68,7 +68,7 @@ def test_wheel_holds_the_networks_and_what_typing_and_licence_need(wheel, capsys
         names = set(opened.namelist())
     built_in = [model for model in MODELS.values() if model.is_built_in]
     files = {file.filename for model in built_in for file in model.files}
-    assert len(files) == 7
+    assert len(files) == 8
     assert {f"cleanplate/hub/data/{name}" for name in files} <= names
     assert "cleanplate/py.typed" in names
     assert "cleanplate/plugins_data/gimp/cleanplate/cleanplate.py" in names

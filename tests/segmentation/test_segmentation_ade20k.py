@@ -8,6 +8,7 @@ from cleanplate.hub import get_model
 from cleanplate.labels import ADE20K_LABELS, ADE20K_STUFF
 from cleanplate.segmentation import create_segmenter
 from cleanplate.segmentation.models.semantic import SemanticSegmenter
+from cleanplate.segmentation.touching import Divider
 from registered_interface import check_interface
 
 SEGFORMER, UPERNET = "segformer_b0.ade20k", "upernet_convnext_tiny.ade20k"
@@ -47,6 +48,7 @@ class Colours:
 @pytest.fixture
 def on_colours():
     segmenter = SemanticSegmenter.__new__(SemanticSegmenter)
+    segmenter.divider = Divider(device="cpu")
     segmenter._model = get_model(SEGFORMER)
     segmenter._networks = {"segment": Colours()}
     return segmenter

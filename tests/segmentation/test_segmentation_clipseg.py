@@ -8,6 +8,7 @@ from cleanplate.hub import get_model
 from cleanplate.segmentation import create_segmenter
 from cleanplate.segmentation.models.clip_text import PhraseEncoder
 from cleanplate.segmentation.models.clipseg import ClipSegSegmenter
+from cleanplate.segmentation.touching import Divider
 
 NAME = "clipseg_rd64.phrasecut"
 SIDE = 352
@@ -49,6 +50,7 @@ class Photo:
 @pytest.fixture
 def on_colours():
     segmenter = ClipSegSegmenter.__new__(ClipSegSegmenter)
+    segmenter.divider = Divider(device="cpu")
     segmenter._model = get_model(NAME)
     segmenter._encoder = PhraseEncoder(b"r e\n")
     segmenter._networks = {"text": Text(segmenter._encoder), "segment": Photo()}

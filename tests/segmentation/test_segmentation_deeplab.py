@@ -10,6 +10,7 @@ from cleanplate.labels import VOC_LABELS
 from cleanplate.segmentation import DEFAULT_SEGMENTER, create_segmenter
 from cleanplate.segmentation.models.semantic import SemanticSegmenter
 from cleanplate.segmentation.multiscale import SIDE_MULTIPLE
+from cleanplate.segmentation.touching import Divider
 
 
 def whole_mask(instance, size_hw):
@@ -158,6 +159,7 @@ class ColourNetwork:
 @pytest.fixture
 def on_colours(deeplab):
     segmenter = SemanticSegmenter.__new__(SemanticSegmenter)
+    segmenter.divider = Divider(device="cpu")
     segmenter._model = get_model(deeplab.name)
     segmenter._networks = {"segment": ColourNetwork()}
     return segmenter

@@ -11,6 +11,7 @@ from cleanplate.labels import ADE20K_LABELS, COCO_LABELS
 from cleanplate.segmentation.models.clipseg import ClipSegSegmenter
 from cleanplate.segmentation.models.rfdetr import RfDetrSegmenter
 from cleanplate.segmentation.models.semantic import SemanticSegmenter
+from cleanplate.segmentation.touching import Divider
 
 
 def noise(rng, planes, size_hw):
@@ -45,6 +46,7 @@ def rfdetr():
 
 def ade20k():
     segmenter = SemanticSegmenter.__new__(SemanticSegmenter)
+    segmenter.divider = Divider(device="cpu")
     segmenter._model = get_model("segformer_b0.ade20k")
     segmenter._networks = {"segment": Noisy()}
     return segmenter, ADE20K_LABELS
@@ -52,6 +54,7 @@ def ade20k():
 
 def clipseg():
     segmenter = ClipSegSegmenter.__new__(ClipSegSegmenter)
+    segmenter.divider = Divider(device="cpu")
     segmenter._model = get_model("clipseg_rd64.phrasecut")
     segmenter._networks = {"segment": Noisy()}
     segmenter._embedding = lambda phrase: np.zeros((1, 512), np.float32)

@@ -14,6 +14,7 @@ from cleanplate.hub import get_model, network_roles, read_file
 from cleanplate.ops import resize
 from cleanplate.options import as_names
 from cleanplate.runtime import Session, runs_on_cpu, to_tensor
+from cleanplate.segmentation.touching import Divider
 from cleanplate.types import Instance, RGBImage, check_image
 
 DEFAULT_SEGMENTER = "deeplabv3plus_lite2.voc"
@@ -100,6 +101,8 @@ class NetworkSegmenter(ABC):
             role: Session(read_file(model, file), name=name, device=device, threads=threads)
             for role, file in roles.items()
         }
+        self.divider = Divider(device=device, threads=threads)
+        """Divides touching objects where the networks see them as one."""
 
     @property
     def name(self) -> str:

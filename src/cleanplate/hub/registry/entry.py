@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-ModelKind = Literal["segmenter", "inpainter", "prompter", "effects"]
+ModelKind = Literal["segmenter", "inpainter", "prompter", "effects", "divider"]
 
 Resampling = Literal["antialiased", "bilinear"]
 """Antialiased or plain bilinear interpolation."""

@@ -47,7 +47,9 @@ class ClipSegSegmenter(NetworkSegmenter):
 
     def _find(self, image: RGBImage, asked: tuple[str, ...]) -> list[Instance]:
         embeddings = np.concatenate([self._embedding(phrase) for phrase in asked])
-        return find_instances(self.probabilities(image, embeddings), asked, image.shape[:2])
+        probabilities = self.probabilities(image, embeddings)
+        divide = functools.partial(self.divider.divide, image)
+        return find_instances(probabilities, asked, image.shape[:2], divide)
 
     def probabilities(self, part: RGBImage, embeddings: npt.NDArray[np.float32]) -> Probabilities:
         """Return the evidence for each phrase in an image or a part of one.

@@ -57,9 +57,10 @@ class SemanticSegmenter(NetworkSegmenter):
         )
         probabilities = add_small(passes, self._model.small_objects)
         slope, offset = self._model.calibration
+        divide = functools.partial(self.divider.divide, image)
         return [
             replace(instance, score=calibrate(instance.score, slope, offset))
-            for instance in find_instances(probabilities, asked, image.shape[:2])
+            for instance in find_instances(probabilities, asked, image.shape[:2], divide)
         ]
 
     def at_short_side(
