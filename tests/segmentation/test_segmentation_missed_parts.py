@@ -100,6 +100,16 @@ def test_a_part_between_two_objects_becomes_the_part_of_one():
     assert ((first | second) & POLE).sum() > 0.8 * POLE.sum()
 
 
+def test_lines_that_go_on_behind_two_objects_are_no_parts():
+    other = box(30, 95, 90, 165)
+    image = draw(*(box(0, y, 320, y + 3) for y in (105, 129, 153)))
+    image[BODY] = draw()[BODY]
+    image[95:165, 30:90] = RED
+    image[135:165, 30:90] = DARK
+    instances = (instance_of(BODY), instance_of(other, 2))
+    assert add_missed_parts(image, instances, []) == instances
+
+
 def test_a_large_photo_gives_the_same_parts():
     image = draw(POLE).repeat(4, axis=0).repeat(4, axis=1)
     mask = BODY.repeat(4, axis=0).repeat(4, axis=1)

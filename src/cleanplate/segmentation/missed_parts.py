@@ -56,6 +56,7 @@ _LARGEST_SHARE = 0.05  # of the object's area
 _LIKE_LEVELS, _LIKE_SHARE = 25.0, 0.02  # mean difference to the most similar of the object's pixels
 _LEAVING_SHARE = 0.4  # of its length: how far it ends from the object; else it passes by
 _TWIN_AREAS, _TWIN_LEVELS = (0.3, 3.0), 8.0  # like it: ratio of areas; levels, plus half its own
+_MOST_PIECES = 1  # like it, if it reaches another object: more are a line that objects hide
 
 
 def add_missed_parts(
@@ -107,6 +108,7 @@ def _missed_parts(photo: RGBImage, own: Mask, others: Mask, barred: Mask) -> Mas
     away = np.asarray(cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, 5), np.float32)
     spots = _Spots.of(standing, around.detail, away, dilation_px(side**2) + 1)
     blocked = coverage(barred, size_wh) > 0
+    behind = dilate(beside, _TOUCHING_PX)
     colours = small[inside][:: max(1, round(side**2 / 2000))].astype(np.float32)
     parts = np.zeros_like(inside)
     for number in np.flatnonzero(spots.leaving).tolist():
@@ -115,6 +117,7 @@ def _missed_parts(photo: RGBImage, own: Mask, others: Mask, barred: Mask) -> Mas
             _ends(spot, away, around.even, blocked, side)
             and _stands_out(spot, differs, around, spots.count_twins(number))
             and _is_like(small[spot].mean(axis=0), colours)
+            and not ((spot & behind).any() and spots.alike(number).sum() > _MOST_PIECES)
         ):
             parts |= spot
     if not parts.any():
@@ -200,10 +203,15 @@ class _Spots:
 
     def count_twins(self, number: int) -> int:
         """Return how many that do not touch the object are of one's size and colour."""
+        return int(np.count_nonzero(self.alike(number) & ~self.touching))
+
+    def alike(self, number: int) -> Mask:
+        """Return (N + 1,), which others are of one's size and colour."""
         tint, ratios = self.tints[number], self.areas / self.areas[number]
         alike = np.abs(self.tints - tint).max(axis=1) < np.abs(tint).max() / 2 + _TWIN_LEVELS
-        alike &= (ratios > _TWIN_AREAS[0]) & (ratios < _TWIN_AREAS[1]) & ~self.touching
-        return int(np.count_nonzero(alike[1:]))
+        alike &= (ratios > _TWIN_AREAS[0]) & (ratios < _TWIN_AREAS[1])
+        alike[[0, number]] = False
+        return np.asarray(alike)
 
 
 def _ends(spot: Mask, away: FloatArray, even: Mask, blocked: Mask, side: float) -> bool:
