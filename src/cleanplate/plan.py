@@ -242,17 +242,18 @@ def edit_plan(
         if instance.id not in removed
     )
     chosen = [replace(it, reason="") for it in found if it.id in removed]
-    added_now = _outline(image, [it for it in chosen if it.id in switched], kept)
-    outlined = {instance.id: instance for instance in added_now}
+    others = rasterize((it for it in chosen if it.id not in switched), image.shape)
+    new = _outline(image, [it for it in chosen if it.id in switched], kept)
+    outlined = {instance.id: subtract(instance, others) for instance in new}
     instances = tuple(outlined.get(instance.id, instance) for instance in chosen)
     protected = (plan.protected | switched) - removed
     known = {cast.id for cast in plan.casts}
-    new = [it for it in instances if it.id in switched and it.id not in known]
+    uncast = [it for it in instances if it.id in switched and it.id not in known]
     casts = plan.casts
-    if new and plan.options.effects != "off":
-        others = [it for it in kept if it.id not in known]
+    if uncast and plan.options.effects != "off":
+        rest = [it for it in kept if it.id not in known]
         strong = plan.options.effects == "strong"
-        casts += find_effects(image, new, others, detector=detector(), strong=strong)
+        casts += find_effects(image, uncast, rest, detector=detector(), strong=strong)
     selection = Selection(instances, kept, protected)
     base, effects = plan_masks(image.shape, selection, casts, plan.options, wraps=plan.wraps)
     more = {it.label for it in instances}.difference(plan.options.classes, [OUTLINED])

@@ -52,6 +52,7 @@ _CONTAINERS_OWN = frozenset({  # metadata that the container's writer sets itsel
     "major_brand", "minor_version", "compatible_brands", "encoder", "ENCODER", "DURATION",
 })  # fmt: skip
 _NO_TIME = "1970-01-01T00:00:00.000000Z"  # how MP4 says that it is not known
+_ASPECT_ROUNDING = 0.01  # of a pixel aspect ratio, by displayed sizes in whole px
 _STREAMS_OWN = frozenset({"vendor_id", "encoder", "ENCODER", "DURATION", "rotate"})
 
 
@@ -230,7 +231,9 @@ class ClipWriter:
             ]
             notes = [f"metadata {name} is not carried over" for name in dict.fromkeys(lost)]
             aspect = self._source.streams.video[0].sample_aspect_ratio
-            if aspect and (made.streams.video[0].sample_aspect_ratio or 1) != aspect:
+            written = made.streams.video[0].sample_aspect_ratio or 1
+            # Matroska states the displayed size in whole px instead.
+            if aspect and abs(written / aspect - 1) > _ASPECT_ROUNDING:
                 notes.append(
                     f"pixel aspect ratio {aspect.numerator}:{aspect.denominator} is not carried "
                     f"over: {self._clip.codec} in this container loses it; write .mp4"
