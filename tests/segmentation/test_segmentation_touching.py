@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from cleanplate.hub import get_model
+from cleanplate.ops import SquareView
 from cleanplate.segmentation import refine_each
-from cleanplate.segmentation.square_view import SquareView
 from cleanplate.segmentation.touching import DIVIDING_MODEL, Divider, find_centres
 from cleanplate.types import Instance
 

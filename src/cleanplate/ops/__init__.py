@@ -43,6 +43,7 @@ from cleanplate.ops.masks import (
 )
 from cleanplate.ops.rle import decode_rle, encode_rle, pack_counts, unpack_counts
 from cleanplate.ops.tiling import (
+    SquareView,
     Window,
     box_area,
     box_iou,
@@ -58,6 +59,7 @@ __all__ = [
     "ColourGuide",
     "Levels",
     "Luma",
+    "SquareView",
     "Transform",
     "Window",
     "apply_coefficients",

@@ -16,10 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.hub import get_model, read_file
-from cleanplate.ops import bounding_box
+from cleanplate.ops import SquareView, bounding_box
 from cleanplate.runtime import Session
 from cleanplate.segmentation.instances import PERSON
-from cleanplate.segmentation.square_view import SquareView
 from cleanplate.types import Box, FloatArray, Mask, RGBImage
 
 DIVIDING_MODEL = "instances.lite0"

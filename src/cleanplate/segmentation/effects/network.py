@@ -7,9 +7,16 @@ import cv2
 import numpy as np
 
 from cleanplate.hub import get_model, read_file
-from cleanplate.ops import bounding_box, dilate, dilate_instance, rasterize, union, with_mask
+from cleanplate.ops import (
+    SquareView,
+    bounding_box,
+    dilate,
+    dilate_instance,
+    rasterize,
+    union,
+    with_mask,
+)
 from cleanplate.runtime import Session
-from cleanplate.segmentation.square_view import SquareView
 from cleanplate.types import Box, FloatArray, Instance, Mask, RGBImage, check_image_and_mask
 
 DEFAULT_EFFECTS_MODEL = "effects.lite0"
