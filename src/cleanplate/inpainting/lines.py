@@ -475,10 +475,11 @@ def _ended(rays: list[_Ray], joints: list[_Joint], hole: Mask) -> list[Line]:
         for right in (False, True):
             others = [one for one in lines if one is not line] + ends
             hits = [hit for hit in _hits(rays, line, right=right) if _is_free(hit[2], others, hole)]
-            chain = _chain([ray for _, ray, _ in hits], *joint.side(right=right), right=right)
+            first, last = joint.side(right=right)
+            chain = _chain([ray for _, ray, _ in hits], first, last, right=right)
             if not _stands([hits[index] for index in chain], line.length):
                 continue
-            if len(chain) == 1 and not _parts(hits[chain[0]][1], *joint.side(right=right)):
+            if len(chain) == 1 and not _parts(hits[chain[0]][1], first, last):
                 continue
             ends += [hits[index][2] for index in chain]
             if chain:

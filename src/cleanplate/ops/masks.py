@@ -106,6 +106,16 @@ def rasterize(instances: Iterable[Instance], size_hw: tuple[int, ...]) -> Mask:
     return canvas
 
 
+def rasterize_within(instances: Iterable[Instance], box_xyxy: Box) -> Mask:
+    """Return the union of the objects' masks inside a box that holds them all, of its size."""
+    left, top, right, bottom = box_xyxy
+    canvas = np.zeros((bottom - top, right - left), np.bool_)
+    for instance in instances:
+        x0, y0, x1, y1 = instance.box_xyxy
+        canvas[y0 - top : y1 - top, x0 - left : x1 - left] |= instance.mask
+    return canvas
+
+
 def union(masks: list[tuple[Box, Mask]], size_hw: tuple[int, int]) -> Mask:
     """Return the (H, W) union of masks given inside their boxes."""
     union = np.zeros(size_hw, np.bool_)

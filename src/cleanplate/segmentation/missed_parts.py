@@ -16,12 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.ops import (
+    bounding_box,
     coverage,
     dilate,
     dilation_px,
     expand_box,
     pull_push,
     rasterize,
+    rasterize_within,
     scale_within,
     with_mask,
 )
@@ -74,11 +76,9 @@ def add_missed_parts(
     result = []
     for instance in chosen:
         reach_px = math.ceil(_REACH_SHARE * math.sqrt(instance.area_px)) + 4
-        left, top, right, bottom = expand_box(instance.box_xyxy, reach_px, image.shape)
+        box = left, top, right, bottom = expand_box(instance.box_xyxy, reach_px, image.shape)
         place = slice(top, bottom), slice(left, right)
-        own = np.zeros((bottom - top, right - left), np.bool_)
-        x, y = instance.box_xyxy[0] - left, instance.box_xyxy[1] - top
-        own[y : y + instance.mask.shape[0], x : x + instance.mask.shape[1]] = instance.mask
+        own = rasterize_within([instance], box)
         parts = _missed_parts(image[place], own, taken[place] & ~own, barred[place])
         if parts.any():
             taken[place] |= parts
@@ -224,8 +224,7 @@ def _ends(spot: Mask, away: FloatArray, even: Mask, blocked: Mask, side: float) 
         blocked: (h, w), what it may not reach.
         side: of the object, px.
     """
-    rows, columns = np.flatnonzero(spot.any(axis=1)), np.flatnonzero(spot.any(axis=0))
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    left, top, right, bottom = bounding_box(spot)
     if min(top, left) <= 1 or bottom >= spot.shape[0] - 1 or right >= spot.shape[1] - 1:
         return False
     far_px = float(away[spot].max())

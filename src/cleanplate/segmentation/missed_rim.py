@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from cleanplate.ops import expand_box, rasterize
+from cleanplate.ops import expand_box, rasterize_within
 from cleanplate.types import FloatArray, Instance, Mask, RGBImage
 
 # Lengths are in units of 1 px, or more in large photos.
@@ -32,7 +32,7 @@ def missed_rim_px(image: RGBImage, part: Instance) -> int:
     unit = max(1, round(max(image.shape) / _RIM_UNITS))
     box = expand_box(part.box_xyxy, _RIM_REACH * unit, image.shape)
     rows, columns = slice(box[1], box[3]), slice(box[0], box[2])
-    mask = rasterize([part], image.shape)[rows, columns]
+    mask = rasterize_within([part], box)
     if mask.all():
         return 0
     colours = image[rows, columns].astype(np.float32)

@@ -40,6 +40,7 @@ from cleanplate.ops import (
     drop_specks,
     expand_box,
     rasterize,
+    rasterize_within,
     resample,
     with_mask,
 )
@@ -183,11 +184,8 @@ def _merged(members: Sequence[Instance]) -> Instance:
     boxes = np.array([member.box_xyxy for member in members])
     left, top = (int(edge) for edge in boxes[:, :2].min(axis=0))
     right, bottom = (int(edge) for edge in boxes[:, 2:].max(axis=0))
-    mask = np.zeros((bottom - top, right - left), np.bool_)
-    for member in members:
-        x, y = member.box_xyxy[0] - left, member.box_xyxy[1] - top
-        mask[y : y + member.mask.shape[0], x : x + member.mask.shape[1]] |= member.mask
-    return replace(members[0], box_xyxy=(left, top, right, bottom), mask=mask)
+    box = left, top, right, bottom
+    return replace(members[0], box_xyxy=box, mask=rasterize_within(members, box))
 
 
 def _check_inside(image: RGBImage, instance: Instance) -> None:
@@ -228,9 +226,7 @@ def scene_of(image: RGBImage, instance: Instance, side_px: float) -> Scene:
     box = expand_box(instance.box_xyxy, reach_px, image.shape)
     left, top, right, bottom = box
     photo = image[top:bottom, left:right]
-    mask = np.zeros((bottom - top, right - left), np.bool_)
-    x, y = instance.box_xyxy[0] - left, instance.box_xyxy[1] - top
-    mask[y : y + instance.mask.shape[0], x : x + instance.mask.shape[1]] = instance.mask
+    mask = rasterize_within([instance], box)
     width, height = right - left, bottom - top
     shrink = max(1.0, max(width, height) / _WORK_SIDE)
     size_wh = (max(1, round(width / shrink)), max(1, round(height / shrink)))
