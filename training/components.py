@@ -55,11 +55,6 @@ class ComponentBatch:
     candidates: torch.Tensor  # (N, K, S/4, S/4) bool: objects that a cell may belong to
     heat: torch.Tensor  # (N, S/4, S/4) float32: 1 in the cell of a centre, falling around it
 
-    def to(self, device: torch.device) -> "ComponentBatch":
-        """Return it on a device."""
-        tensors = (self.rgb_mask, self.centres, self.candidates, self.heat)
-        return ComponentBatch(*(one.to(device, non_blocking=True) for one in tensors))
-
 
 def read_components(folder: Path) -> list[Component]:
     """Return the components in a folder with images/, masks/ and boxes/, by file names.

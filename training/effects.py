@@ -8,18 +8,16 @@ FOLDER holds photos/, objects/ and effects/ with files of the same name, as
 """
 
 import argparse
-import time
 from pathlib import Path
 
 import torch
 from torch.nn import functional
 
-from training.card import write_card
 from training.checkpoints import restore
-from training.config import EffectsConfig, as_dict
-from training.encoder_decoder import EncoderDecoderTrainer
+from training.config import EffectsConfig
+from training.encoder_decoder import EncoderDecoderTrainer, train_and_export
 from training.export import export_effects
-from training.loop import add_arguments, begin, describe_device, train
+from training.loop import add_arguments, begin
 from training.pairs import IGNORED
 from training.photos import Photos
 from training.scenes import EffectsBatch, EffectsBatches, read_labelled
@@ -89,24 +87,13 @@ def main() -> None:
     labelled = [one for folder in arguments.labelled for one in read_labelled(folder)]
     photos = Photos(arguments.photos)
     print(f"{len(labelled)} objects, {len(photos)} photos; from step {first}", flush=True)
-    begun = time.perf_counter()
-    batches = EffectsBatches(labelled, photos, config)
-    last = train(trainer, batches, arguments.output, start=first)
-    facts: dict[str, object] = {
-        "objects": len(labelled),
-        "photos": len(photos),
-        "steps": last,
-        "seconds of this run": round(time.perf_counter() - begun),
-        "device": describe_device(device),
-    }
-    path = arguments.output / "effects.onnx"
-    facts["largest difference of the ONNX file"] = export_effects(trainer.average, path)
-    write_card(
-        arguments.output / "card.md",
-        name="Effects",
-        files=[path],
-        config=as_dict(config),
-        facts=facts,
+    train_and_export(
+        trainer,
+        EffectsBatches(labelled, photos, config),
+        arguments.output,
+        start=first,
+        counts={"objects": len(labelled), "photos": len(photos)},
+        export=export_effects,
     )
 
 

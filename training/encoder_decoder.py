@@ -1,14 +1,20 @@
 """Training of a network with a pretrained encoder, whatever it finds."""
 
 import copy
+import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
 from torch import nn
+from torch.utils.data import Dataset
 
+from training.card import write_card
 from training.checkpoints import Parts, update_average
-from training.config import Run
+from training.config import Run, as_dict
+from training.loop import describe_device, train
 
 Batch = TypeVar("Batch")
 Config = TypeVar("Config", bound="Averaged")
@@ -122,3 +128,41 @@ class EncoderDecoderTrainer(ABC, Generic[Config, Batch]):
     @abstractmethod
     def loss(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return the loss of the network's output."""
+
+
+def train_and_export(
+    trainer: EncoderDecoderTrainer[Any, Batch],
+    batches: Dataset[Batch],
+    output: Path,
+    *,
+    start: int,
+    counts: Mapping[str, int],
+    export: Callable[[nn.Module, Path], float],
+) -> None:
+    """Train to the end, and write the network as ONNX, with its card.
+
+    Args:
+        trainer: of the network; its name is the file's.
+        batches: step -> batch.
+        output: folder.
+        start: the first step.
+        counts: how much it is trained on, by name.
+        export: writes the network, and returns by how much the file differs.
+    """
+    begun = time.perf_counter()
+    last = train(trainer, batches, output, start=start)
+    facts: dict[str, object] = {
+        **counts,
+        "steps": last,
+        "seconds of this run": round(time.perf_counter() - begun),
+        "device": describe_device(trainer.device),
+    }
+    path = output / f"{trainer.name}.onnx"
+    facts["largest difference of the ONNX file"] = export(trainer.average, path)
+    write_card(
+        output / "card.md",
+        name=trainer.name.capitalize(),
+        files=[path],
+        config=as_dict(trainer.config),
+        facts=facts,
+    )

@@ -11,19 +11,17 @@ Reference:
 """
 
 import argparse
-import time
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from training.card import write_card
 from training.checkpoints import restore
 from training.components import ComponentBatch, ComponentBatches, read_components
-from training.config import InstancesConfig, as_dict
-from training.encoder_decoder import EncoderDecoderTrainer
+from training.config import InstancesConfig
+from training.encoder_decoder import EncoderDecoderTrainer, train_and_export
 from training.export import export_instances
-from training.loop import add_arguments, begin, describe_device, train
+from training.loop import add_arguments, begin
 from training.unet import UNet
 
 _UNIT = 0.25  # of the window's side: what the network's offsets are in, so that they are about 1
@@ -136,23 +134,14 @@ def main() -> None:
     first = restore(content, trainer.parts) if content is not None else 0
     components = [one for folder in arguments.labelled for one in read_components(folder)]
     print(f"{len(components)} components; from step {first}", flush=True)
-    begun = time.perf_counter()
-    last = train(trainer, ComponentBatches(components, config), arguments.output, start=first)
-    facts: dict[str, object] = {
-        "components": len(components),
-        "groups": sum(len(one.boxes) > 1 for one in components),
-        "steps": last,
-        "seconds of this run": round(time.perf_counter() - begun),
-        "device": describe_device(device),
-    }
-    path = arguments.output / "instances.onnx"
-    facts["largest difference of the ONNX file"] = export_instances(trainer.average, path)
-    write_card(
-        arguments.output / "card.md",
-        name="Instances",
-        files=[path],
-        config=as_dict(config),
-        facts=facts,
+    groups = sum(len(one.boxes) > 1 for one in components)
+    train_and_export(
+        trainer,
+        ComponentBatches(components, config),
+        arguments.output,
+        start=first,
+        counts={"components": len(components), "groups": groups},
+        export=export_instances,
     )
 
 

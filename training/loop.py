@@ -3,6 +3,7 @@
 import argparse
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -14,6 +15,7 @@ from training.config import Run, as_dict, from_dict, read_config
 from training.photos import batches_from
 
 Config = TypeVar("Config")
+BatchT = TypeVar("BatchT", bound=Any)
 
 
 class Configured(Protocol):
@@ -70,7 +72,7 @@ def train(
         for step, batch in enumerate(batches_from(batches, start, run.workers), start):
             if stop is not None and step >= stop:
                 break
-            values = trainer.step(batch.to(trainer.device), step)
+            values = trainer.step(on_device(batch, trainer.device), step)
             last = step + 1
             if last % run.log_every == 0 or last == run.steps:
                 for name, value in values.items():
@@ -84,6 +86,13 @@ def train(
                 path = output / "checkpoint.pt"
                 save_checkpoint(path, trainer.parts, last, as_dict(trainer.config))
     return last
+
+
+def on_device(batch: BatchT, device: torch.device) -> BatchT:
+    """Return a dataclass of tensors with all of them on a device."""
+    names = [field.name for field in fields(batch)]
+    moved = {name: getattr(batch, name).to(device, non_blocking=True) for name in names}
+    return replace(batch, **moved)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -69,12 +69,6 @@ class LabelledBatch:
     rgb: torch.Tensor  # (N, 3, S, S) float32 in [0, 1]
     classes: torch.Tensor  # (N, S, S) int64; 255 counts for nothing
 
-    def to(self, device: torch.device) -> "LabelledBatch":
-        """Return it on a device."""
-        return LabelledBatch(
-            self.rgb.to(device, non_blocking=True), self.classes.to(device, non_blocking=True)
-        )
-
 
 class LabelledBatches(Dataset[LabelledBatch]):
     """Step -> batch.

@@ -79,11 +79,6 @@ class Batch:
     hole: torch.Tensor  # (N, 1, S, S), 1 = hole
     edges: torch.Tensor  # (N, 1, S, S), Canny edges of the whole crop, 0 or 1
 
-    def to(self, device: torch.device) -> "Batch":
-        """Return it on a device."""
-        moved = (part.to(device, non_blocking=True) for part in (self.rgb, self.hole, self.edges))
-        return Batch(*moved)
-
 
 class Batches(Dataset[Batch]):
     """Step -> batch.

@@ -44,12 +44,6 @@ class EffectsBatch:
     rgb_mask: torch.Tensor  # (N, 4, S, S) float32 in [0, 1]
     effects: torch.Tensor  # (N, S, S) int64: 0, 1, or 255 = ignore
 
-    def to(self, device: torch.device) -> "EffectsBatch":
-        """Return it on a device."""
-        return EffectsBatch(
-            self.rgb_mask.to(device, non_blocking=True), self.effects.to(device, non_blocking=True)
-        )
-
 
 def read_labelled(folder: Path) -> list[Labelled]:
     """Return the objects in a folder with photos/, objects/ and effects/, files of the same name.

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import torch
 
+from training.loop import on_device
 from training.photos import Batch
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _QUALITY = 85
 def write_sheet(path: Path, trainer: "Trainer", batch: Batch) -> None:
     """Write a JPEG: the holed crop, its edges with those drawn, the fill, the truth; a row each."""
     few = Batch(*(part[:_ROWS] for part in (batch.rgb, batch.hole, batch.edges)))
-    few = few.to(trainer.device)
+    few = on_device(few, trainer.device)
     edges, filled = trainer.fill(few)
     holed = few.rgb * (1 - few.hole) + few.hole
     columns = torch.cat([holed, edges.expand(-1, 3, -1, -1), filled, few.rgb], 3)
