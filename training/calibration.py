@@ -45,8 +45,8 @@ class Examples:
 
     scored: list[tuple[float, bool]] = field(default_factory=list)
     """Logit of the mean probability of an object that is found."""
-    small: list[tuple[float, float, bool]] = field(default_factory=list)
-    """Logit and again of a `SmallObject`."""
+    small: list[tuple[float, float, float, bool]] = field(default_factory=list)
+    """`SemanticSegmenter.small_features` of a small object."""
     weights: list[float] = field(default_factory=list)
     """How much each of `small` counts."""
 
@@ -75,15 +75,18 @@ def add_examples(
     passes = run_passes(photo, predict)
     rows, columns = passes.closest.shape[1:]
     cells = cv2.resize(classes, (columns, rows), interpolation=cv2.INTER_NEAREST)
-    for item in passes.small:
+    likely = []
+    for item, features in segmenter.small_features(photo, passes, model.labels):
         under = cells[item.place][item.inside]
         right = is_right(under, model.channels[item.index])
         if right is not None:
-            examples.small.append((item.logit, item.again, right))
+            examples.small.append((*features, right))
             examples.weights.append(1.0 if beside is None or under.any() else beside)
+        if segmenter.is_likely(features):
+            likely.append(item)
     if beside is not None:
         return
-    found = add_small(passes, model.small_objects)
+    found = add_small(passes, likely)
     divide = functools.partial(segmenter.divider.divide, photo)
     for instance in find_instances(found, model.labels, photo.shape[:2], divide):
         left, top, right_side, bottom = instance.box_xyxy

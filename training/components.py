@@ -252,11 +252,11 @@ def _window(
             if min(x, y) >= 0 and max(x, y) < size:
                 away[away == away.min()] = 0
             heat = np.maximum(heat, np.exp(-away).astype(np.float32))
-    rgb_mask = np.dstack([_lit(rng, rgb), _drawn(rng, seen > 0)]).transpose(2, 0, 1)
+    rgb_mask = np.dstack([change_light(rng, rgb), draw_badly(rng, seen > 0)]).transpose(2, 0, 1)
     return rgb_mask, centres, candidates, heat
 
 
-def _lit(rng: np.random.Generator, rgb: Floats) -> Floats:
+def change_light(rng: np.random.Generator, rgb: Floats) -> Floats:
     """Return colours in [0, 1] in another light."""
     light = 255 * (rgb / 255) ** rng.uniform(0.7, 1.4) * rng.uniform(0.8, 1.15)
     grey = light.mean(axis=2, keepdims=True)
@@ -267,7 +267,7 @@ def _lit(rng: np.random.Generator, rgb: Floats) -> Floats:
     return (np.clip(light, 0, 255) / 255).astype(np.float32)
 
 
-def _drawn(rng: np.random.Generator, mask: Mask) -> Floats:
+def draw_badly(rng: np.random.Generator, mask: Mask) -> Floats:
     """Return a mask with the faults of a segmenter's: rounded, and wrong by some px."""
     soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), rng.uniform(0.5, 3))
     coarse = rng.normal(0, 0.14, (14, 14))

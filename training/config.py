@@ -211,6 +211,32 @@ class InstancesConfig:
     clip_norm: float = 3.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recognition:
+    """The network that recognizes small objects, and its windows."""
+
+    encoder: str = "tf_efficientnet_lite0"  # of timm
+    held: int = 3  # of its stages: up to stride 8
+    size_px: int = 128
+    right_share: float = 0.27  # of windows: what a segmenter finds rightly
+    true_share: float = 0.33  # from masks; the rest is what a segmenter finds wrongly
+    pasted_share: float = 0.4  # of those from masks: put in front of another window
+    small_share: float = 0.85  # of windows: as if the object had been small
+    encoder_rate: float = 6e-4
+    decoder_rate: float = 3e-3
+    weight_decay: float = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecognitionConfig:
+    """A training of the network that recognizes small objects."""
+
+    run: Run = field(default_factory=Run)
+    recognition: Recognition = field(default_factory=Recognition)
+    average: float = 0.995
+    clip_norm: float = 5.0
+
+
 Config = TypeVar("Config")
 
 

@@ -200,6 +200,15 @@ def export_instances(network: nn.Module, path: Path) -> float:
     return _export_compact(network, path, takes=("rgb_mask", 4), returns="centre_offset")
 
 
+def export_recognition(network: nn.Module, path: Path) -> float:
+    """Write a network that recognizes objects in the package's contract; return as above.
+
+    Raises:
+        WeightsError: the file computes something else.
+    """
+    return _export_compact(network, path, takes=("rgb_mask", 4), returns="logits")
+
+
 def _export_compact(
     network: nn.Module, path: Path, *, takes: tuple[str, int], returns: str
 ) -> float:

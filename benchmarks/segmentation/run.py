@@ -8,9 +8,10 @@ without any of the classes: what is found there is false. SMALL is what small_ob
 object in each photo. With a CACHE, a network runs once for each input: rules that decide on its
 outputs are then measured in seconds.
 
-An object is a connected region of a class, of at least 0.5 % of the photo. It is missed where less
-than 30 % of it is found as its class. A detection is right where half of it or more is its class. A
-class is missed in a photo where all its objects are, and false where no pixel of the photo has it.
+An object is a connected region of a class, of at least 0.5 % of the photo; smaller ones, of 150 px
+or more, are counted apart. It is missed where less than 30 % of it is found as its class. A
+detection is right where half of it or more is its class. A class is missed in a photo where all its
+objects are, and false where no pixel of the photo has it.
 """
 
 import argparse
@@ -35,6 +36,7 @@ from cleanplate.segmentation.multiscale import FIRST_PASS_SIDE, SIDE_MULTIPLE
 from cleanplate.types import Instance, Mask, RGBImage
 
 _MIN_SHARE = 0.005  # of the photo, of an object that counts
+_LEAST_PX = 150  # of a smaller object
 _FOUND = 0.3  # share of an object that is found, for it not to be missed
 _RIGHT = 0.5  # share of a detection that is its class
 _MIN_PHOTOS = 3  # in which a class must be, to count in the mean
@@ -53,6 +55,8 @@ class Figures:
     """Score, whether it is right, whether it is removed by default."""
     objects: int = 0
     missed: int = 0
+    smaller: int = 0
+    smaller_found: int = 0
     classes: int = 0
     """Pairs of a photo and a class of which it has an object."""
     classes_missed: int = 0
@@ -145,8 +149,15 @@ def measure(sample: Sample, remover: Remover, figures: Figures) -> None:
     for number in present:
         own = (truth == number).astype(np.uint8)
         _, parts, stats, _ = cv2.connectedComponentsWithStats(own, connectivity=8)
-        large = np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] >= _MIN_SHARE * truth.size) + 1
+        areas = stats[1:, cv2.CC_STAT_AREA]
+        is_large = areas >= _MIN_SHARE * truth.size
+        large = np.flatnonzero(is_large) + 1
+        smaller = np.flatnonzero(~is_large & (areas >= _LEAST_PX)) + 1
         missed = [(found[parts == part] == number).mean() < _FOUND for part in large]
+        figures.smaller += len(smaller)
+        figures.smaller_found += sum(
+            (found[parts == part] == number).mean() >= _FOUND for part in smaller
+        )
         figures.objects += len(missed)
         figures.missed += sum(missed)
         figures.classes += bool(missed)
@@ -235,6 +246,7 @@ def print_figures(figures: Figures) -> None:
     print(f"| mIoU of what is removed | {product[counted].mean():.3f} |")
     print(f"| False alarms | {np.count_nonzero(removed & ~right)} |")
     print(f"| Objects missed | {figures.missed} |")
+    print(f"| Of {figures.smaller} smaller objects, found | {figures.smaller_found} |")
     print(f"| Of {figures.classes} classes in photos, missed | {figures.classes_missed} |")
     print(f"| Classes found in photos without them | {figures.classes_false} |")
     print(f"| Boundary F, {WITHIN_PX:g} px | {f_score:.3f} |")

@@ -256,6 +256,7 @@ def test_models_verify_names_the_broken_file_and_checks_the_rest(cli, monkeypatc
         ("deeplabv3plus_lite2.voc", "segment_cpu"),
         ("effects.lite0", "effects"),
         ("instances.lite0", "divide"),
+        ("objects.lite0", "recognize"),
         ("edgeconnect.photos", "edges_cpu"),
         ("edgeconnect.photos", "fill"),
         ("edgeconnect.photos", "fill_cpu"),

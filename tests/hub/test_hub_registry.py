@@ -124,6 +124,7 @@ def test_roles_are_what_the_adapters_ask_for():
             "inpainter": ("edges", "edges_cpu", "fill", "fill_cpu"),
             "effects": ("effects",),
             "divider": ("divide",),
+            "recognizer": ("recognize",),
         }
         assert roles == expected[model.kind]
         assert model.labels == (VOC_LABELS if model.kind == "segmenter" else ())

@@ -30,6 +30,7 @@ from cleanplate.hub.store import (
 from cleanplate.inpainting import create_inpainter
 from cleanplate.segmentation import create_segmenter
 from cleanplate.segmentation.effects import EffectsDetector
+from cleanplate.segmentation.recognition import Recognizer
 from cleanplate.segmentation.touching import Divider
 
 BUILT_IN = [
@@ -117,6 +118,7 @@ def test_no_network_is_loaded_from_a_changed_file(tmp_path, monkeypatch, model, 
         "inpainter": create_inpainter,
         "effects": EffectsDetector,
         "divider": lambda _, device: Divider(device=device).provider,
+        "recognizer": lambda _, device: Recognizer(device=device).provider,
     }[model.kind]
     with pytest.raises(ChecksumError, match=path.name):
         create(model.name, device="cpu")

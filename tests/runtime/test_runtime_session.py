@@ -21,6 +21,7 @@ from cleanplate.runtime.interrupts import interruptible
 from cleanplate.runtime.session import Session, _share_arena
 from cleanplate.segmentation import create_segmenter
 from cleanplate.segmentation.effects import EffectsDetector
+from cleanplate.segmentation.recognition import Recognizer
 from cleanplate.segmentation.touching import Divider
 from runtime_standins import CPU, CUDA, OPENVINO
 
@@ -43,6 +44,7 @@ def test_every_network_loads_on_the_cpu_and_says_so(name):
         "inpainter": create_inpainter,
         "effects": EffectsDetector,
         "divider": lambda _, device: Divider(device=device),
+        "recognizer": lambda _, device: Recognizer(device=device),
     }[MODELS[name].kind]
     assert create(name, device="cpu").provider == CPU
 

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from cleanplate.segmentation.multiscale import (
     FIRST_PASS_SIDE,
     SIDE_MULTIPLE,
+    Passes,
+    SmallObject,
     add_small,
     run_passes,
 )
@@ -19,8 +21,11 @@ FIRST = 3  # sizes of the complete photo in the first pass
 
 
 def predict_multiscale(image, predict, **options):
-    """Return the probabilities, with small objects by the weights of the built-in network."""
-    return add_small(run_passes(image, predict, **options), (1.315, 0.499, -4.407))
+    """Return the probabilities, with the small objects that the recheck confirms."""
+    passes = run_passes(image, predict, **options)
+    return add_small(
+        passes, [it for it in passes.small if 1.315 * it.logit + 0.499 * it.again > 4.0]
+    )
 
 
 class RecordedPredict:
@@ -347,6 +352,32 @@ def test_without_a_candidate_nothing_is_enlarged():
     predict = RecordedPredict(seen_from(70, faint=0.0))
     assert predict_multiscale(image, predict)[0].max() == 0
     assert len(predict.parts) == FIRST
+
+
+def test_a_probable_part_of_a_large_doubtful_region_is_enlarged_too():
+    image = textured((480, 640))
+    image[200:240, 500:520] = (255, 0, 0)
+
+    def answer(predict, part):
+        first = len(predict.parts) <= FIRST
+        return np.maximum(redness(part) * (0.02 if first else 0.99), 0.005 if first else 0.0)
+
+    predict = RecordedPredict(answer)
+    run_passes(image, predict)
+    later = predict.parts[FIRST:]
+    assert any(redness(part).any() for part in later)
+    assert max(max(part.shape) for part in later) < 600, "not all of the region"
+
+
+def test_a_small_object_has_the_class_it_is_given():
+    merged, closest = np.zeros((2, 3, 4, 5), np.float32)
+    merged[:] = 0.3
+    closest[:] = np.array([0.8, 0.1, 0.1], np.float32)[:, None, None]
+    inside = np.array([[True, False], [True, True]])
+    item = SmallObject(1, np.s_[1:3, 2:4], inside, 3.0, 3.0)
+    found = add_small(Passes(merged, closest, [item]), [item])
+    np.testing.assert_allclose(found[:, 2, 3], (0, 0.8, 0.1))
+    np.testing.assert_allclose(found[:, 1, 3], 0.3)
 
 
 def test_a_refuted_candidate_is_not_enlarged_further():

@@ -14,6 +14,7 @@ from cleanplate.hub import get_model, network_roles, read_file
 from cleanplate.ops import resize
 from cleanplate.options import as_names
 from cleanplate.runtime import Session, runs_on_cpu, to_tensor
+from cleanplate.segmentation.recognition import Recognizer
 from cleanplate.segmentation.touching import Divider
 from cleanplate.types import Instance, RGBImage, check_image
 
@@ -103,6 +104,8 @@ class NetworkSegmenter(ABC):
         }
         self.divider = Divider(device=device, threads=threads)
         """Divides touching objects where the networks see them as one."""
+        self.recognizer = Recognizer(device=device, threads=threads)
+        """Recognizes small objects that only closer passes see."""
 
     @property
     def name(self) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.hub import get_model, read_file
-from cleanplate.ops import SquareView, bounding_box
+from cleanplate.ops import bounding_box, see_component
 from cleanplate.runtime import Session
 from cleanplate.segmentation.instances import PERSON
 from cleanplate.types import Box, FloatArray, Mask, RGBImage
@@ -25,7 +25,6 @@ DIVIDING_MODEL = "instances.lite0"
 
 _SIZE_PX = get_model(DIVIDING_MODEL).preprocessing.square_px  # of the network's input
 _CONTEXT = 0.1  # of the component's longer side, on each side of it
-_BEYOND = 127  # grey beyond the photo's border
 _COVERED = 0.5  # share of a pixel from which on it is the component's
 _LEAST_CELLS = 150  # smaller components stay whole
 
@@ -101,22 +100,17 @@ class Divider:
         """Return the objects in a component; it is one if no second centre is so probable."""
         if np.count_nonzero(cells) < _LEAST_CELLS:
             return [cells]
-        left, top, right, bottom = box_xyxy
-        down, across = image.shape[0] / grid_hw[0], image.shape[1] / grid_hw[1]
-        in_photo = (left * across, top * down, right * across, bottom * down)
-        on_grid = SquareView(box_xyxy, _CONTEXT, grid_hw, _SIZE_PX)
-        component = np.zeros(grid_hw, np.uint8)
-        component[top:bottom, left:right] = cells
-        inside = on_grid.see(component, 0) > _COVERED
-        rgb = SquareView(in_photo, _CONTEXT, image.shape, _SIZE_PX).see(image, _BEYOND)
-        tensor = np.dstack([rgb / np.float32(255), inside]).transpose(2, 0, 1)
+        tensor, on_grid = see_component(
+            image, cells, box_xyxy, grid_hw, context=_CONTEXT, size_px=_SIZE_PX
+        )
+        inside = tensor[3] > _COVERED
         probability, *offsets = self._network.run(tensor[None])[0]
         votes, centres = find_centres(probability, np.dstack(offsets), inside, certain)
         if len(centres) < 2:
             return [cells]
         votes = on_grid.at_full_size(votes)
         rows, columns = on_grid.slices
-        y, x = top - rows.start, left - columns.start
+        y, x = box_xyxy[1] - rows.start, box_xyxy[0] - columns.start
         here = votes[y : y + cells.shape[0], x : x + cells.shape[1]]
         nearest = nearest_centre(here, centres)
         parts = [np.asarray(cells & (nearest == n)) for n in range(len(centres))]

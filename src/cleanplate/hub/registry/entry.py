@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-ModelKind = Literal["segmenter", "inpainter", "prompter", "effects", "divider"]
+ModelKind = Literal["segmenter", "inpainter", "prompter", "effects", "divider", "recognizer"]
 
 Resampling = Literal["antialiased", "bilinear"]
 """Antialiased or plain bilinear interpolation."""
@@ -129,11 +129,11 @@ class Model:
     channels: tuple[int, ...] = ()  # of the network's output, one for each label
     preprocessing: Preprocessing = Preprocessing()
     calibration: tuple[float, float] = (1, 0)  # slope and offset of a score's logit
-    # Of a segmenter that runs at several scales, by training/calibration.py: weights of the logit
-    # of its most certain cell in a closer pass and in the recheck, and the offset, of the logit
-    # that an object is right which only closer passes saw. The default is fitted to the built-in
-    # segmenter.
-    small_objects: tuple[float, float, float] = (1.315, 0.499, -4.407)
+    # Of a segmenter that runs at several scales, by training/calibration.py: weights of the logits
+    # of its most certain cell in a closer pass, of that in the recheck, and of its class as it is
+    # recognized, and the offset, of the logit that an object is right which only closer passes saw.
+    # The default is fitted to the built-in segmenter.
+    small_objects: tuple[float, float, float, float] = (0.271, 0.207, 0.571, -1.462)
     licence: Licence
     source: str  # the paper the architecture is from, and the weights' publisher
     recipe: str  # how these weights were made

@@ -16,21 +16,37 @@ References:
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
 from cleanplate.hub import Preprocessing
+from cleanplate.labels import VOC_LABELS
 from cleanplate.runtime import softmax
 from cleanplate.segmentation.base import NetworkSegmenter
 from cleanplate.segmentation.instances import find_instances
-from cleanplate.segmentation.multiscale import FIRST_PASS_SIDE, Probabilities, add_small, run_passes
+from cleanplate.segmentation.multiscale import (
+    FIRST_PASS_SIDE,
+    Passes,
+    Probabilities,
+    SmallObject,
+    add_small,
+    logit,
+    run_passes,
+)
 from cleanplate.types import Instance, RGBImage
 
 # Ours, for photos narrower than 1:4, whose memory would be unbounded.
 _LONGEST_SIDE = 2080  # px
 _MIN_SIDE = 32  # px; the deepest layer's stride
+# What only later passes saw counts if it is right with this probability, by the registry's weights.
+_LIKELY_RIGHT = 0.4
+# It has the class that it is recognized as where that is so many times as probable. Of 80 small
+# animals pasted into photos, 25 are found under their names then, without it 19.
+_RENAMED = 20
+_NUMBERS = MappingProxyType({label: number for number, label in enumerate(VOC_LABELS, start=1)})
 
 
 class SemanticSegmenter(NetworkSegmenter):
@@ -55,13 +71,51 @@ class SemanticSegmenter(NetworkSegmenter):
             first_pass_side=FIRST_PASS_SIDE if published is None else max(published),
             max_concurrency=self._networks["segment"].max_concurrency,
         )
-        probabilities = add_small(passes, self._model.small_objects)
+        likely = [
+            item
+            for item, features in self.small_features(image, passes, asked)
+            if self.is_likely(features)
+        ]
+        probabilities = add_small(passes, likely)
         slope, offset = self._model.calibration
         divide = functools.partial(self.divider.divide, image)
         return [
             replace(instance, score=calibrate(instance.score, slope, offset))
             for instance in find_instances(probabilities, asked, image.shape[:2], divide)
         ]
+
+    def small_features(
+        self, image: RGBImage, passes: Passes, asked: tuple[str, ...]
+    ) -> Iterator[tuple[SmallObject, tuple[float, float, float]]]:
+        """Yield what may be small objects, with what speaks for each: three logits.
+
+        Of its most certain cell in a closer pass, of that in the recheck, and of its class as the
+        network for small objects recognizes it, which may give it another class. The last is 0 for
+        a class that this network does not know.
+
+        Args:
+            image: (H, W, 3) uint8, RGB, the photo.
+            passes: over it.
+            asked: the labels that the passes were for.
+        """
+        grid_hw = (passes.merged.shape[1], passes.merged.shape[2])
+        for item in passes.small:
+            named, recognized = item, 0.0
+            if asked[item.index] in _NUMBERS:
+                rows, columns = item.place
+                box = (columns.start, rows.start, columns.stop, rows.stop)
+                known = self.recognizer.recognize(image, item.inside, box, grid_hw)
+                likely = [known[_NUMBERS[it]] if it in _NUMBERS else 0.0 for it in asked]
+                best = int(np.argmax(likely))
+                if likely[best] > _RENAMED * likely[item.index]:
+                    named = replace(item, index=best)
+                recognized = logit(float(likely[named.index]))
+            yield named, (item.logit, item.again, recognized)
+
+    def is_likely(self, features: tuple[float, float, float]) -> bool:
+        """Return whether a small object is likely right, by its `small_features`."""
+        *weights, offset = self._model.small_objects
+        return bool(np.dot(weights, features) + offset >= logit(_LIKELY_RIGHT))
 
     def at_short_side(
         self, image: RGBImage, short_side_px: int, asked: tuple[str, ...]
