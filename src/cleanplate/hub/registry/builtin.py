@@ -213,7 +213,10 @@ ENTRIES = (
         "and 6,843 true objects, 2,669 steps of 48, 67 minutes of one core",
         training_photos=_TRAINING_PHOTOS,
         choose="recognizes small objects that only closer passes of a semantic segmenter see",
-        metrics=frozen_metrics({}),
+        # Area under the curve of right and wrong candidates, by the probability of their class.
+        metrics=frozen_metrics(
+            {"2,128 candidates in photos that were kept apart": {"auc": 0.89, "auc_at_45_px": 0.88}}
+        ),
     ),
     Model(
         name="edgeconnect.photos",
