@@ -85,8 +85,8 @@ _LARGEST_REGION_PX = 640  # at levels up to `_EDGES_IMPROVE_UP_TO`
 _LARGEST_SMALL_REGION_PX = 224  # at the others
 _EDGES_IMPROVE_UP_TO = 1024  # px
 # With what then remains of the budget, parts of such regions above these are processed again, too,
-# where no larger object was seen. In 145 photos of COCO of 640 px, 105 people and cars of 12 to 40 px
-# are missed; 17 of them are seen without this, 33 with it, 40 if all is scanned at 1,024 px.
+# where no larger object was seen. In 145 photos of COCO of 640 px, 105 people and cars of 12 to 40
+# px are missed; 17 of them are seen without this, 33 with it, 40 if all is scanned at 1,024 px.
 _PARTS_ABOVE = (0.01, 0.03, 0.1, 0.3)
 # In place of a scan, so are smaller parts of such regions that are more probable, and what was
 # seen: people in a crowd, and the edges of a bird of 600 px.
