@@ -8,6 +8,7 @@ from training.config import (
     EdgeConnectConfig,
     EffectsConfig,
     InstancesConfig,
+    RecognitionConfig,
     SegmenterConfig,
     as_dict,
     from_dict,
@@ -24,6 +25,7 @@ def test_every_published_configuration_is_read(path):
         "segmenter_on": SegmenterConfig,
         "effects": EffectsConfig,
         "instances": InstancesConfig,
+        "recognition": RecognitionConfig,
     }
     kind = kinds.get(path.stem, EdgeConnectConfig)
     config = read_config(path, kind)
