@@ -224,11 +224,7 @@ def _window(
     """
     left, top, wide, high = cv2.boundingRect((numbers > 0).astype(np.uint8))
     scale = size / (max(wide, high) * (1 + 2 * _CONTEXT)) * np.exp(rng.normal(0, 0.1))
-    angle = rng.normal(0, 0.06)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    turn *= scale * np.exp(rng.normal(0, 0.06, 2))
-    if rng.random() < 0.5:
-        turn[:, 0] *= -1
+    turn = turn_a_little(rng, scale, angle=0.06)
     middle = np.array([left + wide / 2, top + high / 2])
     move = np.hstack([turn, (size * rng.uniform(0.45, 0.55, 2) - turn @ middle)[:, None]])
     smooth = cv2.GaussianBlur(image, (0, 0), 0.45 / scale) if scale < 0.8 else image
@@ -254,6 +250,18 @@ def _window(
             heat = np.maximum(heat, np.exp(-away).astype(np.float32))
     rgb_mask = np.dstack([change_light(rng, rgb), draw_badly(rng, seen > 0)]).transpose(2, 0, 1)
     return rgb_mask, centres, candidates, heat
+
+
+def turn_a_little(
+    rng: np.random.Generator, scale: float, *, angle: float
+) -> npt.NDArray[np.float64]:
+    """Return (2, 2): scaled, turned by about `angle`, stretched, mirrored half the time."""
+    by = rng.normal(0, angle)
+    turn = np.array([[np.cos(by), -np.sin(by)], [np.sin(by), np.cos(by)]])
+    turn *= scale * np.exp(rng.normal(0, 0.06, 2))
+    if rng.random() < 0.5:
+        turn[:, 0] *= -1
+    return turn
 
 
 def change_light(rng: np.random.Generator, rgb: Floats) -> Floats:

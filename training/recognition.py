@@ -22,7 +22,7 @@ from torch.utils.data import Dataset
 from cleanplate.labels import VOC_LABELS
 from training.candidates import CONTEXT, WINDOW_PX
 from training.checkpoints import restore
-from training.components import change_light, draw_badly
+from training.components import change_light, draw_badly, turn_a_little
 from training.config import RecognitionConfig
 from training.encoder_decoder import EncoderDecoderTrainer, train_and_export
 from training.export import export_recognition
@@ -147,11 +147,7 @@ def _put(rgb: Floats, mask: Floats, other: Floats, rng: np.random.Generator) -> 
 def _moved(rgb: Floats, mask: Floats, size: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Return a window as the package cuts it, turned, stretched and moved a little."""
     scale = size / WINDOW_PX * (1 + 2 * CONTEXT) / (1 + 2 * _SHOWN) * np.exp(rng.normal(0, 0.12))
-    angle = rng.normal(0, 0.08)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    turn *= scale * np.exp(rng.normal(0, 0.06, 2))
-    if rng.random() < 0.5:
-        turn[:, 0] *= -1
+    turn = turn_a_little(rng, scale, angle=0.08)
     middle = np.full(2, WINDOW_PX / 2)
     move = np.hstack([turn, (size * rng.normal(0.5, 0.04, 2) - turn @ middle)[:, None]])
     seen = cv2.warpAffine(rgb, move, (size, size), borderValue=(_GREY,) * 3)
@@ -182,9 +178,9 @@ class RecognitionNetwork(nn.Module):
         super().__init__()
         given = config.recognition
         self.encoder = make_encoder(given.encoder, (4,), pretrained=pretrained)
-        self._held = nn.ModuleList(
-            [self.encoder.conv_stem, self.encoder.bn1, *self.encoder.blocks[: given.held]]
-        ).requires_grad_(False)
+        self._blocks_held = given.held
+        for layer in self._held:
+            layer.requires_grad_(False)
         with torch.no_grad():
             channels, side = self._first(torch.zeros(1, 3, WINDOW_PX, WINDOW_PX)).shape[1:3]
         self._stride = WINDOW_PX // side
@@ -195,17 +191,22 @@ class RecognitionNetwork(nn.Module):
     def train(self, mode: bool = True) -> "RecognitionNetwork":
         """Train, with the statistics of the first layers held."""
         super().train(mode)
-        self._held.eval()
+        for layer in self._held:
+            layer.eval()
         return self
 
     def forward(self, rgb_mask: torch.Tensor) -> torch.Tensor:
         """(N, 4, S, S) in [0, 1] -> logits (N, 21): no object, VOC's classes."""
         share = functional.avg_pool2d(rgb_mask[:, 3:], self._stride)
         features = self._first(rgb_mask[:, :3]) + self.mask(share * 2 - 1)
-        for block in self.encoder.blocks[len(self._held) - 2 :]:
+        for block in self.encoder.blocks[self._blocks_held :]:
             features = block(features)
         means = functional.dropout(features.mean((2, 3)), _DROPOUT, self.training)
         return self.head(means)
+
+    @property
+    def _held(self) -> list[nn.Module]:
+        return [self.encoder.conv_stem, self.encoder.bn1, *self.encoder.blocks[: self._blocks_held]]
 
     def _first(self, rgb: torch.Tensor) -> torch.Tensor:
         features = (rgb * 255 - 127) / 128

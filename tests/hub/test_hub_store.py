@@ -29,9 +29,8 @@ from cleanplate.hub.store import (
 )
 from cleanplate.inpainting import create_inpainter
 from cleanplate.segmentation import create_segmenter
+from cleanplate.segmentation.components import Divider, Recognizer
 from cleanplate.segmentation.effects import EffectsDetector
-from cleanplate.segmentation.recognition import Recognizer
-from cleanplate.segmentation.touching import Divider
 
 BUILT_IN = [
     (model, role)

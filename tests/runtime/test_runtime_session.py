@@ -20,9 +20,8 @@ from cleanplate.runtime.devices import available_providers, usable_cores
 from cleanplate.runtime.interrupts import interruptible
 from cleanplate.runtime.session import Session, _share_arena
 from cleanplate.segmentation import create_segmenter
+from cleanplate.segmentation.components import Divider, Recognizer
 from cleanplate.segmentation.effects import EffectsDetector
-from cleanplate.segmentation.recognition import Recognizer
-from cleanplate.segmentation.touching import Divider
 from runtime_standins import CPU, CUDA, OPENVINO
 
 

@@ -7,8 +7,8 @@ from cleanplate.errors import InputError, UnknownNameError, WeightsError
 from cleanplate.hub import get_model
 from cleanplate.labels import ADE20K_LABELS, ADE20K_STUFF
 from cleanplate.segmentation import create_segmenter
+from cleanplate.segmentation.components import Divider
 from cleanplate.segmentation.models.semantic import SemanticSegmenter
-from cleanplate.segmentation.touching import Divider
 from registered_interface import check_interface
 
 SEGFORMER, UPERNET = "segformer_b0.ade20k", "upernet_convnext_tiny.ade20k"

@@ -6,9 +6,9 @@ import pytest
 from cleanplate.errors import InputError, WeightsError
 from cleanplate.hub import get_model
 from cleanplate.segmentation import create_segmenter
+from cleanplate.segmentation.components import Divider
 from cleanplate.segmentation.models.clip_text import PhraseEncoder
 from cleanplate.segmentation.models.clipseg import ClipSegSegmenter
-from cleanplate.segmentation.touching import Divider
 
 NAME = "clipseg_rd64.phrasecut"
 SIDE = 352

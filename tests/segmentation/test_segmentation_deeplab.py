@@ -8,9 +8,9 @@ from cleanplate.errors import UnknownNameError, WeightsError
 from cleanplate.hub import MODELS, get_model, model_names, read_file
 from cleanplate.labels import VOC_LABELS
 from cleanplate.segmentation import DEFAULT_SEGMENTER, create_segmenter
+from cleanplate.segmentation.components import Divider
 from cleanplate.segmentation.models.semantic import SemanticSegmenter
 from cleanplate.segmentation.multiscale import SIDE_MULTIPLE
-from cleanplate.segmentation.touching import Divider
 
 
 def whole_mask(instance, size_hw):

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from cleanplate.hub import get_model
 from cleanplate.labels import ADE20K_LABELS, COCO_LABELS
+from cleanplate.segmentation.components import Divider
 from cleanplate.segmentation.models.clipseg import ClipSegSegmenter
 from cleanplate.segmentation.models.rfdetr import RfDetrSegmenter
 from cleanplate.segmentation.models.semantic import SemanticSegmenter
-from cleanplate.segmentation.touching import Divider
 
 
 def noise(rng, planes, size_hw):

@@ -6,8 +6,8 @@ import pytest
 from cleanplate.hub import get_model
 from cleanplate.labels import VOC_LABELS
 from cleanplate.segmentation import create_segmenter
+from cleanplate.segmentation.components import RECOGNIZING_MODEL, Recognizer
 from cleanplate.segmentation.multiscale import Passes, SmallObject
-from cleanplate.segmentation.recognition import RECOGNIZING_MODEL, Recognizer
 
 SIZE = get_model(RECOGNIZING_MODEL).preprocessing.square_px
 PLACE = np.s_[30:50, 40:50]

@@ -6,7 +6,7 @@ import pytest
 from cleanplate.hub import get_model
 from cleanplate.ops import SquareView
 from cleanplate.segmentation import refine_each
-from cleanplate.segmentation.touching import DIVIDING_MODEL, Divider, find_centres
+from cleanplate.segmentation.components import DIVIDING_MODEL, Divider, find_centres
 from cleanplate.types import Instance
 
 SIZE = get_model(DIVIDING_MODEL).preprocessing.square_px

@@ -52,7 +52,6 @@ from cleanplate.ops.tiling import (
     disjoint_rounds,
     parallel_map,
     plan_windows,
-    see_component,
     square_around,
     tile_spans,
 )
@@ -101,7 +100,6 @@ __all__ = [
     "scale_of",
     "scale_within",
     "scaling",
-    "see_component",
     "size_within",
     "solve_gradients",
     "square_around",

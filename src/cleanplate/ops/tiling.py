@@ -11,10 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.ops.masks import bounding_box, expand_box
-from cleanplate.types import Box, FloatArray, Mask, RGBImage
-
-_BEYOND = 127  # grey beyond a photo's border, for networks
-_COVERED = 0.5  # share of a pixel from which on it is a component's
+from cleanplate.types import Box, FloatArray, Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,40 +275,6 @@ class SquareView:
         size_wh = _size_wh(self.slices)
         scaled = cv2.resize(whole[self._grid], size_wh, interpolation=cv2.INTER_LINEAR)
         return np.asarray(scaled, np.float32)
-
-
-def see_component(
-    image: RGBImage,
-    cells: Mask,
-    box_xyxy: Box,
-    grid_hw: tuple[int, int],
-    *,
-    context: float,
-    size_px: int,
-) -> tuple[FloatArray, SquareView]:
-    """Return a connected component of a grid over a photo, with the photo, as a network sees it.
-
-    Args:
-        image: (H, W, 3) uint8, RGB, the photo. Not modified.
-        cells: (h, w) bool, the component within its box.
-        box_xyxy: that box, in cells.
-        grid_hw: cells of the complete grid.
-        context: what to show on each side of it, as a share of its longer side.
-        size_px: of the network's input, a square.
-
-    Returns:
-        (4, S, S) float32: RGB in [0, 1], grey beyond the photo, and the component, 0 or 1; and the
-        square on the grid.
-    """
-    left, top, right, bottom = box_xyxy
-    down, across = image.shape[0] / grid_hw[0], image.shape[1] / grid_hw[1]
-    in_photo = (left * across, top * down, right * across, bottom * down)
-    on_grid = SquareView(box_xyxy, context, grid_hw, size_px)
-    component = np.zeros(grid_hw, np.uint8)
-    component[top:bottom, left:right] = cells
-    inside = on_grid.see(component, 0) > _COVERED
-    rgb = SquareView(in_photo, context, image.shape, size_px).see(image, _BEYOND)
-    return np.dstack([rgb / np.float32(255), inside]).transpose(2, 0, 1), on_grid
 
 
 def _size_wh(place: tuple[slice, slice]) -> tuple[int, int]:

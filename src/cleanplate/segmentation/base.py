@@ -14,8 +14,7 @@ from cleanplate.hub import get_model, network_roles, read_file
 from cleanplate.ops import resize
 from cleanplate.options import as_names
 from cleanplate.runtime import Session, runs_on_cpu, to_tensor
-from cleanplate.segmentation.recognition import Recognizer
-from cleanplate.segmentation.touching import Divider
+from cleanplate.segmentation.components import Divider, Recognizer
 from cleanplate.types import Instance, RGBImage, check_image
 
 DEFAULT_SEGMENTER = "deeplabv3plus_lite2.voc"

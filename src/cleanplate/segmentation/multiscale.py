@@ -195,46 +195,44 @@ def run_passes(
     budget_px: float = _BUDGET_PX
 
     def look(
-        level: _Level, tiles: list[Box]
-    ) -> Iterator[tuple[tuple[slice, slice], Probabilities]]:
+        level: _Level, tiles: list[Box], wanted: npt.NDArray[np.bool_]
+    ) -> list[tuple[slice, slice]]:
+        """Process tiles; what they show counts in `wanted` cells. Return the places seen."""
         scaled = _resized(image, level.size_hw) if level.shrinks and tiles else None
         run = functools.partial(_predict_tile, image, scaled, level.size_hw, predict)
+        places = []
         for tile, cells in zip(tiles, parallel_map(run, tiles, max_concurrency), strict=True):
             if cells is not None:
-                yield _placed(cells, tile, level.size_hw, grid_hw)
+                place, found = _placed(cells, tile, level.size_hw, grid_hw)
+                near, here = sides[place], wanted[place]
+                fits = here & (near > 0) & (near * max(level.size_hw) <= _FITS_PX)
+                if fits.any():
+                    merged[:, *place] += _WEIGHT * (fits * (found - merged[:, *place]))
+                np.copyto(closest[:, *place], found, where=here)
+                np.copyto(latest[place], found[:-1].max(axis=0), where=here)
+                places.append(place)
+        return places
 
+    everywhere = np.ones(grid_hw, np.bool_)
     enlarged = []  # levels at which only candidates are looked at, and where that was done
     for level in levels[1:]:
-        looked = np.zeros(grid_hw, np.bool_)
         if level.scan:
-            tiles = _scan_tiles(level, latest)
+            look(level, _scan_tiles(level, latest), everywhere)
         elif level.in_place_of_scan:
             own_budget_px = _BUDGET_SHARE_OF_SCAN * math.prod(level.size_hw)
-            tiles = _candidate_tiles(level, latest, own_budget_px)
+            look(level, _candidate_tiles(level, latest, own_budget_px), everywhere)
         else:
             tiles = _candidate_tiles(level, latest, budget_px)
             budget_px -= sum(box_area(tile) for tile in tiles)
-            enlarged.append((level, looked))
-        for place, found in look(level, tiles):
-            near = sides[place]
-            fits = (near > 0) & (near * max(level.size_hw) <= _FITS_PX)
-            if fits.any():
-                merged[:, *place] += _WEIGHT * (fits * (found - merged[:, *place]))
-            closest[:, *place] = found
-            latest[place] = found[:-1].max(axis=0)
-            looked[place] = True
+            enlarged.append((level, look(level, tiles, everywhere)))
     if not costly:
-        for level, looked in enlarged:
-            own_px = sides * max(level.size_hw)
-            apart = (own_px <= _LARGEST_SMALL_REGION_PX) & ~looked
+        for level, places in enlarged:
+            apart = sides * max(level.size_hw) <= _LARGEST_SMALL_REGION_PX
+            for place in places:
+                apart[place] = False
             tiles = _candidate_tiles(_for_parts(level), np.where(apart, latest, 0), budget_px)
             budget_px -= sum(box_area(tile) for tile in tiles)
-            for place, found in look(level, tiles):
-                here = apart[place]
-                seen_here = here & (own_px[place] > 0)
-                merged[:, *place] += _WEIGHT * (seen_here * (found - merged[:, *place]))
-                closest[:, *place][:, here] = found[:, here]
-                latest[place][here] = found[:-1].max(axis=0)[here]
+            look(level, tiles, apart)
     if finest is not None:
         _add_parts(merged, finest, closest, width / grid_hw[1])
     return Passes(merged, closest, _small_objects(image, predict, closest, seen, max_concurrency))

@@ -1,8 +1,11 @@
-"""Touching objects of one class, which a semantic network sees as one, divided by another network.
+"""Networks that look at one connected component: what it is, and the objects in it.
 
-It sees a window around a connected component, and finds the centres of the objects' boxes and, for
-each pixel, where the centre of its object is: as in a vote, each pixel goes to the centre nearest
-to what it says.
+A semantic segmenter decides about pixels. Touching objects of a class are one to it; the network
+that divides them finds the centres of the objects' boxes and, for each pixel, where the centre of
+its object is: as in a vote, each pixel goes to the centre nearest to what it says. And enlarged,
+leaves become birds to a segmenter and stones sheep: of what only its closer passes see, one in
+seven is right. The network that recognizes objects sees the whole, with its surroundings, and knows
+what ImageNet's encoders know.
 
 Reference:
     Cheng et al., Panoptic-DeepLab, CVPR 2020, arXiv:1911.10194.
@@ -10,21 +13,22 @@ Reference:
 
 import functools
 from types import MappingProxyType
+from typing import ClassVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from cleanplate.hub import get_model, read_file
-from cleanplate.ops import bounding_box, see_component
-from cleanplate.runtime import Session
+from cleanplate.ops import SquareView, bounding_box
+from cleanplate.runtime import Session, softmax
 from cleanplate.segmentation.instances import PERSON
 from cleanplate.types import Box, FloatArray, Mask, RGBImage
 
 DIVIDING_MODEL = "instances.lite0"
+RECOGNIZING_MODEL = "objects.lite0"
 
-_SIZE_PX = get_model(DIVIDING_MODEL).preprocessing.square_px  # of the network's input
-_CONTEXT = 0.1  # of the component's longer side, on each side of it
+_BEYOND = 127  # grey beyond the photo's border
 _COVERED = 0.5  # share of a pixel from which on it is the component's
 _LEAST_CELLS = 150  # smaller components stay whole
 
@@ -38,27 +42,82 @@ _APART = 5  # cells of the network's output: side of a square that has one centr
 _LEAST_SHARE = 0.08  # of the component: smaller parts are no objects of their own
 
 
-class Divider:
-    """Divides connected components into the objects in them; loads its network at the first use.
+class ComponentNetwork:
+    """A built-in network that sees a square around a component; loaded at the first use.
 
     Args:
         device: one of `cleanplate.runtime.DEVICES`.
         threads: CPU threads of one run; None uses every available core.
     """
 
+    model: ClassVar[str]  # its only file is the network
+    size_px: ClassVar[int]  # of its input, a square
+    context: ClassVar[float]  # of the component's longer side, on each side of it; as in training
+
     def __init__(self, *, device: str = "auto", threads: int | None = None) -> None:
         self._device, self._threads = device, threads
 
     @functools.cached_property
     def _network(self) -> Session:
-        content = read_file(get_model(DIVIDING_MODEL, "divider"), "divide")
-        name = DIVIDING_MODEL
-        return Session(content, name=name, device=self._device, threads=self._threads)
+        model = get_model(self.model)
+        (file,) = model.files
+        content = read_file(model, file.role)
+        return Session(content, name=self.model, device=self._device, threads=self._threads)
 
     @property
     def provider(self) -> str:
         """What runs the network."""
         return self._network.provider
+
+    def see(
+        self, image: RGBImage, cells: Mask, box_xyxy: Box, grid_hw: tuple[int, int]
+    ) -> tuple[FloatArray, SquareView]:
+        """Return a component with the photo around it, as the network sees them.
+
+        Args:
+            image: (H, W, 3) uint8, RGB, the photo. Not modified.
+            cells: (h, w) bool, a connected component of a grid over the photo, within its box.
+            box_xyxy: that box, in cells.
+            grid_hw: cells of the complete grid.
+
+        Returns:
+            (4, S, S) float32: RGB in [0, 1], grey beyond the photo, and the component, 0 or 1; and
+            the square on the grid.
+        """
+        left, top, right, bottom = box_xyxy
+        down, across = image.shape[0] / grid_hw[0], image.shape[1] / grid_hw[1]
+        in_photo = (left * across, top * down, right * across, bottom * down)
+        on_grid = SquareView(box_xyxy, self.context, grid_hw, self.size_px)
+        component = np.zeros(grid_hw, np.uint8)
+        component[top:bottom, left:right] = cells
+        inside = on_grid.see(component, 0) > _COVERED
+        around = SquareView(in_photo, self.context, image.shape, self.size_px)
+        rgb = around.see(image, _BEYOND)
+        return np.dstack([rgb / np.float32(255), inside]).transpose(2, 0, 1), on_grid
+
+
+class Recognizer(ComponentNetwork):
+    """Recognizes VOC's classes."""
+
+    model = RECOGNIZING_MODEL
+    size_px = get_model(RECOGNIZING_MODEL).preprocessing.square_px
+    context = 0.3
+
+    def recognize(
+        self, image: RGBImage, cells: Mask, box_xyxy: Box, grid_hw: tuple[int, int]
+    ) -> FloatArray:
+        """Return (21,) probabilities: of no object, and of each of `VOC_LABELS`; see `see`."""
+        tensor, _ = self.see(image, cells, box_xyxy, grid_hw)
+        logits = self._network.run(np.stack([tensor, tensor[..., ::-1]]))
+        return softmax(logits.mean(axis=0))
+
+
+class Divider(ComponentNetwork):
+    """Divides connected components into the objects in them."""
+
+    model = DIVIDING_MODEL
+    size_px = get_model(DIVIDING_MODEL).preprocessing.square_px
+    context = 0.1
 
     def divide(
         self, image: RGBImage, cells: Mask, box_xyxy: Box, grid_hw: tuple[int, int], label: str
@@ -100,10 +159,8 @@ class Divider:
         """Return the objects in a component; it is one if no second centre is so probable."""
         if np.count_nonzero(cells) < _LEAST_CELLS:
             return [cells]
-        tensor, on_grid = see_component(
-            image, cells, box_xyxy, grid_hw, context=_CONTEXT, size_px=_SIZE_PX
-        )
-        inside = tensor[3] > _COVERED
+        tensor, on_grid = self.see(image, cells, box_xyxy, grid_hw)
+        inside = tensor[3] > 0
         probability, *offsets = self._network.run(tensor[None])[0]
         votes, centres = find_centres(probability, np.dstack(offsets), inside, certain)
         if len(centres) < 2:
