@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.ops import bounding_box
-from cleanplate.types import FloatArray, Mask, RGBImage
+from cleanplate.types import Box, FloatArray, Mask, RGBImage
 
 Vector = npt.NDArray[np.float64]
 """(2,) x and y in px."""
@@ -195,8 +195,9 @@ def find_lines(image: RGBImage, hole: Mask) -> list[Line]:
 
 def _find_rays(image: RGBImage, hole: Mask) -> list[_Ray]:
     clear = cv2.dilate(hole.view(np.uint8), np.ones((2 * _CLEAR_PX + 1,) * 2, np.uint8)) > 0
+    edges = straight_edges(image, bounding_box(hole, pad_px=_AROUND_PX))
     rays = []
-    for segment in _cut(_near(_merged(_segments(image, hole)), hole), clear):
+    for segment in _cut(_near(_merged(edges), hole), clear):
         for start, end in (segment, segment[::-1]):
             length = float(np.hypot(*(end - start)))
             direction = (end - start) / length
@@ -222,9 +223,14 @@ def _find_rays(image: RGBImage, hole: Mask) -> list[_Ray]:
     return rays
 
 
-def _segments(image: RGBImage, hole: Mask) -> npt.NDArray[np.float64]:
-    """Return the straight edges around a hole, (N, 4) x and y of both ends, dark to one side."""
-    left, top, right, bottom = bounding_box(hole, pad_px=_AROUND_PX)
+def straight_edges(image: RGBImage, box_xyxy: Box) -> npt.NDArray[np.float64]:
+    """Return straight edges inside a box, (N, 4) x and y of both ends, dark to one side.
+
+    Args:
+        image: (H, W, 3) uint8, RGB.
+        box_xyxy: of it.
+    """
+    left, top, right, bottom = box_xyxy
     part = np.ascontiguousarray(image[top:bottom, left:right])
     grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
     red_blue = (part[..., 0].astype(np.int16) - part[..., 2]) // 2 + 128

@@ -3,7 +3,7 @@
 A displacement repeats the surroundings if the photo beside the hole is like the photo so far away,
 and much more so than a few px beside that. It is credible in the part of the hole beside which it
 is exact, whatever another fill shows there. Few displacements have to serve most of the hole, or
-nothing is repeated.
+nothing is repeated. What is seen in perspective repeats when seen from the front (see `planes`).
 
 References:
     He and Sun, Statistics of Patch Offsets for Image Completion, ECCV 2012: few displacements serve
@@ -16,8 +16,21 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from cleanplate.ops import bounding_box, coverage, put_levels, resample, scale_within, size_within
+from cleanplate.inpainting.planes import View, find_views
+from cleanplate.ops import (
+    bounding_box,
+    coverage,
+    invert,
+    put_levels,
+    remap,
+    resample,
+    scale_within,
+    size_within,
+    transform_points,
+    warp,
+)
 from cleanplate.types import FloatArray, Mask, RGBImage
 
 Offset = tuple[int, int]
@@ -26,6 +39,7 @@ Offset = tuple[int, int]
 # All px are of the small size. Constants were chosen on 24 holes in photos of facades and
 # pavements, such that hardly any photo of anything else changes: see docs/quality.md.
 _SIDE = 256
+_ALL = 0.999  # of a pixel
 _DETAIL_PX = 12.0  # what varies more slowly is no structure
 _SOFT_PX = 0.8  # what varies faster is not compared
 _REACH_PX = 40  # of the surroundings that are compared
@@ -49,6 +63,8 @@ _BETTER = 0.15  # by which one has to be to replace another
 _LEAST_GAIN = 0.01  # mean unlikeness that one more has to save
 _SOFT_BORDER_PX = 2.0
 _LEAST_SHARE = 0.40  # of the hole that has to be credible
+_VIEWS_SIDE = 512  # px; planes in perspective are searched for at this size
+_VIEW_BETTER = 0.1  # by which what repeats on one has to be more credible to replace what was there
 _SURE = 0.5  # beyond that a pixel counts as known
 _STRIP_PX = 1_000_000  # pixels of the photo that are worked on at a time
 
@@ -75,19 +91,56 @@ def repeat_surroundings(fill: RGBImage, hole: Mask, sources: Mask) -> Repetition
     """
     size_wh = size_within(hole.shape, _SIDE)
     inside = coverage(hole, size_wh) > 0
-    known = (coverage(sources & ~hole, size_wh) > 0.999) & ~inside
+    known = (coverage(sources & ~hole, size_wh) > _ALL) & ~inside
     if not known.any() or not inside.any():
         return None
     small = np.asarray(scale_within(fill, _SIDE), np.float32)
     small /= 255
-    detail = _detail(small, known)
-    offsets = _offsets(detail, inside, known)
-    if not offsets:
-        return None
-    copied, share = _repeated(small, detail, inside, known, offsets)
+    as_it_is = View.whole((size_wh[1], size_wh[0]))
+    views = (as_it_is, *_views(fill, hole, size_wh[0]))
+    seen = [_copied(small, inside, known, view) for view in views]
+    (copied, share), *others = sorted(seen, key=lambda one: -one[1][inside].mean())
+    for other, credible in others:
+        better = credible > share + _VIEW_BETTER
+        copied[better], share[better] = other[better], credible[better]
     if share[inside].mean() < _LEAST_SHARE:
         return None
     return _painted(fill, hole, copied, share)
+
+
+def _views(fill: RGBImage, hole: Mask, width: int) -> list[View]:
+    """Return the planes in perspective that the hole may lie in, for the small width."""
+    picture = scale_within(fill, _VIEWS_SIDE)
+    views = find_views(picture, coverage(hole, picture.shape[1::-1]) > 0)
+    return [view.scaled(width / picture.shape[1]) for view in views]
+
+
+def _copied(
+    small: FloatArray, inside: Mask, known: Mask, view: View
+) -> tuple[FloatArray, FloatArray]:
+    """Return (h, w, 3) with what repeats in a view, and (h, w) how credible that is."""
+    copied, share = small.copy(), np.zeros(inside.shape, np.float32)
+    unknown = warp(inside.astype(np.float32), view.transform, view.size_hw) > 0
+    free = warp(known.astype(np.float32), view.transform, view.size_hw) > _ALL
+    if not unknown.any() or not free.any():
+        return copied, share
+    seen = warp(small, view.transform, view.size_hw)
+    detail = _detail(seen, free)
+    offsets = _offsets(detail, unknown, free)
+    if not offsets:
+        return copied, share
+    shifts, credible = _repeated(seen, detail, unknown, free, offsets)
+    y, x = np.nonzero(inside)
+    at = transform_points(view.transform, np.column_stack([x, y]))
+    column, row = np.rint(at).astype(np.int64).T
+    seen_here = (row >= 0) & (row < view.size_hw[0]) & (column >= 0) & (column < view.size_hw[1])
+    y, x, at, row, column = (of[seen_here] for of in (y, x, at, row, column))
+    there = transform_points(invert(view.transform), at + shifts[row, column])
+    source = np.asarray(there[None], np.float32)
+    copied[y, x] = remap(small, source, cv2.INTER_LINEAR)[0]
+    is_free = remap(known.astype(np.float32), source, cv2.INTER_LINEAR)[0] > _ALL
+    share[y, x] = credible[row, column] * is_free
+    return copied, share
 
 
 def _detail(small: FloatArray, known: Mask) -> FloatArray:
@@ -186,8 +239,8 @@ def _alike(
 
 def _repeated(
     small: FloatArray, detail: FloatArray, inside: Mask, known: Mask, offsets: list[Offset]
-) -> tuple[FloatArray, FloatArray]:
-    """Return (h, w, 3) with the surroundings repeated in the hole, and (h, w) how credibly."""
+) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """Return (h, w, 2) how far across and down to copy from, and (h, w) how credible that is."""
     left, top, right, bottom = bounding_box(inside, pad_px=_REACH_PX)
     box = slice(top, bottom), slice(left, right)
     frame = max(abs(px) for offset in offsets for px in offset)
@@ -219,7 +272,8 @@ def _repeated(
         unlike[index][~free[there] | (near[..., 2] < 1e-3)] = np.inf
     least = np.full(own.shape, _INCREDIBLE, np.float32)
     taken = np.zeros(own.shape, np.bool_)
-    copied, share = small.copy(), np.zeros(inside.shape, np.float32)
+    shifts = np.zeros((*inside.shape, 2), np.int64)
+    share = np.zeros(inside.shape, np.float32)
     for _ in range(_MOST_CHOSEN):
         limit = least - _BETTER * taken
         saved = np.maximum(0, limit - unlike)[:, own].mean(axis=1)
@@ -228,11 +282,11 @@ def _repeated(
             break
         better = unlike[best] < limit
         least[better] = unlike[best][better]
-        copied[box][better] = framed[moved[best]][better]
+        shifts[box][better] = offsets[best][::-1]
         taken |= better
     credible = np.clip((_INCREDIBLE - least) / (_INCREDIBLE - _CREDIBLE), 0, 1)
     share[box] = cv2.GaussianBlur(credible, (0, 0), _SOFT_BORDER_PX)
-    return copied, share
+    return shifts, share
 
 
 def _spread(field: FloatArray, sigma_px: float) -> FloatArray:
