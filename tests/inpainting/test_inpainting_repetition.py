@@ -108,3 +108,11 @@ def test_windows_of_a_facade_in_perspective_go_on(hole, rng, scale):
     assert error(fill, photo, hole) > 40
     assert error(result.fill, photo, hole) < 20
     np.testing.assert_array_equal(result.fill[~hole], photo[~hole])
+
+
+def test_a_hole_that_is_most_of_a_photo_is_no_problem(rng):
+    photo = cv2.resize(facade(rng), (480, 480))
+    hole = np.ones((480, 480), np.bool_)
+    hole[:, :150] = False
+    result = repeat_surroundings(plate(photo, hole), hole, ~hole)
+    assert result is None or not (result.rest & ~hole).any()

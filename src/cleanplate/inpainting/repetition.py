@@ -130,16 +130,18 @@ def _copied(
     if not offsets:
         return copied, share
     shifts, credible = _repeated(seen, detail, unknown, free, offsets)
-    y, x = np.nonzero(inside)
-    at = transform_points(view.transform, np.column_stack([x, y]))
+    height, width = inside.shape
+    places = np.indices((height, width), np.float64)[::-1].reshape(2, -1).T
+    at = transform_points(view.transform, places)
+    is_seen = (at > -0.5).all(axis=1) & (at < np.array(view.size_hw[::-1]) - 0.5).all(axis=1)
+    at[~is_seen] = 0
     column, row = np.rint(at).astype(np.int64).T
-    seen_here = (row >= 0) & (row < view.size_hw[0]) & (column >= 0) & (column < view.size_hw[1])
-    y, x, at, row, column = (of[seen_here] for of in (y, x, at, row, column))
     there = transform_points(invert(view.transform), at + shifts[row, column])
-    source = np.asarray(there[None], np.float32)
-    copied[y, x] = remap(small, source, cv2.INTER_LINEAR)[0]
-    is_free = remap(known.astype(np.float32), source, cv2.INTER_LINEAR)[0] > _ALL
-    share[y, x] = credible[row, column] * is_free
+    source = np.asarray(there.reshape(height, width, 2), np.float32)
+    is_free = remap(known.astype(np.float32), source, cv2.INTER_LINEAR) > _ALL
+    is_copied = inside & is_free & is_seen.reshape(height, width)
+    share[is_copied] = credible[row, column].reshape(height, width)[is_copied]
+    copied[is_copied] = remap(small, source, cv2.INTER_LINEAR)[is_copied]
     return copied, share
 
 
