@@ -165,6 +165,15 @@ class Remover:
         prompter: InteractiveSegmenter | None = self._load("prompter", create_prompter)
         return prompter
 
+    def prompter_for(self, options: RemovalOptions) -> InteractiveSegmenter | None:
+        """Return what outlines the objects at the options' points and in their boxes, if any does.
+
+        Loaded as `prompter`.
+        """
+        has_places = bool(options.points or options.boxes)
+        is_used = has_places and (self._given["prompter"] or not options.classes)
+        return self.prompter if is_used else None
+
     def _load(self, role: str, create: Callable[..., Any]) -> Any:
         given = self._given[role]
         if given is not None and not isinstance(given, str):
@@ -327,9 +336,7 @@ class Remover:
         area_px("min_area", options.min_area, size_hw)
         has_places = bool(options.points or options.boxes)
         check_places(options.points, options.boxes, size_hw)
-        prompter = None
-        if has_places and (self._given["prompter"] or not options.classes):
-            prompter = self.prompter
+        prompter = self.prompter_for(options)
         if prompter is not None:
             selection = _outline(image, options, prompter)
         else:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -18,11 +19,23 @@ SCORES = {"person": 0.9, "car": 0.6}
 FILL = 128
 
 
+class NamedModel(NamedTuple):
+    """What a run asks a model for its records."""
+
+    name: str
+    provider: str = "none"
+
+
 class ColourRemover:
     """Takes red for a person and blue for a car, and fills with grey."""
 
+    segmenter, inpainter = NamedModel("colours"), NamedModel("telea")
+
     def __init__(self) -> None:
         self.seen: list[tuple[int, ...]] = []
+
+    def prompter_for(self, options: RemovalOptions) -> None:
+        """Outline nothing."""
 
     def find(
         self,

@@ -33,7 +33,7 @@ def inside(tmp_path, monkeypatch):
 def run(remover, job=PERSON):
     plan = plan_photos([Path("in")], Path("out"), raw_output=job.raw_output)
     with (
-        Journal(Path("out"), settings_in_words(job, MODELS)) as journal,
+        Journal(Path("out"), settings_in_words(job, remover)) as journal,
         Engine(remover, job, ALONE, journal=journal) as engine,
     ):
         return list(engine.run(plan))
@@ -94,7 +94,7 @@ class TestRaw:
         self.make("a.dng", person=True)
         self.make("b.dng", person=False)
         plan = plan_photos([Path("in")], Path("out"))
-        with Journal(Path("out"), settings_in_words(PERSON, MODELS)) as journal:
+        with Journal(Path("out"), settings_in_words(PERSON, remover)) as journal:
             for photo in plan.photos:
                 journal.begin(photo, PERSON)
             Engine(remover, PERSON, ALONE)
@@ -127,20 +127,20 @@ def test_the_size_of_heic_is_read_from_its_boxes():
 def test_names_that_are_no_text_are_adopted(remover, make_photo):
     make_photo(Path(os.fsdecode(b"in/\xff\xe4.png")), "person")
     plan = plan_photos([Path("in")], Path("out"))
-    with Journal(Path("out"), settings_in_words(PERSON, MODELS)) as journal:
+    with Journal(Path("out"), settings_in_words(PERSON, remover)) as journal:
         journal.begin(plan.photos[0], PERSON)
         with Engine(remover, PERSON, ALONE) as engine:
             list(engine.run(plan))
     assert [outcome.skipped for outcome in run(remover)] == ["done"]
 
 
-def test_examples_count_by_their_contents():
+def test_examples_count_by_their_contents(remover):
     def words(name, photo_sha256):
         example = Example(
             photo=Path(name), mask=Path("m.png"), photo_sha256=photo_sha256, mask_sha256="b" * 64
         )
         return settings_in_words(
-            Job(options=RemovalOptions(classes=("example",)), examples=(example,)), MODELS
+            Job(options=RemovalOptions(classes=("example",)), examples=(example,)), remover
         )
 
     assert words("a.jpg", "a" * 64) == words("moved/a.jpg", "a" * 64)

@@ -2,29 +2,34 @@
 
 import errno
 import os
+import re
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from cleanplate.batch import Job
+from cleanplate.batch import Job, Published
 from cleanplate.batch.execution.engine import Engine, Resources
 from cleanplate.batch.planning.mask_folder import MaskFiles
 from cleanplate.batch.planning.photo_list import plan_photos
 from cleanplate.batch.records.journal import Journal
-from cleanplate.batch.records.settings import settings_in_words
+from cleanplate.batch.records.settings import difference_in_words, settings_in_words
 from cleanplate.errors import InputError, PhotoError
+from cleanplate.hub import MODELS
 from cleanplate.io import storage
 from cleanplate.io.storage import COPIED_NOTE
 from cleanplate.options import RemovalOptions
+from cleanplate.remover import Remover
+from cleanplate.segmentation import DEFAULT_EFFECTS_MODEL
+from cleanplate.segmentation.components import DIVIDING_MODEL, RECOGNIZING_MODEL
 
-MODELS = {"models": {"segmenter": "colours", "inpainter": "telea"}, "provider": {}}
 PERSON = Job(options=RemovalOptions(classes=("person",), min_score=0.5))
 ALONE = Resources(workers=1, threads=1, max_memory=1 << 40)
 
@@ -34,11 +39,11 @@ def inside(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def run(remover, job=PERSON, *inputs, fails_after=None):
+def run(remover, job=PERSON, *inputs, fails_after=None, settings=None):
     plan = plan_photos([Path(name) for name in inputs or ("in",)], Path("out"), recursive=True)
     outcomes = {}
     with (
-        Journal(Path("out"), settings_in_words(job, MODELS)) as journal,
+        Journal(Path("out"), settings or settings_in_words(job, remover)) as journal,
         Engine(remover, job, ALONE, journal=journal) as engine,
     ):
         journal.remove_leftovers(plan, job.masks)
@@ -121,7 +126,7 @@ def test_other_settings_are_said_and_overwrite_applies_them(remover, make_photo)
     other = Job(options=RemovalOptions(classes=("person",), min_score=0.6, dilation=3))
     plan = plan_photos([Path("in")], Path("out"))
     with (
-        Journal(Path("out"), settings_in_words(other, MODELS)) as journal,
+        Journal(Path("out"), settings_in_words(other, remover)) as journal,
         Engine(remover, other, ALONE, journal=journal) as engine,
     ):
         [outcome] = engine.run(plan)
@@ -278,3 +283,57 @@ class TestUntouched:
         assert run(remover, job) == {"a.png": "removed"}
         assert Path("in/a.png").read_bytes() == before
         assert not Path("out/a.png").samefile("in/a.png")
+
+
+@pytest.fixture
+def update(monkeypatch):
+    def replaced(name):
+        """Let the package contain another version of a built-in network."""
+        [file] = MODELS[name].files
+        other = replace(MODELS[name], files=(replace(file, sha256="0" * 64),))
+        monkeypatch.setattr("cleanplate.hub.registry.MODELS", {**MODELS, name: other})
+
+    return replaced
+
+
+def test_another_network_for_effects_is_another_setting(remover, make_photo, update):
+    make_photo(Path("in/a.png"), "person")
+    run(remover)
+    update(DEFAULT_EFFECTS_MODEL)
+    assert run(remover) == {"a.png": "other settings"}
+
+
+def test_what_was_done_before_these_networks_were_recorded_is_reported(remover, make_photo):
+    make_photo(Path("in/a.png"), "person")
+    words = settings_in_words(PERSON, remover)
+    former = {name: value for name, value in words.items() if name.startswith("--")}
+    run(remover, settings=former)
+    assert run(remover) == {"a.png": "other settings"}
+    assert re.fullmatch(r"effects\.lite0 not given, now \w{12}", difference_in_words(former, words))
+
+
+@pytest.mark.parametrize("name", [DIVIDING_MODEL, RECOGNIZING_MODEL])
+def test_another_network_beside_the_segmenter_is_another_setting(deeplab, update, name):
+    remover = Remover(segmenter=deeplab, inpainter="telea")
+    before = settings_in_words(PERSON, remover)
+    update(name)
+    said = difference_in_words(before, settings_in_words(PERSON, remover))
+    assert said == f"{name} {MODELS[name].files[0].sha256[:12]}, now 000000000000"
+
+
+def test_only_networks_that_take_part_are_recorded(deeplab, fake_segmenter):
+    def networks(segmenter, job, prompter=None):
+        remover = Remover(segmenter=segmenter, inpainter="telea", prompter=prompter)
+        return {name for name in settings_in_words(job, remover) if not name.startswith("--")}
+
+    effects = {DEFAULT_EFFECTS_MODEL}
+    assert networks(deeplab, PERSON) == {DIVIDING_MODEL, RECOGNIZING_MODEL} | effects
+    assert networks(deeplab, Job(own_masks=MaskFiles(Path("masks")))) == effects
+    assert networks(deeplab, replace(PERSON, published=Published())) == set()
+    assert networks(fake_segmenter, PERSON) == effects
+    kept = RemovalOptions(classes=("person",), effects="off")  # what stays is not copied from
+    assert networks(fake_segmenter, replace(PERSON, options=kept)) == effects
+    prompter = SimpleNamespace(name="sam", set_image=print)
+    assert networks(fake_segmenter, PERSON, prompter) == effects
+    point = Job(options=RemovalOptions(points=[(5, 5)]))
+    assert networks(fake_segmenter, point, prompter) == {"sam"} | effects

@@ -136,11 +136,11 @@ def test_other_models_are_refused(segmenter, inpainter, fake_segmenter):
         fill_as_published(photo, np.ones((64, 64), np.bool_), create_inpainter("telea"))
 
 
-def test_settings_are_recorded_and_can_be_done_again(tmp_path):
+def test_settings_are_recorded_and_can_be_done_again(tmp_path, remover):
     how = Published(canny_sigma=3.0, as_published_size=True, save_intermediate=tmp_path)
     job = Job(published=how)
     assert job_of(describe_settings(job)).published == how
-    models = {"models": {}, "provider": {}}
     other = replace(job, published=replace(how, canny_sigma=2.0))
-    assert settings_in_words(job, models) != settings_in_words(other, models)
-    assert settings_in_words(Job(), models) == {"--min-score": "0.5"}
+    assert settings_in_words(job, remover) != settings_in_words(other, remover)
+    assert "effects.lite0" in settings_in_words(Job(), remover)
+    assert "effects.lite0" not in settings_in_words(job, remover)

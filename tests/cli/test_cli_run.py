@@ -218,6 +218,9 @@ def test_verbose_shows_where_an_internal_error_happened(cli, make_photo, monkeyp
             self.segmenter.labels = ("person",)
             self.config = self.segmenter, self.inpainter, "cpu"
 
+        def prompter_for(self, *_):
+            return None
+
         def plan(self, *_, **__):
             raise KeyError("deep inside")
 

@@ -154,14 +154,13 @@ def run_job(
         _introduce(
             plan, "all known objects" if everything else ", ".join(job.options.classes), models
         )
+    settings = {} if journal_in is None else batch.settings_in_words(job, remover)
     if resources.workers > 1:
         remover.release()  # each worker loads its own models
     with ExitStack() as stack:
         journal = None
         if journal_in is not None:
-            journal = stack.enter_context(
-                batch.Journal(journal_in, batch.settings_in_words(job, models))
-            )
+            journal = stack.enter_context(batch.Journal(journal_in, settings))
         report_files = stack.enter_context(ReportFiles(report, models, job, reporter, known))
         engine = stack.enter_context(
             batch.Engine(remover, job, resources, journal=journal, on_start=reporter.start_photo)

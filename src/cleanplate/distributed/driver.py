@@ -190,15 +190,14 @@ def _prepare(
     segmenter, inpainter, _ = remover.config
     # On the CPU: this machine only looks up names, and may have no other device.
     local = Remover(segmenter=segmenter, inpainter=inpainter, device="cpu", threads=1)
-    models = describe_models(local, job)
     cluster_job = ClusterJob(
         source=source,
         output=output,
         job=job,
         settings=describe_settings(job),
-        made_with=json.dumps(settings_in_words(job, models), sort_keys=True),
+        made_with=json.dumps(settings_in_words(job, local), sort_keys=True),
         run=f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}",
-        models=models["models"],
+        models=describe_models(local, job)["models"],
         known=remover.labels,
     )
     return cluster_job, make_factory(remover, job, workers)

@@ -14,7 +14,7 @@ from cleanplate.hub import get_model, network_roles, read_file
 from cleanplate.ops import resize
 from cleanplate.options import as_names
 from cleanplate.runtime import Session, runs_on_cpu, to_tensor
-from cleanplate.segmentation.components import Divider, Recognizer
+from cleanplate.segmentation.components import ComponentNetwork
 from cleanplate.types import Instance, RGBImage, check_image
 
 DEFAULT_SEGMENTER = "deeplabv3plus_lite2.voc"
@@ -101,10 +101,6 @@ class NetworkSegmenter(ABC):
             role: Session(read_file(model, file), name=name, device=device, threads=threads)
             for role, file in roles.items()
         }
-        self.divider = Divider(device=device, threads=threads)
-        """Divides touching objects where the networks see them as one."""
-        self.recognizer = Recognizer(device=device, threads=threads)
-        """Recognizes small objects that only closer passes see."""
 
     @property
     def name(self) -> str:
@@ -120,6 +116,11 @@ class NetworkSegmenter(ABC):
     def provider(self) -> str:
         """What runs the networks."""
         return next(iter(self._networks.values())).provider
+
+    @property
+    def helpers(self) -> tuple[str, ...]:
+        """Registered names of the networks that look at what its own ones find."""
+        return tuple(it.model for it in vars(self).values() if isinstance(it, ComponentNetwork))
 
     def segment(self, image: RGBImage, labels: Collection[str]) -> list[Instance]:
         """Return the objects of the asked classes; see `Segmenter.segment`."""

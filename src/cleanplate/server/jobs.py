@@ -30,7 +30,6 @@ from cleanplate.batch import (
     PlannedPhoto,
     Resources,
     RunPlan,
-    describe_models,
     plan_photos,
     recorded_results,
     settings_in_words,
@@ -196,10 +195,9 @@ class FolderJob:
 
     def _steps(self) -> Generator[PhotoResult, None, None]:
         """Yield the result of each photo; used from the queue's thread alone."""
-        models = describe_models(self._remover, self.job)
         resources = Resources.for_run(len(self.photos), workers=1)
         with ExitStack() as stack:
-            settings = settings_in_words(self.job, models)
+            settings = settings_in_words(self.job, self._remover)
             journal = stack.enter_context(Journal(self.output, settings))
             engine = stack.enter_context(
                 Engine(self._remover, self.job, resources, journal=journal)

@@ -1,6 +1,6 @@
 """What a run does with every photo, and how its options and models are recorded."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,6 +10,7 @@ from cleanplate.errors import CleanplateError, InputError
 from cleanplate.hub import get_model, read_manifest
 from cleanplate.io import MaskReading, RawOutput
 from cleanplate.options import OPTION_NAMES, RemovalOptions
+from cleanplate.segmentation import DEFAULT_EFFECTS_MODEL
 
 if TYPE_CHECKING:
     from cleanplate.remover import Remover
@@ -197,14 +198,16 @@ def _mask_files(path: Path, settings: Mapping[str, Any]) -> MaskFiles:
     return MaskFiles(path, name=settings["mask_name"], reading=reading)
 
 
-def settings_in_words(job: Job, models: ModelNames) -> Mapping[str, str]:
+def settings_in_words(job: Job, remover: "Remover") -> Mapping[str, str]:
     """Return option or model -> value; two runs with equal ones make the same of the same photo.
 
-    Options at their default are omitted, so that a new option changes nothing for old journals.
+    Options at their default are omitted, so that a new option changes nothing for old journals. Of
+    each network that decides what is removed or how it is filled, the start of its files' hashes
+    is among the values.
 
     Args:
         job: what is done with every photo.
-        models: from `describe_models`.
+        remover: does it; loads what `describe_models` does, and a prompter where points need one.
     """
     default = flat_settings(describe_settings(Job()))
     words = {
@@ -217,10 +220,23 @@ def settings_in_words(job: Job, models: ModelNames) -> Mapping[str, str]:
             f"{example.photo_sha256[:_HASH_DIGITS]} {example.mask_sha256[:_HASH_DIGITS]}"
             for example in job.examples
         )
-    for role, model in models["models"].items():
+    for role, model in describe_models(remover, job)["models"].items():
         if model is not None:
-            words[f"--{role}"] = _with_hash(model)
-    return words
+            hashes = _hashes(model)
+            words[f"--{role}"] = f"{model} ({hashes})" if hashes else model
+    return words | {name: _hashes(name) for name in _other_networks(remover, job)}
+
+
+def _other_networks(remover: "Remover", job: Job) -> Iterator[str]:
+    """Yield the names of a run's networks that are neither its segmenter nor its inpainter."""
+    if job.published is not None:
+        return
+    yield DEFAULT_EFFECTS_MODEL  # with effects "off" too: what is kept is not copied from
+    if job.own_masks is None:
+        yield from getattr(remover.segmenter, "helpers", ())
+        prompter = remover.prompter_for(job.options)
+        if prompter is not None:
+            yield prompter.name
 
 
 def difference_in_words(then: Mapping[str, str], now: Mapping[str, str]) -> str:
@@ -248,8 +264,8 @@ def _in_words(name: str, value: object) -> str:
     return str(value)
 
 
-def _with_hash(name: str) -> str:
-    """Return a model's name with the start of its files' hashes, where it is registered."""
+def _hashes(name: str) -> str:
+    """Return the start of the hashes of a model's files; "" where it is not registered."""
     try:
         model = get_model(name)
         if model.is_built_in:
@@ -257,5 +273,5 @@ def _with_hash(name: str) -> str:
         else:
             hashes = [file.sha256 for file in read_manifest(model).files.values()]
     except CleanplateError:  # OpenCV's methods, and models of the caller's own
-        return name
-    return f"{name} ({', '.join(sorted(text[:_HASH_DIGITS] for text in hashes))})"
+        return ""
+    return ", ".join(sorted(text[:_HASH_DIGITS] for text in hashes))

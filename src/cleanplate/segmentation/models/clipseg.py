@@ -15,6 +15,7 @@ from cleanplate.hub import get_model, read_file
 from cleanplate.options import as_names
 from cleanplate.runtime import sigmoid
 from cleanplate.segmentation.base import NetworkSegmenter
+from cleanplate.segmentation.components import Divider
 from cleanplate.segmentation.instances import find_instances
 from cleanplate.segmentation.models.clip_text import PhraseEncoder
 from cleanplate.segmentation.multiscale import Probabilities
@@ -38,6 +39,8 @@ class ClipSegSegmenter(NetworkSegmenter):
 
     def __init__(self, name: str, *, device: str = "auto", threads: int | None = None) -> None:
         super().__init__(name, device=device, threads=threads)
+        self.divider = Divider(device=device, threads=threads)
+        """Divides touching objects where the network sees them as one."""
         self._encoder = PhraseEncoder(read_file(get_model(name, "segmenter"), "merges"))
         self._embedding = functools.lru_cache(maxsize=_KNOWN_PHRASES)(self._embed)
 

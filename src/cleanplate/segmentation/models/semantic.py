@@ -26,6 +26,7 @@ from cleanplate.hub import Preprocessing
 from cleanplate.labels import VOC_LABELS
 from cleanplate.runtime import softmax
 from cleanplate.segmentation.base import NetworkSegmenter
+from cleanplate.segmentation.components import Divider, Recognizer
 from cleanplate.segmentation.instances import find_instances
 from cleanplate.segmentation.multiscale import (
     FIRST_PASS_SIDE,
@@ -57,6 +58,13 @@ class SemanticSegmenter(NetworkSegmenter):
         device: one of `cleanplate.runtime.DEVICES`.
         threads: CPU threads of one run; None uses every available core.
     """
+
+    def __init__(self, name: str, *, device: str = "auto", threads: int | None = None) -> None:
+        super().__init__(name, device=device, threads=threads)
+        self.divider = Divider(device=device, threads=threads)
+        """Divides touching objects where the network sees them as one."""
+        self.recognizer = Recognizer(device=device, threads=threads)
+        """Recognizes small objects that only closer passes see."""
 
     def _find(self, image: RGBImage, asked: tuple[str, ...]) -> list[Instance]:
         channels = self._channels(asked)
