@@ -74,7 +74,8 @@ def add_examples(
     predict = functools.partial(segmenter.probabilities, channels=list(model.channels))
     passes = run_passes(photo, predict)
     rows, columns = passes.closest.shape[1:]
-    cells = cv2.resize(classes, (columns, rows), interpolation=cv2.INTER_NEAREST)
+    scaled = cv2.resize(classes, (columns, rows), interpolation=cv2.INTER_NEAREST)
+    cells = np.asarray(scaled, np.uint8)
     likely = []
     for item, features in segmenter.small_features(photo, passes, model.labels):
         under = cells[item.place][item.inside]

@@ -125,7 +125,7 @@ def main() -> None:
     for folder in ("windows", "masks"):
         (arguments.output / folder).mkdir(parents=True)
     pairs = [pair for folder in arguments.labelled for pair in find_pairs(folder)]
-    lines = []
+    lines: list[str] = []
     for index, pair in enumerate(pairs):
         photo, classes = pair.read()
         rng = np.random.default_rng(index)

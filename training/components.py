@@ -156,19 +156,19 @@ class ComponentBatches(Dataset[ComponentBatch]):
 
 
 def _read(photo: Path) -> RGBImage:
-    return cv2.cvtColor(cv2.imread(str(photo)), cv2.COLOR_BGR2RGB)
+    return np.asarray(cv2.cvtColor(cv2.imread(str(photo)), cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _made(
     rng: np.random.Generator, alone: Sequence[Component]
 ) -> tuple[RGBImage, Numbers, tuple[Box, ...]]:
     """Return an object's photo with others of its class put beside it."""
-    base = alone[rng.integers(len(alone))]
+    base = alone[int(rng.integers(len(alone)))]
     image = _read(base.photo).astype(np.float32)
     numbers = (base.numbers > 0).astype(np.uint8)
     places = [base.boxes[0]]
     for _ in range(rng.choice(5, p=(0.1, 0.5, 0.22, 0.12, 0.06))):
-        other = alone[rng.integers(len(alone))]
+        other = alone[int(rng.integers(len(alone)))]
         left, top, right, bottom = places[rng.integers(len(places))]
         pixels, cover = _cut(rng, other, bottom - top)
         pixels *= (image.mean() / max(20.0, pixels.mean())) ** rng.uniform(0, 0.7)
@@ -209,10 +209,14 @@ def _cut(rng: np.random.Generator, one: Component, height: int) -> tuple[Floats,
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     mirror = slice(None, None, -1 if rng.random() < 0.5 else 1)
     pixels, cover = (
-        cv2.resize(it[place].astype(np.float32), size_wh, interpolation=method)[:, mirror]
+        np.asarray(
+            cv2.resize(it[place].astype(np.float32), size_wh, interpolation=method)[:, mirror],
+            np.float32,
+        )
         for it in (_read(one.photo), one.numbers > 0)
     )
-    return pixels, cv2.GaussianBlur(cover, (0, 0), rng.uniform(0.5, 1.1))
+    soft = cv2.GaussianBlur(cover, (0, 0), rng.uniform(0.5, 1.1))
+    return pixels, np.asarray(soft, np.float32)
 
 
 def _window(

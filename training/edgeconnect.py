@@ -50,7 +50,7 @@ class Trainer:
         self.config, self.device = config, device
         self.features = features.to(device)
         edges, fill, judges = config.edges, config.fill, config.discriminators
-        networks = {
+        networks: dict[str, nn.Module] = {
             "edges": Generator(3, 1, edges.width, edges.dilations),
             "fill": Generator(5 if fill.sees_mask else 4, 3, fill.width, fill.dilations),
             "judge_edges": Discriminator(2, judges.edge_width),
@@ -76,7 +76,7 @@ class Trainer:
         self._run: dict[str, nn.Module] = dict(self.networks)
         if config.run.compile and device.type == "cuda":
             for name in ("edges", "fill"):
-                self._run[name] = torch.compile(self.networks[name])  # type: ignore[assignment]
+                self._run[name] = torch.compile(self.networks[name])
 
     @property
     def parts(self) -> Parts:

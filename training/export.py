@@ -27,7 +27,7 @@ def export_edgeconnect(
         WeightsError: a file computes something else.
     """
     fill_inputs = 5 if sees_mask else 4
-    plans = {
+    plans: dict[str, tuple[type[nn.Module], str, int]] = {
         "edges": (EdgeNetwork, "grey_edges_mask", 3),
         "fill": (FillNetwork, "rgb_edges", fill_inputs),
     }

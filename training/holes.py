@@ -82,10 +82,11 @@ def _add_silhouettes(
             shape = np.ascontiguousarray(shape[:, ::-1])
         scale = rng.uniform(0.5, 1.4) * size / max(shape.shape)
         middle = (shape.shape[1] / 2, shape.shape[0] / 2)
-        turn = cv2.getRotationMatrix2D(middle, rng.uniform(-15, 15), scale)
+        turn = np.array(cv2.getRotationMatrix2D(middle, rng.uniform(-15, 15), scale), np.float64)
         reach = 0.32 * size
         turn[:, 2] += size / 2 - np.array(middle) + rng.uniform(-reach, reach, 2)
-        hole |= cv2.warpAffine(shape, turn, (size, size), flags=cv2.INTER_NEAREST)
+        moved = cv2.warpAffine(shape, turn, (size, size), flags=cv2.INTER_NEAREST)
+        hole |= np.asarray(moved, np.uint8)
     grown = max(1, round(int(rng.integers(3, 14)) * size / _BASE_PX))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (grown, grown))
     cv2.dilate(hole, kernel, dst=hole)
@@ -102,9 +103,9 @@ def _add_strokes(hole: npt.NDArray[np.uint8], rng: np.random.Generator) -> None:
             angle += rng.normal(0, 0.8)
             length = rng.uniform(10, 70) * unit
             following = place + length * np.array([math.cos(angle), math.sin(angle)])
-            start, end = (tuple(int(v) for v in point) for point in (place, following))
-            cv2.line(hole, start, end, 1, width)
-            cv2.circle(hole, end, width // 2, 1, -1)
+            start, end = ((int(x), int(y)) for x, y in (place, following))
+            cv2.line(hole, start, end, (1,), width)
+            cv2.circle(hole, end, width // 2, (1,), -1)
             place = following
 
 

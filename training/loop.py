@@ -30,8 +30,12 @@ class Configured(Protocol):
 class Trains(Protocol):
     """What a trainer offers to the loop."""
 
-    config: Configured
     device: torch.device
+
+    @property
+    def config(self) -> Configured:
+        """What it was made with."""
+        ...
 
     @property
     def parts(self) -> Parts:

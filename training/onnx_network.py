@@ -71,7 +71,7 @@ class OnnxNetwork(nn.Module):
         }
         pooled = rgb  # what was last averaged to one cell, which is brought to its size again
         for node in self._nodes:
-            inputs = [values.get(name) for name in node.inputs]
+            inputs: list[Any] = [values.get(name) for name in node.inputs]
             if node.kind == "GlobalAveragePool":
                 pooled = inputs[0]
             if node.kind == "Resize" and inputs[0].shape[2:] == (1, 1):

@@ -36,7 +36,8 @@ def squares(photo: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.uint8]]:
         span = slice(start, start + short)
         part = photo[span] if height > width else photo[:, span]
         method = cv2.INTER_AREA if short > SQUARE_PX else cv2.INTER_CUBIC
-        yield cv2.resize(part, (SQUARE_PX, SQUARE_PX), interpolation=method)
+        scaled = cv2.resize(part, (SQUARE_PX, SQUARE_PX), interpolation=method)
+        yield np.asarray(scaled, np.uint8)
 
 
 def pack_photos(

@@ -41,11 +41,14 @@ class Pair:
         photo, mask = cv2.imread(str(self.photo)), cv2.imread(str(self.mask), cv2.IMREAD_UNCHANGED)
         if photo is None or mask is None:
             raise ValueError(f"{self.photo if photo is None else self.mask} cannot be read")
+        if mask.dtype != np.uint8:
+            raise ValueError(f"{self.mask} has pixels of {mask.dtype}; give 8 bits")
         plane = mask[..., 0] if mask.ndim == 3 else mask
         if plane.shape != photo.shape[:2]:
             size_wh = photo.shape[1::-1]
             plane = cv2.resize(plane, size_wh, interpolation=cv2.INTER_NEAREST)
-        return cv2.cvtColor(photo, cv2.COLOR_BGR2RGB), plane
+        rgb = cv2.cvtColor(photo, cv2.COLOR_BGR2RGB)
+        return np.asarray(rgb, np.uint8), np.asarray(plane, np.uint8)
 
 
 def find_pairs(folder: Path) -> list[Pair]:
@@ -125,14 +128,13 @@ def _augmented(
     height = max(8, int(photo.shape[0] * scale))
     width = max(8, int(photo.shape[1] * scale * rng.uniform(0.9, 1.1)))
     method = cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA
-    photo = cv2.resize(photo, (width, height), interpolation=method)
-    classes = cv2.resize(classes, (width, height), interpolation=cv2.INTER_NEAREST)
+    photo, classes = _scaled(photo, classes, (width, height), method)
     below, beside = max(0, size - height), max(0, size - width)
     if below or beside:
         top, left = int(rng.integers(0, below + 1)), int(rng.integers(0, beside + 1))
         border = (top, below - top, left, beside - left, cv2.BORDER_CONSTANT)
-        photo = cv2.copyMakeBorder(photo, *border, value=(_GREY,) * 3)
-        classes = cv2.copyMakeBorder(classes, *border, value=(IGNORED,))
+        photo = np.asarray(cv2.copyMakeBorder(photo, *border, value=(_GREY,) * 3), np.uint8)
+        classes = np.asarray(cv2.copyMakeBorder(classes, *border, value=(IGNORED,)), np.uint8)
     rows = columns = slice(0, size)
     for _ in range(tries):  # mostly where there is something
         y = int(rng.integers(0, photo.shape[0] - size + 1))
@@ -141,10 +143,19 @@ def _augmented(
         part = classes[rows, columns]
         if ((part > 0) & (part != IGNORED)).mean() > 0.01:
             break
-    crop, part = photo[rows, columns].astype(np.float32) / 255, classes[rows, columns]
+    crop, part = photo[rows, columns].astype(np.float32) / np.float32(255), classes[rows, columns]
     if rng.random() < 0.5:
         crop, part = crop[:, ::-1], part[:, ::-1]
     return _recoloured(crop, rng), np.ascontiguousarray(part)
+
+
+def _scaled(
+    photo: npt.NDArray[np.uint8], classes: npt.NDArray[np.uint8], size_wh: tuple[int, int], how: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Return a photo and its classes at another size; `how` is an interpolation of OpenCV."""
+    pixels = cv2.resize(photo, size_wh, interpolation=how)
+    numbers = cv2.resize(classes, size_wh, interpolation=cv2.INTER_NEAREST)
+    return np.asarray(pixels, np.uint8), np.asarray(numbers, np.uint8)
 
 
 def small_object(
@@ -169,14 +180,13 @@ def small_object(
     left, top, width, height = boxes[int(rng.integers(len(boxes))), :4].tolist()
     scale = min(1.0, rng.uniform(*_SMALL_PX) / max(width, height))
     side = round(size / rng.uniform(*_ENLARGED))
-    size_wh = [max(8, round(length * scale)) for length in classes.shape[::-1]]
-    photo = cv2.resize(photo, size_wh, interpolation=cv2.INTER_AREA)
-    classes = cv2.resize(classes, size_wh, interpolation=cv2.INTER_NEAREST)
+    across, down = (max(8, round(length * scale)) for length in classes.shape[::-1])
+    photo, classes = _scaled(photo, classes, (across, down), cv2.INTER_AREA)
     y, x = (
         int(np.clip((low + length / 2) * scale - side / 2 + rng.uniform(-0.3, 0.3) * side, 0, most))
         for low, length, most in (
-            (top, height, max(0, size_wh[1] - side)),
-            (left, width, max(0, size_wh[0] - side)),
+            (top, height, max(0, down - side)),
+            (left, width, max(0, across - side)),
         )
     )
     return photo[y : y + side, x : x + side], classes[y : y + side, x : x + side]

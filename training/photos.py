@@ -68,7 +68,7 @@ class Photos:
         bgr = cv2.imread(str(self._paths[index]), cv2.IMREAD_COLOR)
         if bgr is None or min(bgr.shape[:2]) < _MIN_SIDE_PX:
             return None
-        return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), None
+        return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8), None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +151,14 @@ class Batches(Dataset[Batch]):
 
 
 def _part(
-    bgr: npt.NDArray[np.uint8] | npt.NDArray[np.float32],
+    whole: npt.NDArray[np.uint8 | np.float32],
     top: float,
     left: float,
     side: float,
     size: int,
 ) -> npt.NDArray[np.float32]:
     y, x, length = int(top), int(left), max(1, round(side))
-    cut = np.ascontiguousarray(bgr[y : y + length, x : x + length])
+    cut = np.ascontiguousarray(whole[y : y + length, x : x + length])
     method = cv2.INTER_AREA if length > size else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(cut, (size, size), interpolation=method), np.float32)
 
@@ -168,7 +168,7 @@ def batches_from(dataset: Dataset[Batch], step: int, workers: int) -> DataLoader
     return DataLoader(
         dataset,
         batch_size=None,
-        sampler=range(step, len(dataset)),  # type: ignore[arg-type]
+        sampler=range(step, len(dataset)),
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
         prefetch_factor=4 if workers else None,

@@ -183,7 +183,9 @@ def main() -> None:
     arguments = parser.parse_args()
     paths = {"edges": arguments.edges, "fill": arguments.fill}
     photos = Photos(arguments.photos)
-    made = make_inputs(*paths.values(), photos, arguments.silhouettes, arguments.count)
+    made = make_inputs(
+        arguments.edges, arguments.fill, photos, arguments.silhouettes, arguments.count
+    )
     for role, path in paths.items():
         model = load_in_single(path)
         simplify(model)

@@ -51,7 +51,7 @@ class Window:
         """Return (S, S, 3) RGB in [0, 255] and (S, S) the object's share in [0, 1]."""
         rgb = cv2.imread(str(self.path))[..., ::-1]
         mask = cv2.imread(str(self.mask), cv2.IMREAD_GRAYSCALE)
-        return rgb.astype(np.float32), mask.astype(np.float32) / 255
+        return rgb.astype(np.float32), mask.astype(np.float32) / np.float32(255)
 
 
 def read_windows(folder: Path) -> Iterator[Window]:
@@ -151,7 +151,8 @@ def _moved(rgb: Floats, mask: Floats, size: int, rng: np.random.Generator) -> tu
     middle = np.full(2, WINDOW_PX / 2)
     move = np.hstack([turn, (size * rng.normal(0.5, 0.04, 2) - turn @ middle)[:, None]])
     seen = cv2.warpAffine(rgb, move, (size, size), borderValue=(_GREY,) * 3)
-    return seen, cv2.warpAffine(mask, move, (size, size))
+    share = cv2.warpAffine(mask, move, (size, size))
+    return np.asarray(seen, np.float32), np.asarray(share, np.float32)
 
 
 def _blurred(rgb: Floats, rng: np.random.Generator) -> Floats:

@@ -36,7 +36,7 @@ class RelativeAdam(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": lr, "betas": betas})
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]  # no closure
+    def step(self) -> None:  # no closure
         """Take one step."""
         for group in self.param_groups:
             first, second = group["betas"]

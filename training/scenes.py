@@ -65,7 +65,8 @@ def read_labelled(folder: Path) -> list[Labelled]:
         if bgr is None or any(one is None or one.shape != bgr.shape[:2] for one in masks):
             raise ValueError(f"{photo}: photo, object and effects must be images of one size")
         mask, effects = (one > _GREY for one in masks)
-        found.append(Labelled(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), mask, effects & ~mask))
+        rgb = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+        found.append(Labelled(rgb, mask, effects & ~mask))
     return found
 
 
@@ -145,7 +146,7 @@ class EffectsBatches(Dataset[EffectsBatch]):
 
 
 def _choose(rng: np.random.Generator, labelled: Sequence[Labelled]) -> Labelled:
-    return labelled[rng.integers(len(labelled))]
+    return labelled[int(rng.integers(len(labelled)))]
 
 
 def _touches_border(mask: Mask) -> bool:
@@ -177,7 +178,7 @@ def _window(
     size_wh = (size, size)
     pixels = cv2.warpAffine(image, move, size_wh, borderValue=(_GREY,) * 3).astype(np.float32)
     mask, cast, inside = (
-        cv2.warpAffine(it.astype(np.float32), move, size_wh)
+        np.asarray(cv2.warpAffine(it.astype(np.float32), move, size_wh), np.float32)
         for it in (one.mask, one.effects, np.ones_like(one.mask))
     )
     return pixels, mask, cast, inside > 0.99
@@ -229,9 +230,10 @@ def _finish(
     truth[~inside] = IGNORED
     grow = rng.random()  # outlines are seldom exact
     if grow < 0.3:
-        drawn = cv2.dilate(drawn, _KERNEL, iterations=int(rng.integers(1, 4)))
+        wider = cv2.dilate(drawn, _KERNEL, iterations=int(rng.integers(1, 4)))
+        drawn = np.asarray(wider, np.uint8)
     elif grow < 0.45:
-        drawn = cv2.erode(drawn, _KERNEL)
+        drawn = np.asarray(cv2.erode(drawn, _KERNEL), np.uint8)
     truth[mask | (drawn > 0)] = IGNORED
     light = 255 * (np.clip(image, 0, 255) / 255) ** rng.uniform(0.7, 1.4)
     light = light * rng.uniform(0.8, 1.15) * (1 + rng.uniform(-0.06, 0.06, 3))

@@ -155,6 +155,12 @@ def pairs(tmp_path, cat) -> list[Pair]:
     return find_pairs(tmp_path)
 
 
+def test_masks_of_more_than_8_bits_are_refused(pairs):
+    cv2.imwrite(str(pairs[0].mask), np.full((10, 10), 300, np.uint16))
+    with pytest.raises(ValueError, match=r"a\.png has pixels of uint16; give 8 bits"):
+        pairs[0].read()
+
+
 def test_labelled_batches_are_crops_with_their_classes(pairs):
     config = SegmenterConfig(
         run=Run(steps=2, batch=4, workers=0), segmentation=Segmentation(crop_px=64)
