@@ -28,15 +28,12 @@ from cleanplate.segmentation.instances import find_instances
 from cleanplate.segmentation.models.semantic import SemanticSegmenter
 from cleanplate.segmentation.multiscale import add_small, run_passes
 from cleanplate.types import RGBImage
-from training.pairs import IGNORED, find_pairs
+from training.pairs import IGNORED, Classes, find_pairs
 
 _RIGHT = 0.5  # share of a detection that is its class
 _LABELLED = 0.5  # share of a detection that is labelled, for it to be an example
 _RIDGE = 0.01  # penalty on the weights: finite where the examples can be separated
 _ROUNDS = 50  # of Newton's method, which takes ten
-
-Classes = npt.NDArray[np.uint8]
-"""(H, W) class numbers, 0 = background."""
 
 
 @dataclass

@@ -20,7 +20,7 @@ from cleanplate.ops import SquareView
 from cleanplate.segmentation import create_segmenter
 from cleanplate.segmentation.models.semantic import SemanticSegmenter
 from cleanplate.types import Box, Mask, RGBImage
-from training.pairs import IGNORED, find_pairs
+from training.pairs import IGNORED, Classes, find_pairs
 
 WINDOW_PX = 192
 CONTEXT = 0.6
@@ -39,9 +39,6 @@ _MOST_IN_VIEW = 6
 _LABELLED = 0.5  # share of a candidate that must be labelled
 _LEAST_SHARE = 0.004  # of the photo, of a true object
 _LEAST_TRUE_SIDE_PX = 24
-
-Classes = npt.NDArray[np.uint8]
-"""(H, W) class numbers, 0 = background."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,10 +11,14 @@ import torch
 from torch.utils.data import Dataset
 
 from cleanplate.io import PHOTO_SUFFIXES
+from cleanplate.types import RGBImage
 from training.config import SegmenterConfig
 
+Classes = npt.NDArray[np.uint8]
+"""(H, W) class numbers, 0 = background."""
+
 IGNORED = 255
-"""In a mask: a pixel that counts for nothing."""
+"""Among them: a pixel that counts for nothing."""
 
 _GREY = 127  # of what lies outside a photo
 # What the closer passes of `cleanplate.segmentation.multiscale` see: parts of objects and
@@ -32,7 +36,7 @@ class Pair:
     photo: Path
     mask: Path
 
-    def read(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    def read(self) -> tuple[RGBImage, Classes]:
         """Return (H, W, 3) RGB and (H, W) class numbers.
 
         Raises:
@@ -110,11 +114,11 @@ class LabelledBatches(Dataset[LabelledBatch]):
 
 
 def _augmented(
-    photo: npt.NDArray[np.uint8],
-    classes: npt.NDArray[np.uint8],
+    photo: RGBImage,
+    classes: Classes,
     rng: np.random.Generator,
     config: SegmenterConfig,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+) -> tuple[npt.NDArray[np.float32], Classes]:
     """Return a crop (S, S, 3) in [0, 1] and its classes (S, S)."""
     settings = config.segmentation
     size = settings.crop_px
@@ -150,8 +154,8 @@ def _augmented(
 
 
 def _scaled(
-    photo: npt.NDArray[np.uint8], classes: npt.NDArray[np.uint8], size_wh: tuple[int, int], how: int
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    photo: RGBImage, classes: Classes, size_wh: tuple[int, int], how: int
+) -> tuple[RGBImage, Classes]:
     """Return a photo and its classes at another size; `how` is an interpolation of OpenCV."""
     pixels = cv2.resize(photo, size_wh, interpolation=how)
     numbers = cv2.resize(classes, size_wh, interpolation=cv2.INTER_NEAREST)
@@ -159,11 +163,11 @@ def _scaled(
 
 
 def small_object(
-    photo: npt.NDArray[np.uint8],
-    classes: npt.NDArray[np.uint8],
+    photo: RGBImage,
+    classes: Classes,
     rng: np.random.Generator,
     size: int,
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+) -> tuple[RGBImage, Classes]:
     """Return the photo made so small that an object takes few pixels, and cut around it.
 
     Args:

@@ -16,11 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from cleanplate.inpainting.models.edgeconnect import GREY_WEIGHTS, find_edges
 from cleanplate.io import PHOTO_SUFFIXES
+from cleanplate.types import RGBImage
 from training.config import EdgeConnectConfig
 from training.holes import Mask, make_hole
-
-RGBImage = npt.NDArray[np.uint8]
-"""(H, W, 3) uint8, RGB."""
 
 _MIN_SIDE_PX = 64  # smaller photos are icons
 

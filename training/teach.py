@@ -13,7 +13,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from cleanplate.errors import CleanplateError
 from cleanplate.io import PHOTO_SUFFIXES
@@ -22,15 +21,13 @@ from cleanplate.labels import VOC_LABELS, resolve_labels
 from cleanplate.segmentation import create_segmenter
 from cleanplate.segmentation.base import Segmenter
 from cleanplate.types import RGBImage
-from training.pairs import IGNORED
+from training.pairs import IGNORED, Classes
 
 _BORDER_PX = 2  # on each side of where classes meet
 _SURE = 0.7  # score; what is found with less is ignored, not background
 
 
-def label_photo(
-    photo: RGBImage, segmenter: Segmenter, labels: dict[str, int]
-) -> npt.NDArray[np.uint8]:
+def label_photo(photo: RGBImage, segmenter: Segmenter, labels: dict[str, int]) -> Classes:
     """Return (H, W) class numbers.
 
     Args:
