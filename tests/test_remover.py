@@ -431,6 +431,14 @@ def test_a_prompter_outlines_what_is_at_points_and_in_boxes(fake_inpainter, fake
         remover(image, options=RemovalOptions(rules=Rules(keep=1)), points=[(50, 50)])
 
 
+def test_with_a_prompter_classes_are_everyday_words_too(fake_inpainter, fake_segmenter):
+    remover = Remover(segmenter=fake_segmenter, inpainter=fake_inpainter, prompter=FixedPrompter())
+    removal = remover(photo_with(), ["people"], points=[(50, 50)])
+    assert [x.label for x in removal.instances] == ["object"]
+    with pytest.raises(UnknownNameError, match="unicorn"):
+        remover.plan(photo_with(), ["unicorn"], points=[(50, 50)])
+
+
 def test_labels_are_known_without_loading_a_model(remover, fake_segmenter):
     assert remover.labels == fake_segmenter.labels
     for model in list_models("segmenter"):

@@ -338,6 +338,9 @@ class Remover:
         check_places(options.points, options.boxes, size_hw)
         prompter = self.prompter_for(options)
         if prompter is not None:
+            if options.classes:  # what is rechecked
+                labels, _ = requested_labels(options.classes, options.rules, self.labels)
+                options = replace(options, classes=labels)
             selection = _outline(image, options, prompter)
         else:
             asked = options.classes or ([ALL] if has_places else ())
