@@ -39,10 +39,11 @@ class ColourRemover:
 
     def find(
         self,
-        image: RGBImage,
+        photo: Photo,
         classes: Collection[str] | None = None,
         options: RemovalOptions | None = None,
     ) -> tuple[list[Instance], list[Instance]]:
+        image = photo.pixels
         self.seen.append(image.shape)
         options = options or RemovalOptions()
         found = []
@@ -72,7 +73,7 @@ class ColourRemover:
         image = photo.pixels
         if mask is not None:
             return RemovalPlan(mask=mask, instances=(), kept=(), options=options)
-        chosen, kept = self.find(image, options=options)
+        chosen, kept = self.find(photo, options=options)
         mask = np.zeros(image.shape[:2], dtype=bool)
         for instance in chosen:
             instance.paint_on(mask)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from cleanplate.batch.planning.mask_folder import MaskFiles
 from cleanplate.batch.planning.photo_list import plan_photos
 from cleanplate.errors import PhotoError, WeightsError
 from cleanplate.options import RemovalOptions
+from cleanplate.remover import Remover
 
 PERSON = Job(options=RemovalOptions(classes=("person",), min_score=0.5))
 ON_NOTHING = {
@@ -187,6 +189,18 @@ def test_a_dry_run_finds_and_writes_nothing(remover, make_photo, monkeypatch):
     assert outcomes[0].mask_area_px is None
     assert files_below(".") == before
     assert not Path("out").exists()
+
+
+def test_a_dry_run_finds_what_a_run_does_across_a_panoramas_border(fake_segmenter):
+    pixels = np.full((64, 128, 3), 90, np.uint8)
+    pixels[20:40, :10] = pixels[20:40, -10:] = (255, 0, 0)
+    packet = b'<x:xmpmeta><rdf:Description GPano:ProjectionType="equirectangular"/></x:xmpmeta>'
+    Path("in").mkdir()
+    Image.fromarray(pixels).save("in/a.webp", lossless=True, xmp=packet)
+    remover = Remover(segmenter=fake_segmenter, inpainter="telea", device="cpu")
+    ((dry,), (wet,)) = (run(remover, replace(PERSON, dry_run=dry)) for dry in (True, False))
+    assert (dry.status, wet.status) == ("would-remove", "removed")
+    assert [it.area_px for it in dry.found] == [it.area_px for it in wet.found] == [400]
 
 
 class TestMasks:

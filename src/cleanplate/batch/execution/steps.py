@@ -193,7 +193,7 @@ def _plan(
     else:
         with clock.stage("find"):
             if job.own_masks is None:
-                instances, kept = remover.find(image.pixels, options=job.options)
+                instances, kept = remover.find(image, options=job.options)
             else:
                 mask, notes = _own_mask(photo, image, job)
     changes = bool(instances) if mask is None else bool(mask.any())
