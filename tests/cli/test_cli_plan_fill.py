@@ -75,6 +75,20 @@ class TestWithoutNetworks:
         expected[20:40, 50:70] = expected[50:60, 80:90] = True
         np.testing.assert_array_equal(changed, expected)
 
+    @pytest.mark.parametrize("content", ['{"shapes": []}', "7", "{"])
+    def test_another_programs_json_of_the_same_name_stays(self, cli, make_photo, content):
+        make_photo("in/a.png", "person")
+        make_photo("in/b.png", "person")
+        cli("plan", "in/b.png", "-o", "masks", "--remove", "person")
+        Path("masks/b.png").unlink()  # as if the run had been killed before
+        Path("masks/a.json").write_text(content)
+        ran = cli("plan", "in", "-o", "masks", "--remove", "person")
+        assert ran.code == 1
+        assert "masks/a.json: another file has the plan's name" in ran.err
+        assert Path("masks/a.json").read_text() == content
+        assert sorted(hashes("masks")) == ["a.json", "b.json", "b.png"]
+        assert cli("plan", "in", "-o", "masks", "--remove", "person", "--overwrite").code == 0
+
     def test_what_was_not_masked_fails_and_the_rest_is_done(self, cli, make_photo):
         make_photo("in/a.png", "person")
         cli("plan", "in", "-o", "masks", "--remove", "person")

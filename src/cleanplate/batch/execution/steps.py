@@ -18,6 +18,7 @@ from cleanplate.batch.execution.published import (
 from cleanplate.batch.planning import (
     PlannedPhoto,
     Provenance,
+    check_place,
     mask_name,
     read_plan,
     write_plan,
@@ -183,6 +184,8 @@ def _plan(
     kept: Collection[Instance] = ()
     notes: tuple[str, ...] = ()
     if job.step == "plan" and not job.dry_run:
+        if not job.overwrite:
+            check_place(photo.target)
         plan = remover.plan(image, options=job.options)
         mask, effects, instances, kept = plan.mask, plan.effects, plan.instances, plan.kept
         clock.add(plan.timings_s)

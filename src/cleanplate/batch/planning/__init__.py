@@ -23,6 +23,7 @@ from cleanplate.batch.planning.photo_list import (
     report_files,
 )
 from cleanplate.batch.planning.plan_files import (
+    check_place,
     plan_of_masks,
     provenance_of_plans,
     read_plan,

@@ -117,6 +117,27 @@ def write_plan(
     write_mask(path, plan.mask, plan.effects)
 
 
+def check_place(path: Path) -> None:
+    """Raise if a file that is no plan has the name of the JSON beside a mask.
+
+    A plan without its mask is of a killed run, and is replaced.
+
+    Raises:
+        PhotoError: it has.
+    """
+    described = path.with_suffix(".json")
+    try:
+        is_plan = "cleanplate" in json.loads(described.read_bytes())
+    except FileNotFoundError:
+        return
+    except (OSError, TypeError, ValueError):
+        is_plan = False
+    if not is_plan:
+        raise PhotoError(
+            described, "another file has the plan's name", "name another folder, or --overwrite"
+        )
+
+
 def read_plan(
     photo: PlannedPhoto,
     image: Photo,
