@@ -126,10 +126,12 @@ def test_the_output_cannot_be_an_input_folder(touch, name):
         plan("in", output=name)
 
 
-@pytest.mark.parametrize("option", ["masks", "own_masks"])
+@pytest.mark.parametrize("option", ["masks", "own_masks", "edges", "intermediate"])
 def test_a_folder_of_masks_cannot_be_an_input_folder(touch, option):
     touch("in/a.jpg")
-    with pytest.raises(InputError, match=r"in: is an input and also --masks?"):
+    with pytest.raises(
+        InputError, match=r"in: is an input and also --(masks?|edges|save-intermediate)"
+    ):
         plan("in", **{option: "in"})
 
 
@@ -283,10 +285,23 @@ def test_neither_masks_nor_report_may_meet_other_files(touch):
     assert len(plan("in", report="lists/report.jsonl").photos) == 2
 
 
+def test_saved_pictures_never_replace_photos_or_masks(touch):
+    touch("in/a.jpg", "in/a_masked.png", "in/sub/b.jpg")
+    with pytest.raises(InputError, match=r"in/a_masked\.png: the saved masked picture .* input"):
+        plan("in/a.jpg", "in/a_masked.png", intermediate="in")
+    with pytest.raises(InputError, match=r"out/a_masked\.png: .* overwrite the result of in/a_m"):
+        plan("in", intermediate="out")
+    records = "the mask of in/a_masked.png and the saved masked picture of in/a.jpg"
+    with pytest.raises(InputError, match=records):
+        plan("in", masks="steps", intermediate="steps")
+    found = plan("in", recursive=True, edges="in/sub", intermediate="in/steps")
+    assert [source for source, _ in pairs(found)] == ["in/a.jpg", "in/a_masked.png"]
+
+
 def test_two_masks_never_share_a_name(touch):
     touch("in/a.jpg", "in/a.png", "in/a.jpg.png")
     records = (
-        r"the mask of in/a\.jpg and that of in/a\.jpg\.png would both be written to "
+        r"the mask of in/a\.jpg and the mask of in/a\.jpg\.png would both be written to "
         r"masks/a\.jpg\.png; rename one of them"
     )
     with pytest.raises(InputError, match=records):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.batch.planning import MaskFiles, PlannedPhoto, mask_name
+from cleanplate.batch.planning import MaskFiles, PlannedPhoto, intermediate_files, mask_name
 from cleanplate.batch.records import Job, Published
 from cleanplate.errors import PhotoError
 from cleanplate.inpainting import Square, fill_as_published
@@ -69,12 +69,6 @@ def write_square(path: Path, image: RGBImage) -> None:
     content = io.BytesIO()
     Image.fromarray(image).save(content, kind, quality=_JPEG_QUALITY)
     write_bytes_atomic(path, content.getvalue())
-
-
-def intermediate_files(photo: PlannedPhoto, folder: Path) -> dict[str, Path]:
-    """Return "masked" and "edges" -> the file for it, below the folder of `--save-intermediate`."""
-    name = folder / mask_name(photo)
-    return {what: name.with_name(f"{name.stem}_{what}.png") for what in ("masked", "edges")}
 
 
 def save_intermediate(photo: PlannedPhoto, square: Square, folder: Path) -> None:

@@ -18,6 +18,7 @@ from cleanplate.batch.planning.photo_list import (
     UnreadableFolder,
     check_report,
     check_writes,
+    intermediate_files,
     mask_name,
     plan_photos,
     report_files,

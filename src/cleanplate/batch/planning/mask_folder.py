@@ -78,6 +78,7 @@ class MaskFiles:
         masks: Path | None = None,
         report: Path | None = None,
         are_plans: bool = False,
+        kind: str = "mask",
     ) -> None:
         """Refuse a run that would overwrite one of the masks.
 
@@ -86,6 +87,7 @@ class MaskFiles:
             masks: the folder that masks are saved to.
             report: file that the report will be written to.
             are_plans: whether a JSON file belongs to each mask.
+            kind: what to call one in the message.
 
         Raises:
             InputError: it would; the message names both files.
@@ -93,7 +95,7 @@ class MaskFiles:
         owned = [
             path for photo in plan.photos for path in self.files_of(photo, are_plans=are_plans)
         ]
-        check_stay(plan, "mask", owned, masks=masks)
+        check_stay(plan, kind, owned, masks=masks)
         if report is not None:
             check_report(report, stay=owned)
 

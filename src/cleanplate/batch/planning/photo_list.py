@@ -99,6 +99,8 @@ def plan_photos(
     recursive: bool = False,
     masks: Path | None = None,
     own_masks: Path | None = None,
+    edges: Path | None = None,
+    intermediate: Path | None = None,
     report: Path | None = None,
     raw_output: RawOutput = "tiff",
     photo_filter: PhotoFilter = _EVERYTHING,
@@ -119,6 +121,8 @@ def plan_photos(
         recursive: whether sub-folders are included.
         masks: folder that masks will be saved to.
         own_masks: file or folder of the user's masks.
+        edges: folder of the user's edges.
+        intermediate: folder that the networks' inputs will be saved to.
         report: file that the report will be written to.
         raw_output: what camera RAW files are written as.
         photo_filter: which of the photos to process.
@@ -129,7 +133,13 @@ def plan_photos(
             an input or write one file twice.
     """
     sources = tuple(_with_lists(inputs))
-    used = {"--output": output, "--masks": masks, "--mask": own_masks}
+    used = {
+        "--output": output,
+        "--masks": masks,
+        "--mask": own_masks,
+        "--edges": edges,
+        "--save-intermediate": intermediate,
+    }
     _check_folders(sources, used)
     excluded = {os.path.realpath(path) for path in used.values() if path is not None}
     walk = Walk()
@@ -151,7 +161,7 @@ def plan_photos(
     if not photos and not walk.unreadable and not may_be_empty:
         raise InputError(no_photos_message(sources, walk, recursive=recursive))
     plan = _name_results(_mark_shared_stems(photos.values()), output, raw_output)
-    check_writes(plan, masks=masks, report=report)
+    check_writes(plan, masks=masks, intermediate=intermediate, report=report)
     return RunPlan(
         plan,
         tuple(UnreadableFolder(*folder) for folder in walk.unreadable),
@@ -169,6 +179,12 @@ def mask_name(photo: PlannedPhoto) -> Path:
     if photo.shares_stem:
         return photo.relative.with_name(photo.relative.name + ".png")
     return photo.relative.with_suffix(".png")
+
+
+def intermediate_files(photo: PlannedPhoto, folder: Path) -> dict[str, Path]:
+    """Return "masked" and "edges" -> the file for it, below the folder of `--save-intermediate`."""
+    name = folder / mask_name(photo)
+    return {what: name.with_name(f"{name.stem}_{what}.png") for what in ("masked", "edges")}
 
 
 def report_files(report: Path) -> tuple[Path, ...]:
@@ -246,7 +262,11 @@ def _check_folders(inputs: Sequence[Path], used: Mapping[str, Path | None]) -> N
 
 
 def check_writes(
-    photos: Sequence[PlannedPhoto], *, masks: Path | None, report: Path | None
+    photos: Sequence[PlannedPhoto],
+    *,
+    masks: Path | None,
+    report: Path | None,
+    intermediate: Path | None = None,
 ) -> None:
     """Refuse a run that would overwrite one of its inputs or write one file twice.
 
@@ -271,13 +291,19 @@ def check_writes(
                     "run them into different output folders, or give the folder above them with -r"
                 )
             writers[real] = str(photo.source)
-    masked: dict[str, Path] = {}  # real path of a mask -> its photo
+    others: dict[str, str] = {}  # real path of another file -> what is written to it
     extra: list[tuple[str, Path, Path | None]] = []
     if masks is not None:
         extra.extend(("mask", masks / mask_name(photo), photo.source) for photo in photos)
+    if intermediate is not None:
+        extra.extend(
+            (f"saved {what} picture", path, photo.source)
+            for photo in photos
+            for what, path in intermediate_files(photo, intermediate).items()
+        )
     if report is not None:
         extra.extend(("report", path, None) for path in report_files(report))
-    for kind, path, photo_of_mask in extra:
+    for kind, path, source in extra:
         real = _real(path)
         if real in sources:
             raise InputError(f"{path}: the {kind} would overwrite an input; name another place")
@@ -286,14 +312,12 @@ def check_writes(
                 f"{path}: the {kind} would overwrite the result of {writers[real]}; "
                 "name another place"
             )
-        if real in masked:
-            other = "the report" if photo_of_mask is None else f"that of {photo_of_mask}"
+        named = f"the {kind}" if source is None else f"the {kind} of {source}"
+        if real in others:
             raise InputError(
-                f"the mask of {masked[real]} and {other} would both be written to {path}; rename "
-                "one of them"
+                f"{others[real]} and {named} would both be written to {path}; rename one of them"
             )
-        if photo_of_mask is not None:
-            masked[real] = photo_of_mask
+        others[real] = named
     if report is not None:
         check_report(report)
 

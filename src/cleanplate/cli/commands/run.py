@@ -167,6 +167,8 @@ def run_command(
                 recursive=selection.recursive,
                 masks=masks,
                 own_masks=mask,
+                edges=publishing.edges,
+                intermediate=publishing.save_intermediate,
                 report=outputs.report,
                 raw_output=raw_output,
                 photo_filter=photo_filter,
@@ -175,6 +177,10 @@ def run_command(
             if own_masks is not None:
                 own_masks.check_stay(plan, masks=masks, report=outputs.report)
                 own_masks.check_any(plan)
+            if published is not None and published.edges is not None:
+                published.edges.check_stay(
+                    plan, masks=masks, report=outputs.report, kind="drawing of edges"
+                )
             return plan
 
         plan = batch.RunPlan(()) if piped else make_plan()
