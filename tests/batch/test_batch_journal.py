@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from cleanplate.batch import Job, Published
+from cleanplate.batch.execution import steps
 from cleanplate.batch.execution.engine import Engine, Resources
 from cleanplate.batch.planning.mask_folder import MaskFiles
 from cleanplate.batch.planning.photo_list import plan_photos
@@ -99,6 +100,34 @@ def test_a_mask_that_changed_counts_as_a_change_of_its_photo(remover, make_photo
     job = Job(own_masks=MaskFiles(Path("masks")))
     assert run(remover, job) == {"a.png": "removed"}
     assert run(remover, job) == {"a.png": "done"}
+    make_mask(10)
+    assert run(remover, job) == {"a.png": "removed"}
+
+
+def test_a_mask_that_was_added_counts_as_a_change_of_its_photo(remover, make_photo):
+    make_photo(Path("in/a.png"), "person")
+    make_photo(Path("in/b.png"), "person")
+    make_mask(20)
+    Path("masks/a.png").rename("masks/b.png")
+    job = Job(own_masks=MaskFiles(Path("masks")))
+    assert run(remover, job) == {"a.png": "untouched", "b.png": "removed"}
+    assert run(remover, job) == {"a.png": "done", "b.png": "done"}
+    make_mask(20)
+    assert run(remover, job) == {"a.png": "removed", "b.png": "done"}
+
+
+def test_drawn_edges_that_changed_count_as_a_change_of_their_photo(
+    remover, make_photo, monkeypatch
+):
+    monkeypatch.setattr(
+        steps,
+        "remove_as_published",
+        lambda _photo, image, *_: (remover.fill(image.pixels, np.ones(image.size_hw, bool)), None),
+    )
+    make_photo(Path("in/a.png"), "person")
+    make_mask(20)
+    job = replace(PERSON, published=Published(edges=MaskFiles(Path("masks"))))
+    assert [*run(remover, job).values(), *run(remover, job).values()] == ["removed", "done"]
     make_mask(10)
     assert run(remover, job) == {"a.png": "removed"}
 

@@ -246,18 +246,22 @@ class Journal:
         self._execute("COMMIT")
 
     def _is_input_unchanged(self, photo: PlannedPhoto, job: Job, row: sqlite3.Row) -> bool:
-        """Return whether a photo, and its mask if it has one now and had one then, are the same."""
+        """Return whether a photo and its mask are the same.
+
+        A record of other settings, where a photo without a mask had names, says nothing of masks.
+        """
         masks, sources = own_masks_of(photo, job), (photo.source,)
         mask_state = _state(row, "mask")
         if photo.request is not None:
             return mask_state == mask_state_of(photo, job) and _is_unchanged(
                 sources, _stats(sources), _state(row, "source")
             )
-        uses_masks = job.own_masks is not None or job.own_plans is not None
-        return _is_unchanged(sources, _stats(sources), _state(row, "source")) and (
-            not (uses_masks and mask_state is not None)
-            or _is_unchanged(masks, _stats(masks), mask_state)
-        )
+        if not _is_unchanged(sources, _stats(sources), _state(row, "source")):
+            return False
+        is_new = bool(masks) and row["settings"] == self._fingerprint
+        if job.drawings is None or (mask_state is None and not is_new):
+            return True
+        return _is_unchanged(masks, _stats(masks), mask_state)
 
     def _adopt_started(self) -> None:
         """Record the photos that a killed run had written but not recorded."""

@@ -119,11 +119,11 @@ class ProcessedPhoto:
 
 
 def own_masks_of(photo: PlannedPhoto, job: Job) -> tuple[Path, ...]:
-    """Return the files that give a photo's mask: the user's mask, or both files of a plan.
+    """Return the user's files on a photo: its mask, both files of its plan, or its edges.
 
     Empty if there are none; processing the photo will report that.
     """
-    files = job.own_plans or job.own_masks
+    files = job.drawings
     return () if files is None else files.files_of(photo, are_plans=job.own_plans is not None)
 
 

@@ -66,6 +66,12 @@ class Job:
     fail_fast: bool = False
 
     @property
+    def drawings(self) -> MaskFiles | None:
+        """The user's masks, plans or edges; None if the run uses none."""
+        edges = None if self.published is None else self.published.edges
+        return self.own_plans or self.own_masks or edges
+
+    @property
     def step(self) -> Step:
         """What is done with every photo."""
         if self.plan_only:
