@@ -61,9 +61,10 @@ def process(tmp_path, segmenter, inpainter):
     Image.fromarray(photo).save(tmp_path / "a.png")
     remover = Remover(segmenter=segmenter, inpainter=inpainter)
 
-    def run(**how):
+    def run(classes=("person",), job=None, **how):
         plan = plan_photos([tmp_path / "a.png"], tmp_path / "out")
-        job = Job(options=RemovalOptions(classes=["person"]), published=Published(**how))
+        options = RemovalOptions(classes=classes)
+        job = Job(options=options, published=Published(**how), **(job or {}))
         return process_photo(plan.photos[0], remover, job).result, photo
 
     return run
@@ -88,6 +89,14 @@ def test_the_published_size_is_a_square(process, tmp_path):
     assert square.shape == (256, 256, 3)
     assert tuple(square[128, 128]) == (0, 0, 64)
     assert tuple(square[10, 10]) == (90, 120, 100)
+
+
+def test_without_an_object_nothing_is_written_where_that_is_wished(process, tmp_path):
+    result, _ = process(job={"untouched": "skip"}, classes=["cat"], as_published_size=True)
+    assert (result.status, result.kept_by, result.notes) == ("untouched", "skip", ())
+    assert not (tmp_path / "out").exists()
+    process(classes=["cat"], as_published_size=True)
+    assert np.asarray(Image.open(tmp_path / "out" / "a.png")).shape == (256, 256, 3)
 
 
 def test_what_the_networks_are_given_is_saved(process, tmp_path):

@@ -251,7 +251,8 @@ def _save(
     if square is not None and how is not None and how.save_intermediate is not None:
         save_intermediate(photo, square, how.save_intermediate)
     if square is not None and how is not None and how.as_published_size:
-        write_square(photo.target if removal.changed else photo.copy_target, square.result)
+        if removal.changed or job.untouched != "skip":
+            write_square(photo.target if removal.changed else photo.copy_target, square.result)
     elif removal.changed or must_convert(image, photo.copy_target):
         notes += write_photo(photo.target, image, removal.image, removal.mask)
         if job.preserve_times:
