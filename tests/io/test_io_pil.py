@@ -104,6 +104,18 @@ def test_transparent_entries_and_colours_are_not_taken():
     np.testing.assert_array_equal(np.asarray(result), [[0, 1, 1]])
 
 
+def test_transparency_in_the_palette_itself_is_kept():
+    rgba = np.zeros((4, 6, 4), np.uint8)
+    rgba[:, :2], rgba[:, 2:4], rgba[:, 4:] = (250, 0, 0, 0), (0, 250, 0, 120), (0, 0, 250, 255)
+    image = Image.fromarray(rgba).quantize(3)  # Pillow gives it a palette of RGBA
+    photo = photo_from_pil(image)
+    np.testing.assert_array_equal(photo.transparent, rgba[..., 3] == 0)
+    red = np.full((4, 6, 3), (250, 0, 0), np.uint8)
+    result = pil_from_photo(photo, red, box_mask((4, 6), 0, 2, 0, 6))
+    assert result.mode == "P"
+    np.testing.assert_array_equal(np.asarray(result.convert("RGBA")), image.convert("RGBA"))
+
+
 def test_other_modes_several_frames_and_damaged_files_are_refused(tmp_path):
     with pytest.raises(PhotoError, match=r"mode I .*image\.convert"):
         photo_from_pil(Image.new("I", (4, 4)))

@@ -123,7 +123,10 @@ def pil_from_photo(photo: Photo, filled: RGBImage, mask: Mask) -> "Image.Image":
     elif container.mode in ("P", "PA") and photo.samples.palette is not None:
         size_wh = (raster.shape[1], raster.shape[0])
         image = Image.frombytes(container.mode, size_wh, raster.tobytes())
-        image.putpalette(photo.samples.palette.tobytes())
+        palette, alpha = photo.samples.palette, photo.samples.palette_alpha
+        image.putpalette(palette.tobytes())
+        if alpha is not None and (alpha < 255).any() and "transparency" not in container.info:
+            image.putpalette(np.column_stack([palette, alpha]).tobytes(), "RGBA")
     else:
         image = Image.fromarray(raster)
     if container.original is not None:
@@ -171,13 +174,12 @@ def _split(raster: Raster, image: "Image.Image") -> tuple[RGBImage, Samples]:
     mode, transparency = image.mode, image.info.get("transparency")
     raster.flags.writeable = False
     if mode in ("P", "PA"):
-        palette = np.array(image.getpalette() or [0, 0, 0], dtype=np.uint8).reshape(-1, 3)
+        entries = np.array(image.getpalette("RGBA") or [0, 0, 0, 255], np.uint8).reshape(-1, 4)
         is_opaque = mode == "P"
         indices = cast("Plane", raster if is_opaque else np.ascontiguousarray(raster[..., 0]))
-        missing = int(indices.max()) + 1 - len(palette)
-        if missing > 0:
-            palette = np.pad(palette, ((0, missing), (0, 0)))
-        alpha = np.full(len(palette), 255, dtype=np.uint8)
+        missing = max(0, int(indices.max()) + 1 - len(entries))
+        palette = np.pad(entries[:, :3], ((0, missing), (0, 0)))
+        alpha = np.pad(entries[:, 3], (0, missing), constant_values=255)
         if isinstance(transparency, bytes):
             stated = np.frombuffer(transparency[: len(palette)], dtype=np.uint8)
             alpha[: len(stated)] = stated
