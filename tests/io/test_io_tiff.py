@@ -241,6 +241,9 @@ def test_bigtiff_is_read_and_written_as_tiff():
     assert opened(after).info["dpi"] == (300, 300)
 
 
+GREY_ALPHA = [(258, 3, [8] * 2), (277, 3, [2]), (338, 3, [2])]
+
+
 @pytest.mark.parametrize(
     ("tags", "message"),
     [
@@ -266,6 +269,11 @@ def test_bigtiff_is_read_and_written_as_tiff():
             [(258, 3, [16] * 2), (277, 3, [2]), (262, 3, [1]), (338, 3, [2])],
             "16-bit TIFF of grey with alpha is not supported; save it as 16-bit PNG",
         ),
+        (
+            [*GREY_ALPHA, (262, 3, [1]), (284, 3, [2])],
+            "grey with alpha, .*in separate planes,",
+        ),
+        ([*GREY_ALPHA, (262, 3, [0])], "grey with alpha, inverted .* is not supported"),
         ([(258, 3, [1] * 3)], "a TIFF of 1-bit RGB is not supported"),
         (
             [(262, 3, [3]), (277, 3, [2]), (258, 3, [8, 8]), (338, 3, [2])],

@@ -326,6 +326,9 @@ def _check_supported(page: Directory, layout: _Layout, max_pixels: int) -> None:
         advice = "save it as 16-bit PNG, or as RGB without extra channels"
     elif layout.bits == 1 and layout.photometric == 2:
         problem = "a TIFF of 1-bit RGB is not supported"
+    elif layout.channels == 2 and (layout.photometric == 0 or _number(page, _PLANES, 1) != 1):
+        # Of separate planes, Pillow would lose alpha.
+        problem = "a TIFF of grey with alpha, inverted or in separate planes, is not supported"
     elif layout.photometric == 3 and layout.channels > 1:
         problem = "a palette TIFF with alpha is not supported"
     if problem is not None:
