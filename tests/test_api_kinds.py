@@ -112,6 +112,17 @@ def write(path, colour):
     return path
 
 
+def test_a_preview_behind_a_cameras_photo_is_no_second_frame(tmp_path, remover):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo, preview = Image.new("RGB", (40, 20), (250, 0, 0)), Image.new("RGB", (16, 8))
+    photo.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[preview], exif=exif)
+    mask = np.zeros((40, 20), np.bool_)
+    mask[5:10, 5:10] = True
+    result = cleanplate.fill(tmp_path / "a.jpg", mask, remover=remover)
+    assert (result.size, result.getexif()[0x0112]) == ((40, 20), 6)
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp", ".bmp"])
 def test_a_file_keeps_format_and_metadata(tmp_path, remover, suffix):
     source = write(tmp_path / f"in{suffix}", (250, 0, 0))

@@ -436,5 +436,7 @@ def _open_pil(photo: "str | PathLike[str] | Image.Image") -> Photo:
         if read.format in ("HEIC", "RAW"):
             return replace(photo_from_pil(Image.fromarray(read.pixels)), wraps=read.wraps)
         with Image.open(photo) as opened:
-            return replace(photo_from_pil(opened), wraps=read.wraps)
+            # Cameras put previews behind the photo, which Pillow takes for frames.
+            first = opened if getattr(opened, "n_frames", 1) == 1 else opened.copy()
+            return replace(photo_from_pil(first), format=read.format, wraps=read.wraps)
     raise invalid("photo", "bytes, an array, a Pillow image or the path of a photo", photo)
