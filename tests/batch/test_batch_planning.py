@@ -101,6 +101,14 @@ def test_a_folder_that_a_pattern_matches_is_taken_whole_with_recursive(touch):
     assert [target for _, target in pairs(found)] == ["out/sub/a.jpg", "out/sub/deep/c.jpg"]
 
 
+def test_a_folder_called_like_a_pattern_is_that_folder(touch):
+    touch("in [1]/a.jpg", "in [1]/sub/b.jpg", "in 1/c.jpg")
+    assert pairs(plan("in [1]/*.jpg")) == [("in [1]/a.jpg", "out/a.jpg")]
+    assert pairs(plan("in [1]/**/b.jpg")) == [("in [1]/sub/b.jpg", "out/sub/b.jpg")]
+    with pytest.raises(InputError, match=r"in \[1\]/b\.jpg: no such file or folder"):
+        plan("in [1]/b.jpg")
+
+
 def test_a_file_called_like_a_pattern_is_that_file(touch):
     touch("in/a[1].jpg", "in/a1.jpg")
     assert pairs(plan("in/a[1].jpg")) == [("in/a[1].jpg", "out/a[1].jpg")]

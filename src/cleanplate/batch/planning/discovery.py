@@ -52,15 +52,16 @@ def walk_folder(
 
 
 def walk_pattern(
-    pattern: Path, walk: Walk, *, recursive: bool, excluded: Collection[str]
+    pattern: Path, first: int, walk: Walk, *, recursive: bool, excluded: Collection[str]
 ) -> tuple[Path, Iterator[Parts]]:
     """Return the folder before the first wildcard, and the photos below it that `pattern` matches.
+
+    `first` is from `find_wildcard`.
 
     `*`, `?` and `[...]` match within a name, `**` any number of folders. A folder that matches
     means its direct photos, and with `recursive` all of them, as if it had been named.
     """
     names = pattern.parts
-    first = next(index for index, name in enumerate(names) if has_wildcard(name))
     wanted = names[first:]
 
     def take(parts: Parts) -> bool:
@@ -80,9 +81,14 @@ def walk_pattern(
     return base, _walk(base, (), walk, excluded, enter=enter, take=take)
 
 
-def has_wildcard(name: str) -> bool:
-    """Return whether `name` holds a character that makes it a pattern."""
-    return any(character in name for character in "*?[")
+def find_wildcard(pattern: Path) -> int | None:
+    """Return which part of a path is the first with a wildcard, unless a folder has that name."""
+    names = pattern.parts
+    for index, name in enumerate(names):
+        is_pattern = any(character in name for character in "*?[")
+        if is_pattern and not os.access(Path(*names[: index + 1]), os.F_OK):
+            return index
+    return None
 
 
 def _walk(

@@ -13,7 +13,7 @@ from cleanplate.batch.planning.discovery import (
     Parts,
     PhotoFilter,
     Walk,
-    has_wildcard,
+    find_wildcard,
     no_photos_message,
     notes_of,
     read_list,
@@ -225,8 +225,8 @@ def _expand(
             found = walk_folder(given, walk, recursive=recursive, excluded=excluded)
         elif mode is not None:
             raise InputError(f"{given}: is neither a file nor a folder; name a photo")
-        elif has_wildcard(str(given)):
-            base, found = walk_pattern(given, walk, recursive=recursive, excluded=excluded)
+        elif (first := find_wildcard(given)) is not None:
+            base, found = walk_pattern(given, first, walk, recursive=recursive, excluded=excluded)
             found = list(found) if _is_folder(base) else []
             if not found and not walk.unreadable and not may_be_empty:
                 raise InputError(f"{given}: no photo matches this pattern; check its spelling")
