@@ -210,6 +210,10 @@ def test_json_that_cannot_be_understood_is_an_error(own_remover, photo):
         (lambda c: c["objects"][0].update(box_xyxy=[0, 0, 9, 9]), "does not contain the outline"),
         (lambda c: c["settings"].update(grow=3), "grow.*dilation.*correct it"),
         (lambda c: c.pop("settings"), r"not a file of 'cleanplate plan' \(KeyError"),
+        (
+            lambda c: c["outlines"].update({"1": [2**70]}),
+            r"not a file of 'cleanplate plan' \(OverflowError",
+        ),
     ):
         plan.write_text(right)
         change(edit)

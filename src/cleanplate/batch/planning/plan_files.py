@@ -182,7 +182,7 @@ def read_plan(
         )
     except InputError as error:
         raise PhotoError(described, str(error), f"correct it, or {_REMAKE}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         cause = f"not a file of 'cleanplate plan' ({type(error).__name__}: {error})"
         raise PhotoError(described, cause, f"correct it, or {_REMAKE}") from error
     if plan.options.verify and found_by != again:
