@@ -110,6 +110,42 @@ def test_lines_that_go_on_behind_two_objects_are_no_parts():
     assert add_missed_parts(image, instances, []) == instances
 
 
+def between(*parts: np.ndarray, grain: float = 1.5) -> tuple[np.ndarray, list[Instance]]:
+    """Return a photo of the object and of a smaller one, far on its left, and both."""
+    other = box(20, 110, 70, 150)
+    image = draw(*parts, grain=grain)
+    image[BODY] = draw()[BODY]
+    image[other], image[140:150, 20:70] = RED, DARK
+    return image, [instance_of(BODY), instance_of(other, 2)]
+
+
+def test_what_connects_two_objects_that_are_apart_is_added():
+    leash = box(69, 128, 121, 131)
+    image, instances = between(leash)
+    first, second = (on_photo(it) for it in add_missed_parts(image, instances, []))
+    assert ((first | second) & leash).sum() > 0.8 * leash.sum()
+    assert first[129, 110]
+    assert second[129, 80], "each gets what is nearer to it"
+
+
+@pytest.mark.parametrize("line", [box(0, 128, 320, 131), box(69, 128, 320, 131)])
+def test_a_line_that_goes_on_beyond_one_of_two_objects_is_no_part(line):
+    image, instances = between(line)
+    assert add_missed_parts(image, instances, []) == tuple(instances)
+
+
+def test_only_what_is_parallel_is_like_a_line():
+    waves = [box(x, y, x + 16, y + 4) for x in range(4, 300, 30) for y in range(10, 230, 12)]
+    waves = [it for it in waves if not (it & box(100, 50, 220, 170)).any()]
+    (found,) = add_missed_parts(draw(POLE, *waves), [instance_of(BODY)], [])
+    assert (on_photo(found) & POLE).sum() > 0.8 * POLE.sum()
+
+
+def test_small_objects_of_a_crowd_in_a_large_photo_are_no_error():
+    instances = [instance_of(box(x, 100, x + 8, 110), x) for x in range(10, 300, 12)]
+    assert add_missed_parts(draw(), instances, []) == tuple(instances)
+
+
 def test_a_large_photo_gives_the_same_parts():
     image = draw(POLE).repeat(4, axis=0).repeat(4, axis=1)
     mask = BODY.repeat(4, axis=0).repeat(4, axis=1)

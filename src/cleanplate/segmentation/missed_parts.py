@@ -3,9 +3,11 @@
 A wing tip against the sky, a leash over wet sand, a paddle, a tail, whiskers: where nothing else
 is, what remains of an object is noticed first. The surroundings without any detail are a median
 over a window wider than such parts. What differs from that, more than anything else around and
-unlike it, begins at the object and ends soon after it, is a part of the object.
+unlike it, begins at the object and ends soon after it, is a part of the object. So is what connects
+two objects, such as a leash, unless it goes on beyond them: then they hide a line.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ import numpy.typing as npt
 
 from cleanplate.ops import (
     bounding_box,
+    box_iou,
     coverage,
     dilate,
     dilation_px,
@@ -24,16 +27,17 @@ from cleanplate.ops import (
     pull_push,
     rasterize,
     rasterize_within,
-    scale_within,
     with_mask,
 )
-from cleanplate.types import FloatArray, Instance, Mask, RGBImage
+from cleanplate.segmentation.instances import nearest_number
+from cleanplate.types import Box, FloatArray, Instance, Mask, RGBImage
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 # "The object's side" is the square root of its area. All values were chosen by eye, on what they
 # change in 445 photos of PASCAL VOC val, 290 of COCO, and 24 others.
-_WORK_SIDE = 448  # px; long side of the working image
+_WORK_SIDE = 448  # px; long side of the working image ...
+_SHARED_SIDE = 1024  # ... and of one that several objects share
 _LEAST_SIDE_PX = 16.0  # of an object; of smaller ones no part is seen
 _REACH_SHARE = 0.9  # of the side: how far a part may stand out
 _TOUCHING_PX = 3.0  # from the object, at most
@@ -52,79 +56,123 @@ _LEVELS, _DEVIATIONS = 8.0, 2.0  # by which all of it differs from the surroundi
 _SURE_LEVELS = 20.0  # ... a pixel of it ...
 _CONTRAST = 3.3  # ... and its mean, in deviations; more ...
 _PER_TWIN, _PER_UNEVEN = 0.35, 10.0  # ... for each like it around, and where little is even
+_LINE_AXES = 2.5  # ratio of a line's axes; like it is only what is parallel, that is ...
+_PARALLEL, _PER_PARALLEL = 0.26, 1.0  # ... by this sine; each counts so much more
 _UNEVEN_SHARE = 0.12  # of the surroundings, at most
 _OPEN_SHARE = 0.25  # of its border, at most, lies where they are not even
 _LARGEST_SHARE = 0.05  # of the object's area
 _LIKE_LEVELS, _LIKE_SHARE = 25.0, 0.02  # mean difference to the most similar of the object's pixels
 _LEAVING_SHARE = 0.4  # of its length: how far it ends from the object; else it passes by
 _TWIN_AREAS, _TWIN_LEVELS = (0.3, 3.0), 8.0  # like it: ratio of areas; levels, plus half its own
-_MOST_PIECES = 1  # like it, if it reaches another object: more are a line that objects hide
 
 
 def add_missed_parts(
     image: RGBImage, chosen: Sequence[Instance], kept: Sequence[Instance]
 ) -> tuple[Instance, ...]:
-    """Return objects with what stands out beside them and can only be theirs.
+    """Return objects with what stands out beside them, or connects two of them.
 
     Args:
         image: (H, W, 3) uint8, RGB, the photo. Not modified.
         chosen: the objects, outlined at full size. Not modified.
         kept: other objects; what reaches them is not taken.
     """
-    barred = rasterize(kept, image.shape)
-    taken = rasterize(chosen, image.shape) | barred
-    result = []
-    for instance in chosen:
-        reach_px = math.ceil(_REACH_SHARE * math.sqrt(instance.area_px)) + 4
-        box = left, top, right, bottom = expand_box(instance.box_xyxy, reach_px, image.shape)
+    taken = rasterize([*chosen, *kept], image.shape)
+    whole = list(chosen)
+    boxes = [_surroundings(instance, image.shape) for instance in chosen]
+    for group in [*([index] for index in range(len(chosen))), *_near(boxes)]:
+        lefts, tops, rights, bottoms = zip(*(boxes[index] for index in group), strict=True)
+        box = left, top, right, bottom = min(lefts), min(tops), max(rights), max(bottoms)
         place = slice(top, bottom), slice(left, right)
-        own = rasterize_within([instance], box)
-        parts = _missed_parts(image[place], own, taken[place] & ~own, barred[place])
-        if parts.any():
-            taken[place] |= parts
-        whole = with_mask(instance, own | parts, left=left, top=top) if parts.any() else instance
-        result.append(whole)
-    return tuple(result)
+        numbers = np.zeros((bottom - top, right - left), np.int32)
+        for number, index in enumerate(group, start=1):
+            numbers[rasterize_within([whole[index]], box)] = number
+        others = taken[place] & (numbers == 0)
+        largest = max(group, key=lambda index: chosen[index].area_px)
+        shrink = max(1.0, _long_side(boxes[largest]) / _WORK_SIDE, _long_side(box) / _SHARED_SIDE)
+        side_px = math.sqrt(chosen[largest].area_px)
+        found = _missed_parts(image[place], numbers, others, side_px, shrink)
+        taken[place] |= found > 0
+        for number in np.unique(found[found > 0]).tolist():
+            index = group[number - 1]
+            mask = (numbers == number) | (found == number)
+            whole[index] = with_mask(whole[index], mask, left=left, top=top)
+    return tuple(whole)
 
 
-def _missed_parts(photo: RGBImage, own: Mask, others: Mask, barred: Mask) -> Mask:
-    """Return (H, W), an object's parts outside its mask.
+def _surroundings(instance: Instance, size_hw: tuple[int, ...]) -> Box:
+    reach_px = math.ceil(_REACH_SHARE * math.sqrt(instance.area_px)) + 4
+    return expand_box(instance.box_xyxy, reach_px, size_hw)
+
+
+def _long_side(box: Box) -> int:
+    return max(box[2] - box[0], box[3] - box[1])
+
+
+def _near(boxes: Sequence[Box]) -> list[list[int]]:
+    """Return the indices of boxes that overlap, directly or through others, in groups."""
+    groups: list[list[int]] = []
+    for index, box in enumerate(boxes):
+        joined = [it for it in groups if any(box_iou(box, boxes[other]) > 0 for other in it)]
+        groups = [it for it in groups if it not in joined]
+        groups.append([*itertools.chain(*joined), index])
+    return [group for group in groups if len(group) > 1]
+
+
+def _missed_parts(
+    photo: RGBImage,
+    numbers: npt.NDArray[np.int32],
+    others: Mask,
+    side_px: float,
+    shrink: float,
+) -> npt.NDArray[np.int32]:
+    """Return (H, W), an object's parts outside its mask; of several, what reaches two of them.
 
     Args:
-        photo: (H, W, 3) uint8, the object in its surroundings.
-        own: (H, W), the object.
-        others: (H, W), other objects; they hide the surroundings.
-        barred: (H, W), those of them that no part reaches.
+        photo: (H, W, 3) uint8, the objects in their surroundings.
+        numbers: (H, W), the objects, numbered from 1, as are the parts of each that are returned.
+        others: (H, W), other objects; they hide the surroundings, and no part reaches them.
+        side_px: of the largest object.
+        shrink: px of the photo for one of the working image.
     """
-    small = scale_within(photo, _WORK_SIDE)
-    size_wh = small.shape[1], small.shape[0]
-    inside, beside = coverage(own, size_wh) > 0.5, coverage(others, size_wh) > 0
-    side = math.sqrt(np.count_nonzero(inside))
+    full_wh = numbers.shape[1], numbers.shape[0]
+    size_wh = max(1, round(full_wh[0] / shrink)), max(1, round(full_wh[1] / shrink))
+    small = np.asarray(cv2.resize(photo, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+    inside, hidden = coverage(numbers > 0, size_wh) > 0.5, coverage(others, size_wh) > 0
+    side = side_px / shrink
     if side < _LEAST_SIDE_PX:
-        return np.zeros_like(own)
-    around = _look_around(small, inside, dilate(inside | beside, _RIM_PX), side)
+        return np.zeros_like(numbers)
+    around = _look_around(small, inside, dilate(inside | hidden, _RIM_PX), side)
     differs = _largest(np.abs(around.detail))
     standing = around.even & (differs > np.maximum(_LEVELS, _DEVIATIONS * around.usual))
     away = np.asarray(cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, 5), np.float32)
-    spots = _Spots.of(standing, around.detail, away, dilation_px(side**2) + 1)
-    blocked = coverage(barred, size_wh) > 0
-    behind = dilate(beside, _TOUCHING_PX)
+    close = away <= _TOUCHING_PX
+    spots = _Spots.of(standing, around.detail, close, away > dilation_px(side**2) + 1)
+    _, bodies = cv2.connectedComponents(close.astype(np.uint8), connectivity=8)
+    fewer = cv2.resize(numbers, size_wh, interpolation=cv2.INTER_NEAREST)
+    nearest = nearest_number(np.asarray(fewer, np.int32))
+    several = int(numbers.max()) > 1
     colours = small[inside][:: max(1, round(side**2 / 2000))].astype(np.float32)
     parts = np.zeros_like(inside)
     for number in np.flatnonzero(spots.leaving).tolist():
         spot = spots.numbers == number
+        ends_at = spot & close
+        if several and len(np.unique(nearest[ends_at])) < 2:
+            continue
+        connects = several and len(np.unique(bodies[ends_at])) > 1
         if (
-            _ends(spot, away, around.even, blocked, side)
-            and _stands_out(spot, differs, around, spots.count_twins(number))
+            not (connects and spots.goes_on(number))
+            and _ends(spot, away, around.even, hidden, side, connects=connects)
+            and _stands_out(spot, differs, around, spots.weigh_twins(number))
             and _is_like(small[spot].mean(axis=0), colours)
-            and not ((spot & behind).any() and spots.alike(number).sum() > _MOST_PIECES)
         ):
             parts |= spot
     if not parts.any():
-        return np.zeros_like(own)
-    parts |= dilate(parts, _TOUCHING_PX) & (away <= _TOUCHING_PX)
-    enlarged = cv2.resize(parts.astype(np.float32), own.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.asarray((enlarged > 0.5) & ~others & ~own)
+        return np.zeros_like(numbers)
+    parts |= dilate(parts, _TOUCHING_PX) & close
+    enlarged = cv2.resize(parts.astype(np.float32), full_wh, interpolation=cv2.INTER_LINEAR)
+    free = (enlarged > 0.5) & ~others & (numbers == 0)
+    owners = cv2.resize(nearest, full_wh, interpolation=cv2.INTER_NEAREST)
+    return np.asarray(np.where(free, owners, 0), np.int32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,43 +227,67 @@ class _Spots:
     tints: npt.NDArray[np.float64]  # (N + 1, 3) their mean difference from the surroundings, levels
     touching: Mask  # (N + 1,) whether they touch the object ...
     leaving: Mask  # (N + 1,) ... and go beyond its margin
+    angles: npt.NDArray[np.float64]  # (N + 1,) of lines, radians; NaN: it is no line
 
     @classmethod
-    def of(cls, standing: Mask, detail: FloatArray, away: FloatArray, margin_px: float) -> "_Spots":
+    def of(cls, standing: Mask, detail: FloatArray, close: Mask, off: Mask) -> "_Spots":
         """Find them.
 
         Args:
             standing: (h, w), what stands out.
             detail: (h, w, 3), see `_Around`.
-            away: (h, w) px from the object.
-            margin_px: of the object.
+            close: (h, w), what touches the object.
+            off: (h, w), what is beyond its margin.
         """
         count, numbers = cv2.connectedComponents(standing.astype(np.uint8), connectivity=8)
         flat = numbers[standing]
         areas = np.bincount(flat, minlength=count)
-        sums = [np.bincount(flat, plane, count) for plane in detail[standing].T]
-        tints = np.stack(sums, axis=1) / np.maximum(areas, 1)[:, None]
+
+        def mean(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+            return np.bincount(flat, values, count) / np.maximum(areas, 1)
+
+        tints = np.stack([mean(plane) for plane in detail[standing].T], axis=1)
         near, far = (
-            np.bincount(numbers[standing & part], minlength=count) > 0
-            for part in (away <= _TOUCHING_PX, away > margin_px)
+            np.bincount(numbers[standing & part], minlength=count) > 0 for part in (close, off)
         )
-        return cls(np.asarray(numbers, np.int32), areas, tints, near, near & far)
+        y, x = (axis.astype(np.float64) for axis in np.nonzero(standing))
+        xx, yy = (mean(it * it) - mean(it) ** 2 + 1 / 12 for it in (x, y))
+        xy = mean(x * y) - mean(x) * mean(y)
+        half, root = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
+        is_line = half + root > _LINE_AXES**2 * (half - root)
+        angles = np.where(is_line, np.arctan2(2 * xy, xx - yy) / 2, np.nan)
+        return cls(np.asarray(numbers, np.int32), areas, tints, near, near & far, angles)
 
-    def count_twins(self, number: int) -> int:
-        """Return how many that do not touch the object are of one's size and colour."""
-        return int(np.count_nonzero(self.alike(number) & ~self.touching))
+    def weigh_twins(self, number: int) -> float:
+        """Return by how many deviations more one has to stand out, for others like it around."""
+        alike = self._alike(number) & ~self.touching
+        if self._is_line(number):
+            return _PER_PARALLEL * int(np.count_nonzero(alike))
+        alike &= self.areas < _TWIN_AREAS[1] * self.areas[number]
+        return _PER_TWIN * int(np.count_nonzero(alike))
 
-    def alike(self, number: int) -> Mask:
-        """Return (N + 1,), which others are of one's size and colour."""
-        tint, ratios = self.tints[number], self.areas / self.areas[number]
+    def goes_on(self, number: int) -> bool:
+        """Return whether one is a line of which the objects touch another piece."""
+        return self._is_line(number) and bool((self._alike(number) & self.touching).any())
+
+    def _is_line(self, number: int) -> bool:
+        return bool(np.isfinite(self.angles[number]))
+
+    def _alike(self, number: int) -> Mask:
+        """Return (N + 1,), which others are of one's colour, as large, and parallel to a line."""
+        tint = self.tints[number]
         alike = np.abs(self.tints - tint).max(axis=1) < np.abs(tint).max() / 2 + _TWIN_LEVELS
-        alike &= (ratios > _TWIN_AREAS[0]) & (ratios < _TWIN_AREAS[1])
+        alike &= self.areas > _TWIN_AREAS[0] * self.areas[number]
+        if self._is_line(number):
+            alike &= np.abs(np.sin(self.angles - self.angles[number])) < _PARALLEL
         alike[[0, number]] = False
         return np.asarray(alike)
 
 
-def _ends(spot: Mask, away: FloatArray, even: Mask, blocked: Mask, side: float) -> bool:
-    """Return whether a spot leaves the object and ends in even surroundings.
+def _ends(
+    spot: Mask, away: FloatArray, even: Mask, blocked: Mask, side: float, *, connects: bool
+) -> bool:
+    """Return whether a spot leaves the object and ends in even surroundings, or at another.
 
     Args:
         spot: (h, w).
@@ -223,13 +295,15 @@ def _ends(spot: Mask, away: FloatArray, even: Mask, blocked: Mask, side: float) 
         even: (h, w), see `_Around`.
         blocked: (h, w), what it may not reach.
         side: of the object, px.
+        connects: whether it reaches two objects that are apart.
     """
     left, top, right, bottom = bounding_box(spot)
     if min(top, left) <= 1 or bottom >= spot.shape[0] - 1 or right >= spot.shape[1] - 1:
         return False
     far_px = float(away[spot].max())
     length_px = max(bottom - top, right - left)
-    if not _LEAVING_SHARE * length_px <= far_px < _REACH_SHARE * side:
+    least = 0 if connects else _LEAVING_SHARE * length_px
+    if not least <= far_px < _REACH_SHARE * side:
         return False
     if np.count_nonzero(spot) > _LARGEST_SHARE * side**2:
         return False
@@ -239,10 +313,17 @@ def _ends(spot: Mask, away: FloatArray, even: Mask, blocked: Mask, side: float) 
     return bool(np.count_nonzero(border & ~even) <= _OPEN_SHARE * np.count_nonzero(border))
 
 
-def _stands_out(spot: Mask, differs: FloatArray, around: _Around, twins: int) -> bool:
-    """Return whether a spot (h, w) differs more than its surroundings do, and these are calm."""
+def _stands_out(spot: Mask, differs: FloatArray, around: _Around, twins: float) -> bool:
+    """Return whether a spot (h, w) differs more than its surroundings do, and these are calm.
+
+    Args:
+        spot: (h, w).
+        differs: (h, w) levels from the surroundings without detail.
+        around: see `_Around`.
+        twins: see `_Spots.weigh_twins`.
+    """
     levels, uneven = differs[spot], float(around.uneven[spot].mean())
-    least = _CONTRAST + _PER_TWIN * twins + _PER_UNEVEN * uneven
+    least = _CONTRAST + twins + _PER_UNEVEN * uneven
     return bool(
         uneven <= _UNEVEN_SHARE
         and levels.max() >= _SURE_LEVELS
