@@ -347,6 +347,20 @@ def test_an_object_detected_only_when_enlarged_is_found_at_a_candidate():
     assert (columns.max() + 1) * across == pytest.approx(324, abs=4)
 
 
+def test_all_classes_decide_where_to_look_but_small_objects_are_of_those_asked_for():
+    image = blotted((400, 600), (300, 200, 324, 224))
+    sees = seen_from(70, clear=0.97)
+
+    def answer(predict, part):
+        second = sees(predict, part)
+        return np.stack([0 * second, second])
+
+    predict = RecordedPredict(answer)
+    assert run_passes(image, predict, asked=1).small == []
+    assert len(predict.parts) > FIRST
+    assert [it.index for it in run_passes(image, predict).small] == [1]
+
+
 def test_without_a_candidate_nothing_is_enlarged():
     image = blotted((400, 600), (300, 200, 324, 224))
     predict = RecordedPredict(seen_from(70, faint=0.0))

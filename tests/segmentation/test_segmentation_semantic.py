@@ -74,6 +74,17 @@ def grey_with(size_hw, *blots):
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 
+def test_classes_that_are_not_asked_for_and_the_background_compete_apart(by_colour):
+    image = grey_with((96, 96), ((0, 0, 48, 48), RED), ((48, 0, 96, 48), BLUE))
+    person, others, background = by_colour.probabilities(
+        image, channels=[VOC_LABELS.index("person") + 1]
+    )
+    quarter = person.shape[0] // 4
+    assert min(person[quarter, -quarter], others[quarter, quarter]) > 0.9
+    assert max(person[quarter, quarter], others[quarter, -quarter]) < 0.1
+    assert background[-quarter:].mean() > 0.5
+
+
 def test_what_is_there_is_found_where_it_is(by_colour):
     image = grey_with((301, 455), ((40, 50, 140, 200), RED), ((200, 100, 260, 140), BLUE))
     cat, person = check(by_colour, image, ["person", "cat", "dog"])

@@ -50,8 +50,8 @@ def find_instances(
     """Return the connected components of each class as objects, by falling area.
 
     Args:
-        probabilities: (C, h, w) float32 in [0, 1], one plane for each of `labels`; one more, if
-            there is, is of everything else.
+        probabilities: (C, h, w) float32 in [0, 1], one plane for each of `labels`; more, if
+            there are, are of everything else.
         labels: C names.
         size_hw: H and W of the photo.
         divide: divides components of the classes `COUNTED`; None leaves them whole.

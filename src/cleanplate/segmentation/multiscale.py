@@ -42,7 +42,7 @@ from cleanplate.types import Box, RGBImage
 Probabilities = npt.NDArray[np.float32]
 """(C, h, w) float32 in [0, 1] on a grid of cells: of C - 1 classes, and of whatever else there is.
 
-The last is the strongest of all other classes and the background: what is not asked for competes.
+The last is the background, or the strongest of what else the network knows: all of it competes.
 """
 
 Predict = Callable[[RGBImage], Probabilities]
@@ -164,6 +164,7 @@ def run_passes(
     image: RGBImage,
     predict: Predict,
     *,
+    asked: int | None = None,
     first_pass: Probabilities | None = None,
     first_pass_side: int = FIRST_PASS_SIDE,
     max_concurrency: int = 1,
@@ -173,6 +174,8 @@ def run_passes(
     Args:
         image: (H, W, 3) uint8, RGB. Not modified.
         predict: runs the network, with the classes already chosen.
+        asked: small objects are of the first so many classes; the others decide with them where
+            to look. None: of all.
         first_pass: (C, h, w) float32, a costly network's result on the complete photo;
             then only candidate regions of photos over 1,000 px follow. None makes the first pass
             here, and scans large photos at 1,024 or 2,048 px.
@@ -235,7 +238,8 @@ def run_passes(
             look(level, tiles, apart)
     if finest is not None:
         _add_parts(merged, finest, closest, width / grid_hw[1])
-    return Passes(merged, closest, _small_objects(image, predict, closest, seen, max_concurrency))
+    small = _small_objects(image, predict, closest, seen[:asked], max_concurrency)
+    return Passes(merged, closest, small)
 
 
 def _add_parts(
@@ -361,9 +365,17 @@ def _small_objects(
     seen: npt.NDArray[np.bool_],
     max_concurrency: int,
 ) -> list[SmallObject]:
-    """Return what later passes saw and the first did not, rechecked by one more pass."""
+    """Return what later passes saw and the first did not, rechecked by one more pass.
+
+    Args:
+        image: (H, W, 3) uint8, the photo.
+        predict: runs the network.
+        closest: (C, h, w), see `Passes`.
+        seen: (K, h, w), where the first pass saw the classes to look for, the first K.
+        max_concurrency: simultaneous calls of `predict`.
+    """
     found = []
-    for index, parts, stats in _components(_seen(closest)):
+    for index, parts, stats in _components(_seen(closest)[: len(seen)]):
         for part, (x, y, w, h, area) in enumerate(stats.tolist()):
             if part == 0 or area > _LARGEST_SHARE * parts.size:
                 continue

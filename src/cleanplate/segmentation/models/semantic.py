@@ -77,6 +77,7 @@ class SemanticSegmenter(NetworkSegmenter):
             if published is None
             else self.probabilities(image, published, channels=channels),
             first_pass_side=FIRST_PASS_SIDE if published is None else max(published),
+            asked=len(asked),
             max_concurrency=self._networks["segment"].max_concurrency,
         )
         likely = [
@@ -154,7 +155,8 @@ class SemanticSegmenter(NetworkSegmenter):
         Args:
             part: (h, w, 3) uint8, RGB.
             size_hw: input size, px; None: its own.
-            channels: only these, and the strongest of all others as the last.
+            channels: of some labels: only these, then the strongest of the other labels if there
+                is a background, then the strongest of the rest.
 
         Returns:
             (C, h', w') float32 in [0, 1].
@@ -163,8 +165,10 @@ class SemanticSegmenter(NetworkSegmenter):
         every = softmax(self._networks["segment"].run(pixels)[0])
         if channels is None:
             return every
-        others = np.delete(every, channels, axis=0)
-        return np.concatenate([every[channels], others.max(axis=0, keepdims=True, initial=0)])
+        labelled = self._model.channels if len(self._model.channels) < len(every) else channels
+        groups = (set(labelled).difference(channels), set(range(len(every))).difference(labelled))
+        rest = [every[sorted(group)].max(axis=0, initial=0) for group in groups]
+        return np.stack([*every[channels], *rest])
 
 
 def calibrate(score: float, slope: float, offset: float) -> float:
