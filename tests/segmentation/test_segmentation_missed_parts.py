@@ -110,6 +110,12 @@ def test_lines_that_go_on_behind_two_objects_are_no_parts():
     assert add_missed_parts(image, instances, []) == instances
 
 
+def test_what_goes_on_from_an_added_part_is_added_too():
+    far = box(150, 10, 153, 38)
+    (found,) = add_missed_parts(draw(box(150, 40, 153, 100), far), [instance_of(BODY)], [])
+    assert (on_photo(found) & far).sum() > 0.8 * far.sum()
+
+
 def between(*parts: np.ndarray, grain: float = 1.5) -> tuple[np.ndarray, list[Instance]]:
     """Return a photo of the object and of a smaller one, far on its left, and both."""
     other = box(20, 110, 70, 150)

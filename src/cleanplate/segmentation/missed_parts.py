@@ -38,6 +38,7 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 # change in 445 photos of PASCAL VOC val, 290 of COCO, and 24 others.
 _WORK_SIDE = 448  # px; long side of the working image ...
 _SHARED_SIDE = 1024  # ... and of one that several objects share
+_ROUNDS = 2  # the second from the parts of the first
 _LEAST_SIDE_PX = 16.0  # of an object; of smaller ones no part is seen
 _REACH_SHARE = 0.9  # of the side: how far a part may stand out
 _TOUCHING_PX = 3.0  # from the object, at most
@@ -80,23 +81,43 @@ def add_missed_parts(
     whole = list(chosen)
     boxes = [_surroundings(instance, image.shape) for instance in chosen]
     for group in [*([index] for index in range(len(chosen))), *_near(boxes)]:
-        lefts, tops, rights, bottoms = zip(*(boxes[index] for index in group), strict=True)
-        box = left, top, right, bottom = min(lefts), min(tops), max(rights), max(bottoms)
-        place = slice(top, bottom), slice(left, right)
-        numbers = np.zeros((bottom - top, right - left), np.int32)
-        for number, index in enumerate(group, start=1):
-            numbers[rasterize_within([whole[index]], box)] = number
-        others = taken[place] & (numbers == 0)
-        largest = max(group, key=lambda index: chosen[index].area_px)
-        shrink = max(1.0, _long_side(boxes[largest]) / _WORK_SIDE, _long_side(box) / _SHARED_SIDE)
-        side_px = math.sqrt(chosen[largest].area_px)
-        found = _missed_parts(image[place], numbers, others, side_px, shrink)
-        taken[place] |= found > 0
-        for number in np.unique(found[found > 0]).tolist():
-            index = group[number - 1]
-            mask = (numbers == number) | (found == number)
-            whole[index] = with_mask(whole[index], mask, left=left, top=top)
+        for _ in range(_ROUNDS):
+            if not _add_parts(image, whole, group, taken):
+                break
     return tuple(whole)
+
+
+def _add_parts(image: RGBImage, whole: list[Instance], group: Sequence[int], taken: Mask) -> bool:
+    """Add to one object what stands out beside it, or to several what does between them.
+
+    Args:
+        image: (H, W, 3) uint8, the photo.
+        whole: all objects, changed in place.
+        group: which of them.
+        taken: (H, W), all objects, changed in place.
+
+    Returns:
+        Whether there was anything.
+    """
+    boxes = [_surroundings(whole[index], image.shape) for index in group]
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    box = left, top, right, bottom = min(lefts), min(tops), max(rights), max(bottoms)
+    place = slice(top, bottom), slice(left, right)
+    numbers = np.zeros((bottom - top, right - left), np.int32)
+    for number, index in enumerate(group, start=1):
+        numbers[rasterize_within([whole[index]], box)] = number
+    others = taken[place] & (numbers == 0)
+    largest, own_box = max(
+        (whole[index].area_px, own) for index, own in zip(group, boxes, strict=True)
+    )
+    shrink = max(1.0, _long_side(own_box) / _WORK_SIDE, _long_side(box) / _SHARED_SIDE)
+    found = _missed_parts(image[place], numbers, others, math.sqrt(largest), shrink)
+    taken[place] |= found > 0
+    for number in np.unique(found[found > 0]).tolist():
+        index = group[number - 1]
+        mask = (numbers == number) | (found == number)
+        whole[index] = with_mask(whole[index], mask, left=left, top=top)
+    return bool(found.any())
 
 
 def _surroundings(instance: Instance, size_hw: tuple[int, ...]) -> Box:
