@@ -1,5 +1,6 @@
 """What is going to be filled, and what a person may change about it."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from cleanplate.errors import InputError, ShapeMismatchError
 from cleanplate.ops import dilate
 from cleanplate.options import RemovalOptions, Rules
-from cleanplate.plan import dilate_instances, edit_plan
+from cleanplate.plan import dilate_instances, drop_effects, edit_plan
 from cleanplate.remover import Remover
 from cleanplate.types import Instance
 
@@ -168,3 +169,21 @@ def test_margins_go_across_the_border_of_a_panorama():
     np.testing.assert_array_equal(across, np.roll(turned, -150, axis=1))
     assert across[60, -9]
     assert not dilate_instances([instance], (200, 300), 9)[60, -9]
+
+
+@pytest.mark.parametrize("change", ["object", "effects"])
+def test_what_an_inpainter_found_beside_an_object_stays_with_it(remover, image, change):
+    plan = remover.plan(image, "person", RemovalOptions(dilation=4, effects="off"))
+    second = max(plan.instances, key=lambda it: it.box_xyxy)
+    beside_first, beside_second = area((20, 150, 60, 160)), area((240, 130, 280, 140))
+    plan = replace(plan, mask=plan.mask | beside_first | beside_second)
+    if change == "object":
+        after = edit(image, plan, remove={second.id: False}, mask=plan.mask)
+    else:
+        after = drop_effects(plan, {second.id})
+    assert after.mask[155, 30]
+    assert after.effects is not None
+    assert after.effects[155, 30]
+    assert not after.mask[135, 270]
+    assert after.mask[100, 100]
+    assert after.mask[100, 220] == (change == "effects")

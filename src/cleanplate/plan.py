@@ -8,6 +8,7 @@ import numpy as np
 
 from cleanplate.errors import InputError, ShapeMismatchError
 from cleanplate.ops import (
+    components_touching,
     default_dilation_px,
     dilate,
     dilate_instance,
@@ -28,6 +29,8 @@ from cleanplate.segmentation import (
     refine_each,
 )
 from cleanplate.types import Instance, Mask, RGBImage
+
+_BESIDE_PX = 1.5  # from an object's mask to an effect that begins beside it: diagonals, too
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
@@ -256,6 +259,9 @@ def edit_plan(
         casts += find_effects(image, uncast, rest, detector=detector(), strong=strong)
     selection = Selection(instances, kept, protected)
     base, effects = plan_masks(image.shape, selection, casts, plan.options, wraps=plan.wraps)
+    beside = _found_beside(plan, removed) & ~base & ~rasterize(kept, image.shape)
+    if beside.any():
+        base, effects = base | beside, beside if effects is None else effects | beside
     more = {it.label for it in instances}.difference(plan.options.classes, [OUTLINED])
     return replace(
         plan,
@@ -267,3 +273,29 @@ def edit_plan(
         kept=kept,
         protected=protected,
     )
+
+
+def drop_effects(plan: RemovalPlan, ids: Collection[int]) -> RemovalPlan:
+    """Return a plan without the effects of some objects, by the objects' ids."""
+    casts = tuple(cast for cast in plan.casts if cast.id not in ids)
+    selection = Selection(plan.instances, plan.kept, plan.protected)
+    mask, effects = plan_masks(plan.mask.shape, selection, casts, plan.options, wraps=plan.wraps)
+    beside = _found_beside(plan, {it.id for it in plan.instances} - set(ids)) & ~mask
+    if beside.any():
+        mask, effects = mask | beside, beside if effects is None else effects | beside
+    return replace(plan, mask=mask, effects=effects)
+
+
+def _found_beside(plan: RemovalPlan, ids: Collection[int]) -> Mask:
+    """Return (H, W), what an inpainter's `alpha` has added to a mask beside some of its objects."""
+    size_hw = plan.mask.shape
+
+    def planned(instances: tuple[Instance, ...]) -> Mask:
+        selection = Selection(instances, plan.kept, plan.protected)
+        return plan_masks(size_hw, selection, plan.casts, plan.options, wraps=plan.wraps)[0]
+
+    found = plan.mask & ~planned(plan.instances)
+    if not found.any():
+        return found
+    own = planned(tuple(it for it in plan.instances if it.id in ids))
+    return components_touching(found, dilate(own, _BESIDE_PX))

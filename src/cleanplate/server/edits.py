@@ -10,8 +10,8 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from cleanplate.ops import dilate, rasterize
-from cleanplate.plan import RemovalPlan, edit_plan, plan_masks
-from cleanplate.segmentation import EffectsDetector, Selection
+from cleanplate.plan import RemovalPlan, drop_effects, edit_plan
+from cleanplate.segmentation import EffectsDetector
 from cleanplate.types import Instance, Mask, RGBImage
 
 _MOST_POINTS = 200  # of an outline that is sent; it is shown, not filled
@@ -67,10 +67,7 @@ def edited_plan(
     """
     plan = edit_plan(image, plan, remove=edits.objects, mask=plan.mask, detector=detector)
     if not all(edits.effects.values()):
-        casts = tuple(cast for cast in plan.casts if edits.effects.get(cast.id, True))
-        selection = Selection(plan.instances, plan.kept, plan.protected)
-        mask, effects = plan_masks(image.shape, selection, casts, plan.options, wraps=plan.wraps)
-        plan = replace(plan, mask=mask, effects=effects)
+        plan = drop_effects(plan, {id for id, is_on in edits.effects.items() if not is_on})
     mask = plan.mask.copy()
     if edits.dilation_px > 0:
         mask = dilate(mask, edits.dilation_px, wraps=plan.wraps)
