@@ -1,8 +1,11 @@
 """Folders through the API: processed, resumed, reviewed and exported."""
 
 import json
+import os
 import shutil
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
 import numpy as np
@@ -307,3 +310,82 @@ def test_progress_and_rows_are_streamed(server):
                 if event == "progress" and answered["state"] == "done":
                     break
     assert set(names) == set(NAMES)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_names_that_are_not_utf_8_are_listed(server, root, photo):
+    (root / os.fsdecode(b"d\xe9")).mkdir()
+    (root / "in" / os.fsdecode(b"caf\xe9.png")).write_bytes(photo)
+    assert "d\udce9" in {it["name"] for it in server.client.get("/v1/folders").json()["folders"]}
+    job = start(server)
+    finished(server, job)
+    found = rows(server, job)
+    assert found["caf\udce9.png"]["status"] == "cleaned"
+    wanted = {"job": job["id"], "photo": found["caf\udce9.png"]["n"]}
+    assert server.client.post("/v1/sessions/from-job", json=wanted).status_code == 201
+
+
+def test_a_photo_that_is_gone_is_named(server, root):
+    job = start(server)
+    finished(server, job)
+    n = rows(server, job)["b.png"]["n"]
+    (root / "in/b.png").unlink()
+    wanted = {"job": job["id"], "photo": n}
+    assert server.client.post("/v1/sessions/from-job", json=wanted).status_code == 404
+    for other in (n, rows(server, job)["a.png"]["n"]):
+        server.client.post(f"/v1/jobs/{job['id']}/photos/{other}/reject")
+    before = (root / "in-clean/a.png").read_bytes()
+    answer = server.client.post(f"/v1/jobs/{job['id']}/export", json={})
+    assert (answer.status_code, "b.png" in answer.json()["detail"]) == (422, True)
+    assert (root / "in-clean/a.png").read_bytes() == before
+
+
+def test_decisions_at_once_are_all_kept(server, root):
+    job = start(server)
+    finished(server, job)
+    path = root / "in-clean/.cleanplate/review.json"
+    for _ in range(10):
+        path.unlink(missing_ok=True)
+        in_parallel(
+            lambda n: server.client.post(f"/v1/jobs/{job['id']}/photos/{n}/accept"), range(4)
+        )
+        assert len(json.loads(path.read_text())) == 4
+        for n in range(4):
+            server.client.post(f"/v1/jobs/{job['id']}/photos/{n}/reset")
+
+
+def test_a_folder_that_is_started_twice_at_once_is_one_job(server, monkeypatch):
+    store = server.app.jobs
+    create = store._create
+
+    def slowly(*arguments):
+        job = create(*arguments)
+        time.sleep(0.1)
+        return job
+
+    monkeypatch.setattr(store, "_create", slowly)
+    answers = in_parallel(lambda _: start(server), range(4))
+    assert len({job["id"] for job in answers}) == 1
+    assert finished(server, answers[0])["state"] == "done"
+
+
+def test_a_job_waits_for_a_deleted_one_of_its_output(server):
+    server.inpainter.hold()
+    job = start(server)
+    server.inpainter.begun.acquire(timeout=20)
+    assert server.client.delete(f"/v1/jobs/{job['id']}").status_code == 204
+    second = start(server)
+    server.inpainter.released.set()
+    assert finished(server, second)["state"] == "done"
+
+
+def test_a_damaged_file_of_decisions_holds_nothing_up(server, root):
+    path = root / "in-clean/.cleanplate/review.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("[]")
+    assert finished(server, start(server))["state"] == "done"
+
+
+def in_parallel(call, arguments):
+    with ThreadPoolExecutor(4) as pool:
+        return list(pool.map(call, arguments))

@@ -5,6 +5,7 @@ import os
 import socket
 import time
 from io import BytesIO
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -13,7 +14,7 @@ from server_standins import PLAIN
 
 from cleanplate.errors import InputError
 from cleanplate.remover import Remover
-from cleanplate.server import App, ServerConfig
+from cleanplate.server import App, ServerConfig, create_app, serving
 from cleanplate.server.security import Access
 from cleanplate.server.serving import _write_private
 
@@ -290,3 +291,46 @@ def test_a_client_names_no_folder_whose_weights_are_loaded(running, photo, name)
     )
     assert answer.status_code == 422
     assert "diffusers" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Authorization": b"Basic \xc3\xa9"}, {"Origin": "http://["}],
+)
+def test_headers_that_mean_nothing_are_refused_not_internal_errors(running, headers):
+    assert ask(running, **headers).status_code in (401, 403)
+
+
+def test_the_own_name_may_be_an_ipv6_address(fake_segmenter, fake_inpainter):
+    from starlette.testclient import TestClient
+
+    remover = Remover(segmenter=fake_segmenter, inpainter=fake_inpainter)
+    app = create_app(remover, ServerConfig(host="fd00::2"))
+    client = TestClient(app, base_url="http://[fd00::2]:8765")
+    assert client.get("/healthz").status_code == 200
+    app.state.app.close()
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+def test_all_addresses_of_ipv6_contain_the_printed_one():
+    with (
+        serving._listen("::", 0) as listener,
+        socket.create_connection(("127.0.0.1", listener.getsockname()[1]), timeout=5),
+    ):
+        pass
+
+
+def test_the_time_of_a_fill_is_not_idle(monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    access, queue = SimpleNamespace(last_request=0.0), ["a fill"]
+
+    def sleep(seconds):
+        clock.now += seconds
+        if clock.now > 90:
+            queue.clear()
+
+    monkeypatch.setattr(serving, "time", SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep))
+    server = SimpleNamespace(should_exit=False)
+    serving._end_when_idle(server, SimpleNamespace(access=access, queue=queue), 60)
+    assert server.should_exit
+    assert clock.now >= 149

@@ -1,9 +1,11 @@
 """Photos through the API: as a client sends and gets them."""
 
 import json
+import shutil
 import threading
 import time
 from io import BytesIO
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -357,3 +359,46 @@ def test_what_was_pointed_at_is_outlined_and_filled(photo, pixels, fake_segmente
         mask = opened(result(running, session, kind="mask").content) > 0
     assert mask[50:70, 10:30].all()
     assert not mask[PERSON].any()
+
+
+@pytest.mark.parametrize("content", ['{"points": [[NaN, 1, 1]]}', '{"box": [1e300, 1, 1, 1]}'])
+def test_clicks_that_are_no_places_are_refused(running, session, content):
+    path = f"/v1/sessions/{session['id']}/outline"
+    headers = {"content-type": "application/json"}
+    assert running.client.post(path, content=content, headers=headers).status_code == 422
+
+
+def test_options_that_are_nested_too_deep_are_refused(running, photo):
+    answer = running.client.post(
+        "/v1/remove", files={"image": ("a.png", photo)}, data={"options": "[" * 9000}
+    )
+    assert answer.status_code == 422
+
+
+def test_what_is_not_on_the_disk_is_no_internal_error(running, session):
+    answer = running.client.get(f"/v1/sessions/{session['id']}/preview/{'9' * 300}")
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_preview_is_whole_for_two_who_ask_at_once(running, session, monkeypatch):
+    opened_session = running.app.sessions.get(session["id"])
+    (opened_session.folder / "0.jpg").unlink(missing_ok=True)
+    write, contents = Path.write_bytes, []
+
+    def slowly(path, content):
+        write(path, content[:100])
+        contents.append(opened_session.preview(0))
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", slowly)
+    contents.append(opened_session.preview(0))
+    assert all(content.endswith(b"\xff\xd9") for content in contents)
+
+
+def test_sessions_that_vanish_while_old_ones_are_removed_do_no_harm(running, session):
+    store = running.app.sessions
+    opened_session = store.get(session["id"])
+    shutil.rmtree(opened_session.folder)
+    opened_session.used -= 1e6
+    store.remove_idle()
+    assert session["id"] not in store._sessions

@@ -40,6 +40,14 @@ MEDIA_TYPES = {
 """Format of a photo -> media type of its results."""
 
 
+class AsciiResponse(JSONResponse):
+    """JSON in ASCII: names of files that are not UTF-8 can be in it, too."""
+
+    def render(self, content: Any) -> bytes:
+        """Return the body."""
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
 def notes_header(notes: Sequence[str]) -> dict[str, str]:
     """Return the header of an answer that tells the notes on its file; none if there are none."""
     return {"X-Cleanplate-Notes": json.dumps(notes)} if notes else {}  # ASCII, as headers are
@@ -83,6 +91,7 @@ _STATUS: tuple[tuple[type[CleanplateError], int], ...] = (
     (MissingRuntimeError, 503),
     (WeightsError, 503),
 )
+_OS_STATUS = ((FileNotFoundError, 404), (PermissionError, 403))
 
 
 def add_error_answers(app: FastAPI, shape: Callable[[str], dict[str, Any]] = lambda _: {}) -> None:
@@ -103,6 +112,12 @@ def add_error_answers(app: FastAPI, shape: Callable[[str], dict[str, Any]] = lam
             headers["Retry-After"] = str(math.ceil(error.retry_after_s))
         return problem(status, cause, advice, headers, shape=shape)
 
+    async def answer_os_error(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, OSError)
+        status = next((code for kind, code in _OS_STATUS if isinstance(error, kind)), 500)
+        cause = error.strerror or str(error)
+        return problem(status, cause, "check the file, its folder and the disk", shape=shape)
+
     async def answer_invalid(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
         faults = [
@@ -118,6 +133,7 @@ def add_error_answers(app: FastAPI, shape: Callable[[str], dict[str, Any]] = lam
         return problem(error.status_code, str(error.detail), headers=headers, shape=shape)
 
     app.add_exception_handler(CleanplateError, answer_error)
+    app.add_exception_handler(OSError, answer_os_error)
     app.add_exception_handler(RequestValidationError, answer_invalid)
     app.add_exception_handler(HTTPException, answer_http)
 
@@ -140,7 +156,7 @@ def problem(
         "advice": advice,
         **shape(detail),
     }
-    return JSONResponse(content, status, headers=headers, media_type="application/problem+json")
+    return AsciiResponse(content, status, headers=headers, media_type="application/problem+json")
 
 
 async def answer_picture(

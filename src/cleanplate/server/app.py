@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from cleanplate import __version__
 from cleanplate.remover import Remover
-from cleanplate.server.answers import PROBLEM, add_error_answers
+from cleanplate.server.answers import PROBLEM, AsciiResponse, add_error_answers
 from cleanplate.server.compat import JSON_PHOTOS, add_compat
 from cleanplate.server.jobs import JobStore
 from cleanplate.server.routes import add_routes
@@ -43,10 +43,11 @@ def create_app(remover: Remover, config: ServerConfig | None = None) -> FastAPI:
                 task.cancel()
             shared.close()
 
+    own = f"[{config.host}]" if ":" in config.host else config.host
     guard = Middleware(
         Guard,
         access=shared.access,
-        hosts=LOCAL_HOSTS | {config.host.lower()} | config.hosts,
+        hosts=LOCAL_HOSTS | {own.lower()} | config.hosts,
         max_body=config.max_body,
         json_photos=JSON_PHOTOS if config.compat else (),
     )
@@ -59,6 +60,7 @@ def create_app(remover: Remover, config: ServerConfig | None = None) -> FastAPI:
         responses=PROBLEM,
         docs_url=None,  # these load scripts from another site
         redoc_url=None,
+        default_response_class=AsciiResponse,
     )
     app.state.app = shared
     add_error_answers(app)

@@ -9,6 +9,7 @@ import asyncio
 import functools
 import itertools
 import json
+import threading
 import time
 from collections import Counter
 from collections.abc import Generator, Sequence
@@ -144,6 +145,7 @@ class FolderJob:
         self._cancelled = False
         self._spent_s = 0.0
         self._reviews: dict[str, Review] = _read_reviews(self._review_file)
+        self._reviewing = threading.Lock()
 
     @property
     def _review_file(self) -> Path:
@@ -341,11 +343,14 @@ class FolderJob:
     def review(self, n: int, decision: Review | None) -> dict[str, Any]:
         """Note a decision, or forget it, and return the row."""
         name = self.photo(n).relative.as_posix()
-        if decision is None:
-            self._reviews.pop(name, None)
-        else:
-            self._reviews[name] = decision
-        write_bytes_atomic(self._review_file, json.dumps(self._reviews).encode())
+        with self._reviewing:  # each decision comes from a thread of its own
+            reviews = dict(self._reviews)
+            if decision is None:
+                reviews.pop(name, None)
+            else:
+                reviews[name] = decision
+            write_bytes_atomic(self._review_file, json.dumps(reviews).encode())
+            self._reviews = reviews
         self._changed()
         return self.row(n)
 
@@ -368,10 +373,14 @@ class FolderJob:
             mode: what takes a rejected result's place, the original or nothing.
 
         Raises:
-            InputError: the job is still running.
+            InputError: the job is still running, or an original is gone.
         """
         if self.state in ("queued", "running"):
             raise InputError("the job is still running; wait, or cancel it")
+        for photo in self.photos if mode == "original" else ():
+            name = photo.relative.as_posix()
+            if self._reviews.get(name) == "rejected" and not photo.source.is_file():
+                raise InputError(f"{name}: the original is gone; omit rejected results")
         edited = rejected = 0
         for n, photo in enumerate(self.photos):
             is_rejected = self._reviews.get(photo.relative.as_posix()) == "rejected"
@@ -408,7 +417,8 @@ class JobStore:
         self._remover, self._queue = remover, queue
         self._jobs: dict[str, FolderJob] = {}
         self._runs: list[_Run] = [] if root is None else _read_runs(root / JOURNAL_FOLDER / _RUNS)
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[Path, tuple[FolderJob, asyncio.Task[None]]] = {}  # by output
+        self._planning = threading.Lock()
         self._ids = itertools.count(1)
 
     def check_root(self) -> Path:
@@ -439,15 +449,16 @@ class JobStore:
         known = self._remover.segmenter.labels
         classes, _ = requested_labels(labels or options.classes, options.rules, known)
         wanted = Job(options=replace(options, classes=classes))
-        for job in self._jobs.values():
-            if job.output == target and job.state in ("queued", "running"):
-                if job.folder == source and job.job == wanted:
-                    return job
-                raise InputError(f"{target.name} is in use by another job; cancel that first")
-        job = self._create(source, target, wanted)
-        self._forget(target)
-        self._jobs[job.id] = job
-        self._remember(job)
+        with self._planning:
+            for job in self._jobs.values():
+                if job.output == target and job.state in ("queued", "running"):
+                    if job.folder == source and job.job == wanted:
+                        return job
+                    raise InputError(f"{target.name} is in use by another job; cancel that first")
+            job = self._create(source, target, wanted)
+            self._forget(target)
+            self._jobs[job.id] = job
+            self._remember(job)
         return job
 
     def _create(self, folder: Path, output: Path, job: Job) -> FolderJob:
@@ -463,7 +474,7 @@ class JobStore:
         """
         found = []
         for run in self._runs if self.root is not None else ():
-            with suppress(CleanplateError, TypeError, KeyError):
+            with suppress(CleanplateError, OSError, TypeError, KeyError, ValueError):
                 folder, output = (within(self.check_root(), run[it]) for it in ("folder", "output"))
                 job = Job(options=RemovalOptions.from_json(run["options"]))
                 former = self._create(folder, output, job)
@@ -504,9 +515,15 @@ class JobStore:
     def start(self, job: FolderJob) -> None:
         """Start or resume a job."""
         job.wait_for_turn()
-        task = self._tasks.get(job.id)
-        if task is None or task.done():
-            self._tasks[job.id] = asyncio.create_task(job.run(self._queue))
+        former, task = self._tasks.get(job.output, (None, None))
+        if task is None or task.done() or former is not job:
+            self._tasks[job.output] = job, asyncio.create_task(self._run_after(task, job))
+
+    async def _run_after(self, former: "asyncio.Task[None] | None", job: FolderJob) -> None:
+        """Run a job once the run of a deleted one has left its output folder."""
+        if former is not None:
+            await asyncio.wait({former})
+        await job.run(self._queue)
 
     def all(self) -> list[FolderJob]:
         """Return all jobs, the newest first."""
@@ -587,6 +604,8 @@ def _read_reviews(path: Path) -> dict[str, Review]:
     try:
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
+        return {}
+    if not isinstance(found, dict):
         return {}
     return {str(name): it for name, it in found.items() if it in ("accepted", "rejected")}
 

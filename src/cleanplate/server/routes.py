@@ -11,7 +11,7 @@ from urllib.parse import quote
 import cv2
 import numpy as np
 from fastapi import APIRouter, Depends, FastAPI, File, Form, Request, UploadFile
-from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from fastapi.responses import FileResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from cleanplate import __version__
@@ -22,8 +22,14 @@ from cleanplate.io import PHOTO_SUFFIXES, Photo, read_mask, read_photo
 from cleanplate.labels import aliases_of
 from cleanplate.options import RemovalOptions
 from cleanplate.segmentation import installed_prompter
-from cleanplate.server.answers import MEDIA_TYPES, answer_picture, notes_header, problem
-from cleanplate.server.edits import Edits
+from cleanplate.server.answers import (
+    MEDIA_TYPES,
+    AsciiResponse,
+    answer_picture,
+    notes_header,
+    problem,
+)
+from cleanplate.server.edits import Coordinate, Edits
 from cleanplate.server.job_routes import jobs
 from cleanplate.server.sessions import (
     EditSession,
@@ -167,7 +173,7 @@ async def remove(
         removal = remover(photo, options=wanted, mask=own)
         ticket.check()
         if as_json:
-            return JSONResponse(_describe(removal))
+            return AsciiResponse(_describe(removal))
         return _file(*encode_result(content, photo, removal), photo)
 
     return await app.work(work, request)
@@ -234,8 +240,8 @@ class OutlineRequest(BaseModel):
     """Points (x, y, 1 on the object or 0 beside it) and a box (x, y, width, height), in px."""
 
     model_config = ConfigDict(extra="forbid")
-    points: list[tuple[float, float, int]] = Field(default=[], max_length=100)
-    box: tuple[float, float, float, float] | None = None
+    points: list[tuple[Coordinate, Coordinate, int]] = Field(default=[], max_length=100)
+    box: tuple[Coordinate, Coordinate, Coordinate, Coordinate] | None = None
 
 
 class MaskRequest(BaseModel):
@@ -357,7 +363,7 @@ async def outline(
         added = await app.work(lambda ticket: session.outline(points, wanted.box, ticket), request)
     except InputError as error:
         return problem(409, str(error))
-    return JSONResponse(added, 201)
+    return AsciiResponse(added, 201)
 
 
 @sessions.post("/{id}/mask")
@@ -446,7 +452,7 @@ async def read_result(session: Opened, n: int, kind: str = "photo") -> FileRespo
 def _options(labels: list[str], text: str) -> RemovalOptions:
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"options are not valid JSON: {error}") from error
     options = RemovalOptions.from_json(values)
     names = tuple(name.strip() for part in labels for name in part.split(",") if name.strip())

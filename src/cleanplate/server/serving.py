@@ -184,7 +184,9 @@ def _end_when_closed(server: uvicorn.Server, session: EditSession, after_s: floa
 
 
 def _end_when_idle(server: uvicorn.Server, shared: App, idle_s: float) -> None:
-    while time.monotonic() - shared.access.last_request < idle_s or shared.queue:
+    while time.monotonic() - shared.access.last_request < idle_s:
+        if shared.queue:  # who waits for a result has yet to fetch it
+            shared.access.last_request = time.monotonic()
         time.sleep(min(1.0, idle_s))
     server.should_exit = True
 
@@ -197,7 +199,10 @@ def _listen(host: str, port: int) -> socket.socket:
     """
     try:
         return socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=128
+            (host, port),
+            family=socket.AF_INET6 if ":" in host else socket.AF_INET,
+            backlog=128,
+            dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6(),
         )
     except OSError as error:
         raise InputError(

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from cleanplate.io import (
     encode_with_notes,
     read_photo,
     result_name,
+    write_bytes_atomic,
     write_mask,
 )
 from cleanplate.labels import ALL
@@ -157,7 +159,7 @@ class EditSession:
         path = self.folder / f"{n}.jpg"
         if not path.exists():
             image = self.pixels(n)
-            path.write_bytes(_jpeg(_fitted(image, preview_size(image.shape))))
+            write_bytes_atomic(path, _jpeg(_fitted(image, preview_size(image.shape))))
         return path.read_bytes()
 
     # --- finding
@@ -332,7 +334,7 @@ class EditSession:
             path = self.folder / f"{n}.png"
             if not path.exists():
                 pixels = cv2.cvtColor(self.pixels(n), cv2.COLOR_RGB2BGR)
-                path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+                write_bytes_atomic(path, cv2.imencode(".png", pixels)[1].tobytes())
             return path, f"{Path(self.name).stem}-clean.png"
         return self.folder / f"{n}.result", download_name(self.name, self.about["format"])
 
@@ -442,7 +444,7 @@ class SessionStore:
         session = self.get(id)
         if session.ticket is not None:
             session.ticket.cancel()
-        del self._sessions[id]
+        self._sessions.pop(id, None)
         shutil.rmtree(session.folder, ignore_errors=True)
 
     def remove_idle(self) -> None:
@@ -453,7 +455,8 @@ class SessionStore:
             known = [sizes.get(it, 0) for it in self._sessions]
             too_many = len(known) >= _MAX_SESSIONS or sum(known) > _MAX_BYTES
             if too_many or now - session.used > _IDLE_S:
-                self.delete(id)
+                with suppress(MissingSessionError):  # deleted meanwhile
+                    self.delete(id)
 
     def end_streams(self) -> None:
         """End all streams of events."""
@@ -466,7 +469,9 @@ class SessionStore:
 
 
 def _size_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir())
+    with suppress(OSError):  # files come and go
+        return sum(path.stat().st_size for path in folder.iterdir())
+    return 0
 
 
 class _Stoppable:
