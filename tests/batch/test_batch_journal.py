@@ -366,3 +366,21 @@ def test_only_networks_that_take_part_are_recorded(deeplab, fake_segmenter):
     assert networks(fake_segmenter, PERSON, prompter) == effects
     point = Job(options=RemovalOptions(points=[(5, 5)]))
     assert networks(fake_segmenter, point, prompter) == {"sam"} | effects
+
+
+def test_what_another_run_is_writing_to_the_same_folder_stays(make_photo):
+    make_photo(Path("in/a.png"))
+    plan = plan_photos([Path("in")], Path("out/sub"), recursive=True)
+    half = storage.temporary_path(Path("out/sub/b.png"))
+    with Journal(Path("out/sub"), {}) as inner:
+        half.touch()
+        inner.remove_leftovers(plan, None)
+        assert not half.exists()
+        half.touch()
+        with Journal(Path("out"), {}) as outer:
+            inner.remove_leftovers(plan, None)
+            outer.remove_leftovers(plan, None)
+            assert half.exists()
+            os.utime(half, (1, 1))
+            outer.remove_leftovers(plan, None)
+            assert not half.exists()

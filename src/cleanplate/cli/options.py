@@ -614,7 +614,7 @@ class PublishedArguments:
             metavar="DIR",
             panel=RESULTS,
             help="With --preset published: save the networks' inputs in this folder, as "
-            "a_masked.png and a_edges.png.",
+            "a_masked.png and a_edges.png. Files of their names are replaced.",
         ),
     ] = None
 

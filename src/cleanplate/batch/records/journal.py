@@ -75,7 +75,8 @@ CREATE TABLE IF NOT EXISTS started ( -- photos being processed; those of a kille
 ) WITHOUT ROWID;
 """
 _REQUESTED = "requested"  # instead of masks: the photo had a request of its own
-_LEFTOVERS_AGE_S = 60.0  # in folders of masks, which runs on other outputs may be writing to
+_LEFTOVERS_AGE_S = 60.0  # in folders that runs on other outputs may be writing to
+_LOCK_NAME = "lock"
 
 _STATE_NAMES = ("size", "mtime_ns", "sha256")
 
@@ -103,7 +104,7 @@ class Journal:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise self._failure(error.strerror or str(error)) from error
-        self._lock = OutputLock(folder / "lock", output)
+        self._lock = OutputLock(folder / _LOCK_NAME, output)
         try:
             # Every statement is a transaction, unless between BEGIN and COMMIT.
             self._database = sqlite3.connect(self.path, isolation_level=None)
@@ -145,10 +146,16 @@ class Journal:
     def remove_leftovers(self, plan: RunPlan, masks: Path | None) -> None:
         """Remove the temporary files that killed runs left where `plan` will write."""
         for folder in {photo.target.parent for photo in plan.photos}:
-            remove_leftovers(folder)
+            remove_leftovers(folder, older_than_s=_LEFTOVERS_AGE_S * self._is_shared(folder))
         if masks is not None:
             for relative in {photo.relative.parent for photo in plan.photos}:
                 remove_leftovers(masks / relative, older_than_s=_LEFTOVERS_AGE_S)
+
+    def _is_shared(self, folder: Path) -> bool:
+        """Return whether a folder is in the output of another run, too, with its own lock."""
+        own, inner = self._output.resolve(), folder.resolve()
+        outputs = (it for it in (inner, *inner.parents) if it != own)
+        return any((it / JOURNAL_FOLDER / _LOCK_NAME).exists() for it in outputs)
 
     def decide(self, photo: PlannedPhoto, job: Job) -> Decision:
         """Return whether to process a photo; see `decide_photo`."""

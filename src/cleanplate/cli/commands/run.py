@@ -83,7 +83,11 @@ def run_command(
     publishing: PublishedArguments,
     masks: Annotated[
         Path | None,
-        option(metavar="DIR", panel=RESULTS, help="Save masks there as PNG, white = removed."),
+        option(
+            metavar="DIR",
+            panel=RESULTS,
+            help="Save masks there as PNG, white = removed. Files of their names are replaced.",
+        ),
     ] = None,
     mask_orientation: Annotated[
         str,
