@@ -366,3 +366,26 @@ def test_segments_follow_the_thresholds(tmp_path, with_instances):
     segments, after = edited(min_removed=0.7, min_visible=0.5)
     assert [it["id"] for it in segments] == [70000]
     assert (after == np.where(np.isin(numbers, (5, 300)), 0, numbers)).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("categories", {"id": [3]}),
+        ("licenses", {"id": {"a": 1}, "name": "CC BY-ND"}),
+        ("images", {"license": [1]}),
+        ("annotations", {"id": [1]}),
+        ("annotations", {"category_id": [1]}),
+        ("images", {"file_name": "a\0b.png"}),
+        ("images", {"file_name": "\ud800.png"}),
+        ("images", {"file_name": "/etc/hosts"}),
+    ],
+)
+def test_a_record_that_is_nonsense_spoils_no_other(tmp_path, kind, values):
+    content = coco_content()
+    content[kind][0].update(values)
+    save_coco(tmp_path, content)
+    editor = open_dataset(tmp_path)
+    [image] = [it for it in editor.images if it.relative.stem == "b"]
+    assert image.source.is_file()
+    assert [it.label for it in editor.read(image)] == ["dog"]

@@ -143,3 +143,53 @@ def test_bad_shapes_are_named(labelme, tmp_path):
     cvat = open_dataset(tmp_path / "cvat")
     with pytest.raises(PhotoError, match="image 0: shape 1"):
         cvat.read(image_of(cvat, "a"))
+
+
+@pytest.mark.parametrize("named", ["a\0.png", "\ud800.png", "", "."])
+def test_names_that_no_file_has_exclude_one_image_of_labelme(labelme, named):
+    path = labelme.root / "a.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"imagePath": named}))
+    editor = open_dataset(labelme.root)
+    assert [it.relative.stem for it in editor.images] == ["b", "c", "d", "e"]
+    assert len(editor.errors) == 1
+
+
+@pytest.mark.parametrize(("name", "count"), [("/a.png", 4), ("a..1.png", 5), ("../a.png", 4)])
+def test_only_names_outside_the_folder_exclude_an_image_of_cvat(cvat, name, count):
+    (cvat.root / "images/a.png").rename(cvat.root / "images/a..1.png")
+    path = cvat.root / "annotations.xml"
+    path.write_text(path.read_text().replace('name="a.png"', f'name="{name}"'))
+    assert len(open_dataset(cvat.root).images) == count
+
+
+@pytest.mark.parametrize(
+    ("shape", "box"),
+    [
+        ('box rotation="90" xtl="20" ytl="10" xbr="40" ybr="50"', (10, 20, 50, 40)),
+        ('ellipse rotation="90" cx="30" cy="30" rx="10" ry="20"', (10, 20, 50, 40)),
+        ('ellipse cx="30" cy="30" rx="10" ry="20"', (20, 10, 40, 50)),
+    ],
+)
+def test_rotated_shapes_of_cvat_are_where_they_are_shown(cvat, shape, box):
+    kind = shape.partition(" ")[0]
+    [annotation, _] = with_first_shape(cvat, f'<{shape} label="person"></{kind}>')
+    assert annotation.box == pytest.approx(box)
+    if kind == "ellipse":
+        corners = np.reshape(annotation.outline[0], (-1, 2))
+        assert corners.min(axis=0) == pytest.approx(box[:2])
+
+
+@pytest.mark.parametrize(("side", "rle"), [(100_000, 10**10), (10, 10**30), (-10, 100)])
+def test_masks_of_cvat_have_a_size(cvat, side, rle):
+    mask = f'left="0" top="0" width="{side}" height="{side}" rle="{rle}"'
+    with pytest.raises(PhotoError, match="do not fill"):
+        with_first_shape(cvat, f'<mask label="person" {mask}></mask>')
+
+
+def with_first_shape(cvat, text):
+    """Return the annotations of the first image with another shape in place of its first."""
+    path = cvat.root / "annotations.xml"
+    before, _, after = path.read_text().partition("<polygon")
+    path.write_text(before + text + after.partition("</polygon>")[2])
+    editor = open_dataset(cvat.root)
+    return editor.read(image_of(editor, "a"))

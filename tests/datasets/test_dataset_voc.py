@@ -112,3 +112,15 @@ def test_boxes_that_start_at_zero_are_read_as_they_are_meant(voc):
     [problem] = open_dataset(voc.root).problems
     assert str(path) in problem
     assert "object 1" in problem
+
+
+def test_what_lies_beside_the_photos_is_no_photo(voc):
+    (voc.root / "JPEGImages/a.txt").write_text("0 0.5 0.5 0.1 0.1")
+    assert image_of(open_dataset(voc.root), "a").source.suffix == ".png"
+
+
+def test_entities_are_refused_before_they_grow(voc):
+    path = voc.root / "Annotations/a.xml"
+    path.write_text('<!DOCTYPE a [<!ENTITY x "person">]><annotation>&x;</annotation>')
+    with pytest.raises(PhotoError, match="entities"):
+        voc.read(image_of(voc, "a"))

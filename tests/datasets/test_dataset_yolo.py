@@ -132,3 +132,29 @@ def test_an_export_with_folders_beside_the_split_is_found(tmp_path):
     (tmp_path / "data.yaml").write_text("train: ../train/images\nnames: [car, dog, person]\n")
     editor = open_dataset(tmp_path)
     assert len(editor.read(image_of(editor, "a"))) == 2
+
+
+def test_labels_of_two_images_are_refused(yolo):
+    Image.new("RGB", (96, 64)).save(yolo.root / "images/train/a.jpg")
+    editor = open_dataset(yolo.root)
+    for suffix in (".jpg", ".png"):
+        [image] = [it for it in editor.images if it.relative.name == "a" + suffix]
+        with pytest.raises(PhotoError, match="2 images"):
+            editor.read(image)
+
+
+def test_lines_are_counted_alike_when_read_and_when_cut(yolo):
+    path = yolo.root / "labels/train/a.txt"
+    path.write_bytes(b"0 0.2 0.5 0.1 0.1\x0b\n2 0.5 0.5 0.1 0.1\n")
+    files = edited(yolo, "a", {"line 2": ("removed", {})})
+    assert files["labels/train/a.txt"] == b"0 0.2 0.5 0.1 0.1\x0b\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"), [("kpt_shape: [4, 3]", "keypoints"), ("names: {a: b}", "not numbered")]
+)
+def test_what_is_no_list_of_boxes_or_outlines_is_refused(yolo, more, said):
+    config = yolo.root / "data.yaml"
+    config.write_text(config.read_text() + more + "\n")
+    with pytest.raises(PhotoError, match=said):
+        open_dataset(yolo.root)

@@ -13,6 +13,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -29,7 +30,7 @@ from cleanplate.datasets.annotations import (
     polygons_of,
     tight_mask,
 )
-from cleanplate.datasets.editor import Editor, ImageEdits, plate_name, plate_path
+from cleanplate.datasets.editor import Editor, ImageEdits, is_file_name, plate_name, plate_path
 from cleanplate.datasets.rules import ImageEdit, decide
 from cleanplate.datasets.sizes import check_mask_size
 from cleanplate.datasets.text import (
@@ -91,13 +92,17 @@ class _File:
     def take_licence(self, record: Mapping[str, Any]) -> None:
         """Note a licence that forbids changed copies."""
         if _NO_DERIVATIVES.search(f"{record.get('url')} {record.get('name')}"):
-            self._licences[record.get("id")] = str(record.get("name") or record.get("url"))
+            self._licences[_id_of(record)] = str(record.get("name") or record.get("url"))
 
     def take_category(self, record: Mapping[str, Any]) -> None:
         """Note a category."""
-        self.categories[record.get("id")] = str(record.get("name"))
+        number = _id_of(record)
+        if number is None:
+            self.problems.append(f"{self.path}: category {record.get('name')!r} has no id")
+            return
+        self.categories[number] = str(record.get("name"))
         if not record.get("isthing", 1):
-            self.stuff.add(record.get("id"))
+            self.stuff.add(number)
 
     def take_image(self, record: Mapping[str, Any]) -> None:
         """Note an image, whose span is the last one."""
@@ -105,16 +110,19 @@ class _File:
         if not isinstance(image_id, int | str) or not isinstance(name, str):
             self.errors.append(f"{self.path}: image {len(self.images)} has no id or no file_name")
             return
+        if not is_file_name(name):
+            self.errors.append(f"{self.path}: image {image_id}: {name!r} is not a file's name")
+            return
         if image_id in self.names:
             self.duplicate_image_ids.add(image_id)
             self.problems.append(f"{self.path}: image id {image_id} occurs twice")
         self.names[image_id] = name
-        self._licence_ids[image_id] = record.get("license")
+        self._licence_ids[image_id] = _id_of(record, "license")
         self.image_index[image_id] = len(self.images) - 1
 
     def take_annotation(self, record: Mapping[str, Any]) -> None:
         """Note an annotation, whose span is the last one."""
-        number, image_id = record.get("id"), record.get("image_id")
+        number, image_id = _id_of(record), record.get("image_id")
         if not isinstance(image_id, int | str):
             self.problems.append(f"{self.path}: annotation {number}: its image_id is {image_id!r}")
             return
@@ -294,7 +302,7 @@ class CocoEditor(Editor):
                 records, pictures = _records_after(file, image_id, edit)
                 for index, text in records.items():
                     record, values = file.record(index), {"image_id": new_id}
-                    if "id" in record:
+                    if _id_of(record) is not None:
                         key = (edit.image.relative, file.kind, record["id"])
                         new = numbers.setdefault(key, free + len(numbers))
                         values["id"] = _new_id(record["id"], new)
@@ -318,6 +326,12 @@ class CocoEditor(Editor):
             content = changed[path] if path in changed else read_bytes(path)
             if content is not None:
                 yield path.relative_to(self.root), content
+
+
+def _id_of(record: Mapping[str, Any], key: str = "id") -> int | float | str | None:
+    """Return an id; None if it is none."""
+    number = record.get(key)
+    return number if isinstance(number, int | float | str) else None
 
 
 def _first_free(ids: Iterable[object]) -> int:
@@ -382,7 +396,10 @@ def _folder_of_images(file: _File, root: Path) -> Path:
         file.path.parent, root, root / "images", root / "images" / split, root / split,
         root / split / "images", root / "data", root / "JPEGImages",
     ]  # fmt: skip
-    names = list(file.names.values())[:100]  # the first ones may be missing
+    relative = (it for it in file.names.values() if not Path(it).is_absolute())
+    names = list(islice(relative, 100))  # the first ones may be missing
+    if not names:
+        return root
     for place in places:
         if any((place / name).is_file() for name in names):
             return place
@@ -553,17 +570,18 @@ def _segments_of(
     found: list[Annotation] = []
     for segment in segments:
         key = f"segment {segment.get('id')}"
-        mask = numbers == segment.get("id")
-        if segment.get("category_id") in file.stuff:
+        mask = numbers == _id_of(segment)
+        category = _id_of(segment, "category_id")
+        if category in file.stuff:
             continue
-        if segment.get("category_id") not in file.categories or not mask.any():
+        if category not in file.categories or not mask.any():
             cause = f"{key}: it has no pixels or no category"
             raise PhotoError(file.path, cause, _ADVICE)
         region = tight_mask((0, 0, mask.shape[1], mask.shape[0]), mask)
         found.append(
             Annotation(
                 key=key,
-                label=file.categories[segment["category_id"]],
+                label=file.categories[category],
                 box=box_of(region),
                 outline=CroppedMask(*region),
                 is_crowd=bool(segment.get("iscrowd", 0)),

@@ -4,6 +4,7 @@ Reference:
     docs.cvat.ai, XML annotation format.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from cleanplate.datasets.annotations import (
     Annotation,
@@ -35,6 +37,9 @@ from cleanplate.datasets.text import (
     splice_bytes,
 )
 from cleanplate.errors import PhotoError
+from cleanplate.io import MAX_PIXELS
+
+FloatArray = npt.NDArray[np.float64]
 
 _ADVICE = "correct it, or remove the shape"
 _NAME = re.compile(rb"(?<=\sname=[\"'])[^\"']*")
@@ -59,7 +64,8 @@ class CvatEditor(Editor):
             subset = element.attributes.get("subset")
             places = [self.root / "images" / (subset or "") / name, self.root / "images" / name]
             source = next((it for it in places if it.is_file()), self.root / name)
-            relative = source.relative_to(self.root) if name and ".." not in name else None
+            is_inside = name and ".." not in Path(name).parts and not Path(name).is_absolute()
+            relative = source.relative_to(self.root) if is_inside else None
             if relative is None or relative in self._elements:
                 number = element.attributes.get("id")
                 errors.append(
@@ -167,10 +173,13 @@ def _geometry(shape: Element) -> tuple[BoxXYXY, Polygons | CroppedMask | None]:
     given = shape.attributes
     if shape.name == "box":
         left, top, right, bottom = (float(given[it]) for it in ("xtl", "ytl", "xbr", "ybr"))
-        return (left, top, right, bottom), None
+        box = np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
+        return _around(_rotated(box, shape)), None
     if shape.name == "mask":
         left, top, width, height = (int(given[it]) for it in ("left", "top", "width", "height"))
         counts = [int(it) for it in given["rle"].split(",")]
+        if min(width, height) < 1 or width * height > MAX_PIXELS or sum(counts) != width * height:
+            raise ValueError(f"its run lengths do not fill {width} x {height} px")
         values = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
         placed = CroppedMask((left, top, left + width, top + height), values.reshape(height, width))
         return (left, top, left + width, top + height), placed
@@ -178,7 +187,8 @@ def _geometry(shape: Element) -> tuple[BoxXYXY, Polygons | CroppedMask | None]:
         cx, cy, rx, ry = (float(given[it]) for it in ("cx", "cy", "rx", "ry"))
         turns = np.linspace(0, 2 * np.pi, 64, endpoint=False)
         corners = np.stack([cx + rx * np.cos(turns), cy + ry * np.sin(turns)], axis=1)
-        return (cx - rx, cy - ry, cx + rx, cy + ry), (tuple(corners.ravel().tolist()),)
+        corners = _rotated(corners, shape)
+        return _around(corners), (tuple(corners.ravel().tolist()),)
     if shape.name == "cuboid":
         names = [it for it in given if it[0] == "x" and f"y{it[1:]}" in given]
         points = np.array([[float(given[it]), float(given[f"y{it[1:]}"])] for it in names])
@@ -186,9 +196,21 @@ def _geometry(shape: Element) -> tuple[BoxXYXY, Polygons | CroppedMask | None]:
         points = np.array(
             [[float(it) for it in pair.split(",")] for pair in given["points"].split(";")]
         )
-    (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
     outline = (tuple(points.ravel().tolist()),) if shape.name == "polygon" else None
-    return (left, top, right, bottom), outline
+    return _around(points), outline
+
+
+def _rotated(corners: FloatArray, shape: Element) -> FloatArray:
+    """Return (N, 2) corners of a shape, turned around its middle as its `rotation` says."""
+    angle = math.radians(float(shape.attributes.get("rotation", 0)))  # clockwise, y is down
+    middle = (corners.min(axis=0) + corners.max(axis=0)) / 2
+    turn = np.array([(math.cos(angle), math.sin(angle)), (-math.sin(angle), math.cos(angle))])
+    return (corners - middle) @ turn + middle if angle else corners
+
+
+def _around(points: FloatArray) -> BoxXYXY:
+    (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    return left, top, right, bottom
 
 
 def _values(shape: Element, visible: TightMask) -> Mapping[str, str]:

@@ -1,5 +1,6 @@
 """The interface of all formats: find the images, read their annotations, write the edited files."""
 
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,14 @@ def plate_bytes(name: bytes) -> bytes:
 def plate_path(path: Path) -> Path:
     """Return the path of a clean plate, or of its labels, beside those of its image."""
     return path.with_name(plate_name(path.name))
+
+
+def is_file_name(name: str) -> bool:
+    """Return whether a file can have this name, with folders."""
+    try:
+        return b"\0" not in os.fsencode(name) and Path(name).name != ""
+    except UnicodeEncodeError:
+        return False
 
 
 class Editor(ABC):

@@ -19,7 +19,7 @@ from cleanplate.datasets.annotations import (
     join_polygons,
     polygons_of,
 )
-from cleanplate.datasets.editor import Editor, ImageEdits, plate_name, plate_path
+from cleanplate.datasets.editor import Editor, ImageEdits, is_file_name, plate_name, plate_path
 from cleanplate.datasets.rules import ImageEdit
 from cleanplate.datasets.text import (
     Member,
@@ -140,7 +140,7 @@ def _looks_like_labelme(path: Path) -> bool:
 
 
 def _is_inside(named: object) -> bool:
-    if not isinstance(named, str):
+    if not isinstance(named, str) or not is_file_name(named):
         return False
     parts = PurePosixPath(named.replace("\\", "/"))
     return ".." not in parts.parts and not parts.is_absolute()

@@ -257,6 +257,11 @@ def parse_xml(path: Path, content: bytes) -> Element:
         if stack:
             stack[-1].text += text
 
+    def on_entity(*_: object) -> None:
+        cause = "it declares entities, which can grow without end"
+        raise PhotoError(path, cause, "remove the declaration")
+
+    parser.EntityDeclHandler = on_entity
     parser.StartElementHandler, parser.EndElementHandler = on_start, on_end
     parser.CharacterDataHandler = on_text
     try:

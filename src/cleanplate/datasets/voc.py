@@ -36,6 +36,7 @@ from cleanplate.datasets.text import (
     splice_bytes,
 )
 from cleanplate.errors import InputError, PhotoError
+from cleanplate.io import is_photo_name
 from cleanplate.ops import box_iou
 
 _ADVICE = "correct it, or remove the object"
@@ -59,7 +60,8 @@ class VocEditor(Editor):
             if path.stem in ("train", "val", "test", "trainval"):
                 for name in _names(path):
                     splits[name].add(path.stem)
-        by_stem = {path.stem: path for path in sorted((root / "JPEGImages").iterdir())}
+        files = sorted((root / "JPEGImages").iterdir())
+        by_stem = {path.stem: path for path in files if is_photo_name(path.name)}
         images = []
         problems: list[str] = []
         self._files: dict[Path, Path] = {}  # image -> its XML

@@ -5,6 +5,7 @@ Reference:
     image's sides.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -38,7 +39,13 @@ class YoloEditor(Editor):
         self.root, self._config = root, config
         names = content["names"]
         numbered = names.items() if isinstance(names, dict) else enumerate(names)
-        self._names = {int(number): str(name) for number, name in numbered}
+        try:
+            self._names = {int(number): str(name) for number, name in numbered}
+        except (TypeError, ValueError) as error:
+            cause = f"its names are not numbered ({error})"
+            raise PhotoError(config, cause, "write names: [...]") from error
+        if "kpt_shape" in content:
+            raise PhotoError(config, "labels with keypoints are not read", "export them as COCO")
         self.classes = tuple(self._names.values())
         images: dict[Path, DatasetImage] = {}
         self._lists: list[Path] = []  # files with an image a line
@@ -59,6 +66,7 @@ class YoloEditor(Editor):
                     images.setdefault(relative, DatasetImage(root / relative, relative, split))
         self.images, self.problems = tuple(images.values()), tuple(problems)
         self.errors = tuple(errors)
+        self._count = Counter(self._labels_of(image) for image in self.images)
 
     @classmethod
     def detect(cls, path: Path) -> Self | None:
@@ -87,16 +95,20 @@ class YoloEditor(Editor):
         path = self._labels_of(image)
         if not path.is_file():
             return []
+        if self._count[path] > 1:
+            cause = f"it is of {self._count[path]} images"
+            raise PhotoError(path, cause, "give each image a name of its own")
         size_hw = upright_size(image.source)
         if size_hw is None:
             cause = "its size, needed for its labels, cannot be read"
             raise PhotoError(image.source, cause, "check the file")
         annotations = []
-        for number, line in enumerate(read_text(path).splitlines(), start=1):
+        # As `_file_of` has it: text has more ends of lines.
+        for number, line in enumerate(read_text(path).encode().splitlines(), start=1):
             if not line.strip():
                 continue
             try:
-                annotations.append(self._parse(number, line, size_hw))
+                annotations.append(self._parse(number, line.decode(), size_hw))
             except ValueError as error:
                 raise PhotoError(path, f"line {number}: {error}", _ADVICE) from error
         return annotations
