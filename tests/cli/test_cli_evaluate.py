@@ -1,11 +1,16 @@
 """`cleanplate evaluate`, with the built-in networks."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from cleanplate.cli.commands import evaluate
+from cleanplate.evaluation import Evaluation
+from cleanplate.evaluation.scoring import NoReferenceScore
 
 
 @pytest.fixture
@@ -50,3 +55,23 @@ def test_wrong_use_is_refused(cli, folders):
     ran = cli("evaluate", folders / "results", "--masks", folders, "--segmenter", "x")
     assert ran.code == 2
     assert "--remove" in ran.err
+
+
+@pytest.mark.parametrize("folder", ["results", "photos"])
+def test_the_sheet_is_no_photo_of_the_folders(cli, folders, folder):
+    sheet = folders / folder / "a.png"
+    before = sheet.read_bytes()
+    ran = cli("evaluate", folders / "results", "--photos", folders / "photos", "--sheet", sheet)
+    assert ran.code == 2
+    assert "another place" in ran.err
+    assert sheet.read_bytes() == before
+
+
+def test_what_has_no_figure_does_not_mix_up_the_order():
+    def one(name, similarity):
+        score = NoReferenceScore(similarity=similarity, sharpness=1, seam=1)
+        return Evaluation(name=name, mask_share=0.1, no_reference=score)
+
+    found = [one("b", 0.8), one("none", math.nan), one("a", 0.5), one("c", 0.9)]
+    ordered = sorted(found, key=lambda it: -evaluate._rank(it))
+    assert [it.name for it in ordered] == ["a", "b", "c", "none"]

@@ -172,3 +172,14 @@ def test_sheets_show_the_hole_and_its_surroundings(truth, hole):
     assert sheet.shape == (2 * tiles[0].shape[0], 2 * tiles[0].shape[1], 3)
     whole = tiles_of({"a": truth}, np.zeros_like(hole), tile_px=130)[0]
     assert whole.shape[1] == 134
+
+
+def test_names_with_brackets_and_files_beside_photos_are_found(folders, features):
+    for path in (folders / "results/sub").glob("*.png"):
+        path.rename(path.with_name(f"{path.stem} [1].png"))
+    for path in (folders / "photos/sub").glob("*.png"):
+        with Image.open(path) as before:
+            before.save(path.with_name(f"{path.stem} [1].bmp"))
+        path.with_name(f"{path.stem} [1].xmp").write_text("<x/>")
+        path.unlink()
+    assert {one.error for one in evaluate(folders, features, "photos").values()} == {None}

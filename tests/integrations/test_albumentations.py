@@ -92,3 +92,17 @@ def test_unknown_images_and_other_sizes_are_named(cache):
     large["masks"] = np.repeat(large["masks"], 2, axis=1)
     with pytest.raises(CleanplateError, match="96 x 64"):
         pipeline(cache)(**large)
+
+
+def test_images_of_floats_get_plates_of_floats(cache):
+    given = sample()
+    given["image"] = (given["image"] / 255).astype(np.float32)
+    done = pipeline(cache)(**given)
+    assert done["image"].dtype == np.float32
+    np.testing.assert_allclose(done["image"][10:50, 10:30], 128 / 255, atol=1e-6)
+
+
+def test_an_image_may_have_no_boxes(cache):
+    given = sample() | {"bboxes": [], "labels": []}
+    done = pipeline(cache)(**given)
+    assert (done["image"][10:50, 10:30] == 128).all()

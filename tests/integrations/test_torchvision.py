@@ -89,3 +89,10 @@ def test_an_image_without_a_name_is_refused(cache):
     del target["image_id"]
     with pytest.raises(InputError, match="image_id"):
         RemoveObjects(cache, p=1)(image, target)
+
+
+def test_rows_that_nothing_tells_apart_are_refused(cache):
+    image, target = sample()
+    del target["boxes"], target["masks"]
+    with pytest.raises(InputError, match="neither boxes nor masks"):
+        RemoveObjects(cache, p=1)(image, target)

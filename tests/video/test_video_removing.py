@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import sys
 
 import av
 import cv2
@@ -350,3 +351,12 @@ def test_the_report_says_what_was_done(tmp_path, remover, rng):
 def test_the_view_of_a_picture_is_where_it_should_be(rng):
     picture = world(rng)
     np.testing.assert_array_equal(view(picture, 7, 5, (40, 50)), picture[5:45, 7:57])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no colons there")
+@pytest.mark.parametrize("name", ["12:30.mp4", "concat:a.mp4"])
+def test_a_colon_in_a_name_is_no_protocol(tmp_path, remover, rng, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write_clip(tmp_path / name, panned(rng, frames=2)[0])
+    remove_from_video(name, f"out:{name}", "person", remover=remover)
+    assert (tmp_path / f"out:{name}").is_file()

@@ -1,5 +1,7 @@
 """Evaluation of folders: results with their photos, masks and ground truth."""
 
+import glob
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +13,7 @@ from cleanplate.errors import CleanplateError, InputError, PhotoError
 from cleanplate.evaluation.changes import changed_mask
 from cleanplate.evaluation.features import FeatureExtractor
 from cleanplate.evaluation.scoring import FillScorer, NoReferenceScore, TruthScore
-from cleanplate.io import read_mask, read_photo
+from cleanplate.io import is_photo_name, read_mask, read_photo
 from cleanplate.ops import rasterize
 from cleanplate.options import DEFAULT_MIN_SCORE
 from cleanplate.segmentation import Segmenter, detect_remaining
@@ -98,13 +100,13 @@ def _walk(folder: Path) -> list[PlannedPhoto]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
     found = [Path(*parts) for parts in walk_folder(folder, Walk(), recursive=True, excluded=())]
-    stems = [path.with_suffix("") for path in found]
+    stems = Counter(path.with_suffix("") for path in found)
     return [
         PlannedPhoto(
             source=folder / path,
             target=folder / path,
             relative=path,
-            shares_stem=stems.count(path.with_suffix("")) > 1,
+            shares_stem=stems[path.with_suffix("")] > 1,
         )
         for path in found
     ]
@@ -131,7 +133,8 @@ def _read_other(folder: Path | None, photo: PlannedPhoto, result: RGBImage) -> R
         return None
     path = folder / photo.relative
     if not path.exists():
-        alike = sorted(path.parent.glob(f"{path.stem}.*")) if path.parent.is_dir() else []
+        beside = path.parent.glob(f"{glob.escape(path.stem)}.*") if path.parent.is_dir() else ()
+        alike = [it for it in beside if is_photo_name(it.name)]
         if len(alike) != 1:
             raise PhotoError(path, "no such photo", "add it to the folder")
         (path,) = alike

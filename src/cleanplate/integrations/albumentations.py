@@ -86,13 +86,18 @@ class RemoveObjects(albumentations.DualTransform):
             height, width = params["shape"][:2]
             self._cache.check_size(plate, data[self.key], (height, width))
             if data.get("bboxes") is not None:
-                boxes = np.asarray(data["bboxes"], np.float64)[:, :4]
+                given = np.asarray(data["bboxes"], np.float64)
+                boxes = given.reshape(len(given), -1)[:, :4] if given.size else np.zeros((0, 4))
                 keep = plate.keeps_boxes(boxes * (width, height, width, height))
         return {"plate": plate, "keep": keep}
 
     def apply(self, img: npt.NDArray[Any], plate: Plate | None, **_: Any) -> npt.NDArray[Any]:
-        """Return the plate, (H, W, 3) uint8; the image itself if there is none."""
-        return img if plate is None else plate.image.copy()
+        """Return the plate, (H, W, 3), uint8 or as floats in [0, 1]; the image if there is none."""
+        if plate is None:
+            return img
+        if np.issubdtype(img.dtype, np.floating):
+            return np.asarray(plate.image / img.dtype.type(255), img.dtype)
+        return plate.image.copy()
 
     def apply_to_mask(
         self, mask: npt.NDArray[Any], plate: Plate | None, **_: Any

@@ -56,7 +56,8 @@ class RemoveObjects(v2.Transform):
             target: with `key` in it.
 
         Raises:
-            InputError: `key` is not in it; or as `PlateCache.find`.
+            InputError: `key` is not in it, or neither boxes nor masks tell whose rows go; or as
+                `PlateCache.find`.
             PhotoError: the image has not the size of its plate.
         """
         if torch.rand(()) >= self.p:
@@ -90,6 +91,9 @@ def _keep(plate: Plate, target: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.b
         return plate.keeps_boxes(boxes.cpu().numpy())
     if "masks" in target:
         return plate.keeps_masks(target["masks"].cpu().numpy())
+    rows = [name for name in PER_OBJECT if name in target]
+    if rows:
+        raise InputError(f"the target has {rows[0]}, and neither boxes nor masks to tell which go")
     return np.ones(0, np.bool_)
 
 

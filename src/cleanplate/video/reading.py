@@ -149,6 +149,11 @@ def read_clip(path: Path) -> Clip:
         )
 
 
+def open_input(library: Any, path: Path) -> Any:
+    """Return a container to read, as PyAV opens it; a colon in a name is no protocol."""
+    return library.open(str(path.absolute()), "r", metadata_errors="replace")
+
+
 @contextmanager
 def open_container(path: Path) -> "Iterator[av.container.InputContainer]":
     """Open a clip to read.
@@ -158,7 +163,7 @@ def open_container(path: Path) -> "Iterator[av.container.InputContainer]":
     """
     library = load_av()
     try:
-        container = library.open(str(path), "r", metadata_errors="replace")
+        container = open_input(library, path)
     except FileNotFoundError as error:
         raise read_error(path, error) from error
     except (IsADirectoryError, PermissionError) as error:

@@ -27,6 +27,7 @@ from cleanplate.video.reading import (
     DecodedFrame,
     describe_unsupported,
     load_av,
+    open_input,
 )
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def check_storable(clip: Clip, target: Path) -> None:
             f"this build of PyAV cannot write {clip.codec}: it lacks {ENCODERS[clip.codec]}",
             "install PyAV's own wheel with pip install --force-reinstall av",
         )
-    with library.open(str(clip.path), "r", metadata_errors="replace") as container:
+    with open_input(library, clip.path) as container:
         kinds = {
             stream.codec_context.codec.canonical_name: stream.type
             for stream in container.streams
@@ -146,11 +147,11 @@ class ClipWriter:
         self._library = load_av()
         with ExitStack() as undo, self._raise_if_unwritable():
             self._target.parent.mkdir(parents=True, exist_ok=True)
-            self._source = self._library.open(str(self._clip.path), "r", metadata_errors="replace")
+            self._source = open_input(self._library, self._clip.path)
             undo.callback(self._source.close)
             undo.callback(self._temporary.unlink, missing_ok=True)
             self._output = self._library.open(
-                str(self._temporary),
+                str(self._temporary.absolute()),
                 "w",
                 format=CONTAINERS[self._target.suffix.lower()],
                 container_options=self._container_options(),
@@ -216,7 +217,7 @@ class ClipWriter:
 
     def _missing(self) -> tuple[str, ...]:
         """Return what the written file lacks: pixel aspect ratio, titles and other metadata."""
-        with self._library.open(str(self._temporary), "r", metadata_errors="replace") as made:
+        with open_input(self._library, self._temporary) as made:
             pairs = [(self._source.metadata, made.metadata, _CONTAINERS_OWN)]
             taken = [
                 stream for stream in self._source.streams if describe_unsupported(stream) is None

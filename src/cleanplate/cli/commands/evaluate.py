@@ -75,6 +75,8 @@ def evaluate_command(
     """
     if segmenter and not remove:
         raise InputError("--segmenter needs --remove, the classes to detect")
+    for option_name, path in (("--json", json_file), ("--sheet", sheet)):
+        _check_is_no_input(option_name, path, (results, photos, masks, truth))
     from cleanplate import evaluation
     from cleanplate.io import write_bytes_atomic
     from cleanplate.options import Rules
@@ -105,6 +107,17 @@ def evaluate_command(
         raise typer.Exit(1)
 
 
+def _check_is_no_input(name: str, path: Path | None, folders: "Sequence[Path | None]") -> None:
+    """Refuse to write over a photo that is evaluated, or beside the results as one of them."""
+    from cleanplate.io import is_photo_name
+
+    if path is None or not is_photo_name(path.name):
+        return
+    inside = (it for it in folders if it is not None and it.resolve() in path.resolve().parents)
+    if (folder := next(inside, None)) is not None:
+        raise InputError(f"{path}: {name} would be a photo of {folder}; name another place")
+
+
 def _describe(measured: Sequence["Evaluation"]) -> Iterator[str]:
     from cleanplate.evaluation import table_lines
 
@@ -124,10 +137,11 @@ def _describe(measured: Sequence["Evaluation"]) -> Iterator[str]:
 
 def _rank(one: "Evaluation") -> float:
     """Return the sort key of a sheet: larger is worse; objects still detected count first."""
-    if one.truth is not None:
-        return (one.remaining_share or 0) * 1000 + one.truth.perceptual
-    similarity = one.no_reference.similarity if one.no_reference is not None else 1
-    return (one.remaining_share or 0) * 1000 + (1 - similarity)
+    from cleanplate.evaluation import figures_of
+
+    figures = figures_of(one)
+    unlike = figures.get("perceptual", 1 - figures.get("similarity", 1))
+    return 1000 * figures.get("remaining_share", 0) + unlike
 
 
 def _row(one: "Evaluation", images: "EvaluatedImages") -> "list[RGBImage]":
