@@ -1,6 +1,7 @@
 """Pulling and importing: licences, checks, conversion, and two that do it at once."""
 
 import hashlib
+import os
 import subprocess
 import sys
 import textwrap
@@ -376,3 +377,13 @@ def test_processes_that_pull_at_once_all_succeed(make_model, mirror):
         size_bytes=len(content),
     )
     assert read_file(make_model(files=(file,)), "fill") == content
+
+
+def test_what_a_killed_process_left_is_removed_after_a_week(published, mirror, home):
+    old, new = (home / "incoming" / name for name in ("old", "new"))
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+        (folder / "half").write_bytes(b"half")
+    os.utime(old, (1, 1))
+    pull_model(published.name, mirror=str(mirror), accept_licence=True)
+    assert (old.exists(), new.exists()) == (False, True)

@@ -301,11 +301,12 @@ def test_headers_that_mean_nothing_are_refused_not_internal_errors(running, head
     assert ask(running, **headers).status_code in (401, 403)
 
 
-def test_the_own_name_may_be_an_ipv6_address(fake_segmenter, fake_inpainter):
+@pytest.mark.parametrize("settings", [{"host": "fd00::2"}, {"hosts": frozenset({"fd00::2"})}])
+def test_the_own_name_may_be_an_ipv6_address(fake_segmenter, fake_inpainter, settings):
     from starlette.testclient import TestClient
 
     remover = Remover(segmenter=fake_segmenter, inpainter=fake_inpainter)
-    app = create_app(remover, ServerConfig(host="fd00::2"))
+    app = create_app(remover, ServerConfig(**settings))
     client = TestClient(app, base_url="http://[fd00::2]:8765")
     assert client.get("/healthz").status_code == 200
     app.state.app.close()

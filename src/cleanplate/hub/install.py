@@ -1,8 +1,10 @@
 """Installing models: downloaded from their publishers, or imported from files."""
 
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,8 @@ from cleanplate.hub.store import (
 
 if TYPE_CHECKING:
     from cleanplate.runtime import TensorInfo
+
+_INCOMING_S = 7 * 86400.0  # no download or conversion takes so long
 
 
 def pull_model(
@@ -200,6 +204,10 @@ def _temporary_folder() -> Iterator[Path]:
     parent = home() / "incoming"
     try:
         parent.mkdir(parents=True, exist_ok=True)
+        for former in parent.iterdir():  # of processes that were killed
+            with suppress(FileNotFoundError):  # another one removes it, too
+                if time.time() - former.stat().st_mtime > _INCOMING_S:
+                    shutil.rmtree(former, ignore_errors=True)
         folder = tempfile.TemporaryDirectory(dir=parent)
     except OSError as error:
         raise WeightsError(

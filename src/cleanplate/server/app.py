@@ -43,11 +43,11 @@ def create_app(remover: Remover, config: ServerConfig | None = None) -> FastAPI:
                 task.cancel()
             shared.close()
 
-    own = f"[{config.host}]" if ":" in config.host else config.host
+    named = {f"[{it}]" if it.count(":") > 1 else it for it in (config.host, *config.hosts)}
     guard = Middleware(
         Guard,
         access=shared.access,
-        hosts=LOCAL_HOSTS | {own.lower()} | config.hosts,
+        hosts=LOCAL_HOSTS | {it.lower() for it in named},
         max_body=config.max_body,
         json_photos=JSON_PHOTOS if config.compat else (),
     )
