@@ -39,7 +39,7 @@ from cleanplate.datasets.text import (
 from cleanplate.errors import PhotoError
 from cleanplate.io import MAX_PIXELS
 
-FloatArray = npt.NDArray[np.float64]
+_Corners = npt.NDArray[np.float64]  # (N, 2), x and y in px
 
 _ADVICE = "correct it, or remove the shape"
 _NAME = re.compile(rb"(?<=\sname=[\"'])[^\"']*")
@@ -200,7 +200,7 @@ def _geometry(shape: Element) -> tuple[BoxXYXY, Polygons | CroppedMask | None]:
     return _around(points), outline
 
 
-def _rotated(corners: FloatArray, shape: Element) -> FloatArray:
+def _rotated(corners: _Corners, shape: Element) -> _Corners:
     """Return (N, 2) corners of a shape, turned around its middle as its `rotation` says."""
     angle = math.radians(float(shape.attributes.get("rotation", 0)))  # clockwise, y is down
     middle = (corners.min(axis=0) + corners.max(axis=0)) / 2
@@ -208,7 +208,7 @@ def _rotated(corners: FloatArray, shape: Element) -> FloatArray:
     return (corners - middle) @ turn + middle if angle else corners
 
 
-def _around(points: FloatArray) -> BoxXYXY:
+def _around(points: _Corners) -> BoxXYXY:
     (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
     return left, top, right, bottom
 
