@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import sys
 
 import av
@@ -22,6 +23,7 @@ from video_builders import (
 )
 
 from cleanplate.errors import InputError, PhotoError, UnknownNameError
+from cleanplate.io import temporary_path
 from cleanplate.ops import bounding_box
 from cleanplate.options import RemovalOptions, Rules
 from cleanplate.remover import Remover
@@ -360,3 +362,15 @@ def test_a_colon_in_a_name_is_no_protocol(tmp_path, remover, rng, monkeypatch, n
     write_clip(tmp_path / name, panned(rng, frames=2)[0])
     remove_from_video(name, f"out:{name}", "person", remover=remover)
     assert (tmp_path / f"out:{name}").is_file()
+
+
+def test_what_a_killed_run_left_is_removed_an_hour_later(tmp_path, remover, rng):
+    source = write_clip(tmp_path / "in.mp4", [with_thing(world(rng)[:120, :160], (80, 60))] * 2)
+    target = tmp_path / "out" / "out.mp4"
+    old, new = temporary_path(target), temporary_path(target)
+    target.parent.mkdir()
+    for half in (old, new):
+        half.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    remove_from_video(source, target, "person", remover=remover)
+    assert (old.exists(), new.exists()) == (False, True)

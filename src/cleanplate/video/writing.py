@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from cleanplate.errors import InputError, PhotoError
-from cleanplate.io import temporary_path
+from cleanplate.io import remove_leftovers, temporary_path
 from cleanplate.video.colour import Planes
 from cleanplate.video.matroska import write_pixel_aspect
 from cleanplate.video.reading import (
@@ -48,6 +48,7 @@ _OPTIONS = MappingProxyType({
 _X264_PROFILES = MappingProxyType({
     "Constrained Baseline": "baseline", "Baseline": "baseline", "Main": "main",
 })  # fmt: skip # the others follow from the kind of pixels
+_LEFTOVERS_AGE_S = 3600.0  # since a killed run wrote to its file
 _UNSPECIFIED = 2  # of primaries, transfer and matrix alike
 _CONTAINERS_OWN = frozenset({  # metadata that the container's writer sets itself
     "major_brand", "minor_version", "compatible_brands", "encoder", "ENCODER", "DURATION",
@@ -147,6 +148,7 @@ class ClipWriter:
         self._library = load_av()
         with ExitStack() as undo, self._raise_if_unwritable():
             self._target.parent.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(self._target.parent, older_than_s=_LEFTOVERS_AGE_S)
             self._source = open_input(self._library, self._clip.path)
             undo.callback(self._source.close)
             undo.callback(self._temporary.unlink, missing_ok=True)
