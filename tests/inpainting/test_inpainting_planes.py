@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cleanplate.inpainting.planes import find_views
-from cleanplate.ops import scaling, transform_points, warp
+from cleanplate.ops import scaling, transform_points, translation, warp
 
 SIZE_HW = (360, 480)
 PERIOD_PX = 40
@@ -69,6 +69,20 @@ def test_a_view_of_a_larger_picture_is_as_much_larger():
         transform_points(twice.transform, transform_points(scaling(2), point)), there, atol=1e-6
     )
     assert twice.size_hw == (2 * view.size_hw[0], 2 * view.size_hw[1])
+
+
+def test_what_lies_beyond_the_horizon_is_not_in_front():
+    # Paving: its rows are level, and everything that leads away meets on the horizon, 100 px down.
+    to_picture = np.array([[1.0, 240 / 200, 0.0], [0.0, 100 / 200, 200.0], [0.0, 1 / 200, 1.0]])
+    picture = warp(grid(), to_picture @ translation(-600, 0), SIZE_HW)
+    picture[:105] = (120, 160, 220)
+    hole = np.zeros(SIZE_HW, np.bool_)
+    hole[150:190, 200:280] = True
+    views = find_views(picture, hole)
+    assert views
+    points = np.array([[240.0, 170], [240, 300], [240, 40], [20, 90]])
+    for view in views:
+        assert view.in_front(points).tolist() == [True, True, False, False]
 
 
 def no_edges(rng):

@@ -41,7 +41,8 @@ class View:
     """A picture seen otherwise.
 
     Attributes:
-        transform: (3, 3), from px of the picture to px of the view, at any scale.
+        transform: (3, 3), from px of the picture to px of the view; at any scale, but positive
+            where the plane is in front.
         size_hw: of the view.
     """
 
@@ -58,6 +59,10 @@ class View:
         transform = scaling(scale) @ self.transform @ scaling(1 / scale)
         height, width = (max(1, round(side * scale)) for side in self.size_hw)
         return View(transform, (height, width))
+
+    def in_front(self, xy: npt.NDArray[np.float64]) -> Mask:
+        """Return (N,), which points (N, 2) of the picture lie before the plane's horizon."""
+        return np.asarray(xy @ self.transform[2, :2] + self.transform[2, 2] > 0)
 
 
 def find_views(image: RGBImage, hole: Mask) -> list[View]:

@@ -120,8 +120,11 @@ def _copied(
 ) -> tuple[FloatArray, FloatArray]:
     """Return (h, w, 3) with what repeats in a view, and (h, w) how credible that is."""
     copied, share = small.copy(), np.zeros(inside.shape, np.float32)
+    height, width = inside.shape
+    places = np.indices((height, width), np.float64)[::-1].reshape(2, -1).T
+    shown = known & view.in_front(places).reshape(height, width)
     unknown = warp(inside.astype(np.float32), view.transform, view.size_hw) > 0
-    free = warp(known.astype(np.float32), view.transform, view.size_hw) > _ALL
+    free = warp(shown.astype(np.float32), view.transform, view.size_hw) > _ALL
     if not unknown.any() or not free.any():
         return copied, share
     seen = warp(small, view.transform, view.size_hw)
@@ -130,8 +133,6 @@ def _copied(
     if not offsets:
         return copied, share
     shifts, credible = _repeated(seen, detail, unknown, free, offsets)
-    height, width = inside.shape
-    places = np.indices((height, width), np.float64)[::-1].reshape(2, -1).T
     at = transform_points(view.transform, places)
     is_seen = (at > -0.5).all(axis=1) & (at < np.array(view.size_hw[::-1]) - 0.5).all(axis=1)
     at[~is_seen] = 0
