@@ -33,6 +33,9 @@ SLOW = """
             self.name, self.provider, self.labels = "slow", "here", ("person",)
             self.config = self, lambda: None, "cpu"  # nothing that another process could have
 
+        def prompter_for(self, options):
+            return None
+
         def plan(self, photo, options):
             time.sleep({photo_s})
             mask = np.ones(photo.size_hw, dtype=bool)
