@@ -176,7 +176,8 @@ def test_what_an_inpainter_found_beside_an_object_stays_with_it(remover, image, 
     plan = remover.plan(image, "person", RemovalOptions(dilation=4, effects="off"))
     second = max(plan.instances, key=lambda it: it.box_xyxy)
     beside_first, beside_second = area((20, 150, 60, 160)), area((240, 130, 280, 140))
-    plan = replace(plan, mask=plan.mask | beside_first | beside_second)
+    found = beside_first | beside_second
+    plan = replace(plan, mask=plan.mask | found, effects=found)
     if change == "object":
         after = edit(image, plan, remove={second.id: False}, mask=plan.mask)
     else:

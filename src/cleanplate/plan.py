@@ -1,5 +1,6 @@
 """What is going to be filled in a photo: the first of two stages, before anything is filled."""
 
+import functools
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -257,11 +258,7 @@ def edit_plan(
         rest = [it for it in kept if it.id not in known]
         strong = plan.options.effects == "strong"
         casts += find_effects(image, uncast, rest, detector=detector(), strong=strong)
-    selection = Selection(instances, kept, protected)
-    base, effects = plan_masks(image.shape, selection, casts, plan.options, wraps=plan.wraps)
-    beside = _found_beside(plan, removed) & ~base & ~rasterize(kept, image.shape)
-    if beside.any():
-        base, effects = base | beside, beside if effects is None else effects | beside
+    base, effects = _masks_again(plan, Selection(instances, kept, protected), casts, removed)
     more = {it.label for it in instances}.difference(plan.options.classes, [OUTLINED])
     return replace(
         plan,
@@ -279,23 +276,28 @@ def drop_effects(plan: RemovalPlan, ids: Collection[int]) -> RemovalPlan:
     """Return a plan without the effects of some objects, by the objects' ids."""
     casts = tuple(cast for cast in plan.casts if cast.id not in ids)
     selection = Selection(plan.instances, plan.kept, plan.protected)
-    mask, effects = plan_masks(plan.mask.shape, selection, casts, plan.options, wraps=plan.wraps)
-    beside = _found_beside(plan, {it.id for it in plan.instances} - set(ids)) & ~mask
-    if beside.any():
-        mask, effects = mask | beside, beside if effects is None else effects | beside
+    rest = {it.id for it in plan.instances}.difference(ids)
+    mask, effects = _masks_again(plan, selection, casts, rest)
     return replace(plan, mask=mask, effects=effects)
 
 
-def _found_beside(plan: RemovalPlan, ids: Collection[int]) -> Mask:
-    """Return (H, W), what an inpainter's `alpha` has added to a mask beside some of its objects."""
+def _masks_again(
+    plan: RemovalPlan, selection: Selection, casts: Collection[Instance], ids: Collection[int]
+) -> tuple[Mask, Mask | None]:
+    """Return what `plan_masks` does for a plan's new selection and casts.
+
+    With what an inpainter's `alpha` has found beside those of the plan's objects that have `ids`.
+    """
     size_hw = plan.mask.shape
-
-    def planned(instances: tuple[Instance, ...]) -> Mask:
-        selection = Selection(instances, plan.kept, plan.protected)
-        return plan_masks(size_hw, selection, plan.casts, plan.options, wraps=plan.wraps)[0]
-
-    found = plan.mask & ~planned(plan.instances)
+    masks_of = functools.partial(plan_masks, size_hw, options=plan.options, wraps=plan.wraps)
+    mask, effects = masks_of(selection, casts)
+    if plan.effects is None:
+        return mask, effects
+    found = plan.effects & ~effects_mask(plan.casts, plan.instances, plan.kept, size_hw)
     if not found.any():
-        return found
-    own = planned(tuple(it for it in plan.instances if it.id in ids))
-    return components_touching(found, dilate(own, _BESIDE_PX))
+        return mask, effects
+    own = tuple(it for it in plan.instances if it.id in ids)
+    theirs, _ = masks_of(Selection(own, plan.kept, plan.protected), plan.casts)
+    beside = components_touching(found, dilate(theirs, _BESIDE_PX))
+    beside &= ~mask & ~rasterize(selection.kept, size_hw)
+    return mask | beside, beside if effects is None else effects | beside
