@@ -16,7 +16,7 @@ from cleanplate.evaluation.metrics import (
     sharpness_ratio,
     ssim,
 )
-from cleanplate.ops import bounding_box, square_around
+from cleanplate.ops import bounding_box, long_side, square_around
 from cleanplate.types import FloatArray, Mask, RGBImage
 
 _CONTEXT_PX = 64  # around a hole, plus a quarter of its side: what its features see
@@ -75,7 +75,7 @@ class FillScorer:
     def without_truth(self, fill: RGBImage) -> NoReferenceScore:
         """Return how well a fill, (H, W, 3) uint8, matches its surroundings."""
         hole = bounding_box(self._mask)
-        side = max(hole[2] - hole[0], hole[3] - hole[1]) + 2 * _SIMILARITY_MARGIN_PX
+        side = long_side(hole) + 2 * _SIMILARITY_MARGIN_PX
         left, top, right, bottom = square_around(hole, side, self._mask.shape)
         square = slice(top, bottom), slice(left, right)
         size = (_SIMILARITY_SIDE_PX, _SIMILARITY_SIDE_PX)

@@ -66,7 +66,7 @@ def plan_windows(mask: Mask, *, context: float, min_size: int, join: float) -> l
 
     windows = []
     for group in _join_near(boxes, side_of, join):
-        hole = _around(boxes[index] for index in group)
+        hole = box_around(boxes[index] for index in group)
         side = side_of(hole)
         left, top, right, bottom = square_around(hole, side, mask.shape)
         own = np.zeros((bottom - top, right - left), np.bool_)
@@ -128,11 +128,11 @@ def cover_boxes(
     waiting = sorted((expand_box(box, margin, size_hw) for box in boxes), reverse=True)
     while waiting:
         group = waiting.pop()
-        if _long_side(group) > tile:
+        if long_side(group) > tile:
             continue
         for position, other in enumerate(tiles):
-            both = _around([group, other])
-            if _long_side(both) <= tile and box_area(both) <= box_area(group) + box_area(other):
+            both = box_around([group, other])
+            if long_side(both) <= tile and box_area(both) <= box_area(group) + box_area(other):
                 del tiles[position]
                 waiting.append(both)
                 break
@@ -144,6 +144,17 @@ def cover_boxes(
 def box_area(box: Box) -> int:
     """Return a box's area in px."""
     return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def box_around(boxes: Iterable[Box]) -> Box:
+    """Return the smallest box that holds some boxes, at least one."""
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)
+
+
+def long_side(box: Box) -> int:
+    """Return the longer of a box's sides in px."""
+    return max(box[2] - box[0], box[3] - box[1])
 
 
 def box_iou(one: tuple[float, ...], other: tuple[float, ...]) -> float:
@@ -165,10 +176,10 @@ def _join_near(boxes: list[Box], side_of: Callable[[Box], int], join: float) -> 
         for position, other in enumerate(groups):
             both = _Group(
                 group.members + other.members,
-                _around([group.box, other.box]),
+                box_around([group.box, other.box]),
                 max(group.alone_px, other.alone_px),
             )
-            near = _gap(group.box, other.box) <= join * max(map(_long_side, (group.box, other.box)))
+            near = _gap(group.box, other.box) <= join * max(map(long_side, (group.box, other.box)))
             if near and side_of(both.box) <= _JOIN_GROWTH * both.alone_px:
                 del groups[position]
                 waiting.append(both)
@@ -208,15 +219,6 @@ def square_around(hole: Box, side: int, size_hw: tuple[int, ...]) -> Box:
         start = min(max((low + high - span) // 2, 0), length - span)
         spans.append((start, start + span))
     return spans[0][0], spans[1][0], spans[0][1], spans[1][1]
-
-
-def _around(boxes: Iterable[Box]) -> Box:
-    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
-    return min(lefts), min(tops), max(rights), max(bottoms)
-
-
-def _long_side(box: Box) -> int:
-    return max(box[2] - box[0], box[3] - box[1])
 
 
 class SquareView:

@@ -19,11 +19,13 @@ import numpy.typing as npt
 
 from cleanplate.ops import (
     bounding_box,
+    box_around,
     box_iou,
     coverage,
     dilate,
     dilation_px,
     expand_box,
+    long_side,
     pull_push,
     rasterize,
     rasterize_within,
@@ -100,8 +102,7 @@ def _add_parts(image: RGBImage, whole: list[Instance], group: Sequence[int], tak
         Whether there was anything.
     """
     boxes = [_surroundings(whole[index], image.shape) for index in group]
-    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
-    box = left, top, right, bottom = min(lefts), min(tops), max(rights), max(bottoms)
+    box = left, top, right, bottom = box_around(boxes)
     place = slice(top, bottom), slice(left, right)
     numbers = np.zeros((bottom - top, right - left), np.int32)
     for number, index in enumerate(group, start=1):
@@ -110,7 +111,7 @@ def _add_parts(image: RGBImage, whole: list[Instance], group: Sequence[int], tak
     largest, own_box = max(
         (whole[index].area_px, own) for index, own in zip(group, boxes, strict=True)
     )
-    shrink = max(1.0, _long_side(own_box) / _WORK_SIDE, _long_side(box) / _SHARED_SIDE)
+    shrink = max(1.0, long_side(own_box) / _WORK_SIDE, long_side(box) / _SHARED_SIDE)
     found = _missed_parts(image[place], numbers, others, math.sqrt(largest), shrink)
     taken[place] |= found > 0
     for number in np.unique(found[found > 0]).tolist():
@@ -123,10 +124,6 @@ def _add_parts(image: RGBImage, whole: list[Instance], group: Sequence[int], tak
 def _surroundings(instance: Instance, size_hw: tuple[int, ...]) -> Box:
     reach_px = math.ceil(_REACH_SHARE * math.sqrt(instance.area_px)) + 4
     return expand_box(instance.box_xyxy, reach_px, size_hw)
-
-
-def _long_side(box: Box) -> int:
-    return max(box[2] - box[0], box[3] - box[1])
 
 
 def _near(boxes: Sequence[Box]) -> list[list[int]]:
@@ -155,13 +152,13 @@ def _missed_parts(
         side_px: of the largest object.
         shrink: px of the photo for one of the working image.
     """
+    side = side_px / shrink
+    if side < _LEAST_SIDE_PX:
+        return np.zeros_like(numbers)
     full_wh = numbers.shape[1], numbers.shape[0]
     size_wh = max(1, round(full_wh[0] / shrink)), max(1, round(full_wh[1] / shrink))
     small = np.asarray(cv2.resize(photo, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
     inside, hidden = coverage(numbers > 0, size_wh) > 0.5, coverage(others, size_wh) > 0
-    side = side_px / shrink
-    if side < _LEAST_SIDE_PX:
-        return np.zeros_like(numbers)
     around = _look_around(small, inside, dilate(inside | hidden, _RIM_PX), side)
     differs = _largest(np.abs(around.detail))
     standing = around.even & (differs > np.maximum(_LEVELS, _DEVIATIONS * around.usual))

@@ -20,6 +20,7 @@ from cleanplate.ops import (
     bounding_box,
     convex_outline,
     dilate,
+    long_side,
     scaling,
     transform_points,
     translation,
@@ -168,7 +169,7 @@ def _prepare(image: RGBImage, mask: Mask) -> _Example:
     if not mask.any():
         raise InputError("the example's mask is empty; mark the object in white")
     tight = bounding_box(mask)
-    side = max(tight[2] - tight[0], tight[3] - tight[1])
+    side = long_side(tight)
     if side < _MIN_SIDE_PX:
         raise InputError(
             f"the marked object is {tight[2] - tight[0]} x {tight[3] - tight[1]} px, too small to "

@@ -12,12 +12,13 @@ from cleanplate.ops import (
     bounding_box,
     dilate,
     dilate_instance,
+    long_side,
     rasterize,
     union,
     with_mask,
 )
 from cleanplate.runtime import Session
-from cleanplate.types import Box, FloatArray, Instance, Mask, RGBImage, check_image_and_mask
+from cleanplate.types import FloatArray, Instance, Mask, RGBImage, check_image_and_mask
 
 DEFAULT_EFFECTS_MODEL = "effects.lite0"
 
@@ -187,7 +188,7 @@ def effects_mask(
     height, width = size_hw[:2]
 
     def cast_by(objects: Collection[Instance]) -> Mask:
-        margins = {it.id: _MARGIN * _longer_side(it.box_xyxy) for it in objects}
+        margins = {it.id: _MARGIN * long_side(it.box_xyxy) for it in objects}
         shapes = [
             dilate_instance(it, (height, width), margins[it.id])
             for it in effects
@@ -215,8 +216,3 @@ def objects_in(mask: Mask) -> tuple[Instance, ...]:
             box = (left, top, left + width, top + height)
             found.append(Instance(len(found) + 1, "", 1.0, box, inside))
     return tuple(found)
-
-
-def _longer_side(box_xyxy: Box) -> int:
-    left, top, right, bottom = box_xyxy
-    return max(right - left, bottom - top)
