@@ -26,7 +26,7 @@ from cleanplate.io.files import read_photo
 from cleanplate.segmentation import create_segmenter
 from cleanplate.segmentation.instances import find_instances
 from cleanplate.segmentation.models.semantic import SemanticSegmenter
-from cleanplate.segmentation.multiscale import add_small, run_passes
+from cleanplate.segmentation.multiscale import run_passes
 from cleanplate.types import RGBImage
 from training.pairs import IGNORED, Classes, find_pairs
 
@@ -42,8 +42,8 @@ class Examples:
 
     scored: list[tuple[float, bool]] = field(default_factory=list)
     """Logit of the mean probability of an object that is found."""
-    small: list[tuple[float, float, float, bool]] = field(default_factory=list)
-    """`SemanticSegmenter.small_features` of a small object."""
+    small: list[tuple[float, ...]] = field(default_factory=list)
+    """`SemanticSegmenter.small_features` of a small object, and whether it is right."""
     weights: list[float] = field(default_factory=list)
     """How much each of `small` counts."""
 
@@ -73,20 +73,16 @@ def add_examples(
     rows, columns = passes.closest.shape[1:]
     scaled = cv2.resize(classes, (columns, rows), interpolation=cv2.INTER_NEAREST)
     cells = np.asarray(scaled, np.uint8)
-    likely = []
     for item, features in segmenter.small_features(photo, passes, model.labels):
         under = cells[item.place][item.inside]
         right = is_right(under, model.channels[item.index])
         if right is not None:
             examples.small.append((*features, right))
             examples.weights.append(1.0 if beside is None or under.any() else beside)
-        if segmenter.is_likely(features):
-            likely.append(item)
     if beside is not None:
         return
-    found = add_small(passes, likely)
     divide = functools.partial(segmenter.divider.divide, photo)
-    for instance in find_instances(found, model.labels, photo.shape[:2], divide):
+    for instance in find_instances(passes.merged, model.labels, photo.shape[:2], divide):
         left, top, right_side, bottom = instance.box_xyxy
         under = classes[top:bottom, left:right_side][instance.mask]
         right = is_right(under, model.channels[model.labels.index(instance.label)])

@@ -21,11 +21,10 @@ FIRST = 3  # sizes of the complete photo in the first pass
 
 
 def predict_multiscale(image, predict, **options):
-    """Return the probabilities, with the small objects that the recheck confirms."""
+    """Return the probabilities, with the small objects that the looks confirm."""
     passes = run_passes(image, predict, **options)
-    return add_small(
-        passes, [it for it in passes.small if 1.315 * it.logit + 0.499 * it.again > 4.0]
-    )
+    sure = [it for it in passes.small if (it.closest + it.again)[it.index] > 3.5]
+    return add_small(passes, [(it, 0.95) for it in sure])
 
 
 class RecordedPredict:
@@ -237,9 +236,9 @@ def test_what_one_more_look_does_not_see_does_not_count(again, counts):
     assert (found[0].max() > 0.5) == counts
     # Its 40 x 60 px are in the middle, mirrored, and what is beside it is on the left.
     red = redness(predict.parts[-1])
-    assert red[32, 34]
-    assert not red[32, 20]
-    assert predict.parts[-1][128, 60, 2] > 200
+    middle = len(red) // 2
+    assert red[middle, middle + 2]
+    assert not red[middle, middle - len(red) // 3]
 
 
 def test_the_rim_of_a_tile_is_not_used_inside_the_photo():
@@ -347,7 +346,59 @@ def test_an_object_detected_only_when_enlarged_is_found_at_a_candidate():
     assert (columns.max() + 1) * across == pytest.approx(324, abs=4)
 
 
-def test_all_classes_decide_where_to_look_but_small_objects_are_of_those_asked_for():
+@pytest.mark.parametrize("box", [(300, 200, 324, 224), (0, 0, 24, 30), (576, 370, 600, 400)])
+def test_a_small_object_is_looked_at_twice_each_time_larger(box):
+    image = blotted((400, 600), box)
+    predict = RecordedPredict(seen_from(70, clear=0.97))
+    (item,) = run_passes(image, predict).small
+    assert item.again.shape == item.closest.shape == (2,)
+    assert item.again[0] > 1
+    assert item.again[1] < -1
+    looks = predict.parts[-2:]
+    assert [part.shape for part in looks] == [(256, 256, 3), (320, 320, 3)]
+    long_side = max(box[2] - box[0], box[3] - box[1])
+    for part, most in zip(looks, (112, 6 * long_side), strict=True):
+        rows, columns = np.nonzero(redness(part))
+        assert max(np.ptp(rows), np.ptp(columns)) * STRIDE == pytest.approx(most, rel=0.15)
+
+
+def test_what_the_first_look_does_not_see_gets_no_second_one():
+    image = blotted((400, 600), (300, 200, 324, 224))
+    sees = seen_from(20, clear=0.97)
+    predict = RecordedPredict(
+        lambda predict, part: sees(predict, part) * (part.shape[:2] != (256, 256))
+    )
+    assert run_passes(image, predict).small == []
+    assert predict.parts[-1].shape == (256, 256, 3)
+
+
+def sees_more_in_looks(predict, part):
+    """Return where a part is red, in the looks where it is red or blue."""
+    if len(predict.parts) <= FIRST:
+        return redness(part) * 0.1
+    is_look = part.shape[:2] in {(256, 256), (320, 320)}
+    return np.maximum(redness(part), redness(part[..., ::-1]) if is_look else 0) * 0.97
+
+
+def test_a_small_object_grows_to_what_the_looks_see():
+    image = blotted((400, 600), (300, 200, 324, 210))
+    image[210:230, 300:324] = (0, 0, 255)
+    image[260:270, 300:324] = (0, 0, 255)  # apart
+    (item,) = run_passes(image, RecordedPredict(sees_more_in_looks)).small
+    rows, columns = item.place
+    assert (rows.start * 2, rows.stop * 2) == pytest.approx((200, 230), abs=4)
+    assert (columns.start * 2, columns.stop * 2) == pytest.approx((300, 324), abs=4)
+    assert item.inside.mean() > 0.9
+
+
+@pytest.mark.parametrize(("right", "counts"), [(330, True), (420, False)])
+def test_what_the_looks_cut_off_is_part_of_something_larger(right, counts):
+    image = blotted((400, 600), (300, 200, 310, 224))
+    image[195:229, 310:right] = (0, 0, 255)
+    assert len(run_passes(image, RecordedPredict(sees_more_in_looks)).small) == counts
+
+
+def test_a_small_object_may_be_of_any_class():
     image = blotted((400, 600), (300, 200, 324, 224))
     sees = seen_from(70, clear=0.97)
 
@@ -355,10 +406,7 @@ def test_all_classes_decide_where_to_look_but_small_objects_are_of_those_asked_f
         second = sees(predict, part)
         return np.stack([0 * second, second])
 
-    predict = RecordedPredict(answer)
-    assert run_passes(image, predict, asked=1).small == []
-    assert len(predict.parts) > FIRST
-    assert [it.index for it in run_passes(image, predict).small] == [1]
+    assert [it.index for it in run_passes(image, RecordedPredict(answer)).small] == [1]
 
 
 def test_without_a_candidate_nothing_is_enlarged():
@@ -388,9 +436,9 @@ def test_a_small_object_has_the_class_it_is_given():
     merged[:] = 0.3
     closest[:] = np.array([0.8, 0.1, 0.1], np.float32)[:, None, None]
     inside = np.array([[True, False], [True, True]])
-    item = SmallObject(1, np.s_[1:3, 2:4], inside, 3.0, 3.0)
-    found = add_small(Passes(merged, closest, [item]), [item])
-    np.testing.assert_allclose(found[:, 2, 3], (0, 0.8, 0.1))
+    item = SmallObject(1, np.s_[1:3, 2:4], inside, *np.zeros((2, 3), np.float32))
+    found = add_small(Passes(merged, closest, [item]), [(item, 0.8)])
+    np.testing.assert_allclose(found[:, 2, 3], (0, 0.8, 0.2), atol=1e-6)
     np.testing.assert_allclose(found[:, 1, 3], 0.3)
 
 

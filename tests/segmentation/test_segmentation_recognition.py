@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cleanplate.hub import get_model
 from cleanplate.labels import VOC_LABELS
 from cleanplate.segmentation import create_segmenter
 from cleanplate.segmentation.components import RECOGNIZING_MODEL, Recognizer
+from cleanplate.segmentation.models.semantic import calibrate, uncalibrated
 from cleanplate.segmentation.multiscale import Passes, SmallObject
 
 SIZE = get_model(RECOGNIZING_MODEL).preprocessing.square_px
@@ -71,26 +74,62 @@ def passes_with(item):
     return Passes(empty, empty.copy(), [item])
 
 
+def small_object(index, *again):
+    """Return one of 20 x 10 cells, as certain in the closest pass as in the looks."""
+    logits = np.array(again, np.float32)
+    return SmallObject(index, PLACE, np.ones((20, 10), np.bool_), logits, logits)
+
+
 @pytest.mark.parametrize("label", ["dog", "person", "boat"])
 def test_a_small_object_counts_if_it_is_recognized(segmenter, label, monkeypatch):
     photo = np.zeros((160, 240, 3), np.uint8)
-    item = SmallObject(0, PLACE, np.ones((20, 10), np.bool_), logit=2.5, again=2.0)
+    item = small_object(0, 1.5, -9, -1.5)
     number = VOC_LABELS.index(label) + 1
-    likely = []
-    for answer in (number, 0, number % 20 + 1):
+    scores = []
+    for answer in (number, 0):
         monkeypatch.setattr(segmenter, "recognizer", recognizer_of(Answers(answer, 6.0)))
         ((same, features),) = segmenter.small_features(photo, passes_with(item), (label,))
-        assert same is item
-        assert features[:2] == (2.5, 2.0)
-        likely.append(segmenter.is_likely(features))
-    assert likely == [True, False, False]
+        assert same.index == 0
+        assert features[:2] == (1.5, 1.5)
+        assert features[4:] == (pytest.approx(np.log(20 / 120)), 0, label == "person")
+        scores.append(segmenter.small_score(features))
+    assert scores[0] > 0.5 > scores[1]
+
+
+def test_its_class_is_what_both_networks_find_the_most_probable(segmenter, monkeypatch):
+    photo = np.zeros((160, 240, 3), np.uint8)
+    monkeypatch.setattr(
+        segmenter, "recognizer", recognizer_of(Answers(VOC_LABELS.index("dog") + 1))
+    )
+    for cat, dog, expected in ((1, -1, 1), (3, -4, 0), (-2, 2, 1)):
+        passes = passes_with(small_object(0, cat, dog, -9, -3))
+        ((item, features),) = segmenter.small_features(photo, passes, ("cat", "dog"))
+        assert item.index == expected
+        assert features[1] == (cat, dog)[expected]
+
+
+def test_what_is_another_class_is_not_of_those_asked_for(segmenter, monkeypatch):
+    photo = np.zeros((160, 240, 3), np.uint8)
+    monkeypatch.setattr(
+        segmenter, "recognizer", recognizer_of(Answers(VOC_LABELS.index("dog") + 1))
+    )
+    for index in (0, 1):
+        passes = passes_with(small_object(index, 1, 0, -3))
+        assert list(segmenter.small_features(photo, passes, ("cat",))) == []
+        assert len(list(segmenter.small_features(photo, passes, ("dog",)))) == 1
 
 
 def test_a_class_that_is_not_known_is_not_asked_about(segmenter, monkeypatch):
     network = Answers(0)
     monkeypatch.setattr(segmenter, "recognizer", recognizer_of(network))
-    item = SmallObject(0, PLACE, np.ones((20, 10), np.bool_), logit=2.5, again=2.0)
     photo = np.zeros((160, 240, 3), np.uint8)
-    ((_, features),) = segmenter.small_features(photo, passes_with(item), ("fountain",))
-    assert features == (2.5, 2.0, 0.0)
+    passes = passes_with(small_object(0, 2.5, -9, -2.5))
+    ((_, features),) = segmenter.small_features(photo, passes, ("fountain",))
+    assert features[:4] == (2.5, 2.5, 0, 0)
     assert not network.inputs
+
+
+@given(st.floats(0.01, 0.99), st.floats(0.5, 4), st.floats(-1, 1))
+def test_scores_are_of_the_probability_that_they_come_from(score, slope, offset):
+    probability = uncalibrated(score, slope, offset)
+    assert calibrate(probability, slope, offset) == pytest.approx(score, abs=1e-3)

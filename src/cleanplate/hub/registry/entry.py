@@ -129,11 +129,10 @@ class Model:
     channels: tuple[int, ...] = ()  # of the network's output, one for each label
     preprocessing: Preprocessing = Preprocessing()
     calibration: tuple[float, float] = (1, 0)  # slope and offset of a score's logit
-    # Of a segmenter that runs at several scales, by training/calibration.py: weights of the logits
-    # of its most certain cell in a closer pass, of that in the recheck, and of its class as it is
-    # recognized, and the offset, of the logit that an object is right which only closer passes saw.
-    # The default is fitted to the built-in segmenter.
-    small_objects: tuple[float, float, float, float] = (0.271, 0.207, 0.571, -1.462)
+    # Of a segmenter that runs at several scales, by training/calibration.py: weights of
+    # `SemanticSegmenter.small_features`, and the offset, of the logit that an object is right which
+    # only closer passes saw. The default is fitted to the built-in segmenter.
+    small_objects: tuple[float, ...] = (0.173, 0.481, 0.301, -0.254, -0.547, -1.297, 0.807, -2.764)
     licence: Licence
     source: str  # the paper the architecture is from, and the weights' publisher
     recipe: str  # how these weights were made

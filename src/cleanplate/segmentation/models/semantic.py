@@ -27,7 +27,7 @@ from cleanplate.labels import VOC_LABELS
 from cleanplate.runtime import softmax
 from cleanplate.segmentation.base import NetworkSegmenter
 from cleanplate.segmentation.components import Divider, Recognizer
-from cleanplate.segmentation.instances import find_instances
+from cleanplate.segmentation.instances import PERSON, find_instances
 from cleanplate.segmentation.multiscale import (
     FIRST_PASS_SIDE,
     Passes,
@@ -42,11 +42,7 @@ from cleanplate.types import Instance, RGBImage
 # Ours, for photos narrower than 1:4, whose memory would be unbounded.
 _LONGEST_SIDE = 2080  # px
 _MIN_SIDE = 32  # px; the deepest layer's stride
-# What only later passes saw counts if it is right with this probability, by the registry's weights.
-_LIKELY_RIGHT = 0.4
-# It has the class that it is recognized as where that is so many times as probable. Of 80 small
-# animals pasted into photos, 25 are found under their names then, without it 19.
-_RENAMED = 20
+_LEAST_SCORE = 0.45  # of a small object; below, `find_instances` would not take it
 _NUMBERS = MappingProxyType({label: number for number, label in enumerate(VOC_LABELS, start=1)})
 
 
@@ -77,16 +73,15 @@ class SemanticSegmenter(NetworkSegmenter):
             if published is None
             else self.probabilities(image, published, channels=channels),
             first_pass_side=FIRST_PASS_SIDE if published is None else max(published),
-            asked=len(asked),
             max_concurrency=self._networks["segment"].max_concurrency,
         )
-        likely = [
-            item
-            for item, features in self.small_features(image, passes, asked)
-            if self.is_likely(features)
-        ]
-        probabilities = add_small(passes, likely)
         slope, offset = self._model.calibration
+        likely = []
+        for item, features in self.small_features(image, passes, asked):
+            score = self.small_score(features)
+            if score >= _LEAST_SCORE:
+                likely.append((item, uncalibrated(score, slope, offset)))
+        probabilities = add_small(passes, likely)
         divide = functools.partial(self.divider.divide, image)
         return [
             replace(instance, score=calibrate(instance.score, slope, offset))
@@ -95,12 +90,15 @@ class SemanticSegmenter(NetworkSegmenter):
 
     def small_features(
         self, image: RGBImage, passes: Passes, asked: tuple[str, ...]
-    ) -> Iterator[tuple[SmallObject, tuple[float, float, float]]]:
-        """Yield what may be small objects, with what speaks for each: three logits.
+    ) -> Iterator[tuple[SmallObject, tuple[float, ...]]]:
+        """Yield what may be small objects of the labels asked for, with what speaks for each.
 
-        Of its most certain cell in a closer pass, of that in the recheck, and of its class as the
-        network for small objects recognizes it, which may give it another class. The last is 0 for
-        a class that this network does not know.
+        Its class is the one that looks at it and the network that recognizes small objects
+        together find the most probable. Its features are five logits, of its class in the closest
+        pass, in the looks and as recognized, and of nothing being recognized; the logarithms of
+        its long side, as a share of the photo's, and of its share of its box; and 1 for people,
+        who are more frequent. A class that is unknown to the second network stays, and the logits
+        of that are 0.
 
         Args:
             image: (H, W, 3) uint8, RGB, the photo.
@@ -108,23 +106,35 @@ class SemanticSegmenter(NetworkSegmenter):
             asked: the labels that the passes were for.
         """
         grid_hw = (passes.merged.shape[1], passes.merged.shape[2])
+        channels = {n: [_NUMBERS[it]] for n, it in enumerate(asked) if it in _NUMBERS}
+        others = [_NUMBERS[it] for it in self._model.labels if it in _NUMBERS and it not in asked]
+        if others:
+            channels[len(asked)] = others
         for item in passes.small:
-            named, recognized = item, 0.0
-            if asked[item.index] in _NUMBERS:
+            index, recognized, nothing = item.index, 0.0, 0.0
+            if index in channels:
                 rows, columns = item.place
                 box = (columns.start, rows.start, columns.stop, rows.stop)
-                known = self.recognizer.recognize(image, item.inside, box, grid_hw)
-                likely = [known[_NUMBERS[it]] if it in _NUMBERS else 0.0 for it in asked]
-                best = int(np.argmax(likely))
-                if likely[best] > _RENAMED * likely[item.index]:
-                    named = replace(item, index=best)
-                recognized = logit(float(likely[named.index]))
-            yield named, (item.logit, item.again, recognized)
+                known = logit(self.recognizer.recognize(image, item.inside, box, grid_hw))
+                logits = {n: float(known[numbers].max()) for n, numbers in channels.items()}
+                index = max(logits, key=lambda n: item.again[n] + logits[n])
+                recognized, nothing = logits[index], float(known[0])
+            if index < len(asked):
+                features = (
+                    float(item.closest[index]),
+                    float(item.again[index]),
+                    recognized,
+                    nothing,
+                    math.log(max(item.inside.shape) / max(grid_hw)),
+                    math.log(float(item.inside.mean())),
+                    float(asked[index] == PERSON),
+                )
+                yield replace(item, index=index), features
 
-    def is_likely(self, features: tuple[float, float, float]) -> bool:
-        """Return whether a small object is likely right, by its `small_features`."""
+    def small_score(self, features: tuple[float, ...]) -> float:
+        """Return the probability that a small object is right, by its `small_features`."""
         *weights, offset = self._model.small_objects
-        return bool(np.dot(weights, features) + offset >= logit(_LIKELY_RIGHT))
+        return 1 / (1 + math.exp(-float(np.dot(weights, features)) - offset))
 
     def at_short_side(
         self, image: RGBImage, short_side_px: int, asked: tuple[str, ...]
@@ -185,6 +195,11 @@ def calibrate(score: float, slope: float, offset: float) -> float:
     certain = 1 - 1e-6
     logit = math.log(min(score, certain)) - math.log1p(-min(score, certain))
     return 1 / (1 + math.exp(-(slope * logit + offset)))
+
+
+def uncalibrated(score: float, slope: float, offset: float) -> float:
+    """Return the mean probability of which `calibrate` makes a score in (0, 1)."""
+    return 1 / (1 + math.exp((math.log(1 / score - 1) + offset) / slope))
 
 
 def published_size(given: Preprocessing, size_hw: tuple[int, int]) -> tuple[int, int] | None:
