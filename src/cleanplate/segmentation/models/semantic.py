@@ -94,7 +94,7 @@ class SemanticSegmenter(NetworkSegmenter):
         """Yield what may be small objects of the labels asked for, with what speaks for each.
 
         Its class is the one that looks at it and the network that recognizes small objects
-        together find the most probable. Its features are five logits, of its class in the closest
+        together find the most probable. Its features are four logits, of its class in the closest
         pass, in the looks and as recognized, and of nothing being recognized; the logarithms of
         its long side, as a share of the photo's, and of its share of its box; and 1 for people,
         who are more frequent. A class that is unknown to the second network stays, and the logits
