@@ -16,7 +16,7 @@ from cleanplate.errors import UnknownNameError, WeightsError
 from cleanplate.hub import Model, get_model, model_names, network_roles, read_file, verify_file
 from cleanplate.ops import coverage, put_levels
 from cleanplate.options import check_type
-from cleanplate.runtime import Session, check_device, free_memory, runs_on_cpu
+from cleanplate.runtime import CPU, Session, check_device, free_memory, runs_on_cpu
 from cleanplate.types import FloatArray, Mask, RGBImage, check_image_and_mask
 
 METHODS = ("telea", "navier-stokes")
@@ -239,8 +239,9 @@ class NetworkInpainter(BaseInpainter):
 
     @property
     def max_concurrency(self) -> int:
-        """Useful number of concurrent windows: several on a GPU."""
-        return self._networks["fill"].max_concurrency
+        """Useful number of concurrent windows: several on a GPU, where they are a batch."""
+        network = self._networks["fill"]
+        return 1 if network.provider == CPU else network.max_concurrency
 
     def _padded_hw(self, mask: Mask) -> tuple[int, int]:
         """Return the padded height and width of the network's input for a mask."""
