@@ -247,7 +247,11 @@ class JpegContainer:
             decoded = np.asarray(_decode(parse_segments(edited), self.coding.mode))
         except UnsupportedImageError:
             return False
-        return bool(((decoded == before).T | ~where.T).all())
+        import cv2
+
+        stored: npt.NDArray[np.uint8] = np.ascontiguousarray(before, np.uint8)
+        counted = np.ascontiguousarray(where).view(np.uint8)
+        return bool(cv2.norm(decoded, stored, cv2.NORM_INF, counted) == 0)
 
     def _encode_again(self, filled: RGBImage, mask: Mask) -> bytes:
         canvas = self._stored_samples()

@@ -95,25 +95,21 @@ class _Grid:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Change:
-    """The new samples of one component, in the blocks from `top` and `left` on."""
+    """The new samples of one component, in N of its blocks."""
 
-    top: int
-    left: int
-    samples: FloatArray  # (R, C, 64), 0 at mid-grey
-    weight: FloatArray  # (R, C, 64): share of each sample that is new
+    place: Ints  # (rows, columns): which of the N a block is; -1: it does not change
+    samples: FloatArray  # (N, 64), 0 at mid-grey
+    weight: FloatArray  # (N, 64): share of each sample that is new
     table: FloatArray  # (64,) quantisation, by row
 
-    def touched(self, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
-        """Return (rows, columns): whether a block changes."""
-        out = np.zeros(shape, bool)
-        height, width = shape[0] - self.top, shape[1] - self.left
-        inner = np.any(self.weight[:height, :width] > 0, axis=2)
-        out[self.top :, self.left :][: inner.shape[0], : inner.shape[1]] = inner
-        return out
+    @property
+    def touched(self) -> npt.NDArray[np.bool_]:
+        """(rows, columns): whether a block changes."""
+        return self.place >= 0
 
     def apply(self, row: Ints, column: Ints, coefficients: Ints) -> Ints:
         """Return the (N, 64) coefficients, in zigzag order, of blocks with their new samples."""
-        place = row - self.top, column - self.left
+        place = self.place[row, column]
         table = self.table[ZIGZAG]
         by_row = np.zeros(coefficients.shape, np.float32)
         by_row[:, ZIGZAG] = coefficients * table
@@ -256,56 +252,67 @@ def _changes(
     """Return what changes in each component."""
     import cv2
 
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    step_hw = 8 * grid.most_hw[0], 8 * grid.most_hw[1]
-    spans = [  # of MCUs
-        (int(found[0]) // step, int(found[-1]) // step + 1)
-        for found, step in zip((rows, columns), step_hw, strict=True)
-    ]
-    down, across = (slice(a * s, b * s) for (a, b), s in zip(spans, step_hw, strict=True))
-    window, hole = filled[down, across].astype(np.float32), mask[down, across].astype(np.float32)
-    missing = [
-        (0, (b - a) * step - have)
-        for (a, b), step, have in zip(spans, step_hw, hole.shape, strict=True)
-    ]
-    # A hole at the edge goes on in what fills up the last blocks: nothing stays hidden there.
-    window = np.pad(window, (*missing, (0, 0)), mode="edge")
-    hole = np.pad(hole, missing, mode="edge")
-    planes = window if is_plain else np.dstack([_to_ycbcr(window), window[..., 3:]])
+    high, wide = 8 * grid.most_hw[0], 8 * grid.most_hw[1]  # of an MCU, px
+    met = np.logical_or.reduceat(mask, np.arange(0, mask.shape[0], high), axis=0)
+    met = np.logical_or.reduceat(met, np.arange(0, mask.shape[1], wide), axis=1)
+    mcu_row, mcu_column = np.nonzero(met)
+    hole = _mcus(mask[..., None], mcu_row, mcu_column, (high, wide))[..., 0].astype(np.float32)
+    colours = _mcus(filled, mcu_row, mcu_column, (high, wide)).astype(np.float32)
+    planes = [colours[..., channel] for channel in range(filled.shape[2])]
+    if not is_plain:
+        planes[:3] = _to_ycbcr(*planes[:3])
     out = []
-    for component, (factors, table) in enumerate(zip(grid.factors_hw, tables, strict=True)):
-        size_hw = tuple((b - a) * 8 * f for (a, b), f in zip(spans, factors, strict=True))
+    for plane, factors, blocks_hw, table in zip(
+        planes[: len(tables)], grid.factors_hw, grid.coded_hw, tables, strict=True
+    ):
+        size_wh = 8 * factors[1], 8 * factors[0] * len(mcu_row)
         weight: npt.NDArray[Any] = hole
-        samples: npt.NDArray[Any] = planes[..., component] * hole
-        if size_hw != hole.shape:  # the mean over the pixels of the hole that a sample stands for
+        samples: npt.NDArray[Any] = plane * hole
+        if size_wh != hole.shape[::-1]:  # the mean over the hole's pixels that a sample stands for
             weight, samples = (
-                cv2.resize(plane, size_hw[::-1], interpolation=cv2.INTER_AREA)
-                for plane in (weight, samples)
+                cv2.resize(it, size_wh, interpolation=cv2.INTER_AREA) for it in (weight, samples)
             )
         weight = np.where(weight < _MIN, np.float32(0), weight)
         samples = np.where(weight > 0, samples / np.maximum(weight, _MIN) - 128, np.float32(0))
-        out.append(
-            _Change(
-                spans[0][0] * factors[0],
-                spans[1][0] * factors[1],
-                _to_blocks(samples),
-                _to_blocks(weight),
-                table,
-            )
-        )
+        samples, weight = (_to_blocks(it, factors) for it in (samples, weight))
+        changes = np.any(weight > 0, axis=3)  # (MCUs, v, h)
+        number, down, across = np.nonzero(changes)
+        row = mcu_row[number] * factors[0] + down
+        column = mcu_column[number] * factors[1] + across
+        place = np.full(blocks_hw, -1)
+        place[row, column] = np.arange(len(number))
+        out.append(_Change(place, samples[changes], weight[changes], table))
     return out
 
 
-def _to_ycbcr(rgb: FloatArray) -> FloatArray:
+def _mcus(
+    image: npt.NDArray[Any], row: Ints, column: Ints, size_hw: tuple[int, int]
+) -> npt.NDArray[Any]:
+    """Return (N * h, w, C): N MCUs of h x w px of an (H, W, C) image, one below the other.
+
+    The image goes on in what fills up the last ones: nothing of a hole's object stays hidden there.
+    """
+    high, wide = size_hw
+    top, left = int(row.min()), int(column.min())
+    rows, columns = int(row.max()) + 1 - top, int(column.max()) + 1 - left
+    window = image[top * high :, left * wide :][: rows * high, : columns * wide]
+    below, beside = rows * high - window.shape[0], columns * wide - window.shape[1]
+    if below or beside:
+        window = np.pad(window, ((0, below), (0, beside), (0, 0)), mode="edge")
+    blocks = window.reshape(rows, high, columns, wide, -1)
+    return blocks[row - top, :, column - left].reshape(-1, wide, image.shape[2])
+
+
+def _to_ycbcr(red: FloatArray, green: FloatArray, blue: FloatArray) -> list[FloatArray]:
     """Return Y, Cb and Cr of full range; T.871, 7."""
-    red, green, blue = (rgb[..., i] for i in range(3))
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
-    return np.stack([luma, (blue - luma) / 1.772 + 128, (red - luma) / 1.402 + 128], axis=-1)
+    return [luma, (blue - luma) / 1.772 + 128, (red - luma) / 1.402 + 128]
 
 
-def _to_blocks(plane: FloatArray) -> FloatArray:
-    height, width = plane.shape[0] // 8, plane.shape[1] // 8
-    return plane.reshape(height, 8, width, 8).swapaxes(1, 2).reshape(height, width, 64)
+def _to_blocks(plane: FloatArray, factors_hw: tuple[int, int]) -> FloatArray:
+    """Return (MCUs, v, h, 64), the blocks of MCUs that stand one below the other."""
+    v, h = factors_hw
+    return plane.reshape(-1, v, 8, h, 8).swapaxes(2, 3).reshape(-1, v, h, 64)
 
 
 def _changed_pixels(grid: _Grid, changes: list[_Change]) -> Mask:
@@ -313,8 +320,8 @@ def _changed_pixels(grid: _Grid, changes: list[_Change]) -> Mask:
     import cv2
 
     out = np.zeros(grid.size_hw, bool)
-    for change, factors, blocks_hw in zip(changes, grid.factors_hw, grid.coded_hw, strict=True):
-        touched = change.touched(blocks_hw).astype(np.uint8)
+    for change, factors in zip(changes, grid.factors_hw, strict=True):
+        touched = change.touched.astype(np.uint8)
         size_hw = 8 * grid.most_hw[0] * grid.mcus_hw[0], 8 * grid.most_hw[1] * grid.mcus_hw[1]
         pixels = cv2.resize(touched, size_hw[::-1], interpolation=cv2.INTER_NEAREST)
         reach = [m // f if m > f else 0 for m, f in zip(grid.most_hw, factors, strict=True)]
@@ -352,7 +359,7 @@ def _edit_scan(stream: Stream, scan: Scan, grid: _Grid, changes: list[_Change]) 
     replaced: list[tuple[Ints, Ints]] = []
     for place, component in enumerate(scan.components):
         chosen = np.flatnonzero(which == place)
-        met = changes[component].touched(grid.coded_hw[component])[row[chosen], column[chosen]]
+        met = changes[component].touched[row[chosen], column[chosen]]
         chosen = chosen[met]
         if chosen.size:
             touched[chosen] = True
@@ -528,7 +535,7 @@ def _edit_progressive(stream: Stream, grid: _Grid, changes: list[_Change]) -> by
     planes = _decode_progressive(stream, grid)
     out = bytearray(Segment(DRI, b"\x00\x00").to_bytes() if stream.restart_interval else b"")
     for plane, change in zip(planes, changes, strict=True):
-        row, column = np.nonzero(change.touched(plane.shape[:2]))
+        row, column = np.nonzero(change.touched)
         plane[row, column] = change.apply(row, column, plane[row, column].astype(np.int64))
     everything = tuple(range(len(planes)))
     which, row, column = (part.ravel() for part in grid.order(everything))
