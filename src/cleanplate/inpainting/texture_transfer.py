@@ -11,6 +11,7 @@ Reference:
     most of a photo.
 """
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -22,6 +23,7 @@ from cleanplate.ops import (
     bounding_box,
     choose,
     coverage,
+    parallel_map,
     put_levels,
     resample,
     scale_within,
@@ -65,7 +67,8 @@ _LEAST_SHARE = 0.02  # less of a region is not worth copying
 RIM_PX = 2  # of the surroundings, synthesised to be compared with the photo
 _NOISE_PX = 1.0  # detail that a blur of this takes away is the finest
 _NOISE_BLOCK_PX = 16
-_STRIP_PX = 500_000  # pixels of the photo that are worked on at a time
+_STRIP_PX = 500_000  # pixels of the photo that are worked on at a time ...
+_STRIPS_AT_ONCE = 2  # ... on so many cores
 _BLOCK_PX = 24  # in blocks of which a strip is copied: most regions are not in most of them ...
 _MIN_BLOCK_PX = 96  # ... and no less than this in px of the window
 
@@ -223,11 +226,14 @@ def _copy(window: _Window, hole: Mask, plan: _Plan, seed: int) -> RGBImage:
     result = guide.copy()
     left, top, right, bottom = bounding_box(hole)
     step = max(1, _STRIP_PX // (right - left))
-    for row in range(top, bottom, step):
-        strip = (left, row, right, min(row + step, bottom))
+    strips = [(left, row, right, min(row + step, bottom)) for row in range(top, bottom, step)]
+    # What nothing in the photo resembles gets at least the photo's noise.
+    noises = [_noise((strip[3] - strip[1], right - left), noise, rng) for strip in strips]
+
+    def paint(strip: Box, noise: FloatArray) -> None:
         here = slice(strip[1], strip[3]), slice(left, right)
-        detail = np.zeros((strip[3] - row, right - left, 3), np.float32)
-        weight = np.zeros(detail.shape[:2], np.float32)
+        detail = np.zeros((*noise.shape[:2], 3), np.float32)
+        weight = np.zeros(noise.shape[:2], np.float32)
         for block in _blocks(strip, hole, scale):
             there = _within(strip, block)
             for region in regions:
@@ -235,10 +241,13 @@ def _copy(window: _Window, hole: Mask, plan: _Plan, seed: int) -> RGBImage:
         detail /= np.maximum(weight, 1e-6)[..., None]
         share = (_sampled(trust, start_yx, scale, strip) * (weight > 1e-4))[..., None]
         own = guide[here] - 255 * _sampled(small, (0, 0), scale, strip)
-        # What nothing in the photo resembles gets at least the photo's noise.
-        own += _noise(own.shape[:2], noise, rng)
+        own += noise
         mixed = 255 * _sampled(base, start_yx, scale, strip) + own + (detail - own) * share
         put_levels(result[here], mixed, hole[here])
+
+    at_once = min(_STRIPS_AT_ONCE, cv2.getNumThreads())
+    for _ in parallel_map(lambda it: paint(*it), zip(strips, noises, strict=True), at_once):
+        pass
     return result
 
 
@@ -252,15 +261,23 @@ def noise_level(image: RGBImage, known: Mask, blur_px: float) -> float:
         known: (H, W) bool.
         blur_px: sigma of the blur.
     """
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    fine = grey - _blurred(grey, blur_px)
-    block = (_NOISE_BLOCK_PX,) * 2
-    power = cv2.blur(fine * fine, block)[:: block[0], :: block[0]]
-    whole = cv2.erode(known.view(np.uint8), np.ones(block, np.uint8))[:: block[0], :: block[0]] > 0
-    if not whole.any():
+    side = _NOISE_BLOCK_PX
+    beyond = side + math.ceil(4 * blur_px)  # what the filters reach, above and below
+    strip = 16 * side  # of a few MB, which stay in the processor's cache
+    powers = []
+    for row in range(0, image.shape[0], strip):
+        first = max(0, row - beyond)
+        rows, own = slice(first, row + strip + beyond), np.s_[row - first :: side, ::side]
+        whole = cv2.erode(known[rows].view(np.uint8), np.ones((side, side), np.uint8))[own] > 0
+        if whole.any():
+            fine = cv2.cvtColor(image[rows], cv2.COLOR_RGB2GRAY).astype(np.float32)
+            fine -= _blurred(fine, blur_px)
+            power = cv2.blur(np.square(fine, out=fine), (side, side))[own]
+            powers.append(power[: strip // side][whole[: strip // side]])
+    if not powers:
         return 0.0
     # The blur's sums may round below 0.
-    return float(np.sqrt(max(0.0, np.quantile(power[whole], 0.1))))
+    return float(np.sqrt(max(0.0, np.quantile(np.concatenate(powers), 0.1))))
 
 
 def _noise(size_hw: tuple[int, ...], level: float, rng: np.random.Generator) -> FloatArray:
