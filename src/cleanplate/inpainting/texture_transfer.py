@@ -13,6 +13,7 @@ Reference:
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -20,10 +21,10 @@ import numpy.typing as npt
 
 from cleanplate.inpainting.patchmatch import Synthesis, synthesise
 from cleanplate.ops import (
+    at_once,
     bounding_box,
     choose,
     coverage,
-    parallel_map,
     put_levels,
     resample,
     scale_within,
@@ -67,8 +68,7 @@ _LEAST_SHARE = 0.02  # less of a region is not worth copying
 RIM_PX = 2  # of the surroundings, synthesised to be compared with the photo
 _NOISE_PX = 1.0  # detail that a blur of this takes away is the finest
 _NOISE_BLOCK_PX = 16
-_STRIP_PX = 500_000  # pixels of the photo that are worked on at a time ...
-_STRIPS_AT_ONCE = 2  # ... on so many cores
+_STRIP_PX = 500_000  # pixels of the photo that are worked on at a time
 _BLOCK_PX = 24  # in blocks of which a strip is copied: most regions are not in most of them ...
 _MIN_BLOCK_PX = 96  # ... and no less than this in px of the window
 
@@ -95,10 +95,13 @@ def transfer_texture(
     filled = cv2.dilate(hole.view(np.uint8), np.ones((2 * RIM_PX + 1,) * 2, np.uint8)) > 0
     size_wh = size_within(hole.shape, _SMALL_SIDE)
     guide = choose(hole, fill, image)
-    small = np.asarray(scale_within(guide, _SMALL_SIDE), np.float32)
+    small, small_hole, free = at_once(
+        lambda: scale_within(guide, _SMALL_SIDE).astype(np.float32),
+        lambda: coverage(hole, size_wh) > 0,
+        lambda: coverage(sources & ~hole, size_wh) > 0.999,
+    )
     small /= 255
-    small_hole = coverage(hole, size_wh) > 0
-    usable = (coverage(sources & ~hole, size_wh) > 0.999) & ~small_hole
+    usable = free & ~small_hole
     synthesis = synthesise(small, small_hole, usable, seed=seed)
     if synthesis is None:
         return fill.copy()
@@ -245,9 +248,7 @@ def _copy(window: _Window, hole: Mask, plan: _Plan, seed: int) -> RGBImage:
         mixed = 255 * _sampled(base, start_yx, scale, strip) + own + (detail - own) * share
         put_levels(result[here], mixed, hole[here])
 
-    at_once = min(_STRIPS_AT_ONCE, cv2.getNumThreads())
-    for _ in parallel_map(lambda it: paint(*it), zip(strips, noises, strict=True), at_once):
-        pass
+    at_once(*(partial(paint, *it) for it in zip(strips, noises, strict=True)))
     return result
 
 

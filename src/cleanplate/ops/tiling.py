@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from cleanplate.ops.masks import bounding_box, expand_box
 from cleanplate.types import Box, FloatArray, Mask
+
+_CALLS_AT_ONCE = 2  # each needs its own memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,3 +326,12 @@ def parallel_map(
                 yield future.result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def at_once(*calls: Callable[[], Any]) -> list[Any]:
+    """Return the results of some calls, made two at a time where OpenCV may use several cores.
+
+    For what keeps one core busy and leaves the interpreter alone, such as scaling a large array
+    down.
+    """
+    return list(parallel_map(lambda call: call(), calls, min(_CALLS_AT_ONCE, cv2.getNumThreads())))

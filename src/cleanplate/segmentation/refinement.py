@@ -33,6 +33,7 @@ from cleanplate.errors import InputError
 from cleanplate.ops import (
     ColourGuide,
     apply_coefficients,
+    at_once,
     box_mean,
     components_touching,
     coverage,
@@ -230,8 +231,11 @@ def scene_of(image: RGBImage, instance: Instance, side_px: float) -> Scene:
     width, height = right - left, bottom - top
     shrink = max(1.0, max(width, height) / _WORK_SIDE)
     size_wh = (max(1, round(width / shrink)), max(1, round(height / shrink)))
-    small = np.asarray(cv2.resize(photo, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
-    inside = _signed_distance(np.asarray(coverage(mask, size_wh) > 0.5))
+    small, covered = at_once(
+        lambda: cv2.resize(photo, size_wh, interpolation=cv2.INTER_AREA),
+        lambda: coverage(mask, size_wh) > 0.5,
+    )
+    inside = _signed_distance(covered)
     side = side_px / shrink
     band = _BAND_LEAST_PX + _BAND_SHARE * side
     # A thin object has no pixel that deep: then its own middle is what is certain.
