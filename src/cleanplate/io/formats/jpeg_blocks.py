@@ -24,17 +24,19 @@ import numpy.typing as npt
 
 from cleanplate.io.formats.jpeg_coding import (
     ZIGZAG,
+    Coded,
     CodingError,
     HuffmanTable,
     Ints,
     Scan,
     Symbols,
     decode_progressive,
-    decode_symbols,
+    decode_scan,
     encode_symbols,
     extend,
     join_intervals,
     parse_tables,
+    splice,
     split_intervals,
     to_bits,
 )
@@ -331,62 +333,79 @@ def _changed_pixels(grid: _Grid, changes: list[_Change]) -> Mask:
     return out
 
 
-def _decode_scan(scan: Scan, grid: _Grid) -> tuple[Symbols, Ints, Ints, Ints, Ints]:
-    """Return a sequential scan's symbols.
+def _decode_scan(scan: Scan, grid: _Grid) -> tuple[Coded, Ints]:
+    """Return what a sequential scan holds, and how many blocks each of its intervals should.
 
-    And for each block, its component's place in the scan, row, column, and restart interval.
+    Raises:
+        CodingError: an interval has other than the expected number of blocks.
     """
-    which, row, column = grid.order(scan.components)
+    which, _, _ = grid.order(scan.components)
     pairs = [(scan.table(dc), scan.table(ac)) for dc, ac in scan.tables]
-    intervals = split_intervals(scan.data)
-    symbols, lengths = decode_symbols(intervals, [pairs[place] for place in which[0]])
-    mcus = len(which)
-    interval = np.arange(mcus) // (scan.restart or mcus)
-    if interval[-1] + 1 != len(intervals):
+    coded = decode_scan(split_intervals(scan.data), [pairs[place] for place in which[0]])
+    mcus, per_mcu = which.shape
+    counts = per_mcu * np.diff([*range(0, mcus, scan.restart or mcus), mcus])
+    if len(counts) != len(coded.intervals):
         raise CodingError("restart markers are missing")
-    which, row, column = which.ravel(), row.ravel(), column.ravel()
-    interval = np.repeat(interval, len(which) // mcus)
-    return _checked(symbols, lengths, np.bincount(interval)), which, row, column, interval
+    if (coded.counts[:-1] != counts[:-1]).any() or coded.counts[-1] < counts[-1]:
+        raise CodingError("coded data are damaged or truncated")
+    if coded.counts[-1] > counts[-1]:  # what follows the last block of the image means nothing
+        coded.ends[-1] = coded.bits[counts.sum()]
+    return coded, counts
 
 
 def _edit_scan(stream: Stream, scan: Scan, grid: _Grid, changes: list[_Change]) -> bytes:
-    """Return a sequential scan, with its header, after the change."""
-    symbols, which, row, column, interval = _decode_scan(scan, grid)
-    begins = symbols.index == 0
-    block = np.cumsum(begins) - 1
-    dc = _sums(_numbers(symbols.take(begins)), which, interval)
+    """Return a sequential scan, with its header, after the change.
+
+    Of each interval only a stretch is coded again: from the first block that changes to the MCU
+    after the last one, whose DC values are differences to theirs. All else is copied bit by bit.
+    """
+    coded, counts = _decode_scan(scan, grid)
+    which, row, column = grid.order(scan.components)
+    per_mcu = which.shape[1]
+    which, row, column = which.ravel(), row.ravel(), column.ravel()
     touched = np.zeros(len(which), bool)
-    replaced: list[tuple[Ints, Ints]] = []
     for place, component in enumerate(scan.components):
         chosen = np.flatnonzero(which == place)
-        met = changes[component].touched[row[chosen], column[chosen]]
-        chosen = chosen[met]
+        touched[chosen] = changes[component].touched[row[chosen], column[chosen]]
+    met = np.flatnonzero(touched)
+    if not met.size:
+        return _scan_header(stream, scan) + scan.data
+    interval = np.repeat(np.arange(len(counts)), counts)
+    stops = np.cumsum(counts)
+    first, stop = stops - counts, stops - counts  # blocks of the stretches
+    edited, at = np.unique(interval[met], return_index=True)
+    first[edited] = met[at] // per_mcu * per_mcu
+    last = met[np.append(at[1:], len(met)) - 1]
+    stop[edited] = np.minimum((last // per_mcu + 2) * per_mcu, stops[edited])
+    old = _Stretch.of(coded, counts, first, stop)
+    dc = _sums(_numbers(coded.heads)[: len(which)], which, interval)
+    replaced: list[tuple[Ints, Ints]] = []
+    for place, component in enumerate(scan.components):
+        chosen = np.flatnonzero(touched & (which == place))
         if chosen.size:
-            touched[chosen] = True
-            old = _coefficients(symbols, block, chosen, dc)
-            new = changes[component].apply(row[chosen], column[chosen], old)
+            new = changes[component].apply(
+                row[chosen], column[chosen], _coefficients(old.symbols, old.block, chosen, dc)
+            )
             dc[chosen] = new[:, 0]
             replaced.append((chosen, new))
-    if not replaced:
-        return _scan_header(stream, scan) + scan.data
-    kept = ~begins & ~touched[block]
-    parts = [_dc_symbols(dc, which, interval), symbols.take(kept)]
-    owners = [np.arange(len(dc)), block[kept]]
-    for chosen, new in replaced:
-        coded, owner = _ac_symbols(new)
-        parts.append(coded)
-        owners.append(chosen[owner])
-    block = np.concatenate(owners)
-    order = np.argsort(block, kind="stable")
-    joined, block = Symbols.joined(parts), block[order]
-    symbols = Symbols(joined.symbol[order], joined.value[order], joined.index[order])
+    heads = _dc_symbols(dc, which, interval)
     numbers = [number for tables in scan.tables for number in tables]
-    table = (2 * which[block] + (symbols.index > 0)).astype(np.uint8)
     used = {n: scan.huffman[n] for n in numbers}
+    symbols, block = _edited(old, touched, heads, replaced)
+    table = (2 * which[block] + (symbols.index > 0)).astype(np.uint8)
     better = _complete(symbols, table, numbers, used)
-    data = encode_symbols(
-        symbols, table, [(used | better)[n] for n in numbers], np.bincount(interval[block])
-    )
+    if better:  # all of the scan is coded with them
+        edited = np.arange(len(counts))
+        old = _Stretch.of(coded, counts, stops - counts, stops)
+        symbols, block = _edited(old, touched, heads, replaced)
+        table = (2 * which[block] + (symbols.index > 0)).astype(np.uint8)
+        better = _complete(symbols, table, numbers, used)
+    lengths = np.bincount(interval[block], minlength=len(counts))[edited]
+    pieces = encode_symbols(symbols, table, [(used | better)[n] for n in numbers], lengths)
+    data = list(coded.intervals)
+    for number, piece in zip(edited.tolist(), pieces, strict=True):
+        begin, until = int(old.begin[number]), int(old.until[number])
+        data[number] = splice(data[number], begin, until, int(coded.ends[number]), piece)
     coded_scan = _scan_header(stream, scan) + join_intervals(data)
     if not better:
         return coded_scan
@@ -395,20 +414,56 @@ def _edit_scan(stream: Stream, scan: Scan, grid: _Grid, changes: list[_Change]) 
     return before + coded_scan + after  # a later scan may count on the old ones
 
 
-def _checked(symbols: Symbols, lengths: Ints, expected: Ints) -> Symbols:
-    """Return the symbols without those after the last block of the image.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stretch:
+    """A part of each of a scan's intervals, of whole blocks, as it is coded."""
 
-    Raises:
-        CodingError: an interval has other than the expected number of blocks.
+    begin: Ints  # (I,) first bit
+    until: Ints  # (I,) bit after the last
+    blocks: Ints  # (B,) in it
+    symbols: Symbols  # (N,)
+    block: Ints  # (N,) of each symbol
+
+    @classmethod
+    def of(cls, coded: Coded, counts: Ints, first: Ints, stop: Ints) -> "_Stretch":
+        """Return the (I,) blocks `first` to before `stop` of intervals of so many blocks."""
+        is_whole = stop == np.cumsum(counts)
+        begin = coded.bits[np.minimum(first, len(coded.bits) - 1)]
+        until = np.where(is_whole, coded.ends, coded.bits[np.where(is_whole, 0, stop)])
+        until = np.where(first < stop, until, begin)
+        symbols = coded.symbols(begin, until)
+        inside = np.arange(counts.sum())
+        inside = inside[(inside >= np.repeat(first, counts)) & (inside < np.repeat(stop, counts))]
+        return cls(begin, until, inside, symbols, inside[np.cumsum(symbols.index == 0) - 1])
+
+
+def _edited(
+    old: _Stretch,
+    touched: npt.NDArray[np.bool_],
+    heads: Symbols,
+    replaced: list[tuple[Ints, Ints]],
+) -> tuple[Symbols, Ints]:
+    """Return the new symbols of a stretch, and the block of each.
+
+    Args:
+        old: the stretch.
+        touched: whether a block changes.
+        heads: the new DC values of all blocks.
+        replaced: blocks, and their new coefficients.
     """
-    begins = symbols.index == 0
-    interval = np.repeat(np.arange(len(lengths)), lengths)
-    counts = np.bincount(interval[begins], minlength=len(lengths))
-    if (counts[:-1] != expected[:-1]).any() or counts[-1] < expected[-1]:
-        raise CodingError("coded data are damaged or truncated")
-    if counts[-1] > expected[-1]:
-        return symbols.take(np.cumsum(begins) <= expected.sum())
-    return symbols
+    kept = (old.symbols.index > 0) & ~touched[old.block]
+    inside = np.zeros(len(heads), bool)
+    inside[old.blocks] = True
+    parts, owners = [heads.take(inside), old.symbols.take(kept)], [old.blocks, old.block[kept]]
+    for chosen, new in replaced:
+        symbols, owner = _ac_symbols(new)
+        parts.append(symbols)
+        owners.append(chosen[owner])
+    block = np.concatenate(owners)
+    order = np.argsort(block, kind="stable")
+    joined = Symbols.joined(parts)
+    symbols = Symbols(joined.symbol[order], joined.value[order], joined.index[order])
+    return symbols, block[order]
 
 
 def _numbers(symbols: Symbols) -> Ints:
@@ -559,11 +614,10 @@ def _fresh_scan(
     table = HuffmanTable.optimal(np.bincount(symbols.symbol, minlength=256))
     number = 0x10 if band[0] else 0
     header = Scan(components, ((0, 0x10),) * len(components), band, (0, 0), b"", 0, {})
-    data = encode_symbols(
-        symbols, np.zeros(len(symbols), np.uint8), [table], np.array([len(symbols)])
-    )
+    which = np.zeros(len(symbols), np.uint8)
+    ((data, _),) = encode_symbols(symbols, which, [table], np.array([len(symbols)]))
     return (
         Segment(DHT, table.payload(number)).to_bytes()
         + _scan_header(stream, header)
-        + join_intervals(data)
+        + join_intervals([data])
     )

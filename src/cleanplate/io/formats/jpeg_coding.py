@@ -23,13 +23,15 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 _State = tuple[int, int, int]
+_Bit = npt.NDArray[np.int32 | np.int64]
 
 _LANE_BYTES = 1024  # of data, at least
 _LANES = 4096  # of at least that size; a group of lanes is decoded together
 _LANES_FROM_BYTES = 1 << 17  # fewer are decoded one after the other
 _WARM_UP_BITS = 6000  # 1,000 symbols; of 12 Mpx at quality 90 5 lanes of 3,161 are then wrong
 _PADDING = b"\xff" * 16  # all ones is not a code (T.81, C.2): a lane ends there
-_BITS, _STEP = 6, 7  # widths of the parts of a table's entry; the symbol follows
+_BITS, _STEP = 6, 7  # widths of the parts of a table's entry; the symbol follows ...
+_INDEX = 21  # ... and after it, from this bit on, the place of the first coefficient
 _LENGTH = (1 << _BITS) - 1
 _CHUNK = 1 << 20  # symbols packed at a time
 
@@ -201,17 +203,14 @@ def join_intervals(parts: Sequence[bytes]) -> bytes:
     return bytes(out)
 
 
-def decode_symbols(
+def decode_scan(
     intervals: Sequence[bytes], pattern: Sequence[tuple[HuffmanTable, HuffmanTable]]
-) -> tuple[Symbols, Ints]:
+) -> "Coded":
     """Decode a sequential scan.
 
     Args:
         intervals: the coded data, from `split_intervals`.
         pattern: DC and AC table of each block of an MCU, in order.
-
-    Returns:
-        The symbols, and (len(intervals),) how many of them each interval holds.
 
     Raises:
         CodingError: a block would have more than 64 coefficients.
@@ -225,17 +224,11 @@ def decode_symbols(
     distinct = list(dict.fromkeys(kinds))
     decoder_tables = np.concatenate([table.entries(is_dc=is_dc) for table, is_dc in distinct])
     places = np.array([distinct.index(kind) << 16 for kind in kinds])
-    parts: list[Symbols] = []
-    lengths = np.zeros(len(intervals), np.int64)
-    for first, last in _groups([len(i) for i in intervals]):
-        found, owners = _decode_group(intervals[first:last], decoder_tables, places)
-        lengths[first:last] = np.bincount(owners, minlength=last - first)
-        parts.append(found)
-    symbols = Symbols.joined(parts)
-    ends = symbols.index.astype(np.int16) + (symbols.symbol >> 4)
-    if (ends[(symbols.symbol & 15) > 0] > 63).any():
-        raise CodingError("a block has more than 64 coefficients")
-    return symbols, lengths
+    groups = [
+        _decode_group(intervals[first:last], decoder_tables.astype(np.int32), places)
+        for first, last in _groups([len(i) for i in intervals])
+    ]
+    return Coded(intervals, groups)
 
 
 def _groups(sizes: list[int]) -> Iterator[tuple[int, int]]:
@@ -271,18 +264,19 @@ class _Lanes:
 class _Decoder:
     """Decodes the data of some intervals; each is followed by bits that are not code."""
 
-    def __init__(self, intervals: Sequence[bytes], table: Ints, places: Ints) -> None:
+    def __init__(self, intervals: Sequence[bytes], table: npt.NDArray[np.int32], places: Ints):
         data = _PADDING.join([*intervals, b""])
         self._words = np.ndarray((len(data) - 7,), ">i8", data, strides=(1,))
         self._table, self._places = table, places  # entries; where each DC and AC table begins
         self._period = len(places) // 2
+        self.bit_type: type[np.int32 | np.int64] = np.int32 if len(data) < 1 << 28 else np.int64
 
-    def step(self, at: _Lanes) -> Ints:
+    def step(self, at: _Lanes) -> npt.NDArray[np.int32]:
         """Advance all lanes by a symbol, and return the (L,) entries."""
         words = self._words[at.bit >> 3].astype(np.int64)
         codes = (words >> (48 - (at.bit & 7))) & 0xFFFF
         codes += self._places[at.slot * 2 + (at.index > 0)]
-        entries: Ints = self._table[codes]
+        entries: npt.NDArray[np.int32] = self._table[codes]
         at.bit = at.bit + (entries & _LENGTH)
         index = at.index + ((entries >> _BITS) & ((1 << _STEP) - 1))
         ended = index > 63
@@ -296,10 +290,10 @@ class _Decoder:
     def _lists(self) -> tuple[list[int], list[int]]:
         return self._table.tolist(), self._places.tolist()
 
-    def follow(self, state: _State, stop: int) -> tuple[_State, list[_State]]:
+    def follow(self, state: _State, stop: int) -> tuple[_State, list[tuple[int, int]]]:
         """Decode from one state until bit `stop`; return the last state and the symbols.
 
-        A symbol is its first bit, its coefficient and its entry.
+        A symbol is its first bit, and its entry with its coefficient.
         """
         table, places = self._lists
         bit, index, slot = state
@@ -311,26 +305,83 @@ class _Decoder:
             entry = table[places[slot * 2 + (index > 0)] + code]
             if not entry:
                 break
-            found.append((bit, index, entry))
+            found.append((bit, index << _INDEX | entry))
             bit += entry & _LENGTH
             index += (entry >> _BITS) & ((1 << _STEP) - 1)
             if index > 63:
                 index, slot = 0, (slot + 1) % self._period
         return (bit, index, slot), found
 
-    def values(self, bits: Ints, entries: Ints) -> npt.NDArray[np.uint16]:
-        """Return the values after the codes of the symbols that begin at (N,) `bits`."""
-        size = (entries >> (_BITS + _STEP)) & 15
+    def symbols(self, bits: _Bit, entries: npt.NDArray[np.int32]) -> "Symbols":
+        """Return the symbols that begin at (N,) `bits`, by their entries with coefficients."""
+        symbol = entries >> (_BITS + _STEP) & 0xFF
         words = self._words[bits >> 3].astype(np.int64)
         words >>= 64 - (bits & 7) - (entries & _LENGTH)
-        values: npt.NDArray[np.uint16] = (words & ((1 << size) - 1)).astype(np.uint16)
-        return values
+        values = (words & ((1 << (symbol & 15)) - 1)).astype(np.uint16)
+        return Symbols(symbol.astype(np.uint8), values, (entries >> _INDEX).astype(np.uint8))
 
 
-def _decode_group(intervals: Sequence[bytes], table: Ints, places: Ints) -> tuple[Symbols, Ints]:
-    """Return the symbols of some intervals, and (N,) the interval of each."""
-    sizes = [len(interval) for interval in intervals]
-    counts = [size // _LANE_BYTES if sum(sizes) > _LANES_FROM_BYTES else 0 for size in sizes]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Group:
+    """Intervals that were decoded together. Bits are counted in all their data."""
+
+    decoder: _Decoder
+    owner: Ints  # (L,) interval of each lane
+    firsts: Ints  # (I,) bit at which an interval begins ...
+    ends: Ints  # ... and the one after its last symbol
+    lane: npt.NDArray[np.int32]  # (N,) of each symbol, in no order but that of the lane's own
+    bit: _Bit  # (N,) at which it begins
+    entry: npt.NDArray[np.int32]  # (N,) with its coefficient
+
+    def take(self, chosen: Ints) -> tuple[_Bit, Symbols]:
+        """Return the bits of some symbols, and these, in their order."""
+        lanes = self.lane[chosen]
+        few = lanes.astype(np.uint16) if len(self.owner) < 1 << 16 else lanes
+        chosen = chosen[np.argsort(few, kind="stable")]
+        return self.bit[chosen], self.decoder.symbols(self.bit[chosen], self.entry[chosen])
+
+
+class Coded:
+    """A decoded scan: where each block is in the data of its interval, and what it holds."""
+
+    def __init__(self, intervals: Sequence[bytes], groups: Sequence[_Group]) -> None:
+        self.intervals, self._groups = intervals, groups
+        counts, bits, parts = [], [], []
+        for group in groups:
+            begin, symbols = group.take(np.flatnonzero(group.entry < 1 << _INDEX))
+            count = np.diff(np.searchsorted(begin, [*group.firsts, 1 << 62]))
+            counts.append(count)
+            bits.append(begin - np.repeat(group.firsts, count))
+            parts.append(symbols)
+        self.counts: Ints = np.concatenate(counts)
+        """(I,) blocks of each interval."""
+        self.bits: Ints = np.concatenate(bits)
+        """(B,) first bit of each block."""
+        self.ends: Ints = np.concatenate([group.ends - group.firsts for group in groups])
+        """(I,) bit after the last symbol of each interval."""
+        self.heads = Symbols.joined(parts)
+        """The (B,) symbols of the DC values."""
+
+    def symbols(self, first: Ints, stop: Ints) -> Symbols:
+        """Return the symbols from the (I,) bits `first` on, to before `stop`, of each interval."""
+        parts, at = [], 0
+        for group in self._groups:
+            own = slice(at, at + len(group.firsts))
+            at = own.stop
+            low, high = (group.firsts + bits[own] for bits in (first, stop))
+            if (low < high).any():
+                low, high = (
+                    bits.astype(group.bit.dtype)[group.owner][group.lane] for bits in (low, high)
+                )
+                chosen = np.flatnonzero((group.bit >= low) & (group.bit < high))
+                parts.append(group.take(chosen)[1])
+        return Symbols.joined(parts)
+
+
+def _decode_group(intervals: Sequence[bytes], table: npt.NDArray[np.int32], places: Ints) -> _Group:
+    """Return the symbols of some intervals."""
+    sizes = np.array([len(interval) for interval in intervals])
+    counts = sizes // _LANE_BYTES if sizes.sum() > _LANES_FROM_BYTES else np.zeros_like(sizes)
     firsts = (np.cumsum(sizes) - sizes + len(_PADDING) * np.arange(len(sizes))) * 8
     begin = np.concatenate(
         [
@@ -340,15 +391,16 @@ def _decode_group(intervals: Sequence[bytes], table: Ints, places: Ints) -> tupl
     )
     owner = np.repeat(np.arange(len(sizes)), np.maximum(counts, 1))
     is_first = np.diff(owner, prepend=-1) > 0  # of its interval: its state is known
+    is_last = np.append(is_first[1:], True)
     decoder = _Decoder(intervals, table, places)
     start = _Lanes(begin, np.zeros_like(begin), np.zeros_like(begin))
     if not is_first.all():
         start.put(np.flatnonzero(~is_first), _synchronize(decoder, begin[~is_first]))
     stop = np.append(start.bit[1:], 0)
-    stop[np.append(is_first[1:], True)] = firsts + np.array(sizes) * 8
+    stop[is_last] = firsts + sizes * 8
     end = start.of(np.arange(len(begin)))
     lanes = np.flatnonzero(np.repeat(counts, np.maximum(counts, 1)) > 0)
-    lane, bit, index, entry = _run(decoder, lanes, start, stop, end)
+    lane, bit, entry = _run(decoder, lanes, start, stop, end)
     wrong = np.ones(len(begin), bool)
     wrong[lanes] = False
     redone, state = [], (0, 0, 0)
@@ -359,22 +411,21 @@ def _decode_group(intervals: Sequence[bytes], table: Ints, places: Ints) -> tupl
         if wrong[number] or state != known[number]:
             wrong[number] = True
             state, found = decoder.follow(state, int(stop[number]))
-            redone.append((np.full(len(found), number), *np.array(found, int).reshape(-1, 3).T))
+            end.bit[number] = state[0]
+            redone.append((np.full(len(found), number), *np.array(found, int).reshape(-1, 2).T))
         else:
             state = reached[number]
-    right = ~wrong[lane]
-    lane, bit, index, entry = (
-        np.concatenate([old[right], *(part[i] for part in redone)])
-        for i, old in enumerate((lane, bit, index, entry))
-    )
-    order = np.argsort(lane.astype(np.uint16) if len(begin) < 1 << 16 else lane, kind="stable")
-    bit, entry = bit[order], entry[order]
-    symbols = Symbols(
-        (entry >> (_BITS + _STEP)).astype(np.uint8),
-        decoder.values(bit, entry),
-        index[order].astype(np.uint8),
-    )
-    return symbols, owner[lane[order]]
+    if redone:
+        right = ~wrong[lane]
+        lane, bit, entry = (
+            np.concatenate([old[right], *(part[i].astype(old.dtype) for part in redone)])
+            for i, old in enumerate((lane, bit, entry))
+        )
+    late = entry[entry >= (64 - 15) << _INDEX]  # a run may end beyond the block
+    symbol = late >> (_BITS + _STEP) & 0xFF
+    if ((late >> _INDEX) + (symbol >> 4) > 63)[(symbol & 15) > 0].any():
+        raise CodingError("a block has more than 64 coefficients")
+    return _Group(decoder, owner, firsts, end.bit[is_last], lane, bit, entry)
 
 
 def _synchronize(decoder: _Decoder, begin: Ints) -> _Lanes:
@@ -398,33 +449,37 @@ def _synchronize(decoder: _Decoder, begin: Ints) -> _Lanes:
 
 def _run(
     decoder: _Decoder, lanes: Ints, start: _Lanes, stop: Ints, end: _Lanes
-) -> tuple[Ints, Ints, Ints, Ints]:
+) -> tuple[npt.NDArray[np.int32], _Bit, npt.NDArray[np.int32]]:
     """Decode `lanes` until they reach `stop` or what is not a code; their last state goes to `end`.
 
     Returns:
-        Lane, first bit, coefficient and entry of each symbol, step by step.
+        Lane, first bit, and entry with coefficient of each symbol, step by step.
     """
     at, stop = start.of(lanes), stop[lanes]
-    seen: list[tuple[Ints, Ints, Ints, Ints]] = []
+    numbers = lanes.astype(np.int32)
+    nothing = np.zeros(0, np.int32)
+    seen: list[tuple[npt.NDArray[np.int32], _Bit, npt.NDArray[np.int32]]] = [(nothing,) * 3]
     while True:
         going = at.bit < stop
         if not going.all():
             end.put(lanes[~going], at.of(~going))
             lanes, stop, at = lanes[going], stop[going], at.of(going)
+            numbers = lanes.astype(np.int32)
         if not lanes.size:
             break
-        bit, index = at.bit, at.index
+        bit: _Bit = at.bit.astype(decoder.bit_type)
+        index = at.index.astype(np.int32)
         entries = decoder.step(at)
         valid = entries > 0
+        index <<= _INDEX
+        index |= entries
         if valid.all():
-            seen.append((lanes, bit, index, entries))
+            seen.append((numbers, bit, index))
         else:
             stop = np.where(valid, stop, -1)
-            seen.append((lanes[valid], bit[valid], index[valid], entries[valid]))
-    nothing = np.zeros(0, np.int64)
-    seen.append((nothing, nothing, nothing, nothing))
-    lane, bits, first, found = (np.concatenate([s[i] for s in seen]) for i in range(4))
-    return lane, bits, first, found
+            seen.append((numbers[valid], bit[valid], index[valid]))
+    lane, bits, found = (np.concatenate([step[i] for step in seen]) for i in range(3))
+    return lane, bits, found
 
 
 def decode_progressive(
@@ -606,8 +661,10 @@ def encode_symbols(
     tables: npt.NDArray[np.uint8],
     huffman: Sequence[HuffmanTable],
     lengths: Ints,
-) -> list[bytes]:
-    """Return the coded data of each interval, without stuffed zeros.
+) -> list[tuple[bytes, int]]:
+    """Return the coded data of each interval, without stuffed zeros, and how many bits they are.
+
+    Whole bytes, filled up with ones (T.81, F.1.2.3).
 
     Args:
         symbols: of the scan.
@@ -641,12 +698,33 @@ def encode_symbols(
                     word - base + high, (moved & 0xFFFFFFFF).astype(float), span
                 )
             at += int(width.sum())
-        if total % 8:  # filled up with ones; T.81, F.1.2.3
+        if total % 8:
             pad = 8 - total % 8
             words[total // 32] += ((1 << pad) - 1) << (32 - total % 32 - pad)
-        out.append(words.astype(">u4").tobytes()[: -(-total // 8)])
+        out.append((words.astype(">u4").tobytes()[: -(-total // 8)], total))
         first = last
     return out
+
+
+def splice(data: bytes, first: int, stop: int, end: int, piece: tuple[bytes, int]) -> bytes:
+    """Return coded data with other bits in the place of some, filled up with ones.
+
+    Args:
+        data: of an interval, without stuffed zeros.
+        first: bit, the first that is replaced ...
+        stop: ... and the one after the last.
+        end: bit after the last symbol.
+        piece: data and number of the new bits.
+    """
+    coded, count = piece
+    whole = int.from_bytes(data, "big")
+    head = whole >> (8 * len(data) - first)
+    new = int.from_bytes(coded, "big") >> (8 * len(coded) - count)
+    tail = (whole >> (8 * len(data) - end)) & ((1 << (end - stop)) - 1)
+    size = first + count + end - stop
+    pad = -size % 8
+    joined = (((head << count | new) << (end - stop) | tail) + 1 << pad) - 1
+    return joined.to_bytes((size + pad) // 8, "big")
 
 
 def extend(value: Ints, size: Ints) -> Ints:
