@@ -27,7 +27,7 @@ from cleanplate.io.formats.jpeg_coding import (
     Scan,
     decode_scan,
     encode_symbols,
-    splice,
+    replace_bits,
     split_intervals,
 )
 from cleanplate.io.metadata import parse_segments
@@ -148,6 +148,19 @@ def test_what_is_far_from_the_hole_is_not_coded_again(photo_image, restart, monk
     assert 0 < sum(counts) < 3 / rows * photo.size_hw[0] * photo.size_hw[1] / 64 * 1.5
 
 
+def test_a_photo_that_was_prepared_is_written_the_same(photo_image, monkeypatch):
+    data = saved(photo_image, "JPEG", quality=90)
+    photo, other = read_photo(data), read_photo(data)
+    mask = box_mask(photo.size_hw, 100, 110, 40, 60)
+    fill = filled(photo, mask)
+    calls = []
+    decode = jpeg_blocks.decode_scan
+    monkeypatch.setattr(jpeg_blocks, "decode_scan", lambda *its: calls.append(1) or decode(*its))
+    photo.prepare_to_write()
+    assert encode_photo(photo, fill, mask) == encode_photo(other, fill, mask)
+    assert len(calls) == 2, "once each"
+
+
 @given(data=st.binary(min_size=1, max_size=40), bits=st.data())
 def test_bits_are_spliced(data, bits):
     text = "".join(f"{byte:08b}" for byte in data)
@@ -155,7 +168,7 @@ def test_bits_are_spliced(data, bits):
     new = bits.draw(st.text("01", max_size=70))
     padded = new + "1" * (-len(new) % 8)
     piece = bytes(int(padded[i : i + 8], 2) for i in range(0, len(padded), 8)), len(new)
-    result = "".join(f"{byte:08b}" for byte in splice(data, first, stop, end, piece))
+    result = "".join(f"{byte:08b}" for byte in replace_bits(data, first, stop, end, piece))
     expected = text[:first] + new + text[stop:end]
     assert result == expected + "1" * (-len(expected) % 8)
 

@@ -36,7 +36,7 @@ from cleanplate.io.formats.jpeg_coding import (
     extend,
     join_intervals,
     parse_tables,
-    splice,
+    replace_bits,
     split_intervals,
     to_bits,
 )
@@ -51,6 +51,9 @@ _DCT_8 = np.cos((2 * _PLACE + 1) * _FREQUENCY * np.pi / 16) / 2 * np.where(_FREQ
 _DCT: FloatArray = np.kron(_DCT_8, _DCT_8).astype(np.float32)
 _MIN = np.float32(1e-6)  # share of a sample; less is the error of averaging
 _DC_RANGE, _AC_RANGE = (-1024, 1023), (-1023, 1023)  # of 8-bit samples; T.81, tables F.1 and F.2
+
+Coefficients = npt.NDArray[np.int32]
+"""(N, 64) of blocks, in zigzag order."""
 
 
 class _Grid:
@@ -109,7 +112,7 @@ class _Change:
         """(rows, columns): whether a block changes."""
         return self.place >= 0
 
-    def apply(self, row: Ints, column: Ints, coefficients: Ints) -> Ints:
+    def apply(self, row: Ints, column: Ints, coefficients: Coefficients) -> Coefficients:
         """Return the (N, 64) coefficients, in zigzag order, of blocks with their new samples."""
         place = self.place[row, column]
         table = self.table[ZIGZAG]
@@ -117,14 +120,35 @@ class _Change:
         by_row[:, ZIGZAG] = coefficients * table
         weight = self.weight[place]
         samples = (by_row @ _DCT) * (1 - weight) + self.samples[place] * weight
-        new: Ints = np.rint((samples @ _DCT.T)[:, ZIGZAG] / table).astype(np.int64)
+        new: Coefficients = np.rint((samples @ _DCT.T)[:, ZIGZAG] / table).astype(np.int32)
         np.clip(new[:, :1], *_DC_RANGE, out=new[:, :1])
         np.clip(new[:, 1:], *_AC_RANGE, out=new[:, 1:])
         return new
 
 
+DecodedScan = tuple[Coded, Ints]
+"""What a sequential scan holds, and how many blocks each of its intervals should."""
+
+
+def decode_scans(stream: Stream) -> list[DecodedScan]:
+    """Return the scans of a file; none of a progressive one.
+
+    Raises:
+        CodingError: damaged or incomplete data, arithmetic coding, or a lossless file.
+    """
+    if stream.frame.marker not in (_SOF0, _SOF1):
+        return []
+    grid = _Grid(stream.frame)
+    return [_decode_scan(item, grid) for item in _items(stream) if isinstance(item, Scan)]
+
+
 def replace_pixels(
-    stream: Stream, filled: npt.NDArray[np.uint8], mask: Mask, *, is_plain: bool
+    stream: Stream,
+    filled: npt.NDArray[np.uint8],
+    mask: Mask,
+    *,
+    is_plain: bool,
+    scans: list[DecodedScan] | None = None,
 ) -> tuple[bytes, Mask]:
     """Return new scans, and which pixels may differ from before.
 
@@ -136,6 +160,7 @@ def replace_pixels(
         filled: (H, W, C) uint8, RGB or the four components, as it is stored.
         mask: (H, W) bool, the hole.
         is_plain: whether the components are the channels, without the YCbCr transform.
+        scans: from `decode_scans`, if it was called before.
 
     Returns:
         The scans from the first SOS (or the tables before it) to EOI, and (H, W) bool.
@@ -161,11 +186,12 @@ def replace_pixels(
     if frame.is_progressive:
         return _edit_progressive(stream, grid, changes), changed
     out = bytearray()
+    decoded = iter(decode_scans(stream) if scans is None else scans)
     for item in _items(stream):
         out += (
             item.to_bytes()
             if isinstance(item, Segment)
-            else _edit_scan(stream, item, grid, changes)
+            else _edit_scan(stream, item, next(decoded), grid, changes)
         )
     return bytes(out) + _EOI, changed
 
@@ -333,8 +359,8 @@ def _changed_pixels(grid: _Grid, changes: list[_Change]) -> Mask:
     return out
 
 
-def _decode_scan(scan: Scan, grid: _Grid) -> tuple[Coded, Ints]:
-    """Return what a sequential scan holds, and how many blocks each of its intervals should.
+def _decode_scan(scan: Scan, grid: _Grid) -> DecodedScan:
+    """Return what a sequential scan holds.
 
     Raises:
         CodingError: an interval has other than the expected number of blocks.
@@ -353,13 +379,15 @@ def _decode_scan(scan: Scan, grid: _Grid) -> tuple[Coded, Ints]:
     return coded, counts
 
 
-def _edit_scan(stream: Stream, scan: Scan, grid: _Grid, changes: list[_Change]) -> bytes:
+def _edit_scan(
+    stream: Stream, scan: Scan, decoded: DecodedScan, grid: _Grid, changes: list[_Change]
+) -> bytes:
     """Return a sequential scan, with its header, after the change.
 
     Of each interval only a stretch is coded again: from the first block that changes to the MCU
     after the last one, whose DC values are differences to theirs. All else is copied bit by bit.
     """
-    coded, counts = _decode_scan(scan, grid)
+    coded, counts = decoded
     which, row, column = grid.order(scan.components)
     per_mcu = which.shape[1]
     which, row, column = which.ravel(), row.ravel(), column.ravel()
@@ -379,7 +407,7 @@ def _edit_scan(stream: Stream, scan: Scan, grid: _Grid, changes: list[_Change]) 
     stop[edited] = np.minimum((last // per_mcu + 2) * per_mcu, stops[edited])
     old = _Stretch.of(coded, counts, first, stop)
     dc = _sums(_numbers(coded.heads)[: len(which)], which, interval)
-    replaced: list[tuple[Ints, Ints]] = []
+    replaced: list[tuple[Ints, Coefficients]] = []
     for place, component in enumerate(scan.components):
         chosen = np.flatnonzero(touched & (which == place))
         if chosen.size:
@@ -405,7 +433,7 @@ def _edit_scan(stream: Stream, scan: Scan, grid: _Grid, changes: list[_Change]) 
     data = list(coded.intervals)
     for number, piece in zip(edited.tolist(), pieces, strict=True):
         begin, until = int(old.begin[number]), int(old.until[number])
-        data[number] = splice(data[number], begin, until, int(coded.ends[number]), piece)
+        data[number] = replace_bits(data[number], begin, until, int(coded.ends[number]), piece)
     coded_scan = _scan_header(stream, scan) + join_intervals(data)
     if not better:
         return coded_scan
@@ -441,7 +469,7 @@ def _edited(
     old: _Stretch,
     touched: npt.NDArray[np.bool_],
     heads: Symbols,
-    replaced: list[tuple[Ints, Ints]],
+    replaced: list[tuple[Ints, Coefficients]],
 ) -> tuple[Symbols, Ints]:
     """Return the new symbols of a stretch, and the block of each.
 
@@ -498,7 +526,7 @@ def _dc_symbols(dc: Ints, which: Ints, interval: Ints) -> Symbols:
     return Symbols(size.astype(np.uint8), bits.astype(np.uint16), np.zeros(len(dc), np.uint8))
 
 
-def _coefficients(symbols: Symbols, block: Ints, chosen: Ints, dc: Ints) -> Ints:
+def _coefficients(symbols: Symbols, block: Ints, chosen: Ints, dc: Ints) -> Coefficients:
     """Return (len(chosen), 64): the coefficients of some blocks, in zigzag order."""
     row_of = np.full(len(dc), -1)
     row_of[chosen] = np.arange(len(chosen))
@@ -506,13 +534,13 @@ def _coefficients(symbols: Symbols, block: Ints, chosen: Ints, dc: Ints) -> Ints
     row, some = row_of[block[picked]], symbols.take(picked)
     place = some.index.astype(np.int64) + (some.symbol >> 4)
     is_value = ((some.symbol & 15) > 0) & (some.index > 0)
-    out = np.zeros((len(chosen), 64), np.int64)
+    out = np.zeros((len(chosen), 64), np.int32)
     out[row[is_value], place[is_value]] = _numbers(some)[is_value]
     out[:, 0] = dc[chosen]
     return out
 
 
-def _ac_symbols(coefficients: Ints) -> tuple[Symbols, Ints]:
+def _ac_symbols(coefficients: Coefficients) -> tuple[Symbols, Ints]:
     """Return the symbols of all but the first of (N, 64) coefficients, and the block of each."""
     block, place = np.nonzero(coefficients[:, 1:])
     place += 1
@@ -591,7 +619,7 @@ def _edit_progressive(stream: Stream, grid: _Grid, changes: list[_Change]) -> by
     out = bytearray(Segment(DRI, b"\x00\x00").to_bytes() if stream.restart_interval else b"")
     for plane, change in zip(planes, changes, strict=True):
         row, column = np.nonzero(change.touched)
-        plane[row, column] = change.apply(row, column, plane[row, column].astype(np.int64))
+        plane[row, column] = change.apply(row, column, plane[row, column].astype(np.int32))
     everything = tuple(range(len(planes)))
     which, row, column = (part.ravel() for part in grid.order(everything))
     dc = np.empty(len(which), np.int64)
@@ -602,7 +630,7 @@ def _edit_progressive(stream: Stream, grid: _Grid, changes: list[_Change]) -> by
     out += _fresh_scan(stream, everything, (0, 0), heads)
     for component, plane in enumerate(planes):
         _, row, column = (part.ravel() for part in grid.order((component,)))
-        coded, _ = _ac_symbols(plane[row, column].astype(np.int64))
+        coded, _ = _ac_symbols(plane[row, column].astype(np.int32))
         out += _fresh_scan(stream, (component,), (1, 63), coded)
     return bytes(out) + _EOI
 

@@ -14,16 +14,16 @@ References:
 import heapq
 import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 _State = tuple[int, int, int]
-_Bit = npt.NDArray[np.int32 | np.int64]
 
 _LANE_BYTES = 1024  # of data, at least
 _LANES = 4096  # of at least that size; a group of lanes is decoded together
@@ -33,7 +33,7 @@ _PADDING = b"\xff" * 16  # all ones is not a code (T.81, C.2): a lane ends there
 _BITS, _STEP = 6, 7  # widths of the parts of a table's entry; the symbol follows ...
 _INDEX = 21  # ... and after it, from this bit on, the place of the first coefficient
 _LENGTH = (1 << _BITS) - 1
-_CHUNK = 1 << 20  # symbols packed at a time
+_CHUNK = 1 << 20  # symbols that are worked on at a time
 
 ZIGZAG: Ints = np.array(
     sorted(range(64), key=lambda i: (sum(divmod(i, 8)), i if sum(divmod(i, 8)) % 2 else i % 8))
@@ -269,7 +269,7 @@ class _Decoder:
         self._words = np.ndarray((len(data) - 7,), ">i8", data, strides=(1,))
         self._table, self._places = table, places  # entries; where each DC and AC table begins
         self._period = len(places) // 2
-        self.bit_type: type[np.int32 | np.int64] = np.int32 if len(data) < 1 << 28 else np.int64
+        self.bit_type = np.int32 if len(data) < 1 << 28 else np.int64
 
     def step(self, at: _Lanes) -> npt.NDArray[np.int32]:
         """Advance all lanes by a symbol, and return the (L,) entries."""
@@ -312,7 +312,7 @@ class _Decoder:
                 index, slot = 0, (slot + 1) % self._period
         return (bit, index, slot), found
 
-    def symbols(self, bits: _Bit, entries: npt.NDArray[np.int32]) -> "Symbols":
+    def symbols(self, bits: npt.NDArray[Any], entries: npt.NDArray[np.int32]) -> "Symbols":
         """Return the symbols that begin at (N,) `bits`, by their entries with coefficients."""
         symbol = entries >> (_BITS + _STEP) & 0xFF
         words = self._words[bits >> 3].astype(np.int64)
@@ -329,16 +329,32 @@ class _Group:
     owner: Ints  # (L,) interval of each lane
     firsts: Ints  # (I,) bit at which an interval begins ...
     ends: Ints  # ... and the one after its last symbol
-    lane: npt.NDArray[np.int32]  # (N,) of each symbol, in no order but that of the lane's own
-    bit: _Bit  # (N,) at which it begins
-    entry: npt.NDArray[np.int32]  # (N,) with its coefficient
+    found: "list[_Found]"  # all symbols; those of a lane are in their order, lanes are mixed
 
-    def take(self, chosen: Ints) -> tuple[_Bit, Symbols]:
+    def take(
+        self, choose: "Callable[[_Found], npt.NDArray[np.bool_]]"
+    ) -> tuple[npt.NDArray[Any], Symbols]:
         """Return the bits of some symbols, and these, in their order."""
-        lanes = self.lane[chosen]
-        few = lanes.astype(np.uint16) if len(self.owner) < 1 << 16 else lanes
-        chosen = chosen[np.argsort(few, kind="stable")]
-        return self.bit[chosen], self.decoder.symbols(self.bit[chosen], self.entry[chosen])
+        chosen = _Found.joined([part.of(choose(part)) for part in self.found])
+        chosen = chosen.of(np.argsort(chosen.lane, kind="stable"))
+        return chosen.bit, self.decoder.symbols(chosen.bit, chosen.entry)
+
+
+class _Found(NamedTuple):
+    """Symbols as the lanes find them: 10 bytes each, as there are many millions."""
+
+    lane: npt.NDArray[Any]  # uint16, or int32
+    bit: npt.NDArray[Any]  # int32, or int64; at which it begins
+    entry: npt.NDArray[Any]  # int32; with its coefficient
+
+    def of(self, chosen: npt.NDArray[np.bool_] | Ints) -> "_Found":
+        """Return some of them."""
+        return _Found(self.lane[chosen], self.bit[chosen], self.entry[chosen])
+
+    @classmethod
+    def joined(cls, parts: "Sequence[_Found]") -> "_Found":
+        """Return those of all `parts`."""
+        return cls(*(np.concatenate(fields) for fields in zip(*parts, strict=True)))
 
 
 class Coded:
@@ -348,7 +364,7 @@ class Coded:
         self.intervals, self._groups = intervals, groups
         counts, bits, parts = [], [], []
         for group in groups:
-            begin, symbols = group.take(np.flatnonzero(group.entry < 1 << _INDEX))
+            begin, symbols = group.take(lambda found: found.entry < 1 << _INDEX)
             count = np.diff(np.searchsorted(begin, [*group.firsts, 1 << 62]))
             counts.append(count)
             bits.append(begin - np.repeat(group.firsts, count))
@@ -370,12 +386,16 @@ class Coded:
             at = own.stop
             low, high = (group.firsts + bits[own] for bits in (first, stop))
             if (low < high).any():
-                low, high = (
-                    bits.astype(group.bit.dtype)[group.owner][group.lane] for bits in (low, high)
-                )
-                chosen = np.flatnonzero((group.bit >= low) & (group.bit < high))
-                parts.append(group.take(chosen)[1])
+                parts.append(_between(group, low, high))
         return Symbols.joined(parts)
+
+
+def _between(group: _Group, low: Ints, high: Ints) -> Symbols:
+    """Return the symbols from the bits `low` on, to before `high`, of each of its intervals."""
+    first, stop = (bits[group.owner] for bits in (low, high))
+    return group.take(
+        lambda found: (found.bit >= first[found.lane]) & (found.bit < stop[found.lane])
+    )[1]
 
 
 def _decode_group(intervals: Sequence[bytes], table: npt.NDArray[np.int32], places: Ints) -> _Group:
@@ -400,7 +420,7 @@ def _decode_group(intervals: Sequence[bytes], table: npt.NDArray[np.int32], plac
     stop[is_last] = firsts + sizes * 8
     end = start.of(np.arange(len(begin)))
     lanes = np.flatnonzero(np.repeat(counts, np.maximum(counts, 1)) > 0)
-    lane, bit, entry = _run(decoder, lanes, start, stop, end)
+    parts = _run(decoder, lanes, start, stop, end)
     wrong = np.ones(len(begin), bool)
     wrong[lanes] = False
     redone, state = [], (0, 0, 0)
@@ -412,20 +432,20 @@ def _decode_group(intervals: Sequence[bytes], table: npt.NDArray[np.int32], plac
             wrong[number] = True
             state, found = decoder.follow(state, int(stop[number]))
             end.bit[number] = state[0]
-            redone.append((np.full(len(found), number), *np.array(found, int).reshape(-1, 2).T))
+            bits, entries = np.array(found, np.int64).reshape(-1, 2).T
+            lane = np.full(len(found), number, parts[0].lane.dtype)
+            entries = entries.astype(np.int32)
+            redone.append(_Found(lane, bits.astype(decoder.bit_type), entries))
         else:
             state = reached[number]
     if redone:
-        right = ~wrong[lane]
-        lane, bit, entry = (
-            np.concatenate([old[right], *(part[i].astype(old.dtype) for part in redone)])
-            for i, old in enumerate((lane, bit, entry))
-        )
-    late = entry[entry >= (64 - 15) << _INDEX]  # a run may end beyond the block
-    symbol = late >> (_BITS + _STEP) & 0xFF
-    if ((late >> _INDEX) + (symbol >> 4) > 63)[(symbol & 15) > 0].any():
-        raise CodingError("a block has more than 64 coefficients")
-    return _Group(decoder, owner, firsts, end.bit[is_last], lane, bit, entry)
+        parts = [*(part.of(~wrong[part.lane]) for part in parts), *redone]
+    for part in parts:
+        late = part.entry[part.entry >= (64 - 15) << _INDEX]  # a run may end beyond the block
+        symbol = late >> (_BITS + _STEP) & 0xFF
+        if ((late >> _INDEX) + (symbol >> 4) > 63)[(symbol & 15) > 0].any():
+            raise CodingError("a block has more than 64 coefficients")
+    return _Group(decoder, owner, firsts, end.bit[is_last], parts)
 
 
 def _synchronize(decoder: _Decoder, begin: Ints) -> _Lanes:
@@ -447,39 +467,41 @@ def _synchronize(decoder: _Decoder, begin: Ints) -> _Lanes:
     return out
 
 
-def _run(
-    decoder: _Decoder, lanes: Ints, start: _Lanes, stop: Ints, end: _Lanes
-) -> tuple[npt.NDArray[np.int32], _Bit, npt.NDArray[np.int32]]:
+def _run(decoder: _Decoder, lanes: Ints, start: _Lanes, stop: Ints, end: _Lanes) -> list[_Found]:
     """Decode `lanes` until they reach `stop` or what is not a code; their last state goes to `end`.
 
     Returns:
-        Lane, first bit, and entry with coefficient of each symbol, step by step.
+        The symbols, step by step; at least one part, which may be empty.
     """
     at, stop = start.of(lanes), stop[lanes]
-    numbers = lanes.astype(np.int32)
-    nothing = np.zeros(0, np.int32)
-    seen: list[tuple[npt.NDArray[np.int32], _Bit, npt.NDArray[np.int32]]] = [(nothing,) * 3]
+    lane_type = np.uint16 if len(start.bit) < 1 << 16 else np.int32
+    numbers = lanes.astype(lane_type)
+    nothing = np.zeros(0, np.int64)
+    seen = [_Found(*(nothing.astype(it) for it in (lane_type, decoder.bit_type, np.int32)))]
+    parts: list[_Found] = []
+    count = 0
     while True:
         going = at.bit < stop
         if not going.all():
             end.put(lanes[~going], at.of(~going))
             lanes, stop, at = lanes[going], stop[going], at.of(going)
-            numbers = lanes.astype(np.int32)
+            numbers = lanes.astype(lane_type)
         if not lanes.size:
-            break
-        bit: _Bit = at.bit.astype(decoder.bit_type)
-        index = at.index.astype(np.int32)
-        entries = decoder.step(at)
-        valid = entries > 0
-        index <<= _INDEX
-        index |= entries
-        if valid.all():
-            seen.append((numbers, bit, index))
-        else:
+            return [*parts, _Found.joined(seen)]
+        bit = at.bit.astype(decoder.bit_type)
+        entries = at.index.astype(np.int32) << _INDEX
+        found = decoder.step(at)
+        entries |= found
+        step = _Found(numbers, bit, entries)
+        valid = found > 0
+        if not valid.all():
             stop = np.where(valid, stop, -1)
-            seen.append((numbers[valid], bit[valid], index[valid]))
-    lane, bits, found = (np.concatenate([step[i] for step in seen]) for i in range(3))
-    return lane, bits, found
+            step = step.of(valid)
+        seen.append(step)
+        count += len(bit)
+        if count > _CHUNK:
+            parts.append(_Found.joined(seen))
+            seen, count = seen[:1], 0
 
 
 def decode_progressive(
@@ -706,7 +728,7 @@ def encode_symbols(
     return out
 
 
-def splice(data: bytes, first: int, stop: int, end: int, piece: tuple[bytes, int]) -> bytes:
+def replace_bits(data: bytes, first: int, stop: int, end: int, piece: tuple[bytes, int]) -> bytes:
     """Return coded data with other bits in the place of some, filled up with ones.
 
     Args:
@@ -732,7 +754,7 @@ def extend(value: Ints, size: Ints) -> Ints:
     return np.where(value < (1 << size >> 1), value - (1 << size) + 1, value)
 
 
-def to_bits(number: Ints) -> tuple[Ints, Ints]:
+def to_bits(number: npt.NDArray[np.integer]) -> tuple[Ints, Ints]:
     """Return size and bits of signed numbers; the inverse of `extend`."""
     size = np.frexp(np.abs(number).astype(float))[1].astype(np.int64)
     return size, np.where(number < 0, number + (1 << size) - 1, number)
