@@ -586,9 +586,12 @@ class Remover:
         if plan.effects is not None:
             # A shadow whose object is gone gives the fill neither texture nor colour.
             stays = plan.effects & ~plan.mask & ~mask
-            kept, hidden, effects = kept | stays, hidden | stays, plan.effects & mask
+            kept |= stays
+            hidden |= stays
+            effects = plan.effects & mask
         if plan.transparent is not None:
-            kept, hidden = kept | plan.transparent, hidden | plan.transparent
+            kept |= plan.transparent
+            hidden |= plan.transparent
         filled = inpaint_holes(
             image,
             mask,

@@ -126,7 +126,8 @@ def test_lanes_decode_what_one_does(photo_image, quality, monkeypatch):
     lanes = decode_scan(intervals, pattern)
     for name in ("counts", "bits", "ends"):
         np.testing.assert_array_equal(getattr(alone, name), getattr(lanes, name))
-    one, other = (it.symbols(0 * it.ends, it.ends) for it in (alone, lanes))
+    every = (0 * alone.counts, alone.counts, alone.ends)
+    one, other = (it.symbols(*every) for it in (alone, lanes))
     for name in ("symbol", "value", "index"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 

@@ -459,7 +459,7 @@ class _Stretch:
         begin = coded.bits[np.minimum(first, len(coded.bits) - 1)]
         until = np.where(is_whole, coded.ends, coded.bits[np.where(is_whole, 0, stop)])
         until = np.where(first < stop, until, begin)
-        symbols = coded.symbols(begin, until)
+        symbols = coded.symbols(first, stop, until)
         inside = np.arange(counts.sum())
         inside = inside[(inside >= np.repeat(first, counts)) & (inside < np.repeat(stop, counts))]
         return cls(begin, until, inside, symbols, inside[np.cumsum(symbols.index == 0) - 1])

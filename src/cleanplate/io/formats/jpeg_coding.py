@@ -7,6 +7,9 @@ Wiseman, "Parallel Huffman decoding with applications to JPEG files", The Comput
 decode one symbol a step. A lane that does not begin in the state in which the lane before it ends
 is decoded again from there, so the result is exact however well they synchronized.
 
+All of that only says where each block begins, and its DC value; what else is needed is decoded once
+more, from there.
+
 References:
     ITU-T T.81 (JPEG), annexes B, C, F, G and K.2.
 """
@@ -14,7 +17,7 @@ References:
 import heapq
 import re
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -27,18 +30,23 @@ _State = tuple[int, int, int]
 
 _LANE_BYTES = 1024  # of data, at least
 _LANES = 4096  # of at least that size; a group of lanes is decoded together
+_LANE_BLOCKS = 16  # at least, where blocks are known
 _LANES_FROM_BYTES = 1 << 17  # fewer are decoded one after the other
 _WARM_UP_BITS = 6000  # 1,000 symbols; of 12 Mpx at quality 90 5 lanes of 3,161 are then wrong
 _PADDING = b"\xff" * 16  # all ones is not a code (T.81, C.2): a lane ends there
 _BITS, _STEP = 6, 7  # widths of the parts of a table's entry; the symbol follows ...
 _INDEX = 21  # ... and after it, from this bit on, the place of the first coefficient
 _LENGTH = (1 << _BITS) - 1
+_END = (1 << _STEP) - 1  # coefficients that the end of a block stands for: beyond what a run can
 _CHUNK = 1 << 20  # symbols that are worked on at a time
 
 ZIGZAG: Ints = np.array(
     sorted(range(64), key=lambda i: (sum(divmod(i, 8)), i if sum(divmod(i, 8)) % 2 else i % 8))
 )
 """(64,): for each place in a scan the place in an 8x8 block, row by row."""
+
+
+_TOO_MANY = "a block has more than 64 coefficients"
 
 
 class CodingError(Exception):
@@ -81,7 +89,7 @@ class HuffmanTable:
         out = np.zeros(1 << 16, np.int64)
         for symbol in np.flatnonzero(lengths).tolist():
             code, length, size = int(codes[symbol]), int(lengths[symbol]), symbol & 15
-            step = (symbol >> 4) + 1 if size or symbol == 0xF0 else 64
+            step = (symbol >> 4) + 1 if size or symbol == 0xF0 else _END
             entry = (length + size) | (1 if is_dc else step) << _BITS | symbol << (_BITS + _STEP)
             out[code << (16 - length) : (code + 1) << (16 - length)] = entry
         return out
@@ -228,7 +236,7 @@ def decode_scan(
         _decode_group(intervals[first:last], decoder_tables.astype(np.int32), places)
         for first, last in _groups([len(i) for i in intervals])
     ]
-    return Coded(intervals, groups)
+    return Coded(intervals, groups, period)
 
 
 def _groups(sizes: list[int]) -> Iterator[tuple[int, int]]:
@@ -271,31 +279,27 @@ class _Decoder:
         self._period = len(places) // 2
         self.bit_type = np.int32 if len(data) < 1 << 28 else np.int64
 
-    def step(self, at: _Lanes) -> npt.NDArray[np.int32]:
-        """Advance all lanes by a symbol, and return the (L,) entries."""
+    def step(self, at: _Lanes) -> tuple[npt.NDArray[np.int32], Ints]:
+        """Advance all lanes by a symbol; return the (L,) entries, and the coefficients reached."""
         words = self._words[at.bit >> 3].astype(np.int64)
         codes = (words >> (48 - (at.bit & 7))) & 0xFFFF
         codes += self._places[at.slot * 2 + (at.index > 0)]
         entries: npt.NDArray[np.int32] = self._table[codes]
         at.bit = at.bit + (entries & _LENGTH)
-        index = at.index + ((entries >> _BITS) & ((1 << _STEP) - 1))
+        index = at.index + ((entries >> _BITS) & _END)
         ended = index > 63
         at.index = np.where(ended, 0, index)
         if self._period > 1:
             slot = at.slot + ended
             at.slot = np.where(slot == self._period, 0, slot)
-        return entries
-
-    @cached_property
-    def _lists(self) -> tuple[list[int], list[int]]:
-        return self._table.tolist(), self._places.tolist()
+        return entries, index
 
     def follow(self, state: _State, stop: int) -> tuple[_State, list[tuple[int, int]]]:
         """Decode from one state until bit `stop`; return the last state and the symbols.
 
         A symbol is its first bit, and its entry with its coefficient.
         """
-        table, places = self._lists
+        table, places = memoryview(self._table.data), self._places.tolist()
         bit, index, slot = state
         first = bit >> 3
         words = self._words[first : (stop >> 3) + 1].tolist()
@@ -307,18 +311,21 @@ class _Decoder:
                 break
             found.append((bit, index << _INDEX | entry))
             bit += entry & _LENGTH
-            index += (entry >> _BITS) & ((1 << _STEP) - 1)
+            index += (entry >> _BITS) & _END
+            if 64 < index < _END and (entry >> (_BITS + _STEP)) & 15:
+                raise CodingError(_TOO_MANY)
             if index > 63:
                 index, slot = 0, (slot + 1) % self._period
         return (bit, index, slot), found
 
-    def symbols(self, bits: npt.NDArray[Any], entries: npt.NDArray[np.int32]) -> "Symbols":
-        """Return the symbols that begin at (N,) `bits`, by their entries with coefficients."""
-        symbol = entries >> (_BITS + _STEP) & 0xFF
-        words = self._words[bits >> 3].astype(np.int64)
-        words >>= 64 - (bits & 7) - (entries & _LENGTH)
+    def symbols(self, found: "_Found") -> Symbols:
+        """Return what was found, with its values."""
+        symbol = found.entry >> (_BITS + _STEP) & 0xFF
+        words = self._words[found.bit >> 3].astype(np.int64)
+        words >>= 64 - (found.bit & 7) - (found.entry & _LENGTH)
         values = (words & ((1 << (symbol & 15)) - 1)).astype(np.uint16)
-        return Symbols(symbol.astype(np.uint8), values, (entries >> _INDEX).astype(np.uint8))
+        index = (found.entry >> _INDEX).astype(np.uint8)
+        return Symbols(symbol.astype(np.uint8), values, index)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -326,22 +333,19 @@ class _Group:
     """Intervals that were decoded together. Bits are counted in all their data."""
 
     decoder: _Decoder
-    owner: Ints  # (L,) interval of each lane
     firsts: Ints  # (I,) bit at which an interval begins ...
     ends: Ints  # ... and the one after its last symbol
-    found: "list[_Found]"  # all symbols; those of a lane are in their order, lanes are mixed
+    bits: Ints  # (B,) at which each block begins
+    heads: Symbols  # (B,) of the DC values
 
-    def take(
-        self, choose: "Callable[[_Found], npt.NDArray[np.bool_]]"
-    ) -> tuple[npt.NDArray[Any], Symbols]:
-        """Return the bits of some symbols, and these, in their order."""
-        chosen = _Found.joined([part.of(choose(part)) for part in self.found])
-        chosen = chosen.of(np.argsort(chosen.lane, kind="stable"))
-        return chosen.bit, self.decoder.symbols(chosen.bit, chosen.entry)
+    def between(self, start: _Lanes, stop: Ints) -> Symbols:
+        """Return what (L,) lanes hold that begin at blocks, each up to its bit `stop`."""
+        found, _ = _run(self.decoder, np.arange(len(stop)), start, stop)
+        return self.decoder.symbols(found.sorted())
 
 
 class _Found(NamedTuple):
-    """Symbols as the lanes find them: 10 bytes each, as there are many millions."""
+    """Symbols as the lanes find them: those of a lane are in their order, lanes are mixed."""
 
     lane: npt.NDArray[Any]  # uint16, or int32
     bit: npt.NDArray[Any]  # int32, or int64; at which it begins
@@ -356,46 +360,57 @@ class _Found(NamedTuple):
         """Return those of all `parts`."""
         return cls(*(np.concatenate(fields) for fields in zip(*parts, strict=True)))
 
+    def sorted(self) -> "_Found":
+        """Return them in the order of the lanes."""
+        return self.of(np.argsort(self.lane, kind="stable"))
+
 
 class Coded:
-    """A decoded scan: where each block is in the data of its interval, and what it holds."""
+    """A scan of which it is known where its blocks are."""
 
-    def __init__(self, intervals: Sequence[bytes], groups: Sequence[_Group]) -> None:
-        self.intervals, self._groups = intervals, groups
-        counts, bits, parts = [], [], []
-        for group in groups:
-            begin, symbols = group.take(lambda found: found.entry < 1 << _INDEX)
-            count = np.diff(np.searchsorted(begin, [*group.firsts, 1 << 62]))
-            counts.append(count)
-            bits.append(begin - np.repeat(group.firsts, count))
-            parts.append(symbols)
-        self.counts: Ints = np.concatenate(counts)
+    def __init__(self, intervals: Sequence[bytes], groups: Sequence[_Group], period: int) -> None:
+        self.intervals, self._groups, self._period = intervals, groups, period
+        sizes = [np.searchsorted(it.bits, [*it.firsts, np.inf]) for it in groups]
+        self.counts: Ints = np.concatenate([np.diff(size) for size in sizes])
         """(I,) blocks of each interval."""
-        self.bits: Ints = np.concatenate(bits)
-        """(B,) first bit of each block."""
-        self.ends: Ints = np.concatenate([group.ends - group.firsts for group in groups])
+        self._firsts: Ints = np.concatenate([group.firsts for group in groups])
+        bits = np.concatenate([group.bits for group in groups])
+        self.bits: Ints = bits - np.repeat(self._firsts, self.counts)
+        """(B,) first bit of each block, in its interval."""
+        self.ends: Ints = np.concatenate([group.ends for group in groups]) - self._firsts
         """(I,) bit after the last symbol of each interval."""
-        self.heads = Symbols.joined(parts)
+        self.heads = Symbols.joined([group.heads for group in groups])
         """The (B,) symbols of the DC values."""
 
-    def symbols(self, first: Ints, stop: Ints) -> Symbols:
-        """Return the symbols from the (I,) bits `first` on, to before `stop`, of each interval."""
+    def symbols(self, first: Ints, stop: Ints, until: Ints) -> Symbols:
+        """Return the symbols of some blocks.
+
+        Args:
+            first: (I,) the first of each interval, counted in the scan.
+            stop: (I,) the one after the last.
+            until: (I,) the bit in the interval at which the last one ends.
+        """
+        begins = np.cumsum(self.counts) - self.counts
+        step = max(_LANE_BLOCKS, -(-int((stop - first).sum()) // _LANES))
         parts, at = [], 0
         for group in self._groups:
-            own = slice(at, at + len(group.firsts))
+            starts, stops = [], []
+            own = range(at, at + len(group.firsts))
             at = own.stop
-            low, high = (group.firsts + bits[own] for bits in (first, stop))
-            if (low < high).any():
-                parts.append(_between(group, low, high))
+            for number in own:
+                blocks = np.arange(first[number], stop[number], step)
+                if blocks.size:
+                    bits = np.append(self.bits[blocks], until[number]) + self._firsts[number]
+                    slots = (blocks - begins[number]) % self._period
+                    starts.append(_Lanes(bits[:-1], np.zeros_like(slots), slots))
+                    stops.append(bits[1:])
+            if starts:
+                fields = (
+                    np.concatenate([getattr(it, name) for it in starts])
+                    for name in ("bit", "index", "slot")
+                )
+                parts.append(group.between(_Lanes(*fields), np.concatenate(stops)))
         return Symbols.joined(parts)
-
-
-def _between(group: _Group, low: Ints, high: Ints) -> Symbols:
-    """Return the symbols from the bits `low` on, to before `high`, of each of its intervals."""
-    first, stop = (bits[group.owner] for bits in (low, high))
-    return group.take(
-        lambda found: (found.bit >= first[found.lane]) & (found.bit < stop[found.lane])
-    )[1]
 
 
 def _decode_group(intervals: Sequence[bytes], table: npt.NDArray[np.int32], places: Ints) -> _Group:
@@ -420,32 +435,28 @@ def _decode_group(intervals: Sequence[bytes], table: npt.NDArray[np.int32], plac
     stop[is_last] = firsts + sizes * 8
     end = start.of(np.arange(len(begin)))
     lanes = np.flatnonzero(np.repeat(counts, np.maximum(counts, 1)) > 0)
-    parts = _run(decoder, lanes, start, stop, end)
+    found, damaged = _run(decoder, lanes, start, stop, end, only_heads=True)
     wrong = np.ones(len(begin), bool)
     wrong[lanes] = False
-    redone, state = [], (0, 0, 0)
+    redone, state = [found], (0, 0, 0)
     known, reached = start.states(), end.states()
     for number in range(len(begin)):
         if is_first[number]:
             state = known[number]
         if wrong[number] or state != known[number]:
             wrong[number] = True
-            state, found = decoder.follow(state, int(stop[number]))
+            state, symbols = decoder.follow(state, int(stop[number]))
             end.bit[number] = state[0]
-            bits, entries = np.array(found, np.int64).reshape(-1, 2).T
-            lane = np.full(len(found), number, parts[0].lane.dtype)
-            entries = entries.astype(np.int32)
-            redone.append(_Found(lane, bits.astype(decoder.bit_type), entries))
+            heads = [symbol for symbol in symbols if symbol[1] < 1 << _INDEX]
+            bits, entries = np.array(heads, np.int64).reshape(-1, 2).T
+            redone.append(_Found(np.full(len(heads), number), bits, entries))
         else:
             state = reached[number]
-    if redone:
-        parts = [*(part.of(~wrong[part.lane]) for part in parts), *redone]
-    for part in parts:
-        late = part.entry[part.entry >= (64 - 15) << _INDEX]  # a run may end beyond the block
-        symbol = late >> (_BITS + _STEP) & 0xFF
-        if ((late >> _INDEX) + (symbol >> 4) > 63)[(symbol & 15) > 0].any():
-            raise CodingError("a block has more than 64 coefficients")
-    return _Group(decoder, owner, firsts, end.bit[is_last], parts)
+    if (damaged & ~wrong).any():
+        raise CodingError(_TOO_MANY)
+    redone[0] = found.of(~wrong[found.lane])
+    blocks = _Found.joined(redone).sorted()
+    return _Group(decoder, firsts, end.bit[is_last], blocks.bit, decoder.symbols(blocks))
 
 
 def _synchronize(decoder: _Decoder, begin: Ints) -> _Lanes:
@@ -455,7 +466,7 @@ def _synchronize(decoder: _Decoder, begin: Ints) -> _Lanes:
     lanes, at = np.arange(len(begin)), _Lanes(begin - _WARM_UP_BITS, zeros.copy(), zeros.copy())
     at.bit = np.maximum(at.bit, 0)
     while lanes.size:
-        entries = decoder.step(at)
+        entries, _ = decoder.step(at)
         lost = entries == 0
         if lost.any():
             at.bit[lost] += 1
@@ -467,13 +478,23 @@ def _synchronize(decoder: _Decoder, begin: Ints) -> _Lanes:
     return out
 
 
-def _run(decoder: _Decoder, lanes: Ints, start: _Lanes, stop: Ints, end: _Lanes) -> list[_Found]:
+def _run(
+    decoder: _Decoder,
+    lanes: Ints,
+    start: _Lanes,
+    stop: Ints,
+    end: _Lanes | None = None,
+    *,
+    only_heads: bool = False,
+) -> tuple[_Found, npt.NDArray[np.bool_]]:
     """Decode `lanes` until they reach `stop` or what is not a code; their last state goes to `end`.
 
     Returns:
-        The symbols, step by step; at least one part, which may be empty.
+        The symbols, or those of DC values alone; and (L,) in which lanes a block has more than 64
+        coefficients.
     """
     at, stop = start.of(lanes), stop[lanes]
+    damaged = np.zeros(len(start.bit), bool)
     lane_type = np.uint16 if len(start.bit) < 1 << 16 else np.int32
     numbers = lanes.astype(lane_type)
     nothing = np.zeros(0, np.int64)
@@ -483,22 +504,28 @@ def _run(decoder: _Decoder, lanes: Ints, start: _Lanes, stop: Ints, end: _Lanes)
     while True:
         going = at.bit < stop
         if not going.all():
-            end.put(lanes[~going], at.of(~going))
+            if end is not None:
+                end.put(lanes[~going], at.of(~going))
             lanes, stop, at = lanes[going], stop[going], at.of(going)
             numbers = lanes.astype(lane_type)
         if not lanes.size:
-            return [*parts, _Found.joined(seen)]
-        bit = at.bit.astype(decoder.bit_type)
-        entries = at.index.astype(np.int32) << _INDEX
-        found = decoder.step(at)
-        entries |= found
-        step = _Found(numbers, bit, entries)
-        valid = found > 0
-        if not valid.all():
-            stop = np.where(valid, stop, -1)
-            step = step.of(valid)
-        seen.append(step)
-        count += len(bit)
+            return _Found.joined([*parts, *seen]), damaged
+        bit, index = at.bit, at.index
+        entries, reached = decoder.step(at)
+        beyond = (reached > 64) & (reached < _END)
+        if beyond.any():
+            damaged[lanes[beyond & ((entries >> (_BITS + _STEP)) & 15 > 0)]] = True
+        kept = entries > 0
+        if not kept.all():
+            stop = np.where(kept, stop, -1)
+        if only_heads:
+            kept &= index == 0
+        coefficients = index.astype(np.int32) << _INDEX
+        one = _Found(numbers, bit.astype(decoder.bit_type), coefficients | entries)
+        if not kept.all():
+            one = one.of(kept)
+        seen.append(one)
+        count += len(one.bit)
         if count > _CHUNK:
             parts.append(_Found.joined(seen))
             seen, count = seen[:1], 0
