@@ -61,7 +61,6 @@ def detect_remaining(
     Returns:
         Objects of the photo, numbered 1, 2, ... by falling area.
     """
-    stays = rasterize(kept, mask.shape)
     found: list[Instance] = []
     for window in plan_windows(mask, context=_RECHECK_CONTEXT, min_size=_MIN_CROP_PX, join=_JOIN):
         crop = image[window.slices]
@@ -75,6 +74,7 @@ def detect_remaining(
         ]
         if not seen:
             continue
+        stays = rasterize(kept, mask.shape)
         near = dilate(hole, reach_px)
         for instance in seen:
             rows, columns = _slices(instance.box_xyxy)
