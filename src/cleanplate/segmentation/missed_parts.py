@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.ops import (
-    at_once,
     bounding_box,
     box_around,
     box_iou,
@@ -158,11 +157,8 @@ def _missed_parts(
         return np.zeros_like(numbers)
     full_wh = numbers.shape[1], numbers.shape[0]
     size_wh = max(1, round(full_wh[0] / shrink)), max(1, round(full_wh[1] / shrink))
-    small, inside, hidden = at_once(
-        lambda: cv2.resize(photo, size_wh, interpolation=cv2.INTER_AREA),
-        lambda: coverage(numbers > 0, size_wh) > 0.5,
-        lambda: coverage(others, size_wh) > 0,
-    )
+    small = np.asarray(cv2.resize(photo, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+    inside, hidden = coverage(numbers > 0, size_wh) > 0.5, coverage(others, size_wh) > 0
     around = _look_around(small, inside, dilate(inside | hidden, _RIM_PX), side)
     differs = _largest(np.abs(around.detail))
     standing = around.even & (differs > np.maximum(_LEVELS, _DEVIATIONS * around.usual))
