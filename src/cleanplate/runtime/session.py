@@ -3,10 +3,8 @@
 import functools
 import logging
 import re
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import nullcontext
 from types import ModuleType
 from typing import Any, cast
 
@@ -51,7 +49,6 @@ _MAX_CONCURRENCY = 8  # of a photo's tiles or windows, on a device that takes ba
 # One small input does not keep two cores busy: of 192x192 px, two at once take 0.62 of the time.
 _CONCURRENCY_ON_CPU = 2
 _SMALL_BYTES = 16 << 20  # of a file: two runs of a larger network need much more memory than one
-_LARGE_VALUES = 3 * 512 * 512  # of inputs: likewise, and one such run keeps two cores busy
 _POLL_S = 0.1  # while a large network runs
 _OUT_OF_MEMORY = ("out of memory", "failed to allocate", "bad_alloc", "alloc_failed")  # lower case
 
@@ -247,14 +244,9 @@ def _takes_batches(nodes: Sequence[Any]) -> bool:
 
 
 def _plain(session: Any, names: Sequence[str]) -> Run:
-    """Return a run of which only one with large inputs is made at once."""
-    alone = threading.Lock()
-
     def run(tensors: Sequence[Tensor]) -> list[Tensor]:
         feeds = dict(zip(names, tensors, strict=True))
-        is_large = sum(tensor.size for tensor in tensors) > _LARGE_VALUES
-        with alone if is_large else nullcontext():
-            return cast("list[Tensor]", session.run(None, feeds))
+        return cast("list[Tensor]", session.run(None, feeds))
 
     return run
 
