@@ -554,11 +554,11 @@ class Remover:
                 min_area=area_px("min_area", options.min_area, (size_hw[0], size_hw[1])),
             )
 
-        kept = rasterize(plan.kept, size_hw)
         remaining = detect(removal.image, removal.mask)
         for _ in range(_MAX_REFILLS):
             if not remaining:
                 break
+            kept = rasterize(plan.kept, size_hw)
             more = dilate_instances(remaining, size_hw, options.dilation, wraps=plan.wraps) & ~kept
             if (more & ~removal.mask).any():
                 # The first fill met what is removed only now: those of its components that are
@@ -580,21 +580,20 @@ class Remover:
         notes: tuple[str, ...] = ()
         if mask.all():
             notes = ("the mask covers the whole photo: there is nothing to continue it from",)
-        kept = rasterize(plan.kept, mask.shape)
-        hidden = rasterize((it for it in plan.kept if it.id in plan.protected), mask.shape)
+        left_out = [] if plan.transparent is None else [plan.transparent]
         effects = None
         if plan.effects is not None:
             # A shadow whose object is gone gives the fill neither texture nor colour.
             stays = plan.effects & ~plan.mask & ~mask
-            kept, hidden, effects = kept | stays, hidden | stays, plan.effects & mask
-        if plan.transparent is not None:
-            kept, hidden = kept | plan.transparent, hidden | plan.transparent
+            left_out += [stays] if stays.any() else []
+            effects = plan.effects & mask
+        protected = [it for it in plan.kept if it.id in plan.protected]
         filled = inpaint_holes(
             image,
             mask,
             self.inpainter,
-            kept=kept,
-            hidden=hidden,
+            kept=_covered(plan.kept, left_out, mask.shape),
+            hidden=_covered(protected, left_out, mask.shape),
             wraps=plan.wraps,
             texture=plan.options.texture,
             seed=plan.options.seed,
@@ -635,6 +634,18 @@ def _merged(
     given = {"classes": classes, "points": points, "boxes": boxes}
     changes: dict[str, Any] = {name: it for name, it in given.items() if it is not None}
     return replace(options, **changes) if changes else options
+
+
+def _covered(
+    instances: Collection[Instance], masks: Collection[Mask], size_hw: tuple[int, ...]
+) -> Mask | None:
+    """Return (H, W), what objects and masks of that size cover; None where there are none."""
+    if not instances and not masks:
+        return None
+    covered = rasterize(instances, size_hw)
+    for mask in masks:
+        covered |= mask
+    return covered
 
 
 def _area(instances: Collection[Instance]) -> int:

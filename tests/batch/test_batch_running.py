@@ -377,3 +377,16 @@ class TestReport:
             OnlyFinds(), Job(options=RemovalOptions(classes=("person",)), dry_run=True)
         )
         assert found["models"] == {"segmenter": "telea", "inpainter": None}
+
+
+@pytest.mark.parametrize(("cores", "prepared"), [(1, []), (2, ["in/a.jpg"])])
+def test_on_several_cores_a_photo_with_a_hole_is_prepared_while_it_is_filled(
+    remover, make_photo, monkeypatch, cores, prepared
+):
+    make_photo(Path("in/a.jpg"), "person")
+    make_photo(Path("in/b.jpg"))
+    seen = []
+    monkeypatch.setattr("cv2.getNumThreads", lambda: cores)
+    monkeypatch.setattr("cleanplate.io.Photo.prepare_to_write", lambda it: seen.append(it.path))
+    assert statuses(run(remover)) == {"a.jpg": "removed", "b.jpg": "untouched"}
+    assert seen == prepared

@@ -266,6 +266,12 @@ def test_an_unknown_inpainter_brings_the_known_ones():
         DiffusionInpainter("edgeconnect.photos")
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_windows_are_of_the_same_size_on_any_number_of_cores(threads):
+    """What is filled together has sizes in steps, and results would depend on the machine."""
+    assert create_inpainter(device="cpu", threads=threads).max_concurrency == 1
+
+
 def test_the_two_methods_differ(cat):
     mask = blot(cat.shape[:2], (200, 150), (40, 40))
     telea, navier_stokes = (create_inpainter(name).inpaint(cat, mask) for name in METHODS)

@@ -167,3 +167,25 @@ def test_copying_in_blocks_is_copying_at_once(gravel, monkeypatch):
     difference = np.abs(in_blocks - at_once)
     assert difference.max() <= 3  # positions are rounded from another origin
     assert np.count_nonzero(difference) < 0.01 * hole.sum()
+
+
+def test_on_two_cores_it_is_the_same(gravel, monkeypatch):
+    photo, hole, fill = gravel
+    monkeypatch.setattr(texture, "_STRIP_PX", 160 * 16)
+    results = []
+    for cores in (1, 2):
+        monkeypatch.setattr(cv2, "getNumThreads", lambda cores=cores: cores)
+        results.append(transfer_texture(photo, fill, hole, ~hole))
+    np.testing.assert_array_equal(*results)
+
+
+def test_noise_is_measured_in_strips_as_in_one_piece():
+    photo = rough_ground(700, 300)
+    known = np.ones((700, 300), np.bool_)
+    known[100:400, 90:200] = False
+    grey = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    fine = grey - cv2.GaussianBlur(grey, (0, 0), 1)
+    power = cv2.blur(fine * fine, (16, 16))[::16, ::16]
+    whole = cv2.erode(known.astype(np.uint8), np.ones((16, 16), np.uint8))[::16, ::16] > 0
+    expected = np.sqrt(np.quantile(power[whole], 0.1))
+    assert texture.noise_level(photo, known, 1.0) == pytest.approx(expected, rel=1e-6)

@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from images_builders import (
     box_mask,
     exif_block,
@@ -18,12 +20,14 @@ from skimage import data as photos
 
 from cleanplate.errors import PhotoError
 from cleanplate.io.files import encode_photo, read_photo, write_photo
-from cleanplate.io.formats import jpeg_coding
+from cleanplate.io.formats import jpeg_blocks, jpeg_coding
 from cleanplate.io.formats.jpeg_blocks import _items
 from cleanplate.io.formats.jpeg_coding import (
     HuffmanTable,
     Scan,
-    decode_symbols,
+    decode_scan,
+    encode_symbols,
+    replace_bits,
     split_intervals,
 )
 from cleanplate.io.metadata import parse_segments
@@ -116,13 +120,58 @@ def test_lanes_decode_what_one_does(photo_image, quality, monkeypatch):
     pairs = [tuple(scan.huffman[t] for t in tables) for tables in scan.tables]
     pattern = [pairs[0]] * 4 + pairs[1:]
     intervals = split_intervals(scan.data)
-    alone, lengths = decode_symbols(intervals, pattern)
+    alone = decode_scan(intervals, pattern)
     for name, value in (("_LANE_BYTES", 300), ("_LANES_FROM_BYTES", 0), ("_WARM_UP_BITS", 100)):
         monkeypatch.setattr(jpeg_coding, name, value)  # many lanes begin wrongly
-    lanes, again = decode_symbols(intervals, pattern)
-    np.testing.assert_array_equal(lengths, again)
-    for name in ("symbol", "value", "index"):
+    lanes = decode_scan(intervals, pattern)
+    for name in ("counts", "bits", "ends"):
         np.testing.assert_array_equal(getattr(alone, name), getattr(lanes, name))
+    every = (0 * alone.counts, alone.counts, alone.ends)
+    one, other = (it.symbols(*every) for it in (alone, lanes))
+    for name in ("symbol", "value", "index"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+@pytest.mark.parametrize("restart", [0, 7])
+def test_what_is_far_from_the_hole_is_not_coded_again(photo_image, restart, monkeypatch):
+    data = saved(photo_image, "JPEG", quality=90, restart_marker_blocks=restart)
+    photo = read_photo(data)
+    mask = box_mask(photo.size_hw, 100, 110, 40, 60)
+    counts = []
+
+    def counted(symbols, *others):
+        counts.append(np.count_nonzero(symbols.index == 0))
+        return encode_symbols(symbols, *others)
+
+    monkeypatch.setattr(jpeg_blocks, "encode_symbols", counted)
+    encode_photo(photo, filled(photo, mask), mask)
+    rows = photo.size_hw[0] // 16
+    assert 0 < sum(counts) < 3 / rows * photo.size_hw[0] * photo.size_hw[1] / 64 * 1.5
+
+
+def test_a_photo_that_was_prepared_is_written_the_same(photo_image, monkeypatch):
+    data = saved(photo_image, "JPEG", quality=90)
+    photo, other = read_photo(data), read_photo(data)
+    mask = box_mask(photo.size_hw, 100, 110, 40, 60)
+    fill = filled(photo, mask)
+    calls = []
+    decode = jpeg_blocks.decode_scan
+    monkeypatch.setattr(jpeg_blocks, "decode_scan", lambda *its: calls.append(1) or decode(*its))
+    photo.prepare_to_write()
+    assert encode_photo(photo, fill, mask) == encode_photo(other, fill, mask)
+    assert len(calls) == 2, "once each"
+
+
+@given(data=st.binary(min_size=1, max_size=40), bits=st.data())
+def test_bits_are_spliced(data, bits):
+    text = "".join(f"{byte:08b}" for byte in data)
+    first, stop, end = sorted(bits.draw(st.integers(0, len(text))) for _ in range(3))
+    new = bits.draw(st.text("01", max_size=70))
+    padded = new + "1" * (-len(new) % 8)
+    piece = bytes(int(padded[i : i + 8], 2) for i in range(0, len(padded), 8)), len(new)
+    result = "".join(f"{byte:08b}" for byte in replace_bits(data, first, stop, end, piece))
+    expected = text[:first] + new + text[stop:end]
+    assert result == expected + "1" * (-len(expected) % 8)
 
 
 @pytest.mark.slow

@@ -1,13 +1,15 @@
 """Work in threads: the results in order, no more at a time than said, the first error."""
 
+import functools
 import threading
 import time
 
+import cv2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanplate.ops.tiling import parallel_map
+from cleanplate.ops.tiling import at_once, parallel_map
 
 
 @given(items=st.lists(st.integers(), max_size=20), max_concurrency=st.integers(1, 5))
@@ -59,3 +61,23 @@ def test_an_error_ends_it_and_what_was_not_begun_is_left_out(max_concurrency):
     with pytest.raises(ValueError, match="one"):
         list(results)
     assert len(begun) < 1000
+
+
+@pytest.mark.parametrize(("cores", "most"), [(1, 1), (2, 2), (16, 2)])
+def test_calls_are_made_at_once_on_the_cores_that_opencv_may_use(monkeypatch, cores, most):
+    monkeypatch.setattr(cv2, "getNumThreads", lambda: cores)
+    lock, inside, seen = threading.Lock(), 0, []
+
+    def work(number):
+        nonlocal inside
+        with lock:
+            inside += 1
+            seen.append(inside)
+        time.sleep(0.01)
+        with lock:
+            inside -= 1
+        return number
+
+    calls = (functools.partial(work, number) for number in range(6))
+    assert at_once(*calls) == [0, 1, 2, 3, 4, 5]
+    assert max(seen) == most

@@ -208,7 +208,12 @@ def test_calls_from_threads_are_computed_together(edges_file, pretended_cuda):
     assert sum(batches) == 24
     assert max(batches) > 1
     assert session.max_concurrency > 1
-    assert alone.max_concurrency == 1
+
+
+@pytest.mark.parametrize(("threads", "most"), [(1, 1), (2, 2), (8, 2)])
+def test_a_small_network_runs_twice_at_once_on_several_cores(edges_file, threads, most):
+    session = Session(edges_file, name="edges", device="cpu", threads=threads)
+    assert session.max_concurrency == most
 
 
 def network_of(operator, shape):

@@ -36,7 +36,7 @@ from cleanplate.cli.console import (
     reserve_std_fds,
 )
 from cleanplate.errors import CleanplateError, InputError
-from cleanplate.threads import ONE_THREAD
+from cleanplate.threads import ONE_THREAD, keep_freed_memory
 
 DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes. After another signal, such as SIGTERM: 128 plus its number."""
@@ -98,6 +98,7 @@ def main(args: Sequence[str] | None = None) -> int:
     configure_stdio_errors()
     for variable, value in ONE_THREAD.items():
         os.environ.setdefault(variable, value)
+    keep_freed_memory()
     arguments = list(sys.argv[1:] if args is None else args) or ["--help"]
     try:
         _check_not_empty(arguments)

@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from cleanplate.errors import UnknownNameError, WeightsError
 from cleanplate.hub import Model, get_model, model_names, network_roles, read_file, verify_file
-from cleanplate.ops import coverage, put_levels
+from cleanplate.ops import at_once, coverage, put_levels
 from cleanplate.options import check_type
-from cleanplate.runtime import Session, check_device, free_memory, runs_on_cpu
+from cleanplate.runtime import CPU, Session, check_device, free_memory, runs_on_cpu
 from cleanplate.types import FloatArray, Mask, RGBImage, check_image_and_mask
 
 METHODS = ("telea", "navier-stokes")
@@ -239,8 +239,9 @@ class NetworkInpainter(BaseInpainter):
 
     @property
     def max_concurrency(self) -> int:
-        """Useful number of concurrent windows: several on a GPU."""
-        return self._networks["fill"].max_concurrency
+        """Useful number of concurrent windows: several on a GPU, where they are a batch."""
+        network = self._networks["fill"]
+        return 1 if network.provider == CPU else network.max_concurrency
 
     def _padded_hw(self, mask: Mask) -> tuple[int, int]:
         """Return the padded height and width of the network's input for a mask."""
@@ -320,9 +321,12 @@ def inpaint_scaled(
     if scale == 1:
         return inpaint(image, mask)
     size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
-    # Every small pixel that a hole pixel contributes to is hole, or the object would bleed in.
-    filled = inpaint(small, coverage(mask, size_wh) > 0)
+    small, hole = at_once(
+        lambda: cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA),
+        # Every small pixel that a hole pixel contributes to is hole, or the object would bleed in.
+        lambda: coverage(mask, size_wh) > 0,
+    )
+    filled = inpaint(small, hole)
     enlarged = cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC)
     return np.asarray(enlarged, np.uint8)
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from cleanplate.inpainting.lines import PROFILE_PX, Line, find_lines, median_profile
 from cleanplate.inpainting.texture_transfer import noise_level
 from cleanplate.ops import (
+    at_once,
     bounding_box,
     coverage,
     pull_push,
@@ -147,11 +148,15 @@ def continue_surroundings(image: RGBImage, fill: RGBImage, hole: Mask) -> Contin
     """
     if hole.all() or not hole.any():
         return None
-    size, inside = _shrunk(image, _SIDE), _covered(hole, _SIDE)
-    blank = pull_push(size, ~inside)
-    lines = find_lines(np.clip(np.rint(blank), 0, 255).astype(np.uint8), inside)
-    small, made = _shrunk(image, _SMALL_SIDE), _shrunk(fill, _SMALL_SIDE)
-    inside = _covered(hole, _SMALL_SIDE)
+    size, covered, small, made, inside = at_once(
+        lambda: _shrunk(image, _SIDE),
+        lambda: _covered(hole, _SIDE),
+        lambda: _shrunk(image, _SMALL_SIDE),
+        lambda: _shrunk(fill, _SMALL_SIDE),
+        lambda: _covered(hole, _SMALL_SIDE),
+    )
+    blank = pull_push(size, ~covered)
+    lines = find_lines(np.clip(np.rint(blank), 0, 255).astype(np.uint8), covered)
     scale = len(small) / len(size)
     passing = [line.scaled(scale) for line in lines]
     drawn = _draw(passing, small, inside, scale)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from cleanplate.inpainting.planes import View, find_views
 from cleanplate.ops import (
+    at_once,
     bounding_box,
     coverage,
     invert,
@@ -90,14 +91,20 @@ def repeat_surroundings(fill: RGBImage, hole: Mask, sources: Mask) -> Repetition
         sources: (H, W) bool, what may be copied.
     """
     size_wh = size_within(hole.shape, _SIDE)
-    inside = coverage(hole, size_wh) > 0
-    known = (coverage(sources & ~hole, size_wh) > _ALL) & ~inside
+    inside, free, small, picture, unknown = at_once(
+        lambda: coverage(hole, size_wh) > 0,
+        lambda: coverage(sources & ~hole, size_wh) > _ALL,
+        lambda: scale_within(fill, _SIDE).astype(np.float32),
+        lambda: scale_within(fill, _VIEWS_SIDE),
+        lambda: coverage(hole, size_within(hole.shape, _VIEWS_SIDE)) > 0,
+    )
+    known = free & ~inside
     if not known.any() or not inside.any():
         return None
-    small = np.asarray(scale_within(fill, _SIDE), np.float32)
     small /= 255
-    as_it_is = View.whole((size_wh[1], size_wh[0]))
-    views = (as_it_is, *_views(fill, hole, size_wh[0]))
+    # Planes in perspective that the hole may lie in.
+    planes = [view.scaled(size_wh[0] / len(picture[0])) for view in find_views(picture, unknown)]
+    views = (View.whole((size_wh[1], size_wh[0])), *planes)
     seen = [_copied(small, inside, known, view) for view in views]
     (copied, share), *others = sorted(seen, key=lambda one: -one[1][inside].mean())
     for other, credible in others:
@@ -106,13 +113,6 @@ def repeat_surroundings(fill: RGBImage, hole: Mask, sources: Mask) -> Repetition
     if share[inside].mean() < _LEAST_SHARE:
         return None
     return _painted(fill, hole, copied, share)
-
-
-def _views(fill: RGBImage, hole: Mask, width: int) -> list[View]:
-    """Return the planes in perspective that the hole may lie in, for the small width."""
-    picture = scale_within(fill, _VIEWS_SIDE)
-    views = find_views(picture, coverage(hole, picture.shape[1::-1]) > 0)
-    return [view.scaled(width / picture.shape[1]) for view in views]
 
 
 def _copied(

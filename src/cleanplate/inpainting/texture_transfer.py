@@ -11,7 +11,9 @@ Reference:
     most of a photo.
 """
 
+import math
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -19,6 +21,7 @@ import numpy.typing as npt
 
 from cleanplate.inpainting.patchmatch import Synthesis, synthesise
 from cleanplate.ops import (
+    at_once,
     bounding_box,
     choose,
     coverage,
@@ -92,10 +95,13 @@ def transfer_texture(
     filled = cv2.dilate(hole.view(np.uint8), np.ones((2 * RIM_PX + 1,) * 2, np.uint8)) > 0
     size_wh = size_within(hole.shape, _SMALL_SIDE)
     guide = choose(hole, fill, image)
-    small = np.asarray(scale_within(guide, _SMALL_SIDE), np.float32)
+    small, small_hole, free = at_once(
+        lambda: scale_within(guide, _SMALL_SIDE).astype(np.float32),
+        lambda: coverage(hole, size_wh) > 0,
+        lambda: coverage(sources & ~hole, size_wh) > 0.999,
+    )
     small /= 255
-    small_hole = coverage(hole, size_wh) > 0
-    usable = (coverage(sources & ~hole, size_wh) > 0.999) & ~small_hole
+    usable = free & ~small_hole
     synthesis = synthesise(small, small_hole, usable, seed=seed)
     if synthesis is None:
         return fill.copy()
@@ -223,11 +229,14 @@ def _copy(window: _Window, hole: Mask, plan: _Plan, seed: int) -> RGBImage:
     result = guide.copy()
     left, top, right, bottom = bounding_box(hole)
     step = max(1, _STRIP_PX // (right - left))
-    for row in range(top, bottom, step):
-        strip = (left, row, right, min(row + step, bottom))
+    strips = [(left, row, right, min(row + step, bottom)) for row in range(top, bottom, step)]
+    # What nothing in the photo resembles gets at least the photo's noise.
+    noises = [_noise((strip[3] - strip[1], right - left), noise, rng) for strip in strips]
+
+    def paint(strip: Box, noise: FloatArray) -> None:
         here = slice(strip[1], strip[3]), slice(left, right)
-        detail = np.zeros((strip[3] - row, right - left, 3), np.float32)
-        weight = np.zeros(detail.shape[:2], np.float32)
+        detail = np.zeros((*noise.shape[:2], 3), np.float32)
+        weight = np.zeros(noise.shape[:2], np.float32)
         for block in _blocks(strip, hole, scale):
             there = _within(strip, block)
             for region in regions:
@@ -235,10 +244,11 @@ def _copy(window: _Window, hole: Mask, plan: _Plan, seed: int) -> RGBImage:
         detail /= np.maximum(weight, 1e-6)[..., None]
         share = (_sampled(trust, start_yx, scale, strip) * (weight > 1e-4))[..., None]
         own = guide[here] - 255 * _sampled(small, (0, 0), scale, strip)
-        # What nothing in the photo resembles gets at least the photo's noise.
-        own += _noise(own.shape[:2], noise, rng)
+        own += noise
         mixed = 255 * _sampled(base, start_yx, scale, strip) + own + (detail - own) * share
         put_levels(result[here], mixed, hole[here])
+
+    at_once(*(partial(paint, *it) for it in zip(strips, noises, strict=True)))
     return result
 
 
@@ -252,15 +262,23 @@ def noise_level(image: RGBImage, known: Mask, blur_px: float) -> float:
         known: (H, W) bool.
         blur_px: sigma of the blur.
     """
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    fine = grey - _blurred(grey, blur_px)
-    block = (_NOISE_BLOCK_PX,) * 2
-    power = cv2.blur(fine * fine, block)[:: block[0], :: block[0]]
-    whole = cv2.erode(known.view(np.uint8), np.ones(block, np.uint8))[:: block[0], :: block[0]] > 0
-    if not whole.any():
+    side = _NOISE_BLOCK_PX
+    beyond = side + math.ceil(4 * blur_px)  # what the filters reach, above and below
+    strip = 16 * side  # of a few MB, which stay in the processor's cache
+    powers = []
+    for row in range(0, image.shape[0], strip):
+        first = max(0, row - beyond)
+        rows, own = slice(first, row + strip + beyond), np.s_[row - first :: side, ::side]
+        whole = cv2.erode(known[rows].view(np.uint8), np.ones((side, side), np.uint8))[own] > 0
+        if whole.any():
+            fine = cv2.cvtColor(image[rows], cv2.COLOR_RGB2GRAY).astype(np.float32)
+            fine -= _blurred(fine, blur_px)
+            power = cv2.blur(np.square(fine, out=fine), (side, side))[own]
+            powers.append(power[: strip // side][whole[: strip // side]])
+    if not powers:
         return 0.0
     # The blur's sums may round below 0.
-    return float(np.sqrt(max(0.0, np.quantile(power[whole], 0.1))))
+    return float(np.sqrt(max(0.0, np.quantile(np.concatenate(powers), 0.1))))
 
 
 def _noise(size_hw: tuple[int, ...], level: float, rng: np.random.Generator) -> FloatArray:

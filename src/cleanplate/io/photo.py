@@ -396,6 +396,12 @@ class Photo:
             return to_8bit(samples.samples16[..., -1])
         return None
 
+    def prepare_to_write(self) -> None:
+        """Begin what writing it needs, whatever its hole, in another thread if it is worth it."""
+        prepare = getattr(self.container, "prepare", None)
+        if prepare is not None:
+            prepare()
+
     @property
     def transparent(self) -> Mask | None:
         """(H, W) bool, where nothing is seen of its colours; None if there is no such pixel."""

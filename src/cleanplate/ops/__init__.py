@@ -46,6 +46,7 @@ from cleanplate.ops.rle import decode_rle, encode_rle, pack_counts, unpack_count
 from cleanplate.ops.tiling import (
     SquareView,
     Window,
+    at_once,
     box_area,
     box_around,
     box_iou,
@@ -66,6 +67,7 @@ __all__ = [
     "Transform",
     "Window",
     "apply_coefficients",
+    "at_once",
     "bounding_box",
     "box_area",
     "box_around",

@@ -1,6 +1,7 @@
 """Running networks: devices, ONNX Runtime sessions, batching."""
 
 from cleanplate.runtime.devices import (
+    CPU,
     DEVICES,
     check_device,
     free_memory,
@@ -24,6 +25,7 @@ from cleanplate.runtime.session import (
 )
 
 __all__ = [
+    "CPU",
     "DEVICES",
     "Address",
     "Server",

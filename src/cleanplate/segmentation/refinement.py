@@ -33,6 +33,7 @@ from cleanplate.errors import InputError
 from cleanplate.ops import (
     ColourGuide,
     apply_coefficients,
+    at_once,
     box_mean,
     components_touching,
     coverage,
@@ -142,12 +143,14 @@ def refine_each(image: RGBImage, instances: Sequence[Instance]) -> list[Instance
     own colours. The new mask is divided among them by nearness.
     """
     refined = list(instances)
-    for group in _touching(instances, (image.shape[0], image.shape[1])):
+    groups = _touching(instances, (image.shape[0], image.shape[1]))
+    objects = [_merged([instances[place] for place in group]) for group in groups]
+    outlined = at_once(*(functools.partial(refine_outline, image, it) for it in objects))
+    for group, whole in zip(groups, outlined, strict=True):
         members = [instances[place] for place in group]
         if len(members) == 1:
-            refined[group[0]] = refine_outline(image, members[0])
+            refined[group[0]] = whole
             continue
-        whole = refine_outline(image, _merged(members))
         left, top, right, bottom = whole.box_xyxy
         numbers = np.zeros(image.shape[:2], np.int32)
         for number, member in enumerate(members, start=1):
@@ -181,6 +184,8 @@ def _touching(instances: Sequence[Instance], size_hw: tuple[int, int]) -> list[l
 
 
 def _merged(members: Sequence[Instance]) -> Instance:
+    if len(members) == 1:
+        return members[0]
     boxes = np.array([member.box_xyxy for member in members])
     left, top = (int(edge) for edge in boxes[:, :2].min(axis=0))
     right, bottom = (int(edge) for edge in boxes[:, 2:].max(axis=0))

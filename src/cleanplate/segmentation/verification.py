@@ -61,17 +61,22 @@ def detect_remaining(
     Returns:
         Objects of the photo, numbered 1, 2, ... by falling area.
     """
-    stays = rasterize(kept, mask.shape)
     found: list[Instance] = []
     for window in plan_windows(mask, context=_RECHECK_CONTEXT, min_size=_MIN_CROP_PX, join=_JOIN):
         crop = image[window.slices]
         hole = window.mask
         box = bounding_box(hole)
         reach_px = 1 + _TOUCHING_SHARE * math.sqrt((box[2] - box[0]) * (box[3] - box[1]))
+        seen = [
+            instance
+            for instance in _segment(crop, segmenter, labels)
+            if instance.score >= min_score and instance.area_px >= min_area
+        ]
+        if not seen:
+            continue
+        stays = rasterize(kept, mask.shape)
         near = dilate(hole, reach_px)
-        for instance in _segment(crop, segmenter, labels):
-            if instance.score < min_score or instance.area_px < min_area:
-                continue
+        for instance in seen:
             rows, columns = _slices(instance.box_xyxy)
             if not (near[rows, columns] & instance.mask).any():
                 continue

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from cleanplate.batch.execution.published import (
@@ -54,6 +55,7 @@ from cleanplate.io import (
     write_photo,
 )
 from cleanplate.ops import dilate
+from cleanplate.plan import RemovalPlan
 from cleanplate.segmentation import selection_notes
 from cleanplate.types import Instance, Mask, Removal
 
@@ -103,7 +105,7 @@ def process_photo(
                 else:
                     plan = photo.request.plan(image, remover)
                 clock.add(plan.timings_s)
-                removal = remover.fill(image.pixels, plan)
+                removal = _fill_plan(image, plan, remover)
             else:
                 removal = _fill(photo, image, remover, job, clock)
             clock.add(removal.timings_s)
@@ -165,12 +167,19 @@ def _fill(
         plan = read_plan(
             photo, image, job.own_plans, again=again, detector=lambda: remover.effects_detector
         )
-        return remover.fill(image.pixels, plan)
+        return _fill_plan(image, plan, remover)
     mask, notes = _own_mask(photo, image, job)
     if notes:
         return Removal(image.pixels, mask, notes=notes)
     plan = remover.plan(image, options=job.options.of_mask(), mask=mask)
     clock.add(plan.timings_s)
+    return _fill_plan(image, plan, remover)
+
+
+def _fill_plan(image: Photo, plan: RemovalPlan, remover: "Remover") -> Removal:
+    """Fill a plan; on several cores, prepare to write the photo meanwhile."""
+    if cv2.getNumThreads() > 1 and plan.mask.any():
+        image.prepare_to_write()
     return remover.fill(image.pixels, plan)
 
 

@@ -25,7 +25,7 @@ from cleanplate.batch.records import Job, ProcessedPhoto, failed_result
 from cleanplate.errors import PhotoError
 from cleanplate.io import abort_writes
 from cleanplate.runtime import Address, use_server
-from cleanplate.threads import ONE_THREAD
+from cleanplate.threads import ONE_THREAD, keep_freed_memory
 
 if TYPE_CHECKING:
     from cleanplate.inpainting import Inpainter
@@ -141,6 +141,7 @@ def run_worker() -> None:
     """Process tasks from standard input until it ends; the counterpart of `Worker`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: _end(128 + signal.SIGTERM))
+    keep_freed_memory()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # output of other code must not mix with the answers
     tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()

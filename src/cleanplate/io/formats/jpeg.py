@@ -16,7 +16,8 @@ References:
 """
 
 import io
-from dataclasses import dataclass, replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -24,7 +25,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.io.cmyk import ink_to_rgb
-from cleanplate.io.formats.jpeg_blocks import check_complete, replace_pixels
+from cleanplate.io.formats.jpeg_blocks import (
+    DecodedScan,
+    check_complete,
+    decode_scans,
+    replace_pixels,
+)
 from cleanplate.io.formats.jpeg_coding import CodingError
 from cleanplate.io.formats.jpeg_metadata import JpegMetadata, read_metadata
 from cleanplate.io.metadata import (
@@ -205,6 +211,13 @@ class JpegContainer:
     metadata: JpegMetadata
     tables: tuple[tuple[int, ...], ...]  # one per component, row by row
     coding: _Coding
+    _scans: list[Future[list[DecodedScan]]] = field(default_factory=list)  # one after `prepare`
+
+    def prepare(self) -> None:
+        """Begin to decode the scans, which `encode` needs, in another thread."""
+        pool = ThreadPoolExecutor(1)
+        self._scans.append(pool.submit(decode_scans, self.stream))
+        pool.shutdown(wait=False)
 
     def encode(self, samples: Samples, pixels: RGBImage, filled: RGBImage, mask: Mask) -> Encoded:
         """Return the edited JPEG; see `Container.encode`, and the module for what stays identical.
@@ -223,7 +236,11 @@ class JpegContainer:
         before = cast("Raster", undo_orientation(before, orientation))
         new, mask = undo_orientation(new, orientation), undo_orientation(mask, orientation)
         try:
-            scans, changed = replace_pixels(self.stream, new, mask, is_plain=self.coding.is_plain)
+            decoded = self._scans.pop().result() if self._scans else None
+            is_plain = self.coding.is_plain
+            scans, changed = replace_pixels(
+                self.stream, new, mask, is_plain=is_plain, scans=decoded
+            )
             edited = self.metadata.assemble(_image_segments(self.stream), scans, mask)
             if self._is_unchanged(edited, before, ~changed):
                 return edited, ()
@@ -247,7 +264,11 @@ class JpegContainer:
             decoded = np.asarray(_decode(parse_segments(edited), self.coding.mode))
         except UnsupportedImageError:
             return False
-        return bool(((decoded == before).T | ~where.T).all())
+        import cv2
+
+        stored: npt.NDArray[np.uint8] = np.ascontiguousarray(before, np.uint8)
+        counted = np.ascontiguousarray(where).view(np.uint8)
+        return bool(cv2.norm(decoded, stored, cv2.NORM_INF, counted) == 0)
 
     def _encode_again(self, filled: RGBImage, mask: Mask) -> bytes:
         canvas = self._stored_samples()

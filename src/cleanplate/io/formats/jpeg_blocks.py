@@ -24,17 +24,19 @@ import numpy.typing as npt
 
 from cleanplate.io.formats.jpeg_coding import (
     ZIGZAG,
+    Coded,
     CodingError,
     HuffmanTable,
     Ints,
     Scan,
     Symbols,
     decode_progressive,
-    decode_symbols,
+    decode_scan,
     encode_symbols,
     extend,
     join_intervals,
     parse_tables,
+    replace_bits,
     split_intervals,
     to_bits,
 )
@@ -49,6 +51,9 @@ _DCT_8 = np.cos((2 * _PLACE + 1) * _FREQUENCY * np.pi / 16) / 2 * np.where(_FREQ
 _DCT: FloatArray = np.kron(_DCT_8, _DCT_8).astype(np.float32)
 _MIN = np.float32(1e-6)  # share of a sample; less is the error of averaging
 _DC_RANGE, _AC_RANGE = (-1024, 1023), (-1023, 1023)  # of 8-bit samples; T.81, tables F.1 and F.2
+
+Coefficients = npt.NDArray[np.int32]
+"""(N, 64) of blocks, in zigzag order."""
 
 
 class _Grid:
@@ -95,38 +100,55 @@ class _Grid:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Change:
-    """The new samples of one component, in the blocks from `top` and `left` on."""
+    """The new samples of one component, in N of its blocks."""
 
-    top: int
-    left: int
-    samples: FloatArray  # (R, C, 64), 0 at mid-grey
-    weight: FloatArray  # (R, C, 64): share of each sample that is new
+    place: Ints  # (rows, columns): which of the N a block is; -1: it does not change
+    samples: FloatArray  # (N, 64), 0 at mid-grey
+    weight: FloatArray  # (N, 64): share of each sample that is new
     table: FloatArray  # (64,) quantisation, by row
 
-    def touched(self, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
-        """Return (rows, columns): whether a block changes."""
-        out = np.zeros(shape, bool)
-        height, width = shape[0] - self.top, shape[1] - self.left
-        inner = np.any(self.weight[:height, :width] > 0, axis=2)
-        out[self.top :, self.left :][: inner.shape[0], : inner.shape[1]] = inner
-        return out
+    @property
+    def touched(self) -> npt.NDArray[np.bool_]:
+        """(rows, columns): whether a block changes."""
+        return self.place >= 0
 
-    def apply(self, row: Ints, column: Ints, coefficients: Ints) -> Ints:
+    def apply(self, row: Ints, column: Ints, coefficients: Coefficients) -> Coefficients:
         """Return the (N, 64) coefficients, in zigzag order, of blocks with their new samples."""
-        place = row - self.top, column - self.left
+        place = self.place[row, column]
         table = self.table[ZIGZAG]
         by_row = np.zeros(coefficients.shape, np.float32)
         by_row[:, ZIGZAG] = coefficients * table
         weight = self.weight[place]
         samples = (by_row @ _DCT) * (1 - weight) + self.samples[place] * weight
-        new: Ints = np.rint((samples @ _DCT.T)[:, ZIGZAG] / table).astype(np.int64)
+        new: Coefficients = np.rint((samples @ _DCT.T)[:, ZIGZAG] / table).astype(np.int32)
         np.clip(new[:, :1], *_DC_RANGE, out=new[:, :1])
         np.clip(new[:, 1:], *_AC_RANGE, out=new[:, 1:])
         return new
 
 
+DecodedScan = tuple[Coded, Ints]
+"""What a sequential scan holds, and how many blocks each of its intervals should."""
+
+
+def decode_scans(stream: Stream) -> list[DecodedScan]:
+    """Return the scans of a file; none of a progressive one.
+
+    Raises:
+        CodingError: damaged or incomplete data, arithmetic coding, or a lossless file.
+    """
+    if stream.frame.marker not in (_SOF0, _SOF1):
+        return []
+    grid = _Grid(stream.frame)
+    return [_decode_scan(item, grid) for item in _items(stream) if isinstance(item, Scan)]
+
+
 def replace_pixels(
-    stream: Stream, filled: npt.NDArray[np.uint8], mask: Mask, *, is_plain: bool
+    stream: Stream,
+    filled: npt.NDArray[np.uint8],
+    mask: Mask,
+    *,
+    is_plain: bool,
+    scans: list[DecodedScan] | None = None,
 ) -> tuple[bytes, Mask]:
     """Return new scans, and which pixels may differ from before.
 
@@ -138,6 +160,7 @@ def replace_pixels(
         filled: (H, W, C) uint8, RGB or the four components, as it is stored.
         mask: (H, W) bool, the hole.
         is_plain: whether the components are the channels, without the YCbCr transform.
+        scans: from `decode_scans`, if it was called before.
 
     Returns:
         The scans from the first SOS (or the tables before it) to EOI, and (H, W) bool.
@@ -163,11 +186,12 @@ def replace_pixels(
     if frame.is_progressive:
         return _edit_progressive(stream, grid, changes), changed
     out = bytearray()
+    decoded = iter(decode_scans(stream) if scans is None else scans)
     for item in _items(stream):
         out += (
             item.to_bytes()
             if isinstance(item, Segment)
-            else _edit_scan(stream, item, grid, changes)
+            else _edit_scan(stream, item, next(decoded), grid, changes)
         )
     return bytes(out) + _EOI, changed
 
@@ -256,56 +280,67 @@ def _changes(
     """Return what changes in each component."""
     import cv2
 
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    step_hw = 8 * grid.most_hw[0], 8 * grid.most_hw[1]
-    spans = [  # of MCUs
-        (int(found[0]) // step, int(found[-1]) // step + 1)
-        for found, step in zip((rows, columns), step_hw, strict=True)
-    ]
-    down, across = (slice(a * s, b * s) for (a, b), s in zip(spans, step_hw, strict=True))
-    window, hole = filled[down, across].astype(np.float32), mask[down, across].astype(np.float32)
-    missing = [
-        (0, (b - a) * step - have)
-        for (a, b), step, have in zip(spans, step_hw, hole.shape, strict=True)
-    ]
-    # A hole at the edge goes on in what fills up the last blocks: nothing stays hidden there.
-    window = np.pad(window, (*missing, (0, 0)), mode="edge")
-    hole = np.pad(hole, missing, mode="edge")
-    planes = window if is_plain else np.dstack([_to_ycbcr(window), window[..., 3:]])
+    high, wide = 8 * grid.most_hw[0], 8 * grid.most_hw[1]  # of an MCU, px
+    met = np.logical_or.reduceat(mask, np.arange(0, mask.shape[0], high), axis=0)
+    met = np.logical_or.reduceat(met, np.arange(0, mask.shape[1], wide), axis=1)
+    mcu_row, mcu_column = np.nonzero(met)
+    hole = _mcus(mask[..., None], mcu_row, mcu_column, (high, wide))[..., 0].astype(np.float32)
+    colours = _mcus(filled, mcu_row, mcu_column, (high, wide)).astype(np.float32)
+    planes = [colours[..., channel] for channel in range(filled.shape[2])]
+    if not is_plain:
+        planes[:3] = _to_ycbcr(*planes[:3])
     out = []
-    for component, (factors, table) in enumerate(zip(grid.factors_hw, tables, strict=True)):
-        size_hw = tuple((b - a) * 8 * f for (a, b), f in zip(spans, factors, strict=True))
+    for plane, factors, blocks_hw, table in zip(
+        planes[: len(tables)], grid.factors_hw, grid.coded_hw, tables, strict=True
+    ):
+        size_wh = 8 * factors[1], 8 * factors[0] * len(mcu_row)
         weight: npt.NDArray[Any] = hole
-        samples: npt.NDArray[Any] = planes[..., component] * hole
-        if size_hw != hole.shape:  # the mean over the pixels of the hole that a sample stands for
+        samples: npt.NDArray[Any] = plane * hole
+        if size_wh != hole.shape[::-1]:  # the mean over the hole's pixels that a sample stands for
             weight, samples = (
-                cv2.resize(plane, size_hw[::-1], interpolation=cv2.INTER_AREA)
-                for plane in (weight, samples)
+                cv2.resize(it, size_wh, interpolation=cv2.INTER_AREA) for it in (weight, samples)
             )
         weight = np.where(weight < _MIN, np.float32(0), weight)
         samples = np.where(weight > 0, samples / np.maximum(weight, _MIN) - 128, np.float32(0))
-        out.append(
-            _Change(
-                spans[0][0] * factors[0],
-                spans[1][0] * factors[1],
-                _to_blocks(samples),
-                _to_blocks(weight),
-                table,
-            )
-        )
+        samples, weight = (_to_blocks(it, factors) for it in (samples, weight))
+        changes = np.any(weight > 0, axis=3)  # (MCUs, v, h)
+        number, down, across = np.nonzero(changes)
+        row = mcu_row[number] * factors[0] + down
+        column = mcu_column[number] * factors[1] + across
+        place = np.full(blocks_hw, -1)
+        place[row, column] = np.arange(len(number))
+        out.append(_Change(place, samples[changes], weight[changes], table))
     return out
 
 
-def _to_ycbcr(rgb: FloatArray) -> FloatArray:
+def _mcus(
+    image: npt.NDArray[Any], row: Ints, column: Ints, size_hw: tuple[int, int]
+) -> npt.NDArray[Any]:
+    """Return (N * h, w, C): N MCUs of h x w px of an (H, W, C) image, one below the other.
+
+    The image goes on in what fills up the last ones: nothing of a hole's object stays hidden there.
+    """
+    high, wide = size_hw
+    top, left = int(row.min()), int(column.min())
+    rows, columns = int(row.max()) + 1 - top, int(column.max()) + 1 - left
+    window = image[top * high :, left * wide :][: rows * high, : columns * wide]
+    below, beside = rows * high - window.shape[0], columns * wide - window.shape[1]
+    if below or beside:
+        window = np.pad(window, ((0, below), (0, beside), (0, 0)), mode="edge")
+    blocks = window.reshape(rows, high, columns, wide, -1)
+    return blocks[row - top, :, column - left].reshape(-1, wide, image.shape[2])
+
+
+def _to_ycbcr(red: FloatArray, green: FloatArray, blue: FloatArray) -> list[FloatArray]:
     """Return Y, Cb and Cr of full range; T.871, 7."""
-    red, green, blue = (rgb[..., i] for i in range(3))
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
-    return np.stack([luma, (blue - luma) / 1.772 + 128, (red - luma) / 1.402 + 128], axis=-1)
+    return [luma, (blue - luma) / 1.772 + 128, (red - luma) / 1.402 + 128]
 
 
-def _to_blocks(plane: FloatArray) -> FloatArray:
-    height, width = plane.shape[0] // 8, plane.shape[1] // 8
-    return plane.reshape(height, 8, width, 8).swapaxes(1, 2).reshape(height, width, 64)
+def _to_blocks(plane: FloatArray, factors_hw: tuple[int, int]) -> FloatArray:
+    """Return (MCUs, v, h, 64), the blocks of MCUs that stand one below the other."""
+    v, h = factors_hw
+    return plane.reshape(-1, v, 8, h, 8).swapaxes(2, 3).reshape(-1, v, h, 64)
 
 
 def _changed_pixels(grid: _Grid, changes: list[_Change]) -> Mask:
@@ -313,8 +348,8 @@ def _changed_pixels(grid: _Grid, changes: list[_Change]) -> Mask:
     import cv2
 
     out = np.zeros(grid.size_hw, bool)
-    for change, factors, blocks_hw in zip(changes, grid.factors_hw, grid.coded_hw, strict=True):
-        touched = change.touched(blocks_hw).astype(np.uint8)
+    for change, factors in zip(changes, grid.factors_hw, strict=True):
+        touched = change.touched.astype(np.uint8)
         size_hw = 8 * grid.most_hw[0] * grid.mcus_hw[0], 8 * grid.most_hw[1] * grid.mcus_hw[1]
         pixels = cv2.resize(touched, size_hw[::-1], interpolation=cv2.INTER_NEAREST)
         reach = [m // f if m > f else 0 for m, f in zip(grid.most_hw, factors, strict=True)]
@@ -324,62 +359,81 @@ def _changed_pixels(grid: _Grid, changes: list[_Change]) -> Mask:
     return out
 
 
-def _decode_scan(scan: Scan, grid: _Grid) -> tuple[Symbols, Ints, Ints, Ints, Ints]:
-    """Return a sequential scan's symbols.
+def _decode_scan(scan: Scan, grid: _Grid) -> DecodedScan:
+    """Return what a sequential scan holds.
 
-    And for each block, its component's place in the scan, row, column, and restart interval.
+    Raises:
+        CodingError: an interval has other than the expected number of blocks.
     """
-    which, row, column = grid.order(scan.components)
+    which, _, _ = grid.order(scan.components)
     pairs = [(scan.table(dc), scan.table(ac)) for dc, ac in scan.tables]
-    intervals = split_intervals(scan.data)
-    symbols, lengths = decode_symbols(intervals, [pairs[place] for place in which[0]])
-    mcus = len(which)
-    interval = np.arange(mcus) // (scan.restart or mcus)
-    if interval[-1] + 1 != len(intervals):
+    coded = decode_scan(split_intervals(scan.data), [pairs[place] for place in which[0]])
+    mcus, per_mcu = which.shape
+    counts = per_mcu * np.diff([*range(0, mcus, scan.restart or mcus), mcus])
+    if len(counts) != len(coded.intervals):
         raise CodingError("restart markers are missing")
+    if (coded.counts[:-1] != counts[:-1]).any() or coded.counts[-1] < counts[-1]:
+        raise CodingError("coded data are damaged or truncated")
+    if coded.counts[-1] > counts[-1]:  # what follows the last block of the image means nothing
+        coded.ends[-1] = coded.bits[counts.sum()]
+    return coded, counts
+
+
+def _edit_scan(
+    stream: Stream, scan: Scan, decoded: DecodedScan, grid: _Grid, changes: list[_Change]
+) -> bytes:
+    """Return a sequential scan, with its header, after the change.
+
+    Of each interval only a stretch is coded again: from the first block that changes to the MCU
+    after the last one, whose DC values are differences to theirs. All else is copied bit by bit.
+    """
+    coded, counts = decoded
+    which, row, column = grid.order(scan.components)
+    per_mcu = which.shape[1]
     which, row, column = which.ravel(), row.ravel(), column.ravel()
-    interval = np.repeat(interval, len(which) // mcus)
-    return _checked(symbols, lengths, np.bincount(interval)), which, row, column, interval
-
-
-def _edit_scan(stream: Stream, scan: Scan, grid: _Grid, changes: list[_Change]) -> bytes:
-    """Return a sequential scan, with its header, after the change."""
-    symbols, which, row, column, interval = _decode_scan(scan, grid)
-    begins = symbols.index == 0
-    block = np.cumsum(begins) - 1
-    dc = _sums(_numbers(symbols.take(begins)), which, interval)
     touched = np.zeros(len(which), bool)
-    replaced: list[tuple[Ints, Ints]] = []
     for place, component in enumerate(scan.components):
         chosen = np.flatnonzero(which == place)
-        met = changes[component].touched(grid.coded_hw[component])[row[chosen], column[chosen]]
-        chosen = chosen[met]
+        touched[chosen] = changes[component].touched[row[chosen], column[chosen]]
+    met = np.flatnonzero(touched)
+    if not met.size:
+        return _scan_header(stream, scan) + scan.data
+    interval = np.repeat(np.arange(len(counts)), counts)
+    stops = np.cumsum(counts)
+    first, stop = stops - counts, stops - counts  # blocks of the stretches
+    edited, at = np.unique(interval[met], return_index=True)
+    first[edited] = met[at] // per_mcu * per_mcu
+    last = met[np.append(at[1:], len(met)) - 1]
+    stop[edited] = np.minimum((last // per_mcu + 2) * per_mcu, stops[edited])
+    old = _Stretch.of(coded, counts, first, stop)
+    dc = _sums(_numbers(coded.heads)[: len(which)], which, interval)
+    replaced: list[tuple[Ints, Coefficients]] = []
+    for place, component in enumerate(scan.components):
+        chosen = np.flatnonzero(touched & (which == place))
         if chosen.size:
-            touched[chosen] = True
-            old = _coefficients(symbols, block, chosen, dc)
-            new = changes[component].apply(row[chosen], column[chosen], old)
+            new = changes[component].apply(
+                row[chosen], column[chosen], _coefficients(old.symbols, old.block, chosen, dc)
+            )
             dc[chosen] = new[:, 0]
             replaced.append((chosen, new))
-    if not replaced:
-        return _scan_header(stream, scan) + scan.data
-    kept = ~begins & ~touched[block]
-    parts = [_dc_symbols(dc, which, interval), symbols.take(kept)]
-    owners = [np.arange(len(dc)), block[kept]]
-    for chosen, new in replaced:
-        coded, owner = _ac_symbols(new)
-        parts.append(coded)
-        owners.append(chosen[owner])
-    block = np.concatenate(owners)
-    order = np.argsort(block, kind="stable")
-    joined, block = Symbols.joined(parts), block[order]
-    symbols = Symbols(joined.symbol[order], joined.value[order], joined.index[order])
+    heads = _dc_symbols(dc, which, interval)
     numbers = [number for tables in scan.tables for number in tables]
-    table = (2 * which[block] + (symbols.index > 0)).astype(np.uint8)
     used = {n: scan.huffman[n] for n in numbers}
+    symbols, block = _edited(old, touched, heads, replaced)
+    table = (2 * which[block] + (symbols.index > 0)).astype(np.uint8)
     better = _complete(symbols, table, numbers, used)
-    data = encode_symbols(
-        symbols, table, [(used | better)[n] for n in numbers], np.bincount(interval[block])
-    )
+    if better:  # all of the scan is coded with them
+        edited = np.arange(len(counts))
+        old = _Stretch.of(coded, counts, stops - counts, stops)
+        symbols, block = _edited(old, touched, heads, replaced)
+        table = (2 * which[block] + (symbols.index > 0)).astype(np.uint8)
+        better = _complete(symbols, table, numbers, used)
+    lengths = np.bincount(interval[block], minlength=len(counts))[edited]
+    pieces = encode_symbols(symbols, table, [(used | better)[n] for n in numbers], lengths)
+    data = list(coded.intervals)
+    for number, piece in zip(edited.tolist(), pieces, strict=True):
+        begin, until = int(old.begin[number]), int(old.until[number])
+        data[number] = replace_bits(data[number], begin, until, int(coded.ends[number]), piece)
     coded_scan = _scan_header(stream, scan) + join_intervals(data)
     if not better:
         return coded_scan
@@ -388,20 +442,56 @@ def _edit_scan(stream: Stream, scan: Scan, grid: _Grid, changes: list[_Change]) 
     return before + coded_scan + after  # a later scan may count on the old ones
 
 
-def _checked(symbols: Symbols, lengths: Ints, expected: Ints) -> Symbols:
-    """Return the symbols without those after the last block of the image.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stretch:
+    """A part of each of a scan's intervals, of whole blocks, as it is coded."""
 
-    Raises:
-        CodingError: an interval has other than the expected number of blocks.
+    begin: Ints  # (I,) first bit
+    until: Ints  # (I,) bit after the last
+    blocks: Ints  # (B,) in it
+    symbols: Symbols  # (N,)
+    block: Ints  # (N,) of each symbol
+
+    @classmethod
+    def of(cls, coded: Coded, counts: Ints, first: Ints, stop: Ints) -> "_Stretch":
+        """Return the (I,) blocks `first` to before `stop` of intervals of so many blocks."""
+        is_whole = stop == np.cumsum(counts)
+        begin = coded.bits[np.minimum(first, len(coded.bits) - 1)]
+        until = np.where(is_whole, coded.ends, coded.bits[np.where(is_whole, 0, stop)])
+        until = np.where(first < stop, until, begin)
+        symbols = coded.symbols(first, stop, until)
+        inside = np.arange(counts.sum())
+        inside = inside[(inside >= np.repeat(first, counts)) & (inside < np.repeat(stop, counts))]
+        return cls(begin, until, inside, symbols, inside[np.cumsum(symbols.index == 0) - 1])
+
+
+def _edited(
+    old: _Stretch,
+    touched: npt.NDArray[np.bool_],
+    heads: Symbols,
+    replaced: list[tuple[Ints, Coefficients]],
+) -> tuple[Symbols, Ints]:
+    """Return the new symbols of a stretch, and the block of each.
+
+    Args:
+        old: the stretch.
+        touched: whether a block changes.
+        heads: the new DC values of all blocks.
+        replaced: blocks, and their new coefficients.
     """
-    begins = symbols.index == 0
-    interval = np.repeat(np.arange(len(lengths)), lengths)
-    counts = np.bincount(interval[begins], minlength=len(lengths))
-    if (counts[:-1] != expected[:-1]).any() or counts[-1] < expected[-1]:
-        raise CodingError("coded data are damaged or truncated")
-    if counts[-1] > expected[-1]:
-        return symbols.take(np.cumsum(begins) <= expected.sum())
-    return symbols
+    kept = (old.symbols.index > 0) & ~touched[old.block]
+    inside = np.zeros(len(heads), bool)
+    inside[old.blocks] = True
+    parts, owners = [heads.take(inside), old.symbols.take(kept)], [old.blocks, old.block[kept]]
+    for chosen, new in replaced:
+        symbols, owner = _ac_symbols(new)
+        parts.append(symbols)
+        owners.append(chosen[owner])
+    block = np.concatenate(owners)
+    order = np.argsort(block, kind="stable")
+    joined = Symbols.joined(parts)
+    symbols = Symbols(joined.symbol[order], joined.value[order], joined.index[order])
+    return symbols, block[order]
 
 
 def _numbers(symbols: Symbols) -> Ints:
@@ -436,7 +526,7 @@ def _dc_symbols(dc: Ints, which: Ints, interval: Ints) -> Symbols:
     return Symbols(size.astype(np.uint8), bits.astype(np.uint16), np.zeros(len(dc), np.uint8))
 
 
-def _coefficients(symbols: Symbols, block: Ints, chosen: Ints, dc: Ints) -> Ints:
+def _coefficients(symbols: Symbols, block: Ints, chosen: Ints, dc: Ints) -> Coefficients:
     """Return (len(chosen), 64): the coefficients of some blocks, in zigzag order."""
     row_of = np.full(len(dc), -1)
     row_of[chosen] = np.arange(len(chosen))
@@ -444,13 +534,13 @@ def _coefficients(symbols: Symbols, block: Ints, chosen: Ints, dc: Ints) -> Ints
     row, some = row_of[block[picked]], symbols.take(picked)
     place = some.index.astype(np.int64) + (some.symbol >> 4)
     is_value = ((some.symbol & 15) > 0) & (some.index > 0)
-    out = np.zeros((len(chosen), 64), np.int64)
+    out = np.zeros((len(chosen), 64), np.int32)
     out[row[is_value], place[is_value]] = _numbers(some)[is_value]
     out[:, 0] = dc[chosen]
     return out
 
 
-def _ac_symbols(coefficients: Ints) -> tuple[Symbols, Ints]:
+def _ac_symbols(coefficients: Coefficients) -> tuple[Symbols, Ints]:
     """Return the symbols of all but the first of (N, 64) coefficients, and the block of each."""
     block, place = np.nonzero(coefficients[:, 1:])
     place += 1
@@ -528,8 +618,8 @@ def _edit_progressive(stream: Stream, grid: _Grid, changes: list[_Change]) -> by
     planes = _decode_progressive(stream, grid)
     out = bytearray(Segment(DRI, b"\x00\x00").to_bytes() if stream.restart_interval else b"")
     for plane, change in zip(planes, changes, strict=True):
-        row, column = np.nonzero(change.touched(plane.shape[:2]))
-        plane[row, column] = change.apply(row, column, plane[row, column].astype(np.int64))
+        row, column = np.nonzero(change.touched)
+        plane[row, column] = change.apply(row, column, plane[row, column].astype(np.int32))
     everything = tuple(range(len(planes)))
     which, row, column = (part.ravel() for part in grid.order(everything))
     dc = np.empty(len(which), np.int64)
@@ -540,7 +630,7 @@ def _edit_progressive(stream: Stream, grid: _Grid, changes: list[_Change]) -> by
     out += _fresh_scan(stream, everything, (0, 0), heads)
     for component, plane in enumerate(planes):
         _, row, column = (part.ravel() for part in grid.order((component,)))
-        coded, _ = _ac_symbols(plane[row, column].astype(np.int64))
+        coded, _ = _ac_symbols(plane[row, column].astype(np.int32))
         out += _fresh_scan(stream, (component,), (1, 63), coded)
     return bytes(out) + _EOI
 
@@ -552,11 +642,10 @@ def _fresh_scan(
     table = HuffmanTable.optimal(np.bincount(symbols.symbol, minlength=256))
     number = 0x10 if band[0] else 0
     header = Scan(components, ((0, 0x10),) * len(components), band, (0, 0), b"", 0, {})
-    data = encode_symbols(
-        symbols, np.zeros(len(symbols), np.uint8), [table], np.array([len(symbols)])
-    )
+    which = np.zeros(len(symbols), np.uint8)
+    ((data, _),) = encode_symbols(symbols, which, [table], np.array([len(symbols)]))
     return (
         Segment(DHT, table.payload(number)).to_bytes()
         + _scan_header(stream, header)
-        + join_intervals(data)
+        + join_intervals([data])
     )

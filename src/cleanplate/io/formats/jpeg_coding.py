@@ -7,6 +7,9 @@ Wiseman, "Parallel Huffman decoding with applications to JPEG files", The Comput
 decode one symbol a step. A lane that does not begin in the state in which the lane before it ends
 is decoded again from there, so the result is exact however well they synchronized.
 
+All of that only says where each block begins, and its DC value; what else is needed is decoded once
+more, from there.
+
 References:
     ITU-T T.81 (JPEG), annexes B, C, F, G and K.2.
 """
@@ -17,6 +20,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,17 +30,23 @@ _State = tuple[int, int, int]
 
 _LANE_BYTES = 1024  # of data, at least
 _LANES = 4096  # of at least that size; a group of lanes is decoded together
+_LANE_BLOCKS = 16  # at least, where blocks are known
 _LANES_FROM_BYTES = 1 << 17  # fewer are decoded one after the other
 _WARM_UP_BITS = 6000  # 1,000 symbols; of 12 Mpx at quality 90 5 lanes of 3,161 are then wrong
 _PADDING = b"\xff" * 16  # all ones is not a code (T.81, C.2): a lane ends there
-_BITS, _STEP = 6, 7  # widths of the parts of a table's entry; the symbol follows
+_BITS, _STEP = 6, 7  # widths of the parts of a table's entry; the symbol follows ...
+_INDEX = 21  # ... and after it, from this bit on, the place of the first coefficient
 _LENGTH = (1 << _BITS) - 1
-_CHUNK = 1 << 20  # symbols packed at a time
+_END = (1 << _STEP) - 1  # coefficients that the end of a block stands for: beyond what a run can
+_CHUNK = 1 << 20  # symbols that are worked on at a time
 
 ZIGZAG: Ints = np.array(
     sorted(range(64), key=lambda i: (sum(divmod(i, 8)), i if sum(divmod(i, 8)) % 2 else i % 8))
 )
 """(64,): for each place in a scan the place in an 8x8 block, row by row."""
+
+
+_TOO_MANY = "a block has more than 64 coefficients"
 
 
 class CodingError(Exception):
@@ -79,7 +89,7 @@ class HuffmanTable:
         out = np.zeros(1 << 16, np.int64)
         for symbol in np.flatnonzero(lengths).tolist():
             code, length, size = int(codes[symbol]), int(lengths[symbol]), symbol & 15
-            step = (symbol >> 4) + 1 if size or symbol == 0xF0 else 64
+            step = (symbol >> 4) + 1 if size or symbol == 0xF0 else _END
             entry = (length + size) | (1 if is_dc else step) << _BITS | symbol << (_BITS + _STEP)
             out[code << (16 - length) : (code + 1) << (16 - length)] = entry
         return out
@@ -201,17 +211,14 @@ def join_intervals(parts: Sequence[bytes]) -> bytes:
     return bytes(out)
 
 
-def decode_symbols(
+def decode_scan(
     intervals: Sequence[bytes], pattern: Sequence[tuple[HuffmanTable, HuffmanTable]]
-) -> tuple[Symbols, Ints]:
+) -> "Coded":
     """Decode a sequential scan.
 
     Args:
         intervals: the coded data, from `split_intervals`.
         pattern: DC and AC table of each block of an MCU, in order.
-
-    Returns:
-        The symbols, and (len(intervals),) how many of them each interval holds.
 
     Raises:
         CodingError: a block would have more than 64 coefficients.
@@ -225,17 +232,11 @@ def decode_symbols(
     distinct = list(dict.fromkeys(kinds))
     decoder_tables = np.concatenate([table.entries(is_dc=is_dc) for table, is_dc in distinct])
     places = np.array([distinct.index(kind) << 16 for kind in kinds])
-    parts: list[Symbols] = []
-    lengths = np.zeros(len(intervals), np.int64)
-    for first, last in _groups([len(i) for i in intervals]):
-        found, owners = _decode_group(intervals[first:last], decoder_tables, places)
-        lengths[first:last] = np.bincount(owners, minlength=last - first)
-        parts.append(found)
-    symbols = Symbols.joined(parts)
-    ends = symbols.index.astype(np.int16) + (symbols.symbol >> 4)
-    if (ends[(symbols.symbol & 15) > 0] > 63).any():
-        raise CodingError("a block has more than 64 coefficients")
-    return symbols, lengths
+    groups = [
+        _decode_group(intervals[first:last], decoder_tables.astype(np.int32), places)
+        for first, last in _groups([len(i) for i in intervals])
+    ]
+    return Coded(intervals, groups, period)
 
 
 def _groups(sizes: list[int]) -> Iterator[tuple[int, int]]:
@@ -271,37 +272,34 @@ class _Lanes:
 class _Decoder:
     """Decodes the data of some intervals; each is followed by bits that are not code."""
 
-    def __init__(self, intervals: Sequence[bytes], table: Ints, places: Ints) -> None:
+    def __init__(self, intervals: Sequence[bytes], table: npt.NDArray[np.int32], places: Ints):
         data = _PADDING.join([*intervals, b""])
         self._words = np.ndarray((len(data) - 7,), ">i8", data, strides=(1,))
         self._table, self._places = table, places  # entries; where each DC and AC table begins
         self._period = len(places) // 2
+        self.bit_type = np.int32 if len(data) < 1 << 28 else np.int64
 
-    def step(self, at: _Lanes) -> Ints:
-        """Advance all lanes by a symbol, and return the (L,) entries."""
+    def step(self, at: _Lanes) -> tuple[npt.NDArray[np.int32], Ints]:
+        """Advance all lanes by a symbol; return the (L,) entries, and the coefficients reached."""
         words = self._words[at.bit >> 3].astype(np.int64)
         codes = (words >> (48 - (at.bit & 7))) & 0xFFFF
         codes += self._places[at.slot * 2 + (at.index > 0)]
-        entries: Ints = self._table[codes]
+        entries: npt.NDArray[np.int32] = self._table[codes]
         at.bit = at.bit + (entries & _LENGTH)
-        index = at.index + ((entries >> _BITS) & ((1 << _STEP) - 1))
+        index = at.index + ((entries >> _BITS) & _END)
         ended = index > 63
         at.index = np.where(ended, 0, index)
         if self._period > 1:
             slot = at.slot + ended
             at.slot = np.where(slot == self._period, 0, slot)
-        return entries
+        return entries, index
 
-    @cached_property
-    def _lists(self) -> tuple[list[int], list[int]]:
-        return self._table.tolist(), self._places.tolist()
-
-    def follow(self, state: _State, stop: int) -> tuple[_State, list[_State]]:
+    def follow(self, state: _State, stop: int) -> tuple[_State, list[tuple[int, int]]]:
         """Decode from one state until bit `stop`; return the last state and the symbols.
 
-        A symbol is its first bit, its coefficient and its entry.
+        A symbol is its first bit, and its entry with its coefficient.
         """
-        table, places = self._lists
+        table, places = memoryview(self._table.data), self._places.tolist()
         bit, index, slot = state
         first = bit >> 3
         words = self._words[first : (stop >> 3) + 1].tolist()
@@ -311,26 +309,114 @@ class _Decoder:
             entry = table[places[slot * 2 + (index > 0)] + code]
             if not entry:
                 break
-            found.append((bit, index, entry))
+            found.append((bit, index << _INDEX | entry))
             bit += entry & _LENGTH
-            index += (entry >> _BITS) & ((1 << _STEP) - 1)
+            index += (entry >> _BITS) & _END
+            if 64 < index < _END and (entry >> (_BITS + _STEP)) & 15:
+                raise CodingError(_TOO_MANY)
             if index > 63:
                 index, slot = 0, (slot + 1) % self._period
         return (bit, index, slot), found
 
-    def values(self, bits: Ints, entries: Ints) -> npt.NDArray[np.uint16]:
-        """Return the values after the codes of the symbols that begin at (N,) `bits`."""
-        size = (entries >> (_BITS + _STEP)) & 15
-        words = self._words[bits >> 3].astype(np.int64)
-        words >>= 64 - (bits & 7) - (entries & _LENGTH)
-        values: npt.NDArray[np.uint16] = (words & ((1 << size) - 1)).astype(np.uint16)
-        return values
+    def symbols(self, found: "_Found") -> Symbols:
+        """Return what was found, with its values."""
+        symbol = found.entry >> (_BITS + _STEP) & 0xFF
+        words = self._words[found.bit >> 3].astype(np.int64)
+        words >>= 64 - (found.bit & 7) - (found.entry & _LENGTH)
+        values = (words & ((1 << (symbol & 15)) - 1)).astype(np.uint16)
+        index = (found.entry >> _INDEX).astype(np.uint8)
+        return Symbols(symbol.astype(np.uint8), values, index)
 
 
-def _decode_group(intervals: Sequence[bytes], table: Ints, places: Ints) -> tuple[Symbols, Ints]:
-    """Return the symbols of some intervals, and (N,) the interval of each."""
-    sizes = [len(interval) for interval in intervals]
-    counts = [size // _LANE_BYTES if sum(sizes) > _LANES_FROM_BYTES else 0 for size in sizes]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Group:
+    """Intervals that were decoded together. Bits are counted in all their data."""
+
+    decoder: _Decoder
+    firsts: Ints  # (I,) bit at which an interval begins ...
+    ends: Ints  # ... and the one after its last symbol
+    bits: Ints  # (B,) at which each block begins
+    heads: Symbols  # (B,) of the DC values
+
+    def between(self, start: _Lanes, stop: Ints) -> Symbols:
+        """Return what (L,) lanes hold that begin at blocks, each up to its bit `stop`."""
+        found, _ = _run(self.decoder, np.arange(len(stop)), start, stop)
+        return self.decoder.symbols(found.sorted())
+
+
+class _Found(NamedTuple):
+    """Symbols as the lanes find them: those of a lane are in their order, lanes are mixed."""
+
+    lane: npt.NDArray[Any]  # uint16, or int32
+    bit: npt.NDArray[Any]  # int32, or int64; at which it begins
+    entry: npt.NDArray[Any]  # int32; with its coefficient
+
+    def of(self, chosen: npt.NDArray[np.bool_] | Ints) -> "_Found":
+        """Return some of them."""
+        return _Found(self.lane[chosen], self.bit[chosen], self.entry[chosen])
+
+    @classmethod
+    def joined(cls, parts: "Sequence[_Found]") -> "_Found":
+        """Return those of all `parts`."""
+        return cls(*(np.concatenate(fields) for fields in zip(*parts, strict=True)))
+
+    def sorted(self) -> "_Found":
+        """Return them in the order of the lanes."""
+        return self.of(np.argsort(self.lane, kind="stable"))
+
+
+class Coded:
+    """A scan of which it is known where its blocks are."""
+
+    def __init__(self, intervals: Sequence[bytes], groups: Sequence[_Group], period: int) -> None:
+        self.intervals, self._groups, self._period = intervals, groups, period
+        sizes = [np.searchsorted(it.bits, [*it.firsts, np.inf]) for it in groups]
+        self.counts: Ints = np.concatenate([np.diff(size) for size in sizes])
+        """(I,) blocks of each interval."""
+        self._firsts: Ints = np.concatenate([group.firsts for group in groups])
+        bits = np.concatenate([group.bits for group in groups])
+        self.bits: Ints = bits - np.repeat(self._firsts, self.counts)
+        """(B,) first bit of each block, in its interval."""
+        self.ends: Ints = np.concatenate([group.ends for group in groups]) - self._firsts
+        """(I,) bit after the last symbol of each interval."""
+        self.heads = Symbols.joined([group.heads for group in groups])
+        """The (B,) symbols of the DC values."""
+
+    def symbols(self, first: Ints, stop: Ints, until: Ints) -> Symbols:
+        """Return the symbols of some blocks.
+
+        Args:
+            first: (I,) the first of each interval, counted in the scan.
+            stop: (I,) the one after the last.
+            until: (I,) the bit in the interval at which the last one ends.
+        """
+        begins = np.cumsum(self.counts) - self.counts
+        step = max(_LANE_BLOCKS, -(-int((stop - first).sum()) // _LANES))
+        parts, at = [], 0
+        for group in self._groups:
+            starts, stops = [], []
+            own = range(at, at + len(group.firsts))
+            at = own.stop
+            for number in own:
+                blocks = np.arange(first[number], stop[number], step)
+                if blocks.size:
+                    bits = np.append(self.bits[blocks], until[number]) + self._firsts[number]
+                    slots = (blocks - begins[number]) % self._period
+                    starts.append(_Lanes(bits[:-1], np.zeros_like(slots), slots))
+                    stops.append(bits[1:])
+            if starts:
+                fields = (
+                    np.concatenate([getattr(it, name) for it in starts])
+                    for name in ("bit", "index", "slot")
+                )
+                parts.append(group.between(_Lanes(*fields), np.concatenate(stops)))
+        return Symbols.joined(parts)
+
+
+def _decode_group(intervals: Sequence[bytes], table: npt.NDArray[np.int32], places: Ints) -> _Group:
+    """Return the symbols of some intervals."""
+    sizes = np.array([len(interval) for interval in intervals])
+    counts = sizes // _LANE_BYTES if sizes.sum() > _LANES_FROM_BYTES else np.zeros_like(sizes)
     firsts = (np.cumsum(sizes) - sizes + len(_PADDING) * np.arange(len(sizes))) * 8
     begin = np.concatenate(
         [
@@ -340,41 +426,37 @@ def _decode_group(intervals: Sequence[bytes], table: Ints, places: Ints) -> tupl
     )
     owner = np.repeat(np.arange(len(sizes)), np.maximum(counts, 1))
     is_first = np.diff(owner, prepend=-1) > 0  # of its interval: its state is known
+    is_last = np.append(is_first[1:], True)
     decoder = _Decoder(intervals, table, places)
     start = _Lanes(begin, np.zeros_like(begin), np.zeros_like(begin))
     if not is_first.all():
         start.put(np.flatnonzero(~is_first), _synchronize(decoder, begin[~is_first]))
     stop = np.append(start.bit[1:], 0)
-    stop[np.append(is_first[1:], True)] = firsts + np.array(sizes) * 8
+    stop[is_last] = firsts + sizes * 8
     end = start.of(np.arange(len(begin)))
     lanes = np.flatnonzero(np.repeat(counts, np.maximum(counts, 1)) > 0)
-    lane, bit, index, entry = _run(decoder, lanes, start, stop, end)
+    found, damaged = _run(decoder, lanes, start, stop, end, only_heads=True)
     wrong = np.ones(len(begin), bool)
     wrong[lanes] = False
-    redone, state = [], (0, 0, 0)
+    redone, state = [found], (0, 0, 0)
     known, reached = start.states(), end.states()
     for number in range(len(begin)):
         if is_first[number]:
             state = known[number]
         if wrong[number] or state != known[number]:
             wrong[number] = True
-            state, found = decoder.follow(state, int(stop[number]))
-            redone.append((np.full(len(found), number), *np.array(found, int).reshape(-1, 3).T))
+            state, symbols = decoder.follow(state, int(stop[number]))
+            end.bit[number] = state[0]
+            heads = [symbol for symbol in symbols if symbol[1] < 1 << _INDEX]
+            bits, entries = np.array(heads, np.int64).reshape(-1, 2).T
+            redone.append(_Found(np.full(len(heads), number), bits, entries))
         else:
             state = reached[number]
-    right = ~wrong[lane]
-    lane, bit, index, entry = (
-        np.concatenate([old[right], *(part[i] for part in redone)])
-        for i, old in enumerate((lane, bit, index, entry))
-    )
-    order = np.argsort(lane.astype(np.uint16) if len(begin) < 1 << 16 else lane, kind="stable")
-    bit, entry = bit[order], entry[order]
-    symbols = Symbols(
-        (entry >> (_BITS + _STEP)).astype(np.uint8),
-        decoder.values(bit, entry),
-        index[order].astype(np.uint8),
-    )
-    return symbols, owner[lane[order]]
+    if (damaged & ~wrong).any():
+        raise CodingError(_TOO_MANY)
+    redone[0] = found.of(~wrong[found.lane])
+    blocks = _Found.joined(redone).sorted()
+    return _Group(decoder, firsts, end.bit[is_last], blocks.bit, decoder.symbols(blocks))
 
 
 def _synchronize(decoder: _Decoder, begin: Ints) -> _Lanes:
@@ -384,7 +466,7 @@ def _synchronize(decoder: _Decoder, begin: Ints) -> _Lanes:
     lanes, at = np.arange(len(begin)), _Lanes(begin - _WARM_UP_BITS, zeros.copy(), zeros.copy())
     at.bit = np.maximum(at.bit, 0)
     while lanes.size:
-        entries = decoder.step(at)
+        entries, _ = decoder.step(at)
         lost = entries == 0
         if lost.any():
             at.bit[lost] += 1
@@ -397,34 +479,56 @@ def _synchronize(decoder: _Decoder, begin: Ints) -> _Lanes:
 
 
 def _run(
-    decoder: _Decoder, lanes: Ints, start: _Lanes, stop: Ints, end: _Lanes
-) -> tuple[Ints, Ints, Ints, Ints]:
+    decoder: _Decoder,
+    lanes: Ints,
+    start: _Lanes,
+    stop: Ints,
+    end: _Lanes | None = None,
+    *,
+    only_heads: bool = False,
+) -> tuple[_Found, npt.NDArray[np.bool_]]:
     """Decode `lanes` until they reach `stop` or what is not a code; their last state goes to `end`.
 
     Returns:
-        Lane, first bit, coefficient and entry of each symbol, step by step.
+        The symbols, or those of DC values alone; and (L,) in which lanes a block has more than 64
+        coefficients.
     """
     at, stop = start.of(lanes), stop[lanes]
-    seen: list[tuple[Ints, Ints, Ints, Ints]] = []
+    damaged = np.zeros(len(start.bit), bool)
+    lane_type = np.uint16 if len(start.bit) < 1 << 16 else np.int32
+    numbers = lanes.astype(lane_type)
+    nothing = np.zeros(0, np.int64)
+    seen = [_Found(*(nothing.astype(it) for it in (lane_type, decoder.bit_type, np.int32)))]
+    parts: list[_Found] = []
+    count = 0
     while True:
         going = at.bit < stop
         if not going.all():
-            end.put(lanes[~going], at.of(~going))
+            if end is not None:
+                end.put(lanes[~going], at.of(~going))
             lanes, stop, at = lanes[going], stop[going], at.of(going)
+            numbers = lanes.astype(lane_type)
         if not lanes.size:
-            break
+            return _Found.joined([*parts, *seen]), damaged
         bit, index = at.bit, at.index
-        entries = decoder.step(at)
-        valid = entries > 0
-        if valid.all():
-            seen.append((lanes, bit, index, entries))
-        else:
-            stop = np.where(valid, stop, -1)
-            seen.append((lanes[valid], bit[valid], index[valid], entries[valid]))
-    nothing = np.zeros(0, np.int64)
-    seen.append((nothing, nothing, nothing, nothing))
-    lane, bits, first, found = (np.concatenate([s[i] for s in seen]) for i in range(4))
-    return lane, bits, first, found
+        entries, reached = decoder.step(at)
+        beyond = (reached > 64) & (reached < _END)
+        if beyond.any():
+            damaged[lanes[beyond & ((entries >> (_BITS + _STEP)) & 15 > 0)]] = True
+        kept = entries > 0
+        if not kept.all():
+            stop = np.where(kept, stop, -1)
+        if only_heads:
+            kept &= index == 0
+        coefficients = index.astype(np.int32) << _INDEX
+        one = _Found(numbers, bit.astype(decoder.bit_type), coefficients | entries)
+        if not kept.all():
+            one = one.of(kept)
+        seen.append(one)
+        count += len(one.bit)
+        if count > _CHUNK:
+            parts.append(_Found.joined(seen))
+            seen, count = seen[:1], 0
 
 
 def decode_progressive(
@@ -606,8 +710,10 @@ def encode_symbols(
     tables: npt.NDArray[np.uint8],
     huffman: Sequence[HuffmanTable],
     lengths: Ints,
-) -> list[bytes]:
-    """Return the coded data of each interval, without stuffed zeros.
+) -> list[tuple[bytes, int]]:
+    """Return the coded data of each interval, without stuffed zeros, and how many bits they are.
+
+    Whole bytes, filled up with ones (T.81, F.1.2.3).
 
     Args:
         symbols: of the scan.
@@ -641,12 +747,33 @@ def encode_symbols(
                     word - base + high, (moved & 0xFFFFFFFF).astype(float), span
                 )
             at += int(width.sum())
-        if total % 8:  # filled up with ones; T.81, F.1.2.3
+        if total % 8:
             pad = 8 - total % 8
             words[total // 32] += ((1 << pad) - 1) << (32 - total % 32 - pad)
-        out.append(words.astype(">u4").tobytes()[: -(-total // 8)])
+        out.append((words.astype(">u4").tobytes()[: -(-total // 8)], total))
         first = last
     return out
+
+
+def replace_bits(data: bytes, first: int, stop: int, end: int, piece: tuple[bytes, int]) -> bytes:
+    """Return coded data with other bits in the place of some, filled up with ones.
+
+    Args:
+        data: of an interval, without stuffed zeros.
+        first: bit, the first that is replaced ...
+        stop: ... and the one after the last.
+        end: bit after the last symbol.
+        piece: data and number of the new bits.
+    """
+    coded, count = piece
+    whole = int.from_bytes(data, "big")
+    head = whole >> (8 * len(data) - first)
+    new = int.from_bytes(coded, "big") >> (8 * len(coded) - count)
+    tail = (whole >> (8 * len(data) - end)) & ((1 << (end - stop)) - 1)
+    size = first + count + end - stop
+    pad = -size % 8
+    joined = (((head << count | new) << (end - stop) | tail) + 1 << pad) - 1
+    return joined.to_bytes((size + pad) // 8, "big")
 
 
 def extend(value: Ints, size: Ints) -> Ints:
@@ -654,7 +781,7 @@ def extend(value: Ints, size: Ints) -> Ints:
     return np.where(value < (1 << size >> 1), value - (1 << size) + 1, value)
 
 
-def to_bits(number: Ints) -> tuple[Ints, Ints]:
+def to_bits(number: npt.NDArray[np.integer]) -> tuple[Ints, Ints]:
     """Return size and bits of signed numbers; the inverse of `extend`."""
     size = np.frexp(np.abs(number).astype(float))[1].astype(np.int64)
     return size, np.where(number < 0, number + (1 << size) - 1, number)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection
+from functools import partial
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from cleanplate.hub import get_model, read_file
 from cleanplate.ops import (
     SquareView,
+    at_once,
     bounding_box,
     dilate,
     dilate_instance,
@@ -85,7 +87,7 @@ class EffectsDetector:
         if mask.any():
             box = bounding_box(mask)
             views = [SquareView(box, context, mask.shape, _SIZE_PX) for context in _CONTEXTS]
-            inputs = np.stack([_network_input(view, image, mask) for view in views])
+            inputs = np.stack(at_once(*(partial(_network_input, it, image, mask) for it in views)))
             both = self._network.run(np.concatenate([inputs, inputs[..., ::-1]]))[:, 0]
             inner, outer = (both[: len(views)] + both[len(views) :, :, ::-1]) / 2
             probability = views[-1].within_picture(_average(inner, outer))
