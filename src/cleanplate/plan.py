@@ -281,6 +281,14 @@ def drop_effects(plan: RemovalPlan, ids: Collection[int]) -> RemovalPlan:
     return replace(plan, mask=mask, effects=effects)
 
 
+def alpha_effects(plan: RemovalPlan) -> Mask | None:
+    """Return (H, W), the effects that an inpainter's `alpha` has found, None if there are none."""
+    if plan.effects is None:
+        return None
+    found = plan.effects & ~effects_mask(plan.casts, plan.instances, plan.kept, plan.mask.shape)
+    return found if found.any() else None
+
+
 def _masks_again(
     plan: RemovalPlan, selection: Selection, casts: Collection[Instance], ids: Collection[int]
 ) -> tuple[Mask, Mask | None]:
@@ -291,10 +299,8 @@ def _masks_again(
     size_hw = plan.mask.shape
     masks_of = functools.partial(plan_masks, size_hw, options=plan.options, wraps=plan.wraps)
     mask, effects = masks_of(selection, casts)
-    if plan.effects is None:
-        return mask, effects
-    found = plan.effects & ~effects_mask(plan.casts, plan.instances, plan.kept, size_hw)
-    if not found.any():
+    found = alpha_effects(plan)
+    if found is None:
         return mask, effects
     own = tuple(it for it in plan.instances if it.id in ids)
     theirs, _ = masks_of(Selection(own, plan.kept, plan.protected), plan.casts)
