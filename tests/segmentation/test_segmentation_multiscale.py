@@ -474,3 +474,17 @@ def test_the_result_does_not_depend_on_the_concurrency(size_hw):
     expected = predict_multiscale(image, one)
     np.testing.assert_array_equal(predict_multiscale(image, several, max_concurrency=4), expected)
     assert sorted(part.shape for part in one.parts) == sorted(part.shape for part in several.parts)
+
+
+def test_the_recheck_in_a_narrow_photo_takes_all_that_it_sees_of_an_object():
+    image = textured((64, 4000))
+    image[20:40, 900:1020] = (255, 0, 0)  # longer than the photo is high
+
+    def answer(predict, part):
+        seen = redness(part) * (0.02 if len(predict.parts) <= FIRST else 0.99)
+        if part.shape[:2] == (256, 256):  # the recheck, which is mirrored
+            seen[:, : seen.shape[1] * 2 // 3] = 0
+        return seen
+
+    (found,) = run_passes(image, RecordedPredict(answer)).small
+    assert found.again > 2

@@ -411,9 +411,9 @@ def _recheck(
     x = min(max(0, round((left + right - side) / 2)), image.shape[1] - side)
     part = _resized(image[y : y + side, x : x + side], (_RECHECK_PX, _RECHECK_PX))
     found = predict(np.ascontiguousarray(part[:, ::-1]))[index, :, ::-1]
-    cells = len(found) / side
-    rows = slice(int((top - y) * cells), math.ceil((bottom - y) * cells))
-    columns = slice(int((left - x) * cells), math.ceil((right - x) * cells))
+    cells = len(found) / side  # of a narrow photo, the box may reach beyond them
+    rows = slice(max(0, int((top - y) * cells)), math.ceil((bottom - y) * cells))
+    columns = slice(max(0, int((left - x) * cells)), math.ceil((right - x) * cells))
     return float(found[rows, columns].max())
 
 
