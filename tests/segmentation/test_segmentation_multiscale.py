@@ -488,3 +488,18 @@ def test_the_recheck_in_a_narrow_photo_takes_all_that_it_sees_of_an_object():
 
     (found,) = run_passes(image, RecordedPredict(answer)).small
     assert found.again > 2
+
+
+def test_candidates_in_panoramas_wider_than_opencv_samples_are_enlarged():
+    image = textured((64, 34_000))
+    image[20:44, 33_400:33_450] = (255, 0, 0)
+
+    def answer(predict, part):
+        seen = redness(part) * 0.2
+        if len(predict.parts) <= FIRST:
+            seen[:, -3:] = 0.02
+        return seen
+
+    predict = RecordedPredict(answer)
+    run_passes(image, predict)
+    assert max(redness(part).any(axis=0).sum() for part in predict.parts) * STRIDE > 20
