@@ -28,6 +28,7 @@ from cleanplate.ops.geometry import (
 )
 from cleanplate.ops.masks import (
     bounding_box,
+    clearest_column,
     components_touching,
     default_dilation_px,
     dilate,
@@ -73,6 +74,7 @@ __all__ = [
     "box_iou",
     "box_mean",
     "choose",
+    "clearest_column",
     "components_touching",
     "convex_outline",
     "cover_boxes",
