@@ -3,6 +3,7 @@
 import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from cleanplate.io import Photo
 from cleanplate.ops.masks import bounding_box, default_dilation_px, dilate
 from cleanplate.ops.tiling import plan_windows
 from cleanplate.options import RemovalOptions, Rules
+from cleanplate.plan import edit_plan
 from cleanplate.remover import Remover
 from cleanplate.segmentation.interactive.prompts import Outline
 from cleanplate.types import Instance
@@ -64,6 +66,66 @@ def test_an_object_across_a_panoramas_border_is_one(remover):
     margin = int(default_dilation_px(whole))
     assert plan.mask[40, 30 : 30 + margin].all()
     assert not plan.mask[40, 40:260].any()
+
+
+class WholeOnly:
+    """Finds the middles of objects, and nothing at the right border of the photo."""
+
+    name, provider, labels = "whole", "test", ("person", "dog", "car")
+
+    def __init__(self, segmenter):
+        self._segmenter = segmenter
+
+    def segment(self, image, labels):
+        found = self._segmenter.segment(image, labels)
+        middles = [
+            replace(
+                it,
+                mask=cv2.erode(np.pad(it.mask, 1).view(np.uint8), np.ones((5, 5)))[1:-1, 1:-1] > 0,
+            )
+            for it in found
+        ]
+        return [it for it in middles if it.box_xyxy[2] < image.shape[1]]
+
+
+class ShadowBelow:
+    """Finds a shadow below an object that the photo's border does not cut."""
+
+    def find(self, image, mask, *, strong=False):
+        assert not mask[:, [0, -1]].any()
+        return np.roll(mask, 6, axis=0) & ~mask
+
+
+@pytest.mark.parametrize("turned", [0, 20, 45, 80])
+def test_a_panorama_is_searched_and_outlined_where_its_border_cuts_nothing(
+    fake_segmenter, fake_inpainter, rng, monkeypatch, turned
+):
+    monkeypatch.setattr(pipeline, "EffectsDetector", lambda *_, **__: ShadowBelow())
+    size_hw = (120, 3600)
+    image = photo_with(((200, 40, 220, 50), RED), size_hw=size_hw)
+    cv2.ellipse(image, (60, 60), (30, 40), 0, 0, 360, RED, -1)
+    image -= rng.integers(0, 9, size_hw, np.uint8)[..., None] // 2 * (image > 20)
+    remover = Remover(segmenter=WholeOnly(fake_segmenter), inpainter=fake_inpainter)
+
+    def planned(by):
+        panorama = Photo("<image>", np.roll(image, -by, axis=1), "PNG", wraps=True)
+        removed = remover.plan(panorama, "person", RemovalOptions(effects="strong"))
+        options = RemovalOptions(effects="strong", rules=Rules(keep=1))
+        kept = remover.plan(panorama, "person", options)
+        edited = edit_plan(
+            panorama.pixels,
+            kept,
+            remove={1: True},
+            mask=kept.mask,
+            detector=lambda: remover.effects_detector,
+        )
+        return removed, edited
+
+    for plan, whole in zip(planned(turned), planned(0), strict=True):
+        assert len(plan.instances) == 2
+        assert plan.effects.any()
+        assert [it.area_px for it in plan.instances] == [it.area_px for it in whole.instances]
+        np.testing.assert_array_equal(np.roll(plan.mask, turned, axis=1), whole.mask)
 
 
 def test_the_limits_are_inclusive(remover):

@@ -23,6 +23,7 @@ from cleanplate.segmentation import (
     OUTLINED,
     EffectsDetector,
     Selection,
+    Turn,
     add_missed_parts,
     effects_mask,
     find_effects,
@@ -65,7 +66,7 @@ class RemovalPlan:
         )
 
 
-def refine_outlines(image: RGBImage, selection: Selection) -> Selection:
+def refine_outlines(image: RGBImage, selection: Selection, *, wraps: bool = False) -> Selection:
     """Return a selection whose outlines follow the photo's edges at full resolution.
 
     What is chosen gets the parts that stand out beside it. What is kept because of a limit keeps
@@ -75,10 +76,13 @@ def refine_outlines(image: RGBImage, selection: Selection) -> Selection:
     Args:
         image: (H, W, 3) uint8, RGB. Not modified.
         selection: the objects found in it.
+        wraps: see `RemovalPlan`.
     """
-    chosen, kept, protected = selection.chosen, selection.kept, selection.protected
-    if not chosen:
+    if not selection.chosen:
         return selection
+    turn = Turn.of([*selection.chosen, *selection.kept], image.shape, wraps=wraps)
+    image, protected = turn.image(image), selection.protected
+    chosen, kept = turn.there(selection.chosen), turn.there(selection.kept)
     if protected:
         removed = rasterize(chosen, image.shape)
         staying = [instance for instance in kept if instance.id in protected]
@@ -86,7 +90,7 @@ def refine_outlines(image: RGBImage, selection: Selection) -> Selection:
             instance.id: subtract(instance, removed) for instance in refine_each(image, staying)
         }
         kept = tuple(refined.get(instance.id, instance) for instance in kept)
-    return Selection(_outline(image, chosen, kept), kept, protected)
+    return Selection(turn.back(_outline(image, chosen, kept)), turn.back(kept), protected)
 
 
 def _outline(
@@ -123,7 +127,7 @@ def plan_masks(
     mask = dilate_instances(chosen, size_hw, options.dilation, wraps=wraps)
     if protected:
         mask &= ~rasterize((it for it in kept if it.id in protected), size_hw)
-    return add_effects(mask, casts, chosen, kept)
+    return add_effects(mask, casts, chosen, kept, wraps=wraps)
 
 
 def add_effects(
@@ -131,6 +135,8 @@ def add_effects(
     casts: Collection[Instance],
     removed: Collection[Instance],
     kept: Collection[Instance],
+    *,
+    wraps: bool = False,
 ) -> tuple[Mask, Mask | None]:
     """Return a mask with the effects of what is removed, and the effects.
 
@@ -139,13 +145,14 @@ def add_effects(
         casts: from `find_effects`.
         removed: the objects to remove.
         kept: the objects to keep.
+        wraps: see `RemovalPlan`.
 
     Returns:
         (H, W) bool; and (H, W): the effects beside `mask`, None if there are none.
     """
     if not casts:
         return mask, None
-    effects = effects_mask(casts, removed, kept, mask.shape) & ~mask
+    effects = effects_mask(casts, removed, kept, mask.shape, wraps=wraps) & ~mask
     return mask | effects, effects
 
 
@@ -247,7 +254,10 @@ def edit_plan(
     )
     chosen = [replace(it, reason="") for it in found if it.id in removed]
     others = rasterize((it for it in chosen if it.id not in switched), image.shape)
-    new = _outline(image, [it for it in chosen if it.id in switched], kept)
+    turn = Turn.of(found, image.shape, wraps=plan.wraps)
+    turned = turn.image(image)
+    wanted = turn.there([it for it in chosen if it.id in switched])
+    new = turn.back(_outline(turned, wanted, turn.there(kept)))
     outlined = {instance.id: subtract(instance, others) for instance in new}
     instances = tuple(outlined.get(instance.id, instance) for instance in chosen)
     protected = (plan.protected | switched) - removed
@@ -255,9 +265,11 @@ def edit_plan(
     uncast = [it for it in instances if it.id in switched and it.id not in known]
     casts = plan.casts
     if uncast and plan.options.effects != "off":
-        rest = [it for it in kept if it.id not in known]
+        rest = turn.there([it for it in kept if it.id not in known])
         strong = plan.options.effects == "strong"
-        casts += find_effects(image, uncast, rest, detector=detector(), strong=strong)
+        casts += turn.back(
+            find_effects(turned, turn.there(uncast), rest, detector=detector(), strong=strong)
+        )
     base, effects = _masks_again(plan, Selection(instances, kept, protected), casts, removed)
     more = {it.label for it in instances}.difference(plan.options.classes, [OUTLINED])
     return replace(
@@ -281,6 +293,15 @@ def drop_effects(plan: RemovalPlan, ids: Collection[int]) -> RemovalPlan:
     return replace(plan, mask=mask, effects=effects)
 
 
+def alpha_effects(plan: RemovalPlan) -> Mask | None:
+    """Return (H, W), the effects that an inpainter's `alpha` has found, None if there are none."""
+    if plan.effects is None:
+        return None
+    cast = effects_mask(plan.casts, plan.instances, plan.kept, plan.mask.shape, wraps=plan.wraps)
+    found = plan.effects & ~cast
+    return found if found.any() else None
+
+
 def _masks_again(
     plan: RemovalPlan, selection: Selection, casts: Collection[Instance], ids: Collection[int]
 ) -> tuple[Mask, Mask | None]:
@@ -291,10 +312,8 @@ def _masks_again(
     size_hw = plan.mask.shape
     masks_of = functools.partial(plan_masks, size_hw, options=plan.options, wraps=plan.wraps)
     mask, effects = masks_of(selection, casts)
-    if plan.effects is None:
-        return mask, effects
-    found = plan.effects & ~effects_mask(plan.casts, plan.instances, plan.kept, size_hw)
-    if not found.any():
+    found = alpha_effects(plan)
+    if found is None:
         return mask, effects
     own = tuple(it for it in plan.instances if it.id in ids)
     theirs, _ = masks_of(Selection(own, plan.kept, plan.protected), plan.casts)

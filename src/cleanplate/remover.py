@@ -3,7 +3,7 @@
 import copy
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from os import PathLike
 from types import MappingProxyType
@@ -49,6 +49,7 @@ from cleanplate.segmentation import (
     InteractiveSegmenter,
     Segmenter,
     Selection,
+    Turn,
     create_prompter,
     create_segmenter,
     detect_remaining,
@@ -345,9 +346,7 @@ class Remover:
         else:
             asked = options.classes or ([ALL] if has_places else ())
             labels, protected = requested_labels(asked, options.rules, self.segmenter.labels)
-            found = self.segmenter.segment(image, (*labels, *protected))
-            if opened.wraps:
-                found = join_across_border(found, size_hw)
+            found = self._detect(image, (*labels, *protected), wraps=opened.wraps)
             rules = options.rules
             if has_places:
                 named = labels if options.classes else ()
@@ -362,8 +361,20 @@ class Remover:
                 protected_labels=protected,
             )
             options = replace(options, classes=labels)
-        selection = refine_outlines(image, selection)
+        selection = refine_outlines(image, selection, wraps=opened.wraps)
         return self._plan_selection(opened, selection, options, time.perf_counter() - start)
+
+    def _detect(
+        self, image: RGBImage, labels: Collection[str], *, wraps: bool
+    ) -> Sequence[Instance]:
+        """Return the objects of a photo; a panorama whose border cuts one is turned for it."""
+        found = self.segmenter.segment(image, labels)
+        if not wraps:
+            return found
+        turn = Turn.of(found, image.shape, wraps=True)
+        if turn.by_px:
+            found = self.segmenter.segment(turn.image(image), labels)
+        return turn.back(join_across_border(found, image.shape))
 
     def plan_selection(
         self, photo: AnyPhoto, selection: Selection, options: RemovalOptions
@@ -386,7 +397,9 @@ class Remover:
         start, image = time.perf_counter(), opened.pixels
         casts: tuple[Instance, ...] = ()
         if options.effects != "off":
-            casts = self._casts(image, selection.chosen, selection.kept, options)
+            casts = self._casts(
+                image, selection.chosen, selection.kept, options, wraps=opened.wraps
+            )
         mask, effects = plan_masks(image.shape, selection, casts, options, wraps=opened.wraps)
         mask, effects = self._with_alpha(opened, mask, effects, selection.kept, options)
         return RemovalPlan(
@@ -422,8 +435,8 @@ class Remover:
         if opened.transparent is not None:
             mask = mask & (given | ~opened.transparent)
         if options.effects != "off":
-            casts = self._casts(image, parts, (), options)
-            mask, effects = add_effects(mask, casts, parts, ())
+            casts = self._casts(image, parts, (), options, wraps=opened.wraps)
+            mask, effects = add_effects(mask, casts, parts, (), wraps=opened.wraps)
             mask, effects = self._with_alpha(opened, mask, effects, (), options)
         return RemovalPlan(
             mask=mask,
@@ -462,13 +475,21 @@ class Remover:
         removed: Collection[Instance],
         kept: Collection[Instance],
         options: RemovalOptions,
+        *,
+        wraps: bool,
     ) -> tuple[Instance, ...]:
         """Return what the removed objects cast, and what kept ones do that might be the same."""
         if not removed:
             return ()
-        strong = options.effects == "strong"
-        detector = self.effects_detector
-        return find_effects(image, removed, kept, detector=detector, strong=strong)
+        turn = Turn.of([*removed, *kept], image.shape, wraps=wraps)
+        casts = find_effects(
+            turn.image(image),
+            turn.there(removed),
+            turn.there(kept),
+            detector=self.effects_detector,
+            strong=options.effects == "strong",
+        )
+        return turn.back(casts)
 
     @overload
     def fill(
@@ -523,8 +544,9 @@ class Remover:
         check_image_and_mask(image, plan.mask)
         if plan.options.effects == "off" and plan.effects is None:
             parts = plan.instances or objects_in(plan.mask)
-            casts = self._casts(image, parts, plan.kept, plan.options)
-            plan = replace(plan, effects=add_effects(plan.mask, casts, parts, plan.kept)[1])
+            casts = self._casts(image, parts, plan.kept, plan.options, wraps=plan.wraps)
+            _, effects = add_effects(plan.mask, casts, parts, plan.kept, wraps=plan.wraps)
+            plan = replace(plan, effects=effects)
         filled = self._fill(image, plan.mask, plan)
         removal = replace(
             filled,

@@ -171,6 +171,28 @@ def test_a_person_switches_objects(own_remover, photo):
     np.testing.assert_array_equal(after[20:100, 20:70], before[20:100, 20:70])
 
 
+def test_what_an_inpainter_found_beside_an_object_goes_with_its_switch(
+    fake_segmenter, fake_inpainter_class, photo
+):
+    class Seeing(fake_inpainter_class):
+        def alpha(self, image, mask):
+            return (mask | (image.max(axis=2) < 110)).astype(np.float32)
+
+    remover = Remover(segmenter=fake_segmenter, inpainter=Seeing(64))
+    job = Job(options=RemovalOptions(classes=("person",), dilation=2, verify=False))
+    (first,) = write_plans(remover, job)
+    assert pixels_of("masks/sub/a.png")[103, 160] == 240
+    (outcome,) = fill(remover)
+    assert outcome.mask_area_px == first.mask_area_px
+    assert (pixels_of("filled/sub/a.png") != pixels_of(photo))[99:108, 142:168].any(axis=2).all()
+
+    change(lambda content: content["objects"][1].update(remove=False))
+    fill(remover)
+    before, after = pixels_of(photo), pixels_of("filled/sub/a.png")
+    np.testing.assert_array_equal(after[60:, 100:], before[60:, 100:])
+    assert (after[20:100, 20:70] != RED).any(axis=2).all()
+
+
 def test_all_switched_off_is_a_copy(own_remover, photo):
     write_plans(own_remover, JOBS["plain"])
     change(lambda content: [entry.update(remove=False) for entry in content["objects"]])

@@ -1,5 +1,6 @@
 """Photos by `--preset published`, with networks that say what the photo's colours say."""
 
+import tracemalloc
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -135,6 +136,18 @@ def test_the_size_at_which_objects_are_found_depends_on_the_device(segmenter, pr
     objects, (instance,) = find_as_published(photo, ("person",), segmenter)
     assert objects.shape == size_hw
     assert instance.area_px == 300 * 400
+
+
+def test_many_small_objects_take_no_mask_of_the_photo_each(segmenter):
+    photo = np.zeros((1200, 1200, 3), np.uint8)
+    for y, x in np.ndindex(20, 20):
+        photo[y * 60 : y * 60 + 30, x * 60 : x * 60 + 30, 0] = 250
+    tracemalloc.start()
+    _, instances = find_as_published(photo, ("person",), segmenter)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(instances) == 400
+    assert peak < 200 * photo.shape[0] * photo.shape[1]
 
 
 def test_other_models_are_refused(segmenter, inpainter, fake_segmenter):

@@ -250,9 +250,23 @@ def test_labels_that_somebody_else_wrote_are_not_replaced(coco, run):
     done = run()
     assert done.code == 1
     assert "--overwrite" in done.err
-    assert foreign.read_text() == "mine"
+    assert files_of(coco / "out") == {"annotations/instances_train2017.json": b"mine"}
     assert run("--overwrite").code == 0
     assert len(labels(coco / "out")["annotations"]) == 3
+
+
+@pytest.mark.parametrize("options", [(), ("--add-plates",)])
+def test_labels_that_were_edited_by_hand_are_refused_before_images_are_made(coco, run, options):
+    run(*options)
+    edited = coco / "out/annotations/instances_train2017.json"
+    edited.write_text("mine")
+    before = files_of(coco / "out")
+    done = run("--dilate", "9", *options)
+    assert done.code == 1
+    assert "--overwrite" in done.err
+    assert files_of(coco / "out") == before
+    edited.unlink()
+    assert run("--dilate", "9", *options).code == 0
 
 
 def test_the_report_says_what_became_of_each_label(coco, run):

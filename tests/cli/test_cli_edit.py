@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from cleanplate.cli import edit_main
+from cleanplate.cli.commands import edit
 from tiff_builders import dng
 
 pytestmark = pytest.mark.usefixtures("without_networks")
@@ -91,6 +92,24 @@ def test_beside_the_photo_under_a_free_name(cli, make_photo):
         assert cli("edit", "a.b.png", "--beside", *PERSON).code == 0
     names = ["a.b-clean-2.png", "a.b-clean-3.png", "a.b-clean.png", "a.b.png"]
     assert sorted(path.name for path in Path().iterdir()) == names
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_name_that_another_process_takes_meanwhile_stays_its(
+    cli, make_photo, monkeypatch, is_whole
+):
+    whole = make_photo("a.png", "person").read_bytes()
+    Path("a.png").write_bytes(whole if is_whole else whole[:-30])
+    load = edit.load_remover
+
+    def load_slowly(*arguments):
+        Path("a-clean.png").write_bytes(b"theirs")
+        return load(*arguments)
+
+    monkeypatch.setattr(edit, "load_remover", load_slowly)
+    assert cli("edit", "a.png", "--beside", *PERSON).code == (0 if is_whole else 1)
+    assert Path("a-clean.png").read_bytes() == b"theirs"
+    assert Path("a-clean-2.png").exists() == is_whole
 
 
 def test_wrong_use_touches_nothing(cli, make_photo):

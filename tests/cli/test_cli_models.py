@@ -166,6 +166,12 @@ def test_models_pull_shows_the_licence_and_wants_it_accepted(cli, small, home):
     assert "  state     installed\n" in cli("models", "show", "small.test").out
 
 
+def test_models_pull_over_own_weights_says_so(cli, small, home):
+    store.install(get_model("small.test"), {"fill": small / "abc.onnx"}, origin="own")
+    ran = cli("models", "pull", "small.test")
+    assert "installed and verified with your own weights; for its publisher's, run" in ran.out
+
+
 def test_models_pull_of_a_built_in_model(cli, home):
     ran = cli("models", "pull", "edgeconnect.photos")
     assert ran.code == 0

@@ -1,7 +1,9 @@
 """Fetching from a real HTTP server on this machine: failures are reported and leave nothing."""
 
+import errno
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -31,17 +33,16 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
         match self.path.removeprefix("http://publisher.invalid").split("/")[1]:
-            case "good" | "flat":
-                self.answer(CONTENT)
-            case "wrong":
-                self.answer(CONTENT[:-1] + b"?")
-            case "short":
-                self.answer(CONTENT[:-1])
+            case "good" | "flat" | "wrong" | "short" as way:
+                end = {"wrong": b"?", "short": b""}.get(way, CONTENT[-1:])
+                self.answer(CONTENT[:-1] + end)
             case "cut":
                 self.answer(CONTENT[: len(CONTENT) // 2], records=len(CONTENT))
             case "cut-once":
                 first = self.server.asked.count(self.path) == 1
                 self.answer(CONTENT[:1000] if first else CONTENT, records=len(CONTENT))
+            case "cut-at-the-end":
+                self.answer_all(self.headers.get("Range"))
             case "cut-and-resumed":
                 self.answer_range(self.headers.get("Range"))
             case "slow":
@@ -67,6 +68,13 @@ class Handler(BaseHTTPRequestHandler):
         begin = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
         piece = CONTENT[begin : begin + len(CONTENT) // 4]
         self.answer(piece, records=len(CONTENT) - begin, status=206 if asked else 200)
+
+    def answer_all(self, asked: str | None) -> None:
+        """Cut the connection after all of it, and refuse what lies beyond."""
+        if asked:
+            self.send_error(416, "Range Not Satisfiable")
+        else:
+            self.answer(CONTENT, records=len(CONTENT) + 1)
 
     def answer(self, content: bytes, *, records: int | None = None, status: int = 200) -> None:
         self.server.sent += len(content)
@@ -110,7 +118,7 @@ def file_at(url: str) -> ModelFile:
     )
 
 
-@pytest.mark.parametrize("way", ["good", "moved", "silent", "slow", "cut-once"])
+@pytest.mark.parametrize("way", ["good", "moved", "silent", "slow", "cut-once", "cut-at-the-end"])
 def test_what_comes_is_the_file(address, folder, way):
     path = fetch_file(file_at(f"{address}/{way}/abc.onnx"), folder)
     assert path == folder / "abc.onnx"
@@ -297,3 +305,16 @@ def test_a_disk_that_refuses_is_reported(address, folder, monkeypatch):
 
 def test_nothing_is_tried_longer_than_a_minute_without_a_byte():
     assert max(download._TIMEOUT_S) <= 60
+
+
+def test_a_copy_for_which_the_disk_has_no_room_says_what_to_do(tmp_path, folder, monkeypatch):
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror/abc.onnx").write_bytes(CONTENT)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfileobj", refuse)
+    with pytest.raises(WeightsError, match=r"abc\.onnx: the disk is full; free some space"):
+        fetch_file(file_at("http://publisher.invalid"), folder, mirror=str(tmp_path / "mirror"))
+    assert list(folder.iterdir()) == []

@@ -300,6 +300,8 @@ def test_presets(kind, monkeypatch):
     best = preset_model("best", kind)
     assert best.can_be_pulled
     assert best.licence.commercial != "no"  # it is pulled after one question
+    published = {"segmenter": "deeplabv3_resnet101.coco_voc", "inpainter": "edgeconnect.places2"}
+    assert preset_model("published", kind).name == published[kind]
     installed = ("rfdetr_seg_small.coco", "big_lama.places")
     monkeypatch.setattr(presets, "is_available", lambda model: model.name in installed)
     assert preset_model("best", kind).name in installed

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cleanplate.inpainting.continuation import continue_surroundings
-from cleanplate.inpainting.lines import find_lines
+from cleanplate.inpainting.lines import Line, find_lines
 
 SIZE_HW = (200, 260)
 DOWN, ACROSS = np.mgrid[: SIZE_HW[0], : SIZE_HW[1]].astype(np.float32)
@@ -171,3 +171,12 @@ def test_three_edges_of_a_room_meet_in_its_corner(hole, rng):
         np.testing.assert_allclose(line.end, (125, 110), atol=3)
     result = continue_surroundings(grey, grey, hole).finish(grey)
     assert (np.abs(result - colours).max(axis=2)[hole] < 40).mean() > 0.9
+
+
+def test_lines_are_followed_in_pictures_wider_than_opencv_samples():
+    image = np.full((80, 33_000, 3), 200, np.uint8)
+    image[40:] = 60
+    line = Line(np.array([32_800.0, 39.5]), np.array([32_900.0, 39.5]), (0.0, 0.0), (40.0, 40.0))
+    strip = line.strip(image, np.zeros(image.shape[:2], np.bool_), at_end=True, scale=1.0)
+    assert (strip[:, 0] == 200).all()
+    assert (strip[:, -1] == 60).all()

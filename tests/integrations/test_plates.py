@@ -38,6 +38,16 @@ def test_a_name_of_two_images_is_refused(cache):
     assert PlateCache(cache).find("train/a.png") is not None
 
 
+def test_an_image_in_the_root_folder_is_found_beside_its_namesakes(cache):
+    path = cache / "plates.json"
+    content = json.loads(path.read_text())
+    root = {"a.png": {"id": None, "has_plate": False, "dropped": []}}
+    for images in ({**root, **content["images"]}, {**content["images"], **root}):
+        path.write_text(json.dumps({**content, "images": images}))
+        assert PlateCache(cache).find("a.png") is None
+        assert PlateCache(cache).find("train/a.png") is not None
+
+
 def test_what_is_no_cache_is_refused(cache, tmp_path):
     with pytest.raises(InputError, match="--cache"):
         PlateCache(tmp_path)

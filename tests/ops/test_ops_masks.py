@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cleanplate.errors import InputError
 from cleanplate.ops.masks import (
     bounding_box,
+    clearest_column,
     components_touching,
     default_dilation_px,
     dilate,
@@ -287,3 +288,13 @@ def test_shape_mask_keeps_small_objects_whole_and_stays_near(data, mask, margin)
     assert instance.area_px > 999 or (whole >= painted).all()
     assert (whole <= (distances_to(fill_holes(painted)) <= margin + 1e-3)).all()
     np.testing.assert_array_equal(mask, before, err_msg="the input was modified")
+
+
+@pytest.mark.parametrize(
+    ("columns", "clearest"), [((2, 3), 7), ((0, 9), 4), ((5,), 0), (range(10), 4)]
+)
+def test_the_clearest_column_of_a_panorama_is_farthest_from_a_mask(columns, clearest):
+    mask = np.zeros((6, 10), np.bool_)
+    mask[0, list(columns)] = True
+    mask[1:, :4] = mask[1:, 5:] = len(columns) == 10
+    assert clearest_column(mask) == clearest

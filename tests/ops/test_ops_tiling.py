@@ -173,6 +173,17 @@ def test_a_long_row_of_near_holes_is_not_filled_in_one_coarse_window():
     assert together < 2 * own
 
 
+def test_specks_share_windows_that_are_not_larger_for_it(rng):
+    mask = np.zeros((1200, 1600), np.bool_)
+    mask.ravel()[rng.choice(mask.size, 2000, replace=False)] = True
+    windows = plan_windows(mask, context=0.7, min_size=256, join=0.15)
+    assert len(windows) < 250
+    assert max(max(window.mask.shape) for window in windows) <= 1.35 * 256
+    apart = [(100, 100, 116, 116), (140, 100, 156, 116), (180, 100, 197, 116)]
+    windows = plan_windows(mask_with((600, 600), *apart), context=0.7, min_size=256, join=0.15)
+    assert sorted(np.count_nonzero(it.mask) for it in windows) == [17 * 16, 2 * 16 * 16]
+
+
 def test_a_neighbours_hole_is_not_the_windows_own():
     mask = mask_with((300, 300), (100, 100, 140, 140), (160, 100, 165, 105))
     large, small = plan_windows(mask, context=1, min_size=100, join=0.15)

@@ -273,3 +273,14 @@ def test_masks_that_cannot_be_used_are_refused(coffee):
 def test_other_arrays_are_refused(segmenter, image):
     with pytest.raises(InputError, match="image must be"):
         segmenter.segment(image, ["example"])
+
+
+@pytest.mark.parametrize("colour", [None, (250, 30, 30)])
+def test_panoramas_wider_than_opencv_warps_are_searched(rng, colour):
+    image = np.full((64, 33_000, 3), 90, np.uint8)
+    mask = np.zeros(image.shape[:2], np.bool_)
+    mask[10:50, 32_800:32_850] = True
+    thing = rng.integers(0, 256, (8, 10, 3)).astype(np.uint8)
+    image[mask] = cv2.resize(thing, (50, 40)).reshape(-1, 3) if colour is None else colour
+    (found,) = ExampleSegmenter(image, mask).segment(image, ["example"])
+    assert np.abs(np.subtract(found.box_xyxy, (32_800, 10, 32_850, 50))).max() <= 1

@@ -522,3 +522,31 @@ def test_the_result_does_not_depend_on_the_concurrency(size_hw):
     expected = predict_multiscale(image, one)
     np.testing.assert_array_equal(predict_multiscale(image, several, max_concurrency=4), expected)
     assert sorted(part.shape for part in one.parts) == sorted(part.shape for part in several.parts)
+
+
+def test_in_a_narrow_photo_an_object_longer_than_it_is_high_is_seen_whole():
+    image = textured((64, 4000))
+    image[20:40, 900:1020] = (255, 0, 0)
+    predict = RecordedPredict(
+        lambda predict, part: redness(part) * (0.02 if len(predict.parts) <= FIRST else 0.99)
+    )
+    (found,) = run_passes(image, predict).small
+    px_per_cell = 4000 / run_passes(image, predict).merged.shape[2]
+    columns = found.place[1]
+    assert columns.start * px_per_cell == pytest.approx(900, abs=2 * px_per_cell)
+    assert columns.stop * px_per_cell == pytest.approx(1020, abs=2 * px_per_cell)
+
+
+def test_candidates_in_panoramas_wider_than_opencv_samples_are_enlarged():
+    image = textured((64, 34_000))
+    image[20:44, 33_400:33_450] = (255, 0, 0)
+
+    def answer(predict, part):
+        seen = redness(part) * 0.2
+        if len(predict.parts) <= FIRST:
+            seen[:, -3:] = 0.02
+        return seen
+
+    predict = RecordedPredict(answer)
+    run_passes(image, predict)
+    assert max(redness(part).any(axis=0).sum() for part in predict.parts) * STRIDE > 20

@@ -6,7 +6,7 @@ from PIL import Image
 from semantic_builders import resized_as_published
 from test_segmenter_contract import check
 
-from cleanplate.errors import InputError, UnknownNameError
+from cleanplate.errors import InputError, UnknownNameError, WeightsError
 from cleanplate.hub import get_model
 from cleanplate.hub.store import install
 from cleanplate.labels import VOC_LABELS
@@ -170,3 +170,10 @@ def test_finer_passes_are_bounded_however_many_candidates_there_are(by_colour, m
 )
 def test_the_input_for_narrow_photos_is_bounded(size_hw, shown_hw):
     assert resized_as_published(np.zeros((*size_hw, 3), np.uint8)).shape[:2] == shown_hw
+
+
+def test_a_network_with_too_few_channels_for_its_labels_is_named(by_colour, monkeypatch):
+    run = by_colour._networks["segment"].run
+    monkeypatch.setattr(by_colour._networks["segment"], "run", lambda tensor: run(tensor)[:, :5])
+    with pytest.raises(WeightsError, match=rf"{NAME}: the network returns 5 channels, .* need 21"):
+        by_colour.segment(np.zeros((64, 64, 3), np.uint8), ["dog"])

@@ -101,3 +101,15 @@ def test_boxes_hold_at_any_size(fake_segmenter, scale, corner_xy, size_wh):
         found.box_xyxy[3] - found.box_xyxy[1],
         found.box_xyxy[2] - found.box_xyxy[0],
     )
+
+
+@pytest.mark.parametrize("long_side", [260, 330, 400, 600])
+def test_a_single_pixel_of_a_scaled_crop_is_no_failure(long_side):
+    class OnePixel:
+        def segment(self, image, labels):
+            return [Instance(1, "person", 0.9, (90, 70, 91, 71), np.ones((1, 1), np.bool_))]
+
+    hole = (60, 40, long_side - 60, long_side - 40)
+    found = look(OnePixel(), *scene((long_side, long_side), hole))
+    assert len(found) <= 1
+    assert all(instance.area_px > 0 for instance in found)

@@ -121,7 +121,7 @@ class DatasetEditing:
         self.editor, self.output, self.options, self.removal = editor, output, options, removal
         self._only_train, self._drop_empty = only_train, drop_empty
         self._allow_no_derivatives, self._overwrite = allow_no_derivatives, overwrite
-        self.adds_plates = adds_plates
+        self.adds_plates, self._is_cache = adds_plates, is_cache
         inside, outside = Path(os.path.realpath(output)), Path(os.path.realpath(editor.root))
         if inside == outside or outside in inside.parents or inside in outside.parents:
             raise InputError(
@@ -140,8 +140,10 @@ class DatasetEditing:
         """Return what the engine is to do.
 
         Raises:
-            InputError: something would be written twice, or over a file of the dataset.
+            InputError: something would be written twice, over a file of the dataset, or over labels
+                that were not written by a run or were changed since.
         """
+        self._check_labels()
         photos = tuple(
             PlannedPhoto(
                 image.source,
@@ -267,20 +269,15 @@ class DatasetEditing:
 
     def write_labels(self, edits: Mapping[Path, ImageEdit]) -> list[str]:
         """Write the edited files, and copy the dataset's descriptions; return what went wrong."""
-        known: dict[str, str] = {}
-        if self._manifest.is_file():
-            known = json.loads(self._manifest.read_bytes())
-        failures = []
+        known, failures = self._written_labels(), []
         edited = self.editor.with_plates if self.adds_plates else self.editor.edited
         for relative, content in edited(edits):
             target = self.output / relative
             try:
                 before = target.read_bytes() if target.is_file() else None
-                if before is not None and before != content and not self._overwrite:
-                    written = known.get(relative.as_posix())
-                    if written != hash_bytes(before):
-                        cause = "it exists and was changed since a run wrote it"
-                        raise PhotoError(target, cause, "give --overwrite to replace it")
+                is_free = self._overwrite or before in (None, content)
+                if not is_free and known.get(relative.as_posix()) != hash_bytes(before or b""):
+                    raise PhotoError(target, *_CHANGED_LABELS)
                 if before != content:
                     write_bytes_atomic(target, content)
                 known[relative.as_posix()] = hash_bytes(content)
@@ -295,6 +292,25 @@ class DatasetEditing:
             if is_text and relative not in skipped and not target.exists():
                 copy_photo(source, target)
         return failures
+
+    def _written_labels(self) -> dict[str, str]:
+        """Return the SHA-256 of the label files that runs wrote to the output, by path."""
+        if not self._manifest.is_file():
+            return {}
+        written: dict[str, str] = json.loads(self._manifest.read_bytes())
+        return written
+
+    def _check_labels(self) -> None:
+        """Refuse what `write_labels` could only refuse after all images were written."""
+        if self._overwrite or self._is_cache:
+            return
+        written: dict[str, str | None] = {**self._written_labels()}
+        if not self._manifest.parent.exists():  # a run that was killed may have written labels
+            written |= dict.fromkeys(it.as_posix() for it in self.editor.label_files())
+        for relative, digest in written.items():
+            target = self.output / relative
+            if target.is_file() and sha256_of(target) != digest:
+                raise PhotoError(target, *_CHANGED_LABELS)
 
     def describe(self, labels: LabelResult, result: PhotoResult) -> dict[str, object]:
         """Return what the report says about an image's labels, ready for JSON.
@@ -376,6 +392,10 @@ class DatasetEditing:
         return bool(labels) and labels <= set(self.options.classes)
 
 
+_CHANGED_LABELS = (
+    "it exists and was changed since a run wrote it, or by no run",
+    "move it away, or give --overwrite to replace it",
+)
 _OTHER_SPLIT = "it is not in the training split"
 
 

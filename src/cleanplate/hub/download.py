@@ -2,13 +2,13 @@
 
 import errno
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cleanplate.errors import ChecksumError, WeightsError
 from cleanplate.hub.registry import Checkpoint, ModelFile
+from cleanplate.hub.store import copy_file
 
 if TYPE_CHECKING:
     from requests import RequestException
@@ -58,7 +58,7 @@ def fetch_file(
     target = folder / file.filename
     if mirror is not None and not mirror.startswith(("http://", "https://")):
         source = str(Path(mirror).expanduser() / file.filename)
-        _copy(Path(source), target)
+        copy_file(Path(source), target)
     else:
         url = file.url if mirror is None else f"{mirror.rstrip('/')}/{file.filename}"
         if url is None:
@@ -159,6 +159,8 @@ def _receive(url: str, target: Path, progress: DownloadProgress) -> None:
     if received:
         headers["Range"] = f"bytes={received}-"
     with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S) as answer:
+        if received and answer.status_code == requests.codes.requested_range_not_satisfiable:
+            return  # all of it has come, and the connection was cut after that
         answer.raise_for_status()
         if answer.status_code != requests.codes.partial_content:
             received = 0  # the server sends all of it again
@@ -196,12 +198,3 @@ def _reason(error: "RequestException") -> str:
         case _:
             cause = f"cannot be downloaded ({type(error).__name__}: {error})"
     return f"{cause}; {again}"
-
-
-def _copy(source: Path, target: Path) -> None:
-    try:
-        shutil.copyfile(source, target)
-    except FileNotFoundError:
-        raise WeightsError(f"{source}: no such file; check the folder") from None
-    except OSError as error:
-        raise WeightsError(f"{source}: cannot be copied to {target} ({error.strerror})") from error

@@ -41,5 +41,6 @@ def preset_model(preset: str, kind: ModelKind) -> Model:
     if preset not in _PRESETS:
         raise UnknownNameError("preset", preset, PRESETS)
     models = [get_model(name) for name in _PRESETS[preset][kind]]
-    to_install = next(model for model in models if model.is_built_in or model.can_be_pulled)
+    pullable = (model for model in models if model.is_built_in or model.can_be_pulled)
+    to_install = next(pullable, models[0])
     return next((model for model in models if is_available(model)), to_install)

@@ -215,7 +215,7 @@ def install(
         facts = describe_file(path)
         name = stored_name(path, facts)
         stored[role] = StoredFile(filename=name, sha256=facts.sha256, size_bytes=facts.size_bytes)
-        _copy(path, folder / name)
+        copy_file(path, folder / name)
     manifest = Manifest(
         files=stored,
         made_from=made_from,
@@ -319,7 +319,12 @@ def _registered(model: Model, role: str) -> StoredFile:
     return StoredFile(filename=file.filename, sha256=file.sha256, size_bytes=file.size_bytes)
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file atomically.
+
+    Raises:
+        WeightsError: it cannot be read, or its copy not be written.
+    """
     from cleanplate.io import copy_photo
 
     try:

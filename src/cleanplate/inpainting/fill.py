@@ -21,6 +21,7 @@ from cleanplate.ops import (
     Window,
     bounding_box,
     choose,
+    clearest_column,
     coverage,
     disjoint_rounds,
     parallel_map,
@@ -139,13 +140,7 @@ def _inpaint_around(
     It is turned until its border is as far from all holes as possible. Where a hole goes all the
     way round too, what meets at that border is filled once more from both sides.
     """
-    width = mask.shape[1]
-    columns = np.flatnonzero(mask.any(axis=0))
-    gaps = np.diff(columns, append=columns[0] + width)
-    widest = int(gaps.argmax())
-    cut = int(columns[widest] + gaps[widest] // 2) % width
-    if len(columns) == width:
-        cut = int(mask.sum(axis=0).argmin())
+    width, cut = mask.shape[1], clearest_column(mask)
 
     def filled(start: RGBImage, hole: Mask, by: int) -> RGBImage:
         left_out = [None if it is None else np.roll(it, -by, axis=1) for it in (kept, hidden)]
@@ -156,7 +151,7 @@ def _inpaint_around(
         return np.roll(result, by, axis=1)
 
     result = filled(image, mask, cut)
-    if len(columns) == width:
+    if mask.any(axis=0).all():
         seam = np.zeros(width, np.bool_)
         seam[: max(1, width // _SEAM_SHARE)] = True
         seam = np.roll(seam, cut - width // _SEAM_SHARE // 2)

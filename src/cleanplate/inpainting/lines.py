@@ -347,7 +347,13 @@ def _sampled(
     across = np.arange(-size[1], size[1] + 1)[None]
     x = (origin[0] + back * outwards[0] - across * ahead[1]).astype(np.float32)
     y = (origin[1] + back * outwards[1] + across * ahead[0]).astype(np.float32)
-    colours = cv2.remap(image, x, y, cv2.INTER_LINEAR).astype(np.float32)
+    # OpenCV looks nothing up in pictures of 32,767 px and more.
+    left, top = (
+        min(max(0, int(at.min()) - 1), side - 1)
+        for at, side in zip((x, y), unknown.shape[::-1], strict=True)
+    )
+    part = image[top : max(top, int(y.max())) + 2, left : max(left, int(x.max())) + 2]
+    colours = cv2.remap(part, x - left, y - top, cv2.INTER_LINEAR).astype(np.float32)
     # Known is what lies between four known pixels.
     column, row = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
     height, width = unknown.shape

@@ -81,20 +81,20 @@ class PlateCache:
             ) from error
         except OSError as error:
             raise read_error(path, error) from error
-        self._places: dict[str, dict[str, Any] | None] = {}
-        doubled: set[str] = set()
-        for relative, entry in content["images"].items():
-            names = {relative, Path(relative).name, *([entry["id"]] if entry["id"] else [])}
-            doubled |= {name for name in names if name in self._places and name != relative}
-            self._places.update({name: {**entry, "relative": relative} for name in names})
-        for name in doubled:  # of several images: only their paths tell which
-            self._places[name] = None
+        images: dict[str, dict[str, Any]] = {
+            name: {**entry, "relative": name} for name, entry in content["images"].items()
+        }
+        names: dict[str, dict[str, Any] | None] = {}  # None: several images are called so
+        for relative, entry in images.items():
+            for name in {Path(relative).name, entry["id"] or relative}:
+                names[name] = None if name in names else entry
+        self._places = {**names, **images}
 
     def find(self, key: object) -> Plate | None:
         """Return the plate of an image; None if nothing is removed from it.
 
         Args:
-            key: its path below the dataset's folder, its file name, or its id.
+            key: its path below the dataset's folder; or else its file name, or its id.
 
         Raises:
             InputError: the cache does not know it, or several are called so; unless `on_missing`

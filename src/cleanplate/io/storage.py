@@ -9,7 +9,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -170,11 +170,38 @@ def _atomic_file(target: Path) -> Iterator[IO[bytes]]:
     except PhotoError:
         raise
     except OSError as error:
-        cause, advice = _ADVICE_BY_ERRNO.get(
-            error.errno or 0,
-            (f"it cannot be written ({error.strerror or error})", "check the disk and the path"),
-        )
-        raise PhotoError(target, cause, advice) from error
+        raise _write_error(target, error) from error
+
+
+def _write_error(path: Path, error: OSError) -> PhotoError:
+    cause, advice = _ADVICE_BY_ERRNO.get(
+        error.errno or 0,
+        (f"it cannot be written ({error.strerror or error})", "check the disk and the path"),
+    )
+    return PhotoError(path, cause, advice)
+
+
+@contextmanager
+def reserve_name(paths: Iterable[Path]) -> Iterator[Path]:
+    """Take the first of some names that is free, as an empty file; remove it if it stays empty.
+
+    Raises:
+        PhotoError: it cannot be written.
+    """
+    for path in paths:
+        try:
+            path.open("xb").close()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise _write_error(path, error) from error
+        try:
+            yield path
+        finally:
+            with suppress(OSError):
+                if path.stat().st_size == 0:
+                    path.unlink()
+        return
 
 
 def hash_bytes(content: bytes) -> str:

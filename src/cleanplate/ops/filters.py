@@ -1,5 +1,6 @@
 """Box filters and the guided filter; resampling."""
 
+import math
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -29,23 +30,22 @@ def resample(
     of more than 2 skips elements.
 
     Args:
-        field: (h, w) or (h, w, C) of at most 4 channels.
+        field: (h, w) or (h, w, C) of at most 4 channels; of what is read, each side < 32,767.
         start_yx: outer corner of the first pixel, in elements of the field.
         step_yx: > 0; height and width of a pixel, in elements of the field.
-        size_hw: pixels to return, each < 32,767.
+        size_hw: pixels to return.
 
     Returns:
         (H, W) or (H, W, C), the field's dtype.
     """
-    (start_y, start_x), (step_y, step_x) = start_yx, step_yx
-    matrix = np.array(
-        [
-            [step_x, 0, start_x + 0.5 * step_x - 0.5],
-            [0, step_y, start_y + 0.5 * step_y - 0.5],
-        ]
-    )
+    first_yx, read = [], []
+    for start, step, length, wanted in zip(start_yx, step_yx, field.shape, size_hw, strict=False):
+        first = min(max(0, math.floor(start) - 1), length - 1)
+        read.append(slice(first, max(first + 1, math.ceil(start + step * wanted) + 1)))
+        first_yx.append(start - first + 0.5 * step - 0.5)
+    matrix = np.array([[step_yx[1], 0, first_yx[1]], [0, step_yx[0], first_yx[0]]])
     sampled = cv2.warpAffine(
-        field,
+        field[tuple(read)],
         matrix,
         (size_hw[1], size_hw[0]),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,

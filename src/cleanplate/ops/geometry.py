@@ -114,6 +114,29 @@ def warp(
     return np.asarray(moved)
 
 
+def seen_part(
+    size_hw: tuple[int, ...], onto: Transform, view_wh: tuple[int, int]
+) -> tuple[tuple[slice, slice], Transform]:
+    """Return the rows and columns of a picture that a view shows; OpenCV warps no wide ones whole.
+
+    Args:
+        size_hw: of the picture, H and W first.
+        onto: from px of the view to those of the picture.
+        view_wh: width and height of the view.
+
+    Returns:
+        At least one row and column; and the transform from px of the view to those of that part.
+    """
+    width, height = view_wh
+    corners = np.array([[-1, -1], [width, -1], [width, height], [-1, height]], np.float64)
+    at = transform_points(onto, corners)
+    low, high = np.floor(at.min(axis=0)) - 1, np.ceil(at.max(axis=0)) + 2
+    most = np.array(size_hw[1::-1])
+    left, top = (int(it) for it in low.clip(0, most - 1))
+    right, bottom = (int(it) for it in high.clip((left + 1, top + 1), most))
+    return (slice(top, bottom), slice(left, right)), translation(-left, -top) @ onto
+
+
 def remap(
     image: npt.NDArray[Any], xy: npt.NDArray[np.float32], interpolation: int
 ) -> npt.NDArray[Any]:

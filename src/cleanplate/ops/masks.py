@@ -74,6 +74,23 @@ def dilate(mask: Mask, radius_px: float, *, wraps: bool = False) -> Mask:
     return dilated
 
 
+def clearest_column(mask: Mask) -> int:
+    """Return the column of a panorama, which goes all the way round, that is farthest from a mask.
+
+    The middle of the widest gap; without a gap, the column with the fewest pixels.
+
+    Args:
+        mask: (H, W) bool, not empty.
+    """
+    counts = np.count_nonzero(mask, axis=0)
+    if counts.all():
+        return int(counts.argmin())
+    columns = np.flatnonzero(counts)
+    gaps = np.diff(columns, append=columns[0] + len(counts))
+    widest = int(gaps.argmax())
+    return int(columns[widest] + gaps[widest] // 2) % len(counts)
+
+
 def fold_columns(mask: Mask, beyond_px: int) -> Mask:
     """Return (H, W) of (H, W + 2 beyond_px): what is beyond one border lies at the other one."""
     width = mask.shape[1] - 2 * beyond_px

@@ -1,6 +1,5 @@
 """Windows of a photo: squares around holes and objects for networks, tiles for the segmenter."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -42,7 +41,8 @@ def plan_windows(mask: Mask, *, context: float, min_size: int, join: float) -> l
             (the geometric mean of its width and height).
         min_size: px, > 0; side of the smallest window.
         join: >= 0; holes nearer to each other than this share of the larger one's long side are
-            filled together, if their common window is not much larger than their own ones.
+            filled together, if their common window is not much larger than their own ones. So are
+            specks, such as dust, if it is not larger at all.
 
     Returns:
         Windows whose masks add up to `mask`; none for an empty mask.
@@ -58,18 +58,19 @@ def plan_windows(mask: Mask, *, context: float, min_size: int, join: float) -> l
     ]
     short_side = int(min(mask.shape))
 
-    def side_of(hole: Box) -> int:
-        width, height = hole[2] - hole[0], hole[3] - hole[1]
+    def sides_of(holes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        width, height = (holes[:, 2:] - holes[:, :2]).T
+        longer = np.maximum(width, height)
         # The mean of both sides: around a standing person less would do than their whole height.
-        around = context * math.sqrt(width * height)
+        around = context * np.sqrt(width * height)
         # A square that fits into the photo is finer at the working size than the whole width of it.
-        fitting = max(short_side, width, height)
-        return min(fitting, max(min_size, math.ceil(max(width, height) + 2 * around)))
+        wanted = np.maximum(min_size, np.ceil(longer + 2 * around).astype(np.int64))
+        return np.asarray(np.minimum(np.maximum(short_side, longer), wanted))
 
     windows = []
-    for group in _join_near(boxes, side_of, join):
+    for group in _join_near(boxes, sides_of, join, speck_px=min_size / _SPECKS_ACROSS):
         hole = box_around(boxes[index] for index in group)
-        side = side_of(hole)
+        side = int(sides_of(np.array([hole]))[0])
         left, top, right, bottom = square_around(hole, side, mask.shape)
         own = np.zeros((bottom - top, right - left), np.bool_)
         inside = parts[hole[1] - edge[1] : hole[3] - edge[1], hole[0] - edge[0] : hole[2] - edge[0]]
@@ -173,25 +174,42 @@ def box_iou(one: tuple[float, ...], other: tuple[float, ...]) -> float:
     return across * down / (areas - across * down)
 
 
-def _join_near(boxes: list[Box], side_of: Callable[[Box], int], join: float) -> list[list[int]]:
+def _join_near(
+    boxes: list[Box],
+    sides_of: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]],
+    join: float,
+    *,
+    speck_px: float,
+) -> list[list[int]]:
     """Group the boxes that one window should fill, by repeated joining of pairs."""
-    waiting = [_Group([index], box, side_of(box)) for index, box in enumerate(boxes)]
+    alone = sides_of(np.array(boxes)).tolist()
+    waiting = [
+        _Group([index], box, side, is_speck=long_side(box) <= speck_px)
+        for index, (box, side) in enumerate(zip(boxes, alone, strict=True))
+    ]
     groups: list[_Group] = []
+    placed = np.zeros((len(boxes), 6), np.int64)  # box, alone_px and is_speck of the groups
     while waiting:
         group = waiting.pop()
-        for position, other in enumerate(groups):
-            both = _Group(
-                group.members + other.members,
-                box_around([group.box, other.box]),
-                max(group.alone_px, other.alone_px),
-            )
-            near = _gap(group.box, other.box) <= join * max(map(long_side, (group.box, other.box)))
-            if near and side_of(both.box) <= _JOIN_GROWTH * both.alone_px:
-                del groups[position]
-                waiting.append(both)
-                break
-        else:
+        there, own = placed[: len(groups)], np.array(group.box)
+        both = np.hstack([np.minimum(there[:, :2], own[:2]), np.maximum(there[:, 2:4], own[2:])])
+        gap = np.maximum(there[:, :2] - own[2:], own[:2] - there[:, 2:4]).max(axis=1, initial=-1)
+        longer = np.maximum((there[:, 2:4] - there[:, :2]).max(axis=1), long_side(group.box))
+        side, alone_px = sides_of(both), np.maximum(there[:, 4], group.alone_px)
+        joins = (gap <= join * longer) & (side <= _JOIN_GROWTH * alone_px)
+        if group.is_speck:
+            joins |= (there[:, 5] > 0) & (side <= alone_px)
+        if not joins.any():
+            placed[len(groups)] = *group.box, group.alone_px, group.is_speck
             groups.append(group)
+            continue
+        position = int(joins.argmax())
+        other = groups.pop(position)
+        placed[position : len(groups)] = placed[position + 1 : len(groups) + 1]
+        both_box = box_around([group.box, other.box])
+        largest_px = max(group.alone_px, other.alone_px)
+        is_speck = group.is_speck and other.is_speck
+        waiting.append(_Group(group.members + other.members, both_box, largest_px, is_speck))
     return [sorted(group.members) for group in groups]
 
 
@@ -202,6 +220,7 @@ class _Group:
     members: list[int]
     box: Box
     alone_px: int  # the largest window that one of them would have alone
+    is_speck: bool  # all of them are specks
 
 
 def _gap(first: Box, second: Box) -> int:
@@ -214,6 +233,7 @@ def _gap(first: Box, second: Box) -> int:
 # A common window may be at most this much larger than the largest one alone: four pedestrians in a
 # row, filled together at 256 px, come out four times as coarse as one by one.
 _JOIN_GROWTH = 1.35
+_SPECKS_ACROSS = 16  # of the smallest window: a hole no larger than such a share of it is a speck
 
 
 def square_around(hole: Box, side: int, size_hw: tuple[int, ...]) -> Box:

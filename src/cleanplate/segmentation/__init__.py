@@ -13,7 +13,7 @@ from cleanplate.segmentation.effects import (
     find_effects,
     objects_in,
 )
-from cleanplate.segmentation.instances import PERSON, join_across_border
+from cleanplate.segmentation.instances import PERSON, Turn, join_across_border
 from cleanplate.segmentation.interactive import (
     OUTLINED,
     InteractiveSegmenter,
@@ -46,6 +46,7 @@ __all__ = [
     "InteractiveSegmenter",
     "Segmenter",
     "Selection",
+    "Turn",
     "add_missed_parts",
     "create_prompter",
     "create_segmenter",

@@ -1,15 +1,15 @@
 """Instances with full-size masks, from class probabilities or from an instance network."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops import rasterize, resample, with_mask
+from cleanplate.ops import clearest_column, rasterize, resample, with_mask
 from cleanplate.segmentation.multiscale import Probabilities
-from cleanplate.types import Box, Instance, Mask
+from cleanplate.types import Box, Instance, Mask, RGBImage
 
 PERSON = "person"
 COUNTED = frozenset(
@@ -199,6 +199,53 @@ def join_across_border(instances: Sequence[Instance], size_hw: tuple[int, ...]) 
         if first.id == min(it.id for it in parts):
             joined.append(first if len(parts) == 1 else _in_one(parts, (height, width)))
     return joined
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Turns a panorama such that its border cuts none of some objects, and back."""
+
+    by_px: int  # to the left; 0: nothing is turned
+    size_hw: tuple[int, int]
+
+    @classmethod
+    def of(
+        cls, instances: Collection[Instance], size_hw: tuple[int, ...], *, wraps: bool
+    ) -> "Turn":
+        """Return the turn for some objects, none of which touches the border afterwards, if any do.
+
+        Args:
+            instances: the objects.
+            size_hw: H and W of the photo first.
+            wraps: whether it is a panorama; else nothing is turned.
+        """
+        height, width = size_hw[:2]
+        at_border = wraps and any(
+            it.box_xyxy[0] == 0 or it.box_xyxy[2] == width for it in instances
+        )
+        by_px = clearest_column(rasterize(instances, size_hw)) if at_border else 0
+        return cls(by_px, (height, width))
+
+    def image(self, image: RGBImage) -> RGBImage:
+        """Return the panorama, (H, W, 3), turned."""
+        return np.roll(image, -self.by_px, axis=1) if self.by_px else image
+
+    def there(self, instances: Iterable[Instance]) -> tuple[Instance, ...]:
+        """Return objects of the panorama where they are in the turned one."""
+        return tuple(self._moved(it, -self.by_px) for it in instances)
+
+    def back(self, instances: Iterable[Instance]) -> tuple[Instance, ...]:
+        """Return objects of the turned panorama where they are in the panorama."""
+        return tuple(self._moved(it, self.by_px) for it in instances)
+
+    def _moved(self, instance: Instance, across: int) -> Instance:
+        if across == 0:
+            return instance
+        left, top, right, bottom = instance.box_xyxy
+        width, start = self.size_hw[1], (left + across) % self.size_hw[1]
+        if start + right - left <= width:
+            return replace(instance, box_xyxy=(start, top, start + right - left, bottom))
+        return with_mask(instance, np.roll(rasterize([instance], self.size_hw), across, axis=1))
 
 
 def _rows_at(instance: Instance, column: int, height: int) -> Mask:

@@ -442,15 +442,16 @@ def _look(
     left, top, right, bottom = box[0] * across, box[1] * down, box[2] * across, box[3] * down
     long_side, crop = sides_px
     scale = min(_LARGEST_LOOK, long_side / max(bottom - top, right - left))
-    side = min(round(crop / scale), *image.shape[:2])
-    y = min(max(0, round((top + bottom - side) / 2)), image.shape[0] - side)
-    x = min(max(0, round((left + right - side) / 2)), image.shape[1] - side)
-    part = _resized(image[y : y + side, x : x + side], (crop, crop))
+    height, width = (min(round(crop / scale), length) for length in image.shape[:2])
+    y = min(max(0, round((top + bottom - height) / 2)), image.shape[0] - height)
+    x = min(max(0, round((left + right - width) / 2)), image.shape[1] - width)
+    size_hw = network_size((height, width), scale)
+    part = _resized(image[y : y + height, x : x + width], size_hw)
     found = predict(np.ascontiguousarray(part[:, ::-1]))[..., ::-1]
-    scale = crop / side
-    level_hw = (round(image.shape[0] * scale), round(image.shape[1] * scale))
-    start = (round(x * scale), round(y * scale))
-    return _placed(found, (*start, start[0] + crop, start[1] + crop), level_hw, grid_hw)
+    down, across = size_hw[0] / height, size_hw[1] / width
+    level_hw = (round(image.shape[0] * down), round(image.shape[1] * across))
+    left, top = round(x * across), round(y * down)
+    return _placed(found, (left, top, left + size_hw[1], top + size_hw[0]), level_hw, grid_hw)
 
 
 def _cut_share(cells: npt.NDArray[np.bool_], view: tuple[slice, slice]) -> float:

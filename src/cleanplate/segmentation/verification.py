@@ -120,14 +120,17 @@ def _segment(crop: RGBImage, segmenter: Segmenter, labels: Collection[str]) -> l
         return segmenter.segment(crop, labels)
     size_wh = (max(1, round(width / shrink)), max(1, round(height / shrink)))
     small = np.asarray(cv2.resize(crop, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
-    return [
+    enlarged = (
         _enlarged(instance, size_wh, (width, height))
         for instance in segmenter.segment(small, labels)
-    ]
+    )
+    return [instance for instance in enlarged if instance is not None]
 
 
-def _enlarged(instance: Instance, from_wh: tuple[int, int], to_wh: tuple[int, int]) -> Instance:
-    """Return an object of a scaled crop in the crop's own px."""
+def _enlarged(
+    instance: Instance, from_wh: tuple[int, int], to_wh: tuple[int, int]
+) -> Instance | None:
+    """Return an object of a scaled crop in the crop's own px; None if no px is half covered."""
     left, top, right, bottom = expand_box(instance.box_xyxy, 1, from_wh[::-1])
     x0, y0 = instance.box_xyxy[0] - left, instance.box_xyxy[1] - top
     mask = np.zeros((bottom - top, right - left), np.float32)
@@ -136,6 +139,8 @@ def _enlarged(instance: Instance, from_wh: tuple[int, int], to_wh: tuple[int, in
     box = (round(left * across), round(top * down), round(right * across), round(bottom * down))
     size_wh = (box[2] - box[0], box[3] - box[1])
     large = cv2.resize(mask, size_wh, interpolation=cv2.INTER_LINEAR) > 0.5
+    if not large.any():
+        return None
     tight = bounding_box(large)
     return replace(
         instance,

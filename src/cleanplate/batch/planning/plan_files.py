@@ -30,9 +30,9 @@ from cleanplate.batch.planning.photo_list import (
 from cleanplate.errors import InputError, PhotoError
 from cleanplate.io import Photo, read_error, read_mask, sha256_of, write_bytes_atomic, write_mask
 from cleanplate.labels import VOC_LABELS, label_id
-from cleanplate.ops import decode_rle, encode_rle
+from cleanplate.ops import bounding_box, decode_rle, encode_rle, union
 from cleanplate.options import RemovalOptions
-from cleanplate.plan import RemovalPlan, edit_plan, plan_masks
+from cleanplate.plan import RemovalPlan, alpha_effects, edit_plan, plan_masks
 from cleanplate.segmentation import EffectsDetector, Selection
 from cleanplate.types import Box, Instance, Mask
 
@@ -112,7 +112,13 @@ def write_plan(
     text = json.dumps(head, indent=2).removesuffix("\n}")
     text += f',\n  "objects": {_lines("[", described, "]")}'
     text += f',\n  "outlines": {_lines("{", outlines, "}")}'
-    text += f',\n  "effects": {_lines("{", casts, "}")}\n}}\n'
+    text += f',\n  "effects": {_lines("{", casts, "}")}'
+    found = alpha_effects(plan)
+    if found is not None:
+        box = left, top, right, bottom = bounding_box(found)
+        counts = encode_rle(box, found[top:bottom, left:right], (height, width))
+        text += f',\n  "effects_of_inpainter": {json.dumps(counts)}'
+    text += "\n}\n"
     write_bytes_atomic(path.with_suffix(".json"), text.encode())
     write_mask(path, plan.mask, plan.effects)
 
@@ -267,6 +273,10 @@ def _parse(content: Mapping[str, Any], image: Photo) -> tuple[RemovalPlan, dict[
             box, mask = decode_rle(counts, image.size_hw)
             casts.append(replace(by_id[int(key)], box_xyxy=box, mask=mask))
     mask, effects = plan_masks(image.size_hw, selection, casts, options, wraps=image.wraps)
+    counts = content.get("effects_of_inpainter")
+    if counts is not None:
+        found = union([decode_rle(counts, image.size_hw)], image.size_hw)
+        mask, effects = mask | found, found if effects is None else effects | found
     plan = RemovalPlan(
         mask=mask,
         effects=effects,

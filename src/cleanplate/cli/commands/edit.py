@@ -1,6 +1,9 @@
 """`cleanplate edit`: one photo, in place or to another file, for programs that call it."""
 
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -96,7 +99,7 @@ def edit_command(
             photo, raw_output = _plan(
                 file, output, in_place=in_place, beside=beside, overwrite=outputs.overwrite
             )
-            _edit_on_page(photo, raw_output, check_models(models), outputs, run)
+            _edit_on_page(photo, raw_output, check_models(models), outputs, run, beside=beside)
             return
     others = {"--mask": mask, "--segmenter": models.segmenter}
     removal.check_examples(excluded=others, report=None)
@@ -130,15 +133,10 @@ def edit_command(
             overwrite=True,
         )
         mode = _mode_of(photo)
-        run_job(
-            plan,
-            remover,
-            job,
-            reporter,
-            None,
-            resources=run.resources(1, remover),
-            journal_in=None,
-        )
+        resources = run.resources(1, remover)
+        with _reserved(photo, beside=beside) as written:
+            plan = batch.RunPlan((written,))
+            run_job(plan, remover, job, reporter, None, resources=resources, journal_in=None)
         if mode is not None:
             photo.target.chmod(mode)
 
@@ -165,6 +163,8 @@ def _edit_on_page(
     models: ModelOptions,
     outputs: OutputOptions,
     run: RunOptions,
+    *,
+    beside: bool,
 ) -> None:
     """Let a person edit the photo on the page, and write what is accepted.
 
@@ -189,13 +189,14 @@ def _edit_on_page(
         print_note("cancelled; nothing was written")
         raise typer.Exit(130)
     mode = _mode_of(photo)
-    write_bytes_atomic(photo.target, result)
+    with _reserved(photo, beside=beside) as written:
+        write_bytes_atomic(written.target, result)
     if outputs.preserve_times:
-        copy_times(photo.source, photo.target)
+        copy_times(photo.source, written.target)
     if mode is not None:
-        photo.target.chmod(mode)
+        written.target.chmod(mode)
     if not run.quiet:
-        print_line(f"wrote {photo.target}")
+        print_line(f"wrote {written.target}")
 
 
 def _mode_of(photo: "PlannedPhoto") -> int | None:
@@ -213,7 +214,7 @@ def _plan(
         InputError: no photo, no place or two, a place that is taken, or another format's ending.
     """
     from cleanplate.batch import PlannedPhoto
-    from cleanplate.io import check_result_name, read_format, result_name
+    from cleanplate.io import check_result_name, read_format
 
     if not file.is_file():
         raise InputError(f"{file}: no such photo; give one file, or use 'run' for folders")
@@ -222,7 +223,7 @@ def _plan(
     if in_place:
         target = file.resolve()  # the photo, not a link to it, is replaced
     elif output is None:
-        target = _free_name(file.with_name(result_name(file.name, "tiff")))
+        target = next(path for path in _names_beside(file) if not path.exists())
     else:
         target = output
         if target.is_dir():
@@ -239,8 +240,22 @@ def _plan(
     return photo, raw_output if photo_format == "RAW" else "tiff"
 
 
-def _free_name(photo: Path) -> Path:
-    """Return NAME-clean, or the first of NAME-clean-2 and so on that does not exist."""
-    names = chain(["-clean"], (f"-clean-{number}" for number in count(2)))
-    paths = (photo.with_name(f"{photo.stem}{end}{photo.suffix}") for end in names)
-    return next(path for path in paths if not path.exists())
+@contextmanager
+def _reserved(photo: "PlannedPhoto", *, beside: bool) -> "Iterator[PlannedPhoto]":
+    """Give a result beside its photo the first free name, before another process takes it."""
+    from cleanplate.io import reserve_name
+
+    if not beside:
+        yield photo
+        return
+    with reserve_name(_names_beside(photo.source)) as target:
+        yield replace(photo, target=target)
+
+
+def _names_beside(file: Path) -> Iterator[Path]:
+    """Yield NAME-clean, then NAME-clean-2 and so on."""
+    from cleanplate.io import result_name
+
+    result = file.with_name(result_name(file.name, "tiff"))
+    for end in chain(["-clean"], (f"-clean-{number}" for number in count(2))):
+        yield result.with_name(f"{result.stem}{end}{result.suffix}")

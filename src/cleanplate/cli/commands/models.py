@@ -104,8 +104,12 @@ def pull_command(
         print_line(f"{name} is built in; there is nothing to download")
         return
     if is_available(model):
-        pull_model(name)
-        print_line(f"{name} is already installed and verified")
+        is_own = pull_model(name).origin == "own"
+        published = f"; for its publisher's, run 'cleanplate models remove {name}' first"
+        print_line(
+            f"{name} is already installed and verified"
+            + (f" with your own weights{published}" if is_own else "")
+        )
         return
     if model.can_be_pulled:
         show_licence(model)

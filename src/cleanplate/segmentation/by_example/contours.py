@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops import Luma, Transform, scaling, translation
+from cleanplate.ops import Luma, Transform, scaling, seen_part, translation
 from cleanplate.segmentation.by_example.matching import Pose
 from cleanplate.segmentation.by_example.similarity import Template
 from cleanplate.types import Mask
@@ -107,10 +107,12 @@ def edge_similarity(template: Template, photo: Luma, transform: Transform) -> fl
     height, width = own.shape
     around = 2 * max(height, width)  # measures the similarity by chance
     place = onto_small @ transform @ np.linalg.inv(onto_own) @ translation(-around, -around)
+    view_wh = (width + 2 * around, height + 2 * around)
+    there, place = seen_part(small.shape, place, view_wh)
     seen = cv2.warpPerspective(
-        small,
+        small[there],
         place,
-        (width + 2 * around, height + 2 * around),
+        view_wh,
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REFLECT_101,
     )

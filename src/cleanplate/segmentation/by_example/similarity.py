@@ -21,6 +21,7 @@ from cleanplate.ops import (
     is_plausible,
     scale_of,
     scaling,
+    seen_part,
     transform_points,
     translation,
 )
@@ -125,10 +126,12 @@ def colour_similarity(template: Template, photo: RGBImage, transform: Transform)
     shrink = min(1.0, _SIDE_PX / template.side_px)
     size_wh = _scaled_wh(template, shrink)
     onto = transform @ np.linalg.inv(_shrunk(template, size_wh))
+    there, onto = seen_part(photo.shape, onto, size_wh)
+    part = photo[there]
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    white = np.full(photo.shape[:2], 255, np.uint8)
+    white = np.full(part.shape[:2], 255, np.uint8)
     is_inside = cv2.warpPerspective(white, onto, size_wh, flags=flags) == 255
-    seen = cv2.warpPerspective(photo, onto, size_wh, flags=flags)
+    seen = cv2.warpPerspective(part, onto, size_wh, flags=flags)
     own = cv2.resize(template.colour, size_wh, interpolation=cv2.INTER_AREA)
     covered = cv2.resize(template.mask.astype(np.float32), size_wh, interpolation=cv2.INTER_AREA)
     away, nearest = cv2.distanceTransformWithLabels(

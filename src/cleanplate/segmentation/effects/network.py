@@ -20,6 +20,7 @@ from cleanplate.ops import (
     with_mask,
 )
 from cleanplate.runtime import Session
+from cleanplate.segmentation.instances import Turn
 from cleanplate.types import FloatArray, Instance, Mask, RGBImage, check_image_and_mask
 
 DEFAULT_EFFECTS_MODEL = "effects.lite0"
@@ -176,6 +177,8 @@ def effects_mask(
     removed: Collection[Instance],
     kept: Collection[Instance],
     size_hw: tuple[int, ...],
+    *,
+    wraps: bool = False,
 ) -> Mask:
     """Return (H, W), the effects of some objects, without those that a kept one casts too.
 
@@ -186,8 +189,11 @@ def effects_mask(
         removed: the removed objects.
         kept: the kept objects.
         size_hw: H and W of the photo first.
+        wraps: whether its left and right border meet.
     """
     height, width = size_hw[:2]
+    turn = Turn.of([*effects, *removed, *kept], size_hw, wraps=wraps)
+    effects, removed, kept = (turn.there(it) for it in (effects, removed, kept))
 
     def cast_by(objects: Collection[Instance]) -> Mask:
         margins = {it.id: _MARGIN * long_side(it.box_xyxy) for it in objects}
@@ -199,7 +205,8 @@ def effects_mask(
         return union(shapes, (height, width))
 
     mask = cast_by(removed) & ~cast_by(kept)
-    return mask & ~rasterize([*removed, *kept], size_hw)
+    mask &= ~rasterize([*removed, *kept], size_hw)
+    return np.roll(mask, turn.by_px, axis=1) if turn.by_px else mask
 
 
 def objects_in(mask: Mask) -> tuple[Instance, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 from cleanplate.errors import InputError
 from cleanplate.ops import bounding_box
 from cleanplate.segmentation.base import Segmenter, choose_labels
+from cleanplate.segmentation.instances import Candidate, separate_instances
 from cleanplate.segmentation.models.semantic import SemanticSegmenter
 from cleanplate.types import Instance, Mask, RGBImage
 
@@ -44,21 +45,17 @@ def find_as_published(
     side = _SHORT_SIDE_PX if segmenter.provider == _CPU else _SHORT_SIDE_ON_GPU_PX
     probabilities, channels = segmenter.at_short_side(image, side, asked)
     strongest = probabilities.argmax(axis=0)
-    found = []
+    found: list[Candidate] = []
     for label, channel in zip(asked, channels, strict=True):
         own = (strongest == channel).astype(np.uint8)
         count, parts = cv2.connectedComponents(own, connectivity=8)
         for part in range(1, count):
             score = float(probabilities[channel][parts == part].mean())
-            found.append((label, score, _enlarged(parts == part, image.shape)))
-    found.sort(key=lambda it: -int(np.count_nonzero(it[2])))
-    instances: list[Instance] = []
-    for label, score, mask in found:
-        if mask.any():
-            left, top, right, bottom = box = bounding_box(mask)
-            own_mask = mask[top:bottom, left:right]
-            instances.append(Instance(len(instances) + 1, label, score, box, own_mask))
-    return np.isin(strongest, channels), instances
+            mask = _enlarged(parts == part, image.shape)
+            if mask.any():
+                left, top, right, bottom = box = bounding_box(mask)
+                found.append(Candidate(label, score, box, mask[top:bottom, left:right].copy()))
+    return np.isin(strongest, channels), separate_instances(found, image.shape[:2])
 
 
 def _enlarged(mask: Mask, size_hw: tuple[int, ...]) -> Mask:

@@ -22,6 +22,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from cleanplate.errors import WeightsError
 from cleanplate.hub import Preprocessing
 from cleanplate.labels import VOC_LABELS
 from cleanplate.runtime import softmax
@@ -170,9 +171,17 @@ class SemanticSegmenter(NetworkSegmenter):
 
         Returns:
             (C, h', w') float32 in [0, 1].
+
+        Raises:
+            WeightsError: the network, of the user's own training, returns too few channels.
         """
         pixels = self._input(part, size_hw or (part.shape[0], part.shape[1]))
         every = softmax(self._networks["segment"].run(pixels)[0])
+        if len(every) <= max(self._model.channels):
+            raise WeightsError(
+                f"{self.name}: the network returns {len(every)} channels, its labels need "
+                f"{max(self._model.channels) + 1}; import one that was trained with these labels"
+            )
         if channels is None:
             return every
         labelled = self._model.channels if len(self._model.channels) < len(every) else channels
