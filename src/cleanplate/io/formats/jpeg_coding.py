@@ -449,7 +449,7 @@ def _decode_group(intervals: Sequence[bytes], table: npt.NDArray[np.int32], plac
             end.bit[number] = state[0]
             heads = [symbol for symbol in symbols if symbol[1] < 1 << _INDEX]
             bits, entries = np.array(heads, np.int64).reshape(-1, 2).T
-            redone.append(_Found(np.full(len(heads), number), bits, entries))
+            redone.append(_Found(np.full(len(heads), number, found.lane.dtype), bits, entries))
         else:
             state = reached[number]
     if (damaged & ~wrong).any():
