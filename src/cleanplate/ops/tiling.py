@@ -126,19 +126,23 @@ def cover_boxes(
     tile are ignored.
     """
     tiles: list[Box] = []
+    placed = np.zeros((len(boxes), 4), np.int64)  # the same
     waiting = sorted((expand_box(box, margin, size_hw) for box in boxes), reverse=True)
     while waiting:
         group = waiting.pop()
         if long_side(group) > tile:
             continue
-        for position, other in enumerate(tiles):
-            both = box_around([group, other])
-            if long_side(both) <= tile and box_area(both) <= box_area(group) + box_area(other):
-                del tiles[position]
-                waiting.append(both)
-                break
-        else:
+        there = placed[: len(tiles)]
+        low, high = np.minimum(there[:, :2], group[:2]), np.maximum(there[:, 2:], group[2:])
+        areas = (there[:, 2:] - there[:, :2]).prod(axis=1) + box_area(group)
+        joins = ((high - low).max(axis=1) <= tile) & ((high - low).prod(axis=1) <= areas)
+        if not joins.any():
+            placed[len(tiles)] = group
             tiles.append(group)
+            continue
+        position = int(joins.argmax())
+        waiting.append(box_around([group, tiles.pop(position)]))
+        placed[position : len(tiles)] = placed[position + 1 : len(tiles) + 1]
     return tiles
 
 
