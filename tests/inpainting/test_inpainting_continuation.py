@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from cleanplate.inpainting import lines
 from cleanplate.inpainting.continuation import continue_surroundings
 from cleanplate.inpainting.lines import Line, find_lines
 
@@ -180,3 +181,15 @@ def test_lines_are_followed_in_pictures_wider_than_opencv_samples():
     strip = line.strip(image, np.zeros(image.shape[:2], np.bool_), at_end=True, scale=1.0)
     assert (strip[:, 0] == 200).all()
     assert (strip[:, -1] == 60).all()
+
+
+def test_only_rays_that_face_each_other_are_compared(monkeypatch):
+    photo = np.full((200, 200, 3), 128, np.uint8)
+    photo[:, ::10] = photo[:, 1::10] = photo[:, 2::10] = 250
+    mesh = np.zeros(photo.shape[:2], np.bool_)
+    mesh[::40] = mesh[1::40] = mesh[2::40] = True
+    compared, cost = [], lines._joining_cost
+    monkeypatch.setattr(lines, "_joining_cost", lambda *rays: compared.append(rays) or cost(*rays))
+    found = find_lines(photo, mesh)
+    assert len(found) > 60
+    assert len(compared) < 20 * len(found)

@@ -37,6 +37,8 @@ _MOST_TURN = 0.8  # radians that joined rays may differ in direction; more than 
 _TURN = 0.20  # ... only if they hardly differ in place
 _OFFSET_PX, _OFFSET_SHARE = 2.5, 0.05  # they may lie so far beside each other: px, share of the gap
 _COLOUR_LEVELS = 28.0  # mean difference of their colours
+_ROUNDING_PX = 1e-6
+_PARALLEL = 1e-6  # product of two directions
 _LONG_PX = 400.0  # a gap of this counts as much as an offset or a colour at its limit
 _CROSSING = 0.35  # radians; joined lines that are more parallel may not cross
 
@@ -394,8 +396,9 @@ class _Joint:
 def _join(rays: list[_Ray]) -> list[_Joint]:
     """Return lines of two rays that face each other, the likeliest first."""
     candidates = []
+    entries, directions = _places(rays)
     for i, one in enumerate(rays):
-        for j in range(i):
+        for j in _facing(one, entries[:i], directions[:i]):
             cost = _joining_cost(one, rays[j])
             if cost is not None:
                 candidates.append((cost, i, j))
@@ -412,6 +415,30 @@ def _join(rays: list[_Ray]) -> list[_Joint]:
         joints.append(_Joint((rays[i], rays[j]), (line,)))
         used |= {i, j}
     return joints
+
+
+def _places(rays: list[_Ray]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return (N, 2) where rays enter, and (N, 2) where they lead."""
+    entries = np.array([ray.entry for ray in rays]).reshape(-1, 2)
+    return entries, np.array([ray.direction for ray in rays]).reshape(-1, 2)
+
+
+def _facing(
+    one: _Ray, entries: npt.NDArray[np.float64], directions: npt.NDArray[np.float64]
+) -> list[int]:
+    """Return which rays, by `_places`, face one so nearly on a line that they may be joined."""
+    between = entries - one.entry
+    gap = np.hypot(*between.T)
+    ahead = np.minimum(between @ one.direction, -(between * directions).sum(axis=1))
+    aside = np.maximum(
+        np.abs(one.direction[0] * between[:, 1] - one.direction[1] * between[:, 0]),
+        np.abs(directions[:, 0] * between[:, 1] - directions[:, 1] * between[:, 0]),
+    )
+    most = _OFFSET_PX + _OFFSET_SHARE * gap
+    # Rounding: `_joining_cost` decides.
+    fits = (ahead > np.cos(_MOST_TURN) * gap - _ROUNDING_PX) & (aside < most + _ROUNDING_PX)
+    found: list[int] = np.flatnonzero(fits).tolist()
+    return found
 
 
 def _unused(rays: list[_Ray], joints: list[_Joint]) -> list[_Ray]:
@@ -476,6 +503,7 @@ def _ended(rays: list[_Ray], joints: list[_Joint], hole: Mask) -> list[Line]:
     """Return the lines of all joints, and those of rays that end on them."""
     lines = [line for joint in joints for line in joint.lines]
     rays = _unused(rays, joints)
+    places = _places(rays)
     result: list[Line] = []
     ends: list[Line] = []
     for joint in joints:
@@ -486,7 +514,8 @@ def _ended(rays: list[_Ray], joints: list[_Joint], hole: Mask) -> list[Line]:
         opened: list[Part | None] = [None, None]
         for right in (False, True):
             others = [one for one in lines if one is not line] + ends
-            hits = [hit for hit in _hits(rays, line, right=right) if _is_free(hit[2], others, hole)]
+            near = [rays[index] for index in _reaching(line, *places)]
+            hits = [hit for hit in _hits(near, line, right=right) if _is_free(hit[2], others, hole)]
             first, last = joint.side(right=right)
             chain = _chain([ray for _, ray, _ in hits], first, last, right=right)
             if not _stands([hits[index] for index in chain], line.length):
@@ -498,6 +527,23 @@ def _ended(rays: list[_Ray], joints: list[_Joint], hole: Mask) -> list[Line]:
                 opened[right] = (hits[chain[0]][0], hits[chain[-1]][0])
         result.append(replace(line, open=(opened[0], opened[1])))
     return result + ends
+
+
+def _reaching(
+    line: Line, entries: npt.NDArray[np.float64], directions: npt.NDArray[np.float64]
+) -> list[int]:
+    """Return which rays, by `_places`, may end on a line."""
+    along, away = line.end - line.start, line.start - entries
+    cross = directions[:, 0] * along[1] - directions[:, 1] * along[0]
+    cross = np.where(np.abs(cross) < _PARALLEL, np.inf, cross)
+    reach = (away[:, 0] * along[1] - away[:, 1] * along[0]) / cross
+    part = (away[:, 0] * directions[:, 1] - away[:, 1] * directions[:, 0]) / cross
+    # Rounding: `_hits` decides.
+    fits = (np.abs(reach - _FARTHEST_PX / 2) < _FARTHEST_PX / 2 + _ROUNDING_PX) & (
+        np.abs(part - 0.5) < 0.5 + _ROUNDING_PX
+    )
+    found: list[int] = np.flatnonzero(fits).tolist()
+    return found
 
 
 def _hits(rays: list[_Ray], line: Line, *, right: bool) -> list[tuple[float, _Ray, Line]]:
@@ -609,8 +655,10 @@ def _connection(one: _Ray, other: _Ray) -> Line:
 
 def _cross_slantwise(one: Line, other: Line) -> bool:
     """Return whether two lines cross at an acute angle."""
+    if not _cross(one, other):
+        return False
     angle = abs(_angle(one.end - one.start, other.end - other.start))
-    return min(angle, np.pi - angle) <= _CROSSING and _cross(one, other)
+    return min(angle, np.pi - angle) <= _CROSSING
 
 
 def _cross(one: Line, other: Line) -> bool:
@@ -622,7 +670,7 @@ def _cross(one: Line, other: Line) -> bool:
 def _meeting(p: Vector, u: Vector, q: Vector, v: Vector) -> tuple[float, float] | None:
     """Return s and t with p + s u = q + t v; None for parallels."""
     cross = float(u[0] * v[1] - u[1] * v[0])
-    if abs(cross) < 1e-6:
+    if abs(cross) < _PARALLEL:
         return None
     d = q - p
     return float(d[0] * v[1] - d[1] * v[0]) / cross, float(d[0] * u[1] - d[1] * u[0]) / cross

@@ -128,23 +128,23 @@ def cover_boxes(
     tile are ignored.
     """
     tiles: list[Box] = []
+    placed = np.zeros((len(boxes), 4), np.int64)  # the same
     waiting = sorted((expand_box(box, margin, size_hw) for box in boxes), reverse=True)
     while waiting:
-        group = left, top, right, bottom = waiting.pop()
+        group = waiting.pop()
         if long_side(group) > tile:
             continue
-        area = box_area(group)
-        # A hundred thousand pairs in a photo of 12 megapixels: no calls, and most end at the first.
-        for position, (x0, y0, x1, y1) in enumerate(tiles):
-            across = (right if right > x1 else x1) - (left if left < x0 else x0)
-            if across > tile:
-                continue
-            down = (bottom if bottom > y1 else y1) - (top if top < y0 else y0)
-            if down <= tile and across * down <= area + (x1 - x0) * (y1 - y0):
-                waiting.append(box_around([group, tiles.pop(position)]))
-                break
-        else:
+        there = placed[: len(tiles)]
+        low, high = np.minimum(there[:, :2], group[:2]), np.maximum(there[:, 2:], group[2:])
+        areas = (there[:, 2:] - there[:, :2]).prod(axis=1) + box_area(group)
+        joins = ((high - low).max(axis=1) <= tile) & ((high - low).prod(axis=1) <= areas)
+        if not joins.any():
+            placed[len(tiles)] = group
             tiles.append(group)
+            continue
+        position = int(joins.argmax())
+        waiting.append(box_around([group, tiles.pop(position)]))
+        placed[position : len(tiles)] = placed[position + 1 : len(tiles) + 1]
     return tiles
 
 
