@@ -1,7 +1,7 @@
 """Print how many frames and modules one photo crosses in `cleanplate run`.
 
 Frames are this package's, on the stack when the first network runs; modules are those of which
-anything but the import ran, from the command line to the written photo.
+anything but the import ran, from the command line to the written photo. One thread does it all.
 
     python docs/trace_photo.py [--list] [FORMAT ...]
 
@@ -95,7 +95,8 @@ def trace_photo(suffix: str) -> Trace:
         threading.setprofile(trace.on_event)
         sys.setprofile(trace.on_event)
         try:
-            main(["run", str(path), "-o", f"{folder}/out", "--remove", "person", "--quiet"])
+            options = ["--remove", "person", "--quiet", "--threads", "1"]
+            main(["run", str(path), "-o", f"{folder}/out", *options])
         finally:
             sys.setprofile(None)
             threading.setprofile(None)

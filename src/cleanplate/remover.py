@@ -346,7 +346,9 @@ class Remover:
         else:
             asked = options.classes or ([ALL] if has_places else ())
             labels, protected = requested_labels(asked, options.rules, self.segmenter.labels)
-            found = self._detect(image, (*labels, *protected), wraps=opened.wraps)
+            found: Sequence[Instance] = self.segmenter.segment(image, (*labels, *protected))
+            if opened.wraps:
+                found = self._across_border(image, found, (*labels, *protected))
             rules = options.rules
             if has_places:
                 named = labels if options.classes else ()
@@ -364,13 +366,10 @@ class Remover:
         selection = refine_outlines(image, selection, wraps=opened.wraps)
         return self._plan_selection(opened, selection, options, time.perf_counter() - start)
 
-    def _detect(
-        self, image: RGBImage, labels: Collection[str], *, wraps: bool
+    def _across_border(
+        self, image: RGBImage, found: Sequence[Instance], labels: Collection[str]
     ) -> Sequence[Instance]:
-        """Return the objects of a photo; a panorama whose border cuts one is turned for it."""
-        found = self.segmenter.segment(image, labels)
-        if not wraps:
-            return found
+        """Return the objects of a panorama; turned, it is searched again if its border cuts one."""
         turn = Turn.of(found, image.shape, wraps=True)
         if turn.by_px:
             found = self.segmenter.segment(turn.image(image), labels)

@@ -190,7 +190,8 @@ def run_passes(
     levels = _plan_levels((height, width), first_pass_side, costly=costly)
     finest = None  # of a costly network's parts nothing is measured
     if first_pass is None:
-        first_pass, finest = _first_pass(image, predict, first_pass_side, max_concurrency)
+        whole = predict(_resized(image, levels[0].size_hw))
+        first_pass, finest = _with_mirrored(whole, image, predict, max_concurrency)
     grid_hw = _grid_hw((height, width), len(first_pass))
     merged = _onto_grid(first_pass, (0.0, 0.0, 1.0, 1.0), grid_hw)
     closest = np.zeros_like(merged)  # by the pass of the largest scale so far
@@ -288,24 +289,24 @@ def _pieces(
         yield place, np.asarray(numbers[place] == number)
 
 
-def _first_pass(
-    image: RGBImage, predict: Predict, side: int, max_concurrency: int
+def _with_mirrored(
+    whole: Probabilities, image: RGBImage, predict: Predict, max_concurrency: int
 ) -> tuple[Probabilities, Probabilities]:
-    """Return (C, h, w), the mean of the photo's at one long side and, mirrored, at up to two.
+    """Return (C, h, w), the mean of `whole` and of the mirrored photo's at up to two sizes.
 
     And the one with the most cells.
     """
     height, width = image.shape[:2]
     most = _MIRRORED_SCALE * max(height, width)
 
-    def run(side_and_step: tuple[int, int]) -> Probabilities:
-        side, step = side_and_step
-        scaled = _resized(image, network_size((height, width), side / max(height, width)))
-        cells = predict(np.ascontiguousarray(scaled[:, ::step]))
-        return np.ascontiguousarray(cells[..., ::step])
+    def run(side: int) -> Probabilities:
+        scale = side / max(height, width)
+        scaled = _resized(image, network_size((height, width), scale))
+        mirrored = predict(np.ascontiguousarray(scaled[:, ::-1]))
+        return np.ascontiguousarray(mirrored[..., ::-1])
 
-    passes = [(side, 1), *((mirrored, -1) for mirrored in _MIRRORED_SIDES if mirrored <= most)]
-    cells = list(parallel_map(run, passes, max_concurrency))
+    sides = [side for side in _MIRRORED_SIDES if side <= most]
+    cells = [whole, *parallel_map(run, sides, max_concurrency)]
     finest = max(cells, key=np.size)
     on_finest = [_onto_grid(found, (0.0, 0.0, 1.0, 1.0), finest.shape[1:]) for found in cells]
     return np.asarray(np.mean(on_finest, axis=0), np.float32), finest
