@@ -36,7 +36,7 @@ strong  uncertain and larger ones too
 
 DEFAULT_MIN_SCORE = 0.5
 """Objects of a lower score are kept. The built-in segmenter's scores are calibrated: at 0.5, about
-every second detection is right (docs/quality.md, "Scores")."""
+every second detection is right (docs/quality_of_masks.md, "Scores")."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,8 +33,8 @@ _COVERED = 0.5  # share of a pixel from which on it is the component's
 _LEAST_CELLS = 150  # smaller components stay whole
 
 # Chosen such that single objects stay whole, on photos of VOC and COCO train that the network was
-# not trained on: docs/quality.md. Hysteresis: there are several objects if a second centre is
-# certain, and then likely ones count too.
+# not trained on: docs/quality_of_masks.md. Hysteresis: there are several objects if a second centre
+# is certain, and then likely ones count too.
 _CERTAIN = MappingProxyType({PERSON: 0.3, "car": 0.4, "bus": 0.4, "motorbike": 0.4})
 _CERTAIN_OF_OTHERS = 0.45
 _LIKELY = 0.25

@@ -36,7 +36,7 @@ _THRESHOLD = 0.35
 _MARGIN = (1 + 2 * _CONTEXTS[-1]) / _SIZE_PX
 
 # A component of that is kept if it is more certain than this somewhere. This and the contexts were
-# chosen with the test photos of docs/quality.md in sight.
+# chosen with the test photos of docs/quality_of_effects.md in sight.
 _CERTAIN = 0.984
 
 _LEAST_OBJECT_PX = 300  # of a mask's parts; what smaller ones cast could not be found
