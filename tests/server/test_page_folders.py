@@ -1,5 +1,6 @@
 """Folders on the page: run, reviewed, exported; in a real browser, against a real server."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,24 @@ def test_a_review_changes_files_at_its_export_alone(opened, few, fake_segmenter_
     assert after["b.png"] not in (originals["b.png"], results["b.png"])
     assert after["c.png"] == results["c.png"]
     assert contents(few / "in") == originals
+
+
+def test_a_run_that_ends_before_the_page_listens_is_shown_as_done(
+    opened, few, fake_segmenter_class
+):
+    def when_done(route):
+        while running.client.get("/v1/jobs").json()[0]["state"] != "done":
+            time.sleep(0.05)
+        route.continue_()
+
+    with serving(fake_segmenter_class(), root=few) as running:
+        page = opened(running)
+        page.route("**/v1/jobs/*/events", when_done)
+        start(page)
+        page.get_by_text("3 of 3 · done").wait_for()
+        rows = page.locator(".list-row")
+        rows.filter(has_not_text="waiting").nth(2).wait_for()
+        assert rows.count() == 3
 
 
 def test_axe_finds_nothing_in_folders(opened, few, fake_segmenter_class):

@@ -299,6 +299,7 @@ def test_progress_and_rows_are_streamed(server):
     with server.client.stream("GET", f"/v1/jobs/{job['id']}/events") as stream:
         lines = stream.iter_lines()
         assert next(lines) == ": open"
+        assert [next(lines), next(lines)] == ["", "event: progress"]
         server.inpainter.released.set()
         names, event = [], ""
         for line in lines:

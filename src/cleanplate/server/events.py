@@ -25,7 +25,7 @@ class Broadcast:
 
     def publish(self, event: str, content: dict[str, Any]) -> None:
         """Send an event; from any thread."""
-        text = f"event: {event}\ndata: {json.dumps(content)}\n\n"
+        text = _message(event, content)
         for listener in tuple(self._listeners):
             listener(text)
 
@@ -34,12 +34,21 @@ class Broadcast:
         for listener in tuple(self._listeners):
             listener(None)
 
-    def stream(self, request: Request) -> StreamingResponse:
-        """Return a response that goes on until the client goes."""
+    def stream(
+        self, request: Request, now: Callable[[], dict[str, Any]] | None = None
+    ) -> StreamingResponse:
+        """Return a response that goes on until the client goes.
+
+        Args:
+            request: of the client.
+            now: content of a "progress" to begin with: what came before is not sent again.
+        """
 
         async def events() -> AsyncIterator[str]:
             with self._listen() as messages:
                 yield ": open\n\n"
+                if now is not None:
+                    yield _message("progress", now())
                 while not await request.is_disconnected():
                     try:
                         text = await asyncio.wait_for(messages.get(), _KEEP_ALIVE_S)
@@ -64,3 +73,7 @@ class Broadcast:
             yield messages
         finally:
             self._listeners.discard(hand_over)
+
+
+def _message(event: str, content: dict[str, Any]) -> str:
+    return f"event: {event}\ndata: {json.dumps(content)}\n\n"

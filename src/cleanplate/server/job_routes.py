@@ -97,8 +97,8 @@ async def resume_job(app: Shared, job: Found) -> dict[str, Any]:
 
 @jobs.get("/v1/jobs/{id}/events")
 async def read_job_events(request: Request, job: Found) -> StreamingResponse:
-    """Stream "progress" (the job) and "photo" (its row) as server-sent events."""
-    return job.events.stream(request)
+    """Stream "progress" (the job, as it is first) and "photo" (its row) as server-sent events."""
+    return job.events.stream(request, job.describe)
 
 
 @jobs.get("/v1/jobs/{id}/photos")

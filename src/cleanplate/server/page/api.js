@@ -34,9 +34,13 @@ async function request(method, path, { json, form, signal, blob = false } = {}) 
 const get = (path, signal) => request("GET", path, { signal });
 const post = (path, json = {}, signal) => request("POST", path, { json, signal });
 
-/** Call back with the data of each named server-sent event; return a function that ends it. */
-function listen(path, callbacks) {
+/**
+ * Call back with the data of each named server-sent event, and when the stream opens, maybe again;
+ * return a function that ends it.
+ */
+function listen(path, callbacks, onOpen = () => {}) {
   const source = new EventSource(path);
+  source.addEventListener("open", onOpen);
   for (const [name, callback] of Object.entries(callbacks)) {
     source.addEventListener(name, (event) => callback(JSON.parse(event.data)));
   }
@@ -79,7 +83,8 @@ export const startJob = (folder, labels) => post("/v1/jobs", { folder, labels })
 export const stopJob = (id) => post(`${job(id)}/cancel`);
 export const resumeJob = (id) => post(`${job(id)}/resume`);
 export const exportJob = (id, rejected) => post(`${job(id)}/export`, { rejected });
-export const listenToJob = (id, callbacks) => listen(`${job(id)}/events`, callbacks);
+export const listenToJob = (id, callbacks, onOpen) =>
+  listen(`${job(id)}/events`, callbacks, onOpen);
 export const readPhotos = (id, query, signal) =>
   get(`${job(id)}/photos?${new URLSearchParams(query)}`, signal);
 export const judgePhoto = (id, n, verdict) => post(`${job(id)}/photos/${n}/${verdict}`);

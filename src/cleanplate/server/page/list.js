@@ -47,6 +47,12 @@ export class VirtualList {
     if (this.total > 0) this.choose(0);
   }
 
+  /** Ask again for the rows that are here. */
+  async refresh() {
+    await Promise.all(this.#asked.values());
+    await Promise.all([...this.#pages.keys()].map((page) => this.#read(page)));
+  }
+
   row(index) {
     return this.#pages.get(Math.floor(index / PAGE))?.[index % PAGE];
   }

@@ -59,7 +59,7 @@ export class Review {
     this.stopListening = api.listenToJob(job.id, {
       progress: (now) => this.#tellJob(now),
       photo: (row) => this.#take(row),
-    });
+    }, catchErrors(() => this.#takeMissed()));
     await this.list.reload();
     byId("list").focus({ preventScroll: true });
   }
@@ -106,6 +106,13 @@ export class Review {
     byId("run-stop").hidden = !isRunning;
     byId("run-resume").hidden = !["cancelled", "failed"].includes(job.state);
     byId("export").disabled = isRunning || rejected + edited === 0;
+  }
+
+  /** Read the rows again: some may have changed while nobody listened. */
+  async #takeMissed() {
+    await this.list.refresh();
+    const row = this.list.row(this.list.current);
+    if (row) this.#take(row);
   }
 
   /** Take a row that has changed. */
