@@ -409,6 +409,20 @@ def test_a_small_object_may_be_of_any_class():
     assert [it.index for it in run_passes(image, RecordedPredict(answer)).small] == [1]
 
 
+@pytest.mark.parametrize(("first", "is_looked_at"), [(0.0, False), (0.01, True)])
+def test_only_what_may_be_of_a_class_asked_for_is_looked_at(first, is_looked_at):
+    image = blotted((400, 600), (300, 200, 324, 224))
+    sees = seen_from(70, clear=0.97)
+
+    def answer(predict, part):
+        return np.stack([redness(part) * first, sees(predict, part)])
+
+    predict = RecordedPredict(answer)
+    assert len(run_passes(image, predict, asked=1).small) == is_looked_at
+    last = [part.shape[:2] for part in predict.parts[-2:]]
+    assert (last == [(256, 256), (320, 320)]) == is_looked_at
+
+
 def test_without_a_candidate_nothing_is_enlarged():
     image = blotted((400, 600), (300, 200, 324, 224))
     predict = RecordedPredict(seen_from(70, faint=0.0))

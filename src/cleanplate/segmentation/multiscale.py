@@ -170,6 +170,7 @@ def run_passes(
     image: RGBImage,
     predict: Predict,
     *,
+    asked: int | None = None,
     first_pass: Probabilities | None = None,
     first_pass_side: int = FIRST_PASS_SIDE,
     max_concurrency: int = 1,
@@ -179,6 +180,7 @@ def run_passes(
     Args:
         image: (H, W, 3) uint8, RGB. Not modified.
         predict: runs the network, with the classes already chosen.
+        asked: small objects are looked at that may be of the first so many classes. None: of all.
         first_pass: (C, h, w) float32, a costly network's result on the complete photo;
             then only candidate regions of photos over 1,000 px follow. None makes the first pass
             here, and scans large photos at 1,024 or 2,048 px.
@@ -241,7 +243,7 @@ def run_passes(
             look(level, tiles, apart)
     if finest is not None:
         _add_parts(merged, finest, closest, width / grid_hw[1])
-    small = _small_objects(image, predict, closest, seen, max_concurrency)
+    small = _small_objects(image, predict, closest, seen, max_concurrency, asked=asked)
     return Passes(merged, closest, small)
 
 
@@ -366,6 +368,8 @@ def _small_objects(
     closest: Probabilities,
     seen: npt.NDArray[np.bool_],
     max_concurrency: int,
+    *,
+    asked: int | None,
 ) -> list[SmallObject]:
     """Return what later passes saw and the first did not, looked at again.
 
@@ -375,6 +379,7 @@ def _small_objects(
         closest: (C, h, w), see `Passes`.
         seen: (C - 1, h, w), where the first pass saw each class.
         max_concurrency: simultaneous calls of `predict`.
+        asked: see `run_passes`.
     """
     found = []
     for index, parts, stats in _components(_seen(closest)):
@@ -384,7 +389,8 @@ def _small_objects(
             place = (slice(y, y + h), slice(x, x + w))
             inside = parts[place] == part
             most = float(closest[index, *place][inside].max())
-            if most >= _DOUBTFUL and not seen[index, *place][inside].any():
+            wanted = closest[:-1, *place][:asked, inside].mean(axis=1).max() >= _CANDIDATE
+            if wanted and most >= _DOUBTFUL and not seen[index, *place][inside].any():
                 found.append((most, index, place, inside))
     found = sorted(found, key=lambda item: -item[0])[:_MOST_LOOKED_AT]
 

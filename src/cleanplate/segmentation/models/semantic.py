@@ -74,6 +74,7 @@ class SemanticSegmenter(NetworkSegmenter):
             if published is None
             else self.probabilities(image, published, channels=channels),
             first_pass_side=FIRST_PASS_SIDE if published is None else max(published),
+            asked=len(asked),
             max_concurrency=self._networks["segment"].max_concurrency,
         )
         slope, offset = self._model.calibration
