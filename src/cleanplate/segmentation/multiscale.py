@@ -30,6 +30,7 @@ import numpy.typing as npt
 from cleanplate.ops import (
     bounding_box,
     box_area,
+    components_touching,
     cover_boxes,
     dilate,
     dilation_px,
@@ -414,8 +415,7 @@ def _small_objects(
                 return None
             looks.append(logit(mean))
             grown = own | ((found[mean[:-1].argmax()] > _GROWS) & free[view])
-            numbers = cv2.connectedComponents(grown.astype(np.uint8), connectivity=8)[1]
-            cells[view] |= np.isin(numbers, numbers[own])
+            cells[view] |= components_touching(grown, own)
         if _cut_share(cells, view) > _CUT:
             return None
         before = logit(closest[:, *place][:, inside].mean(axis=1))
