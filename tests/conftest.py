@@ -233,6 +233,19 @@ def no_effects(monkeypatch) -> None:
     monkeypatch.setattr("cleanplate.remover.EffectsDetector", lambda *_, **__: NothingCast())
 
 
+class FoundWhole:
+    """Leaves objects as they were found; made ones are none that the network has learnt."""
+
+    def complete(self, _: RGBImage, instance: Instance) -> Instance:
+        return instance
+
+
+@pytest.fixture(autouse=True)
+def no_outliner(monkeypatch) -> None:
+    """Let removers of this process complete nothing, unless a test gives them an outliner."""
+    monkeypatch.setattr("cleanplate.remover.Outliner", lambda *_, **__: FoundWhole())
+
+
 def _is_outside(address: object) -> bool:
     if not isinstance(address, tuple):
         return False  # a Unix socket's path

@@ -9,8 +9,9 @@ import pytest
 from cleanplate.errors import InputError, ShapeMismatchError
 from cleanplate.ops import dilate
 from cleanplate.options import RemovalOptions, Rules
-from cleanplate.plan import dilate_instances, drop_effects, edit_plan
+from cleanplate.plan import dilate_instances, drop_effects, edit_plan, refine_outlines
 from cleanplate.remover import Remover
+from cleanplate.segmentation import Selection
 from cleanplate.types import Instance
 
 RED, DIM_RED, GREEN, SKY = (250, 0, 0), (110, 0, 0), (0, 250, 0), (120, 150, 190)
@@ -31,7 +32,9 @@ def image():
 
 
 def edit(image, plan, **changes):
-    return edit_plan(image, plan, **changes, detector=nothing_cast)
+    return edit_plan(
+        image, plan, **changes, complete=lambda _, instance: instance, detector=nothing_cast
+    )
 
 
 def nothing_cast():
@@ -188,3 +191,29 @@ def test_what_an_inpainter_found_beside_an_object_stays_with_it(remover, image, 
     assert not after.mask[135, 270]
     assert after.mask[100, 100]
     assert after.mask[100, 220] == (change == "effects")
+
+
+def test_a_doubtful_part_of_what_goes_goes_too(image):
+    def instance(number, box, score):
+        mask = np.ones((box[3] - box[1], box[2] - box[0]), np.bool_)
+        return Instance(number, "person", score, box, mask)
+
+    left, top, right, bottom = PERSON
+    middle = (top + bottom) // 2
+    upper, lower = (left, top, right, middle), (left, middle, right, bottom)
+    beside = instance(3, SIDE, 0.3)
+    doubtful = instance(2, lower, 0.3)
+    selection = Selection((instance(1, upper, 0.9),), (doubtful, beside))
+
+    def complete(_, found):
+        return instance(found.id, PERSON, found.score)
+
+    outlined = refine_outlines(image, selection, complete)
+    assert [it.id for it in outlined.kept] == [3]
+    assert outlined.chosen[0].box_xyxy == PERSON
+    outlined = refine_outlines(image, selection, lambda _, found: found)
+    assert [it.id for it in outlined.kept] == [2, 3]
+    protected = replace(selection, protected=frozenset({2}))
+    outlined = refine_outlines(image, protected, complete)
+    assert [it.id for it in outlined.kept] == [2, 3]
+    assert outlined.chosen[0].box_xyxy[3] <= middle

@@ -117,6 +117,7 @@ def test_a_panorama_is_searched_and_outlined_where_its_border_cuts_nothing(
             kept,
             remove={1: True},
             mask=kept.mask,
+            complete=remover.outliner.complete,
             detector=lambda: remover.effects_detector,
         )
         return removed, edited

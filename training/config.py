@@ -212,6 +212,32 @@ class InstancesConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outlines:
+    """The network that sees all of an object, its windows and its loss."""
+
+    encoder: str = "tf_efficientnet_lite0"  # of timm
+    layers: int = 4  # of the encoder: up to stride 16
+    decoder_widths: tuple[int, ...] = (80, 48, 24)
+    size_px: int = 224
+    found_share: float = 0.68  # of windows: what a segmenter found; the rest is made from the truth
+    cut_share: float = 0.25  # of the former: a part is taken away; of the latter: one is added
+    overlap: float = 0.5  # weight beside the cross-entropy
+    encoder_rate: float = 4e-4
+    decoder_rate: float = 1e-3
+    weight_decay: float = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutlinesConfig:
+    """A training of the network that sees all of an object."""
+
+    run: Run = field(default_factory=Run)
+    outlines: Outlines = field(default_factory=Outlines)
+    average: float = 0.998
+    clip_norm: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recognition:
     """The network that recognizes small objects, and its windows."""
 

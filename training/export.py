@@ -200,6 +200,16 @@ def export_instances(network: nn.Module, path: Path) -> float:
     return _export_compact(network, path, takes=("rgb_mask", 4), returns="centre_offset")
 
 
+def export_outlines(network: nn.Module, path: Path) -> float:
+    """Write a network that sees all of an object in the package's contract; return as above.
+
+    Raises:
+        WeightsError: the file computes something else.
+    """
+    whole = nn.Sequential(network, nn.Sigmoid())
+    return _export_compact(whole, path, takes=("rgb_mask", 4), returns="object")
+
+
 def export_recognition(network: nn.Module, path: Path) -> float:
     """Write a network that recognizes objects in the package's contract; return as above.
 

@@ -28,6 +28,7 @@ from cleanplate.ops.masks import (
     union,
     with_mask,
 )
+from cleanplate.segmentation import Outliner
 from cleanplate.segmentation.refinement import refine_outline
 from cleanplate.types import Instance, Mask, RGBImage
 
@@ -59,11 +60,14 @@ def main() -> None:
     samples = list(found_samples(arguments.photos, arguments.masks))
     if not samples:
         raise SystemExit("no object was found in any photo that has a mask")
+    complete = Outliner(threads=1).complete
     ways: dict[str, Way] = {
         "as found": lambda sample: sample.found,
         "guided filter": lambda sample: filter_outline(sample.photo, sample.found),
         "GrabCut": lambda sample: cut_outline(sample.photo, sample.found),
         "refined": lambda sample: refine_outline(sample.photo, sample.found),
+        "completed": lambda sample: complete(sample.photo, sample.found),
+        "completed, refined": lambda sample: refine_outline(sample.photo, sample.found, complete),
         "true outline": lambda sample: with_mask(sample.found, sample.truth),
     }
     print(f"{len(samples)} objects; boundary F within {WITHIN_PX:g} px")
@@ -81,7 +85,7 @@ def main() -> None:
             f"| {name} | {score:.3f} | {overlap:.3f} | {missed} | {beyond} "
             f"| {missed_after} | {beyond_after} | {1000 * spent_s:.0f} ms |"
         )
-    print("\nWith the margin, as found and refined:\n")
+    print("\nWith the margin, as found, and completed and refined:\n")
     print("| | Objects | Boundary F | IoU | Missed | Beyond |")
     print("|---|---|---|---|---|---|")
     labels = np.array([sample.found.label for sample in samples])
@@ -89,7 +93,7 @@ def main() -> None:
         own = labels == label
         before, after = (
             np.delete(rows[name][own].mean(axis=0), _WITHOUT_MARGIN)
-            for name in ("as found", "refined")
+            for name in ("as found", "completed, refined")
         )
         cells = (f"{old:.3f}, {new:.3f}" for old, new in zip(before, after, strict=True))
         print(f"| {label} | {own.sum()} | {' | '.join(cells)} |")

@@ -21,6 +21,7 @@ from cleanplate.ops import (
 from cleanplate.options import RemovalOptions
 from cleanplate.segmentation import (
     OUTLINED,
+    Complete,
     EffectsDetector,
     Selection,
     Turn,
@@ -32,6 +33,7 @@ from cleanplate.segmentation import (
 )
 from cleanplate.types import Instance, Mask, RGBImage
 
+_PART_SHARE = 0.6  # of an object below a limit that lies in one that goes: it is a part of that
 _BESIDE_PX = 1.5  # from an object's mask to an effect that begins beside it: diagonals, too
 
 
@@ -66,16 +68,19 @@ class RemovalPlan:
         )
 
 
-def refine_outlines(image: RGBImage, selection: Selection, *, wraps: bool = False) -> Selection:
+def refine_outlines(
+    image: RGBImage, selection: Selection, complete: Complete, *, wraps: bool = False
+) -> Selection:
     """Return a selection whose outlines follow the photo's edges at full resolution.
 
-    What is chosen gets the parts that stand out beside it. What is kept because of a limit keeps
-    the segmenter's outline. No chosen object reaches into a kept one, and no protected one into a
-    chosen one as it was detected.
+    What is chosen is completed, and gets the parts that stand out beside it. What is kept because
+    of a limit keeps the segmenter's outline; if it lies in what goes, it was a part of that. No
+    chosen object reaches into a kept one, and no protected one into a chosen one as detected.
 
     Args:
         image: (H, W, 3) uint8, RGB. Not modified.
         selection: the objects found in it.
+        complete: of `Outliner`.
         wraps: see `RemovalPlan`.
     """
     if not selection.chosen:
@@ -87,19 +92,34 @@ def refine_outlines(image: RGBImage, selection: Selection, *, wraps: bool = Fals
         removed = rasterize(chosen, image.shape)
         staying = [instance for instance in kept if instance.id in protected]
         refined = {
-            instance.id: subtract(instance, removed) for instance in refine_each(image, staying)
+            instance.id: subtract(instance, removed)
+            for instance in refine_each(image, staying, complete)
         }
         kept = tuple(refined.get(instance.id, instance) for instance in kept)
-    return Selection(turn.back(_outline(image, chosen, kept)), turn.back(kept), protected)
+    chosen, kept = _outline(image, chosen, kept, protected, complete)
+    return Selection(turn.back(chosen), turn.back(kept), protected)
 
 
 def _outline(
-    image: RGBImage, chosen: Sequence[Instance], kept: Sequence[Instance]
-) -> tuple[Instance, ...]:
-    """Return objects with their outlines refined and their missed parts, outside of kept ones."""
+    image: RGBImage,
+    chosen: Sequence[Instance],
+    kept: Sequence[Instance],
+    protected: Collection[int],
+    complete: Complete,
+) -> tuple[tuple[Instance, ...], tuple[Instance, ...]]:
+    """Return the chosen objects as they are removed, and what is kept beside them."""
+    outlined = refine_each(image, chosen, complete)
+    goes = rasterize(outlined, image.shape)
+    kept = tuple(it for it in kept if it.id in protected or not _lies_in(it, goes))
     kept_mask = rasterize(kept, image.shape)
-    refined = [subtract(instance, kept_mask) for instance in refine_each(image, chosen)]
-    return add_missed_parts(image, refined, kept)
+    refined = [subtract(instance, kept_mask) for instance in outlined]
+    return add_missed_parts(image, refined, kept), kept
+
+
+def _lies_in(instance: Instance, mask: Mask) -> bool:
+    left, top, right, bottom = instance.box_xyxy
+    covered = instance.mask & mask[top:bottom, left:right]
+    return bool(np.count_nonzero(covered) >= _PART_SHARE * instance.area_px)
 
 
 def plan_masks(
@@ -216,6 +236,7 @@ def edit_plan(
     *,
     remove: Mapping[int, bool],
     mask: Mask,
+    complete: Complete,
     detector: Callable[[], EffectsDetector],
 ) -> RemovalPlan:
     """Return a plan as a person edited it: objects switched on or off, its mask painted on.
@@ -229,6 +250,7 @@ def edit_plan(
         plan: as it was made.
         remove: by the object's id, whether it is removed; the others do not change.
         mask: (H, W) bool, the plan's mask with what was painted on it.
+        complete: of `Outliner`, for objects that are switched on.
         detector: gives what finds the effects of objects that are switched on, if any are.
 
     Raises:
@@ -257,10 +279,11 @@ def edit_plan(
     turn = Turn.of(found, image.shape, wraps=plan.wraps)
     turned = turn.image(image)
     wanted = turn.there([it for it in chosen if it.id in switched])
-    new = turn.back(_outline(turned, wanted, turn.there(kept)))
-    outlined = {instance.id: subtract(instance, others) for instance in new}
-    instances = tuple(outlined.get(instance.id, instance) for instance in chosen)
     protected = (plan.protected | switched) - removed
+    new, left = _outline(turned, wanted, turn.there(kept), protected, complete)
+    kept = turn.back(left)
+    outlined = {instance.id: subtract(instance, others) for instance in turn.back(new)}
+    instances = tuple(outlined.get(instance.id, instance) for instance in chosen)
     known = {cast.id for cast in plan.casts}
     uncast = [it for it in instances if it.id in switched and it.id not in known]
     casts = plan.casts

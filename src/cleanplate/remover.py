@@ -45,8 +45,10 @@ from cleanplate.runtime import check_device
 from cleanplate.segmentation import (
     DEFAULT_EFFECTS_MODEL,
     DEFAULT_SEGMENTER,
+    OUTLINING_MODEL,
     EffectsDetector,
     InteractiveSegmenter,
+    Outliner,
     Segmenter,
     Selection,
     Turn,
@@ -123,6 +125,7 @@ class Remover:
             "inpainter": inpainter,
             "prompter": prompter,
             "effects": DEFAULT_EFFECTS_MODEL,
+            "outliner": OUTLINING_MODEL,
         }
         self._loaded: dict[str, Any] = {}  # by role, of those given by name or not at all
         self._device, self._threads = device, threads
@@ -195,6 +198,12 @@ class Remover:
         """
         detector: EffectsDetector = self._load("effects", EffectsDetector)
         return detector
+
+    @property
+    def outliner(self) -> Outliner:
+        """What completes the outlines of the objects found."""
+        outliner: Outliner = self._load("outliner", lambda _, **given: Outliner(**given))
+        return outliner
 
     @property
     def config(self) -> "tuple[str | Segmenter, str | Inpainter, str]":
@@ -363,7 +372,7 @@ class Remover:
                 protected_labels=protected,
             )
             options = replace(options, classes=labels)
-        selection = refine_outlines(image, selection, wraps=opened.wraps)
+        selection = refine_outlines(image, selection, self.outliner.complete, wraps=opened.wraps)
         return self._plan_selection(opened, selection, options, time.perf_counter() - start)
 
     def _across_border(

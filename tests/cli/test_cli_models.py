@@ -263,6 +263,7 @@ def test_models_verify_names_the_broken_file_and_checks_the_rest(cli, monkeypatc
         ("effects.lite0", "effects"),
         ("instances.lite0", "divide"),
         ("objects.lite0", "recognize"),
+        ("outlines.lite0", "outline"),
         ("edgeconnect.photos", "edges_cpu"),
         ("edgeconnect.photos", "fill"),
         ("edgeconnect.photos", "fill_cpu"),

@@ -125,6 +125,7 @@ def test_roles_are_what_the_adapters_ask_for():
             "effects": ("effects",),
             "divider": ("divide",),
             "recognizer": ("recognize",),
+            "outliner": ("outline",),
         }
         assert roles == expected[model.kind]
         assert model.labels == (VOC_LABELS if model.kind == "segmenter" else ())

@@ -29,7 +29,7 @@ from cleanplate.hub.store import (
 )
 from cleanplate.inpainting import create_inpainter
 from cleanplate.segmentation import create_segmenter
-from cleanplate.segmentation.components import Divider, Recognizer
+from cleanplate.segmentation.components import Divider, Outliner, Recognizer
 from cleanplate.segmentation.effects import EffectsDetector
 
 BUILT_IN = [
@@ -118,6 +118,7 @@ def test_no_network_is_loaded_from_a_changed_file(tmp_path, monkeypatch, model, 
         "effects": EffectsDetector,
         "divider": lambda _, device: Divider(device=device).provider,
         "recognizer": lambda _, device: Recognizer(device=device).provider,
+        "outliner": lambda _, device: Outliner(device=device).provider,
     }[model.kind]
     with pytest.raises(ChecksumError, match=path.name):
         create(model.name, device="cpu")

@@ -20,7 +20,7 @@ from cleanplate.runtime.devices import available_providers, usable_cores
 from cleanplate.runtime.interrupts import interruptible
 from cleanplate.runtime.session import Session, _share_arena
 from cleanplate.segmentation import create_segmenter
-from cleanplate.segmentation.components import Divider, Recognizer
+from cleanplate.segmentation.components import Divider, Outliner, Recognizer
 from cleanplate.segmentation.effects import EffectsDetector
 from runtime_standins import CPU, CUDA, OPENVINO
 
@@ -44,6 +44,7 @@ def test_every_network_loads_on_the_cpu_and_says_so(name):
         "effects": EffectsDetector,
         "divider": lambda _, device: Divider(device=device),
         "recognizer": lambda _, device: Recognizer(device=device),
+        "outliner": lambda _, device: Outliner(device=device),
     }[MODELS[name].kind]
     assert create(name, device="cpu").provider == CPU
 

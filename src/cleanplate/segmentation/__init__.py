@@ -6,6 +6,7 @@ from cleanplate.segmentation.base import (
     create_segmenter,
 )
 from cleanplate.segmentation.by_example import ExampleSegmenter
+from cleanplate.segmentation.components import OUTLINING_MODEL, Outliner
 from cleanplate.segmentation.effects import (
     DEFAULT_EFFECTS_MODEL,
     EffectsDetector,
@@ -25,7 +26,7 @@ from cleanplate.segmentation.missed_parts import add_missed_parts
 from cleanplate.segmentation.missed_rim import missed_rim_px
 from cleanplate.segmentation.models import find_as_published
 from cleanplate.segmentation.picking import outline_objects, pick_instances
-from cleanplate.segmentation.refinement import refine_each
+from cleanplate.segmentation.refinement import Complete, refine_each
 from cleanplate.segmentation.selection import (
     SCORE_BELOW,
     Selection,
@@ -39,11 +40,14 @@ __all__ = [
     "DEFAULT_EFFECTS_MODEL",
     "DEFAULT_SEGMENTER",
     "OUTLINED",
+    "OUTLINING_MODEL",
     "PERSON",
     "SCORE_BELOW",
+    "Complete",
     "EffectsDetector",
     "ExampleSegmenter",
     "InteractiveSegmenter",
+    "Outliner",
     "Segmenter",
     "Selection",
     "Turn",

@@ -22,7 +22,7 @@ References:
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -47,6 +47,9 @@ from cleanplate.ops import (
 )
 from cleanplate.segmentation.instances import nearest_number
 from cleanplate.types import Box, FloatArray, Instance, Mask, RGBImage, check_image
+
+Complete = Callable[[RGBImage, Instance], Instance]
+"""Returns a found object of a photo with another mask."""
 
 PaletteIndices = npt.NDArray[np.int64]
 """(h, w) indices of a palette's colours."""
@@ -102,12 +105,15 @@ _LARGEST_LOSS = 0.12
 _FOUND_TOO_SMALL = 1.15
 
 
-def refine_outline(image: RGBImage, instance: Instance) -> Instance:
+def refine_outline(
+    image: RGBImage, instance: Instance, complete: Complete | None = None
+) -> Instance:
     """Return the object with its mask refined at full resolution, thin parts included.
 
     Args:
         image: (H, W, 3) uint8, RGB, the photo. Not modified.
         instance: the detected object; its mask is not empty. Not modified.
+        complete: returns it with what was missed of it, before that; see `Outliner`.
 
     Returns:
         The instance with another box and mask. The mask is not empty, lies inside the photo and
@@ -118,7 +124,8 @@ def refine_outline(image: RGBImage, instance: Instance) -> Instance:
     """
     check_image(image)
     _check_inside(image, instance)
-    refined = _refine_once(image, instance)
+    completed = instance if complete is None else complete(image, instance)
+    refined = _refine_once(image, completed)
     if refined.area_px > _FOUND_TOO_SMALL * instance.area_px:
         return _refine_once(image, refined)
     return refined
@@ -136,16 +143,23 @@ def _refine_once(image: RGBImage, instance: Instance) -> Instance:
     return with_mask(instance, mask, left=scene.box[0], top=scene.box[1])
 
 
-def refine_each(image: RGBImage, instances: Sequence[Instance]) -> list[Instance]:
-    """Return objects with their masks refined; see `refine_outline`.
+def refine_each(
+    image: RGBImage, instances: Sequence[Instance], complete: Complete
+) -> list[Instance]:
+    """Return objects completed, and their masks refined; see `refine_outline`.
 
     Touching objects of a label are followed as one: to each, the others would be background of its
     own colours. The new mask is divided among them by nearness.
+
+    Args:
+        image: (H, W, 3) uint8, RGB, the photo. Not modified.
+        instances: the detected objects. Not modified.
+        complete: as for `refine_outline`.
     """
     refined = list(instances)
     groups = _touching(instances, (image.shape[0], image.shape[1]))
     objects = [_merged([instances[place] for place in group]) for group in groups]
-    outlined = at_once(*(functools.partial(refine_outline, image, it) for it in objects))
+    outlined = at_once(*(functools.partial(refine_outline, image, it, complete) for it in objects))
     for group, whole in zip(groups, outlined, strict=True):
         members = [instances[place] for place in group]
         if len(members) == 1:

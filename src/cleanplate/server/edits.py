@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cleanplate.ops import dilate, rasterize
 from cleanplate.plan import RemovalPlan, drop_effects, edit_plan
-from cleanplate.segmentation import EffectsDetector
+from cleanplate.segmentation import Complete, EffectsDetector
 from cleanplate.types import Instance, Mask, RGBImage
 
 _MOST_POINTS = 200  # of an outline that is sent; it is shown, not filled
@@ -52,7 +52,11 @@ class Edits(_Strict):
 
 
 def edited_plan(
-    image: RGBImage, plan: RemovalPlan, edits: Edits, detector: Callable[[], EffectsDetector]
+    image: RGBImage,
+    plan: RemovalPlan,
+    edits: Edits,
+    complete: Complete,
+    detector: Callable[[], EffectsDetector],
 ) -> RemovalPlan:
     """Return a plan with a person's changes.
 
@@ -60,12 +64,15 @@ def edited_plan(
         image: (H, W, 3) uint8, RGB, the photo. Not modified.
         plan: as it was made; what `edits` does not mention stays as it is.
         edits: the changes. Strokes come last and have precedence over everything else.
+        complete: of `Outliner`, for objects that are switched on.
         detector: gives what finds the effects of objects that are switched on, if any are.
 
     Raises:
         InputError: an object that the plan does not have.
     """
-    plan = edit_plan(image, plan, remove=edits.objects, mask=plan.mask, detector=detector)
+    plan = edit_plan(
+        image, plan, remove=edits.objects, mask=plan.mask, complete=complete, detector=detector
+    )
     if not all(edits.effects.values()):
         plan = drop_effects(plan, {id for id, is_on in edits.effects.items() if not is_on})
     mask = plan.mask.copy()

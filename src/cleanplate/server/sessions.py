@@ -243,7 +243,13 @@ class EditSession:
             known = [it.id for it in (*plan.instances, *plan.kept)]
             wanted = {number: number in self._suggested for number in known} | edits.objects
         edits = edits.model_copy(update={"objects": wanted})
-        return edited_plan(photo.pixels, plan, edits, lambda: self._remover.effects_detector)
+        return edited_plan(
+            photo.pixels,
+            plan,
+            edits,
+            self._remover.outliner.complete,
+            lambda: self._remover.effects_detector,
+        )
 
     def fill(
         self,

@@ -165,7 +165,12 @@ def _fill(
     if job.own_plans is not None:
         again = Provenance(remover.segmenter.name, job.examples)
         plan = read_plan(
-            photo, image, job.own_plans, again=again, detector=lambda: remover.effects_detector
+            photo,
+            image,
+            job.own_plans,
+            again=again,
+            complete=remover.outliner.complete,
+            detector=lambda: remover.effects_detector,
         )
         return _fill_plan(image, plan, remover)
     mask, notes = _own_mask(photo, image, job)

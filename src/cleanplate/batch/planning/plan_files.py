@@ -33,7 +33,7 @@ from cleanplate.labels import VOC_LABELS, label_id
 from cleanplate.ops import bounding_box, decode_rle, encode_rle, union
 from cleanplate.options import RemovalOptions
 from cleanplate.plan import RemovalPlan, alpha_effects, edit_plan, plan_masks
-from cleanplate.segmentation import EffectsDetector, Selection
+from cleanplate.segmentation import Complete, EffectsDetector, Selection
 from cleanplate.types import Box, Instance, Mask
 
 _FORMAT = 3  # of the JSON; another one is refused
@@ -150,6 +150,7 @@ def read_plan(
     masks: MaskFiles,
     *,
     again: Provenance,
+    complete: Complete,
     detector: Callable[[], EffectsDetector],
 ) -> RemovalPlan:
     """Return the plan of a photo, as a person may have edited it.
@@ -159,7 +160,8 @@ def read_plan(
         image: the same, read.
         masks: where plans lie.
         again: the models that recheck the filled holes.
-        detector: gives what finds effects; used only for an object that was switched on.
+        complete: of `Outliner`; this and the next are used only for an object that was switched on.
+        detector: gives what finds effects.
 
     Raises:
         PhotoError: there is none, it is not of this photo, or it cannot be understood; or it is to
@@ -183,7 +185,9 @@ def read_plan(
     try:
         plan, remove = _parse(content, image)
         plan, found_by = (
-            edit_plan(image.pixels, plan, remove=remove, mask=mask, detector=detector),
+            edit_plan(
+                image.pixels, plan, remove=remove, mask=mask, complete=complete, detector=detector
+            ),
             _found_by(content),
         )
     except InputError as error:

@@ -10,7 +10,7 @@ from cleanplate.errors import CleanplateError, InputError
 from cleanplate.hub import get_model, read_manifest
 from cleanplate.io import MaskReading, RawOutput
 from cleanplate.options import OPTION_NAMES, RemovalOptions
-from cleanplate.segmentation import DEFAULT_EFFECTS_MODEL
+from cleanplate.segmentation import DEFAULT_EFFECTS_MODEL, OUTLINING_MODEL
 
 if TYPE_CHECKING:
     from cleanplate.remover import Remover
@@ -239,6 +239,7 @@ def _other_networks(remover: "Remover", job: Job) -> Iterator[str]:
         return
     yield DEFAULT_EFFECTS_MODEL  # with effects "off" too: what is kept is not copied from
     if job.own_masks is None:
+        yield OUTLINING_MODEL
         yield from getattr(remover.segmenter, "helpers", ())
         prompter = remover.prompter_for(job.options)
         if prompter is not None:

@@ -76,8 +76,8 @@ def list_models(
     """Return the registered models, the built-in ones first.
 
     Args:
-        kind: "segmenter", "inpainter", "prompter", "effects", "divider" or "recognizer"; None
-            returns all.
+        kind: "segmenter", "inpainter", "prompter", "effects", "divider", "recognizer" or
+            "outliner"; None returns all.
         commercial_only: only those whose publisher grants commercial use of the weights.
 
     Raises:

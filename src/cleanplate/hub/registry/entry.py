@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
-ModelKind = Literal["segmenter", "inpainter", "prompter", "effects", "divider", "recognizer"]
+ModelKind = Literal[
+    "segmenter", "inpainter", "prompter", "effects", "divider", "recognizer", "outliner"
+]
 
 Resampling = Literal["antialiased", "bilinear"]
 """Antialiased or plain bilinear interpolation."""
