@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cleanplate.runtime import session
 from tiff_builders import dng
 
 COMMAND = (sys.executable, "-m", "cleanplate")
@@ -292,6 +293,34 @@ def test_the_main_job_with_the_real_networks(call, tmp_path):
     )
     assert code == 0, err
     assert out.splitlines()[0].startswith("in/astronaut.jpg: filled the mask, ")
+
+
+@pytest.mark.parametrize("options", [("--remove", "person"), ("--mask", "mask.png")])
+def test_a_photo_for_which_a_network_computes_no_numbers_fails_alone(
+    cli, make_photo, tmp_path, monkeypatch, options
+):
+    monkeypatch.chdir(tmp_path)
+    for name in "ac":
+        make_photo(f"in/{name}.png")
+    Image.new("RGB", (96, 64)).save("in/b.png")
+    mask = np.zeros((64, 96), np.uint8)
+    mask[20:40, 30:60] = 255
+    Image.fromarray(mask).save("mask.png")
+    load = session._plain
+
+    def with_faults(loaded, names):
+        def run(tensors):
+            is_black = tensors[0][:, 0].mean() < 0.2
+            return [output * np.float32(np.nan if is_black else 1) for output in real(tensors)]
+
+        real = load(loaded, names)
+        return run
+
+    monkeypatch.setattr(session, "_plain", with_faults)
+    ran = cli("run", "in", "-o", "out", "--device", "cpu", *options)
+    assert ran.code == 1
+    assert re.search(r"in/b\.png: \S+: computes NaN or infinity on the CPU; run 'cleanp", ran.err)
+    assert [path.name for path in results(Path("out"))] == ["a.png", "c.png"]
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """A model file that is missing, short or changed is never used."""
 
+import errno
 import json
 import os
 import threading
@@ -281,6 +282,52 @@ def test_two_that_install_at_once_both_end_with_a_whole_model(make_model, tmp_pa
     for thread in threads:
         thread.join()
     assert read_file(model, "fill") in contents
+
+
+@pytest.mark.parametrize("last", ["install", "remove"])
+@pytest.mark.usefixtures("home")
+def test_who_replaces_a_model_deletes_no_file_of_the_next_one(
+    make_model, tmp_path, monkeypatch, last
+):
+    model = make_model()
+    paths = [tmp_path / name / "abc.onnx" for name in ("former", "new")]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_text(path.parent.name)
+    install(model, {"fill": paths[0]}, origin="own")
+
+    def follow():
+        if last == "remove":
+            assert remove_model(model)
+        install(model, {"fill": paths[0]}, origin="own")
+
+    unlink, next_one = Path.unlink, threading.Thread(target=follow)
+
+    def unlink_late(path, **options):
+        if path.suffix == ".onnx" and next_one.ident is None:
+            next_one.start()
+            next_one.join(0.3)
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", unlink_late)
+    install(model, {"fill": paths[1]}, origin="own")
+    next_one.join()
+    assert read_file(model, "fill") == b"former"
+    assert len(list(model_folder(model).iterdir())) == 2
+
+
+@pytest.mark.parametrize("error", [NotImplementedError(), OSError(errno.ENOLCK, "no locks")])
+@pytest.mark.usefixtures("home")
+def test_a_disk_without_locks_will_do(make_model, abc, monkeypatch, error):
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr("filelock.FileLock._acquire", refuse)
+    install(make_model(), {"fill": abc})
+    assert remove_model(make_model())
+    error = OSError(errno.EROFS, "read-only file system")
+    with pytest.raises(WeightsError, match="cannot be locked"):
+        install(make_model(), {"fill": abc})
 
 
 @pytest.mark.usefixtures("home")

@@ -154,3 +154,36 @@ def test_without_texture_the_fill_stays_as_it_was_drawn(scene, monkeypatch, wrap
     filled = inpaint_holes(photo, mask, inpainter, wraps=wraps, texture=False)
     np.testing.assert_array_equal(filled[~mask], photo[~mask])
     assert filled[mask].std() < photo[~mask].std() / 2
+
+
+def test_thousands_of_specks_are_filled_at_once_and_larger_holes_as_ever(rng):
+    rows, columns = np.mgrid[:400, :600].astype(np.float32)
+    photo = np.dstack([rows / 2, columns / 3, 200 - rows / 4]).astype(np.uint8)
+    large = np.zeros((400, 600), np.bool_)
+    large[200:260, 300:370] = True
+    specks = np.zeros_like(large)
+    specks[2::8, 2::8] = True
+    specks[150:310, 250:420] = False
+    assert np.count_nonzero(specks) > 1000
+    damaged = np.where((large | specks)[..., None], np.uint8(255), photo)
+    inpainter = Counting(1, 64)
+    alone = inpaint_holes(damaged, large, inpainter, texture=False)
+    calls = []
+    inpainter.inpaint = lambda *given: calls.append(given) or Counting.inpaint(inpainter, *given)
+    filled = inpaint_holes(damaged, large | specks, inpainter, texture=False)
+    assert len(calls) == 1
+    np.testing.assert_array_equal(filled[~specks], alone[~specks])
+    assert np.abs(filled[specks].astype(int) - photo[specks]).max() <= 4
+
+
+def test_holes_of_more_than_a_few_px_are_no_specks():
+    mask = np.zeros((300, 300), np.bool_)
+    for down in range(4):
+        mask[down::8, 2::8] = True
+    assert np.count_nonzero(filling._dust_in(mask)) == np.count_nonzero(mask)
+    fewer = mask.copy()
+    fewer[:150] = False
+    assert 0 < cv2.connectedComponents(fewer.view(np.uint8))[0] - 1 <= 1000
+    assert not filling._dust_in(fewer).any()
+    mask[4::8, 2::8] = True
+    assert not filling._dust_in(mask).any()

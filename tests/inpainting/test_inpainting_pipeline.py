@@ -103,6 +103,14 @@ def test_a_pipeline_keeps_the_contract(pipeline, rng):
 
 
 @pytest.mark.slow
+def test_a_pipeline_that_computes_no_numbers_is_reported(pipeline):
+    inpainter = create_inpainter(f"diffusers:{pipeline}", device="cpu")
+    next(inpainter._pipeline.vae.decoder.parameters()).data.fill_(float("nan"))
+    with pytest.raises(WeightsError, match="computes NaN or infinity on the CPU"):
+        inpainter.inpaint(np.zeros((64, 64, 3), np.uint8), np.eye(64, dtype=np.bool_))
+
+
+@pytest.mark.slow
 def test_pickled_weights_are_read_only_if_trusted(pipeline, tmp_path):
     import torch
     from safetensors.torch import load_file

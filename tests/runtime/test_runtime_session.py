@@ -18,7 +18,7 @@ from cleanplate.hub.store import read_file
 from cleanplate.inpainting import create_inpainter
 from cleanplate.runtime.devices import available_providers, usable_cores
 from cleanplate.runtime.interrupts import interruptible
-from cleanplate.runtime.session import Session, _share_arena
+from cleanplate.runtime.session import Session, _share_arena, check_finite
 from cleanplate.segmentation import create_segmenter
 from cleanplate.segmentation.components import Divider, Outliner, Recognizer
 from cleanplate.segmentation.effects import EffectsDetector
@@ -297,6 +297,44 @@ def test_a_gpu_whose_memory_does_not_suffice_is_reported_with_the_size(edges_fil
     match = "'cuda' cannot be used: out of memory for edges on 1x3x32x32 values, or"
     with pytest.raises(DeviceError, match=match):
         session.run(np.zeros((1, 3, 32, 32), np.float32))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_gpu_that_computes_no_numbers_is_reported(pretended_cuda, value):
+    session = Session(network_of("Neg", ["N", 3]), name="negative", device="cuda")
+    match = r"'cuda' cannot be used: negative computes NaN or inf.* driver, or use --device cpu"
+    with pytest.raises(DeviceError, match=match):
+        session.run(np.array([[0, value, 0]], np.float32))
+
+
+def test_no_numbers_in_a_batch_are_only_its_callers_error(pretended_cuda):
+    session = Session(network_of("Log", ["N", 100]), name="logarithm", device="cuda")
+
+    def run(value):
+        try:
+            return session.run(np.full((1, 100), value, np.float32))[0, 0]
+        except DeviceError:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(run, [1, -1, 0] * 20))
+    assert found == [0, None, None] * 20
+    assert sum(shapes[0][0] for shapes in pretended_cuda.sessions[0].ran) == 60
+
+
+def test_weights_that_compute_no_numbers_on_the_cpu_are_reported():
+    session = Session(network_of("Log", [1]), name="logarithm", device="cpu")
+    match = "logarithm: computes NaN or infinity on the CPU; run 'cleanplate models verify'"
+    for value in (-1, 0):
+        with pytest.raises(WeightsError, match=match):
+            session.run(np.array([value], np.float32))
+
+
+def test_half_precision_that_does_not_suffice_is_said_to():
+    with pytest.raises(DeviceError, match="use --device cuda, or use --device cpu"):
+        check_finite(np.array([np.inf], np.float16), device="cuda-fp16", name="x")
+    check_finite(np.array([65504], np.float16), device="cuda-fp16", name="x")
+    check_finite(np.array([1, 2]), device="cpu", name="x")
 
 
 @pytest.mark.skipif(

@@ -5,58 +5,26 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recorded_predict import (
+    FIRST,
+    STRIDE,
+    RecordedPredict,
+    blotted,
+    predict_multiscale,
+    redness,
+    seen_from,
+    small_objects_in,
+    textured,
+    with_rest,
+)
 
 from cleanplate.segmentation.multiscale import (
     FIRST_PASS_SIDE,
     SIDE_MULTIPLE,
-    Passes,
-    SmallObject,
-    add_small,
     run_passes,
 )
 
-STRIDE = 4  # px of a part for each cell of found
 POSSIBLE = 0.002  # too little for a candidate, enough to be scanned
-FIRST = 3  # sizes of the complete photo in the first pass
-
-
-def predict_multiscale(image, predict, **options):
-    """Return the probabilities, with the small objects that the looks confirm."""
-    passes = run_passes(image, predict, **options)
-    sure = [it for it in passes.small if (it.closest + it.again)[it.index] > 3.5]
-    return add_small(passes, [(it, 0.95) for it in sure])
-
-
-class RecordedPredict:
-    """Keeps the parts it was shown and answers with what a function makes of them.
-
-    The answer is of one class, or of several; everything else gets the rest, as a last plane.
-    """
-
-    def __init__(self, answer) -> None:
-        self.answer = answer
-        self.parts: list[np.ndarray] = []
-
-    def __call__(self, part):
-        self.parts.append(part.copy())
-        rows, columns = part.shape[0] // STRIDE, part.shape[1] // STRIDE
-        return with_rest(self.answer(self, part), (rows, columns))
-
-
-def with_rest(probabilities, size_hw):
-    """Return (C + 1, h, w) float32 for one class or (C, ...) classes."""
-    planes = np.asarray(probabilities, np.float32)
-    planes = planes if planes.ndim == 3 else planes[None]
-    planes = np.broadcast_to(planes, (len(planes), *size_hw))
-    return np.concatenate([planes, 1 - planes.sum(axis=0, keepdims=True)])
-
-
-def textured(size_hw, seed=0):
-    noise = np.random.default_rng(seed).integers(
-        60, 200, (size_hw[0] // 4 + 1, size_hw[1] // 4 + 1)
-    )
-    photo = np.repeat(np.repeat(noise.astype(np.uint8), 4, axis=0), 4, axis=1)
-    return np.repeat(photo[: size_hw[0], : size_hw[1], None], 3, axis=2)
 
 
 @settings(max_examples=30)
@@ -198,49 +166,6 @@ def test_later_passes_are_averaged_into_what_the_first_saw_and_all_classes_compe
     )
 
 
-@pytest.mark.parametrize(
-    ("side_px", "probability", "counts"),
-    [(18, 0.95, True), (18, 0.8, False), (90, 0.8, False), (90, 0.95, True), (200, 0.98, False)],
-)
-def test_what_only_later_passes_saw_counts_if_it_is_small_and_certain(side_px, probability, counts):
-    def answer(predict, part):
-        return redness(part) * (0.01 if len(predict.parts) <= FIRST else probability)
-
-    image = textured((900, 1300))
-    image[300 : 300 + side_px, 400 : 400 + side_px] = (255, 0, 0)
-    found = predict_multiscale(image, RecordedPredict(answer))
-    assert (found[0].max() > 0.5) == counts
-
-
-def test_a_small_object_that_the_first_pass_doubted_counts_by_later_ones():
-    def answer(predict, part):
-        return redness(part) * (0.4 if len(predict.parts) <= FIRST else 0.98)
-
-    image = textured((900, 1300))
-    image[300:360, 400:460] = (255, 0, 0)
-    found = predict_multiscale(image, RecordedPredict(answer))
-    assert found[0].max() > 0.9
-
-
-@pytest.mark.parametrize(("again", "counts"), [(0.98, True), (0.02, False)])
-def test_what_one_more_look_does_not_see_does_not_count(again, counts):
-    def answer(predict, part):
-        if len(predict.parts) <= FIRST:
-            return redness(part) * 0.1
-        return redness(part) * (again if part.shape[:2] == (256, 256) else 0.98)
-
-    image = textured((900, 1300))
-    image[300:360, 400:460] = (255, 0, 0)
-    image[300:360, 440:460] = (0, 0, 255)
-    found = predict_multiscale(image, predict := RecordedPredict(answer))
-    assert (found[0].max() > 0.5) == counts
-    # Its 40 x 60 px are in the middle, mirrored, and what is beside it is on the left.
-    red = redness(predict.parts[-1])
-    middle = len(red) // 2
-    assert red[middle, middle + 2]
-    assert not red[middle, middle - len(red) // 3]
-
-
 def test_the_rim_of_a_tile_is_not_used_inside_the_photo():
     def answer(predict, part):
         """Say no on the outermost 8 px of every tile, as a network without context might."""
@@ -258,32 +183,6 @@ def test_the_rim_of_a_tile_is_not_used_inside_the_photo():
     rows, columns = found.shape[1:]
     inside = found[0, round(0.45 * rows) : round(0.55 * rows)]
     assert inside[:, round(0.45 * columns) : round(0.55 * columns)].min() > 0.85
-
-
-def redness(part):
-    """Return, for each cell, whether its centre is red."""
-    centre = part[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE].astype(int)
-    return (centre[..., 0] > 180) & (centre[..., 1] < 60)
-
-
-def seen_from(sure_px, faint=0.01, half=0.2, clear=0.9):
-    """Return an answer: a red blot is seen when it is `sure_px` wide, suspected when smaller."""
-
-    def answer(predict, part):
-        red = redness(part)
-        wide_px = red.any(axis=0).sum() * STRIDE
-        if wide_px >= sure_px:
-            return red * clear
-        return red * (half if wide_px > sure_px / 2 else faint)
-
-    return answer
-
-
-def blotted(size_hw, box):
-    image = np.repeat(np.full(size_hw, 120, np.uint8)[..., None], 3, axis=2)
-    left, top, right, bottom = box
-    image[top:bottom, left:right] = (255, 0, 0)
-    return image
 
 
 def is_part_added(part_xyxy, probability):
@@ -330,99 +229,6 @@ def test_a_part_of_which_the_finest_pass_is_not_sure_does_not_count():
     assert not is_part_added((360, 200, 420, 220), 0.7)
 
 
-def test_an_object_detected_only_when_enlarged_is_found_at_a_candidate():
-    image = blotted((400, 600), (300, 200, 324, 224))
-    # Its 24 px are 82 at the closest level, 41 at the one before.
-    predict = RecordedPredict(seen_from(70, clear=0.97))
-
-    found = predict_multiscale(image, predict)
-
-    assert found[0].max() > 0.85
-    rows, columns = np.nonzero(found[0] > 0.5)
-    down, across = 400 / found.shape[1], 600 / found.shape[2]
-    assert rows.min() * down == pytest.approx(200, abs=4)
-    assert (rows.max() + 1) * down == pytest.approx(224, abs=4)
-    assert columns.min() * across == pytest.approx(300, abs=4)
-    assert (columns.max() + 1) * across == pytest.approx(324, abs=4)
-
-
-@pytest.mark.parametrize("box", [(300, 200, 324, 224), (0, 0, 24, 30), (576, 370, 600, 400)])
-def test_a_small_object_is_looked_at_twice_each_time_larger(box):
-    image = blotted((400, 600), box)
-    predict = RecordedPredict(seen_from(70, clear=0.97))
-    (item,) = run_passes(image, predict).small
-    assert item.again.shape == item.closest.shape == (2,)
-    assert item.again[0] > 1
-    assert item.again[1] < -1
-    looks = predict.parts[-2:]
-    assert [part.shape for part in looks] == [(256, 256, 3), (320, 320, 3)]
-    long_side = max(box[2] - box[0], box[3] - box[1])
-    for part, most in zip(looks, (112, 6 * long_side), strict=True):
-        rows, columns = np.nonzero(redness(part))
-        assert max(np.ptp(rows), np.ptp(columns)) * STRIDE == pytest.approx(most, rel=0.15)
-
-
-def test_what_the_first_look_does_not_see_gets_no_second_one():
-    image = blotted((400, 600), (300, 200, 324, 224))
-    sees = seen_from(20, clear=0.97)
-    predict = RecordedPredict(
-        lambda predict, part: sees(predict, part) * (part.shape[:2] != (256, 256))
-    )
-    assert run_passes(image, predict).small == []
-    assert predict.parts[-1].shape == (256, 256, 3)
-
-
-def sees_more_in_looks(predict, part):
-    """Return where a part is red, in the looks where it is red or blue."""
-    if len(predict.parts) <= FIRST:
-        return redness(part) * 0.1
-    is_look = part.shape[:2] in {(256, 256), (320, 320)}
-    return np.maximum(redness(part), redness(part[..., ::-1]) if is_look else 0) * 0.97
-
-
-def test_a_small_object_grows_to_what_the_looks_see():
-    image = blotted((400, 600), (300, 200, 324, 210))
-    image[210:230, 300:324] = (0, 0, 255)
-    image[260:270, 300:324] = (0, 0, 255)  # apart
-    (item,) = run_passes(image, RecordedPredict(sees_more_in_looks)).small
-    rows, columns = item.place
-    assert (rows.start * 2, rows.stop * 2) == pytest.approx((200, 230), abs=4)
-    assert (columns.start * 2, columns.stop * 2) == pytest.approx((300, 324), abs=4)
-    assert item.inside.mean() > 0.9
-
-
-@pytest.mark.parametrize(("right", "counts"), [(330, True), (420, False)])
-def test_what_the_looks_cut_off_is_part_of_something_larger(right, counts):
-    image = blotted((400, 600), (300, 200, 310, 224))
-    image[195:229, 310:right] = (0, 0, 255)
-    assert len(run_passes(image, RecordedPredict(sees_more_in_looks)).small) == counts
-
-
-def test_a_small_object_may_be_of_any_class():
-    image = blotted((400, 600), (300, 200, 324, 224))
-    sees = seen_from(70, clear=0.97)
-
-    def answer(predict, part):
-        second = sees(predict, part)
-        return np.stack([0 * second, second])
-
-    assert [it.index for it in run_passes(image, RecordedPredict(answer)).small] == [1]
-
-
-@pytest.mark.parametrize(("first", "is_looked_at"), [(0.0, False), (0.01, True)])
-def test_only_what_may_be_of_a_class_asked_for_is_looked_at(first, is_looked_at):
-    image = blotted((400, 600), (300, 200, 324, 224))
-    sees = seen_from(70, clear=0.97)
-
-    def answer(predict, part):
-        return np.stack([redness(part) * first, sees(predict, part)])
-
-    predict = RecordedPredict(answer)
-    assert len(run_passes(image, predict, asked=1).small) == is_looked_at
-    last = [part.shape[:2] for part in predict.parts[-2:]]
-    assert (last == [(256, 256), (320, 320)]) == is_looked_at
-
-
 def test_without_a_candidate_nothing_is_enlarged():
     image = blotted((400, 600), (300, 200, 324, 224))
     predict = RecordedPredict(seen_from(70, faint=0.0))
@@ -443,17 +249,6 @@ def test_a_probable_part_of_a_large_doubtful_region_is_enlarged_too():
     later = predict.parts[FIRST:]
     assert any(redness(part).any() for part in later)
     assert max(max(part.shape) for part in later) < 600, "not all of the region"
-
-
-def test_a_small_object_has_the_class_it_is_given():
-    merged, closest = np.zeros((2, 3, 4, 5), np.float32)
-    merged[:] = 0.3
-    closest[:] = np.array([0.8, 0.1, 0.1], np.float32)[:, None, None]
-    inside = np.array([[True, False], [True, True]])
-    item = SmallObject(1, np.s_[1:3, 2:4], inside, *np.zeros((2, 3), np.float32))
-    found = add_small(Passes(merged, closest, [item]), [(item, 0.8)])
-    np.testing.assert_allclose(found[:, 2, 3], (0, 0.8, 0.2), atol=1e-6)
-    np.testing.assert_allclose(found[:, 1, 3], 0.3)
 
 
 def test_a_refuted_candidate_is_not_enlarged_further():
@@ -544,7 +339,7 @@ def test_in_a_narrow_photo_an_object_longer_than_it_is_high_is_seen_whole():
     predict = RecordedPredict(
         lambda predict, part: redness(part) * (0.02 if len(predict.parts) <= FIRST else 0.99)
     )
-    (found,) = run_passes(image, predict).small
+    (found,) = small_objects_in(image, predict)
     px_per_cell = 4000 / run_passes(image, predict).merged.shape[2]
     columns = found.place[1]
     assert columns.start * px_per_cell == pytest.approx(900, abs=2 * px_per_cell)

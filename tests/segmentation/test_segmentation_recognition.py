@@ -9,8 +9,10 @@ from cleanplate.hub import get_model
 from cleanplate.labels import VOC_LABELS
 from cleanplate.segmentation import create_segmenter
 from cleanplate.segmentation.components import RECOGNIZING_MODEL, Recognizer
+from cleanplate.segmentation.models import semantic
 from cleanplate.segmentation.models.semantic import calibrate, uncalibrated
-from cleanplate.segmentation.multiscale import Passes, SmallObject
+from cleanplate.segmentation.multiscale import Passes
+from cleanplate.segmentation.small_objects import SmallObject
 
 SIZE = get_model(RECOGNIZING_MODEL).preprocessing.square_px
 PLACE = np.s_[30:50, 40:50]
@@ -69,9 +71,17 @@ def segmenter():
     return create_segmenter(device="cpu", threads=1)
 
 
-def passes_with(item):
-    empty = np.zeros((2, 80, 120), np.float32)
-    return Passes(empty, empty.copy(), [item])
+EMPTY = Passes(*np.zeros((2, 2, 80, 120), np.float32), np.zeros((1, 80, 120), np.bool_))
+
+
+@pytest.fixture
+def see(monkeypatch):
+    """Return a function that lets the passes over any photo see one small object."""
+
+    def let_see(item):
+        monkeypatch.setattr(semantic, "find_small_objects", lambda *_, **__: [item])
+
+    return let_see
 
 
 def small_object(index, *again):
@@ -81,14 +91,14 @@ def small_object(index, *again):
 
 
 @pytest.mark.parametrize("label", ["dog", "person", "boat"])
-def test_a_small_object_counts_if_it_is_recognized(segmenter, label, monkeypatch):
+def test_a_small_object_counts_if_it_is_recognized(segmenter, label, see, monkeypatch):
     photo = np.zeros((160, 240, 3), np.uint8)
-    item = small_object(0, 1.5, -9, -1.5)
+    see(small_object(0, 1.5, -9, -1.5))
     number = VOC_LABELS.index(label) + 1
     scores = []
     for answer in (number, 0):
         monkeypatch.setattr(segmenter, "recognizer", recognizer_of(Answers(answer, 6.0)))
-        ((same, features),) = segmenter.small_features(photo, passes_with(item), (label,))
+        ((same, features),) = segmenter.small_features(photo, EMPTY, (label,))
         assert same.index == 0
         assert features[:2] == (1.5, 1.5)
         assert features[4:] == (pytest.approx(np.log(20 / 120)), 0, label == "person")
@@ -96,35 +106,36 @@ def test_a_small_object_counts_if_it_is_recognized(segmenter, label, monkeypatch
     assert scores[0] > 0.5 > scores[1]
 
 
-def test_its_class_is_what_both_networks_find_the_most_probable(segmenter, monkeypatch):
+def test_its_class_is_what_both_networks_find_the_most_probable(segmenter, see, monkeypatch):
     photo = np.zeros((160, 240, 3), np.uint8)
     monkeypatch.setattr(
         segmenter, "recognizer", recognizer_of(Answers(VOC_LABELS.index("dog") + 1))
     )
     for cat, dog, expected in ((1, -1, 1), (3, -4, 0), (-2, 2, 1)):
-        passes = passes_with(small_object(0, cat, dog, -9, -3))
-        ((item, features),) = segmenter.small_features(photo, passes, ("cat", "dog"))
+        see(small_object(0, cat, dog, -9, -3))
+        ((item, features),) = segmenter.small_features(photo, EMPTY, ("cat", "dog"))
         assert item.index == expected
         assert features[1] == (cat, dog)[expected]
 
 
-def test_what_is_another_class_is_not_of_those_asked_for(segmenter, monkeypatch):
+def test_what_is_another_class_is_not_of_those_asked_for(segmenter, see, monkeypatch):
     photo = np.zeros((160, 240, 3), np.uint8)
     monkeypatch.setattr(
         segmenter, "recognizer", recognizer_of(Answers(VOC_LABELS.index("dog") + 1))
     )
     for index in (0, 1):
-        passes = passes_with(small_object(index, 1, 0, -3))
-        assert list(segmenter.small_features(photo, passes, ("cat",))) == []
-        assert len(list(segmenter.small_features(photo, passes, ("dog",)))) == 1
+        see(small_object(index, 1, 0, -3))
+        assert list(segmenter.small_features(photo, EMPTY, ("cat",))) == []
+        assert len(list(segmenter.small_features(photo, EMPTY, ("dog",)))) == 1
 
 
-def test_a_class_that_is_not_known_is_not_asked_about(segmenter, monkeypatch):
+def test_a_class_that_is_not_known_is_not_asked_about(segmenter, see, monkeypatch):
     network = Answers(0)
     monkeypatch.setattr(segmenter, "recognizer", recognizer_of(network))
     photo = np.zeros((160, 240, 3), np.uint8)
-    passes = passes_with(small_object(0, 2.5, -9, -2.5))
-    ((_, features),) = segmenter.small_features(photo, passes, ("fountain",))
+    see(small_object(0, 2.5, -9, -2.5))
+    monkeypatch.setattr(segmenter, "_channels", lambda _: [0])
+    ((_, features),) = segmenter.small_features(photo, EMPTY, ("fountain",))
     assert features[:4] == (2.5, 2.5, 0, 0)
     assert not network.inputs
 

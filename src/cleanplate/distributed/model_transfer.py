@@ -19,7 +19,7 @@ from cleanplate.hub import (
     read_file,
     read_manifest,
 )
-from cleanplate.io import hash_bytes, write_bytes_atomic
+from cleanplate.io import exclusive, hash_bytes, write_bytes_atomic
 
 PackedModels = Mapping[str, Mapping[str, bytes]]
 """Model -> file name below its folder -> content. The manifest is the last."""
@@ -84,9 +84,7 @@ def unpack_models(hashes: Mapping[str, tuple[str, ...]], fetch: Callable[[], Pac
     folder = home() / "cluster" / digest
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        from filelock import FileLock  # 70 ms
-
-        with FileLock(folder / "lock"):
+        with exclusive(folder / "lock"):
             os.environ[HOME_VARIABLE] = str(folder)
             if not all(_has(name, files) for name, files in hashes.items()):
                 _write(folder / "models", fetch(), hashes)

@@ -2,15 +2,16 @@
 
 The built-in files are in the package. All others are in a user folder, one subfolder per model:
 the ONNX files, and `manifest.json`, which lists their names, hashes and source checkpoints. File
-names contain the first digits of the hash and the manifest is replaced last, so two processes that
-install the same model at once both end with a complete one.
+names contain the first digits of the hash and the manifest is replaced last, so a model can be read
+while another version is installed. Processes that change it wait for each other.
 """
 
 import json
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -206,31 +207,48 @@ def install(
         WeightsError: a file cannot be written, for example because the disk is full.
     """
     folder = model_folder(model)
-    try:
-        former = set(read_manifest(model).files.values())
-    except WeightsError:
-        former = set()
-    stored = {}
-    for role, path in files.items():
-        facts = describe_file(path)
-        name = stored_name(path, facts)
-        stored[role] = StoredFile(filename=name, sha256=facts.sha256, size_bytes=facts.size_bytes)
-        copy_file(path, folder / name)
-    manifest = Manifest(
-        files=stored,
-        made_from=made_from,
-        origin=origin,
-        largest_difference=largest_difference,
-        versions=versions,
-    )
-    _write(folder / MANIFEST, json.dumps(asdict(manifest), indent=1).encode())
-    kept = {
-        file.filename for file in read_manifest(model).files.values()
-    }  # possibly written by another process
-    for file in former:
-        if file.filename not in kept:
-            (folder / file.filename).unlink(missing_ok=True)
+    with _changing(model):
+        try:
+            former = set(read_manifest(model).files.values())
+        except WeightsError:
+            former = set()
+        stored = {}
+        for role, path in files.items():
+            facts = describe_file(path)
+            name = stored_name(path, facts)
+            stored[role] = replace(facts, filename=name)
+            copy_file(path, folder / name)
+        manifest = Manifest(
+            files=stored,
+            made_from=made_from,
+            origin=origin,
+            largest_difference=largest_difference,
+            versions=versions,
+        )
+        _write(folder / MANIFEST, json.dumps(asdict(manifest), indent=1).encode())
+        # Of another process, where the disk has no locks.
+        kept = {file.filename for file in read_manifest(model).files.values()}
+        for file in former:
+            if file.filename not in kept:
+                (folder / file.filename).unlink(missing_ok=True)
     return manifest
+
+
+@contextmanager
+def _changing(model: Model) -> Iterator[None]:
+    """Keep other processes and threads from changing a model's folder."""
+    from cleanplate.io import exclusive  # loads NumPy, which listing models need not
+
+    path = model_folder(model).with_name(f"{model.name}.lock")
+    with ExitStack() as held:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(exclusive(path))
+        except OSError as error:
+            raise WeightsError(
+                f"{path}: cannot be locked ({error.strerror}); check the folder's permissions"
+            ) from error
+        yield
 
 
 def stored_name(path: Path, facts: StoredFile) -> str:
@@ -248,12 +266,13 @@ def remove_model(model: Model) -> bool:
     folder = model_folder(model)
     if not folder.exists():
         return False
-    try:
-        shutil.rmtree(folder)
-    except OSError as error:
-        raise WeightsError(
-            f"{folder}: cannot be deleted ({error.strerror}); check its permissions"
-        ) from error
+    with _changing(model):
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            raise WeightsError(
+                f"{folder}: cannot be deleted ({error.strerror}); check its permissions"
+            ) from error
     return True
 
 

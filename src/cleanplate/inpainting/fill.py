@@ -7,6 +7,7 @@ import numpy as np
 
 from cleanplate.inpainting.base import (
     Inpainter,
+    create_inpainter,
     inpaint_scaled,
     is_sharp,
     max_concurrency,
@@ -34,6 +35,13 @@ _CONTEXT = 0.7  # the hole's mean side, on every side of it
 _JOIN = 0.15  # holes nearer than this share of the larger one's side may share a window
 _SEAM_SHARE = 16  # of a panorama's width, to be filled again where a hole goes all the way round
 _NATIVE_LEAST_PX = 64  # context for methods that work at the photo's own resolution
+
+# Of masks with more specks than this, each at most so wide and high, these are filled by diffusion,
+# all at once: 100,000 of 12 megapixels in seconds instead of hours. Specks of 1 px were nearer to
+# the truth than EdgeConnect's by 4 dB in one photo, of 2 and 4 px by 1.6 and 1.1 dB on the average
+# of three; of 6 and 10 px they were farther by 0.5 and 0.9.
+_MANY_SPECKS = 1000
+_SPECK_PX = 4
 
 # Of the effects of an object. These could not be judged on pictures: no weights were available.
 _EFFECTS_CONTEXT = 1.5  # a low sun's shadow is longer than its object is high
@@ -80,6 +88,10 @@ def inpaint_holes(
     """
     if wraps and mask.any():
         return _inpaint_around(image, mask, inpainter, kept, hidden, texture=texture, seed=seed)
+    dust = _dust_in(mask)
+    if dust.any():
+        image = choose(dust, create_inpainter("navier-stokes").inpaint(image, mask), image)
+        mask = mask & ~dust
     least_px = inpainter.working_size or _NATIVE_LEAST_PX
     windows = plan_windows(mask, context=_CONTEXT, min_size=least_px, join=_JOIN)
     inpainter = with_seed(inpainter, seed)
@@ -108,7 +120,8 @@ def effects_beside(
     effects = np.zeros_like(mask)
     least = _POSSIBLE_ALPHA if strong else _CERTAIN_ALPHA
     size = inpainter.working_size or _NATIVE_LEAST_PX
-    for window in plan_windows(mask, context=_EFFECTS_CONTEXT, min_size=size, join=_JOIN):
+    objects = mask & ~_dust_in(mask)
+    for window in plan_windows(objects, context=_EFFECTS_CONTEXT, min_size=size, join=_JOIN):
         part, hole = image[window.slices], mask[window.slices]
         height, width = hole.shape
         scale = scale_for(hole, _working_size(window, inpainter))
@@ -123,6 +136,20 @@ def effects_beside(
         if strong or np.count_nonzero(grown) <= _EFFECTS_SHARE * np.count_nonzero(hole):
             effects[window.slices] |= grown
     return effects
+
+
+def _dust_in(mask: Mask) -> Mask:
+    """Return (H, W), the specks of a mask that has very many; nothing of others."""
+    above = np.pad(mask, ((1, 0), (1, 1)))[:-1]
+    begins = mask & ~(above[:, :-2] | above[:, 1:-1] | above[:, 2:])
+    begins[:, 1:] &= ~mask[:, :-1]
+    if np.count_nonzero(begins) <= _MANY_SPECKS:  # the first pixels of components are such
+        return np.zeros_like(mask)
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    is_speck = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1) <= _SPECK_PX
+    is_speck[0] = False  # what is outside
+    is_speck &= np.count_nonzero(is_speck) > _MANY_SPECKS
+    return np.asarray(is_speck[parts])
 
 
 def _inpaint_around(

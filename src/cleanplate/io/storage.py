@@ -305,6 +305,34 @@ def _reflink(source: Path, target: Path) -> None:
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # by some network disks
 
 
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold a lock file, which stays, once no other process or thread does.
+
+    Where the disk has no locks, nothing is held.
+
+    Args:
+        path: its folder exists.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    from filelock import FileLock  # 70 ms
+
+    lock = FileLock(path)
+    try:
+        lock.acquire()
+    except NotImplementedError:
+        pass
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 class OutputLock:
     """Held by the run that writes to a folder; the system frees it however the process ends.
 

@@ -88,16 +88,16 @@ def disjoint_rounds(windows: Sequence[Window]) -> list[list[Window]]:
     round: the result equals filling them sequentially.
     """
     rounds: list[list[Window]] = []
-    for window in windows:
-        after = (
-            number
-            for number, earlier in enumerate(rounds, start=1)
-            if any(_gap(window.box_xyxy, other.box_xyxy) < 0 for other in earlier)
-        )
-        number = max(after, default=0)
+    boxes = np.array([window.box_xyxy for window in windows]).reshape(-1, 4)
+    numbers = np.zeros(len(windows), np.int64)
+    for index, window in enumerate(windows):
+        earlier, own = boxes[:index], boxes[index]
+        gap = np.maximum(earlier[:, :2] - own[2:], own[:2] - earlier[:, 2:]).max(axis=1)
+        number = int(numbers[:index][gap < 0].max(initial=-1)) + 1
         if number == len(rounds):
             rounds.append([])
         rounds[number].append(window)
+        numbers[index] = number
     return rounds
 
 
@@ -188,24 +188,29 @@ def _join_near(
         for index, (box, side) in enumerate(zip(boxes, alone, strict=True))
     ]
     groups: list[_Group] = []
-    placed = np.zeros((len(boxes), 6), np.int64)  # box, alone_px and is_speck of the groups
+    placed = np.zeros((6, len(boxes)), np.int64)  # box, alone_px and is_speck of the groups
     while waiting:
         group = waiting.pop()
-        there, own = placed[: len(groups)], np.array(group.box)
-        both = np.hstack([np.minimum(there[:, :2], own[:2]), np.maximum(there[:, 2:4], own[2:])])
-        gap = np.maximum(there[:, :2] - own[2:], own[:2] - there[:, 2:4]).max(axis=1, initial=-1)
-        longer = np.maximum((there[:, 2:4] - there[:, :2]).max(axis=1), long_side(group.box))
-        side, alone_px = sides_of(both), np.maximum(there[:, 4], group.alone_px)
+        there, own = placed[:, : len(groups)], np.array(group.box)[:, None]
+        both = np.vstack([np.minimum(there[:2], own[:2]), np.maximum(there[2:4], own[2:])])
+        alone_px = np.maximum(there[4], group.alone_px)
+        # A window is at least as long as the holes that it is for.
+        longest = (both[2:] - both[:2]).max(axis=0)
+        near = np.flatnonzero(longest <= _JOIN_GROWTH * alone_px)
+        there, both, alone_px = there[:, near], both[:, near], alone_px[near]
+        gap = np.maximum(there[:2] - own[2:], own[:2] - there[2:4]).max(axis=0, initial=-1)
+        longer = np.maximum((there[2:4] - there[:2]).max(axis=0), long_side(group.box))
+        side = sides_of(both.T)
         joins = (gap <= join * longer) & (side <= _JOIN_GROWTH * alone_px)
         if group.is_speck:
-            joins |= (there[:, 5] > 0) & (side <= alone_px)
+            joins |= (there[5] > 0) & (side <= alone_px)
         if not joins.any():
-            placed[len(groups)] = *group.box, group.alone_px, group.is_speck
+            placed[:, len(groups)] = *group.box, group.alone_px, group.is_speck
             groups.append(group)
             continue
-        position = int(joins.argmax())
+        position = int(near[joins.argmax()])
         other = groups.pop(position)
-        placed[position : len(groups)] = placed[position + 1 : len(groups) + 1]
+        placed[:, position : len(groups)] = placed[:, position + 1 : len(groups) + 1]
         both_box = box_around([group.box, other.box])
         largest_px = max(group.alone_px, other.alone_px)
         is_speck = group.is_speck and other.is_speck
@@ -221,13 +226,6 @@ class _Group:
     box: Box
     alone_px: int  # the largest window that one of them would have alone
     is_speck: bool  # all of them are specks
-
-
-def _gap(first: Box, second: Box) -> int:
-    """Return the distance of two boxes along the axis that separates them most."""
-    return max(
-        first[0] - second[2], second[0] - first[2], first[1] - second[3], second[1] - first[3]
-    )
 
 
 # A common window may be at most this much larger than the largest one alone: four pedestrians in a

@@ -14,6 +14,7 @@ from cleanplate.runtime.server import Address, Server
 from cleanplate.runtime.session import (
     Session,
     TensorInfo,
+    check_finite,
     interface_of,
     load_network,
     runs_on_cpu,
@@ -32,6 +33,7 @@ __all__ = [
     "Session",
     "TensorInfo",
     "check_device",
+    "check_finite",
     "check_interrupted",
     "free_memory",
     "interface_of",

@@ -113,7 +113,8 @@ class Session:
             tensors: mostly (N, C, H, W) float32; the caller knows the network's dtypes and ranges.
 
         Raises:
-            DeviceError: the device is out of memory or fails.
+            DeviceError: the device is out of memory or fails, or its outputs are not finite.
+            WeightsError: the CPU's outputs are not finite: the weights are damaged.
         """
         return self.run_all(*tensors)[0]
 
@@ -124,7 +125,7 @@ class Session:
             tensors: as for `run`.
 
         Raises:
-            DeviceError: as for `run`.
+            DeviceError, WeightsError: as for `run`.
         """
         return self._network.run(tensors)
 
@@ -213,7 +214,9 @@ def _load(content: Content, name: str, device: str, threads: int | None) -> Netw
         provider=provider,
         input_shapes=tuple(tuple(node.shape) for node in inputs),
         max_concurrency=most,
-        run=Batcher(run, most=MAX_IN_BATCH if batched else 1) if one_user else run,
+        run=_require_finite(
+            Batcher(run, most=MAX_IN_BATCH if batched else 1) if one_user else run, device, name
+        ),
     )
 
 
@@ -328,6 +331,43 @@ def _translate_errors(run: Run, device: str, name: str) -> Run:
             raise DeviceError(device, cause) from error
 
     return run_checked
+
+
+def _require_finite(run: Run, device: str, name: str) -> Run:
+    """Return `run`, raising for outputs that are not finite."""
+
+    def run_checked(tensors: Sequence[Tensor]) -> list[Tensor]:
+        outputs = run(tensors)
+        for output in outputs:
+            check_finite(output, device=device, name=name)
+        return outputs
+
+    return run_checked
+
+
+def check_finite(output: Tensor, *, device: str, name: str) -> None:
+    """Raise if a network's output has NaN or infinities: nothing found, or a black fill.
+
+    Takes 0.8 ms for (21, 512, 512) float32.
+
+    Args:
+        output: of any shape and numeric dtype.
+        device: that computed it, other than "auto".
+        name: the model's.
+
+    Raises:
+        DeviceError: it has; an accelerator computed it.
+        WeightsError: it has; the CPU computed it.
+    """
+    if np.isfinite(output).all():
+        return
+    cause = "computes NaN or infinity"
+    if device == "cpu":
+        raise WeightsError(
+            f"{name}: {cause} on the CPU; run 'cleanplate models verify', or use other weights"
+        )
+    advice = "use --device cuda" if device == _HALF else "update its driver"
+    raise DeviceError(device, f"{name} {cause} on it; {advice}")
 
 
 def _extra_output(value: str) -> bytes:

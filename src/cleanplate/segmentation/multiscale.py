@@ -8,10 +8,8 @@ The first pass sees objects whole, and decides; it is the mean of three, at size
 networks are trained at. Later ones are averaged into it at and near what it saw, as long as that
 fits into their view. A part that stands out of an object, a hand or a shoe, counts by the finest
 pass alone. What else only a later pass saw is mostly a part of something else: on 148 photos of
-VOC2012 val, none of 90 such detections was right. It may count if it is small, such that the first
-pass could not see it. Two more looks at it say whether it is likely, and what it is: an object is
-found again when it is centred and of another size; a false detection mostly is not. So does a
-network that recognizes it as a whole.
+VOC2012 val, none of 90 such detections was right. It may count if it is small, see
+`small_objects`.
 
 A costly network makes the first pass itself. Then only candidate regions of large photos are
 processed again, within a budget, and nothing is enlarged.
@@ -20,7 +18,7 @@ processed again, within a budget, and nothing is enlarged.
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import cv2
@@ -30,7 +28,6 @@ import numpy.typing as npt
 from cleanplate.ops import (
     bounding_box,
     box_area,
-    components_touching,
     cover_boxes,
     dilate,
     dilation_px,
@@ -75,7 +72,7 @@ _PIXELS_PER_CELL = 2  # of the photo, for small photos
 # to 50 px: 0.94 of them are above 0.001 and 0.75 above 0.003; of scenes without any, 27 % and 17 %
 # of the area. After a pass on candidates the threshold is higher: of 67 small objects in photos of
 # 12 megapixels that are certain at twice the photo's size, 65 are above it at the photo's own.
-_CANDIDATE = 0.003
+CANDIDATE = 0.003
 _CANDIDATE_AGAIN = 0.05
 # A scan leaves out what is below. One class asked for: at ten times as much, a third of the objects
 # of 45 to 80 px in photos of 2,048 px is left out with it.
@@ -111,21 +108,6 @@ _FITS_PX = 640  # long side of an object at the pass's scale
 _SURE_PART = 0.8  # probability of the part, and of the object's most certain cell
 _PART_REACH = 1.5  # margins of the mask
 _PART_SHARE = 0.15  # of the object's area, at most
-# What only later passes saw is looked at again from this probability on.
-_DOUBTFUL = 0.5
-# The looks, mirrored and with the object in the middle: its long side and the crop's, px. Of 69
-# animals of 45 to 80 px, pasted, the network names 27 at 112 px and 46 at 200 px. There is a second
-# look where the first sees any class so probable: half of the time. 1 % of what counts is lost.
-_LOOKS = ((112, 256), (240, 320))
-_LOOK_AGAIN = 0.27
-# With each look, an object grows by what is connected and more probable than this. What then is cut
-# by so much of the last crop's border is a part of something larger: of such, half are wrong.
-_GROWS = 0.5
-_CUT = 0.1
-_LARGEST_LOOK = 6.0  # scale
-_MOST_LOOKED_AT = 12  # objects in a photo, the most certain
-_LARGEST_SHARE = 0.01  # of the photo's area
-_MOST_CERTAIN = 0.9999  # beyond, a probability says no more
 
 # Candidate passes cost at most this, the most probable regions first, so that a photo full of
 # doubtful leaves takes no longer than another; in place of a scan, a share of that scan's area.
@@ -148,30 +130,18 @@ class _Level:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SmallObject:
-    """What may be an object that only later passes saw."""
-
-    index: int  # its class's
-    place: tuple[slice, slice]  # rows and columns of its box on the grid
-    inside: npt.NDArray[np.bool_]  # its cells in that box
-    closest: npt.NDArray[np.float32]  # (C,) logits of their mean probabilities in that pass
-    again: npt.NDArray[np.float32]  # (C,) likewise in the looks, their mean
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Passes:
     """What all passes saw, on one grid."""
 
     merged: Probabilities  # of the first pass, with later ones averaged into what it saw
     closest: Probabilities  # of the pass of the largest scale; 0 where there is only the first
-    small: list[SmallObject]
+    seen: npt.NDArray[np.bool_]  # (C - 1, h, w), where the first pass saw each class
 
 
 def run_passes(
     image: RGBImage,
     predict: Predict,
     *,
-    asked: int | None = None,
     first_pass: Probabilities | None = None,
     first_pass_side: int = FIRST_PASS_SIDE,
     max_concurrency: int = 1,
@@ -181,7 +151,6 @@ def run_passes(
     Args:
         image: (H, W, 3) uint8, RGB. Not modified.
         predict: runs the network, with the classes already chosen.
-        asked: small objects are looked at that may be of the first so many classes. None: of all.
         first_pass: (C, h, w) float32, a costly network's result on the complete photo;
             then only candidate regions of photos over 1,000 px follow. None makes the first pass
             here, and scans large photos at 1,024 or 2,048 px.
@@ -193,13 +162,13 @@ def run_passes(
     levels = _plan_levels((height, width), first_pass_side, costly=costly)
     finest = None  # of a costly network's parts nothing is measured
     if first_pass is None:
-        whole = predict(_resized(image, levels[0].size_hw))
+        whole = predict(resized(image, levels[0].size_hw))
         first_pass, finest = _with_mirrored(whole, image, predict, max_concurrency)
     grid_hw = _grid_hw((height, width), len(first_pass))
     merged = _onto_grid(first_pass, (0.0, 0.0, 1.0, 1.0), grid_hw)
     closest = np.zeros_like(merged)  # by the pass of the largest scale so far
     latest = merged[:-1].max(axis=0)  # of any class, likewise, or by the first pass
-    seen = _seen(merged)
+    seen = seen_classes(merged)
     sides = _sides_of_objects(seen)
     budget_px: float = _BUDGET_PX
 
@@ -207,12 +176,12 @@ def run_passes(
         level: _Level, tiles: list[Box], wanted: npt.NDArray[np.bool_]
     ) -> list[tuple[slice, slice]]:
         """Process tiles; what they show counts in `wanted` cells. Return the places seen."""
-        scaled = _resized(image, level.size_hw) if level.shrinks and tiles else None
+        scaled = resized(image, level.size_hw) if level.shrinks and tiles else None
         run = functools.partial(_predict_tile, image, scaled, level.size_hw, predict)
         places = []
         for tile, cells in zip(tiles, parallel_map(run, tiles, max_concurrency), strict=True):
             if cells is not None:
-                place, found = _placed(cells, tile, level.size_hw, grid_hw)
+                place, found = placed(cells, tile, level.size_hw, grid_hw)
                 near, here = sides[place], wanted[place]
                 fits = here & (near > 0) & (near * max(level.size_hw) <= _FITS_PX)
                 if fits.any():
@@ -244,8 +213,7 @@ def run_passes(
             look(level, tiles, apart)
     if finest is not None:
         _add_parts(merged, finest, closest, width / grid_hw[1])
-    small = _small_objects(image, predict, closest, seen, max_concurrency, asked=asked)
-    return Passes(merged, closest, small)
+    return Passes(merged, closest, seen)
 
 
 def _add_parts(
@@ -260,7 +228,7 @@ def _add_parts(
         px_per_cell: of the photo, of `merged`.
     """
     looked = closest.max(axis=0) > 0
-    for index, numbers, stats in _components(_seen(merged)):
+    for index, numbers, stats in components_of(seen_classes(merged)):
         whole = _onto_grid(finest[index : index + 1], (0.0, 0.0, 1.0, 1.0), looked.shape)[0]
         fine = np.where(looked, closest[index], whole)
         own = numbers > 0
@@ -304,7 +272,7 @@ def _with_mirrored(
 
     def run(side: int) -> Probabilities:
         scale = side / max(height, width)
-        scaled = _resized(image, network_size((height, width), scale))
+        scaled = resized(image, network_size((height, width), scale))
         mirrored = predict(np.ascontiguousarray(scaled[:, ::-1]))
         return np.ascontiguousarray(mirrored[..., ::-1])
 
@@ -315,13 +283,13 @@ def _with_mirrored(
     return np.asarray(np.mean(on_finest, axis=0), np.float32), finest
 
 
-def _seen(probabilities: Probabilities) -> npt.NDArray[np.bool_]:
+def seen_classes(probabilities: Probabilities) -> npt.NDArray[np.bool_]:
     """Return (C - 1, h, w), where each class is seen: above `_SEEN`, and the strongest."""
     classes = probabilities[:-1]
     return np.asarray((classes > _SEEN) & (classes >= probabilities.max(axis=0)))
 
 
-def _components(
+def components_of(
     seen: npt.NDArray[np.bool_],
 ) -> Iterator[tuple[int, npt.NDArray[np.int32], npt.NDArray[np.int32]]]:
     """Yield for each class its index, (h, w) component numbers and (n, 5) OpenCV's facts."""
@@ -337,149 +305,12 @@ def _sides_of_objects(seen: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     0 elsewhere.
     """
     sides = np.zeros(seen.shape[1:], np.float32)
-    for _, parts, stats in _components(seen):
+    for _, parts, stats in components_of(seen):
         longest = stats[:, cv2.CC_STAT_WIDTH : cv2.CC_STAT_HEIGHT + 1].max(axis=1)
         longest[0] = 0
         np.maximum(sides, (longest / max(sides.shape)).astype(np.float32)[parts], out=sides)
     reach = 2 * round(_NEAR_SHARE * max(sides.shape)) + 1
     return np.asarray(cv2.dilate(sides, np.ones((reach, reach), np.uint8)), np.float32)
-
-
-def add_small(passes: Passes, likely: Iterable[tuple[SmallObject, float]]) -> Probabilities:
-    """Return the probability of each class, with the small objects that are likely right.
-
-    Args:
-        passes: its `merged` is changed in place.
-        likely: some of its `small`, or the same with another class, each with its probability.
-
-    Returns:
-        (C, h, w) float32; cell (i, j) covers H/h x W/w px of the photo.
-    """
-    for item, probability in likely:
-        own = passes.merged[:, *item.place]
-        own[:, item.inside] = 0
-        own[item.index, item.inside] = probability
-        own[-1, item.inside] = 1 - probability
-    return passes.merged
-
-
-def _small_objects(
-    image: RGBImage,
-    predict: Predict,
-    closest: Probabilities,
-    seen: npt.NDArray[np.bool_],
-    max_concurrency: int,
-    *,
-    asked: int | None,
-) -> list[SmallObject]:
-    """Return what later passes saw and the first did not, looked at again.
-
-    Args:
-        image: (H, W, 3) uint8, the photo.
-        predict: runs the network.
-        closest: (C, h, w), see `Passes`.
-        seen: (C - 1, h, w), where the first pass saw each class.
-        max_concurrency: simultaneous calls of `predict`.
-        asked: see `run_passes`.
-    """
-    found = []
-    for index, parts, stats in _components(_seen(closest)):
-        for part, (x, y, w, h, area) in enumerate(stats.tolist()):
-            if part == 0 or area > _LARGEST_SHARE * parts.size:
-                continue
-            place = (slice(y, y + h), slice(x, x + w))
-            inside = parts[place] == part
-            most = float(closest[index, *place][inside].max())
-            wanted = closest[:-1, *place][:asked, inside].mean(axis=1).max() >= _CANDIDATE
-            if wanted and most >= _DOUBTFUL and not seen[index, *place][inside].any():
-                found.append((most, index, place, inside))
-    found = sorted(found, key=lambda item: -item[0])[:_MOST_LOOKED_AT]
-
-    grid_hw = (closest.shape[1], closest.shape[2])
-    free = np.asarray(~seen.any(axis=0))
-
-    def look(
-        item: tuple[float, int, tuple[slice, slice], npt.NDArray[np.bool_]],
-    ) -> SmallObject | None:
-        _, index, place, inside = item
-        cells = np.zeros(grid_hw, np.bool_)
-        cells[place] = inside
-        looks: list[npt.NDArray[np.float32]] = []
-        for sides in _LOOKS:
-            view, found = _look(image, predict, bounding_box(cells), grid_hw, sides)
-            own = cells[view]
-            if not own.any():
-                return None  # a view of a photo of few px
-            mean = found[:, own].mean(axis=1)
-            if not looks and mean[:-1].max() < _LOOK_AGAIN:
-                return None
-            looks.append(logit(mean))
-            grown = own | ((found[mean[:-1].argmax()] > _GROWS) & free[view])
-            cells[view] |= components_touching(grown, own)
-        if _cut_share(cells, view) > _CUT:
-            return None
-        before = logit(closest[:, *place][:, inside].mean(axis=1))
-        left, top, right, bottom = bounding_box(cells)
-        place = (slice(top, bottom), slice(left, right))
-        return SmallObject(index, place, cells[place], before, np.mean(looks, axis=0))
-
-    return [item for item in parallel_map(look, found, max_concurrency) if item is not None]
-
-
-def _look(
-    image: RGBImage,
-    predict: Predict,
-    box: Box,
-    grid_hw: tuple[int, int],
-    sides_px: tuple[int, int],
-) -> tuple[tuple[slice, slice], Probabilities]:
-    """Look at a box of cells, mirrored and at another scale.
-
-    Args:
-        image: (H, W, 3) uint8, the photo.
-        predict: runs the network.
-        box: in cells.
-        grid_hw: cells of the complete grid.
-        sides_px: one of `_LOOKS`.
-
-    Returns:
-        The rows and columns of what is seen, and (C, h, w) there.
-    """
-    down, across = image.shape[0] / grid_hw[0], image.shape[1] / grid_hw[1]
-    left, top, right, bottom = box[0] * across, box[1] * down, box[2] * across, box[3] * down
-    long_side, crop = sides_px
-    scale = min(_LARGEST_LOOK, long_side / max(bottom - top, right - left))
-    height, width = (min(round(crop / scale), length) for length in image.shape[:2])
-    y = min(max(0, round((top + bottom - height) / 2)), image.shape[0] - height)
-    x = min(max(0, round((left + right - width) / 2)), image.shape[1] - width)
-    size_hw = network_size((height, width), scale)
-    part = _resized(image[y : y + height, x : x + width], size_hw)
-    found = predict(np.ascontiguousarray(part[:, ::-1]))[..., ::-1]
-    down, across = size_hw[0] / height, size_hw[1] / width
-    level_hw = (round(image.shape[0] * down), round(image.shape[1] * across))
-    left, top = round(x * across), round(y * down)
-    return _placed(found, (left, top, left + size_hw[1], top + size_hw[0]), level_hw, grid_hw)
-
-
-def _cut_share(cells: npt.NDArray[np.bool_], view: tuple[slice, slice]) -> float:
-    """Return the share of a view's border that cells reach where the photo goes on."""
-    here = cells[view]
-    rows, columns = view
-    cut = 0
-    for line, goes_on in (
-        (here[0], rows.start > 0),
-        (here[-1], rows.stop < cells.shape[0]),
-        (here[:, 0], columns.start > 0),
-        (here[:, -1], columns.stop < cells.shape[1]),
-    ):
-        cut += np.count_nonzero(line) * goes_on
-    return cut / (2 * sum(here.shape))
-
-
-def logit(probabilities: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """Return the logits of probabilities in [0, 1], bounded."""
-    certain = np.clip(np.asarray(probabilities, np.float32), 1 - _MOST_CERTAIN, _MOST_CERTAIN)
-    return np.asarray(np.log(certain / (1 - certain)), np.float32)
 
 
 def _predict_tile(
@@ -536,7 +367,7 @@ def _plan_levels(size_hw: tuple[int, int], whole_side: int, *, costly: bool) -> 
                 in_place_of_scan=fits and not scan,
                 shrinks=scan or fits or costly,
                 candidates=(
-                    (_CANDIDATE if costly or is_scanned else _CANDIDATE_AGAIN, largest_px),
+                    (CANDIDATE if costly or is_scanned else _CANDIDATE_AGAIN, largest_px),
                     *(_IN_PLACE_OF_SCAN if fits and not scan else ()),
                 ),
                 context_px=_CONTEXT_OF_LARGE_PX if finest_scan > 2 * _LARGEST_SCAN else _CONTEXT_PX,
@@ -564,7 +395,8 @@ def network_size(size_hw: tuple[int, int], scale: float) -> tuple[int, int]:
     return height, width
 
 
-def _resized(image: RGBImage, size_hw: tuple[int, int]) -> RGBImage:
+def resized(image: RGBImage, size_hw: tuple[int, int]) -> RGBImage:
+    """Return an image at a size in px, by area averaging where that is smaller."""
     shrinks = size_hw[0] < image.shape[0]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, size_hw[::-1], interpolation=method), np.uint8)
@@ -657,7 +489,7 @@ def _has_detail(part: RGBImage) -> bool:
     return bool((square - mean * mean).max() > _LEAST_DETAIL**2)
 
 
-def _placed(
+def placed(
     found: Probabilities, tile: Box, level_hw: tuple[int, int], grid_hw: tuple[int, int]
 ) -> tuple[tuple[slice, slice], Probabilities]:
     """Return the rows and columns of a tile, less its rim inside the photo, and it on these."""

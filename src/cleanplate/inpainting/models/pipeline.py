@@ -29,7 +29,7 @@ from cleanplate.inpainting.base import (
     pad_to,
     pipeline_folder,
 )
-from cleanplate.runtime import check_interrupted
+from cleanplate.runtime import check_finite, check_interrupted
 from cleanplate.types import Mask, RGBImage
 
 CONFIG = "cleanplate.toml"
@@ -94,6 +94,7 @@ class PipelineInpainter(SeededInpainter, SharpInpainter, BaseInpainter):
         if "callback_on_step_end" in known:
             self._arguments["callback_on_step_end"] = _check_step
         self._name, self._pipeline, self._place = name, pipeline, place
+        self._device = device if device == "cuda-fp16" else place
         network = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
         values = getattr(getattr(network, "config", None), "sample_size", None)
         scale = getattr(pipeline, "vae_scale_factor", 8)
@@ -131,6 +132,7 @@ class PipelineInpainter(SeededInpainter, SharpInpainter, BaseInpainter):
                 output_type="np",
                 **self._arguments,
             ).images
+        check_finite(filled, device=self._device, name=self._name)
         return composite(image, mask, filled.astype(np.float32) * np.float32(255))
 
 

@@ -33,10 +33,13 @@ from cleanplate.segmentation.multiscale import (
     FIRST_PASS_SIDE,
     Passes,
     Probabilities,
+    run_passes,
+)
+from cleanplate.segmentation.small_objects import (
     SmallObject,
     add_small,
+    find_small_objects,
     logit,
-    run_passes,
 )
 from cleanplate.types import Instance, RGBImage
 
@@ -74,7 +77,6 @@ class SemanticSegmenter(NetworkSegmenter):
             if published is None
             else self.probabilities(image, published, channels=channels),
             first_pass_side=FIRST_PASS_SIDE if published is None else max(published),
-            asked=len(asked),
             max_concurrency=self._networks["segment"].max_concurrency,
         )
         slope, offset = self._model.calibration
@@ -112,7 +114,13 @@ class SemanticSegmenter(NetworkSegmenter):
         others = [_NUMBERS[it] for it in self._model.labels if it in _NUMBERS and it not in asked]
         if others:
             channels[len(asked)] = others
-        for item in passes.small:
+        for item in find_small_objects(
+            image,
+            functools.partial(self.probabilities, channels=self._channels(asked)),
+            passes,
+            asked=len(asked),
+            max_concurrency=self._networks["segment"].max_concurrency,
+        ):
             index, recognized, nothing = item.index, 0.0, 0.0
             if index in channels:
                 rows, columns = item.place
