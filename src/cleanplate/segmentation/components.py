@@ -57,7 +57,7 @@ _LEAST_SHARE = 0.08  # of the component: smaller parts are no objects of their o
 
 # Of outlines. What was found stays where the network does not deny it, and where it is thick: a
 # white face or a saddle's cloth are parts that the network takes for something else.
-_OWN, _DENIED = 0.5, 0.3  # probability
+_OWN, _DENIED = 0.65, 0.3  # probability
 _DEEP_SHARE, _LEAST_DEEP_PX = 0.05, 1.5  # of the object's side, from a part's middle to its border
 _LEAST_SIDE_PX = 24  # long side of an object; smaller ones stay as they are
 

@@ -1,6 +1,6 @@
 r"""Train the network that sees all of an object, from what a segmenter found of it.
 
-    python -m training.outlines --config training/configs/outlines.toml \
+    python -m training.outlining --config training/configs/outlines.toml \
         --found FOLDER... --output RUN
 
 FOLDER is made by `training.found`. Two thirds of the windows show what the segmenter found; in the

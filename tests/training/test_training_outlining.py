@@ -8,7 +8,7 @@ import torch
 from training.config import Outlines, OutlinesConfig, Run
 from training.export import export_outlines
 from training.found import UNKNOWN, collect, objects_of
-from training.outlines import OutlineBatches, OutlinesTrainer, outline_loss, read_found
+from training.outlining import OutlineBatches, OutlinesTrainer, outline_loss, read_found
 
 pytestmark = pytest.mark.slow  # loads PyTorch
 
