@@ -28,7 +28,7 @@ from cleanplate.io import storage
 from cleanplate.io.storage import COPIED_NOTE
 from cleanplate.options import RemovalOptions
 from cleanplate.remover import Remover
-from cleanplate.segmentation import DEFAULT_EFFECTS_MODEL
+from cleanplate.segmentation import DEFAULT_EFFECTS_MODEL, OUTLINING_MODEL
 from cleanplate.segmentation.components import DIVIDING_MODEL, RECOGNIZING_MODEL
 
 PERSON = Job(options=RemovalOptions(classes=("person",), min_score=0.5))
@@ -338,10 +338,11 @@ def test_what_was_done_before_these_networks_were_recorded_is_reported(remover, 
     former = {name: value for name, value in words.items() if name.startswith("--")}
     run(remover, settings=former)
     assert run(remover) == {"a.png": "other settings"}
-    assert re.fullmatch(r"effects\.lite0 not given, now \w{12}", difference_in_words(former, words))
+    names = re.findall(r"(\S+) not given, now \w{12}", difference_in_words(former, words))
+    assert names == [DEFAULT_EFFECTS_MODEL, OUTLINING_MODEL]
 
 
-@pytest.mark.parametrize("name", [DIVIDING_MODEL, RECOGNIZING_MODEL])
+@pytest.mark.parametrize("name", [DIVIDING_MODEL, OUTLINING_MODEL, RECOGNIZING_MODEL])
 def test_another_network_beside_the_segmenter_is_another_setting(deeplab, update, name):
     remover = Remover(segmenter=deeplab, inpainter="telea")
     before = settings_in_words(PERSON, remover)
@@ -356,14 +357,15 @@ def test_only_networks_that_take_part_are_recorded(deeplab, fake_segmenter):
         return {name for name in settings_in_words(job, remover) if not name.startswith("--")}
 
     effects = {DEFAULT_EFFECTS_MODEL}
-    assert networks(deeplab, PERSON) == {DIVIDING_MODEL, RECOGNIZING_MODEL} | effects
+    found = {OUTLINING_MODEL} | effects
+    assert networks(deeplab, PERSON) == {DIVIDING_MODEL, RECOGNIZING_MODEL} | found
     assert networks(deeplab, Job(own_masks=MaskFiles(Path("masks")))) == effects
     assert networks(deeplab, replace(PERSON, published=Published())) == set()
-    assert networks(fake_segmenter, PERSON) == effects
+    assert networks(fake_segmenter, PERSON) == found
     kept = RemovalOptions(classes=("person",), effects="off")  # what stays is not copied from
-    assert networks(fake_segmenter, replace(PERSON, options=kept)) == effects
+    assert networks(fake_segmenter, replace(PERSON, options=kept)) == found
     prompter = SimpleNamespace(name="sam", set_image=print)
-    assert networks(fake_segmenter, PERSON, prompter) == effects
+    assert networks(fake_segmenter, PERSON, prompter) == found
     point = Job(options=RemovalOptions(points=[(5, 5)]))
     assert networks(fake_segmenter, point, prompter) == {"sam"} | effects
 

@@ -23,7 +23,7 @@ def test_tells_versions_machine_devices_and_models():
     absent = [reason for reason in found.devices.values() if reason]
     assert absent
     assert all("; it needs " in reason for reason in absent)
-    assert [model.problem for model in found.models] == [None] * 5
+    assert [model.problem for model in found.models] == [None] * 6
     assert found.variables["CLEANPLATE_HOME"]
 
 

@@ -8,6 +8,7 @@ from training.config import (
     EdgeConnectConfig,
     EffectsConfig,
     InstancesConfig,
+    OutlinesConfig,
     RecognitionConfig,
     SegmenterConfig,
     as_dict,
@@ -26,6 +27,7 @@ def test_every_published_configuration_is_read(path):
         "effects": EffectsConfig,
         "instances": InstancesConfig,
         "recognition": RecognitionConfig,
+        "outlines": OutlinesConfig,
     }
     kind = kinds.get(path.stem, EdgeConnectConfig)
     config = read_config(path, kind)

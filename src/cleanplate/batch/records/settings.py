@@ -239,11 +239,9 @@ def _other_networks(remover: "Remover", job: Job) -> Iterator[str]:
         return
     yield DEFAULT_EFFECTS_MODEL  # with effects "off" too: what is kept is not copied from
     if job.own_masks is None:
-        yield OUTLINING_MODEL
         yield from getattr(remover.segmenter, "helpers", ())
         prompter = remover.prompter_for(job.options)
-        if prompter is not None:
-            yield prompter.name
+        yield OUTLINING_MODEL if prompter is None else prompter.name
 
 
 def difference_in_words(then: Mapping[str, str], now: Mapping[str, str]) -> str:
