@@ -63,11 +63,8 @@ def candidates_of(
         views.append((x, y, x + side, y + side))
     for left, top, right, bottom in views:
         part = np.ascontiguousarray(photo[top:bottom, left:right])
-        scale = rng.choice(_SIDES_PX) / max(part.shape)
-        rows, columns = (max(32, round(side * scale / 32) * 32) for side in part.shape[:2])
-        cells = segmenter.probabilities(part, (rows, columns))
-        planes = np.stack([cv2.resize(plane, part.shape[1::-1]) for plane in cells[1:]])
-        found = _components(planes)
+        planes = see_at(part, segmenter, rng.choice(_SIDES_PX) / max(part.shape))
+        found = _components(planes[1:])
         for index in rng.permutation(len(found))[:_MOST_IN_VIEW]:
             number, box, inside = found[index]
             mask = np.zeros((height, width), np.bool_)
@@ -78,6 +75,13 @@ def candidates_of(
                 true = int(np.bincount(labelled).argmax())
                 moved = (box[0] + left, box[1] + top, box[2] + left, box[3] + top)
                 yield Candidate(mask, moved, number, true)
+
+
+def see_at(photo: RGBImage, segmenter: SemanticSegmenter, scale: float) -> npt.NDArray[np.float32]:
+    """Return (C, H, W), the probabilities in a photo as one pass sees it at about a scale."""
+    rows, columns = (max(32, round(side * scale / 32) * 32) for side in photo.shape[:2])
+    cells = segmenter.probabilities(photo, (rows, columns))
+    return np.stack([cv2.resize(plane, photo.shape[1::-1]) for plane in cells])
 
 
 def _components(planes: npt.NDArray[np.float32]) -> list[tuple[int, Box, Mask]]:
@@ -109,9 +113,9 @@ def _parts(own: Mask, least_px: float, least_side_px: int) -> Iterator[tuple[Box
             yield (x, y, x + w, y + h), parts == part
 
 
-def main() -> None:
-    """Parse the command line, collect."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def read_arguments(description: str) -> tuple[list[Path], SemanticSegmenter, Path]:
+    """Return labelled folders, what finds objects in their photos, and the output's folder."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--labelled", type=Path, nargs="+", required=True)
     parser.add_argument("--segmenter", default="deeplabv3plus_lite2.voc")
     parser.add_argument("--output", type=Path, required=True)
@@ -119,9 +123,15 @@ def main() -> None:
     segmenter = create_segmenter(arguments.segmenter)
     if not isinstance(segmenter, SemanticSegmenter):
         raise SystemExit(f"{segmenter.name} is not a semantic segmenter")
+    return arguments.labelled, segmenter, arguments.output
+
+
+def main() -> None:
+    """Parse the command line, collect."""
+    folders, segmenter, output = read_arguments(__doc__.splitlines()[0])
     for folder in ("windows", "masks"):
-        (arguments.output / folder).mkdir(parents=True)
-    pairs = [pair for folder in arguments.labelled for pair in find_pairs(folder)]
+        (output / folder).mkdir(parents=True)
+    pairs = [pair for folder in folders for pair in find_pairs(folder)]
     lines: list[str] = []
     for index, pair in enumerate(pairs):
         photo, classes = pair.read()
@@ -131,10 +141,10 @@ def main() -> None:
             view = SquareView(one.box_xyxy, CONTEXT, photo.shape, WINDOW_PX)
             rgb = view.see(photo, _GREY).round().astype(np.uint8)
             share = (view.see(one.mask.view(np.uint8), 0) * 255).astype(np.uint8)
-            cv2.imwrite(str(arguments.output / f"windows/{name}.jpg"), rgb[..., ::-1])
-            cv2.imwrite(str(arguments.output / f"masks/{name}.png"), share)
+            cv2.imwrite(str(output / f"windows/{name}.jpg"), rgb[..., ::-1])
+            cv2.imwrite(str(output / f"masks/{name}.png"), share)
             lines.append(f"{name}\t{one.found}\t{one.true}\n")
-    (arguments.output / "truth.tsv").write_text("".join(lines), encoding="utf-8")
+    (output / "truth.tsv").write_text("".join(lines), encoding="utf-8")
     print(f"{len(lines)} candidates in {len(pairs)} photos")
 
 

@@ -7,7 +7,6 @@ photos/, the photo around each object; truth/, its pixels (1) and those unknown 
 what the segmenter takes for it (1), in one pass at a random size, so that much is missed.
 """
 
-import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cleanplate.ops import bounding_box, expand_box, long_side
-from cleanplate.segmentation import create_segmenter
 from cleanplate.segmentation.models.semantic import SemanticSegmenter
 from cleanplate.types import Box, Mask, RGBImage
+from training.candidates import read_arguments, see_at
 from training.pairs import IGNORED, Classes, find_pairs
 
 UNKNOWN = 2
@@ -98,11 +97,8 @@ def _probabilities(
         light = 255 * (seen / 255) ** rng.uniform(0.6, 1.7) * rng.uniform(0.7, 1.1)
         seen = np.clip(light, 0, 255).astype(np.uint8)
     scale = rng.choice(_SHORT_SIDES_PX) / min(photo.shape[:2])
-    rows, columns = (max(32, round(side * scale / 32) * 32) for side in photo.shape[:2])
-    cells = segmenter.probabilities(np.ascontiguousarray(seen), (rows, columns))
-    cells = cells[:, :, ::-1] if mirrored else cells
-    size_wh = photo.shape[1::-1]
-    return np.stack([cv2.resize(np.ascontiguousarray(plane), size_wh) for plane in cells])
+    planes = see_at(np.ascontiguousarray(seen), segmenter, scale)
+    return planes[:, :, ::-1] if mirrored else planes
 
 
 def _largest_in(mask: Mask, truth: Mask) -> Mask:
@@ -157,15 +153,7 @@ def collect(labelled: Sequence[Path], segmenter: SemanticSegmenter, output: Path
 
 def main() -> None:
     """Parse the command line, collect."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--labelled", type=Path, nargs="+", required=True)
-    parser.add_argument("--segmenter", default="deeplabv3plus_lite2.voc")
-    parser.add_argument("--output", type=Path, required=True)
-    arguments = parser.parse_args()
-    segmenter = create_segmenter(arguments.segmenter)
-    if not isinstance(segmenter, SemanticSegmenter):
-        raise SystemExit(f"{segmenter.name} is not a semantic segmenter")
-    print(f"{collect(arguments.labelled, segmenter, arguments.output)} objects")
+    print(f"{collect(*read_arguments(__doc__.splitlines()[0]))} objects")
 
 
 if __name__ == "__main__":
