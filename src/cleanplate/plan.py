@@ -110,13 +110,13 @@ def _outline(
     """Return the chosen objects as they are removed, and what is kept beside them."""
     outlined = refine_each(image, chosen, complete)
     goes = rasterize(outlined, image.shape)
-    kept = tuple(it for it in kept if it.id in protected or not _lies_in(it, goes))
+    kept = tuple(it for it in kept if it.id in protected or not _is_part_of(it, goes))
     kept_mask = rasterize(kept, image.shape)
     refined = [subtract(instance, kept_mask) for instance in outlined]
     return add_missed_parts(image, refined, kept), kept
 
 
-def _lies_in(instance: Instance, mask: Mask) -> bool:
+def _is_part_of(instance: Instance, mask: Mask) -> bool:
     left, top, right, bottom = instance.box_xyxy
     covered = instance.mask & mask[top:bottom, left:right]
     return bool(np.count_nonzero(covered) >= _PART_SHARE * instance.area_px)
