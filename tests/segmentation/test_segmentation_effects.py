@@ -40,8 +40,9 @@ def scene(light, size_hw=(420, 640)):
         cv2.rectangle(figure, (middle + leg, foot - 40), (middle + leg + 18, foot), 1, -1)
 
     cast = np.zeros_like(figure)
-    if light == "sun":
-        sheared = np.array([[1, -1.1, 1.1 * foot], [0, 0.35, 0.65 * foot]])
+    if light in ("sun", "low sun"):
+        slant = 1.1 if light == "sun" else 2.2
+        sheared = np.array([[1, -slant, slant * foot], [0, 0.35, 0.65 * foot]])
         cast = cv2.warpAffine(figure, sheared, (width, height))
         image *= 1 - 0.5 * cv2.GaussianBlur(cast.astype(float), (0, 0), 1.5)[..., None]
     elif light == "lamp":  # near and low: the shadow widens
@@ -102,6 +103,13 @@ def test_objects_at_the_border_and_as_large_as_the_photo(detector, rng, box_xyxy
     assert (found.shape, found.dtype) == (mask.shape, bool)
     assert not (found & mask).any()
     assert (image == before).all()
+
+
+def test_a_shadow_longer_than_the_window_is_found_to_its_end(detector):
+    image, mask, cast = scene("low sun", (420, 1100))
+    found = detector.find(image, mask)
+    ends = [np.flatnonzero(it.any(axis=0))[-1] for it in (found, cast)]
+    assert abs(ends[0] - ends[1]) < 30
 
 
 def test_an_empty_mask_casts_nothing(detector):

@@ -21,12 +21,16 @@ from cleanplate.ops import (
 )
 from cleanplate.runtime import Session
 from cleanplate.segmentation.instances import Turn
-from cleanplate.types import FloatArray, Instance, Mask, RGBImage, check_image_and_mask
+from cleanplate.types import Box, FloatArray, Instance, Mask, RGBImage, check_image_and_mask
 
 DEFAULT_EFFECTS_MODEL = "effects.lite0"
 
 _SIZE_PX = get_model(DEFAULT_EFFECTS_MODEL).preprocessing.square_px  # of the network's input
 _CONTEXTS = (0.6, 1.1)  # of the object's longer side, on each side of it
+# Where effects reach so many of the network's pixels near to the outer window's border, as a low
+# sun's shadow does, the next windows are around object and effects.
+_EDGE = 3
+_MOST_LOOKS = 3
 _BEYOND = 127  # grey beyond the photo's border
 _COVERED = 0.5  # share of a pixel from which on it is the object's
 _THRESHOLD = 0.35
@@ -85,17 +89,27 @@ class EffectsDetector:
         """
         check_image_and_mask(image, mask)
         found = np.zeros_like(mask)
-        if mask.any():
-            box = bounding_box(mask)
-            views = [SquareView(box, context, mask.shape, _SIZE_PX) for context in _CONTEXTS]
-            inputs = np.stack(at_once(*(partial(_network_input, it, image, mask) for it in views)))
-            both = self._network.run(np.concatenate([inputs, inputs[..., ::-1]]))[:, 0]
-            inner, outer = (both[: len(views)] + both[len(views) :, :, ::-1]) / 2
-            probability = views[-1].within_picture(_average(inner, outer))
-            if not strong:
-                probability = _without_uncertain(probability, inputs[-1, 3] > 0)
-            found[views[-1].slices] = views[-1].at_full_size(probability) > _THRESHOLD
+        box = bounding_box(mask) if mask.any() else None
+        for _ in range(_MOST_LOOKS):
+            if box is not None:
+                slices, here = self._look(image, mask, box, strong=strong)
+                found[slices] |= here
+                within = found & ~mask
+                box = bounding_box(found | mask) if _is_cut(within, slices, box) else None
         return found & ~mask
+
+    def _look(
+        self, image: RGBImage, mask: Mask, box: Box, *, strong: bool
+    ) -> tuple[tuple[slice, slice], Mask]:
+        """Return rows and columns around a box, and what is found there."""
+        views = [SquareView(box, context, mask.shape, _SIZE_PX) for context in _CONTEXTS]
+        inputs = np.stack(at_once(*(partial(_network_input, it, image, mask) for it in views)))
+        both = self._network.run(np.concatenate([inputs, inputs[..., ::-1]]))[:, 0]
+        inner, outer = (both[: len(views)] + both[len(views) :, :, ::-1]) / 2
+        probability = views[-1].within_picture(_average(inner, outer))
+        if not strong:
+            probability = _without_uncertain(probability, inputs[-1, 3] > 0)
+        return views[-1].slices, views[-1].at_full_size(probability) > _THRESHOLD
 
 
 def _network_input(view: SquareView, image: RGBImage, mask: Mask) -> FloatArray:
@@ -120,6 +134,27 @@ def _average(inner: FloatArray, outer: FloatArray) -> FloatArray:
     mean = outer.copy()
     mean[within, within] = (outer[within, within] + there[within, within]) / 2
     return mean
+
+
+def _is_cut(effects: Mask, slices: tuple[slice, slice], around: Box) -> bool:
+    """Return whether effects reach the border of a window, and the photo goes on there.
+
+    Args:
+        effects: (H, W) bool.
+        slices: rows and columns of the window.
+        around: the box in its middle.
+    """
+    if not effects.any():
+        return False
+    rows, columns = slices
+    left, top, right, bottom = bounding_box(effects)
+    edge_px = _EDGE * _MARGIN * long_side(around)
+    return bool(
+        0 < rows.start > top - edge_px
+        or 0 < columns.start > left - edge_px
+        or rows.stop < min(bottom + edge_px, effects.shape[0])
+        or columns.stop < min(right + edge_px, effects.shape[1])
+    )
 
 
 def _without_uncertain(probability: FloatArray, mask: Mask) -> FloatArray:
