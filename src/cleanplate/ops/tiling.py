@@ -42,7 +42,8 @@ def plan_windows(mask: Mask, *, context: float, min_size: int, join: float) -> l
         min_size: px, > 0; side of the smallest window.
         join: >= 0; holes nearer to each other than this share of the larger one's long side are
             filled together, if their common window is not much larger than their own ones. So are
-            specks, such as dust, if it is not larger at all.
+            specks, such as dust, if the largest of their own windows holds all of them, with
+            `min_size` / 8 around.
 
     Returns:
         Windows whose masks add up to `mask`; none for an empty mask.
@@ -67,10 +68,14 @@ def plan_windows(mask: Mask, *, context: float, min_size: int, join: float) -> l
         wanted = np.maximum(min_size, np.ceil(longer + 2 * around).astype(np.int64))
         return np.asarray(np.minimum(np.maximum(short_side, longer), wanted))
 
+    speck_px = min_size / _SPECKS_ACROSS
     windows = []
-    for group in _join_near(boxes, sides_of, join, speck_px=min_size / _SPECKS_ACROSS):
-        hole = box_around(boxes[index] for index in group)
-        side = int(sides_of(np.array([hole]))[0])
+    for group in _join_near(boxes, sides_of, join, speck_px=speck_px):
+        members = [boxes[index] for index in group]
+        hole = box_around(members)
+        all_specks = all(long_side(box) <= speck_px for box in members)
+        side = int(sides_of(np.array(members if all_specks else [hole])).max())
+        side = max(side, long_side(hole))
         left, top, right, bottom = square_around(hole, side, mask.shape)
         own = np.zeros((bottom - top, right - left), np.bool_)
         inside = parts[hole[1] - edge[1] : hole[3] - edge[1], hole[0] - edge[0] : hole[2] - edge[0]]
@@ -203,7 +208,7 @@ def _join_near(
         side = sides_of(both.T)
         joins = (gap <= join * longer) & (side <= _JOIN_GROWTH * alone_px)
         if group.is_speck:
-            joins |= (there[5] > 0) & (side <= alone_px)
+            joins |= (there[5] > 0) & (longest[near] + 2 * speck_px <= alone_px)
         if not joins.any():
             placed[:, len(groups)] = *group.box, group.alone_px, group.is_speck
             groups.append(group)
@@ -231,7 +236,7 @@ class _Group:
 # A common window may be at most this much larger than the largest one alone: four pedestrians in a
 # row, filled together at 256 px, come out four times as coarse as one by one.
 _JOIN_GROWTH = 1.35
-_SPECKS_ACROSS = 16  # of the smallest window: a hole no larger than such a share of it is a speck
+_SPECKS_ACROSS = 8  # of the smallest window: a hole no larger than such a share of it is a speck
 
 
 def square_around(hole: Box, side: int, size_hw: tuple[int, ...]) -> Box:
