@@ -12,6 +12,7 @@ other work besides, compare the CPU seconds. Needs the package onnx.
 
 import argparse
 import functools
+import hashlib
 import json
 import os
 import statistics
@@ -30,27 +31,29 @@ import cleanplate.plan
 import cleanplate.remover
 from cleanplate import Remover
 from cleanplate.hub.registry import MODELS
-from cleanplate.hub.store import read_file
-from cleanplate.inpainting import DEFAULT_INPAINTER
 from cleanplate.io.files import encode_photo, read_photo
 from cleanplate.runtime.devices import usable_cores
 from cleanplate.runtime.session import Session
-from cleanplate.segmentation import DEFAULT_EFFECTS_MODEL, DEFAULT_SEGMENTER
 from flops import best_rate, flops_of, node_events
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
-STAGES = (
-    "decode", "find: network", "find: rest", "outlines", "effects: network", "effects: rest",
-    "mask", "windows", "fill: edges network", "fill: completion network", "fill: rest",
-    "texture: matching", "texture: copying", "composite", "recheck: detection", "encode", "rest",
-)  # fmt: skip
-_NETWORK_STAGES = {
+# Where a network's time counts, by its role in the registry.
+_STAGE_OF_ROLE = {
     "segment": "find: network",
     "divide": "find: network",
+    "recognize": "find: network",
+    "outline": "outlines: network",
     "effects": "effects: network",
     "edges": "fill: edges network",
     "fill": "fill: completion network",
 }
+STAGES = (
+    "decode", "find: network", "find: rest", "outlines: network", "outlines: rest", "outlines: missed parts",
+    "effects: network", "effects: rest",
+    "mask", "windows", "fill: edges network", "fill: completion network", "fill: rest",
+    "repetition", "lines and surfaces",
+    "texture: matching", "texture: copying", "composite", "recheck: detection", "encode", "rest",
+)  # fmt: skip
 
 
 @dataclass
@@ -92,34 +95,39 @@ class Networks:
 
     def __init__(self, watch: Stopwatch) -> None:
         self.runs: dict[str, Counter[tuple[tuple[int, ...], ...]]] = defaultdict(Counter)
+        self.contents: dict[str, bytes] = {}  # by role
         self.counts = False
-        self._roles: dict[int, str] = {}
-        original = Session.run_all
+        roles: dict[int, str] = {}  # by the session's id
+        load, compute = Session.__init__, Session.run_all
+
+        def init(session: Session, content: bytes, **options: Any) -> None:
+            load(session, content, **options)
+            sha256 = hashlib.sha256(content).hexdigest()
+            files = (it for model in MODELS.values() for it in model.files)
+            role = next(it.role for it in files if it.sha256 == sha256)
+            roles[id(session)] = role.removesuffix("_cpu")
+            self.contents[roles[id(session)]] = content
 
         def run_all(session: Session, *tensors: Any) -> Any:
-            role = self._roles[id(session)]
+            role = roles[id(session)]
             if self.counts:
                 self.runs[role][tuple(tensor.shape for tensor in tensors)] += 1
-            return watch.timed(_NETWORK_STAGES[role], original)(session, *tensors)
+            return watch.timed(_STAGE_OF_ROLE[role], compute)(session, *tensors)
 
-        Session.run_all = run_all
-
-    def register(self, remover: Remover) -> None:
-        """Register a remover's networks."""
-        networks = {**remover.segmenter._networks, **remover.inpainter._networks}
-        networks["divide"] = remover.segmenter.divider._network
-        networks["effects"] = remover.effects_detector._network
-        self._roles = {id(session): role for role, session in networks.items()}
+        Session.__init__, Session.run_all = init, run_all
 
 
 def watch_stages(watch: Stopwatch) -> None:
     """Put the stopwatch around the functions that do one stage each."""
     for module, name, stage in (
-        (cleanplate.plan, "refine_each", "outlines"),
+        (cleanplate.plan, "refine_each", "outlines: rest"),
+        (cleanplate.plan, "add_missed_parts", "outlines: missed parts"),
         (cleanplate.remover, "find_effects", "effects: rest"),
         (cleanplate.remover, "plan_masks", "mask"),
         (cleanplate.inpainting.fill, "plan_windows", "windows"),
         (cleanplate.inpainting.fill, "inpaint_scaled", "fill: rest"),
+        (cleanplate.inpainting.fill, "repeat_surroundings", "repetition"),
+        (cleanplate.inpainting.fill, "continue_surroundings", "lines and surfaces"),
         (cleanplate.inpainting.texture_transfer, "synthesise", "texture: matching"),
         (cleanplate.inpainting.fill, "transfer_texture", "texture: copying"),
         (cleanplate.inpainting.fill, "paste", "composite"),
@@ -154,7 +162,6 @@ def main() -> None:
     watch_stages(watch)
     rates = [best_rate(options.threads)]
     remover = Remover(device=options.device, threads=options.threads)
-    networks.register(remover)
     segmenter: Any = remover.segmenter
     segmenter.segment = watch.timed("find: rest", segmenter.segment)
     spent: Counter[str] = Counter()
@@ -182,12 +189,13 @@ def main() -> None:
         "segmenter": f"{remover.segmenter.name} on {remover.segmenter.provider}",
         "inpainter": f"{remover.inpainter.name} on {remover.inpainter.provider}",
         "best_gflops_per_s": [round(rate / 1e9, 1) for rate in rates],
-        "stages": table(spent, cpu, networks.runs, max(rates)),
+        "stages": table(spent, cpu, networks, max(rates)),
     }
     show(figures)
     if options.operators:
         for role, runs in networks.runs.items():
-            show_operators(role, runs.most_common(1)[0][0], options.threads)
+            content, (shapes, _) = networks.contents[role], runs.most_common(1)[0]
+            show_operators(role, content, shapes, options.threads)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
@@ -204,24 +212,15 @@ def one_photo(
 
 
 def table(
-    spent: Counter[str],
-    cpu: Counter[str],
-    runs: dict[str, Counter[tuple[tuple[int, ...], ...]]],
-    best_rate_per_s: float,
+    spent: Counter[str], cpu: Counter[str], networks: Networks, best_rate_per_s: float
 ) -> list[dict[str, Any]]:
     """Return a row for each stage."""
-    models = {
-        file.role: (MODELS[name], file.role)
-        for name in (DEFAULT_SEGMENTER, DEFAULT_EFFECTS_MODEL, DEFAULT_INPAINTER)
-        for file in MODELS[name].files
-    }
-    work = {}
-    for role, shapes in runs.items():
-        content = read_file(*models[role])
-        work[_NETWORK_STAGES[role]] = (
-            sum(flops_of(content, shape) * count for shape, count in shapes.items()),
-            sum(shapes.values()),
-        )
+    work: dict[str, tuple[int, int]] = {}
+    for role, shapes in networks.runs.items():
+        flops, runs = work.get(_STAGE_OF_ROLE[role], (0, 0))
+        content = networks.contents[role]
+        flops += sum(flops_of(content, shape) * count for shape, count in shapes.items())
+        work[_STAGE_OF_ROLE[role]] = flops, runs + sum(shapes.values())
     total = sum(spent.values())
     rows = []
     for stage in STAGES:
@@ -269,15 +268,13 @@ def show(figures: dict[str, Any]) -> None:
         print(f"| {' | '.join(cells)} |")
 
 
-def show_operators(role: str, shapes: tuple[tuple[int, ...], ...], threads: int) -> None:
+def show_operators(
+    role: str, content: bytes, shapes: tuple[tuple[int, ...], ...], threads: int
+) -> None:
     """Print where a network's time goes, at the sizes that were met most often."""
-    names = {"segment": DEFAULT_SEGMENTER, "effects": DEFAULT_EFFECTS_MODEL}
-    model = MODELS[names.get(role, DEFAULT_INPAINTER)]
     runs = 5
     spent: Counter[str] = Counter()
-    for event in node_events(
-        read_file(model, role), shapes, threads=threads, optimised=True, runs=runs
-    ):
+    for event in node_events(content, shapes, threads=threads, optimised=True, runs=runs):
         spent[event["args"]["op_name"]] += event["dur"] / runs / 1000
     print(f"\n{role} at {shapes}: ms by operator, on the CPU")
     for operator, milliseconds in spent.most_common(8):
