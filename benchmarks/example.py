@@ -84,6 +84,8 @@ def main() -> None:
     photos = read_photos(arguments.photos)
     examples = make_examples(photos)[:: arguments.every]
     places = [name for name, photo in photos.items() if max(photo.shape) <= _MAX_SIDE]
+    if len(places) < 2:
+        parser.error(f"{arguments.photos}: needs two photos of at most {_MAX_SIDE} px")
     print(f"{len(photos)} photos, {len(examples)} examples")
     print("\n| | found | IoU, median | score, 10 % to median |\n|---|---|---|---|")
     for number, condition in enumerate(CONDITIONS):

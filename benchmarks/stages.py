@@ -48,8 +48,8 @@ _STAGE_OF_ROLE = {
     "fill": "fill: completion network",
 }
 STAGES = (
-    "decode", "find: network", "find: rest", "outlines: network", "outlines: rest", "outlines: missed parts",
-    "effects: network", "effects: rest",
+    "decode", "find: network", "find: rest", "outlines: network", "outlines: rest",
+    "outlines: missed parts", "effects: network", "effects: rest",
     "mask", "windows", "fill: edges network", "fill: completion network", "fill: rest",
     "repetition", "lines and surfaces",
     "texture: matching", "texture: copying", "composite", "recheck: detection", "encode", "rest",
