@@ -89,14 +89,13 @@ class EffectsDetector:
         """
         check_image_and_mask(image, mask)
         found = np.zeros_like(mask)
-        box = bounding_box(mask) if mask.any() else None
-        for _ in range(_MOST_LOOKS):
-            if box is not None:
-                slices, here = self._look(image, mask, box, strong=strong)
-                found[slices] |= here
-                within = found & ~mask
-                box = bounding_box(found | mask) if _is_cut(within, slices, box) else None
-        return found & ~mask
+        for _ in range(_MOST_LOOKS if mask.any() else 0):
+            box = bounding_box(found | mask)
+            slices, here = self._look(image, mask, box, strong=strong)
+            found[slices] |= here & ~mask[slices]
+            if not _is_cut(found, slices, box):
+                break
+        return found
 
     def _look(
         self, image: RGBImage, mask: Mask, box: Box, *, strong: bool
@@ -198,7 +197,7 @@ def find_effects(
             found.append(with_mask(instance, cast))
             reached |= cast
     for instance in kept:
-        # Its window bounds what it can cast: far ones need no run of the network.
+        # Few effects leave the window: of far ones nothing is asked.
         window = SquareView(instance.box_xyxy, _CONTEXTS[-1], image.shape, _SIZE_PX)
         if reached[window.slices].any():
             cast = detector.find(image, rasterize([instance], image.shape), strong=strong)
