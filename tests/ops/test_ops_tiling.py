@@ -188,6 +188,13 @@ def test_specks_share_windows_that_are_not_larger_for_it(rng):
     assert sorted(np.count_nonzero(it.mask) for it in windows) == [33 * 32, 2 * 32 * 32]
 
 
+def test_a_row_of_near_specks_has_photo_around_it():
+    row = mask_with((1200, 1600), *((x, 600, x + 32, 612) for x in range(300, 530, 35)))
+    (window,) = plan_windows(row, context=0.7, min_size=256, join=0.15)
+    columns = np.flatnonzero(window.mask.any(axis=0))
+    assert min(columns[0], window.mask.shape[1] - 1 - columns[-1]) >= 31
+
+
 def test_a_neighbours_hole_is_not_the_windows_own():
     mask = mask_with((300, 300), (100, 100, 140, 140), (160, 100, 165, 105))
     large, small = plan_windows(mask, context=1, min_size=100, join=0.15)

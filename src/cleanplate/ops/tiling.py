@@ -59,23 +59,25 @@ def plan_windows(mask: Mask, *, context: float, min_size: int, join: float) -> l
     ]
     short_side = int(min(mask.shape))
 
-    def sides_of(holes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    speck_px = min_size / _SPECKS_ACROSS
+
+    def sides_of(
+        holes: npt.NDArray[np.int64], *, all_specks: bool = False
+    ) -> npt.NDArray[np.int64]:
         width, height = (holes[:, 2:] - holes[:, :2]).T
         longer = np.maximum(width, height)
         # The mean of both sides: around a standing person less would do than their whole height.
-        around = context * np.sqrt(width * height)
+        around = speck_px if all_specks else context * np.sqrt(width * height)
         # A square that fits into the photo is finer at the working size than the whole width of it.
         wanted = np.maximum(min_size, np.ceil(longer + 2 * around).astype(np.int64))
         return np.asarray(np.minimum(np.maximum(short_side, longer), wanted))
 
-    speck_px = min_size / _SPECKS_ACROSS
     windows = []
     for group in _join_near(boxes, sides_of, join, speck_px=speck_px):
         members = [boxes[index] for index in group]
         hole = box_around(members)
         all_specks = all(long_side(box) <= speck_px for box in members)
-        side = int(sides_of(np.array(members if all_specks else [hole])).max())
-        side = max(side, long_side(hole))
+        side = int(sides_of(np.array([hole]), all_specks=all_specks)[0])
         left, top, right, bottom = square_around(hole, side, mask.shape)
         own = np.zeros((bottom - top, right - left), np.bool_)
         inside = parts[hole[1] - edge[1] : hole[3] - edge[1], hole[0] - edge[0] : hole[2] - edge[0]]

@@ -12,6 +12,7 @@ from cleanplate.ops import (
     SquareView,
     at_once,
     bounding_box,
+    box_around,
     dilate,
     dilate_instance,
     long_side,
@@ -89,12 +90,14 @@ class EffectsDetector:
         """
         check_image_and_mask(image, mask)
         found = np.zeros_like(mask)
-        for _ in range(_MOST_LOOKS if mask.any() else 0):
-            box = bounding_box(found | mask)
-            slices, here = self._look(image, mask, box, strong=strong)
-            found[slices] |= here & ~mask[slices]
-            if not _is_cut(found, slices, box):
+        box = bounding_box(mask) if mask.any() else None
+        for _ in range(_MOST_LOOKS):
+            if box is None:
                 break
+            slices, here = self._look(image, mask, box, strong=strong)
+            here &= ~mask[slices]
+            found[slices] |= here
+            box = _larger(box, here, slices, mask.shape)
         return found
 
     def _look(
@@ -135,25 +138,30 @@ def _average(inner: FloatArray, outer: FloatArray) -> FloatArray:
     return mean
 
 
-def _is_cut(effects: Mask, slices: tuple[slice, slice], around: Box) -> bool:
-    """Return whether effects reach the border of a window, and the photo goes on there.
+def _larger(
+    box: Box, effects: Mask, slices: tuple[slice, slice], size_hw: tuple[int, ...]
+) -> Box | None:
+    """Return a box with effects that reach the window's border, where the photo goes on, or None.
 
     Args:
-        effects: (H, W) bool.
-        slices: rows and columns of the window.
-        around: the box in its middle.
+        box: in the middle of the window.
+        effects: (h, w) bool, in the window.
+        slices: the window's rows and columns.
+        size_hw: of the photo, H and W first.
     """
     if not effects.any():
-        return False
+        return None
     rows, columns = slices
     left, top, right, bottom = bounding_box(effects)
-    edge_px = _EDGE * _MARGIN * long_side(around)
-    return bool(
-        0 < rows.start > top - edge_px
-        or 0 < columns.start > left - edge_px
-        or rows.stop < min(bottom + edge_px, effects.shape[0])
-        or columns.stop < min(right + edge_px, effects.shape[1])
+    edge_px = _EDGE * _MARGIN * long_side(box)
+    is_cut = (
+        (rows.start > 0 and top < edge_px)
+        or (columns.start > 0 and left < edge_px)
+        or (rows.stop < size_hw[0] and effects.shape[0] - bottom < edge_px)
+        or (columns.stop < size_hw[1] and effects.shape[1] - right < edge_px)
     )
+    x, y = columns.start, rows.start
+    return box_around([box, (x + left, y + top, x + right, y + bottom)]) if is_cut else None
 
 
 def _without_uncertain(probability: FloatArray, mask: Mask) -> FloatArray:
