@@ -13,11 +13,10 @@ from pathlib import Path
 import torch
 from torch.nn import functional
 
-from training.checkpoints import restore
 from training.config import EffectsConfig
-from training.encoder_decoder import EncoderDecoderTrainer, train_and_export
+from training.encoder_decoder import EncoderDecoderTrainer, begin_trainer, train_and_export
 from training.export import export_effects
-from training.loop import add_arguments, begin
+from training.loop import add_arguments
 from training.pairs import IGNORED
 from training.photos import Photos
 from training.scenes import EffectsBatch, EffectsBatches, read_labelled
@@ -80,16 +79,13 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, nargs="+", required=True)
     add_arguments(parser)
     arguments = parser.parse_args()
-    device = torch.device(arguments.device)
-    config, content = begin(arguments, EffectsConfig, device)
-    trainer = EffectsTrainer(config, device, pretrained=content is None)
-    first = restore(content, trainer.parts) if content is not None else 0
+    trainer, first = begin_trainer(arguments, EffectsConfig, EffectsTrainer)
     labelled = [one for folder in arguments.labelled for one in read_labelled(folder)]
     photos = Photos(arguments.photos)
     print(f"{len(labelled)} objects, {len(photos)} photos; from step {first}", flush=True)
     train_and_export(
         trainer,
-        EffectsBatches(labelled, photos, config),
+        EffectsBatches(labelled, photos, trainer.config),
         arguments.output,
         start=first,
         counts={"objects": len(labelled), "photos": len(photos)},

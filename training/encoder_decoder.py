@@ -1,5 +1,6 @@
 """Training of a network with a pretrained encoder, whatever it finds."""
 
+import argparse
 import copy
 import time
 from abc import ABC, abstractmethod
@@ -12,12 +13,13 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from training.card import write_card
-from training.checkpoints import Parts, update_average
+from training.checkpoints import Parts, restore, update_average
 from training.config import Run, as_dict
-from training.loop import describe_device, train
+from training.loop import begin, describe_device, train
 
 Batch = TypeVar("Batch")
 Config = TypeVar("Config", bound="Averaged")
+Trainer = TypeVar("Trainer", bound="EncoderDecoderTrainer[Any, Any]")
 
 
 class Averaged(Protocol):
@@ -128,6 +130,22 @@ class EncoderDecoderTrainer(ABC, Generic[Config, Batch]):
     @abstractmethod
     def loss(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return the loss of the network's output."""
+
+
+def begin_trainer(
+    arguments: argparse.Namespace, of_config: type[Any], of_trainer: Callable[..., Trainer]
+) -> tuple[Trainer, int]:
+    """Return a run's trainer, restored if the run goes on, and its first step.
+
+    Args:
+        arguments: of `training.loop.add_arguments`.
+        of_config: the configuration's class.
+        of_trainer: takes it, a device, and whether the encoder starts from ImageNet weights.
+    """
+    device = torch.device(arguments.device)
+    config, content = begin(arguments, of_config, device)
+    trainer = of_trainer(config, device, pretrained=content is None)
+    return trainer, restore(content, trainer.parts) if content is not None else 0
 
 
 def train_and_export(

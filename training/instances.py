@@ -16,12 +16,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from training.checkpoints import restore
 from training.components import ComponentBatch, ComponentBatches, read_components
 from training.config import InstancesConfig
-from training.encoder_decoder import EncoderDecoderTrainer, train_and_export
+from training.encoder_decoder import EncoderDecoderTrainer, begin_trainer, train_and_export
 from training.export import export_instances
-from training.loop import add_arguments, begin
+from training.loop import add_arguments
 from training.unet import UNet
 
 _UNIT = 0.25  # of the window's side: what the network's offsets are in, so that they are about 1
@@ -128,16 +127,13 @@ def main() -> None:
     parser.add_argument("--labelled", type=Path, nargs="+", required=True)
     add_arguments(parser)
     arguments = parser.parse_args()
-    device = torch.device(arguments.device)
-    config, content = begin(arguments, InstancesConfig, device)
-    trainer = InstancesTrainer(config, device, pretrained=content is None)
-    first = restore(content, trainer.parts) if content is not None else 0
+    trainer, first = begin_trainer(arguments, InstancesConfig, InstancesTrainer)
     components = [one for folder in arguments.labelled for one in read_components(folder)]
     print(f"{len(components)} components; from step {first}", flush=True)
     groups = sum(len(one.boxes) > 1 for one in components)
     train_and_export(
         trainer,
-        ComponentBatches(components, config),
+        ComponentBatches(components, trainer.config),
         arguments.output,
         start=first,
         counts={"components": len(components), "groups": groups},

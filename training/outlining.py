@@ -21,13 +21,12 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from cleanplate.types import Mask, RGBImage
-from training.checkpoints import restore
 from training.components import change_light, draw_badly, turn_a_little
 from training.config import OutlinesConfig
-from training.encoder_decoder import EncoderDecoderTrainer, train_and_export
+from training.encoder_decoder import EncoderDecoderTrainer, begin_trainer, train_and_export
 from training.export import export_outlines
 from training.found import UNKNOWN
-from training.loop import add_arguments, begin
+from training.loop import add_arguments
 from training.unet import UNet
 
 CELL_PX = 2
@@ -239,15 +238,12 @@ def main() -> None:
     parser.add_argument("--found", type=Path, nargs="+", required=True)
     add_arguments(parser)
     arguments = parser.parse_args()
-    device = torch.device(arguments.device)
-    config, content = begin(arguments, OutlinesConfig, device)
-    trainer = OutlinesTrainer(config, device, pretrained=content is None)
-    first = restore(content, trainer.parts) if content is not None else 0
+    trainer, first = begin_trainer(arguments, OutlinesConfig, OutlinesTrainer)
     objects = [one for folder in arguments.found for one in read_found(folder)]
     print(f"{len(objects)} objects; from step {first}", flush=True)
     train_and_export(
         trainer,
-        OutlineBatches(objects, config),
+        OutlineBatches(objects, trainer.config),
         arguments.output,
         start=first,
         counts={"objects": len(objects)},

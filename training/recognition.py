@@ -21,12 +21,11 @@ from torch.utils.data import Dataset
 
 from cleanplate.labels import VOC_LABELS
 from training.candidates import CONTEXT, WINDOW_PX
-from training.checkpoints import restore
 from training.components import change_light, draw_badly, turn_a_little
 from training.config import RecognitionConfig
-from training.encoder_decoder import EncoderDecoderTrainer, train_and_export
+from training.encoder_decoder import EncoderDecoderTrainer, begin_trainer, train_and_export
 from training.export import export_recognition
-from training.loop import add_arguments, begin
+from training.loop import add_arguments
 from training.losses import make_encoder
 
 _GREY = 127  # beyond a photo
@@ -250,15 +249,12 @@ def main() -> None:
     parser.add_argument("--candidates", type=Path, nargs="+", required=True)
     add_arguments(parser)
     arguments = parser.parse_args()
-    device = torch.device(arguments.device)
-    config, content = begin(arguments, RecognitionConfig, device)
-    trainer = RecognitionTrainer(config, device, pretrained=content is None)
-    first = restore(content, trainer.parts) if content is not None else 0
+    trainer, first = begin_trainer(arguments, RecognitionConfig, RecognitionTrainer)
     windows = [one for folder in arguments.candidates for one in read_windows(folder)]
     print(f"{len(windows)} candidates; from step {first}", flush=True)
     train_and_export(
         trainer,
-        WindowBatches(windows, config),
+        WindowBatches(windows, trainer.config),
         arguments.output,
         start=first,
         counts={"candidates": len(windows)},
