@@ -17,12 +17,6 @@ def evidence_with(size_hw, *planes):
     return evidence
 
 
-def whole_mask(instance, size_hw):
-    mask = np.zeros(size_hw, np.bool_)
-    instance.paint_on(mask)
-    return mask
-
-
 def test_a_rectangle_comes_back_in_place_at_two_px_a_cell():
     evidence = evidence_with((30, 40), [(10, 5, 20, 15, 0.9)])
     (found,) = find_instances(evidence, ("cat",), (60, 80))
@@ -105,7 +99,7 @@ def test_parts_that_touch_at_a_corner_are_one():
 def test_a_cell_goes_to_the_class_with_the_stronger_evidence():
     evidence = evidence_with((30, 40), [(5, 5, 20, 15, 0.6)], [(15, 5, 30, 15, 0.8)])
     found = find_instances(evidence, ("cat", "dog"), (60, 80))
-    masks = {x.label: whole_mask(x, (60, 80)) for x in found}
+    masks = {x.label: rasterize([x], (60, 80)) for x in found}
     assert masks["dog"][10:30, 30:60].mean() > 0.9
     assert masks["cat"][10:30, 10:29].all()
     assert not (masks["cat"] & masks["dog"]).any()
@@ -114,7 +108,7 @@ def test_a_cell_goes_to_the_class_with_the_stronger_evidence():
 def test_outlines_of_neighbours_that_grow_over_each_other_do_not_overlap():
     evidence = evidence_with((30, 40), [(5, 5, 20, 15, 0.9)], [(20, 5, 30, 15, 0.9)])
     found = find_instances(evidence, ("cat", "dog"), (300, 400))  # 10 px a cell
-    cat, dog = (whole_mask(x, (300, 400)) for x in found)
+    cat, dog = (rasterize([x], (300, 400)) for x in found)
     assert not (cat & dog).any()
     assert (cat | dog)[60:140, 60:290].all()  # and no gap between them
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cleanplate.ops import rasterize
 from cleanplate.segmentation import Outliner
 from cleanplate.types import Instance
 
@@ -45,12 +46,6 @@ def photo_of(size_hw, *boxes, colour=(255, 0, 0)):
     return photo
 
 
-def on_photo(instance, size_hw):
-    mask = np.zeros(size_hw, np.bool_)
-    instance.paint_on(mask)
-    return mask
-
-
 @pytest.mark.parametrize("scale", [1, 4])
 @pytest.mark.parametrize("at", [(0, 0), (70, 40), (160, 120)])
 def test_what_was_missed_is_added_and_a_rim_that_is_denied_goes(outliner, scale, at):
@@ -60,17 +55,17 @@ def test_what_was_missed_is_added_and_a_rim_that_is_denied_goes(outliner, scale,
     part = (x + 20 * scale, y, x + 100 * scale, y + 80 * scale)  # a fifth is missed
     whole = outliner.complete(photo, found(part))
     assert (whole.id, whole.label, whole.score) == (3, "cat", 0.8)
-    true = on_photo(found(truth), size_hw)
-    own = on_photo(whole, size_hw)
+    true = rasterize([found(truth)], size_hw)
+    own = rasterize([whole], size_hw)
     assert (own & true).sum() > 0.96 * (own | true).sum()
     more = (x, y, min(x + 107 * scale, size_hw[1]), y + 80 * scale)
-    own = on_photo(outliner.complete(photo, found(more)), size_hw)
+    own = rasterize([outliner.complete(photo, found(more))], size_hw)
     assert (own & true).sum() > 0.96 * (own | true).sum()
 
 
 def test_another_object_beside_it_is_not_its_own(outliner):
     photo = photo_of((200, 260), (60, 60, 120, 140), (150, 60, 200, 140))
-    own = on_photo(outliner.complete(photo, found((60, 60, 120, 140))), (200, 260))
+    own = rasterize([outliner.complete(photo, found((60, 60, 120, 140)))], (200, 260))
     assert own[100, 100]
     assert not own[:, 140:].any()
 
@@ -78,14 +73,14 @@ def test_another_object_beside_it_is_not_its_own(outliner):
 def test_what_the_network_only_doubts_stays(outliner):
     photo = photo_of((200, 260), (60, 60, 120, 140))
     photo[100:140, 60:120] = (0, 0, 255)
-    own = on_photo(outliner.complete(photo, found((60, 60, 120, 140))), (200, 260))
+    own = rasterize([outliner.complete(photo, found((60, 60, 120, 140)))], (200, 260))
     assert own[62:138, 62:118].all()
 
 
 def test_a_thick_part_that_the_network_denies_stays(outliner):
     photo = photo_of((200, 260), (60, 60, 120, 140))
     photo[60:90, 60:80] = 60
-    own = on_photo(outliner.complete(photo, found((60, 60, 120, 140))), (200, 260))
+    own = rasterize([outliner.complete(photo, found((60, 60, 120, 140)))], (200, 260))
     assert own[62:138, 62:118].all()
 
 
