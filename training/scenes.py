@@ -21,6 +21,9 @@ from training.config import Effects, EffectsConfig
 from training.pairs import IGNORED
 from training.photos import Photos
 
+UNKNOWN = 128
+"""In effects/: a pixel that counts for nothing. What is above it is an effect."""
+
 _GREY = 127  # beyond a photo
 _LEAST_OBJECT_PX = 150  # in a window
 _KERNEL = np.ones((3, 3), np.uint8)
@@ -35,6 +38,7 @@ class Labelled:
     image: RGBImage
     mask: Mask
     effects: Mask
+    known: Mask  # where it is known what is an effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +68,9 @@ def read_labelled(folder: Path) -> list[Labelled]:
         ]
         if bgr is None or any(one is None or one.shape != bgr.shape[:2] for one in masks):
             raise ValueError(f"{photo}: photo, object and effects must be images of one size")
-        mask, effects = (one > _GREY for one in masks)
+        mask, effects = masks[0] > _GREY, masks[1]
         rgb = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
-        found.append(Labelled(rgb, mask, effects & ~mask))
+        found.append(Labelled(rgb, mask, (effects > UNKNOWN) & ~mask, effects != UNKNOWN))
     return found
 
 
@@ -100,11 +104,11 @@ class EffectsBatches(Dataset[EffectsBatch]):
         settings = self._config.effects
         for _ in range(20):
             if rng.random() < settings.labelled_share or not self._whole:
-                image, mask, cast, inside = _window(rng, _choose(rng, self._labelled), settings)
+                image, mask, cast, known = _window(rng, _choose(rng, self._labelled), settings)
             else:
-                image, mask, cast, inside = self._made(rng)
+                image, mask, cast, known = self._made(rng)
             if (mask > 0.5).sum() >= _LEAST_OBJECT_PX:
-                return _finish(rng, image, mask > 0.5, cast > 0.5, inside)
+                return _finish(rng, image, mask > 0.5, cast > 0.5, known)
         raise ValueError("20 objects in a row are too small or cut off; check the folders")
 
     def _made(self, rng: np.random.Generator) -> tuple[Floats, Floats, Floats, Mask]:
@@ -156,7 +160,7 @@ def _touches_border(mask: Mask) -> bool:
 def _window(
     rng: np.random.Generator, one: Labelled, settings: Effects
 ) -> tuple[Floats, Floats, Floats, Mask]:
-    """Return (S, S, 3) pixels, the object, its effects, and what lies in the photo.
+    """Return (S, S, 3) pixels, the object, its effects, and where they are known.
 
     A square around the object's box as the package cuts it, and turned, stretched and sheared a
     little.
@@ -177,11 +181,11 @@ def _window(
     image = cv2.GaussianBlur(one.image, (0, 0), 0.45 / scale) if scale < 0.77 else one.image
     size_wh = (size, size)
     pixels = cv2.warpAffine(image, move, size_wh, borderValue=(_GREY,) * 3).astype(np.float32)
-    mask, cast, inside = (
+    mask, cast, known = (
         np.asarray(cv2.warpAffine(it.astype(np.float32), move, size_wh), np.float32)
-        for it in (one.mask, one.effects, np.ones_like(one.mask))
+        for it in (one.mask, one.effects, one.known)
     )
-    return pixels, mask, cast, inside > 0.99
+    return pixels, mask, cast, known > 0.99
 
 
 def _sheared(rng: np.random.Generator, mask: Floats) -> Floats:
@@ -221,13 +225,13 @@ def _mirror(rng: np.random.Generator, image: Floats, pixels: Floats, mask: Float
 
 
 def _finish(
-    rng: np.random.Generator, image: Floats, mask: Mask, cast: Mask, inside: Mask
+    rng: np.random.Generator, image: Floats, mask: Mask, cast: Mask, known: Mask
 ) -> tuple[Floats, npt.NDArray[np.int64]]:
     """Return (4, S, S) float32, as the network sees it, and (S, S) int64 of what it is to say."""
     shown, drawn = cast.astype(np.uint8), mask.astype(np.uint8)
     truth = shown.astype(np.int64)
     truth[cv2.dilate(shown, _KERNEL) != cv2.erode(shown, _KERNEL)] = IGNORED
-    truth[~inside] = IGNORED
+    truth[~known] = IGNORED
     grow = rng.random()  # outlines are seldom exact
     if grow < 0.3:
         wider = cv2.dilate(drawn, _KERNEL, iterations=int(rng.integers(1, 4)))

@@ -94,16 +94,27 @@ class EffectsDetector:
         for _ in range(_MOST_LOOKS):
             if box is None:
                 break
-            slices, here = self._look(image, mask, box, strong=strong)
-            here &= ~mask[slices]
+            slices, probability = self.look(image, mask, box, strong=strong)
+            here = (probability > _THRESHOLD) & ~mask[slices]
             found[slices] |= here
             box = _larger(box, here, slices, mask.shape)
         return found
 
-    def _look(
-        self, image: RGBImage, mask: Mask, box: Box, *, strong: bool
-    ) -> tuple[tuple[slice, slice], Mask]:
-        """Return rows and columns around a box, and what is found there."""
+    def look(
+        self, image: RGBImage, mask: Mask, box: Box, *, strong: bool = True
+    ) -> tuple[tuple[slice, slice], FloatArray]:
+        """Return what the network says of one window.
+
+        Args:
+            image: (H, W, 3) uint8, RGB. Not modified.
+            mask: (H, W) bool, the object.
+            box: in the middle of the window; left, top, right and bottom in px.
+            strong: leave uncertain parts in; without them, they are 0.
+
+        Returns:
+            The window's rows and columns; and (h, w) float32 in [0, 1], how probable it is that a
+            pixel there carries the object's shadow or reflection.
+        """
         views = [SquareView(box, context, mask.shape, _SIZE_PX) for context in _CONTEXTS]
         inputs = np.stack(at_once(*(partial(_network_input, it, image, mask) for it in views)))
         both = self._network.run(np.concatenate([inputs, inputs[..., ::-1]]))[:, 0]
@@ -111,7 +122,7 @@ class EffectsDetector:
         probability = views[-1].within_picture(_average(inner, outer))
         if not strong:
             probability = _without_uncertain(probability, inputs[-1, 3] > 0)
-        return views[-1].slices, views[-1].at_full_size(probability) > _THRESHOLD
+        return views[-1].slices, views[-1].at_full_size(probability)
 
 
 def _network_input(view: SquareView, image: RGBImage, mask: Mask) -> FloatArray:
