@@ -1,4 +1,4 @@
-"""Make docs/images/effects.jpg: three shadows and reflections that go with their objects, one not.
+"""Make docs/images/effects.jpg: a shadow that goes with its object, and three effects that stay.
 
 The photos come with Python packages: run `pip install scikit-image` first. Astronaut: NASA, public
 domain; rocket: SpaceX, public domain; coffee: Rachel Michetti, CC0; brick and gravel: CC0; all in
