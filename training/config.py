@@ -171,6 +171,7 @@ class Effects:
     dice: float = 0.33  # weight beside the cross-entropy
     encoder_rate: float = 3e-4
     decoder_rate: float = 1.2e-3
+    relative_rate: float = 8e-4  # with --start: of both, as a share of each channel's size
     weight_decay: float = 1e-4
 
 

@@ -16,6 +16,7 @@ from training.card import write_card
 from training.checkpoints import Parts, restore, update_average
 from training.config import Run, as_dict
 from training.loop import begin, describe_device, train
+from training.onnx_network import OnnxNetwork
 
 Batch = TypeVar("Batch")
 Config = TypeVar("Config", bound="Averaged")
@@ -132,6 +133,17 @@ class EncoderDecoderTrainer(ABC, Generic[Config, Batch]):
         """Return the loss of the network's output."""
 
 
+def add_start(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of a training that may go on from a network's exported file."""
+    parser.add_argument("--start", type=Path, help="ONNX file of the built-in network to train on")
+    parser.add_argument(
+        "--share",
+        type=float,
+        default=0.5,
+        help="with --start: how far from the old weights to the new the result lies; default: 0.5",
+    )
+
+
 def begin_trainer(
     arguments: argparse.Namespace, of_config: type[Any], of_trainer: Callable[..., Trainer]
 ) -> tuple[Trainer, int]:
@@ -156,6 +168,7 @@ def train_and_export(
     start: int,
     counts: Mapping[str, int],
     export: Callable[[nn.Module, Path], float],
+    share: float = 1.0,
 ) -> None:
     """Train to the end, and write the network as ONNX, with its card.
 
@@ -166,6 +179,7 @@ def train_and_export(
         start: the first step.
         counts: how much it is trained on, by name.
         export: writes the network, and returns by how much the file differs.
+        share: how far from the weights of the file it started from the result lies.
     """
     begun = time.perf_counter()
     last = train(trainer, batches, output, start=start)
@@ -176,7 +190,10 @@ def train_and_export(
         "device": describe_device(trainer.device),
     }
     path = output / f"{trainer.name}.onnx"
-    facts["largest difference of the ONNX file"] = export(trainer.average, path)
+    if isinstance(trainer.average, OnnxNetwork):
+        trainer.average.write(path, share)
+    else:
+        facts["largest difference of the ONNX file"] = export(trainer.average, path)
     write_card(
         output / "card.md",
         name=trainer.name.capitalize(),

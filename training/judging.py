@@ -1,4 +1,4 @@
-r"""Have people judge what may be the effects of objects in labelled photos: data to train on.
+r"""Have what may be the effects of objects in labelled photos judged: data to train on.
 
     python -m training.judging propose --labelled FOLDER... --output PARTS
     python -m training.judging collect PARTS --output LABELLED
@@ -17,6 +17,7 @@ import argparse
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from shutil import copyfile
 
 import cv2
 import numpy as np
@@ -58,13 +59,13 @@ _LINE = re.compile(r"\s*(\d+)\s*\|([\d\s,]*)\|([\d\s,]*)\|\s*(all)?\s*")
 
 
 def parts_of(probability: npt.NDArray[np.float32], mask: Mask) -> Parts:
-    """Return the parts that may be an object's effects, the largest of each level first.
+    """Return the parts that may be an object's effects, by level, then by size.
 
     Args:
         probability: (H, W) float32 in [0, 1].
         mask: (H, W) bool, the object.
     """
-    parts = np.zeros(mask.shape, np.uint8)
+    parts, number = np.zeros(mask.shape, np.uint8), 0
     for limit, least, opening in _LEVELS:
         near = cv2.dilate((parts > 0).astype(np.uint8), np.ones((3, 3))) > 0
         likely = ((probability > limit) & ~mask & ~near).astype(np.uint8)
@@ -74,8 +75,8 @@ def parts_of(probability: npt.NDArray[np.float32], mask: Mask) -> Parts:
         )
         areas = stats[:, cv2.CC_STAT_AREA]
         for part in sorted(range(1, count), key=lambda part: -areas[part]):
-            number = int(parts.max()) + 1
-            if number <= _MOST_PARTS and areas[part] >= max(_LEAST_PX, least * mask.sum()):
+            if number < _MOST_PARTS and areas[part] >= max(_LEAST_PX, least * mask.sum()):
+                number += 1
                 parts[found == part] = number
     return parts
 
@@ -126,23 +127,22 @@ def propose(labelled: Sequence[Path], output: Path) -> int:
             place, there = detector.look(photo, mask, bounding_box(mask))
             probability[place] = there
             parts, name = parts_of(probability, mask), f"{count:05d}"
-            cv2.imwrite(str(output / f"photos/{name}.png"), photo[..., ::-1])
+            copyfile(pair.photo, output / f"photos/{name}{pair.photo.suffix.lower()}")
             cv2.imwrite(str(output / f"objects/{name}.png"), mask.astype(np.uint8) * 255)
             cv2.imwrite(str(output / f"parts/{name}.png"), parts)
             tiles.append(tile_of(photo, mask, parts, name))
             count += 1
-            if len(tiles) == _SHEET:
-                _write_sheet(output, count, tiles)
-    _write_sheet(output, count, tiles)
+            if count % _SHEET == 0:
+                _write_sheet(output / f"sheets/{count - _SHEET:05d}.png", tiles)
+                tiles.clear()
+    if tiles:
+        _write_sheet(output / f"sheets/{count - len(tiles):05d}.png", tiles)
     return count
 
 
-def _write_sheet(output: Path, count: int, tiles: list[RGBImage]) -> None:
-    """Write the tiles, and empty the list."""
-    if tiles:
-        sheet = sheet_of([tiles[start : start + _ROW] for start in range(0, len(tiles), _ROW)])
-        cv2.imwrite(str(output / f"sheets/{count - len(tiles):05d}.png"), sheet[..., ::-1])
-        tiles.clear()
+def _write_sheet(path: Path, tiles: list[RGBImage]) -> None:
+    sheet = sheet_of([tiles[start : start + _ROW] for start in range(0, len(tiles), _ROW)])
+    cv2.imwrite(str(path), sheet[..., ::-1])
 
 
 def judged_effects(parts: Parts, right: set[int], wrong: set[int], *, all_seen: bool) -> Parts:
@@ -168,13 +168,14 @@ def collect(parts: Path, output: Path) -> int:
         if match is None:
             where = f"{parts / 'judged.txt'}, line {number}"
             raise ValueError(f"{where}: not 'object | parts | parts | all': {line}")
-        file = f"{int(match[1]):05d}.png"
+        name = f"{int(match[1]):05d}"
+        file = f"{name}.png"
         right, wrong = ({int(it) for it in re.findall(r"\d+", match[n])} for n in (2, 3))
         found = cv2.imread(str(parts / "parts" / file), cv2.IMREAD_GRAYSCALE)
         effects = judged_effects(np.asarray(found, np.uint8), right, wrong, all_seen=bool(match[4]))
         cv2.imwrite(str(output / "effects" / file), effects)
-        for folder in ("photos", "objects"):
-            (output / folder / file).write_bytes((parts / folder / file).read_bytes())
+        for path in (parts / "objects" / file, *(parts / "photos").glob(f"{name}.*")):
+            copyfile(path, output / path.relative_to(parts))
     return len(lines)
 
 

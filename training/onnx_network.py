@@ -1,4 +1,4 @@
-"""An exported segmenter as a module that can be trained on, and back into its file."""
+"""An exported network as a module that can be trained on, and back into its file."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,8 +28,11 @@ class _Node:
 class OnnxNetwork(nn.Module):
     """Computes what an ONNX file computes, with weights that can be trained.
 
+    A sigmoid at its end is left out: losses take logits.
+
     Args:
-        path: a file with one input and one output, of the built-in segmenter's operators.
+        path: a file with one input and one output, of the built-in segmenter's operators or of
+            those of the network for effects.
 
     Raises:
         ValueError: it has others.
@@ -39,7 +42,9 @@ class OnnxNetwork(nn.Module):
         super().__init__()
         graph = onnx.load(path).graph
         unpack_halves(graph)
-        self._path, self._input, self._output = path, graph.input[0].name, graph.output[0].name
+        last = graph.node[-1]
+        end = last.input[0] if last.op_type == "Sigmoid" else graph.output[0].name
+        self._path, self._input, self._output = path, graph.input[0].name, end
         tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
         self._constants: dict[str, Any] = {}
         self._nodes: list[_Node] = []
@@ -106,8 +111,19 @@ def _convolve(facts: dict[str, Any], x: torch.Tensor, *weights: torch.Tensor) ->
     )
 
 
+def _slice(
+    _: dict[str, Any], x: torch.Tensor, starts: list[int], ends: list[int], *axes: list[int]
+) -> torch.Tensor:
+    """Return some of the channels."""
+    assert axes[:1] == ([1],)
+    assert axes[1:] in ((), ([1],))  # the step
+    return x[:, starts[0] : ends[0]]
+
+
 def _resize(facts: dict[str, Any], x: torch.Tensor, *sizes: Any) -> torch.Tensor:
-    """Return a picture enlarged by the factors of the file."""
+    """Return a picture enlarged by the factors of the file; nearest pixels always to the double."""
+    if facts["mode"] == b"nearest":
+        return functional.interpolate(x, scale_factor=2.0, mode="nearest")
     corners = facts["coordinate_transformation_mode"] == b"align_corners"
     factors = sizes[1][2:]
     return functional.interpolate(x, scale_factor=factors, mode="bilinear", align_corners=corners)
@@ -123,5 +139,6 @@ _OPERATORS: dict[str, Callable[..., torch.Tensor]] = {
     "Mul": lambda _, a, b: a * b,
     "Relu": lambda _, x: functional.relu(x),
     "Resize": _resize,
+    "Slice": _slice,
     "Sub": lambda _, a, b: a - b,
 }

@@ -26,7 +26,7 @@ from training.card import write_card
 from training.checkpoints import restore
 from training.config import SegmenterConfig, as_dict
 from training.deeplab import DeepLab
-from training.encoder_decoder import EncoderDecoderTrainer, Rates
+from training.encoder_decoder import EncoderDecoderTrainer, Rates, add_start
 from training.export import export_segmenter
 from training.loop import add_arguments, begin, describe_device, train
 from training.onnx_network import OnnxNetwork
@@ -138,13 +138,7 @@ def main() -> None:
     parser.add_argument("--labelled", type=Path, nargs="*", default=[], help="made by people")
     parser.add_argument("--taught", type=Path, nargs="*", default=[], help="labelled by a teacher")
     parser.add_argument("--held-out", type=Path, help="pairs to measure on at the end")
-    parser.add_argument("--start", type=Path, help="ONNX file of the built-in network to train on")
-    parser.add_argument(
-        "--share",
-        type=float,
-        default=0.5,
-        help="with --start: how far from the old weights to the new the result lies; default: 0.5",
-    )
+    add_start(parser)
     add_arguments(parser)
     arguments = parser.parse_args()
     device = torch.device(arguments.device)

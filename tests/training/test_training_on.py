@@ -1,14 +1,16 @@
-"""The built-in segmenter can be trained on from its file, and written back into it."""
+"""Built-in networks can be trained on from their files, and written back into them."""
 
 import numpy as np
 import onnx
 import pytest
 import torch
 from onnx import numpy_helper
-from training.config import Run, Segmentation, SegmenterConfig
+from training.config import Effects, EffectsConfig, Run, Segmentation, SegmenterConfig
+from training.effects import EffectsTrainer
 from training.onnx_network import OnnxNetwork
 from training.pairs import IGNORED, LabelledBatch, small_object
 from training.relative_adam import RelativeAdam
+from training.scenes import EffectsBatch
 from training.segmenter import SegmenterTrainer
 
 from cleanplate.hub.registry import MODELS
@@ -21,8 +23,18 @@ pytestmark = pytest.mark.slow  # loads PyTorch
 @pytest.fixture(scope="module")
 def built_in(tmp_path_factory):
     """Write the built-in segmenter's file."""
-    path = tmp_path_factory.mktemp("start") / "segmenter.onnx"
-    path.write_bytes(read_file(MODELS["deeplabv3plus_lite2.voc"], "segment"))
+    return write_file(tmp_path_factory.mktemp("start"), "deeplabv3plus_lite2.voc", "segment")
+
+
+@pytest.fixture(scope="module")
+def built_in_effects(tmp_path_factory):
+    """Write the file of the built-in network for effects."""
+    return write_file(tmp_path_factory.mktemp("start"), "effects.lite0", "effects")
+
+
+def write_file(folder, model, role):
+    path = folder / f"{role}.onnx"
+    path.write_bytes(read_file(MODELS[model], role))
     return path
 
 
@@ -36,6 +48,33 @@ def test_the_network_computes_what_its_file_computes(built_in):
     with torch.no_grad():
         found = OnnxNetwork(built_in)(torch.from_numpy(rgb)).numpy()
     np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+
+def test_a_sigmoid_at_the_end_is_left_out(built_in_effects):
+    rgb_mask = np.random.default_rng(0).random((2, 4, 64, 96), dtype=np.float32)
+    session = Session(built_in_effects.read_bytes(), name="built in", device="cpu")
+    with torch.no_grad():
+        logits = OnnxNetwork(built_in_effects)(torch.from_numpy(rgb_mask))
+    assert logits.min() < 0
+    np.testing.assert_allclose(torch.sigmoid(logits), session.run(rgb_mask), atol=1e-5)
+
+
+def test_the_network_for_effects_learns_and_is_written_back(built_in_effects, tmp_path):
+    config = EffectsConfig(
+        run=Run(steps=100, batch=1, precision="fp32"), effects=Effects(relative_rate=2e-2)
+    )
+    trainer = EffectsTrainer(config, torch.device("cpu"), start=built_in_effects)
+    effects = torch.ones(1, 64, 64, dtype=torch.long)
+    batch = EffectsBatch(torch.rand(1, 4, 64, 64), effects)
+    losses = [trainer.step(batch, step)["loss"] for step in range(8)]
+    assert losses[-1] < losses[0]
+    assert isinstance(trainer.average, OnnxNetwork)
+    trainer.average.write(tmp_path / "new.onnx")
+    before, after = (
+        OnnxNetwork(path)(batch.rgb_mask) for path in (built_in_effects, tmp_path / "new.onnx")
+    )
+    assert after.mean() > before.mean()
+    assert Session((tmp_path / "new.onnx").read_bytes(), name="new", device="cpu")
 
 
 def test_it_learns_and_is_written_back(built_in, tmp_path):
