@@ -25,6 +25,7 @@ def test_every_published_configuration_is_read(path):
         "segmenter": SegmenterConfig,
         "segmenter_on": SegmenterConfig,
         "effects": EffectsConfig,
+        "effects_on": EffectsConfig,
         "instances": InstancesConfig,
         "recognition": RecognitionConfig,
         "outlines": OutlinesConfig,
