@@ -10,7 +10,7 @@ are parts with numbers. Look at them, and write PARTS/judged.txt, a line for eac
     object | parts that are its effects | parts that are not | all
 
 The last field is empty where effects are seen that no part holds. Whatever is not judged is unknown
-in LABELLED, which `training.effects` takes. A sheet of 16 objects takes half a minute.
+in LABELLED, which `training.effects` takes. A sheet of 16 objects takes up to half a minute.
 """
 
 import argparse

@@ -42,7 +42,7 @@ _MARGIN = (1 + 2 * _CONTEXTS[-1]) / _SIZE_PX
 
 # A component of that is kept if it is more certain than this somewhere. This and the contexts were
 # chosen with the test photos of docs/quality_of_effects.md in sight.
-_CERTAIN = 0.98
+_CERTAIN = 0.97
 
 _LEAST_OBJECT_PX = 300  # of a mask's parts; what smaller ones cast could not be found
 _MOST_OBJECTS = 20  # parts of a mask whose effects are detected
