@@ -11,10 +11,17 @@ DIR gets a folder of each kind with photos/, objects/ and effects/:
   shadow reaches no further than a fifth of the object's longer side.
 - osor, osor_corner: the main photos and the corner cases on OSOR's page (MIT); their effects are
   what its published removal changed.
+- judged_cast, judged_none: objects in photos of other public repositories, which CLONES holds, each
+  under its own name; what vision-language models judged on sheets (training/judging.py). Parts that
+  are effects in white, what was not judged in grey.
 - made_none, made_mirror: objects of these photos, cut out and put into SCENES, photos of any
   places; with a mirror image below them, or with nothing. Only these need SCENES.
 
-None of them was trained on; osor_corner had no part in any choice of a limit.
+None of them was trained on, but that some judged photos of VOC and COCO may have been in an earlier
+training. The repositories of the judged photos: codewithminer/ImageCaptioning,
+NUS-VIP/predicting-human-gaze-beyond-pixels, MachineLearning2020/Homework2-Caltech101,
+BernieChen96/ImageClassification, mateusrafael4/Atividade_programacao_pose_estimation and
+emanhamed/Houses-dataset.
 """
 
 import argparse
@@ -34,13 +41,14 @@ _TRUTH = Path(__file__).with_name("truth.json")
 _GAPS_PX = 60  # white, between photo, truth and prediction in a picture of SOBA's repository
 _SCENE_PX = 768  # longer side
 _MADE = 100  # photos of each kind
+_UNKNOWN = 128  # in effects/, as in training/scenes.py
 
 Cut = tuple[RGBImage, np.ndarray]
 """An object's (h, w, 3) pixels and (h, w) float32 opacity in [0, 1]."""
 
 
-def read_cases(source: str, folder: Path) -> Iterator[tuple[str, str, RGBImage, Mask, Mask]]:
-    """Yield kind, name, photo, object and effects of what truth.json says of a source."""
+def read_cases(source: str, folder: Path) -> Iterator[tuple[str, str, RGBImage, Mask, np.ndarray]]:
+    """Yield kind, name, photo, object, and effects in white, as truth.json has them."""
     for entry in json.loads(_TRUTH.read_text(encoding="utf-8")):
         if not entry["kind"].startswith(source):
             continue
@@ -49,13 +57,18 @@ def read_cases(source: str, folder: Path) -> Iterator[tuple[str, str, RGBImage, 
             pixels = pixels[:, : (pixels.shape[1] - _GAPS_PX) // 3]
         width, height = entry["size_wh"]
         image = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-        masks = (_mask(entry, part, (height, width)) for part in ("object", "effects"))
-        yield entry["kind"], entry["name"], np.asarray(image, np.uint8), *masks
+        mask, cast, none = (
+            _mask(entry, part, (height, width)) for part in ("object", "effects", "none")
+        )
+        effects = np.where(cast, np.uint8(255), np.uint8(0))
+        if "none" in entry:  # only so much was judged
+            effects[~cast & ~none] = _UNKNOWN
+        yield entry["kind"], entry["name"], np.asarray(image, np.uint8), mask, effects
 
 
 def _mask(entry: dict[str, Any], part: str, size_hw: tuple[int, int]) -> Mask:
     mask = np.zeros(size_hw, bool)
-    if entry[part]:
+    if entry.get(part):
         (left, top, right, bottom), inside = decode_rle(unpack_counts(entry[part]), size_hw)
         mask[top:bottom, left:right] = inside
     return mask
@@ -76,8 +89,8 @@ def cut_out(image: RGBImage, mask: Mask) -> Cut | None:
 
 def make(
     cuts: Sequence[Cut], scenes: Sequence[Path], *, mirror: bool, seed: int
-) -> Iterator[tuple[str, RGBImage, Mask, Mask]]:
-    """Yield name, photo, object and effects of objects put into scenes."""
+) -> Iterator[tuple[str, RGBImage, Mask, np.ndarray]]:
+    """Yield name, photo, object, and effects in white, of objects put into scenes."""
     rng = np.random.default_rng(seed)
     for number in range(_MADE):
         scene = read_photo(scenes[rng.integers(len(scenes))]).pixels
@@ -102,7 +115,8 @@ def make(
             blurred = cv2.GaussianBlur(colours[::-1], (0, 0), rng.uniform(0.6, 3))
             effects |= _paste(image, blurred, weak, top + height, left) > 0.12
         mask = _paste(image, colours, alpha, top, left) > 0.3
-        yield f"{number:03d}", np.clip(image, 0, 255).astype(np.uint8), mask, effects & ~mask
+        white = (effects & ~mask).astype(np.uint8) * 255
+        yield f"{number:03d}", np.clip(image, 0, 255).astype(np.uint8), mask, white
 
 
 def _paste(
@@ -118,10 +132,9 @@ def _paste(
     )
 
 
-def write(folder: Path, name: str, image: RGBImage, mask: Mask, effects: Mask) -> None:
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    grey = (it.astype(np.uint8) * 255 for it in (mask, effects))
-    for part, pixels in zip(("photos", "objects", "effects"), (bgr, *grey), strict=True):
+def write(folder: Path, name: str, image: RGBImage, mask: Mask, effects: np.ndarray) -> None:
+    written = (image[..., ::-1], mask.astype(np.uint8) * 255, effects)
+    for part, pixels in zip(("photos", "objects", "effects"), written, strict=True):
         (folder / part).mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(folder / part / f"{name}.png"), pixels)
 
@@ -132,10 +145,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--soba", type=Path, required=True, help="a clone")
     parser.add_argument("--osor", type=Path, help="a clone")
+    parser.add_argument("--judged", type=Path, metavar="CLONES", help="a folder of clones")
     parser.add_argument("--scenes", type=Path, help="a folder of photos")
     arguments = parser.parse_args()
     cuts = []
-    for source, clone in (("soba", arguments.soba), ("osor", arguments.osor)):
+    for source in ("soba", "osor", "judged"):
+        clone = getattr(arguments, source)
         for kind, name, image, mask, effects in read_cases(source, clone) if clone else ():
             write(arguments.folder / kind, name, image, mask, effects)
             cut = cut_out(image, mask) if source == "soba" else None

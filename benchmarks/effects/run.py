@@ -4,11 +4,11 @@
 
 DIR, which build.py makes from public photos, holds a folder for each kind, and in it photos/,
 objects/ and effects/ with files of the same name: the photo, the object's mask and that of its
-effects (white; all black where it has none). One line a kind: IoU and recall where there are
-effects, the area found beside them as a share of the object's, objects without effects where more
-than 5 % of their area is found, and ms of processor time per object. Bands along the outlines of
-object and effects are ignored, as these are not exact. SHEETS gets a contact sheet of each kind:
-object green, effects found red, missed blue.
+effects (white; all black where it has none; grey where it is unknown). One line a kind: IoU and
+recall where there are effects, the area found beside them as a share of the object's, objects
+without effects where more than 5 % of their area is found, and ms of processor time per object.
+Bands along the outlines of object and effects are ignored, as these are not exact. SHEETS gets a
+contact sheet of each kind: object green, effects found red, missed blue.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from cleanplate.ops import bounding_box, dilate
 from cleanplate.segmentation.effects import EffectsDetector
 from cleanplate.types import Mask, RGBImage
 
+_UNKNOWN = 128  # in effects/
 _NONE_PX = 20  # up to which an object counts as one without effects
 _FALSE_SHARE = 0.05  # of the object's area, that is no longer nothing
 _BAND = 0.02  # of the object's longer side, on both sides of an outline
@@ -39,6 +40,7 @@ class Case:
     image: RGBImage
     mask: Mask
     effects: Mask
+    known: Mask
 
     @property
     def counted(self) -> Mask:
@@ -46,7 +48,7 @@ class Case:
         left, top, right, bottom = bounding_box(self.mask)
         by_px = max(1.0, _BAND * max(right - left, bottom - top))
         band = dilate(self.effects, by_px) & dilate(~self.effects, by_px)
-        return ~(dilate(self.mask, by_px) | band)
+        return self.known & ~(dilate(self.mask, by_px) | band)
 
     @property
     def casts(self) -> bool:
@@ -59,8 +61,9 @@ def read_kind(folder: Path) -> list[Case]:
     for path in sorted((folder / "objects").iterdir()):
         photo = read_photo(next((folder / "photos").glob(f"{path.stem}.*")))
         mask = read_mask(path, photo.size_hw)
-        effects = read_mask(folder / "effects" / path.name, photo.size_hw)
-        cases.append(Case(path.stem, photo.pixels, mask, effects & ~mask))
+        grey = cv2.imread(str(folder / "effects" / path.name), cv2.IMREAD_GRAYSCALE)
+        effects = (grey > _UNKNOWN) & ~mask
+        cases.append(Case(path.stem, photo.pixels, mask, effects, grey != _UNKNOWN))
     return cases
 
 
