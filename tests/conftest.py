@@ -21,6 +21,7 @@ from PIL import Image
 from cleanplate.errors import UnknownNameError
 from cleanplate.hub import MODELS, find_file
 from cleanplate.runtime import devices
+from cleanplate.segmentation import Completed
 from cleanplate.types import Instance, Mask, RGBImage, check_image, check_image_and_mask
 from runtime_standins import FakeRuntime, PretendedCuda
 
@@ -236,8 +237,8 @@ def no_effects(monkeypatch) -> None:
 class FoundWhole:
     """Leaves objects as they were found; made ones are none that the network has learnt."""
 
-    def complete(self, _: RGBImage, instance: Instance) -> Instance:
-        return instance
+    def complete(self, _: RGBImage, instance: Instance) -> Completed:
+        return Completed(instance)
 
 
 @pytest.fixture(autouse=True)

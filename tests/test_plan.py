@@ -11,7 +11,7 @@ from cleanplate.ops import dilate
 from cleanplate.options import RemovalOptions, Rules
 from cleanplate.plan import dilate_instances, drop_effects, edit_plan, refine_outlines
 from cleanplate.remover import Remover
-from cleanplate.segmentation import Selection
+from cleanplate.segmentation import Completed, Selection
 from cleanplate.types import Instance
 
 RED, DIM_RED, GREEN, SKY = (250, 0, 0), (110, 0, 0), (0, 250, 0), (120, 150, 190)
@@ -33,7 +33,7 @@ def image():
 
 def edit(image, plan, **changes):
     return edit_plan(
-        image, plan, **changes, complete=lambda _, instance: instance, detector=nothing_cast
+        image, plan, **changes, complete=lambda _, found: Completed(found), detector=nothing_cast
     )
 
 
@@ -206,12 +206,12 @@ def test_a_doubtful_part_of_what_goes_goes_too(image):
     selection = Selection((instance(1, upper, 0.9),), (doubtful, beside))
 
     def complete(_, found):
-        return instance(found.id, PERSON, found.score)
+        return Completed(instance(found.id, PERSON, found.score))
 
     outlined = refine_outlines(image, selection, complete)
     assert [it.id for it in outlined.kept] == [3]
     assert outlined.chosen[0].box_xyxy == PERSON
-    outlined = refine_outlines(image, selection, lambda _, found: found)
+    outlined = refine_outlines(image, selection, lambda _, found: Completed(found))
     assert [it.id for it in outlined.kept] == [2, 3]
     protected = replace(selection, protected=frozenset({2}))
     outlined = refine_outlines(image, protected, complete)

@@ -66,7 +66,7 @@ def main() -> None:
         "guided filter": lambda sample: filter_outline(sample.photo, sample.found),
         "GrabCut": lambda sample: cut_outline(sample.photo, sample.found),
         "refined": lambda sample: refine_outline(sample.photo, sample.found),
-        "completed": lambda sample: complete(sample.photo, sample.found),
+        "completed": lambda sample: complete(sample.photo, sample.found).instance,
         "completed, refined": lambda sample: refine_outline(sample.photo, sample.found, complete),
         "true outline": lambda sample: with_mask(sample.found, sample.truth),
     }

@@ -53,41 +53,56 @@ def test_what_was_missed_is_added_and_a_rim_that_is_denied_goes(outliner, scale,
     truth = (x, y, x + 100 * scale, y + 80 * scale)
     photo = photo_of(size_hw, truth)
     part = (x + 20 * scale, y, x + 100 * scale, y + 80 * scale)  # a fifth is missed
-    whole = outliner.complete(photo, found(part))
+    whole = outliner.complete(photo, found(part)).instance
     assert (whole.id, whole.label, whole.score) == (3, "cat", 0.8)
     true = rasterize([found(truth)], size_hw)
     own = rasterize([whole], size_hw)
     assert (own & true).sum() > 0.96 * (own | true).sum()
     more = (x, y, min(x + 107 * scale, size_hw[1]), y + 80 * scale)
-    own = rasterize([outliner.complete(photo, found(more))], size_hw)
+    own = rasterize([outliner.complete(photo, found(more)).instance], size_hw)
     assert (own & true).sum() > 0.96 * (own | true).sum()
 
 
 def test_another_object_beside_it_is_not_its_own(outliner):
     photo = photo_of((200, 260), (60, 60, 120, 140), (150, 60, 200, 140))
-    own = rasterize([outliner.complete(photo, found((60, 60, 120, 140)))], (200, 260))
+    own = rasterize([outliner.complete(photo, found((60, 60, 120, 140))).instance], (200, 260))
     assert own[100, 100]
     assert not own[:, 140:].any()
+
+
+@pytest.mark.parametrize("box", [(60, 60, 120, 140), (0, 0, 60, 80), (200, 120, 260, 200)])
+def test_what_the_network_says_is_returned_where_it_looked(outliner, box):
+    completed = outliner.complete(photo_of((200, 260), box), found(box))
+    left, top, right, bottom = completed.box_xyxy
+    assert completed.probability.shape == (bottom - top, right - left)
+    assert (left, top) <= box[:2]
+    assert (right, bottom) >= box[2:]
+    everywhere = completed.probability_in((0, 0, 260, 200))
+    own = rasterize([found(box)], (200, 260))
+    assert everywhere[own].mean() > 0.85
+    assert everywhere[~own].mean() < 0.1
+    part = completed.probability_in((50, 90, 130, 150))
+    assert (part == everywhere[90:150, 50:130]).all()
 
 
 def test_what_the_network_only_doubts_stays(outliner):
     photo = photo_of((200, 260), (60, 60, 120, 140))
     photo[100:140, 60:120] = (0, 0, 255)
-    own = rasterize([outliner.complete(photo, found((60, 60, 120, 140)))], (200, 260))
+    own = rasterize([outliner.complete(photo, found((60, 60, 120, 140))).instance], (200, 260))
     assert own[62:138, 62:118].all()
 
 
 def test_a_thick_part_that_the_network_denies_stays(outliner):
     photo = photo_of((200, 260), (60, 60, 120, 140))
     photo[60:90, 60:80] = 60
-    own = rasterize([outliner.complete(photo, found((60, 60, 120, 140)))], (200, 260))
+    own = rasterize([outliner.complete(photo, found((60, 60, 120, 140))).instance], (200, 260))
     assert own[62:138, 62:118].all()
 
 
 @pytest.mark.parametrize("width", [2, 60])
 def test_an_object_that_the_network_does_not_see_stays(outliner, width):
     instance = found((60, 60, 60 + width, 140))
-    own = outliner.complete(photo_of((200, 260)), instance)
+    own = outliner.complete(photo_of((200, 260)), instance).instance
     assert own.box_xyxy == instance.box_xyxy
     assert own.mask.all()
 
@@ -99,7 +114,9 @@ def test_the_network_is_not_asked_about_small_objects_and_other_things(
     outliner, network, box, label
 ):
     instance = found(box, label)
-    assert outliner.complete(photo_of((200, 260), box), instance) is instance
+    completed = outliner.complete(photo_of((200, 260), box), instance)
+    assert completed.instance is instance
+    assert completed.probability is None
     assert network.inputs == []
 
 
@@ -115,5 +132,5 @@ def test_the_built_in_network_is_loaded_at_the_first_use():
     outliner = Outliner(device="cpu", threads=1)
     assert "_network" not in vars(outliner)
     photo = np.random.default_rng(0).integers(0, 256, (80, 100, 3)).astype(np.uint8)
-    assert outliner.complete(photo, found((30, 20, 70, 60))).mask.any()
+    assert outliner.complete(photo, found((30, 20, 70, 60))).instance.mask.any()
     assert "_network" in vars(outliner)

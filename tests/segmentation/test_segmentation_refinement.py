@@ -13,7 +13,7 @@ from cleanplate.errors import InputError
 from cleanplate.ops.filters import ColourGuide, apply_coefficients, box_mean
 from cleanplate.ops.masks import bounding_box
 from cleanplate.segmentation.missed_rim import missed_rim_px
-from cleanplate.segmentation.refinement import refine_outline
+from cleanplate.segmentation.refinement import Completed, refine_outline
 from cleanplate.types import Instance
 
 sizes = st.tuples(st.integers(1, 40), st.integers(1, 40))
@@ -174,6 +174,62 @@ def test_a_neighbour_of_the_same_colour_is_not_swallowed():
     rough = disc((200, 300), 42)
     found = on_photo(refine_outline(image, instance_of(rough)), truth.shape)
     assert found.sum() < 1.15 * truth.sum()
+
+
+def seen_as(probability):
+    """Return a `complete` of a network that says this of the whole photo, and completes nothing."""
+    height, width = probability.shape
+    box = (0, 0, width, height)
+    return lambda _, instance: Completed(instance, box, probability.astype(np.float32))
+
+
+def test_the_objects_colour_does_not_spread_to_where_the_network_sees_nothing_of_it():
+    truth, floor = disc((200, 300), 40), np.zeros((200, 300), np.bool_)
+    floor[115:150, 185:215] = True  # of its colour, and touches it
+    image, rough = rasterize(truth | floor), disc((200, 300), 42)
+    beside = floor & ~disc((200, 300), 46)
+    alone = on_photo(refine_outline(image, instance_of(rough)), truth.shape)
+    assert alone[beside].mean() > 0.9
+    asked = on_photo(refine_outline(image, instance_of(rough), seen_as(rough * 0.98)), truth.shape)
+    assert asked[beside].mean() < 0.05
+    assert overlap(asked, truth) > 0.97
+
+
+@pytest.mark.parametrize("width", [3, 4])
+def test_a_thin_part_stays_that_the_network_does_not_see(width):
+    truth = disc((200, 240), 40)
+    truth[40:70, 119 : 119 + width] = True
+    rough = disc((200, 240), 41)
+    asked = refine_outline(rasterize(truth), instance_of(rough), seen_as(rough * 0.98))
+    assert on_photo(asked, truth.shape)[truth & ~rough].mean() > 0.8
+
+
+@pytest.mark.parametrize("radius_px", [36, 38, 40])
+def test_where_colours_do_not_tell_more_is_its_own_the_surer_the_network_is(radius_px):
+    truth, rough = disc((200, 240), 45), disc((200, 240), radius_px)
+    fading = np.clip((160 - np.arange(240)) / 40, 0, 1)[None, :, None]  # into its surroundings
+    image = rasterize(truth) * fading + rasterize(np.zeros_like(truth)) * (1 - fading)
+    faint = truth & (np.indices(truth.shape)[1] > 150)
+    shares = []
+    for said in (0.05, 0.5, 0.98):
+        probability = np.where(faint, said, np.where(truth, 0.98, 0.02))
+        asked = refine_outline(image.astype(np.uint8), instance_of(rough), seen_as(probability))
+        shares.append(on_photo(asked, truth.shape)[faint & ~rough].mean())
+    assert shares[0] + 0.03 < shares[1] < shares[2] - 0.2
+
+
+@given(
+    own=st.tuples(*[st.integers(0, 8)] * 2, *[st.integers(1, 8)] * 2),
+    other=st.tuples(*[st.integers(0, 8)] * 2, *[st.integers(1, 8)] * 2),
+)
+def test_what_the_network_says_is_read_in_any_box(own, other):
+    boxes = [(left, top, left + width, top + height) for left, top, width, height in (own, other)]
+    everywhere = np.zeros((20, 20), np.float32)
+    (x0, y0, x1, y1), (left, top, right, bottom) = boxes
+    probability = np.random.default_rng(0).random((y1 - y0, x1 - x0), np.float32)
+    everywhere[y0:y1, x0:x1] = probability
+    completed = Completed(instance_of(np.ones((1, 1), np.bool_)), boxes[0], probability)
+    assert (completed.probability_in(boxes[1]) == everywhere[top:bottom, left:right]).all()
 
 
 def test_a_large_photo_is_followed_at_its_own_resolution():

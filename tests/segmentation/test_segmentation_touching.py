@@ -5,7 +5,7 @@ import pytest
 
 from cleanplate.hub import get_model
 from cleanplate.ops import SquareView
-from cleanplate.segmentation import refine_each
+from cleanplate.segmentation import Completed, refine_each
 from cleanplate.segmentation.components import DIVIDING_MODEL, Divider, find_centres
 from cleanplate.types import Instance
 
@@ -140,7 +140,7 @@ def test_outlines_of_touching_objects_are_refined_without_a_gap_between_them():
         Instance(2, "person", 0.9, (80, 33, 127, 87), np.ones((54, 47), np.bool_)),
     ]
     drawn = np.zeros((120, 160), np.int64)
-    for instance in refine_each(photo, found, lambda _, instance: instance):
+    for instance in refine_each(photo, found, lambda _, instance: Completed(instance)):
         left, top, right, bottom = instance.box_xyxy
         drawn[top:bottom, left:right] += instance.mask
     truth = (photo[..., 0] > 100).astype(np.int64)

@@ -41,6 +41,7 @@ from cleanplate.ops.masks import (
     rasterize,
     rasterize_within,
     subtract,
+    thick_components,
     union,
     with_mask,
 )
@@ -114,6 +115,7 @@ __all__ = [
     "solve_gradients",
     "square_around",
     "subtract",
+    "thick_components",
     "tile_spans",
     "transform_points",
     "translation",

@@ -115,6 +115,15 @@ def components_touching(mask: Mask, seeds: Mask) -> Mask:
     return held
 
 
+def thick_components(mask: Mask, thin_px: float) -> Mask:
+    """Return the 8-connected components of (H, W) that are somewhere deeper than `thin_px`."""
+    if not mask.any():
+        return mask.copy()
+    framed = np.pad(mask.view(np.uint8), 1)  # what the array's border cuts is no deeper for it
+    depth = cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_5)[1:-1, 1:-1]
+    return components_touching(mask, depth > thin_px)
+
+
 def rasterize(instances: Iterable[Instance], size_hw: tuple[int, ...]) -> Mask:
     """Return the union of the objects' masks, (H, W) bool."""
     canvas = np.zeros(size_hw[:2], np.bool_)

@@ -26,7 +26,7 @@ from cleanplate.segmentation.missed_parts import add_missed_parts
 from cleanplate.segmentation.missed_rim import missed_rim_px
 from cleanplate.segmentation.models import find_as_published
 from cleanplate.segmentation.picking import outline_objects, pick_instances
-from cleanplate.segmentation.refinement import Complete, refine_each
+from cleanplate.segmentation.refinement import Complete, Completed, refine_each
 from cleanplate.segmentation.selection import (
     SCORE_BELOW,
     Selection,
@@ -44,6 +44,7 @@ __all__ = [
     "PERSON",
     "SCORE_BELOW",
     "Complete",
+    "Completed",
     "EffectsDetector",
     "ExampleSegmenter",
     "InteractiveSegmenter",

@@ -32,10 +32,12 @@ from cleanplate.ops import (
     expand_box,
     long_side,
     rasterize_within,
+    thick_components,
     with_mask,
 )
 from cleanplate.runtime import Session, softmax
 from cleanplate.segmentation.instances import PERSON
+from cleanplate.segmentation.refinement import Completed
 from cleanplate.types import Box, FloatArray, Instance, Mask, RGBImage
 
 DIVIDING_MODEL = "instances.lite0"
@@ -201,7 +203,7 @@ class Outliner(ComponentNetwork):
     size_px = get_model(OUTLINING_MODEL).preprocessing.square_px
     context = 0.4
 
-    def complete(self, image: RGBImage, instance: Instance) -> Instance:
+    def complete(self, image: RGBImage, instance: Instance) -> Completed:
         """Return an object with what was missed of it, and without a rim that is not its own.
 
         Args:
@@ -209,12 +211,13 @@ class Outliner(ComponentNetwork):
             instance: as found; its mask is not empty. Not modified.
 
         Returns:
-            The instance with another box and mask, which may overlap others'. It is the same if it
-            is small, or none of VOC's classes, on which the network was trained.
+            The instance with another box and mask, which may overlap others', and what the network
+            says. It is the same, and nothing is said, if it is small, or none of VOC's classes, on
+            which the network was trained.
         """
         longest = long_side(instance.box_xyxy)
         if longest < _LEAST_SIDE_PX or instance.label not in VOC_LABELS:
-            return instance
+            return Completed(instance)
         around = expand_box(instance.box_xyxy, math.ceil(self.context * longest) + 1, image.shape)
         left, top, right, bottom = around
         x0, y0, x1, y1 = instance.box_xyxy
@@ -228,11 +231,10 @@ class Outliner(ComponentNetwork):
         own = components_touching((probability > _OWN) | (found & (probability > _DENIED)), found)
         lost = found & ~own
         deep_px = max(_LEAST_DEEP_PX, _DEEP_SHARE * math.sqrt(instance.area_px))
-        thick = cv2.distanceTransform(np.pad(lost.view(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
-        whole = own | components_touching(lost, thick > deep_px)
+        whole = own | thick_components(lost, deep_px)
         if not whole.any():  # thin, and the network sees nothing of it
-            return instance
-        return with_mask(instance, whole, left=left, top=top)
+            return Completed(instance)
+        return Completed(with_mask(instance, whole, left=left, top=top), around, probability)
 
 
 def find_centres(
