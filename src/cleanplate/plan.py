@@ -286,13 +286,15 @@ def edit_plan(
     instances = tuple(outlined.get(instance.id, instance) for instance in chosen)
     known = {cast.id for cast in plan.casts}
     uncast = [it for it in instances if it.id in switched and it.id not in known]
-    casts = plan.casts
+    casts, notes = plan.casts, plan.notes
     if uncast and plan.options.effects != "off":
         rest = turn.there([it for it in kept if it.id not in known])
         strong = plan.options.effects == "strong"
-        casts += turn.back(
-            find_effects(turned, turn.there(uncast), rest, detector=detector(), strong=strong)
+        more_casts, more_notes = find_effects(
+            turned, turn.there(uncast), rest, detector=detector(), strong=strong
         )
+        casts += turn.back(more_casts)
+        notes += more_notes
     base, effects = _masks_again(plan, Selection(instances, kept, protected), casts, removed)
     more = {it.label for it in instances}.difference(plan.options.classes, [OUTLINED])
     return replace(
@@ -304,6 +306,7 @@ def edit_plan(
         instances=instances,
         kept=kept,
         protected=protected,
+        notes=notes,
     )
 
 

@@ -404,8 +404,9 @@ class Remover:
     ) -> RemovalPlan:
         start, image = time.perf_counter(), opened.pixels
         casts: tuple[Instance, ...] = ()
+        notes: tuple[str, ...] = ()
         if options.effects != "off":
-            casts = self._casts(
+            casts, notes = self._casts(
                 image, selection.chosen, selection.kept, options, wraps=opened.wraps
             )
         mask, effects = plan_masks(image.shape, selection, casts, options, wraps=opened.wraps)
@@ -421,6 +422,7 @@ class Remover:
             timings_s={"find": found_in_s, "mask": time.perf_counter() - start},
             wraps=opened.wraps,
             transparent=opened.transparent,
+            notes=notes,
         )
 
     def _plan_of_mask(
@@ -443,7 +445,8 @@ class Remover:
         if opened.transparent is not None:
             mask = mask & (given | ~opened.transparent)
         if options.effects != "off":
-            casts = self._casts(image, parts, (), options, wraps=opened.wraps)
+            casts, more = self._casts(image, parts, (), options, wraps=opened.wraps)
+            notes += more
             mask, effects = add_effects(mask, casts, parts, (), wraps=opened.wraps)
             mask, effects = self._with_alpha(opened, mask, effects, (), options)
         return RemovalPlan(
@@ -485,19 +488,19 @@ class Remover:
         options: RemovalOptions,
         *,
         wraps: bool,
-    ) -> tuple[Instance, ...]:
-        """Return what the removed objects cast, and what kept ones do that might be the same."""
+    ) -> tuple[tuple[Instance, ...], tuple[str, ...]]:
+        """Return what the removed objects cast, and kept ones that might cast the same; notes."""
         if not removed:
-            return ()
+            return (), ()
         turn = Turn.of([*removed, *kept], image.shape, wraps=wraps)
-        casts = find_effects(
+        casts, notes = find_effects(
             turn.image(image),
             turn.there(removed),
             turn.there(kept),
             detector=self.effects_detector,
             strong=options.effects == "strong",
         )
-        return turn.back(casts)
+        return turn.back(casts), notes
 
     @overload
     def fill(
@@ -552,7 +555,7 @@ class Remover:
         check_image_and_mask(image, plan.mask)
         if plan.options.effects == "off" and plan.effects is None:
             parts = plan.instances or objects_in(plan.mask)
-            casts = self._casts(image, parts, plan.kept, plan.options, wraps=plan.wraps)
+            casts, _ = self._casts(image, parts, plan.kept, plan.options, wraps=plan.wraps)
             _, effects = add_effects(plan.mask, casts, parts, plan.kept, wraps=plan.wraps)
             plan = replace(plan, effects=effects)
         filled = self._fill(image, plan.mask, plan)

@@ -1,5 +1,6 @@
 """Effects: shadows and reflections in made scenes of known light."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import cv2
@@ -136,7 +137,7 @@ def instance_of(mask, number):
 
 
 def goes(image, removed, kept, detector):
-    found = find_effects(image, removed, kept, detector=detector)
+    found, _ = find_effects(image, removed, kept, detector=detector)
     return effects_mask(found, removed, kept, image.shape)
 
 
@@ -154,7 +155,7 @@ def test_of_two_figures_one_shadow_goes_only_with_both(detector):
     left = mask.copy()
     left[:, mask.shape[1] // 2 :] = False
     halves = [instance_of(left, 1), instance_of(mask & ~left, 2)]
-    found = find_effects(image, halves, [], detector=detector)
+    found, _ = find_effects(image, halves, [], detector=detector)
     assert overlap(effects_mask(found, halves, [], image.shape), cast) > 0.4
     alone = effects_mask(found, halves[:1], halves[1:], image.shape)
     of_other = rasterize((it for it in found if it.id == 2), image.shape)
@@ -175,6 +176,24 @@ def test_a_kept_object_far_away_is_not_looked_at(detector):
     watched = SimpleNamespace(find=find)
     find_effects(image, [instance_of(mask, 1)], [instance_of(far, 2)], detector=watched)
     assert len(looked) == 1
+
+
+@pytest.mark.parametrize("strong", [False, True])
+@pytest.mark.parametrize(("share", "label"), [(2.9, "person"), (3.1, "person"), (3.1, "")])
+def test_what_is_too_large_stays_and_a_note_tells(share, label, strong):
+    mask, cast = np.zeros((200, 200), np.bool_), np.zeros((200, 200), np.bool_)
+    mask[:20, :20] = True
+    cast[100 : 100 + round(share * 20), :20] = True
+    detector = SimpleNamespace(find=lambda *_, strong: cast)
+    image = np.zeros((200, 200, 3), np.uint8)
+    person = replace(instance_of(mask, 1), label=label)
+    found, notes = find_effects(image, [person], [], detector=detector, strong=strong)
+    is_left = share > 3 and not strong
+    assert rasterize(found, mask.shape).any() == (not is_left)
+    assert len(notes) == is_left
+    if is_left:
+        assert f"the {label or 'object'} may cast stays" in notes[0]
+        assert "--effects strong" in notes[0]
 
 
 def test_parts_of_a_mask_are_objects_by_falling_area():

@@ -202,6 +202,7 @@ def _plan(
             check_place(photo.target)
         plan = remover.plan(image, options=job.options)
         mask, effects, instances, kept = plan.mask, plan.effects, plan.instances, plan.kept
+        notes = plan.notes
         clock.add(plan.timings_s)
         with clock.stage("write"):
             found_by = Provenance(remover.segmenter.name, job.examples)

@@ -47,7 +47,7 @@ _CERTAIN = 0.97
 _LEAST_OBJECT_PX = 300  # of a mask's parts; what smaller ones cast could not be found
 _MOST_OBJECTS = 20  # parts of a mask whose effects are detected
 
-_LARGEST_SHARE = 3.0  # of the object's area; what is larger is hardly cast by it: ignored
+_LARGEST_SHARE = 3.0  # of the object's area; what is larger is hardly cast by it, and stays
 
 
 class EffectsDetector:
@@ -195,8 +195,8 @@ def find_effects(
     *,
     detector: EffectsDetector,
     strong: bool = False,
-) -> tuple[Instance, ...]:
-    """Return what objects cast: of removed ones, and of kept ones that might cast the same.
+) -> tuple[tuple[Instance, ...], tuple[str, ...]]:
+    """Return what objects cast: removed ones, and kept ones that might cast the same; and notes.
 
     Args:
         image: (H, W, 3) uint8, RGB. Not modified.
@@ -206,13 +206,20 @@ def find_effects(
         strong: take uncertain parts and large areas too.
 
     Returns:
-        For each object that casts something its id, label and score, with what it casts as mask.
+        For each object that casts something its id, label and score, with what it casts as mask;
+        and notes for the user about what stays, as it is too large.
     """
     found: list[Instance] = []
+    notes: list[str] = []
     reached = np.zeros(image.shape[:2], bool)
     for instance in removed:
         cast = detector.find(image, rasterize([instance], image.shape), strong=strong)
-        if cast.any() and (strong or cast.sum() <= _LARGEST_SHARE * instance.area_px):
+        if not strong and np.count_nonzero(cast) > _LARGEST_SHARE * instance.area_px:
+            notes.append(
+                f"what the {instance.label or 'object'} may cast stays: it is more than "
+                f"{_LARGEST_SHARE:g} times as large; --effects strong removes it"
+            )
+        elif cast.any():
             found.append(with_mask(instance, cast))
             reached |= cast
     for instance in kept:
@@ -222,7 +229,7 @@ def find_effects(
             cast = detector.find(image, rasterize([instance], image.shape), strong=strong)
             if cast.any():
                 found.append(with_mask(instance, cast))
-    return tuple(found)
+    return tuple(found), tuple(dict.fromkeys(notes))
 
 
 def effects_mask(
