@@ -627,6 +627,7 @@ class Remover:
             self.inpainter,
             kept=_covered(plan.kept, left_out, mask.shape),
             hidden=_covered(protected, left_out, mask.shape),
+            effects=effects,
             wraps=plan.wraps,
             texture=plan.options.texture,
             seed=plan.options.seed,

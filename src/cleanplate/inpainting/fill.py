@@ -16,6 +16,7 @@ from cleanplate.inpainting.base import (
     with_seed,
 )
 from cleanplate.inpainting.continuation import continue_surroundings
+from cleanplate.inpainting.relighting import light_shadows
 from cleanplate.inpainting.repetition import repeat_surroundings
 from cleanplate.inpainting.texture_transfer import transfer_texture
 from cleanplate.ops import (
@@ -30,6 +31,9 @@ from cleanplate.ops import (
     plan_windows,
 )
 from cleanplate.types import Mask, RGBImage
+
+Layers = tuple[Mask | None, Mask | None, Mask | None]
+"""`kept`, `hidden` and `effects` of `inpaint_holes`."""
 
 _CONTEXT = 0.7  # the hole's mean side, on every side of it
 _JOIN = 0.15  # holes nearer than this share of the larger one's side may share a window
@@ -66,6 +70,7 @@ def inpaint_holes(
     *,
     kept: Mask | None = None,
     hidden: Mask | None = None,
+    effects: Mask | None = None,
     wraps: bool = False,
     texture: bool = True,
     seed: int = 0,
@@ -79,6 +84,7 @@ def inpaint_holes(
         kept: (H, W) bool, kept objects and transparent pixels: no texture is copied from them.
         hidden: (H, W) bool, what is hidden from the inpainter as well, which would otherwise
             continue it into the hole.
+        effects: (H, W) bool, what of the mask is the ground in an object's shadow.
         wraps: whether the left and right border meet, as in a panorama.
         texture: give smooth fills the photo's own texture; False leaves them as drawn.
         seed: of what is drawn at random, by the inpainter and for the texture.
@@ -87,7 +93,8 @@ def inpaint_holes(
         (H, W, 3) uint8, RGB. Equal to `image` wherever `mask` is False.
     """
     if wraps and mask.any():
-        return _inpaint_around(image, mask, inpainter, kept, hidden, texture=texture, seed=seed)
+        layers = (kept, hidden, effects)
+        return _inpaint_around(image, mask, inpainter, layers, texture=texture, seed=seed)
     dust = _dust_in(mask)
     if dust.any():
         image = choose(dust, create_inpainter("navier-stokes").inpaint(image, mask), image)
@@ -95,7 +102,8 @@ def inpaint_holes(
     least_px = inpainter.working_size or _NATIVE_LEAST_PX
     windows = plan_windows(mask, context=_CONTEXT, min_size=least_px, join=_JOIN)
     inpainter = with_seed(inpainter, seed)
-    canvas = _Canvas(image, mask, inpainter, kept, hidden, texture=texture, seed=seed)
+    layers = (kept, hidden, effects)
+    canvas = _Canvas(image, mask, inpainter, layers, texture=texture, seed=seed)
     for together in disjoint_rounds(windows):
         for _ in parallel_map(canvas.fill, together, max_concurrency(inpainter)):
             pass
@@ -156,8 +164,7 @@ def _inpaint_around(
     image: RGBImage,
     mask: Mask,
     inpainter: Inpainter,
-    kept: Mask | None,
-    hidden: Mask | None,
+    layers: Layers,
     *,
     texture: bool,
     seed: int,
@@ -170,10 +177,16 @@ def _inpaint_around(
     width, cut = mask.shape[1], clearest_column(mask)
 
     def filled(start: RGBImage, hole: Mask, by: int) -> RGBImage:
-        left_out = [None if it is None else np.roll(it, -by, axis=1) for it in (kept, hidden)]
-        turned = np.roll(start, -by, axis=1), np.roll(hole, -by, axis=1)
+        kept, hidden, effects = (None if it is None else np.roll(it, -by, axis=1) for it in layers)
         result = inpaint_holes(
-            *turned, inpainter, kept=left_out[0], hidden=left_out[1], texture=texture, seed=seed
+            np.roll(start, -by, axis=1),
+            np.roll(hole, -by, axis=1),
+            inpainter,
+            kept=kept,
+            hidden=hidden,
+            effects=effects,
+            texture=texture,
+            seed=seed,
         )
         return np.roll(result, by, axis=1)
 
@@ -197,17 +210,16 @@ class _Canvas:
         image: RGBImage,
         mask: Mask,
         inpainter: Inpainter,
-        kept: Mask | None,
-        hidden: Mask | None,
+        layers: Layers,
         *,
         texture: bool,
         seed: int,
     ) -> None:
+        kept, self._hidden, self._effects = layers
         self.result = image.copy()
         self._inpainter = inpainter
         self._sources = ~mask  # allowed sources of texture
         self._waiting = mask.copy()  # holes not yet filled: no window may copy from them
-        self._hidden = hidden
         self._texture, self._seed = texture, seed
         if kept is not None:
             self._sources &= ~kept
@@ -221,24 +233,30 @@ class _Canvas:
         if unseen.all():
             unseen = unknown
         long_side = _working_size(window, inpainter)
-        filled = inpaint_scaled(inpainter.inpaint, part, unseen, long_side)
-        # Objects of other windows, not yet removed, must not bleed in.
-        known = choose(unseen, filled, part)
         enlarged = scale_for(unseen, long_side) < 1
         smooth = size is not None and (enlarged or not is_sharp(inpainter))
-        if smooth and self._texture:
+        textured, sources = smooth and self._texture, self._sources[window.slices]
+        start, hole = part, unseen
+        if textured and self._effects is not None:
+            lit = light_shadows(part, unseen, self._effects[window.slices] & window.mask, sources)
+            if lit is not None:
+                start, hole = lit[0], unseen & ~lit[1]
+        filled = inpaint_scaled(inpainter.inpaint, start, hole, long_side)
+        filled = choose(unseen & ~hole, start, filled)
+        # Objects of other windows, not yet removed, must not bleed in.
+        known = choose(hole, filled, start)
+        if textured:
             # A network's fill is smooth at the photo's resolution.
-            sources = self._sources[window.slices]
-            repeated = repeat_surroundings(known, unseen, sources)
+            repeated = repeat_surroundings(known, hole, sources)
             # Lines end at what is repeated, as at what is known.
-            rest = unseen
+            rest = hole
             if repeated is not None:
                 filled, rest = repeated
-                known = choose(unseen, filled, part)
+                known = choose(hole, filled, start)
             continued = continue_surroundings(known, filled, rest)
             if continued is not None:
                 filled = continued.guide(filled)
-                known = choose(unseen, filled, part)
+                known = choose(hole, filled, start)
             filled = transfer_texture(known, filled, window.mask, sources, seed=self._seed)
             if continued is not None:
                 filled = continued.finish(filled, seed=self._seed)
