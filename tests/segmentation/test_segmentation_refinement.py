@@ -204,6 +204,18 @@ def test_a_thin_part_stays_that_the_network_does_not_see(width):
     assert on_photo(asked, truth.shape)[truth & ~rough].mean() > 0.8
 
 
+def test_a_part_stays_that_reaches_beyond_what_the_network_looked_at():
+    truth = disc((260, 240), 40)
+    truth[50:110, 110:130] = True  # an arm, as thick as a floor may be
+    rough = disc((260, 240), 41)
+    near = (60, 88, 180, 200)
+    said = np.where(truth, 0.98, 0.02)[near[1] : near[3], near[0] : near[2]].astype(np.float32)
+    asked = refine_outline(
+        rasterize(truth), instance_of(rough), lambda _, found: Completed(found, near, said)
+    )
+    assert on_photo(asked, truth.shape)[60:88, 112:128].mean() > 0.9
+
+
 @pytest.mark.parametrize("radius_px", [36, 38, 40])
 def test_where_colours_do_not_tell_more_is_its_own_the_surer_the_network_is(radius_px):
     truth, rough = disc((200, 240), 45), disc((200, 240), radius_px)
@@ -224,7 +236,7 @@ def test_where_colours_do_not_tell_more_is_its_own_the_surer_the_network_is(radi
 )
 def test_what_the_network_says_is_read_in_any_box(own, other):
     boxes = [(left, top, left + width, top + height) for left, top, width, height in (own, other)]
-    everywhere = np.zeros((20, 20), np.float32)
+    everywhere = np.full((20, 20), 0.25, np.float32)
     (x0, y0, x1, y1), (left, top, right, bottom) = boxes
     probability = np.random.default_rng(0).random((y1 - y0, x1 - x0), np.float32)
     everywhere[y0:y1, x0:x1] = probability

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cleanplate.ops import coverage, dilate, expand_box, scale_within, size_within
+from cleanplate.ops import coverage, dilate, expand_box, put_levels, scale_within, size_within
 from cleanplate.types import FloatArray, Mask, RGBImage
 
 # Chosen on made shadows and on photos of SOBA: docs/quality.md. Px are of a shadow with its
@@ -56,22 +56,22 @@ def light_shadows(
         box = expand_box((left, top, left + width, top + height), around, hole.shape)
         place = slice(box[1], box[3]), slice(box[0], box[2])
         shadow = parts[place] == part
-        found = _find_gain(image[place], hole[place], shadow, sources[place])
+        found = _find_factor(image[place], hole[place], shadow, sources[place])
         if found is None:
             continue
         size_wh = shadow.shape[1], shadow.shape[0]
-        gain, is_like = (cv2.resize(it, size_wh, interpolation=cv2.INTER_LINEAR) for it in found)
-        bright = (image[place] + np.float32(_FLOOR)) * np.exp(gain) - np.float32(_FLOOR)
+        factor, is_like = (cv2.resize(it, size_wh, interpolation=cv2.INTER_LINEAR) for it in found)
         here = shadow & (is_like > 0.5)
-        result[place][here] = np.clip(np.rint(bright[here]), 0, 255).astype(np.uint8)
+        brighter = (image[place] + np.float32(_FLOOR)) * factor - np.float32(_FLOOR)
+        put_levels(result[place], brighter, here)
         lit[place] |= here
     return (result, lit) if lit.any() else None
 
 
-def _find_gain(
+def _find_factor(
     image: RGBImage, hole: Mask, shadow: Mask, sources: Mask
 ) -> tuple[FloatArray, FloatArray] | None:
-    """Return by what a shadow is darker than what is lit beside it; None if it is not faint.
+    """Return how many times darker than what is lit beside it a shadow is; None if not faint.
 
     It grows with the distance from the shadow's border, the same all along it.
 
@@ -82,8 +82,8 @@ def _find_gain(
         sources: (H, W) bool, what is lit.
 
     Returns:
-        (h, w, 3) float32, brightness to add, and (h, w) float32, 1 where it then is like its
-        surroundings, else 0; at the working size.
+        (h, w, 3) float32, what to multiply levels by, and (h, w) float32, 1 where it then is like
+        its surroundings, else 0; at the working size.
     """
     size_wh = size_within(hole.shape, _SIDE)
     bright = np.log(scale_within(image, _SIDE).astype(np.float32) + np.float32(_FLOOR))
@@ -119,7 +119,7 @@ def _find_gain(
         return None
     if now[own].std(axis=0).mean() > _MOST_CONTRAST * near.std(axis=0).mean() + _BEYOND:
         return None
-    return gain.astype(np.float32), is_like.astype(np.float32)
+    return np.exp(gain, dtype=np.float32), is_like.astype(np.float32)
 
 
 def _mean_of(values: FloatArray, where: Mask, blur_px: float) -> FloatArray:

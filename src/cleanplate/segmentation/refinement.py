@@ -58,7 +58,7 @@ class Completed:
 
     Attributes:
         instance: the object.
-        box_xyxy: what the network looked at; outside of it is nothing of the object.
+        box_xyxy: what the network looked at.
         probability: (h, w) float32 in [0, 1], in the box: of a pixel to be the object's; None if no
             network looked at it.
     """
@@ -68,9 +68,9 @@ class Completed:
     probability: FloatArray | None = None
 
     def probability_in(self, box_xyxy: Box) -> FloatArray:
-        """Return (H, W) float32, the probability in another box, 0 beyond its own."""
+        """Return (H, W) float32, the probability in another box; beyond its own, what is unsaid."""
         left, top, right, bottom = box_xyxy
-        there = np.zeros((bottom - top, right - left), np.float32)
+        there = np.full((bottom - top, right - left), _LEAST_SAID, np.float32)
         if self.probability is not None:
             x0, y0, x1, y1 = self.box_xyxy
             rows = slice(max(y0, top), max(top, min(y1, bottom)))
