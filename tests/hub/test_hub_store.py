@@ -316,6 +316,25 @@ def test_who_replaces_a_model_deletes_no_file_of_the_next_one(
     assert len(list(model_folder(model).iterdir())) == 2
 
 
+@pytest.mark.usefixtures("home")
+def test_of_two_who_delete_a_model_at_once_one_does(make_model, abc, monkeypatch):
+    model = make_model()
+    install(model, {"fill": abc})
+    rmtree, results = store.shutil.rmtree, []
+    second = threading.Thread(target=lambda: results.append(remove_model(model)))
+
+    def delete_late(folder):
+        second.start()  # it finds the folder, and waits
+        second.join(0.3)
+        rmtree(folder)
+
+    monkeypatch.setattr(store.shutil, "rmtree", delete_late)
+    assert remove_model(model)
+    second.join()
+    assert results == [False]
+    assert not model_folder(model).exists()
+
+
 @pytest.mark.parametrize("error", [NotImplementedError(), OSError(errno.ENOLCK, "no locks")])
 @pytest.mark.usefixtures("home")
 def test_a_disk_without_locks_will_do(make_model, abc, monkeypatch, error):

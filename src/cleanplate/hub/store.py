@@ -267,6 +267,8 @@ def remove_model(model: Model) -> bool:
     if not folder.exists():
         return False
     with _changing(model):
+        if not folder.exists():  # another process has deleted it meanwhile
+            return False
         try:
             shutil.rmtree(folder)
         except OSError as error:
