@@ -96,6 +96,19 @@ class ShadowBelow:
         return np.roll(mask, 6, axis=0) & ~mask
 
 
+@pytest.mark.parametrize(("pitch_px", "is_told"), [(5, True), (12, False)])
+def test_a_note_tells_of_specks_that_the_inpainter_does_not_fill(
+    fake_segmenter, fake_inpainter, pitch_px, is_told
+):
+    mask = np.zeros((200, 300), np.bool_)
+    mask[::pitch_px, ::pitch_px] = True  # 2,400 specks; 425
+    remover = Remover(segmenter=fake_segmenter, inpainter=fake_inpainter)
+    removal = remover.fill(np.full((200, 300, 3), 90, np.uint8), mask)
+    told = [note for note in removal.notes if "1,000 specks" in note]
+    assert len(told) == is_told
+    assert all(fake_inpainter.name in note for note in told)
+
+
 @pytest.mark.parametrize("turned", [0, 20, 45, 80])
 def test_a_panorama_is_searched_and_outlined_where_its_border_cuts_nothing(
     fake_segmenter, fake_inpainter, rng, monkeypatch, turned

@@ -18,6 +18,7 @@ from cleanplate.inpainting import (
     effects_beside,
     finds_effects,
     inpaint_holes,
+    specks_note,
 )
 from cleanplate.io import AnyPhoto, OpenedPhoto, Photo, PhotoT, open_photo
 from cleanplate.labels import ALL
@@ -610,9 +611,9 @@ class Remover:
         """Fill `mask` without copying from the plan's kept objects."""
         if not mask.any():
             return Removal(image=image.copy(), mask=mask.copy())
-        notes: tuple[str, ...] = ()
+        notes = specks_note(mask, self.inpainter)
         if mask.all():
-            notes = ("the mask covers the whole photo: there is nothing to continue it from",)
+            notes += ("the mask covers the whole photo: there is nothing to continue it from",)
         left_out = [] if plan.transparent is None else [plan.transparent]
         effects = None
         if plan.effects is not None:

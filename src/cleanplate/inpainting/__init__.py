@@ -12,7 +12,7 @@ from cleanplate.inpainting.base import (
     pipeline_licence,
     with_seed,
 )
-from cleanplate.inpainting.fill import effects_beside, inpaint_holes
+from cleanplate.inpainting.fill import effects_beside, inpaint_holes, specks_note
 from cleanplate.inpainting.models import Square, fill_as_published
 
 __all__ = [
@@ -29,5 +29,6 @@ __all__ = [
     "inpaint_holes",
     "inpainter_names",
     "pipeline_licence",
+    "specks_note",
     "with_seed",
 ]

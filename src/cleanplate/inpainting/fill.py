@@ -110,6 +110,16 @@ def inpaint_holes(
     return canvas.result
 
 
+def specks_note(mask: Mask, inpainter: Inpainter) -> tuple[str, ...]:
+    """Return a note for the user if `inpaint_holes` fills a mask's specks in another way."""
+    if not _dust_in(mask).any():
+        return ()
+    return (
+        f"more than {_MANY_SPECKS:,} specks of at most {_SPECK_PX} px were filled by diffusion, "
+        f"not by {inpainter.name}",
+    )
+
+
 def effects_beside(
     image: RGBImage, mask: Mask, inpainter: Any, *, stays: Mask, strong: bool = False
 ) -> Mask:
