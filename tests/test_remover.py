@@ -109,6 +109,13 @@ def test_a_note_tells_of_specks_that_the_inpainter_does_not_fill(
     assert all(fake_inpainter.name in note for note in told)
 
 
+def test_no_note_tells_of_specks_that_the_inpainter_fills_itself(fake_segmenter):
+    mask = np.zeros((200, 300), np.bool_)
+    mask[::5, ::5] = True
+    remover = Remover(segmenter=fake_segmenter, inpainter="navier-stokes")
+    assert remover.fill(np.full((200, 300, 3), 90, np.uint8), mask).notes == ()
+
+
 @pytest.mark.parametrize("turned", [0, 20, 45, 80])
 def test_a_panorama_is_searched_and_outlined_where_its_border_cuts_nothing(
     fake_segmenter, fake_inpainter, rng, monkeypatch, turned

@@ -46,6 +46,7 @@ _NATIVE_LEAST_PX = 64  # context for methods that work at the photo's own resolu
 # of three; of 6 and 10 px they were farther by 0.5 and 0.9.
 _MANY_SPECKS = 1000
 _SPECK_PX = 4
+_SPECKS_INPAINTER = "navier-stokes"
 
 # Of the effects of an object. These could not be judged on pictures: no weights were available.
 _EFFECTS_CONTEXT = 1.5  # a low sun's shadow is longer than its object is high
@@ -92,17 +93,16 @@ def inpaint_holes(
     Returns:
         (H, W, 3) uint8, RGB. Equal to `image` wherever `mask` is False.
     """
+    layers = (kept, hidden, effects)
     if wraps and mask.any():
-        layers = (kept, hidden, effects)
         return _inpaint_around(image, mask, inpainter, layers, texture=texture, seed=seed)
     dust = _dust_in(mask)
     if dust.any():
-        image = choose(dust, create_inpainter("navier-stokes").inpaint(image, mask), image)
+        image = choose(dust, create_inpainter(_SPECKS_INPAINTER).inpaint(image, mask), image)
         mask = mask & ~dust
     least_px = inpainter.working_size or _NATIVE_LEAST_PX
     windows = plan_windows(mask, context=_CONTEXT, min_size=least_px, join=_JOIN)
     inpainter = with_seed(inpainter, seed)
-    layers = (kept, hidden, effects)
     canvas = _Canvas(image, mask, inpainter, layers, texture=texture, seed=seed)
     for together in disjoint_rounds(windows):
         for _ in parallel_map(canvas.fill, together, max_concurrency(inpainter)):
@@ -112,11 +112,11 @@ def inpaint_holes(
 
 def specks_note(mask: Mask, inpainter: Inpainter) -> tuple[str, ...]:
     """Return a note for the user if `inpaint_holes` fills a mask's specks in another way."""
-    if not _dust_in(mask).any():
+    if inpainter.name == _SPECKS_INPAINTER or not _dust_in(mask).any():
         return ()
     return (
-        f"more than {_MANY_SPECKS:,} specks of at most {_SPECK_PX} px were filled by diffusion, "
-        f"not by {inpainter.name}",
+        f"more than {_MANY_SPECKS:,} specks of at most {_SPECK_PX} px were filled by "
+        f"{_SPECKS_INPAINTER}, not by {inpainter.name}",
     )
 
 
@@ -246,13 +246,14 @@ class _Canvas:
         enlarged = scale_for(unseen, long_side) < 1
         smooth = size is not None and (enlarged or not is_sharp(inpainter))
         textured, sources = smooth and self._texture, self._sources[window.slices]
-        start, hole = part, unseen
+        start, hole, lit = part, unseen, None
         if textured and self._effects is not None:
             lit = light_shadows(part, unseen, self._effects[window.slices] & window.mask, sources)
-            if lit is not None:
-                start, hole = lit[0], unseen & ~lit[1]
+        if lit is not None:
+            start, hole = lit[0], unseen & ~lit[1]
         filled = inpaint_scaled(inpainter.inpaint, start, hole, long_side)
-        filled = choose(unseen & ~hole, start, filled)
+        if lit is not None:
+            filled = choose(lit[1], start, filled)
         # Objects of other windows, not yet removed, must not bleed in.
         known = choose(hole, filled, start)
         if textured:

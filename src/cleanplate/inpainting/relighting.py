@@ -45,8 +45,10 @@ def light_shadows(
     Returns:
         (H, W, 3) uint8, and (H, W) bool, a part of `effects`; elsewhere the image is as it was.
     """
-    own = (effects & hole).view(np.uint8)
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(own, connectivity=8)
+    own = effects & hole
+    if not own.any():
+        return None
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(own.view(np.uint8), connectivity=8)
     result, lit = image.copy(), np.zeros_like(hole)
     for part in range(1, count):
         left, top, width, height, area = stats[part].tolist()

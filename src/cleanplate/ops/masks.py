@@ -119,8 +119,11 @@ def thick_components(mask: Mask, thin_px: float) -> Mask:
     """Return the 8-connected components of (H, W) that are somewhere deeper than `thin_px`."""
     if not mask.any():
         return mask.copy()
-    framed = np.pad(mask.view(np.uint8), 1)  # what the array's border cuts is no deeper for it
-    depth = cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_5)[1:-1, 1:-1]
+    left, top, right, bottom = bounding_box(mask)
+    near = slice(top, bottom), slice(left, right)
+    framed = np.pad(mask[near].view(np.uint8), 1)  # what a border cuts is no deeper for it
+    depth = np.zeros(mask.shape, np.float32)
+    depth[near] = cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_5)[1:-1, 1:-1]
     return components_touching(mask, depth > thin_px)
 
 
